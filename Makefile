@@ -1,0 +1,78 @@
+# One command for each need; each sets up all it needs itself, in .venv. `make help` lists them.
+#
+# The environment is made from requirements.lock (exact versions, with hashes) by pip, so whatever index, proxy
+# or certificates pip is configured with on this machine are used. Nothing else is installed, nothing outside .venv.
+
+VENV := .venv
+BIN := $(VENV)/bin
+FUZZ_CASES ?= 5000000
+PYTEST_ARGS ?=
+
+# The first Python that is new enough; `make PYTHON=/path/to/python3 …` overrules it.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
+
+# .venv holds absolute paths: one that was copied or moved here, or whose Python is gone, is made anew.
+ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && cat $(VENV)/.locked 2>/dev/null),$(CURDIR))
+.PHONY: $(VENV)/.locked
+endif
+
+.DELETE_ON_ERROR:
+.PHONY: help env demo test check format bench fuzz lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+env: $(VENV)/.ready ## set up .venv and nothing more (each command below does so by itself)
+
+demo: $(VENV)/.ready ## see it work: Stentor's main job, against a simulated provider on this machine
+	@$(BIN)/stentor demo
+
+test: check ## all there is to check: what `make check` does, then all tests
+	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+check: $(VENV)/.ready ## everything but the tests: format, lint, types
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+format: $(VENV)/.ready ## format the code, and mend what the linter can mend
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+bench: $(VENV)/.ready ## measure the wire on this machine, beside h2load where it is installed
+	$(BIN)/stentor bench wire
+
+fuzz: $(VENV)/.ready ## only the fuzz tests, with many more cases (FUZZ_CASES=5000000)
+	STENTOR_FUZZ_CASES=$(FUZZ_CASES) $(BIN)/python -m pytest -n 2 -m fuzz --timeout=0 $(PYTEST_ARGS)
+
+lock: $(VENV)/.ready ## choose the newest versions that pyproject.toml allows, and write requirements.lock
+	$(BIN)/python -m pip install --quiet 'uv>=0.8,<1'
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command 'make lock' --group dev --output-file requirements.lock pyproject.toml
+
+clean: ## remove the environment and everything that was made
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find bench src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Two stamps: changed versions make the environment anew, a changed pyproject.toml only installs Stentor again.
+$(VENV)/.ready: $(VENV)/.locked pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.locked: requirements.lock
+	@test -n "$(PYTHON)" || { \
+		echo 'Stentor needs Python 3.11 or newer, and none was found.' >&2; \
+		echo 'Install one (Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install python), or name yours:' >&2; \
+		echo '    make PYTHON=/path/to/python3 $(MAKECMDGOALS)' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'Stentor needs Python 3.11 or newer; $(PYTHON) is not, or cannot be run. Name another:' >&2; \
+		echo '    make PYTHON=/path/to/python3 $(MAKECMDGOALS)' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo '$(PYTHON) cannot make virtual environments: its venv or ensurepip module is missing.' >&2; \
+		echo 'Install it (Debian, Ubuntu: apt install python3-venv), or name another Python:' >&2; \
+		echo '    make PYTHON=/path/to/python3 $(MAKECMDGOALS)' >&2; exit 1; }
+	@echo 'Setting up $(VENV) (once; about a minute) ...'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@echo '$(CURDIR)' > $@

@@ -1,0 +1,92 @@
+"""The `stentor` command: its options, its sub-commands, and what it exits with.
+
+Exit codes, the same for every command:
+
+    0    done
+    1    failed: what was asked could not be done (the message says why, and whether trying again may help)
+    2    usage: an option, a setting, a credential or a message is wrong; nothing was done
+    130  interrupted with Ctrl-C
+
+A `StentorError` is written as one line on stderr; STENTOR_DEBUG=1 shows the traceback as well. Any other exception is
+a defect in Stentor, and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import stentor
+from stentor.cli import bench, simulate
+from stentor.errors import CredentialError, InvalidConfiguration, InvalidMessage, StentorError
+
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+
+HELP = """\
+Send one message to millions of installations: as fast as the wire allows, none dropped, every one accounted for.
+
+\b
+Examples:
+  stentor simulate apns --port 8443   a provider on this machine, to rehearse against
+  stentor bench wire                  how many pushes a second this machine sends
+  stentor simulate apns --help        the options of a command
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration (nothing was done), 130 interrupted.
+"""
+
+
+def exit_code(error: StentorError) -> int:
+    """USAGE if the caller must change something before it can work, else FAILED."""
+    return USAGE if isinstance(error, InvalidConfiguration | InvalidMessage | CredentialError) else FAILED
+
+
+class Commands(TyperGroup):
+    """The root of the command line, where errors become exit codes."""
+
+    def invoke(self, ctx: Any) -> Any:  # Any: the context's class is private to typer
+        try:
+            return super().invoke(ctx)
+        except StentorError as error:
+            if os.environ.get("STENTOR_DEBUG") == "1":
+                traceback.print_exception(error)
+            typer.echo(f"stentor: {_one_line(error)}", err=True)
+            raise typer.Exit(exit_code(error)) from error
+        except KeyboardInterrupt as interrupt:
+            raise typer.Exit(INTERRUPTED) from interrupt
+
+
+app = typer.Typer(
+    cls=Commands,
+    help=HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # a pretty traceback may print local variables, and those may hold secrets
+    rich_markup_mode=None,  # plain help keeps the examples as they are written
+)
+app.add_typer(simulate.app, name="simulate")
+app.add_typer(bench.app, name="bench")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"stentor {stentor.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options before the command; each is acted on by a callback of its own."""
+
+
+def _one_line(error: StentorError) -> str:
+    return " ".join(str(error).split())

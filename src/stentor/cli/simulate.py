@@ -1,0 +1,212 @@
+"""`stentor simulate`: a provider on this machine, to rehearse against."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Coroutine
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+import uvloop
+
+from stentor.errors import InvalidConfiguration, StentorError
+from stentor.simulators.apns import ApnsOptions, ApnsSimulator
+from stentor.simulators.apns.credentials import KeyFile
+from stentor.simulators.faults import Faults, load_faults
+from stentor.simulators.fcm import FcmOptions, FcmSimulator
+from stentor.simulators.simulator import Simulator
+
+app = typer.Typer(
+    help="Run a push provider's simulator on this machine: real TLS and HTTP/2, a ledger, and faults on request.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+
+class Mode(StrEnum):
+    STRICT = "strict"
+    FAST = "fast"
+
+
+Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.")]
+ControlPort = Annotated[int, typer.Option(help="Port of the control endpoint (plain HTTP, loopback); 0: any free one.")]
+ModeOption = Annotated[Mode, typer.Option(help="strict checks every request; fast accepts all, for benchmarks.")]
+FaultsFile = Annotated[str | None, typer.Option("--faults", help="JSON or TOML file of faults, or `menu`.")]
+Seed = Annotated[int, typer.Option(help="Seed of all chance; the same seed gives each device the same fate.")]
+Directory = Annotated[
+    Path | None, typer.Option("--dir", help="Where CA and key files go; a temporary directory if not given.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON when ready, and one at the end.")]
+
+
+@app.command()
+def apns(
+    port: Port = 2197,
+    control_port: ControlPort = 0,
+    mode: ModeOption = Mode.STRICT,
+    faults: FaultsFile = None,
+    seed: Seed = 0,
+    directory: Directory = None,
+    as_json: AsJson = False,
+    topic: Annotated[
+        list[str] | None, typer.Option(help="A bundle id to allow; may be given again. Default: any.")
+    ] = None,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Behave as the sandbox: `apns-unique-id` in answers.")
+    ] = False,
+    max_streams: Annotated[int, typer.Option(help="Stream limit after the first authenticated request.")] = 1_000,
+    key_file: Annotated[Path | None, typer.Option(help="A .p8 key to know, instead of making one.")] = None,
+    key_id: Annotated[str, typer.Option(help="The id of --key-file.")] = "",
+    team_id: Annotated[str, typer.Option(help="The team of --key-file.")] = "",
+) -> None:
+    """Simulate Apple's APNs (HTTP/2 provider API).
+
+    Examples:
+
+        stentor simulate apns --dir ./rehearsal
+
+        stentor simulate apns --port 0 --faults menu --seed 7 --json
+
+        stentor simulate apns --mode fast
+    """
+    loaded = _load(faults)
+    if mode is Mode.FAST:
+        _run_fast("apns", port, directory, as_json=as_json)
+        return
+    if key_file is not None and not (key_id and team_id):
+        _fail("--key-file needs --key-id and --team-id")
+    options = ApnsOptions(
+        max_streams=max_streams,
+        topics=frozenset(topic) if topic else None,
+        environment="sandbox" if sandbox else "production",
+        unique_id=sandbox,
+    )
+    key = KeyFile(key_file, key_id, team_id) if key_file else None
+    where = {"port": port, "control_port": control_port, "directory": directory, "seed": seed, "faults": loaded}
+    _run(lambda: ApnsSimulator(options, key=key, **where), as_json=as_json)
+
+
+@app.command()
+def fcm(
+    port: Port = 2198,
+    control_port: ControlPort = 0,
+    mode: ModeOption = Mode.STRICT,
+    faults: FaultsFile = None,
+    seed: Seed = 0,
+    directory: Directory = None,
+    as_json: AsJson = False,
+    project: Annotated[str, typer.Option(help="The project id.")] = FcmOptions.project,
+    max_streams: Annotated[int, typer.Option(help="Stream limit of a connection.")] = 100,
+    token_lifetime: Annotated[int, typer.Option(help="Seconds until an access token expires.")] = 3_599,
+    quota: Annotated[int, typer.Option(help="Messages a minute for the project.")] = 600_000,
+    account_file: Annotated[
+        Path | None, typer.Option(help="A service-account file to know, instead of making one.")
+    ] = None,
+) -> None:
+    """Simulate Firebase Cloud Messaging (HTTP v1), and Google's token endpoint on the same port.
+
+    Examples:
+
+        stentor simulate fcm --dir ./rehearsal
+
+        stentor simulate fcm --port 0 --token-lifetime 60 --json
+
+        stentor simulate fcm --mode fast
+    """
+    loaded = _load(faults)
+    if mode is Mode.FAST:
+        _run_fast("fcm", port, directory, as_json=as_json)
+        return
+    options = FcmOptions(
+        project=project,
+        max_streams=max_streams,
+        access_token_lifetime_s=token_lifetime,
+        project_per_minute=quota,
+    )
+    where = {"port": port, "control_port": control_port, "directory": directory, "seed": seed, "faults": loaded}
+    _run(lambda: FcmSimulator(options, account_file=account_file, **where), as_json=as_json)
+
+
+def _load(faults: str | None) -> Faults:
+    try:
+        return load_faults(faults) if faults else Faults()
+    except InvalidConfiguration as error:
+        _fail(str(error))
+
+
+def _run(make: Any, *, as_json: bool) -> None:
+    """Make the simulator, serve until told to stop, sum up."""
+    try:
+        simulator: Simulator = make()
+        _drive(_serve(simulator, as_json=as_json))
+    except (StentorError, OSError) as error:
+        _fail(str(error))
+
+
+def _drive(work: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work)
+
+
+async def _serve(simulator: Simulator, *, as_json: bool) -> None:
+    stopped = stop_event()
+    async with simulator:
+        facts = simulator.facts()
+        _say(json.dumps(facts) if as_json else _welcome(facts))
+        await stopped.wait()
+    summary = simulator.summary()
+    _say(json.dumps(summary) if as_json else _closing_words(summary))
+
+
+def stop_event() -> asyncio.Event:
+    """An event that SIGTERM or SIGINT sets."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    return stopped
+
+
+def _run_fast(provider: str, port: int, directory: Path | None, *, as_json: bool) -> None:
+    """The fast simulator has no ledger and no faults; what it needs is a port and a certificate."""
+    from stentor.simulators.fast import run_fast  # noqa: PLC0415 - only here, so that strict mode starts without it
+
+    try:
+        _drive(run_fast(provider, port=port, directory=directory, as_json=as_json))
+    except (StentorError, OSError) as error:
+        _fail(str(error))
+
+
+def _welcome(facts: dict[str, Any]) -> str:
+    width = max(map(len, facts))
+    lines = [f"  {name:<{width}}  {value}" for name, value in facts.items() if value is not None]
+    return "\n".join([f"{facts['provider']} simulator, ready; stop it with Ctrl-C.", *lines])
+
+
+def _closing_words(summary: dict[str, Any]) -> str:
+    rejected = ", ".join(f"{count} {reason}" for reason, count in sorted(summary["rejected"].items())) or "none"
+    lines = [
+        f"accepted {summary['accepted']} ({summary['answered']} answered, {summary['duplicates']} duplicates)",
+        f"rejected {rejected}",
+        f"connections {summary['connections']}, at most {summary['streams_high_water']} streams on one",
+    ]
+    if summary["injected"]:
+        lines.append("faults " + ", ".join(f"{count} {name}" for name, count in sorted(summary["injected"].items())))
+    violations = summary["violations"]
+    lines.append(f"HTTP/2 violations {len(violations)}" + "".join(f"\n  {text}" for text in violations[:10]))
+    return "\n".join(lines)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _fail(text: str) -> NoReturn:
+    typer.echo(f"stentor simulate: {text}", err=True)
+    raise typer.Exit(2)

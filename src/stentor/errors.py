@@ -1,0 +1,56 @@
+"""Every exception Stentor raises, in one small tree.
+
+An exception means "could not"; a provider's refusal is a value (see `outcome.py`), never an exception.
+The docstring of a class is its default message, so it is written for the person who will read it.
+"""
+
+from __future__ import annotations
+
+
+class StentorError(Exception):
+    """Something went wrong in Stentor."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__)
+
+
+class InvalidMessage(StentorError):
+    """The message cannot be sent as it is; nothing was sent."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        """Dotted path of the field at fault, e.g. `apns.headers.apns-priority`."""
+
+
+class InvalidConfiguration(StentorError):
+    """A setting, file or option is missing or wrong."""
+
+
+class CredentialError(StentorError):
+    """The provider credentials cannot be read or were refused; mend them, nothing was lost."""
+
+
+class CredentialUnavailable(StentorError):
+    """No credential could be had just now (network, token server); trying again later may help."""
+
+
+class WireError(StentorError):
+    """The connection to the provider failed."""
+
+
+class ConnectFailed(WireError):
+    """No connection to the provider could be made."""
+
+
+class ProtocolError(WireError):
+    """The peer broke the HTTP/2 protocol; the connection was closed."""
+
+    def __init__(self, message: str | None = None, *, code: int = 0x1) -> None:
+        super().__init__(message)
+        self.code = code
+        """The RFC 9113 section 7 error code that the GOAWAY to the peer carries."""
+
+
+class PoolClosed(WireError):
+    """The connection pool is closed; nothing was sent."""

@@ -1,0 +1,208 @@
+"""The frozen types that all stages share. They hold data and no rules: what a provider allows is checked by its sender.
+
+`Message` is what everybody gets; `ApnsOptions` and `FcmOptions` say what only one provider understands. An option wins
+over the common field it stands for. To change something, `dataclasses.replace` it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+JsonObject = Mapping[str, Any]
+"""A JSON object: strings, numbers, booleans, None, lists and such objects."""
+
+
+class Priority(StrEnum):
+    """How urgent a message is; each provider has numbers or words of its own for it."""
+
+    HIGH = "high"
+    """Now, even if the device has to wake up."""
+    NORMAL = "normal"
+    """Soon, as the device's power allows."""
+    LOW = "low"
+    """Whenever; never wakes the device. Providers without such a level treat it as normal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalizedText:
+    """A text that the app itself translates: a key of its string resources, and what fills the gaps in it."""
+
+    key: str
+    args: tuple[str, ...] = ()
+
+
+class PushType(StrEnum):
+    """APNs' kinds of push (`apns-push-type`)."""
+
+    ALERT = "alert"
+    BACKGROUND = "background"
+    COMPLICATION = "complication"
+    CONTROLS = "controls"
+    FILEPROVIDER = "fileprovider"
+    LIVEACTIVITY = "liveactivity"
+    LOCATION = "location"
+    MDM = "mdm"
+    PUSHTOTALK = "pushtotalk"
+    VOIP = "voip"
+    WIDGETS = "widgets"
+
+
+class InterruptionLevel(StrEnum):
+    """How much an alert may disturb its reader (iOS 15+)."""
+
+    PASSIVE = "passive"
+    ACTIVE = "active"
+    TIME_SENSITIVE = "time-sensitive"
+    CRITICAL = "critical"
+
+
+class ActivityEvent(StrEnum):
+    """What a Live Activity push does to the activity."""
+
+    START = "start"
+    UPDATE = "update"
+    END = "end"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CriticalSound:
+    """A sound that is heard although the device is muted. The app needs Apple's leave for it."""
+
+    name: str = "default"
+    volume: float = 1.0
+    """0 (silent) to 1 (full)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveActivity:
+    """The content of a Live Activity push."""
+
+    event: ActivityEvent
+    content_state: JsonObject | None = None
+    """The activity's dynamic content, as the app's `ContentState` decodes it. Only an end may do without."""
+    timestamp: int | None = None
+    """Epoch seconds; devices ignore a push older than the last. Left out: when the campaign started."""
+    stale_date: int | None = None
+    dismissal_date: int | None = None
+    attributes_type: str | None = None
+    """Name of the app's attributes type; needed to start one."""
+    attributes: JsonObject | None = None
+    """The activity's fixed attributes; needed to start one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApnsOptions:
+    """What only Apple devices understand. Sent by APNs, and by FCM to the Apple devices it serves."""
+
+    push_type: PushType | None = None
+    """Left out: `background` for a silent message, `liveactivity` where there is one, else `alert`."""
+    topic: str | None = None
+    """Instead of the app's bundle id; the push type's suffix is added where it isn't there."""
+    priority: int | None = None
+    """10, 5 or 1, instead of `Message.priority`."""
+    expiration: int | None = None
+    """Epoch seconds (0: one attempt, never stored), instead of `Message.ttl`."""
+    collapse_id: str | None = None
+    """At most 64 bytes, instead of `Message.collapse_key`."""
+    thread_id: str | None = None
+    """Groups notifications on the device."""
+    category: str | None = None
+    """Which of the app's sets of buttons the alert has."""
+    target_content_id: str | None = None
+    interruption_level: InterruptionLevel | None = None
+    relevance_score: float | None = None
+    """0 to 1: which of the app's notifications leads the summary. A Live Activity may use any number."""
+    filter_criteria: str | None = None
+    """Compared with the device's Focus filter."""
+    launch_image: str | None = None
+    critical_sound: CriticalSound | None = None
+    """Instead of `Message.sound`."""
+    mutable_content: bool = False
+    """Let the app's notification service extension change the alert. Set by itself where there is an image."""
+    content_available: bool = False
+    """Wake the app as well. Set by itself for silent messages."""
+    image_key: str = "image"
+    """Under which key of the payload `Message.image` stands, for the app's service extension."""
+    live_activity: LiveActivity | None = None
+    payload: JsonObject | None = None
+    """Merged over the payload made from all the rest, object by object; None removes a key."""
+    raw_payload: bytes | None = None
+    """The complete JSON payload, sent byte for byte. Headers still come from the fields here."""
+
+
+class FcmTarget(StrEnum):
+    """What an FCM lane's addresses are."""
+
+    TOKEN = "token"
+    """A registration token."""
+    FID = "fid"
+    """A Firebase installation id, which is to replace tokens."""
+    TOPIC = "topic"
+    """A topic's name, without `/topics/`."""
+    CONDITION = "condition"
+    """An expression over topics, e.g. `'news' in topics && !('de' in topics)`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FcmOptions:
+    """What only FCM understands. The overrides are merged over what is made of the common part, object by object.
+
+    Their fields may be spelled `like_this` or `likeThis`, as FCM's documentation does both; None removes a field.
+    """
+
+    target: FcmTarget = FcmTarget.TOKEN
+    validate_only: bool = False
+    """Have FCM check everything and deliver nothing."""
+    analytics_label: str | None = None
+    channel_id: str | None = None
+    """The Android notification channel."""
+    icon: str | None = None
+    color: str | None = None
+    """`#rrggbb`."""
+    click_action: str | None = None
+    """The Android intent that a tap opens."""
+    link: str | None = None
+    """The https page that a tap on a web notification opens."""
+    direct_boot: bool = False
+    """Deliver before the device is first unlocked after a restart."""
+    notification: JsonObject | None = None
+    android: JsonObject | None = None
+    apns: JsonObject | None = None
+    webpush: JsonObject | None = None
+    fcm_options: JsonObject | None = None
+    raw_message: JsonObject | None = None
+    """The complete `message` object but for its target, instead of all the rest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What a campaign sends, in words every provider has."""
+
+    title: str | None = None
+    subtitle: str | None = None
+    """Shown by Apple devices only."""
+    body: str | None = None
+    title_localized: LocalizedText | None = None
+    subtitle_localized: LocalizedText | None = None
+    body_localized: LocalizedText | None = None
+    image: str | None = None
+    """An https address."""
+    sound: str | None = None
+    """`default`, or a sound file in the app."""
+    badge: int | None = None
+    """The number on the app's icon; 0 removes it."""
+    data: Mapping[str, str] = field(default_factory=dict)
+    """For the app's own use."""
+    silent: bool = False
+    """Shows nothing: the app is woken to fetch or to act on `data`."""
+    collapse_key: str | None = None
+    """Of messages with the same key, a device shows only the newest."""
+    ttl: int | None = None
+    """Seconds for which it is worth delivering. 0: now or never. Left out: as long as the provider keeps it."""
+    priority: Priority | None = None
+    """Left out: what each provider does by itself."""
+    apns: ApnsOptions = field(default_factory=ApnsOptions)
+    fcm: FcmOptions = field(default_factory=FcmOptions)

@@ -1,0 +1,261 @@
+"""What every provider's folder takes and gives: rules, answers, encoded bursts, credentials.
+
+A provider's `reasons.py` is a tuple of `Rule`; its `wire.py` turns recipients into an `Encoded` burst and a response
+into an `Answer`. `answers` joins the two for whole bursts. All of it is pure; `Credentials` is the one that may wait.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from itertools import compress
+from typing import Any, Protocol
+
+import msgspec
+
+from stentor.http2.burst import Burst, Fate, Header, Results
+from stentor.outcome import Scope, Verdict
+
+LONGEST_RETRY_AFTER = 3600.0
+"""Seconds. A provider that asks for more gets this much: a campaign must not sleep for a day over one wrong header."""
+LONGEST_DETAIL = 300
+LARGEST_ERROR_BODY = 65_536
+MALFORMED_ADDRESS = "MalformedAddress"
+UNREADABLE = "unreadable"
+"""The reason of an answer whose body says nothing we understand, e.g. a proxy's HTML page."""
+
+_LIKE_A_SECRET = re.compile(r"(?=[\w:%-]*\d)[\w:%-]{20,}")
+_SECONDS = re.compile(rb"\d{1,9}(\.\d{1,9})?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a provider says about one request, and what that asks for."""
+
+    verdict: Verdict
+    reason: str
+    """The provider's own word, or ours where it gave none. Short; goes into reports and metrics."""
+    status: int = 0
+    """The HTTP status; 0 where no response carried it."""
+    scope: Scope = Scope.ADDRESS
+    retry_after: float | None = None
+    """Seconds to wait at least before sending again; None leaves it to the ordinary backoff."""
+    since: float | None = None
+    """Epoch seconds at which the provider last knew the address to be dead."""
+    detail: str = ""
+    """The provider's explanation, for people. Never holds an address or a credential."""
+    stop_if_all: bool = False
+    """Ordinary for one recipient; if nearly all get it, the configuration is wrong: STOP, and drop nobody."""
+    known: bool = True
+    """Whether the reason is in our table. An unknown one deserves an alert: the provider changed something."""
+
+    def for_registration(self, registered_at: float | None) -> Answer:
+        """This answer, given when (epoch seconds) the address was last registered with us.
+
+        A DROP that is older than our registration doesn't mean this registration: the recipient is refused now, but
+        the address is kept. Where the time isn't known, the provider is believed.
+        """
+        if self.verdict is not Verdict.DROP or self.since is None or registered_at is None:
+            return self
+        return replace(self, verdict=Verdict.REJECT) if registered_at > self.since else self
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A row of a provider's table: what one of its reasons asks for."""
+
+    status: int
+    """The HTTP status it comes with."""
+    reason: str
+    verdict: Verdict
+    scope: Scope
+    meaning: str
+    """What happened and what mends it, for people."""
+    wait: float | None = None
+    """Seconds to wait at least where the provider names none."""
+    stop_if_all: bool = False
+    """See `Answer.stop_if_all`."""
+
+    def answer(
+        self, status: int, *, retry_after: float | None = None, since: float | None = None, detail: str = ""
+    ) -> Answer:
+        return Answer(
+            verdict=self.verdict,
+            reason=self.reason,
+            status=status,
+            scope=self.scope,
+            retry_after=self.wait if retry_after is None else retry_after,
+            since=since,
+            detail=detail,
+            stop_if_all=self.stop_if_all,
+        )
+
+
+Decode = Callable[[int, Sequence[Header], bytes, float], Answer]
+"""A provider's `decode(status, headers, body, now)`: pure, and never raises, whatever the bytes are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A batch's columns as a burst, and who isn't in it."""
+
+    burst: Burst
+    positions: Sequence[int]
+    """For each request of the burst, its recipient's index in the batch."""
+    rejected: Mapping[int, Answer] = field(default_factory=dict)
+    """Recipients whose address could not be put on the wire, by their index in the batch."""
+
+
+def encode_columns(
+    addresses: Sequence[bytes], malformed: Sequence[int], encode: Callable[[Sequence[int] | None], Burst]
+) -> Encoded:
+    """The burst of the well-formed addresses, and a rejection for each of the `malformed` ones.
+
+    `encode` makes the burst of the recipients at some indices, or of all for None, which is the ordinary case.
+    """
+    if not malformed:
+        return Encoded(encode(None), range(len(addresses)))
+    excluded = set(malformed)
+    positions = [index for index in range(len(addresses)) if index not in excluded]
+    rejection = Answer(verdict=Verdict.REJECT, reason=MALFORMED_ADDRESS, detail="not an address of this provider")
+    return Encoded(encode(positions), positions, dict.fromkeys(malformed, rejection))
+
+
+def find_malformed(addresses: Sequence[bytes], allowed: bytes, longest: int) -> list[int]:
+    """Indices of the addresses that are empty, too long, or hold a byte that isn't in `allowed`.
+
+    Nearly always none is, and the whole column is cleared by three passes at C speed.
+    """
+    if not addresses:
+        return []
+    if all(addresses) and max(map(len, addresses)) <= longest and not b"".join(addresses).translate(None, allowed):
+        return []
+    bad = (not a or len(a) > longest or bool(a.translate(None, allowed)) for a in addresses)
+    return list(compress(range(len(addresses)), bad))
+
+
+def answers(encoded: Encoded, results: Results, decode: Decode, now: float) -> dict[int, Answer]:
+    """The answer for each recipient (by its index in the batch) that wasn't plainly accepted with a 200.
+
+    Requests that are still pending have none. In a storm of equal answers each is decoded once.
+    """
+    found = dict(encoded.rejected)
+    positions = encoded.positions
+    decoded: dict[tuple[int, bytes, bytes | None], Answer] = {}
+    for index, reply in results.replies.items():
+        key = (reply.status, reply.body, header(reply.headers, b"retry-after"))
+        answer = decoded.get(key)
+        if answer is None:
+            answer = decoded[key] = decode(reply.status, reply.headers, reply.body, now)
+        found[positions[index]] = answer
+    if results.fates.count(Fate.RESPONSE) < results.size:
+        for index, fate in enumerate(results.fates):
+            if fate == Fate.NOT_PROCESSED:
+                found[positions[index]] = not_processed(results.reasons.get(index, ""))
+            elif fate == Fate.AMBIGUOUS:
+                found[positions[index]] = ambiguous(results.reasons.get(index, ""))
+    return found
+
+
+def not_processed(detail: str) -> Answer:
+    """The answer for a request that the provider certainly did not act upon."""
+    return Answer(verdict=Verdict.RECONNECT, reason="NotProcessed", scope=Scope.CONNECTION, detail=detail)
+
+
+def ambiguous(detail: str) -> Answer:
+    """The answer for a request that was written and never answered."""
+    return Answer(verdict=Verdict.AMBIGUOUS, reason="NoAnswer", detail=detail)
+
+
+def unknown_answer(status: int, reason: str, *, retry_after: float | None = None, detail: str = "") -> Answer:
+    """The safe default for what no table knows: send again. Never DROP, for a dead address cannot be undone.
+
+    A 2xx other than 200 says that something took the request, so it may have been accepted.
+    """
+    verdict = Verdict.AMBIGUOUS if 200 < status < 300 else Verdict.RETRY
+    return Answer(verdict=verdict, reason=reason, status=status, retry_after=retry_after, detail=detail, known=False)
+
+
+def header(headers: Sequence[Header], name: bytes) -> bytes | None:
+    """The first value of a header, by its lower-case name."""
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
+
+
+def retry_after(headers: Sequence[Header], now: float) -> float | None:
+    """Seconds that a `retry-after` header asks to wait: given as seconds or as a date, capped, never negative.
+
+    None where there is no such header or it makes no sense. `now` is epoch seconds.
+    """
+    value = header(headers, b"retry-after")
+    if value is None:
+        return None
+    value = value.strip()
+    if _SECONDS.fullmatch(value):
+        return min(float(value), LONGEST_RETRY_AFTER)
+    try:
+        date = parsedate_to_datetime(value.decode("ascii"))
+        until = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return min(max(0.0, until - now), LONGEST_RETRY_AFTER)
+
+
+def json_object(body: bytes, *, largest: int = LARGEST_ERROR_BODY) -> dict[str, Any] | None:
+    """The JSON object that `body` is, or None where it is anything else or larger than `largest` bytes."""
+    if len(body) > largest:
+        return None
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def text(value: object) -> str:
+    """`value` as one short printable line; an empty one where it isn't a string.
+
+    What looks like an address or a credential is left out: providers quote the request in their explanations.
+    """
+    if not isinstance(value, str):
+        return ""
+    line = "".join(c if c.isprintable() else " " for c in value[:LONGEST_DETAIL])
+    return _LIKE_A_SECRET.sub("…", " ".join(line.split()))
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What came of asking for another short-lived credential."""
+
+    renewed: bool
+    """Whether `authorization()` now gives another one, so that sending again makes sense."""
+    wait: float = 0.0
+    """Seconds until another may be had, where it wasn't renewed."""
+    explanation: str = ""
+    """For people, where it wasn't renewed."""
+
+
+class Credentials(Protocol):
+    """The short-lived credential of a lane, shared by all its connections."""
+
+    async def authorization(self) -> bytes:
+        """The value of the `authorization` header.
+
+        Raises:
+            CredentialError: the credentials are wrong and stay wrong until somebody mends them.
+            CredentialUnavailable: none could be had just now.
+        """
+
+    async def refused(self, authorization: bytes) -> Renewal:
+        """The provider refused this value (Verdict.REFRESH): get another one, unless somebody just has.
+
+        Raises: as `authorization`.
+        """
+
+    def hold(self) -> None:
+        """The provider saw too many new ones (RETRY with Scope.CREDENTIAL): go back to the one before, make no more."""

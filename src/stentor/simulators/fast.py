@@ -1,0 +1,241 @@
+"""The fast simulators: accept every request at wire speed, so that a benchmark measures the sender and not them.
+
+Rules: real TLS, real HTTP/2 framing, flow control and stream limits, but request headers aren't decoded, nothing is
+validated and no ledger is kept; the answers' ids are constants. Whoever wants to know whether what they send is right
+uses the strict simulators.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import ssl
+from collections import defaultdict
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Literal, Self, cast
+
+from stentor.http2 import encode, frames
+from stentor.http2.frames import (
+    ACK,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    GOAWAY,
+    HEAD,
+    HEADER_SIZE,
+    HEADERS,
+    PING,
+    PREFACE,
+    SETTINGS,
+)
+
+Provider = Literal["apns", "fcm"]
+
+RECEIVE_WINDOW = 2**20
+"""Connection window, handed back in halves; wide enough that flow control never waits for a round trip."""
+STEP = 0.002
+"""Seconds between two deliveries of delayed answers."""
+DELAYS = 4096
+"""Drawn delays, used in turn: drawing one for each request would cost more than answering it."""
+
+# HPACK by hand (RFC 7541): 0x88 is `:status 200`, 0x4_/0x0_ are literals with and without entering the table.
+_STATUS_200 = b"\x88"
+_APNS_ANSWER = _STATUS_200 + b"\x00\x07apns-id\x245b7a4dc2-0000-4000-8000-000000000000"
+_FCM_FIELDS = (
+    (b"\x5f", b"application/json; charset=UTF-8"),  # content-type
+    (b"\x40\x04vary", b"Origin"),
+    (b"\x76", b"ESF"),  # server
+    (b"\x58", b"private"),  # cache-control
+    (b"\x40\x0fx-frame-options", b"SAMEORIGIN"),
+)
+_FCM_FIRST = _STATUS_200 + b"".join(name + bytes((len(value),)) + value for name, value in _FCM_FIELDS)
+_FCM_NEXT = _STATUS_200 + bytes(range(0xBE, 0xBE + len(_FCM_FIELDS)))
+_FCM_BODY = b'{\n  "name": "projects/simulated/messages/0:1692853925636648%31bd1c9631bd1c96"\n}\n'
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How a provider's 200 looks on the wire."""
+
+    block: bytes
+    first_block: bytes
+    """The header block of a connection's first answer, which fills the client's table."""
+    body: bytes
+    max_streams: int
+
+    def answers(self, stream_ids: list[int], *, first: bool) -> bytes:
+        """The answers to some requests, joined in one go."""
+        block = self.first_block if first else self.block
+        names = encode.stream_ids(stream_ids)
+        parts: list[bytes | list[bytes]] = [_head(len(block), HEADERS, 0 if self.body else END_STREAM), names]
+        if self.body:
+            parts += [block + _head(len(self.body), DATA, END_STREAM), names, self.body]
+        else:
+            parts.append(block)
+        return encode.interleave(parts, len(stream_ids))
+
+
+def _head(length: int, kind: int, flags: int) -> bytes:
+    """A frame's head up to its stream id."""
+    return frames.HEAD.pack(length << 8 | kind, flags | (END_HEADERS if kind == HEADERS else 0), 0)[:5]
+
+
+_SHAPES: dict[Provider, _Shape] = {
+    "apns": _Shape(_APNS_ANSWER, _APNS_ANSWER, b"", max_streams=1000),
+    "fcm": _Shape(_FCM_NEXT, _FCM_FIRST, _FCM_BODY, max_streams=100),
+}
+
+
+class _FastConnection(asyncio.Protocol):
+    def __init__(self, server: FastSimulator) -> None:
+        self._server = server
+        self._shape = server.shape
+        self._transport: asyncio.Transport | None = None
+        self._tail = b""
+        self._preface_left = len(PREFACE)
+        self._consumed = 0
+        self._answered = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._server.connections.add(self)
+        self._transport.write(
+            frames.settings([(frames.MAX_CONCURRENT_STREAMS, self._shape.max_streams)])
+            + frames.window_update(0, RECEIVE_WINDOW - frames.DEFAULT_WINDOW)
+        )
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        self._server.connections.discard(self)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self._preface_left:
+            taken = min(self._preface_left, len(data))
+            self._preface_left -= taken
+            data = data[taken:]
+        data = self._tail + data
+        position, end = 0, len(data)
+        done: list[int] = []
+        unpack = HEAD.unpack_from
+        while end - position >= HEADER_SIZE:
+            length_and_type, flags, stream_id = unpack(data, position)
+            stop = position + HEADER_SIZE + (length_and_type >> 8)
+            if stop > end:
+                break
+            kind = length_and_type & 0xFF
+            if kind == DATA:
+                self._consumed += length_and_type >> 8
+                if flags & END_STREAM:
+                    done.append(stream_id)
+            elif kind == HEADERS:
+                if flags & END_STREAM:
+                    done.append(stream_id)
+            else:
+                self._control(kind, flags, data[position + HEADER_SIZE : stop])
+            position = stop
+        self._tail = data[position:]
+        if done:
+            self._server.requests += len(done)
+            if self._server.wheel is None:
+                self.answer(done)
+            else:
+                self._server.wheel.add(self, done)
+
+    def answer(self, stream_ids: list[int]) -> None:
+        if self._transport is None:
+            return
+        out = b""
+        if not self._answered:
+            self._answered = True
+            out = self._shape.answers(stream_ids[:1], first=True)
+            stream_ids = stream_ids[1:]
+        if stream_ids:
+            out += self._shape.answers(stream_ids, first=False)
+        if self._consumed >= RECEIVE_WINDOW // 4:
+            out += frames.window_update(0, self._consumed)
+            self._consumed = 0
+        self._transport.write(out)
+
+    def _control(self, kind: int, flags: int, payload: bytes) -> None:
+        if self._transport is None:
+            return
+        if kind == SETTINGS and not flags & ACK:
+            self._transport.write(frames.SETTINGS_ACK)
+        elif kind == PING and not flags & ACK:
+            self._transport.write(frames.ping(payload, ack=True))
+        elif kind == GOAWAY:
+            self._transport.close()
+
+
+class _Wheel:
+    """Answers that wait: log-normal delays, delivered in steps, all of a connection and step at once."""
+
+    def __init__(self, median: float, seed: int) -> None:
+        draw = random.Random(seed)
+        sigma = math.log(1.0 / median) / 2.326 if median < 1.0 else 0.5  # 1 % of the answers take over a second
+        delays = (median * math.exp(draw.gauss(0.0, sigma)) for _ in range(DELAYS))
+        self._steps = cycle([max(1, round(delay / STEP)) for delay in delays])
+        self._due: dict[int, dict[_FastConnection, list[int]]] = defaultdict(lambda: defaultdict(list))
+        self._now = 0
+
+    def add(self, connection: _FastConnection, stream_ids: list[int]) -> None:
+        due, now = self._due, self._now
+        for stream_id, steps in zip(stream_ids, self._steps, strict=False):
+            due[now + steps][connection].append(stream_id)
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        while True:
+            await asyncio.sleep(STEP)
+            while self._now * STEP < loop.time() - start:
+                self._now += 1
+                for connection, stream_ids in self._due.pop(self._now, {}).items():
+                    connection.answer(stream_ids)
+
+
+class FastSimulator:
+    """A provider that accepts everything, on a loopback port. Use as an async context manager.
+
+    Args:
+        provider: whose stream limit and answers to show.
+        tls: a server context that offers ALPN `h2`.
+        port: 0 for one of the system's choice; `port` tells which.
+        latency: median seconds from a request to its answer (log-normal, 99 % within a second); 0 for none.
+    """
+
+    def __init__(
+        self, provider: Provider, tls: ssl.SSLContext, *, port: int = 0, latency: float = 0.0, seed: int = 0
+    ) -> None:
+        self.shape = _SHAPES[provider]
+        self.wheel = _Wheel(latency, seed) if latency > 0 else None
+        self.connections: set[_FastConnection] = set()
+        self.requests = 0
+        self.port = port
+        self._tls = tls
+        self._server: asyncio.Server | None = None
+        self._wheel_task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _FastConnection(self), "127.0.0.1", self.port, ssl=self._tls)
+        self.port = self._server.sockets[0].getsockname()[1]
+        if self.wheel is not None:
+            self._wheel_task = loop.create_task(self.wheel.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._wheel_task is not None:
+            self._wheel_task.cancel()
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.close()
+        if self._server is not None:
+            await self._server.wait_closed()
