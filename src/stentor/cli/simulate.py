@@ -6,10 +6,11 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Coroutine
+import tempfile
+from collections.abc import Callable, Coroutine
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 import uvloop
@@ -17,14 +18,15 @@ import uvloop
 from stentor.errors import InvalidConfiguration, StentorError
 from stentor.simulators.apns import ApnsOptions, ApnsSimulator
 from stentor.simulators.apns.credentials import KeyFile
+from stentor.simulators.fast import FastSimulator
 from stentor.simulators.faults import Faults, load_faults
 from stentor.simulators.fcm import FcmOptions, FcmSimulator
 from stentor.simulators.simulator import Simulator
+from stentor.simulators.tls import make_server_tls
 
 app = typer.Typer(
     help="Run a push provider's simulator on this machine: real TLS and HTTP/2, a ledger, and faults on request.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
 )
 
 
@@ -41,6 +43,9 @@ Seed = Annotated[int, typer.Option(help="Seed of all chance; the same seed gives
 Directory = Annotated[
     Path | None, typer.Option("--dir", help="Where CA and key files go; a temporary directory if not given.")
 ]
+Latency = Annotated[
+    float, typer.Option(min=0.0, help="Median seconds to an answer in fast mode; strict mode has its fault `latency`.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON when ready, and one at the end.")]
 
 
@@ -52,6 +57,7 @@ def apns(
     faults: FaultsFile = None,
     seed: Seed = 0,
     directory: Directory = None,
+    latency: Latency = 0.0,
     as_json: AsJson = False,
     topic: Annotated[
         list[str] | None, typer.Option(help="A bundle id to allow; may be given again. Default: any.")
@@ -66,20 +72,22 @@ def apns(
 ) -> None:
     """Simulate Apple's APNs (HTTP/2 provider API).
 
+    \b
     Examples:
-
-        stentor simulate apns --dir ./rehearsal
-
-        stentor simulate apns --port 0 --faults menu --seed 7 --json
-
-        stentor simulate apns --mode fast
+      stentor simulate apns --dir ./rehearsal
+      stentor simulate apns --port 0 --faults menu --seed 7 --json
+      stentor simulate apns --mode fast
     """
     loaded = _load(faults)
     if mode is Mode.FAST:
-        _run_fast("apns", port, directory, as_json=as_json)
+        if faults:
+            raise InvalidConfiguration("--faults is for strict mode; fast mode accepts everything")
+        _run(
+            lambda: FastSimulator("apns", port=port, directory=directory, latency=latency, seed=seed), as_json=as_json
+        )
         return
     if key_file is not None and not (key_id and team_id):
-        _fail("--key-file needs --key-id and --team-id")
+        raise InvalidConfiguration("--key-file needs --key-id and --team-id")
     options = ApnsOptions(
         max_streams=max_streams,
         topics=frozenset(topic) if topic else None,
@@ -99,8 +107,9 @@ def fcm(
     faults: FaultsFile = None,
     seed: Seed = 0,
     directory: Directory = None,
+    latency: Latency = 0.0,
     as_json: AsJson = False,
-    project: Annotated[str, typer.Option(help="The project id.")] = FcmOptions.project,
+    project: Annotated[str, typer.Option(help="The project id.")] = FcmOptions().project,
     max_streams: Annotated[int, typer.Option(help="Stream limit of a connection.")] = 100,
     token_lifetime: Annotated[int, typer.Option(help="Seconds until an access token expires.")] = 3_599,
     quota: Annotated[int, typer.Option(help="Messages a minute for the project.")] = 600_000,
@@ -110,17 +119,19 @@ def fcm(
 ) -> None:
     """Simulate Firebase Cloud Messaging (HTTP v1), and Google's token endpoint on the same port.
 
+    \b
     Examples:
-
-        stentor simulate fcm --dir ./rehearsal
-
-        stentor simulate fcm --port 0 --token-lifetime 60 --json
-
-        stentor simulate fcm --mode fast
+      stentor simulate fcm --dir ./rehearsal
+      stentor simulate fcm --port 0 --token-lifetime 60 --json
+      stentor simulate fcm --mode fast
     """
     loaded = _load(faults)
     if mode is Mode.FAST:
-        _run_fast("fcm", port, directory, as_json=as_json)
+        if faults:
+            raise InvalidConfiguration("--faults is for strict mode; fast mode accepts everything")
+        _run(
+            lambda: FastSimulator("fcm", port=port, directory=directory, latency=latency, seed=seed), as_json=as_json
+        )
         return
     options = FcmOptions(
         project=project,
@@ -133,19 +144,15 @@ def fcm(
 
 
 def _load(faults: str | None) -> Faults:
-    try:
-        return load_faults(faults) if faults else Faults()
-    except InvalidConfiguration as error:
-        _fail(str(error))
+    return load_faults(faults) if faults else Faults()
 
 
-def _run(make: Any, *, as_json: bool) -> None:
+def _run(make: Callable[[], Simulator], *, as_json: bool) -> None:
     """Make the simulator, serve until told to stop, sum up."""
     try:
-        simulator: Simulator = make()
-        _drive(_serve(simulator, as_json=as_json))
-    except (StentorError, OSError) as error:
-        _fail(str(error))
+        _drive(_serve(make(), as_json=as_json))
+    except OSError as error:
+        raise StentorError(f"the simulator cannot start: {error}") from error
 
 
 def _drive(work: Coroutine[Any, Any, None]) -> None:
@@ -153,7 +160,7 @@ def _drive(work: Coroutine[Any, Any, None]) -> None:
         runner.run(work)
 
 
-async def _serve(simulator: Simulator, *, as_json: bool) -> None:
+async def _serve(simulator: Simulator | FastSimulator, *, as_json: bool) -> None:
     stopped = stop_event()
     async with simulator:
         facts = simulator.facts()
@@ -172,16 +179,6 @@ def stop_event() -> asyncio.Event:
     return stopped
 
 
-def _run_fast(provider: str, port: int, directory: Path | None, *, as_json: bool) -> None:
-    """The fast simulator has no ledger and no faults; what it needs is a port and a certificate."""
-    from stentor.simulators.fast import run_fast  # noqa: PLC0415 - only here, so that strict mode starts without it
-
-    try:
-        _drive(run_fast(provider, port=port, directory=directory, as_json=as_json))
-    except (StentorError, OSError) as error:
-        _fail(str(error))
-
-
 def _welcome(facts: dict[str, Any]) -> str:
     width = max(map(len, facts))
     lines = [f"  {name:<{width}}  {value}" for name, value in facts.items() if value is not None]
@@ -189,6 +186,8 @@ def _welcome(facts: dict[str, Any]) -> str:
 
 
 def _closing_words(summary: dict[str, Any]) -> str:
+    if "cpu_us" in summary:
+        return f"accepted {summary['accepted']}, {summary['cpu_us']} µs CPU each"
     rejected = ", ".join(f"{count} {reason}" for reason, count in sorted(summary["rejected"].items())) or "none"
     lines = [
         f"accepted {summary['accepted']} ({summary['answered']} answered, {summary['duplicates']} duplicates)",
@@ -205,8 +204,3 @@ def _closing_words(summary: dict[str, Any]) -> str:
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
-
-
-def _fail(text: str) -> NoReturn:
-    typer.echo(f"stentor simulate: {text}", err=True)
-    raise typer.Exit(2)

@@ -441,10 +441,13 @@ class Connection:
     def _finish(self, stream_id: int, head: tuple[int, Fields], body: bytes) -> None:
         """Settle a response."""
         flight, index = self._streams.pop(stream_id)
-        if stream_id in self._bodies:
+        if self._bodies and stream_id in self._bodies:
             # Answered before we were done asking (a 413, say): the rest of the body is of no use to anyone.
             self._reset(stream_id, frames.NO_ERROR)
-        self._drop_parts(stream_id)
+        if self._bodies or self._chunks:
+            self._drop_parts(stream_id)
+        else:
+            self._heads.pop(stream_id, None)
         status, fields = head
         results = flight.results
         results.fates[index] = RESPONSE

@@ -224,6 +224,8 @@ def text(value: object) -> str:
     """
     if not isinstance(value, str):
         return ""
+    if len(value) < 20 and value.isprintable():  # nearly every reason, and too short to hold a secret
+        return value.strip()
     line = "".join(c if c.isprintable() else " " for c in value[:LONGEST_DETAIL])
     return _LIKE_A_SECRET.sub("…", " ".join(line.split()))
 

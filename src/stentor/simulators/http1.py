@@ -24,7 +24,7 @@ class Http1Door:
         return self._server()
 
     async def close(self) -> None:
-        await self._server.shutdown(0)
+        await self._server.shutdown(0.05)  # 0 would mean: wait for ever
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:
         headers: list[Header] = [(b":method", request.method.encode()), (b":path", request.path_qs.encode())]

@@ -18,12 +18,14 @@ from typing import NamedTuple
 from jh2._hazmat import Decoder, Encoder
 
 from stentor.http2 import frames as f
+from stentor.http2.hpack import integer
 from stentor.simulators.request_headers import Header, problem_of_request, problem_of_trailers
 
 _UNLIMITED = 2**31
 _LARGEST_BLOCK = 65_536
 _GOAWAY_PING = b"goneaway"
 _U32 = Struct(">I")
+_SIZE_UPDATE = 0x20  # HPACK's pattern for a dynamic table size update
 
 
 class Request(NamedTuple):
@@ -105,6 +107,7 @@ class ServerConnection:
         self._ready: list[Request] = []
         self._decoder = Decoder()
         self._encoder = Encoder()
+        self._table_updates: tuple[int, ...] = ()  # owed to the client at the start of the next block
         self._block: tuple[int, int, bytearray] | None = None  # stream, flags, fragments, while END_HEADERS is awaited
         self._newest_id = 0
         self._discarded: set[int] = set()  # reset by us; what the client had under way for them is dropped
@@ -174,7 +177,11 @@ class ServerConnection:
 
     def encode(self, headers: list[Header]) -> bytes:
         """A header block; it must be sent, and before the next one, or the client's table goes astray."""
-        return self._encoder.encode([(name, value, False) for name, value in headers])
+        block = self._encoder.encode([(name, value, False) for name, value in headers])
+        if self._table_updates:
+            block = b"".join(integer(size, 5, _SIZE_UPDATE) for size in self._table_updates) + block
+            self._table_updates = ()
+        return block
 
     def set_limit(self, max_streams: int) -> None:
         self.limit = max_streams
@@ -514,7 +521,7 @@ class ServerConnection:
 
     def _apply_client_setting(self, identifier: int, value: int) -> None:
         if identifier == f.HEADER_TABLE_SIZE:
-            self._encoder.header_table_size = min(value, f.DEFAULT_HEADER_TABLE_SIZE)
+            self._resize_table(min(value, f.DEFAULT_HEADER_TABLE_SIZE))
         elif identifier == f.ENABLE_PUSH:
             if value > 1:
                 raise Violation(f.PROTOCOL_ERROR, f"SETTINGS_ENABLE_PUSH of {value}")
@@ -529,6 +536,14 @@ class ServerConnection:
             if not f.DEFAULT_MAX_FRAME_SIZE <= value <= f.LARGEST_MAX_FRAME_SIZE:
                 raise Violation(f.PROTOCOL_ERROR, f"SETTINGS_MAX_FRAME_SIZE of {value}")
             self._send_frame_size = value
+
+    def _resize_table(self, size: int) -> None:
+        """The library's encoder resizes its table without a word, so we tell the client: the lowest size since the
+        last block, and the last (RFC 7541 section 4.2)."""
+        if size != self._encoder.header_table_size:
+            self._encoder.header_table_size = size
+            lowest = min((size, *self._table_updates))
+            self._table_updates = (size,) if lowest == size else (lowest, size)
 
     def _on_settings_ack(self, payload: bytes) -> None:
         """Only now does the client stand under what we announced."""

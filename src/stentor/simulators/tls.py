@@ -111,6 +111,8 @@ class ServerTls:
 
     context: ssl.SSLContext
     ca_file: Path
+    chain_file: Path
+    """The server's certificate and its key."""
     client_authority: Authority
 
     def client_certificate(self, topic: str, path: Path) -> Path:
@@ -135,4 +137,4 @@ def make_server_tls(
     if client_certificates:
         context.verify_mode = ssl.CERT_OPTIONAL
         context.load_verify_locations(cadata=client_authority.pem.decode())
-    return ServerTls(context, ca_file, client_authority)
+    return ServerTls(context, ca_file, chain, client_authority)

@@ -28,9 +28,9 @@ TABLE = (
     Rule(400, "INVALID_ARGUMENT", _FIX, _MESSAGE, "A field of the message is wrong, or it is too large."),
     Rule(400, "INVALID_ARGUMENT:token", _DROP, _ADDRESS, "Not a registration token; it was cut or changed."),
     Rule(401, "ACCESS_TOKEN_EXPIRED", Verdict.REFRESH, Scope.CREDENTIAL, _ACCESS_TOKEN),
-    Rule(401, "UNAUTHENTICATED", Verdict.REFRESH, Scope.CREDENTIAL, _ACCESS_TOKEN),
     Rule(401, "APNS_AUTH_ERROR", _STOP, Scope.PLATFORM, _KEY_OF_ANOTHER),
     Rule(401, "THIRD_PARTY_AUTH_ERROR", _STOP, Scope.PLATFORM, _KEY_OF_ANOTHER),
+    Rule(401, "UNAUTHENTICATED", Verdict.REFRESH, Scope.CREDENTIAL, _ACCESS_TOKEN),
     Rule(
         403,
         "PERMISSION_DENIED",

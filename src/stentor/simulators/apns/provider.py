@@ -184,7 +184,8 @@ class ApnsProvider:
         return None
 
     def _on_authenticated(self, session: ApnsSession) -> None:
-        if session.limit < self._full_limit and session.points > 0:
+        has_credit = session.points > 0 or not self._world.faults.error_budget.points
+        if session.limit < self._full_limit and has_credit:
             session.limit = self._full_limit
         if session.topics is None:
             session.topics = self.topics

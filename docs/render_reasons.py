@@ -1,0 +1,53 @@
+"""Draws `docs/reasons.md` from the senders' tables: `python docs/render_reasons.py > docs/reasons.md`.
+
+A test fails when the page and the tables differ.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from stentor.outcome import Verdict
+from stentor.senders.apns.reasons import TABLE as APNS
+from stentor.senders.contract import LONGEST_RETRY_AFTER, Rule
+from stentor.senders.fcm.reasons import TABLE as FCM
+
+INTRODUCTION = f"""\
+# What each answer leads to
+
+Drawn from `src/stentor/senders/*/reasons.py` by `docs/render_reasons.py`; don't edit it here.
+
+| verdict | what is done |
+|---|---|
+| RETRY | Sent again after the wait, then with growing pauses, as long as the message is worth delivering. |
+| DROP | The recipient is rejected and the address reported as dead. |
+| REJECT | The recipient is rejected; the address stays. Used for malformed addresses, which are never sent. |
+| FIX | The message is wrong for everybody: it is stopped, and its author told. |
+| STOP | Credentials or configuration are wrong: the scope is paused until somebody mends them. No address is dropped. |
+| REFRESH | A new short-lived credential is fetched once; if that is refused too, it is a STOP. |
+| RECONNECT | Sent again over another connection. |
+
+A reason or a page that is not in these tables is sent again (RETRY) and never drops an address. An unexpected 2xx is
+taken as ambiguous. The provider's own `Retry-After` replaces the wait given here; {LONGEST_RETRY_AFTER:.0f} seconds of it
+at most are obeyed, so that one absurd header doesn't put a campaign to sleep for a day.
+"If all" in a meaning: when nearly every recipient gets it, the lane is stopped and nobody is dropped.
+"""
+
+
+def page() -> str:
+    return "\n".join([INTRODUCTION, *_section("APNs", APNS), "", *_section("FCM", FCM), ""])
+
+
+def _section(title: str, table: Iterable[Rule]) -> list[str]:
+    rows = [
+        f"| {rule.status} | `{rule.reason}` | {Verdict(rule.verdict).name} | {rule.scope} |"
+        f" {'' if rule.wait is None else f'{rule.wait:.0f} s'} | {rule.meaning} |"
+        for rule in table
+    ]
+    head = ["| status | reason | verdict | scope | wait | meaning |", "|---|---|---|---|---|---|"]
+    return [f"## {title}", "", *head, *rows]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
