@@ -29,8 +29,8 @@ Drawn from `src/stentor/senders/*/reasons.py` by `docs/render_reasons.py`; don't
 | RECONNECT | Sent again over another connection. |
 
 A reason or a page that is not in these tables is sent again (RETRY) and never drops an address. An unexpected 2xx is
-taken as ambiguous. The provider's own `Retry-After` replaces the wait given here; {LONGEST_RETRY_AFTER:.0f} seconds of it
-at most are obeyed, so that one absurd header doesn't put a campaign to sleep for a day.
+taken as ambiguous. The provider's own `Retry-After` replaces the wait given here; at most {LONGEST_RETRY_AFTER:.0f}
+seconds of it are obeyed, so that one absurd header doesn't put a campaign to sleep for a day.
 "If all" in a meaning: when nearly every recipient gets it, the lane is stopped and nobody is dropped.
 """
 

@@ -11,8 +11,8 @@ import shutil
 import socket
 import subprocess
 import time
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -46,7 +46,9 @@ def measure(shape: Literal["apns", "fcm"], requests: int, directory: Path) -> Ya
     directory.mkdir(parents=True, exist_ok=True)
     root = directory / "answers"
     root.mkdir()
-    (root / "push").write_bytes(b'{"name":"projects/bench/messages/0:1692853925636648%31bd1c9631bd1c96"}' if shape == "fcm" else b"")
+    (root / "push").write_bytes(
+        b'{"name":"projects/bench/messages/0:1692853925636648%31bd1c9631bd1c96"}' if shape == "fcm" else b""
+    )
     body = directory / "body"
     body.write_bytes(burst.bodies[0])
     with _nghttpd(root, directory) as port:

@@ -6,13 +6,10 @@ the other. Ratios are to the better of h2load's two shapes.
 
 from __future__ import annotations
 
-import json
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +17,7 @@ import msgspec
 
 from stentor.bench import h2load
 from stentor.bench.load import Measured, Spec
+from stentor.bench.processes import simulator
 
 Shape = Literal["apns", "fcm"]
 SHAPES: tuple[Shape, ...] = ("apns", "fcm")
@@ -90,11 +88,9 @@ def _with_latency(shape: Shape, requests: int, plain: Measured) -> dict[str, Any
     }
 
 
-def push(
-    shape: Shape, requests: int, *, connections: int, in_flight: int, latency: float
-) -> tuple[Measured, float]:
+def push(shape: Shape, requests: int, *, connections: int, in_flight: int, latency: float) -> tuple[Measured, float]:
     """One sender process against one fast simulator; returns what it measured and the simulator's CPU a request."""
-    with simulator(shape, latency) as (facts, summary):
+    with simulator(shape, "--mode", "fast", "--latency", str(latency)) as (facts, summary):
         spec = Spec(
             provider=shape,
             port=facts["port"],
@@ -113,22 +109,3 @@ def push(
             raise RuntimeError(f"the sender failed:\n{sender.stderr[-2000:]}")
         measured = msgspec.json.decode(sender.stdout, type=Measured)
     return measured, summary["cpu_us"]
-
-
-@contextmanager
-def simulator(shape: Shape, latency: float) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """A fast simulator in a process of its own; yields its facts, and a summary that is filled when it has ended."""
-    command = [sys.executable, "-m", "stentor.cli", "simulate", shape, "--mode", "fast", "--port", "0", "--json"]
-    server = subprocess.Popen([*command, "--latency", str(latency)], stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    summary: dict[str, Any] = {}
-    try:
-        line = server.stdout.readline()
-        if not line:
-            raise RuntimeError("the simulator did not start")
-        yield json.loads(line), summary
-        server.send_signal(signal.SIGTERM)
-        summary.update(json.loads(server.stdout.readline()))
-    finally:
-        server.kill()
-        server.communicate()

@@ -46,28 +46,39 @@ def wire(
     if as_json:
         sys.stdout.write(json.dumps(found) + "\n")
     else:
-        Console().print(_table(found))
+        console = Console()
+        console.print(_rates(found))
+        console.print(_with_latency(found))
 
 
-def _table(found: dict[str, Any]) -> Table:
-    table = Table(title="One process each for client and server; ratios to h2load's better shape")
-    for heading in ("", "pushes/s", "CPU a push", "ratio", "same shape", "connections", "memory"):
-        table.add_column(heading, justify="left" if not heading else "right")
+def _rates(found: dict[str, Any]) -> Table:
+    """Everything without latency; the ratios are to h2load."""
+    table = Table(title="a client process against a server process", title_justify="left")
+    for heading in ("", "pushes/s", "CPU each", "to best h2load", "to same shape", "memory, ¼ → end"):
+        table.add_column(heading, justify="right" if heading else "left")
     for shape in wire_bench.SHAPES:
-        yardstick = found["h2load"].get(shape)
-        if yardstick:
-            table.add_row(f"h2load, {shape}'s shape", f"{yardstick['rate']:,}", f"{yardstick['cpu_us']:.1f} µs")
+        if yardstick := found["h2load"].get(shape):
+            table.add_row(f"h2load, {shape} shape", f"{yardstick['rate']:,}", f"{yardstick['cpu_us']:.1f} µs")
     for shape in wire_bench.SHAPES:
         row = found[shape]
-        memory = f"{row['quarter_mb']:.0f} → {row['peak_mb']:.0f} MB"
-        ratios = ["–" if row[key] is None else f"{row[key]:.2f}" for key in ("ratio", "same_shape_ratio")]
-        cells = (f"{row['rate']:,}", f"{row['cpu_us']:.1f} µs", *ratios, str(row["connections"]), memory)
-        table.add_row(f"Stentor, {shape}", *cells)
-        late = row["latency"]
-        share = f"{late['of_no_latency']:.2f} of no latency, {late['of_ceiling']:.2f} of what streams allow"
+        ratios = ("–" if row[key] is None else f"{row[key]:.2f}" for key in ("ratio", "same_shape_ratio"))
+        memory = f"{row['quarter_mb']:.0f} → {row['peak_mb']:.0f} MiB"
+        table.add_row(f"Stentor, {shape}", f"{row['rate']:,}", f"{row['cpu_us']:.1f} µs", *ratios, memory)
+    return table
+
+
+def _with_latency(found: dict[str, Any]) -> Table:
+    late = found["apns"]["latency"]
+    table = Table(
+        title=f"{late['median_ms']:.0f} ms median latency, up to {wire_bench.LATENCY_CONNECTIONS} connections",
+        title_justify="left",
+    )
+    for heading in ("", "pushes/s", "CPU each", "of no latency", "of streams / latency", "connections"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for shape in wire_bench.SHAPES:
+        late = found[shape]["latency"]
+        shares = (f"{late[key]:.2f}" for key in ("of_no_latency", "of_ceiling"))
         table.add_row(
-            f"  {late['median_ms']:.0f} ms latency", f"{late['rate']:,}", f"{late['cpu_us']:.1f} µs", "", "",
-            str(late["connections"]),
+            f"Stentor, {shape}", f"{late['rate']:,}", f"{late['cpu_us']:.1f} µs", *shares, str(late["connections"])
         )
-        table.add_row(f"    {share}")
     return table

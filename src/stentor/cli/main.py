@@ -22,6 +22,7 @@ from typer.core import TyperGroup
 
 import stentor
 from stentor.cli import bench, simulate
+from stentor.cli.demo import demo
 from stentor.errors import CredentialError, InvalidConfiguration, InvalidMessage, StentorError
 
 FAILED = 1
@@ -33,6 +34,7 @@ Send one message to millions of installations: as fast as the wire allows, none 
 
 \b
 Examples:
+  stentor demo                        send to simulated phones, and see every one accounted for
   stentor simulate apns --port 8443   a provider on this machine, to rehearse against
   stentor bench wire                  how many pushes a second this machine sends
   stentor simulate apns --help        the options of a command
@@ -71,6 +73,7 @@ app = typer.Typer(
 )
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(bench.app, name="bench")
+app.command()(demo)
 
 
 def _show_version(wanted: bool) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Coroutine
 from enum import StrEnum
 from pathlib import Path
@@ -22,7 +21,6 @@ from stentor.simulators.fast import FastSimulator
 from stentor.simulators.faults import Faults, load_faults
 from stentor.simulators.fcm import FcmOptions, FcmSimulator
 from stentor.simulators.simulator import Simulator
-from stentor.simulators.tls import make_server_tls
 
 app = typer.Typer(
     help="Run a push provider's simulator on this machine: real TLS and HTTP/2, a ledger, and faults on request.",
@@ -82,9 +80,7 @@ def apns(
     if mode is Mode.FAST:
         if faults:
             raise InvalidConfiguration("--faults is for strict mode; fast mode accepts everything")
-        _run(
-            lambda: FastSimulator("apns", port=port, directory=directory, latency=latency, seed=seed), as_json=as_json
-        )
+        _run(lambda: FastSimulator("apns", port=port, directory=directory, latency=latency, seed=seed), as_json=as_json)
         return
     if key_file is not None and not (key_id and team_id):
         raise InvalidConfiguration("--key-file needs --key-id and --team-id")
@@ -129,9 +125,7 @@ def fcm(
     if mode is Mode.FAST:
         if faults:
             raise InvalidConfiguration("--faults is for strict mode; fast mode accepts everything")
-        _run(
-            lambda: FastSimulator("fcm", port=port, directory=directory, latency=latency, seed=seed), as_json=as_json
-        )
+        _run(lambda: FastSimulator("fcm", port=port, directory=directory, latency=latency, seed=seed), as_json=as_json)
         return
     options = FcmOptions(
         project=project,
@@ -147,7 +141,7 @@ def _load(faults: str | None) -> Faults:
     return load_faults(faults) if faults else Faults()
 
 
-def _run(make: Callable[[], Simulator], *, as_json: bool) -> None:
+def _run(make: Callable[[], Simulator | FastSimulator], *, as_json: bool) -> None:
     """Make the simulator, serve until told to stop, sum up."""
     try:
         _drive(_serve(make(), as_json=as_json))

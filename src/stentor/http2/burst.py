@@ -21,7 +21,7 @@ class Fate(IntEnum):
     RESPONSE = 1
     """The peer answered in full; `Results.statuses` has the status."""
     NOT_PROCESSED = 2
-    """Certainly not acted upon (never written whole, refused, or above a GOAWAY's last stream id): safe to send again."""
+    """Certainly not acted upon (never written whole, refused, above a GOAWAY's last stream id): safe to resend."""
     AMBIGUOUS = 3
     """Written, and then no answer: the peer may have acted on it or not."""
 

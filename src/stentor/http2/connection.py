@@ -189,7 +189,7 @@ class Connection:
 
     def expire(self, before_stream_id: int, reason: str) -> int:
         """Give up on all requests submitted before that stream id that aren't answered yet; returns how many."""
-        late = [stream_id for stream_id in takewhile(before_stream_id.__gt__, self._streams)]
+        late = list(takewhile(before_stream_id.__gt__, self._streams))
         for stream_id in late:
             self._cancel(stream_id, frames.CANCEL, reason)
         return len(late)

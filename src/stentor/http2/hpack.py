@@ -75,7 +75,7 @@ LONGEST_KNOWN_BLOCK = 16
 _ONE_BYTE_INDEXES = bytes(range(0x81, 0xFF))
 
 Fields = list[tuple[bytes, bytes, bool]]
-"""A decoded header block: (name, value, may be indexed), in order."""
+"""A decoded header block: (name, value, must never be indexed), in order."""
 
 
 class Decoder:

@@ -22,7 +22,7 @@ def backoff(failures: int, random: float) -> float:
 
     Jitter keeps a fleet that lost the same provider from coming back in step.
     """
-    ceiling = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(failures - 1, 10))
+    ceiling = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures - 1, 10))
     return ceiling * (0.5 + random / 2)
 
 

@@ -13,7 +13,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -38,7 +38,7 @@ class PoolOptions:
     not processed."""
     connects_per_second: float = 1.0
     """Connects allowed in the long run, after a first burst of `max_connections`."""
-    timing: Timing = Timing()
+    timing: Timing = field(default_factory=Timing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +316,6 @@ class Pool:
             self._failed()
             return
         self._links.append(link)
-        self._connecting.discard(asyncio.current_task())  # type: ignore[arg-type]  # we run in a task
         self._spread()
 
     def _failed(self) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from stentor.errors import ConnectFailed, InvalidConfiguration, ProtocolError
 from stentor.http2.connection import Connection, Flight, State
@@ -276,7 +276,7 @@ async def connect(endpoint: Endpoint, owner: LinkOwner, timing: Timing) -> Link:
 
 async def _establish(link: Link, endpoint: Endpoint) -> None:
     if endpoint.proxy is not None:
-        await _connect_by_proxy(link, endpoint, endpoint.proxy)
+        await _connect_by_proxy(link, endpoint, urlsplit(endpoint.proxy))
         return
     loop = asyncio.get_running_loop()
     await loop.create_connection(
@@ -301,10 +301,9 @@ class _Tunnel(asyncio.Protocol):
             self.answer.set_exception(ConnectFailed("the proxy closed the connection"))
 
 
-async def _connect_by_proxy(link: Link, endpoint: Endpoint, proxy: str) -> None:
-    url = urlsplit(proxy)
+async def _connect_by_proxy(link: Link, endpoint: Endpoint, url: SplitResult) -> None:
     loop = asyncio.get_running_loop()
-    transport, tunnel = await loop.create_connection(_Tunnel, url.hostname, url.port or 8080)
+    transport, tunnel = await loop.create_connection(_Tunnel, str(url.hostname), url.port or 8080)
     request = f"CONNECT {endpoint} HTTP/1.1\r\nHost: {endpoint}\r\n"
     if url.username is not None:
         credentials = f"{unquote(url.username)}:{unquote(url.password or '')}".encode()

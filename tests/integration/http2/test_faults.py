@@ -76,7 +76,9 @@ FAULTS = {
     "reads slowly": Faults(slow_reader=SlowReader(bytes_per_s=400_000)),
     "storm": Faults(storm=Storm(for_s=0.2, scope="global", retry_after=("1",))),
     "storm by device": Faults(storm=Storm(for_s=0.2, scope="token", share=0.5)),
-    "unavailable": Faults(unavailable=Unavailable(for_s=0.2, retry_after=("0", "86400", "Wed, 21 Oct 2026 07:28:00 GMT"))),
+    "unavailable": Faults(
+        unavailable=Unavailable(for_s=0.2, retry_after=("0", "86400", "Wed, 21 Oct 2026 07:28:00 GMT"))
+    ),
     "expired credential": Faults(credential=Credential(expire_at_s=0.02)),
     "revoked credential": Faults(credential=Credential(revoke_at_s=0.02)),
     "wrong clock": Faults(credential=Credential(clock_skew_s=600.0)),
@@ -98,29 +100,34 @@ async def apns(faults: Faults) -> AsyncIterator[tuple[Simulator, list[Burst]]]:
             simulator.key_file, key_id=simulator.key_id, team_id=simulator.team_id, clock=time.time
         )
         rendered = apns_wire.render(Message(title="Sale", body="x" * 80), topic="com.example.app", started_at=0.0)
-        template = apns_wire.template(rendered, authority="api.push.apple.com", authorization=await source.authorization())
-        yield simulator, [
-            apns_wire.encode(template, rendered, part, apns_wire.push_ids("c1", part)).burst
-            for part in (TOKENS[start : start + BATCH] for start in range(0, len(TOKENS), BATCH))
-        ]
+        template = apns_wire.template(
+            rendered, authority="api.push.apple.com", authorization=await source.authorization()
+        )
+        yield (
+            simulator,
+            [
+                apns_wire.encode(template, rendered, part, apns_wire.push_ids("c1", part)).burst
+                for part in (TOKENS[start : start + BATCH] for start in range(0, len(TOKENS), BATCH))
+            ],
+        )
 
 
 @asynccontextmanager
 async def fcm(faults: Faults) -> AsyncIterator[tuple[Simulator, list[Burst]]]:
     async with FcmSimulator(faults=faults, seed=1) as simulator:
         source = FcmTokenSource.from_file(simulator.service_account_file, clock=time.time, ca_file=simulator.ca_file)
-        try:
-            authorization = await source.authorization()
-        except Exception as error:  # the faults that make a credential impossible to get are the sender's tests
-            pytest.fail(f"no token: {error}")
+        authorization = await source.authorization()
         rendered = fcm_wire.render(Message(title="Sale", body="Ends tonight"), started_at=0.0)
         template = fcm_wire.template(
             project=simulator.project, authority="fcm.googleapis.com", authorization=authorization
         )
-        yield simulator, [
-            fcm_wire.encode(template, rendered, FCM_TOKENS[start : start + BATCH]).burst
-            for start in range(0, len(FCM_TOKENS), BATCH)
-        ]
+        yield (
+            simulator,
+            [
+                fcm_wire.encode(template, rendered, FCM_TOKENS[start : start + BATCH]).burst
+                for start in range(0, len(FCM_TOKENS), BATCH)
+            ],
+        )
 
 
 async def send_all(simulator: Simulator, ca_file: Path, bursts: list[Burst]) -> list[Results]:

@@ -24,9 +24,7 @@ from stentor.simulators.fcm import FcmSimulator
 from stentor.simulators.tls import ServerTls, make_server_tls
 from tests.integration.http2.test_faults import QUICK, TOKENS, apns, fcm
 
-TEMPLATE = Template(
-    ((b":method", b"POST"), (b":scheme", b"https"), (b":authority", b"push.example")), (b":path",)
-)
+TEMPLATE = Template(((b":method", b"POST"), (b":scheme", b"https"), (b":authority", b"push.example")), (b":path",))
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 IMPATIENT = PoolOptions(
     max_connections=2,
@@ -69,6 +67,12 @@ async def server(serve: Serve, context: ssl.SSLContext | None) -> AsyncIterator[
 
 def endpoint(port: int, tls: ServerTls, *, proxy: str | None = None, host: str = "127.0.0.1") -> Endpoint:
     return Endpoint(host=host, port=port, tls=tls_context(ca_file=tls.ca_file), proxy=proxy)
+
+
+async def under_way(pool: Pool) -> None:
+    """Until the pool has written something; it has no event to wait for, and needs none."""
+    while not pool.state.open_streams:  # noqa: ASYNC110 - see above
+        await asyncio.sleep(0.001)
 
 
 async def forever(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
@@ -326,7 +330,9 @@ async def test_a_limit_of_one_is_kept_until_the_peer_raises_it(tls: ServerTls) -
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(read_requests(reader), 0.2)
         assert seen == [1]
-        writer.write(frames.frame(frames.HEADERS, 5, 1, b"\x88") + frames.settings([(frames.MAX_CONCURRENT_STREAMS, 1000)]))
+        writer.write(
+            frames.frame(frames.HEADERS, 5, 1, b"\x88") + frames.settings([(frames.MAX_CONCURRENT_STREAMS, 1000)])
+        )
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(read_requests(reader), 0.2)
         writer.write(b"".join(frames.frame(frames.HEADERS, 5, stream_id, b"\x88") for stream_id in seen[1:]))
@@ -352,7 +358,9 @@ async def test_fcm_gets_a_hundred_streams_and_more_connections_only_while_they_a
 
 async def test_one_connection_is_enough_where_streams_are_not_short() -> None:
     async with FastSimulator("apns") as simulator:
-        where = Endpoint(host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=Path(simulator.facts()["ca_file"])))
+        where = Endpoint(
+            host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=Path(simulator.facts()["ca_file"]))
+        )
         async with Pool(where) as pool:
             for _ in range(20):
                 await pool.send(burst(50))
@@ -362,7 +370,9 @@ async def test_one_connection_is_enough_where_streams_are_not_short() -> None:
 
 async def test_the_load_is_spread_over_the_connections() -> None:
     async with FastSimulator("fcm", latency=0.02) as simulator:
-        where = Endpoint(host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=Path(simulator.facts()["ca_file"])))
+        where = Endpoint(
+            host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=Path(simulator.facts()["ca_file"]))
+        )
         async with Pool(where, PoolOptions(max_connections=4)) as pool:
             await asyncio.gather(*(pool.send(burst(1000)) for _ in range(10)))
             answered = [link.connection.responses for link in pool._links]
@@ -379,7 +389,9 @@ async def test_the_load_is_spread_over_the_connections() -> None:
 
 async def test_a_closed_pool_takes_nothing() -> None:
     async with FastSimulator("apns") as simulator:
-        where = Endpoint(host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=Path(simulator.facts()["ca_file"])))
+        where = Endpoint(
+            host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=Path(simulator.facts()["ca_file"]))
+        )
         pool = Pool(where)
         assert len((await pool.send(Burst(TEMPLATE, ([],), []))).fates) == 0
         await pool.send(burst(1))
@@ -390,11 +402,12 @@ async def test_a_closed_pool_takes_nothing() -> None:
 
 async def test_closing_lets_what_is_under_way_finish() -> None:
     async with FastSimulator("apns", latency=0.1) as simulator:
-        where = Endpoint(host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=Path(simulator.facts()["ca_file"])))
+        where = Endpoint(
+            host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=Path(simulator.facts()["ca_file"]))
+        )
         pool = Pool(where)
         sending = asyncio.ensure_future(pool.send(burst(3000)))
-        while not pool.state.open_streams:
-            await asyncio.sleep(0.001)
+        await under_way(pool)
         await pool.aclose()
         results = await sending
     assert list(results.statuses) == [200] * 3000
@@ -403,11 +416,12 @@ async def test_closing_lets_what_is_under_way_finish() -> None:
 
 async def test_closing_without_patience_tells_written_from_unwritten() -> None:
     async with FastSimulator("apns", latency=5.0) as simulator:
-        where = Endpoint(host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=Path(simulator.facts()["ca_file"])))
+        where = Endpoint(
+            host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=Path(simulator.facts()["ca_file"]))
+        )
         pool = Pool(where, PoolOptions(max_connections=1))
         sending = asyncio.ensure_future(pool.send(burst(1500)))
-        while not pool.state.open_streams:
-            await asyncio.sleep(0.001)
+        await under_way(pool)
         await pool.aclose(drain=0.0)
         results = await sending
     fates = [Fate(fate) for fate in results.fates]
@@ -417,11 +431,12 @@ async def test_closing_without_patience_tells_written_from_unwritten() -> None:
 
 async def test_a_cancelled_send_sends_no_more_and_leaves_the_pool_whole() -> None:
     async with FastSimulator("apns", latency=0.2) as simulator:
-        where = Endpoint(host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=Path(simulator.facts()["ca_file"])))
+        where = Endpoint(
+            host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=Path(simulator.facts()["ca_file"]))
+        )
         async with Pool(where, PoolOptions(max_connections=1)) as pool:
             sending = asyncio.ensure_future(pool.send(burst(5000)))
-            while not pool.state.open_streams:
-                await asyncio.sleep(0.001)
+            await under_way(pool)
             sending.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await sending
@@ -433,7 +448,9 @@ async def test_a_cancelled_send_sends_no_more_and_leaves_the_pool_whole() -> Non
 
 async def test_memory_does_not_grow_with_the_number_of_requests() -> None:
     async with FastSimulator("apns") as simulator:
-        where = Endpoint(host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=Path(simulator.facts()["ca_file"])))
+        where = Endpoint(
+            host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=Path(simulator.facts()["ca_file"]))
+        )
         thousand = burst(1000)
         async with Pool(where) as pool:
             for _ in range(30):

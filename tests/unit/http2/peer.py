@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pytest
 from jh2.hpack import Decoder, Encoder
 
 from stentor.errors import ProtocolError
@@ -54,16 +55,18 @@ class Peer:
     def say(self, *data: bytes) -> None:
         self.client.receive(b"".join(data))
 
+    def say_each(self, pieces: Iterable[bytes]) -> None:
+        for piece in pieces:
+            self.client.receive(piece)
+
     def fails(self, *data: bytes) -> ProtocolError:
         """The protocol error these bytes must cause; checks that the client says goodbye with its code."""
-        try:
+        with pytest.raises(ProtocolError) as caught:
             self.say(*data)
-        except ProtocolError as error:
-            last = self.sent()[-1]
-            assert last.kind == frames.GOAWAY
-            assert int.from_bytes(last.payload[4:8], "big") == error.code
-            return error
-        raise AssertionError("the connection took it for legal")
+        last = self.sent()[-1]
+        assert last.kind == frames.GOAWAY
+        assert int.from_bytes(last.payload[4:8], "big") == caught.value.code
+        return caught.value
 
     def sent(self) -> list[Frame]:
         data = self.client.data_to_send()

@@ -163,7 +163,10 @@ def test_the_connection_window_is_never_overrun_and_a_refill_is_used() -> None:
 def test_a_stream_window_smaller_than_the_body_sends_it_in_parts() -> None:
     peer = Peer([(frames.INITIAL_WINDOW_SIZE, 1000)])
     flight = peer.submit(2, b"x" * 2500)
-    assert [(f.stream_id, len(f.payload), f.flags) for f in peer.sent() if f.kind == DATA] == [(1, 1000, 0), (3, 1000, 0)]
+    assert [(f.stream_id, len(f.payload), f.flags) for f in peer.sent() if f.kind == DATA] == [
+        (1, 1000, 0),
+        (3, 1000, 0),
+    ]
     peer.say(frames.window_update(3, 1000))
     assert [(f.stream_id, len(f.payload), f.flags) for f in peer.sent()] == [(3, 1000, 0)]
     peer.say(frames.window_update(3, 5000))
@@ -267,9 +270,7 @@ def test_data_beyond_the_connection_window_is_a_flow_control_error() -> None:
     peer.say(heads)
     piece = b"x" * 16_000  # never ended, so none of it is given back
     with pytest.raises(Exception, match="beyond the connection's window"):
-        for stream in range(200):
-            for _ in range(4):
-                peer.say(frames.frame(DATA, 0, 1 + 2 * stream, piece))
+        peer.say_each(frames.frame(DATA, 0, 1 + 2 * stream, piece) for stream in range(200) for _ in range(4))
 
 
 def test_an_endless_body_is_cut_and_its_stream_reset() -> None:
@@ -381,7 +382,9 @@ def test_body_before_headers_and_headers_after_headers_are_malformed() -> None:
     peer = Peer()
     flight = peer.submit(2)
     peer.say(frames.frame(DATA, 0, 1, b"x"))
-    peer.say(frames.frame(HEADERS, END_HEADERS, 3, peer.block(200)), frames.frame(HEADERS, END_HEADERS, 3, peer.block(200)))
+    peer.say(
+        frames.frame(HEADERS, END_HEADERS, 3, peer.block(200)), frames.frame(HEADERS, END_HEADERS, 3, peer.block(200))
+    )
     assert fates(flight) == [Fate.AMBIGUOUS, Fate.AMBIGUOUS]
 
 
@@ -439,7 +442,9 @@ def test_a_reset_after_the_whole_answer_changes_nothing() -> None:
     assert fates(flight) == [Fate.RESPONSE]
 
 
-@pytest.mark.parametrize("debug", [b"", b"Maximum active streams violated", b'{"reason":"BadCertificateEnvironment"}', b"\xff"])
+@pytest.mark.parametrize(
+    "debug", [b"", b"Maximum active streams violated", b'{"reason":"BadCertificateEnvironment"}', b"\xff"]
+)
 def test_goaway_hands_back_what_is_above_its_last_stream_and_finishes_the_rest(debug: bytes) -> None:
     peer = Peer()
     flight = peer.submit(5)
@@ -531,8 +536,7 @@ def test_pings_are_answered_and_asked() -> None:
 def test_floods_of_frames_to_acknowledge_are_bounded(flood: bytes) -> None:
     peer = Peer()
     with pytest.raises(Exception, match="too many PING or SETTINGS"):
-        for _ in range(1000):
-            peer.say(flood * 1000)
+        peer.say_each(flood * 1000 for _ in range(1000))
 
 
 def test_an_endless_header_block_is_bounded() -> None:
@@ -540,8 +544,7 @@ def test_an_endless_header_block_is_bounded() -> None:
     peer.submit(1)
     peer.say(frames.frame(HEADERS, 0, 1, b"\0" * 16_000))
     with pytest.raises(Exception, match=f"header block over {MAX_HEADER_BLOCK}"):
-        for _ in range(10):
-            peer.say(frames.frame(frames.CONTINUATION, 0, 1, b"\0" * 16_000))
+        peer.say_each(frames.frame(frames.CONTINUATION, 0, 1, b"\0" * 16_000) for _ in range(10))
 
 
 def test_a_header_bomb_is_refused() -> None:

@@ -26,7 +26,9 @@ def legal_frames(draw: random.Random, peer: Peer) -> list[bytes]:
     stream_id = draw.choice((1, 3, 5, 7, 9, 11))
     return [
         peer.answer(stream_id, draw.choice((200, 200, 400, 410, 503)), draw.randbytes(draw.randrange(40))),
-        frames.frame(frames.HEADERS, frames.END_HEADERS, stream_id, peer.block(200, (b"a", draw.randbytes(3).hex().encode()))),
+        frames.frame(
+            frames.HEADERS, frames.END_HEADERS, stream_id, peer.block(200, (b"a", draw.randbytes(3).hex().encode()))
+        ),
         frames.frame(frames.HEADERS, 0, stream_id, peer.block(100)),
         frames.frame(frames.CONTINUATION, draw.choice((0, 4)), stream_id, peer.block(200)),
         frames.frame(frames.DATA, draw.choice((0, 1, 8, 9)), stream_id, draw.randbytes(draw.randrange(20))),
@@ -70,8 +72,8 @@ def one_case(seed: int) -> None:
         for piece in (data[:cut], data[cut:]):
             client.receive(piece)
             check_bounds(client)
-    except ProtocolError as error:
-        assert str(error)
+    except ProtocolError:
+        pass
     client.lost("over")
     handed_back = [index for _, index, _ in client.returned]
     settled = [index for index, fate in enumerate(flight.results.fates) if fate != Fate.PENDING]

@@ -222,7 +222,7 @@ def test_the_size_limit_to_the_byte(kind: PushType, limit: int, raw: bool) -> No
     def sized(size: int) -> Message:
         filling = "é" * ((size - base) // 2) + "y" * ((size - base) % 2)
         if raw:
-            body = '{"aps":{"alert":{"title":"t"}},"x":"%s"}' % filling
+            body = '{"aps":{"alert":{"title":"t"}},"x":"' + filling + '"}'
             return apns(push_type=kind, raw_payload=body.encode())
         return Message(title="t", data={"x": filling}, apns=ApnsOptions(push_type=kind))
 
