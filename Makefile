@@ -25,7 +25,7 @@ help: ## this list
 
 env: $(VENV)/.ready ## set up .venv and nothing more (each command below does so by itself)
 
-demo: $(VENV)/.ready ## see it work: Stentor's main job, against a simulated provider on this machine
+demo: $(VENV)/.ready ## see it work: 100,000 pushes to simulated phones on this machine, each accounted for
 	@$(BIN)/stentor demo
 
 test: check ## all there is to check: what `make check` does, then all tests

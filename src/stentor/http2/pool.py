@@ -34,8 +34,7 @@ class PoolOptions:
     resends: int = 5
     """How often a request that was not processed is tried again before it is reported as such."""
     patience: float = 60.0
-    """Seconds a burst may wait without any of its requests being written or answered before the rest is reported as
-    not processed."""
+    """Seconds in which the pool could write nothing at all, after which what waits is reported as not processed."""
     connects_per_second: float = 1.0
     """Connects allowed in the long run, after a first burst of `max_connections`."""
     timing: Timing = field(default_factory=Timing)
@@ -56,7 +55,7 @@ class PoolState:
 class _Job(Flight):
     """A flight, what of it is still to be written, and who waits for it."""
 
-    __slots__ = ("done", "moved", "resent", "todo", "unwritten")
+    __slots__ = ("done", "resent", "since", "todo", "unwritten")
 
     def __init__(self, burst: Burst, done: asyncio.Future[None], now: float) -> None:
         super().__init__(burst)
@@ -64,7 +63,7 @@ class _Job(Flight):
         self.todo: deque[Sequence[int]] = deque([range(len(burst))])
         self.unwritten = len(burst)
         self.resent: dict[int, int] = {}
-        self.moved = now
+        self.since = now
 
 
 class Pool:
@@ -89,6 +88,7 @@ class Pool:
         self._connect_after = 0.0
         self._budget = ConnectBudget(self._options.max_connections, self._options.connects_per_second)
         self._last_error: str | None = None
+        self._moved = 0.0  # when anything was written last
         self._goaway_debug = b""
         self._cpu = CpuShare()
 
@@ -137,6 +137,7 @@ class Pool:
         self._jobs.append(job)
         if self._ticker is None:
             self._ticker = loop.create_task(self._tick_forever())
+            self._ticker.add_done_callback(self._notice_defect)
         self._spread()
         self._grow()
         try:
@@ -169,11 +170,7 @@ class Pool:
             self._give_up(job, "the pool was closed")
         self._settle_finished()
         await asyncio.gather(*self._connecting, return_exceptions=True)
-        if links:
-            _, stuck = await asyncio.wait([link.closed for link in links], timeout=1.0)
-            for link in links:
-                if link.closed in stuck:  # a peer that doesn't say goodbye in TLS
-                    link.abort("the pool was closed")
+        await asyncio.gather(*(link.closed for link in links))
 
     # -- from the links ---------------------------------------------------------------------------------------------
 
@@ -225,7 +222,7 @@ class Pool:
                 taken = link.submit(job, indices[:most])
                 if not taken:
                     return
-                job.moved = link.heard
+                self._moved = asyncio.get_running_loop().time()
                 job.unwritten -= taken
                 most -= taken
                 if taken == len(indices):
@@ -276,7 +273,7 @@ class Pool:
                 if link.connection.open_streams != before:
                     self.on_progress(link)
             for job in self._jobs:
-                if job.unwritten and now - job.moved > self._options.patience:
+                if job.unwritten and now - max(job.since, self._moved) > self._options.patience:
                     self._give_up(job, self._last_error or f"nothing could be sent for {self._options.patience:g} s")
             self._settle_finished()
             self._cpu.look()
@@ -303,6 +300,7 @@ class Pool:
             task = asyncio.get_running_loop().create_task(self._connect())
             self._connecting.add(task)
             task.add_done_callback(self._connecting.discard)
+            task.add_done_callback(self._notice_defect)
 
     async def _connect(self) -> None:
         try:
@@ -317,6 +315,14 @@ class Pool:
             return
         self._links.append(link)
         self._spread()
+
+    def _notice_defect(self, task: asyncio.Task[None]) -> None:
+        """A task of ours that failed is a defect; whoever waits must see it, not a provider that seems slow."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        for job in self._jobs:
+            if not job.done.done():
+                job.done.set_exception(error)
 
     def _failed(self) -> None:
         """A connection could not be made, or was of no use: wait longer each time, and ask for fewer."""

@@ -24,6 +24,8 @@ WRITE_BUFFER = 256 * 1024
 """Bytes that may wait for a slow peer before the link takes no more requests."""
 DEADLINE_STEP = 0.1
 """Seconds of submissions that share one deadline, the first one's."""
+GOODBYE = 1.0
+"""Seconds a closing peer has to answer TLS' close_notify; OpenSSL would give it 30."""
 MAX_PROXY_ANSWER = 16 * 1024
 
 
@@ -113,6 +115,7 @@ class Link(asyncio.Protocol):
         self._timing = timing
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._closer: asyncio.TimerHandle | None = None
         self._paused = False
         self.heard = self._loop.time()
         """When the peer was last heard, by the loop's clock."""
@@ -196,8 +199,14 @@ class Link(asyncio.Protocol):
         if self.connection.state is State.DRAINING and not self.connection.open_streams and self._transport:
             self.error = self.error or self.connection.goaway_reason or "drained"
             self.connection.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Send what is queued and close; without waiting long for a peer that doesn't say goodbye in TLS."""
+        if self._transport is not None and self._closer is None:
             self.flush()
             self._transport.close()
+            self._closer = self._loop.call_later(GOODBYE, self._transport.abort)
 
     # -- asyncio.Protocol ---------------------------------------------------------------------------------------------
 
@@ -217,9 +226,7 @@ class Link(asyncio.Protocol):
             self.connection.receive(data)
         except ProtocolError as error:
             self.error = f"protocol error: {error}"
-            self.flush()
-            if self._transport is not None:
-                self._transport.close()
+            self._close()
         if self.connection.settings_received and not self.settled.done():
             self.settled.set_result(None)
         self._owner.on_progress(self)
@@ -241,6 +248,8 @@ class Link(asyncio.Protocol):
             self.error = self.connection.goaway_reason or (
                 f"connection lost: {error}" if error else "the peer closed the connection"
             )
+        if self._closer is not None:
+            self._closer.cancel()
         self._transport = None
         self.connection.lost(self.error)
         if not self.settled.done():
@@ -265,7 +274,7 @@ async def connect(endpoint: Endpoint, owner: LinkOwner, timing: Timing) -> Link:
     except ssl.SSLCertVerificationError as error:
         message = f"{endpoint}: its certificate is not trusted ({error.verify_message}); is the CA file the right one?"
         raise ConnectFailed(message) from None
-    except (OSError, ConnectFailed) as error:
+    except (OSError, UnicodeError, ConnectFailed) as error:  # UnicodeError: no host can have such a name
         raise ConnectFailed(f"{endpoint}: {error}") from None
     else:
         return link

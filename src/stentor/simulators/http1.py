@@ -24,7 +24,13 @@ class Http1Door:
         return self._server()
 
     async def close(self) -> None:
-        await self._server.shutdown(0.05)  # 0 would mean: wait for ever
+        """Cut all connections: closing them politely would wait for clients that keep theirs alive."""
+        for handler in self._server.connections:
+            transport = getattr(handler, "transport", None)
+            if transport is not None:
+                transport.abort()
+        while self._server.connections:  # noqa: ASYNC110 - each leaves a round or two of the loop from now
+            await asyncio.sleep(0)
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:
         headers: list[Header] = [(b":method", request.method.encode()), (b":path", request.path_qs.encode())]

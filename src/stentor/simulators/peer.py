@@ -164,7 +164,8 @@ class Peer(asyncio.Protocol):
 
     def _later(self, seconds: float, act: Callable[[], Any]) -> None:
         self._timers = [timer for timer in self._timers if not timer.cancelled() and timer.when() > self._loop.time()]
-        self._timers.append(self._loop.call_later(seconds, act))
+        # Under a millisecond uvloop gives a plain Handle, which has no `when`.
+        self._timers.append(self._loop.call_later(max(seconds, 0.001), act))
 
     # Requests and answers.
 

@@ -467,3 +467,31 @@ async def test_repr_and_state_tell_how_it_stands() -> None:
         where = Endpoint(host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=simulator.ca_file))
         async with Pool(where) as pool:
             assert repr(pool).startswith(f"<Pool 127.0.0.1:{simulator.port} PoolState(connections=0")
+
+
+async def test_a_host_that_cannot_exist_is_named(tls: ServerTls) -> None:
+    async with Pool(endpoint(443, tls, host="x" * 70 + ".example"), IMPATIENT) as pool:
+        results = await pool.send(burst(1))
+    assert "x" * 70 in results.reasons[0]
+
+
+async def test_a_defect_of_the_pool_reaches_whoever_waits(tls: ServerTls, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(**_: object) -> int:
+        raise ZeroDivisionError
+
+    async with server(forever, tls.context) as port, Pool(endpoint(port, tls), IMPATIENT) as pool:
+        sending = asyncio.ensure_future(pool.send(burst(1)))
+        await asyncio.sleep(0)
+        monkeypatch.setattr("stentor.http2.pool.connections_to_open", broken)
+        with pytest.raises(ZeroDivisionError):
+            await sending
+
+
+async def test_a_burst_that_waits_its_turn_is_not_given_up(tls: ServerTls) -> None:
+    """Patience counts from when the pool last wrote anything: a long queue is no dead provider."""
+    async with FastSimulator("fcm", latency=0.05) as simulator:
+        ca_file = Path(simulator.facts()["ca_file"])
+        where = Endpoint(host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=ca_file))
+        async with Pool(where, PoolOptions(max_connections=1, patience=0.4)) as pool:
+            every = await asyncio.gather(*(pool.send(burst(400)) for _ in range(5)))
+    assert all(list(results.statuses) == [200] * 400 for results in every)

@@ -28,7 +28,10 @@ def accepted(apns: ApnsSimulator) -> set[int]:
 
 
 async def test_latency_keeps_answers_waiting() -> None:
-    async with ApnsSimulator(faults=faults(latency={"median_s": 0.05, "p99_s": 0.05})) as apns, apns_client(apns) as client:
+    async with (
+        ApnsSimulator(faults=faults(latency={"median_s": 0.05, "p99_s": 0.05})) as apns,
+        apns_client(apns) as client,
+    ):
         began = real_time()
         ids = client.start(range(20))
         assert apns.ledger.answered <= 1
@@ -48,7 +51,10 @@ async def test_the_stream_limit_drops_and_comes_back() -> None:
 
 @pytest.mark.parametrize(("over", "reaction"), [("goaway", "goaway"), ("refuse", "reset")])
 async def test_too_many_streams_get_the_chosen_answer(over: str, reaction: str) -> None:
-    async with ApnsSimulator(faults=faults(stream_limit={"over": over})) as apns, apns_client(apns, warm=False) as client:
+    async with (
+        ApnsSimulator(faults=faults(stream_limit={"over": over})) as apns,
+        apns_client(apns, warm=False) as client,
+    ):
         client.wire.h2.remote_settings.update({3: 100})  # h2 itself would never send too many
         client.wire.h2.remote_settings.acknowledge()
         client.start(range(2))
@@ -61,7 +67,10 @@ async def test_too_many_streams_get_the_chosen_answer(over: str, reaction: str) 
 
 
 async def test_a_graceful_goaway_answers_all_it_has() -> None:
-    async with ApnsSimulator(faults=scripted(after=3, do="goaway", form="graceful")) as apns, apns_client(apns) as client:
+    async with (
+        ApnsSimulator(faults=scripted(after=3, do="goaway", form="graceful")) as apns,
+        apns_client(apns) as client,
+    ):
         ids = client.start(range(10))
         await client.wire.until(lambda: client.wire.closed)
         last, code, _ = client.wire.goaways[0]

@@ -172,9 +172,7 @@ class ApnsClient:
 
     def start(self, numbers: range) -> list[int]:
         """Send all at once, without waiting for answers."""
-        ids = [
-            self.wire.post(apns_headers(self.token, device(number)), APNS_BODY, flush=False) for number in numbers
-        ]
+        ids = [self.wire.post(apns_headers(self.token, device(number)), APNS_BODY, flush=False) for number in numbers]
         self.wire.flush()
         return ids
 

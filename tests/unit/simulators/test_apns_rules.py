@@ -26,6 +26,7 @@ class World:
         self.clock = MovableClock(lambda: 1_800_000_000.0)
         self.apns = ApnsSimulator(options, directory=directory, clock=self.clock)
         self.provider = self.apns.apns
+        self.usual_token = self.token()
         self.session: Session = self.provider.open_session(None)
 
     def token(self, *, age: float = 0.0, key: Any = None, **claims: Any) -> str:
@@ -46,7 +47,7 @@ class World:
         headers: dict[str, str | None] = {
             ":method": method,
             ":path": path,
-            "authorization": f"bearer {token or self.token()}",
+            "authorization": f"bearer {token or self.usual_token}",
             "apns-topic": "com.example.app",
             "apns-push-type": "alert",
             **{name.replace("_", "-"): value for name, value in changes.items()},

@@ -20,6 +20,7 @@ from stentor.senders.payload import (
     check_text_list,
     check_texts,
     header_text,
+    merge,
     to_json,
 )
 
@@ -46,7 +47,7 @@ def check_message(message: Mapping[str, Any], target: FcmTarget) -> None:
         if kind in message:
             problem = "cannot be set: whom it is for comes from the audience, and only one target is allowed"
             raise InvalidMessage(f"fcm.{kind}", problem)
-    if not any(_content(message)):
+    if not any(_content(message).values()):
         raise InvalidMessage("title", "the message is empty: it has no text and no data")
     _check_fields(message, MESSAGE_CHECKS, "fcm")
     _check_sizes(message, target)
@@ -64,15 +65,15 @@ def _fields(checks: Mapping[str, Check]) -> Check:
     return lambda value, field: _check_fields(value, checks, field)
 
 
-def _content(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What each platform gets of a message: the common part and what the platform's own block adds to it."""
+def _content(message: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a device gets of a message, by the field at fault if it is too much: in general, and on each platform."""
     common = {key: message[key] for key in _COMMON if key in message}
-    shares = [common]
+    content = {"fcm": common}
     for platform, parts in _PARTS.items():
         block = message.get(platform, {})
         if added := {key: block[key] for key in parts if key in block}:
-            shares.append(common | {platform: added})
-    return shares
+            content[f"fcm.{platform}"] = merge(common, added)
+    return content
 
 
 def _check_sizes(message: Mapping[str, Any], target: FcmTarget) -> None:
@@ -81,8 +82,8 @@ def _check_sizes(message: Mapping[str, Any], target: FcmTarget) -> None:
     FCM's documentation gives the limit but no way of counting; this is ours, as compact JSON.
     """
     limit = TOPIC_PAYLOAD_LIMIT if target in (FcmTarget.TOPIC, FcmTarget.CONDITION) else PAYLOAD_LIMIT
-    for share in _content(message):
-        check_size(len(to_json(share, "fcm")), limit, share, "fcm")
+    for field, content in _content(message).items():
+        check_size(len(to_json(content, field)), limit, content, field)
 
 
 def _check_data(value: object, field: str) -> None:

@@ -124,11 +124,13 @@ class FcmTokenSource:
         uri = token_uri or str(info.get("token_uri"))
         if not _is_safe(uri):
             raise CredentialError(f"{name}: the token endpoint {uri} must be https, or http on this machine")
+        if not all(isinstance(info.get(name), str) for name in ("client_email", "private_key")):
+            raise CredentialError(f"{name} is incomplete; use the file as Google gave it out")
         try:
             make = service_account.Credentials.from_service_account_info
             found = make({**info, "token_uri": uri}, scopes=[SCOPE])  # type: ignore[no-untyped-call]
         except (ValueError, TypeError, GoogleAuthError):
-            problem = "is incomplete or its key is damaged; use the file as Google gave it out"
+            problem = "has a damaged key; use the file as Google gave it out"
             raise CredentialError(f"{name} {problem}") from None
         project = info.get("project_id")
         source = cls(_Account(name, lambda _: (found, project)), clock=clock, ca_file=ca_file)
@@ -177,6 +179,10 @@ class FcmTokenSource:
 
     def hold(self) -> None:
         """FCM doesn't mind how often a token changes."""
+
+    def close(self) -> None:
+        """Close the connection to the token server."""
+        self._transport.session.close()
 
     async def _renew(self, *, forced: bool) -> _Token:
         """A new token, from the request under way or one made now. A caller that gives up doesn't end it for others."""
@@ -259,7 +265,7 @@ def _translate(error: Exception, name: str) -> CredentialError | CredentialUnava
     if isinstance(error, RefreshError) and not error.retryable:
         answer = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], dict) else {}
         code = answer.get("error")
-        if code in PERMANENT:
+        if isinstance(code, str) and code in PERMANENT:
             said = text(answer.get("error_description"))
             return CredentialError(
                 f"{name} was refused: {code} ({said}). Check this machine's clock; if it is right, the key was revoked"
