@@ -1,4 +1,4 @@
-"""Other people's clients work against the strict simulators, unchanged: proof that these speak what the providers do."""
+"""Other people's clients work against the strict simulators: proof that these speak what the providers do."""
 
 from __future__ import annotations
 
@@ -66,6 +66,7 @@ class TestAioapns:
             result = await client.send_notification(self.request(1))
             client.pool.close()
         assert (result.status, result.description) == ("410", "Unregistered")
+        assert result.timestamp is not None
         assert result.timestamp < apns.clock() * 1_000
         assert len(apns.ledger) == 0
 

@@ -26,6 +26,7 @@ ALLOWED = [  # (who, what): edges between parts of one layer
     ("senders", "stentor.http2"),
     ("simulators", "stentor.http2.frames"),
     ("simulators", "stentor.http2.encode"),
+    ("simulators", "stentor.http2.hpack"),
 ]
 FREE = {"", "testing"}  # the root package (its version, its public names) and the test kit may import anything
 

@@ -16,7 +16,7 @@ from stentor.http2 import frames as f
 from stentor.simulators.delays import Delays
 from stentor.simulators.injector import Act
 from stentor.simulators.server_connection import Request, ServerConnection
-from stentor.simulators.world import Answer, Provider, World
+from stentor.simulators.world import Answer, Provider, Session, World
 
 _WITHHELD = 10  # streams above a lowered last id that are waited for before the GOAWAY is sent,
 _WITHHOLD_S = 0.05  # for so long at most
@@ -37,8 +37,8 @@ class Peer(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._timers: list[asyncio.TimerHandle] = []
-        self.connection = ServerConnection(provider.rules(), world.violations)
-        self._session = provider.open_session(None)
+        self.connection: ServerConnection  # these two come with the socket, which tells whose certificate it is
+        self._session: Session
         self._processed_id = 0
         self._withheld: int | None = None  # count of them, while a GOAWAY with a lower last id is being prepared
         self._hung = False
@@ -48,7 +48,7 @@ class Peer(asyncio.Protocol):
         self._touched = False  # has output that the delayed answers' round will flush
 
     def __repr__(self) -> str:
-        return f"<Peer {self.connection!r}>"
+        return f"<Peer {getattr(self, 'connection', 'without HTTP/2')!r}>"
 
     # The socket.
 
@@ -61,6 +61,7 @@ class Peer(asyncio.Protocol):
             return
         self._peers.add(self)
         self._session = self._provider.open_session(_topic_of(transport.get_extra_info("peercert")))
+        self.connection = ServerConnection(self._provider.rules(self._session), self._world.violations)
         slow = self._world.faults.slow_reader
         if slow.hold_windows_s:
             self._do_hold_windows()

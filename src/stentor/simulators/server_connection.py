@@ -16,9 +16,9 @@ from struct import Struct
 from typing import NamedTuple
 
 from jh2._hazmat import Decoder, Encoder
+from jh2.hpack.hpack import encode_integer
 
 from stentor.http2 import frames as f
-from stentor.http2.hpack import integer
 from stentor.simulators.request_headers import Header, problem_of_request, problem_of_trailers
 
 _UNLIMITED = 2**31
@@ -179,7 +179,7 @@ class ServerConnection:
         """A header block; it must be sent, and before the next one, or the client's table goes astray."""
         block = self._encoder.encode([(name, value, False) for name, value in headers])
         if self._table_updates:
-            block = b"".join(integer(size, 5, _SIZE_UPDATE) for size in self._table_updates) + block
+            block = b"".join(map(_size_update, self._table_updates)) + block
             self._table_updates = ()
         return block
 
@@ -598,6 +598,11 @@ class ServerConnection:
     def _on_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id != 0 or len(payload) < 8:
             raise Violation(f.PROTOCOL_ERROR, "GOAWAY on a stream, or too short")
+
+
+def _size_update(size: int) -> bytes:
+    encoded = bytes(encode_integer(size, 5))
+    return bytes((encoded[0] | _SIZE_UPDATE,)) + encoded[1:]
 
 
 def _unpadded(payload: bytes, what: str) -> bytes:

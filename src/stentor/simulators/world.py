@@ -48,9 +48,9 @@ class Provider(Protocol):
 
     name: str
 
-    def rules(self) -> Rules: ...
-
     def open_session(self, certificate_topic: str | None) -> Session: ...
+
+    def rules(self, session: Session) -> Rules: ...
 
     def judge(self, session: Session, headers: list[Header], body: bytes) -> Answer:
         """Everything that the provider would check, in its order."""

@@ -74,13 +74,13 @@ FAULTS = {
     "holds its windows": Faults(slow_reader=SlowReader(hold_windows_s=0.5)),
     "tiny windows": Faults(slow_reader=SlowReader(initial_window=64)),
     "reads slowly": Faults(slow_reader=SlowReader(bytes_per_s=400_000)),
-    "storm": Faults(storm=Storm(for_s=0.2, scope="global", retry_after=("1",))),
-    "storm by device": Faults(storm=Storm(for_s=0.2, scope="token", share=0.5)),
+    "storm": Faults(storm=Storm(for_s=600.0, share=0.5, scope="global", retry_after=("1",))),
+    "storm by device": Faults(storm=Storm(for_s=600.0, share=0.5, scope="token")),
     "unavailable": Faults(
-        unavailable=Unavailable(for_s=0.2, retry_after=("0", "86400", "Wed, 21 Oct 2026 07:28:00 GMT"))
+        unavailable=Unavailable(for_s=600.0, share=0.5, retry_after=("0", "86400", "Wed, 21 Oct 2026 07:28:00 GMT"))
     ),
-    "expired credential": Faults(credential=Credential(expire_at_s=0.02)),
-    "revoked credential": Faults(credential=Credential(revoke_at_s=0.02)),
+    "expired credential": Faults(credential=Credential(expire_at_s=60.0)),
+    "revoked credential": Faults(credential=Credential(revoke_at_s=60.0)),
     "wrong clock": Faults(credential=Credential(clock_skew_s=600.0)),
     "dead devices": Faults(
         devices=Devices(unregistered=0.02, reregistered=0.01, malformed=0.002, wrong_app=0.001, throttled=0.01)
@@ -133,7 +133,9 @@ async def fcm(faults: Faults) -> AsyncIterator[tuple[Simulator, list[Burst]]]:
 async def send_all(simulator: Simulator, ca_file: Path, bursts: list[Burst]) -> list[Results]:
     endpoint = Endpoint(host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=ca_file))
     async with Pool(endpoint, QUICK) as pool:
-        return [await pool.send(burst) for burst in bursts]
+        first = await pool.send(bursts[0])
+        simulator.clock.advance(120.0)  # past the minute at which credentials expire or are revoked
+        return [first, *[await pool.send(burst) for burst in bursts[1:]]]
 
 
 def check(simulator: Simulator, addresses: list[bytes], results: list[Results]) -> dict[Fate, int]:
@@ -160,7 +162,7 @@ MAY_BE_LOST = ("later", "hang", "cut", "resets", "close")
 """In the names of the faults after which some requests are honestly ambiguous; after all others each is answered."""
 COUNTED = ("GOAWAY", "resets", "cut", "hangs", "limit", "malformed answers", "churn")
 """In the names of the faults that the simulator counts as injected."""
-REFUSING = ("storm", "unavailable", "revoked", "dead", "budget")
+REFUSING = ("storm", "unavailable", "credential", "dead", "budget")
 """In the names of the faults that show as refusals."""
 CASES = [
     (provider, name)

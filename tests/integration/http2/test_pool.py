@@ -495,3 +495,18 @@ async def test_a_burst_that_waits_its_turn_is_not_given_up(tls: ServerTls) -> No
         async with Pool(where, PoolOptions(max_connections=1, patience=0.4)) as pool:
             every = await asyncio.gather(*(pool.send(burst(400)) for _ in range(5)))
     assert all(list(results.statuses) == [200] * 400 for results in every)
+
+
+async def test_used_up_stream_ids_lead_to_another_connection() -> None:
+    async with FastSimulator("apns") as simulator:
+        where = Endpoint(
+            host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=Path(simulator.facts()["ca_file"]))
+        )
+        async with Pool(where) as pool:
+            await pool.send(burst(10))
+            (worn,) = pool._links
+            worn.connection._next_id = frames.LAST_STREAM_ID - 198  # a hundred left
+            results = await pool.send(burst(500))
+            assert list(results.statuses) == [200] * 500
+            assert worn.closed.done()
+            assert pool.state.connections == 1

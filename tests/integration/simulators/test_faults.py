@@ -123,7 +123,7 @@ async def test_goaway_every_takes_its_forms_in_turn() -> None:
         for _ in range(3):
             async with apns_client(apns) as client:
                 await client.push(1)
-                await client.wire.until(lambda: client.wire.closed)  # noqa: B023 - awaited within the round
+                await client.wire.until(lambda: client.wire.closed)
                 seen.append(client.wire.goaways[0][2])
     assert seen[0] == seen[2] == b'{"reason":"Shutdown"}'
     assert seen[1].startswith(b"Maximum")

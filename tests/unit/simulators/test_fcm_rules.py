@@ -54,8 +54,10 @@ class World:
     def access_token(self) -> str:
         return str(json.loads(self.grant().body)["access_token"])
 
-    def send(self, message: Any, *, project: str = "stentor-rehearsal", **request: Any) -> Answer:
-        body = json.dumps({"message": message, **request}).encode()
+    def send(
+        self, message: Any, *, project: str = "stentor-rehearsal", request: dict[str, Any] | None = None
+    ) -> Answer:
+        body = json.dumps({"message": message, **(request or {})}).encode()
         return self.post(f"/v1/projects/{project}/messages:send", body, self.bearer)
 
 
@@ -101,7 +103,7 @@ def test_both_spellings(world: World, key: str) -> None:
 
 def test_validate_only_delivers_nothing(world: World) -> None:
     for spelling in ("validate_only", "validateOnly"):
-        answer = world.send({"token": "t"}, **{spelling: True})
+        answer = world.send({"token": "t"}, request={spelling: True})
         assert json.loads(answer.body)["name"].endswith("/fake_message_id")
         assert not answer.accepted
 
@@ -144,7 +146,13 @@ GOOD_MESSAGES: list[dict[str, Any]] = [
     {"android": {"ttl": "0s", "priority": "high"}},
     {"android": {"ttl": "3.5s", "priority": "HIGH", "notification": {"visibility": "PUBLIC", "color": "#aabbcc"}}},
     {"apns": {"headers": {"apns-priority": "10"}, "payload": {"aps": {"badge": 1}}}},
-    {"webpush": {"headers": {"TTL": "60"}, "notification": {"anything": {"goes": 1}}, "fcmOptions": {"link": "https://a"}}},
+    {
+        "webpush": {
+            "headers": {"TTL": "60"},
+            "notification": {"anything": {"goes": 1}},
+            "fcmOptions": {"link": "https://a"},
+        }
+    },
     {"notification": {"title": "a", "body": None}, "fcm_options": {"analytics_label": "x"}},
 ]
 

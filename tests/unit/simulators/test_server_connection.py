@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from stentor.http2 import frames as f
-from stentor.simulators.server_connection import Rules
+from stentor.simulators.server_connection import Rules, ServerConnection
 from tests.unit.simulators.raw_client import GOOD, RawClient, split
 
 Bad = Callable[[RawClient], bytes]
@@ -93,7 +93,12 @@ FRAME_CASES: dict[str, tuple[int, str, Bad]] = {
     "connection window": (
         f.FLOW_CONTROL_ERROR,
         "connection's window",
-        lambda c: c.headers(1) + c.headers(3) + f.frame(f.DATA, 0, 1, bytes(16_384)) * 2 + f.frame(f.DATA, 0, 3, bytes(16_384)) * 2,
+        lambda c: (
+            c.headers(1)
+            + c.headers(3)
+            + f.frame(f.DATA, 0, 1, bytes(16_384)) * 2
+            + f.frame(f.DATA, 0, 3, bytes(16_384)) * 2
+        ),
     ),
     "window update of nothing": (f.PROTOCOL_ERROR, "of 0", lambda c: f.window_update(0, 0)),
     "window overflow": (f.FLOW_CONTROL_ERROR, "beyond", lambda c: f.window_update(0, f.MAX_WINDOW)),
@@ -130,7 +135,7 @@ def test_a_frame_that_breaks_the_rules_ends_the_connection_and_says_why(name: st
     if name == "connection window":
         client.server.hold_windows()
     client.send(bad(client))
-    last, given, text = client.goaway()
+    _, given, text = client.goaway()
     assert given == code
     assert words in text.decode()
     assert client.server.closed
@@ -151,10 +156,6 @@ def test_malformed_headers_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("opening", [b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"])
 def test_another_protocol_is_recognised(opening: bytes) -> None:
-    client = RawClient.__new__(RawClient)
-    client.__init__()  # type: ignore[misc]  # a second connection, fed by hand
-    from stentor.simulators.server_connection import ServerConnection  # noqa: PLC0415
-
     server = ServerConnection(Rules())
     server.receive(opening)
     assert server.closed
@@ -175,7 +176,7 @@ def test_padding_counts_against_the_windows_and_is_taken_off() -> None:
     client.server.hold_windows()
     block = client.block(GOOD)
     client.send(f.frame(f.HEADERS, f.END_HEADERS | f.PADDED, 1, b"\x03" + block + bytes(3)))
-    assert client.send(f.frame(f.DATA, f.PADDED | f.END_STREAM, 1, b"\x5f" + b"body" + bytes(95))) [0].body == b"body"
+    assert client.send(f.frame(f.DATA, f.PADDED | f.END_STREAM, 1, b"\x5f" + b"body" + bytes(95)))[0].body == b"body"
     assert client.server.streams[1].receive_window == 0
 
 
@@ -190,7 +191,9 @@ def test_a_block_may_come_in_pieces_with_priority() -> None:
 
 def test_trailers_end_a_request() -> None:
     client = RawClient()
-    (request,) = client.send(client.headers(1) + f.frame(f.DATA, 0, 1, b"b") + client.headers(1, [(b"t", b"1")], end=True))
+    (request,) = client.send(
+        client.headers(1) + f.frame(f.DATA, 0, 1, b"b") + client.headers(1, [(b"t", b"1")], end=True)
+    )
     assert request.body == b"b"
 
 

@@ -72,7 +72,9 @@ def _content(message: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for platform, parts in _PARTS.items():
         block = message.get(platform, {})
         if added := {key: block[key] for key in parts if key in block}:
-            content[f"fcm.{platform}"] = merge(common, added)
+            if "notification" in added:  # is laid over the common one, whereas data replace it
+                added["notification"] = merge(common.get("notification", {}), added["notification"])
+            content[f"fcm.{platform}"] = common | added
     return content
 
 

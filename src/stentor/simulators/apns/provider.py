@@ -95,17 +95,19 @@ class ApnsProvider:
     def _full_limit(self) -> int:
         return self._world.faults.stream_limit.normal or self.options.max_streams
 
-    def rules(self) -> Rules:
+    def rules(self, session: Session) -> Rules:
         faults = self._world.faults
         return Rules(
-            max_streams=1,
+            max_streams=session.limit,
             initial_window=faults.slow_reader.initial_window,
             over_limit_code=f.REFUSED_STREAM if faults.stream_limit.over == "goaway" else None,
             over_limit_text=_OVER_LIMIT_TEXT,
         )
 
     def open_session(self, certificate_topic: str | None) -> ApnsSession:
-        return ApnsSession(1, self._world.faults.error_budget.points, certificate_topic)
+        """A token shows itself with the first request, and the limit rises with it; a certificate is there at once."""
+        limit = 1 if certificate_topic is None else self._full_limit
+        return ApnsSession(limit, self._world.faults.error_budget.points, certificate_topic)
 
     def goaway_words(self, form: GoAwayForm) -> tuple[int, bytes]:
         if form == "json":

@@ -66,10 +66,10 @@ class FcmProvider:
 
     # The connection.
 
-    def rules(self) -> Rules:
+    def rules(self, session: Session) -> Rules:
         faults = self._world.faults
         return Rules(
-            max_streams=faults.stream_limit.normal or self.options.max_streams,
+            max_streams=session.limit,
             initial_window=faults.slow_reader.initial_window,
             max_header_list=16_384,
             over_limit_code=f.PROTOCOL_ERROR if faults.stream_limit.over == "goaway" else None,

@@ -325,6 +325,15 @@ def test_each_platform_is_counted_by_itself() -> None:
         assert raised.value.field == f"fcm.{platform}"
 
 
+def test_a_platforms_data_replace_the_common_ones() -> None:
+    android = {"data": {"y": "y" * 2500}}
+    assert rendered(Message(title="t", data={"x": "x" * 2500}, fcm=FcmOptions(android=android)))
+
+
+def test_the_longest_lifetime() -> None:
+    assert rendered(Message(title="t", ttl=2_419_200))["android"]["ttl"] == "2419200s"
+
+
 def test_headers_and_options_do_not_count() -> None:
     long = "x" * 64
     message = Message(title="t" * 3980, collapse_key=long, ttl=5, fcm=FcmOptions(analytics_label="l" * 50))
