@@ -6,6 +6,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 FUZZ_CASES ?= 5000000
+SOAK_PUSHES ?= 500000
 PYTEST_ARGS ?=
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3 …` overrules it.
@@ -18,7 +19,7 @@ ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && cat $(VENV)/.locked 2>/dev/nul
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo test check format bench fuzz lock clean
+.PHONY: help env demo test check format bench fuzz soak lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -45,6 +46,9 @@ bench: $(VENV)/.ready ## measure the wire on this machine, beside h2load where i
 
 fuzz: $(VENV)/.ready ## only the fuzz tests, with many more cases (FUZZ_CASES=5000000)
 	STENTOR_FUZZ_CASES=$(FUZZ_CASES) $(BIN)/python -m pytest -n 2 -m fuzz --timeout=0 $(PYTEST_ARGS)
+
+soak: $(VENV)/.ready ## the wire under the whole menu of faults for a long time (SOAK_PUSHES=500000 each provider)
+	STENTOR_SOAK_PUSHES=$(SOAK_PUSHES) $(BIN)/python -m pytest tests/soak/wire.py --timeout=0 $(PYTEST_ARGS)
 
 lock: $(VENV)/.ready ## choose the newest versions that pyproject.toml allows, and write requirements.lock
 	$(BIN)/python -m pip install --quiet 'uv>=0.8,<1'

@@ -39,6 +39,7 @@ from stentor.simulators.faults import (
     StreamLimit,
     Trigger,
     Unavailable,
+    load_faults,
 )
 from stentor.simulators.fcm import FcmSimulator
 from stentor.simulators.simulator import Simulator
@@ -87,6 +88,7 @@ FAULTS = {
     ),
     "error budget": Faults(devices=Devices(malformed=0.3), error_budget=ErrorBudget(points=50, grace=20)),
     "malformed answers": Faults(malformed=Malformed(share=0.05)),
+    "the whole menu": load_faults("menu"),
     "connection churn": Faults(
         connect=Connect(max_open=2, max_per_s=3, handshake_delay_s=0.1), goaway=GoAway(every=500)
     ),
@@ -94,7 +96,7 @@ FAULTS = {
 
 
 @asynccontextmanager
-async def apns(faults: Faults) -> AsyncIterator[tuple[Simulator, list[Burst]]]:
+async def apns(faults: Faults, tokens: list[bytes] = TOKENS) -> AsyncIterator[tuple[Simulator, list[Burst]]]:
     async with ApnsSimulator(faults=faults, seed=1) as simulator:
         source = ApnsTokenSource.from_file(
             simulator.key_file, key_id=simulator.key_id, team_id=simulator.team_id, clock=time.time
@@ -107,13 +109,13 @@ async def apns(faults: Faults) -> AsyncIterator[tuple[Simulator, list[Burst]]]:
             simulator,
             [
                 apns_wire.encode(template, rendered, part, apns_wire.push_ids("c1", part)).burst
-                for part in (TOKENS[start : start + BATCH] for start in range(0, len(TOKENS), BATCH))
+                for part in (tokens[start : start + BATCH] for start in range(0, len(tokens), BATCH))
             ],
         )
 
 
 @asynccontextmanager
-async def fcm(faults: Faults) -> AsyncIterator[tuple[Simulator, list[Burst]]]:
+async def fcm(faults: Faults, tokens: list[bytes] = FCM_TOKENS) -> AsyncIterator[tuple[Simulator, list[Burst]]]:
     async with FcmSimulator(faults=faults, seed=1) as simulator:
         source = FcmTokenSource.from_file(simulator.service_account_file, clock=time.time, ca_file=simulator.ca_file)
         authorization = await source.authorization()
@@ -124,8 +126,8 @@ async def fcm(faults: Faults) -> AsyncIterator[tuple[Simulator, list[Burst]]]:
         yield (
             simulator,
             [
-                fcm_wire.encode(template, rendered, FCM_TOKENS[start : start + BATCH]).burst
-                for start in range(0, len(FCM_TOKENS), BATCH)
+                fcm_wire.encode(template, rendered, tokens[start : start + BATCH]).burst
+                for start in range(0, len(tokens), BATCH)
             ],
         )
 
@@ -158,7 +160,7 @@ def check(simulator: Simulator, addresses: list[bytes], results: list[Results]) 
     return {fate: fates.count(fate) for fate in Fate}
 
 
-MAY_BE_LOST = ("later", "hang", "cut", "resets", "close")
+MAY_BE_LOST = ("later", "hang", "cut", "resets", "close", "menu")
 """In the names of the faults after which some requests are honestly ambiguous; after all others each is answered."""
 COUNTED = ("GOAWAY", "resets", "cut", "hangs", "limit", "malformed answers", "churn")
 """In the names of the faults that the simulator counts as injected."""

@@ -47,10 +47,15 @@ def check_message(message: Mapping[str, Any], target: FcmTarget) -> None:
         if kind in message:
             problem = "cannot be set: whom it is for comes from the audience, and only one target is allowed"
             raise InvalidMessage(f"fcm.{kind}", problem)
-    if not any(_content(message).values()):
-        raise InvalidMessage("title", "the message is empty: it has no text and no data")
     _check_fields(message, MESSAGE_CHECKS, "fcm")
-    _check_sizes(message, target)
+    contents = _content(message)
+    if not any(contents.values()):
+        raise InvalidMessage("title", "the message is empty: it has no text and no data")
+    # The limit is for what reaches a device; headers and options don't. FCM's documentation gives the limit but no way
+    # of counting; this is ours, as compact JSON.
+    limit = TOPIC_PAYLOAD_LIMIT if target in (FcmTarget.TOPIC, FcmTarget.CONDITION) else PAYLOAD_LIMIT
+    for field, content in contents.items():
+        check_size(len(to_json(content, field)), limit, content, field)
 
 
 def _check_fields(block: object, checks: Mapping[str, Check], field: str) -> None:
@@ -76,16 +81,6 @@ def _content(message: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
                 added["notification"] = merge(common.get("notification", {}), added["notification"])
             content[f"fcm.{platform}"] = common | added
     return content
-
-
-def _check_sizes(message: Mapping[str, Any], target: FcmTarget) -> None:
-    """The limit is for what reaches a device: the common part and what its platform adds, headers and options not.
-
-    FCM's documentation gives the limit but no way of counting; this is ours, as compact JSON.
-    """
-    limit = TOPIC_PAYLOAD_LIMIT if target in (FcmTarget.TOPIC, FcmTarget.CONDITION) else PAYLOAD_LIMIT
-    for field, content in _content(message).items():
-        check_size(len(to_json(content, field)), limit, content, field)
 
 
 def _check_data(value: object, field: str) -> None:
