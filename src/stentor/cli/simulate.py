@@ -33,8 +33,10 @@ class Mode(StrEnum):
     FAST = "fast"
 
 
-Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.")]
-ControlPort = Annotated[int, typer.Option(help="Port of the control endpoint (plain HTTP, loopback); 0: any free one.")]
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes any free one.")]
+ControlPort = Annotated[
+    int, typer.Option(min=0, max=65_535, help="Port of the control endpoint (plain HTTP, loopback); 0: any free one.")
+]
 ModeOption = Annotated[Mode, typer.Option(help="strict checks every request; fast accepts all, for benchmarks.")]
 FaultsFile = Annotated[str | None, typer.Option("--faults", help="JSON or TOML file of faults, or `menu`.")]
 Seed = Annotated[int, typer.Option(help="Seed of all chance; the same seed gives each device the same fate.")]
