@@ -4,6 +4,8 @@ Rules: no socket, no clock, no awaits. Requests enter in bursts (`submit`), answ
 `Results` of their burst, by index. A stream is an entry of one dict (stream id -> flight, index), never an object.
 Whatever happens, each request taken by `submit` leaves in exactly one of three ways: settled as a response, settled
 as ambiguous, or handed back in `returned` because it was certainly not processed (see `burst.Fate`).
+
+Longer than a module should be: all of it is one state, and cut in two each half would reach into the other.
 """
 
 from __future__ import annotations
