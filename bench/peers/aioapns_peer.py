@@ -1,6 +1,6 @@
 """aioapns, as its README says for many notifications: one `APNs` client, many `send_notification` at once.
 
-It finds the request that an answer belongs to by the answer's `apns-id`, so it needs a simulator that echoes it.
+It finds the request that an answer belongs to by the answer's `apns-id`.
 One connection: a new one may carry a single stream until its first answer, and aioapns starts with a thousand.
 """
 
@@ -20,6 +20,10 @@ from aioapns.exceptions import MaxAttemptsExceeded
 from bench.peers.measure import DEVICES, PAYLOAD, TOPIC, Peer, Send, Target, apns_tokens, main
 
 
+def key(target: Target) -> str:
+    return Path(target.facts["key_file"]).read_text()
+
+
 @asynccontextmanager
 async def opened(target: Target) -> AsyncIterator[Send]:
     class Simulated(APNsProductionClientProtocol):
@@ -30,7 +34,7 @@ async def opened(target: Target) -> AsyncIterator[Send]:
     context = ssl.create_default_context(cafile=target.ca_file)
     context.set_alpn_protocols(["h2"])  # aioapns offers no ALPN by itself; a strict server wants it
     client = APNs(
-        key=Path(target.facts["key_file"]).read_text(),
+        key=key(target),
         key_id=target.facts["key_id"],
         team_id=target.facts["team_id"],
         topic=TOPIC,

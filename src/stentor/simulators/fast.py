@@ -1,8 +1,8 @@
 """The fast simulators: accept every request at wire speed, so that a benchmark measures the sender and not them.
 
-Rules: real TLS, real HTTP/2 framing, flow control and stream limits, but request headers aren't decoded, nothing is
-validated and no ledger is kept; the answers' ids are constants. Whoever wants to know whether what they send is right
-uses the strict simulators.
+Rules: real TLS, real HTTP/2 framing, flow control and stream limits, but nothing is validated and no ledger is kept.
+Of the request's headers only APNs' `apns-id` is read, since clients find their request by its echo; FCM's message
+names are all the same. Whoever wants to know whether what they send is right uses the strict simulators.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import re
 import time
 from collections import defaultdict
 from dataclasses import dataclass
@@ -25,13 +26,16 @@ from stentor.http2.frames import (
     END_HEADERS,
     END_STREAM,
     GOAWAY,
+    HAS_PRIORITY,
     HEAD,
     HEADER_SIZE,
     HEADERS,
+    PADDED,
     PING,
     PREFACE,
     SETTINGS,
 )
+from stentor.http2.hpack import Decoder
 from stentor.simulators.tls import make_server_tls
 
 Provider = Literal["apns", "fcm"]
@@ -43,12 +47,18 @@ STEP = 0.002
 SPREAD = 0.25
 """Sigma of the log-normal delays: 99 % within 1.8 times the median. Heavy tails are the strict simulators' business;
 here they would only measure how many requests the bench holds open."""
+LARGEST_HEADERS = 65_536
 DELAYS = 4096
 """Drawn delays, used in turn: drawing one for each request would cost more than answering it."""
 
 # HPACK by hand (RFC 7541): 0x88 is `:status 200`, 0x4_/0x0_ are literals with and without entering the table.
 _STATUS_200 = b"\x88"
-_APNS_ANSWER = _STATUS_200 + b"\x00\x07apns-id\x245b7a4dc2-0000-4000-8000-000000000000"
+_APNS_ANSWER = _STATUS_200 + b"\x00\x07apns-id\x24"  # the id follows
+_APNS_ID_SIZE = 36
+_PLAIN_REQUEST = re.compile(rb"[\x81-\xfe]+[\x04\x14]\x4a.{74}[\x81-\xfe]*[\x00\x10]\x07apns-id\x24(.{36})", re.DOTALL)
+"""A header block of references to the table, an unindexed path for a token of 64 digits, more references, an unindexed
+`apns-id`: what a steady sender's look like. It leaves the table as it was, so it needn't be decoded."""
+_NO_ID = b"00000000-0000-4000-8000-000000000000"
 _FCM_FIELDS = (
     (b"\x5f", b"application/json; charset=UTF-8"),  # content-type
     (b"\x40\x04vary", b"Origin"),
@@ -71,15 +81,16 @@ class _Shape:
     body: bytes
     max_streams: int
 
-    def answers(self, stream_ids: list[int], *, first: bool) -> bytes:
-        """The answers to some requests, joined in one go."""
+    def answers(self, stream_ids: list[int], echoes: list[bytes], *, first: bool) -> bytes:
+        """The answers to some requests, joined in one go; `echoes` close APNs' blocks."""
         block = self.first_block if first else self.block
         names = encode.stream_ids(stream_ids)
-        parts: list[bytes | list[bytes]] = [_head(len(block), HEADERS, 0 if self.body else END_STREAM), names]
         if self.body:
+            head = _head(len(block), HEADERS, 0)
+            parts: list[bytes | list[bytes]] = [head, names]
             parts += [block + _head(len(self.body), DATA, END_STREAM), names, self.body]
         else:
-            parts.append(block)
+            parts = [_head(len(block) + _APNS_ID_SIZE, HEADERS, END_STREAM), names, block, echoes]
         return encode.interleave(parts, len(stream_ids))
 
 
@@ -103,6 +114,8 @@ class _FastConnection(asyncio.Protocol):
         self._preface_left = len(PREFACE)
         self._consumed = 0
         self._answered = False
+        self._decode = Decoder(LARGEST_HEADERS).decode
+        self._ids: dict[int, bytes] = {}  # the apns-id of each request under way
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -140,6 +153,8 @@ class _FastConnection(asyncio.Protocol):
                 if flags & END_STREAM:
                     done.append(stream_id)
             elif kind == HEADERS:
+                if not self._shape.body:
+                    self._ids[stream_id] = self._read_id(flags, data[position + HEADER_SIZE : stop])
                 if flags & END_STREAM:
                     done.append(stream_id)
             else:
@@ -153,16 +168,31 @@ class _FastConnection(asyncio.Protocol):
             else:
                 self._server.wheel.add(self, done)
 
+    def _read_id(self, flags: int, block: bytes) -> bytes:
+        plain = _PLAIN_REQUEST.fullmatch(block)
+        if plain is not None:
+            return plain[1]
+        if flags & PADDED:
+            block = block[1 : len(block) - block[0]]
+        if flags & HAS_PRIORITY:
+            block = block[5:]
+        fields = self._decode(block)
+        name, value, _ = fields[-1]  # where our own client puts it
+        if name != b"apns-id":
+            value = next((value for name, value, _ in fields if name == b"apns-id"), _NO_ID)
+        return value if len(value) == _APNS_ID_SIZE else _NO_ID
+
     def answer(self, stream_ids: list[int]) -> None:
         if self._transport is None:
             return
+        echoes = list(map(self._ids.pop, stream_ids)) if self._ids else []
         out = b""
         if not self._answered:
             self._answered = True
-            out = self._shape.answers(stream_ids[:1], first=True)
-            stream_ids = stream_ids[1:]
+            out = self._shape.answers(stream_ids[:1], echoes[:1], first=True)
+            stream_ids, echoes = stream_ids[1:], echoes[1:]
         if stream_ids:
-            out += self._shape.answers(stream_ids, first=False)
+            out += self._shape.answers(stream_ids, echoes, first=False)
         if self._consumed >= RECEIVE_WINDOW // 4:
             out += frames.window_update(0, self._consumed)
             self._consumed = 0
