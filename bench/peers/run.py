@@ -94,6 +94,7 @@ CONTENDERS = (
     Contender("stentor-apns", "apns", (8,), _python("stentor_peer", "stentor", "apns")),
     Contender("stentor-fcm", "fcm", (8,), _python("stentor_peer", "stentor", "fcm")),
     Contender("apns2", "apns", (100, 500, 1000), _go("apns2", "github.com/sideshow/apns2")),
+    Contender("gorush", "apns", (100, 500, 1000), _go("gorush", "github.com/appleboy/gorush")),
     Contender("aioapns", "apns", (100, 500, 1000), _python("aioapns_peer", "aioapns")),
     Contender("httpx", "apns", (20, 100), _python("httpx_peer", "httpx")),
     Contender("firebase-admin", "fcm", (1, 2), _python("firebase_admin_peer", "firebase-admin")),

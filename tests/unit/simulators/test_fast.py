@@ -1,0 +1,60 @@
+"""The fast simulator: what little it promises of its answers, for our own client and for others."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+import httpx
+import pytest
+
+from stentor.http2 import encode
+from stentor.http2.hpack import Encoder
+from stentor.simulators.fast import _PLAIN_REQUEST, FastSimulator, Provider
+from tests.unit.http2.peer import TEMPLATE
+
+APNS_ID = "0a1b2c3d-1111-4222-8333-444455556666"
+
+
+def client(simulator: FastSimulator) -> httpx.AsyncClient:
+    context = ssl.create_default_context(cafile=simulator.facts()["ca_file"])
+    return httpx.AsyncClient(http1=False, http2=True, verify=context, base_url=simulator.facts()["url"])
+
+
+async def test_apns_ids_are_echoed_to_any_client() -> None:
+    async with FastSimulator("apns") as simulator, client(simulator) as peer:
+        for number in range(5):  # from the second on, the client refers to its table
+            name = APNS_ID[:-1] + str(number)
+            answer = await peer.post(f"/3/device/{'ab' * 32}", headers={"apns-id": name}, json={"aps": {}})
+            assert answer.status_code == 200
+            assert answer.headers["apns-id"] == name
+        answer = await peer.post("/3/device/short", json={"aps": {}})
+        assert len(answer.headers["apns-id"]) == 36
+    assert simulator.summary()["accepted"] == 6
+
+
+def test_a_steady_senders_block_needs_no_decoding() -> None:
+    encoder = Encoder()
+    blocks = []
+    for _ in range(2):
+        layout = encoder.layout(TEMPLATE)
+        row = [APNS_ID.encode(), b"/3/device/" + b"ab" * 32]
+        blocks.append(encode.block(layout, [row[i] for i in layout.order]))
+    first, steady = blocks
+    assert _PLAIN_REQUEST.fullmatch(first) is None, "it fills the table, so it must be decoded"
+    match = _PLAIN_REQUEST.fullmatch(steady)
+    assert match is not None
+    assert match[1] == APNS_ID.encode()
+
+
+@pytest.mark.parametrize("provider", ["apns", "fcm"])
+async def test_answers_come_after_the_latency_asked_for(provider: Provider) -> None:
+    loop = asyncio.get_running_loop()
+    async with FastSimulator(provider, latency=0.1) as simulator, client(simulator) as peer:
+        start = loop.time()
+        answers = await asyncio.gather(*(peer.post("/x", json={}) for _ in range(20)))
+        assert {answer.status_code for answer in answers} == {200}
+        assert loop.time() - start > 0.04
+        if provider == "fcm":
+            assert answers[0].json()["name"].startswith("projects/")
+            assert answers[1].headers["content-type"] == "application/json; charset=UTF-8"
