@@ -6,11 +6,15 @@ so to nobody. Skips with reasons are listed at the end of the run (`-ra` in pypr
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import settings
 
 # No deadline for one example: how long it takes is a matter of the machine and of what else runs on it.
-settings.register_profile("stentor", deadline=None, print_blob=True)
+# Under CI the same examples are drawn each time: a new counterexample is found by whoever runs the tests at a desk, not
+# by whoever's change happens to be next.
+settings.register_profile("stentor", deadline=None, print_blob=True, derandomize="CI" in os.environ)
 settings.load_profile("stentor")
 
 NO_REASON = frozenset({"", "unconditional skip"})  # what pytest says in place of a reason
