@@ -12,6 +12,9 @@ from typing import Any
 
 from stentor.errors import StentorError
 
+STOP_TIMEOUT = 5.0
+"""Seconds a simulator has to clean up after itself."""
+
 
 @contextmanager
 def simulator(provider: str, *options: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
@@ -34,5 +37,9 @@ def simulator(provider: str, *options: str) -> Iterator[tuple[dict[str, Any], di
         process.send_signal(signal.SIGTERM)
         summary.update(json.loads(process.stdout.readline() or "{}"))
     finally:
-        process.kill()
-        process.communicate()
+        process.terminate()
+        try:
+            process.communicate(timeout=STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
