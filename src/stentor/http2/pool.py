@@ -116,7 +116,8 @@ class Pool:
 
     @property
     def goaway_debug(self) -> bytes:
-        """The debug data of the last GOAWAY that had any; APNs tells credential problems there, as JSON."""
+        """The GOAWAY debug data of the connection that ended last, empty if it had none; APNs tells credential problems
+        there, as JSON."""
         return self._goaway_debug
 
     async def send(self, burst: Burst) -> Results:
@@ -183,13 +184,14 @@ class Pool:
         if link.connection.returned:
             self._take_back(link)
             self._spread()
+            self._grow()
         self._feed(link, link.free_streams)
         self._settle_finished()
 
     def on_lost(self, link: Link) -> None:
         """A link is over. One that never answered anything counts as a failed connect, or a provider that accepts
         and hangs up would see us come back in a storm."""
-        self._goaway_debug = link.connection.goaway_debug or self._goaway_debug
+        self._goaway_debug = link.connection.goaway_debug
         if link in self._links:
             self._links.remove(link)
             self._last_error = link.error

@@ -51,10 +51,15 @@ def test_retry_after_never_raises_and_keeps_its_bounds(value: bytes) -> None:
     assert seconds is None or 0 <= seconds <= contract.LONGEST_RETRY_AFTER
 
 
-@given(st.lists(st.binary(max_size=6), max_size=20))
+@given(st.lists(st.binary(max_size=6) | st.text("abcd", max_size=6).map(str.encode), max_size=20))
 def test_malformed_addresses_are_found_as_one_by_one(addresses: list[bytes]) -> None:
     wanted = [i for i, a in enumerate(addresses) if not a or len(a) > 4 or any(byte not in b"abc" for byte in a)]
     assert contract.find_malformed(addresses, b"abc", 4) == wanted
+
+
+def test_an_address_may_be_as_long_as_the_limit() -> None:
+    assert contract.find_malformed([b"abca", b"abcab"], b"abc", 4) == [1]
+    assert contract.find_malformed([b"abca"], b"abc", 4) == []
 
 
 @given(st.binary(max_size=200))

@@ -47,6 +47,14 @@ def test_the_largest_field_is_named() -> None:
         payload.check_size(5000, 4096, {"a": {"b": "1234"}}, "x")
 
 
+@pytest.mark.parametrize("value", [0, 1, 0.5])
+def test_bounds_are_within_the_range(value: float) -> None:
+    payload.check_number(value, "x", least=0, most=1)
+    for wrong in (-0.1, 1.1):
+        with pytest.raises(InvalidMessage):
+            payload.check_number(wrong, "x", least=0, most=1)
+
+
 WRONG: list[tuple[str, dict[str, Any]]] = [
     ("title", {"title": 5}),
     ("collapse_key", {"collapse_key": 5}),

@@ -289,6 +289,14 @@ def test_a_certificate_is_read_and_used(tmp_path: Path, content: bytes, password
     assert presented(certificate, tmp_path) == CERTIFICATE
 
 
+@pytest.mark.parametrize("content", [pem(KEY) + as_pem(OTHER) + as_pem(CERTIFICATE), as_pkcs12(None)])
+def test_the_chain_is_kept_and_the_certificate_comes_first(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "push.pem"
+    path.write_bytes(content)
+    chain = x509.load_pem_x509_certificates(ApnsCertificate.load(path, now=NOW)._chain)
+    assert chain == [CERTIFICATE, OTHER]
+
+
 def presented(certificate: ApnsCertificate, folder: Path) -> x509.Certificate:
     """The certificate that a TLS server sees; both ends are in memory."""
     server_key = ec.generate_private_key(ec.SECP256R1())

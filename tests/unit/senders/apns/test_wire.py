@@ -127,6 +127,10 @@ def test_the_collapse_id(message: Message, collapse_id: str | None) -> None:
     assert headers(message, "campaign-7").get("apns-collapse-id") == collapse_id
 
 
+def test_a_campaign_id_of_64_bytes_is_used_as_it_is() -> None:
+    assert headers(Message(title="t"), "c" * 64)["apns-collapse-id"] == "c" * 64
+
+
 def test_a_long_campaign_id_still_collapses() -> None:
     first, second = (headers(Message(title="t"), "c" * 70 + end)["apns-collapse-id"] for end in "ab")
     assert len(first) <= 64
