@@ -136,10 +136,21 @@ def test_collapse_ids_fit_where_they_go() -> None:
     assert len(message["webpush"]["headers"]["Topic"]) == 32
 
 
+def test_a_campaign_id_of_64_bytes_is_used_as_it_is() -> None:
+    assert rendered(Message(title="t"), "c" * 64)["apns"]["headers"]["apns-collapse-id"] == "c" * 64
+
+
+def test_a_data_message_collapses_by_its_own_key_alone() -> None:
+    message = rendered(Message(data={"a": "b"}, collapse_key="k"), "c1")
+    assert message["android"] == {"collapse_key": "k"}
+    assert message["webpush"] == {"headers": {"Topic": "k"}}
+
+
 def test_apple_options_reach_apple_devices_through_fcm_too() -> None:
     message = Message(
         title="t",
         subtitle="s",
+        ttl=60,
         apns=ApnsOptions(
             thread_id="x", priority=1, expiration=7, collapse_id="k", payload={"aps": {"badge": 2}, "own": 1}
         ),
