@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from stentor.simulators.apns.credentials import mint_key
 ROOT = Path(__file__).parents[2]
 TRIAL_SECONDS = 1.0
 """What each concurrency is tried for before the best is measured."""
+PATIENCE = 30.0
+"""Seconds, beyond ten times what it was asked to send for, after which a peer that hangs is ended."""
 
 
 class NotMeasuredError(Exception):
@@ -131,18 +134,29 @@ def _run(command: list[str], facts: dict[str, Any], concurrency: int, seconds: f
     """Run a peer once; adds `cpu`, the seconds of CPU its whole process used after its warm-up."""
     options = ["--simulator", json.dumps(facts), "--concurrency", str(concurrency), "--seconds", str(seconds)]
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen([*command, *options], cwd=ROOT, stdout=subprocess.PIPE, stderr=errors)
+        process = subprocess.Popen(
+            [*command, *options], cwd=ROOT, env=_without_proxies(), stdout=subprocess.PIPE, stderr=errors
+        )
         assert process.stdout is not None
+        watchdog = threading.Timer(10 * seconds + PATIENCE, process.kill)
+        watchdog.start()
         out = process.stdout.read()
         process.stdout.close()
         _, status, usage = os.wait4(process.pid, 0)
+        watchdog.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode or not out:
             errors.seek(0)
-            raise NotMeasuredError(f"it failed: {errors.read().decode(errors='replace').strip()[-300:]}")
+            words = errors.read().decode(errors="replace").strip()[-300:]
+            raise NotMeasuredError(f"it ended with {process.returncode}: {words or 'it hung, or said nothing'}")
     found: dict[str, Any] = json.loads(out)
     found["cpu"] = usage.ru_utime + usage.ru_stime - found["startup_cpu"]
     return found
+
+
+def _without_proxies() -> dict[str, str]:
+    """The environment of a peer: what it sends must stay on this machine, whatever proxy is set for the rest."""
+    return {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
 
 
 def run(seconds: float, only: list[str]) -> list[Row]:
@@ -177,7 +191,7 @@ def main() -> None:
         print(json.dumps([asdict(row) for row in rows]))
         return
     print(
-        f"{'peer':16} {'version':14} {'pushes/s':>10} {'CPU each':>12} {'of Stentor':>10} {'at once':>8} {'failed':>7}"
+        f"{'peer':16} {'version':14} {'pushes/s':>10} {'CPU each':>12} {'of Stentor':>10} {'at once':>8} {'accepted':>10} {'failed':>7}"
     )
     for row in rows:
         if row.rate is None or row.cpu_us is None:
@@ -185,9 +199,7 @@ def main() -> None:
             continue
         share = "–" if row.of_stentor is None else f"{row.of_stentor:.3f}"
         cpu = f"{row.cpu_us:,.1f} µs"
-        line = (
-            f"{row.name:16} {row.version:14} {row.rate:10,.0f} {cpu:>12} {share:>10} {row.concurrency:8} {row.failed:7}"
-        )
+        line = f"{row.name:16} {row.version:14} {row.rate:10,.0f} {cpu:>12} {share:>10} {row.concurrency:8} {row.accepted:10,} {row.failed:7}"
         print(f"{line}  {row.note}".rstrip())
 
 

@@ -38,6 +38,11 @@ class Template:
     varying: tuple[bytes, ...]
     """Names of the headers that have a column in each burst; `b":path"` is usually one."""
 
+    def __repr__(self) -> str:
+        """Names only: the `authorization` is among the values."""
+        names = b", ".join((*(name for name, _ in self.constant), *self.varying))
+        return f"<Template {names.decode()}>"
+
 
 @dataclass(frozen=True, slots=True)
 class Burst:
@@ -58,6 +63,10 @@ class Burst:
 
     def __len__(self) -> int:
         return len(self.bodies)
+
+    def __repr__(self) -> str:
+        """Shows no column: they hold device tokens."""
+        return f"<Burst of {len(self)}, {self.template!r}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +97,7 @@ class Results:
     def __post_init__(self) -> None:
         self.fates = bytearray(self.size)
         self.statuses = array("H", bytes(2 * self.size))
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{self.fates.count(fate)} {fate.name.lower()}" for fate in Fate if fate in self.fates)
+        return f"<Results of {self.size}: {counts or 'none'}>"
