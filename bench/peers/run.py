@@ -190,17 +190,24 @@ def main() -> None:
     if chosen.json:
         print(json.dumps([asdict(row) for row in rows]))
         return
-    print(
-        f"{'peer':16} {'version':14} {'pushes/s':>10} {'CPU each':>12} {'of Stentor':>10} {'at once':>8} {'accepted':>10} {'failed':>7}"
-    )
+    _print_table(rows)
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    layout = ("<14", "<12", ">10", ">12", ">10", ">8", ">11", ">7")
+    return " ".join(format(text, how) for text, how in zip(cells, layout, strict=True))
+
+
+def _print_table(rows: list[Row]) -> None:
+    headings = ("peer", "version", "pushes/s", "CPU each", "of Stentor", "at once", "accepted", "failed")
+    print(_line(headings))
     for row in rows:
         if row.rate is None or row.cpu_us is None:
-            print(f"{row.name:16} {row.version:14} {row.note}")
+            print(f"{row.name:14} {row.version:12} {row.note}")
             continue
-        share = "–" if row.of_stentor is None else f"{row.of_stentor:.3f}"
-        cpu = f"{row.cpu_us:,.1f} µs"
-        line = f"{row.name:16} {row.version:14} {row.rate:10,.0f} {cpu:>12} {share:>10} {row.concurrency:8} {row.accepted:10,} {row.failed:7}"
-        print(f"{line}  {row.note}".rstrip())
+        share = "–" if row.of_stentor is None else f"{row.of_stentor:.4f}"
+        numbers = (f"{row.rate:,.0f}", f"{row.cpu_us:,.1f} µs", share, str(row.concurrency), f"{row.accepted:,}")
+        print(f"{_line((row.name, row.version, *numbers, str(row.failed)))}  {row.note}".rstrip())
 
 
 if __name__ == "__main__":
