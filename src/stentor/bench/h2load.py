@@ -83,18 +83,21 @@ def _headers(shape: Literal["apns", "fcm"]) -> list[tuple[str, str]]:
 @contextmanager
 def _nghttpd(root: Path, directory: Path) -> Iterator[int]:
     tls = make_server_tls(directory / "tls", provider="apns")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    chain = str(tls.chain_file)  # the key stands in it too
-    command = ["nghttpd", "-a127.0.0.1", "-n1", "-m1000", f"-d{root}", str(port), chain, chain]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    try:
-        _wait_for(port, server)
-        yield port
-    finally:
-        server.terminate()
-        server.communicate()
+    with socket.socket() as held:
+        # nghttpd must be told a port. It stays bound here, though not listened on, until nghttpd ends, so that the
+        # system gives it to nobody else in between; SO_REUSEADDR lets nghttpd bind it as well.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        chain = str(tls.chain_file)  # the key stands in it too
+        command = ["nghttpd", "-a127.0.0.1", "-n1", "-m1000", f"-d{root}", str(port), chain, chain]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            _wait_for(port, server)
+            yield port
+        finally:
+            server.terminate()
+            server.communicate()
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:

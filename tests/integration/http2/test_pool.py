@@ -510,3 +510,20 @@ async def test_used_up_stream_ids_lead_to_another_connection() -> None:
             assert list(results.statuses) == [200] * 500
             assert worn.closed.done()
             assert pool.state.connections == 1
+
+
+async def test_a_peer_that_asks_for_calm_gets_fewer_connections_and_a_pause(tls: ServerTls) -> None:
+    async def exhausted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(frames.settings([]))
+        await reader.readexactly(len(frames.PREFACE) + 100)
+        writer.write(frames.frame(frames.HEADERS, 5, 1, b"\x88") + frames.goaway(1, frames.ENHANCE_YOUR_CALM))
+        await forever(reader, writer)
+
+    async with server(exhausted, tls.context) as port, Pool(endpoint(port, tls), IMPATIENT) as pool:
+        results = await pool.send(burst(1))
+        for link in list(pool._links):  # none, if the goodbye was quicker than we are
+            await link.closed
+        now = asyncio.get_running_loop().time()
+        assert pool._ceiling.at(now) == 1 < IMPATIENT.max_connections
+        assert pool._connect_after > now
+    assert list(results.statuses) == [200]
