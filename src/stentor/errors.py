@@ -54,3 +54,31 @@ class ProtocolError(WireError):
 
 class PoolClosed(WireError):
     """The connection pool is closed; nothing was sent."""
+
+
+class BatchUnreadable(StentorError):
+    """A queued batch cannot be read; it goes to the dead letters."""
+
+
+class StoreUnavailable(StentorError):
+    """Stentor's database cannot be reached or written to just now; nothing was lost, try again later."""
+
+
+class StoreOutdated(StentorError):
+    """Stentor's database was made by another version; run `stentor init --upgrade`."""
+
+
+class AudienceUnavailable(StentorError):
+    """The audience's database cannot be reached just now; nothing was lost, try again later."""
+
+
+class InvalidAudience(StentorError):
+    """The audience cannot be read as it is configured; nothing was sent."""
+
+
+class InvalidState(StentorError):
+    """The campaign's state doesn't allow that."""
+
+
+class UnknownCampaign(StentorError):
+    """There is no such campaign; `stentor campaign list` shows those there are."""

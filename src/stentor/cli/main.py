@@ -21,9 +21,21 @@ import typer
 from typer.core import TyperGroup
 
 import stentor
-from stentor.cli import bench, simulate
+from stentor.cli import bench, campaign, simulate
 from stentor.cli.demo import demo
-from stentor.errors import CredentialError, InvalidConfiguration, InvalidMessage, StentorError
+from stentor.cli.doctor import doctor
+from stentor.cli.import_ import import_
+from stentor.cli.init import init
+from stentor.cli.send import send
+from stentor.errors import (
+    CredentialError,
+    InvalidAudience,
+    InvalidConfiguration,
+    InvalidMessage,
+    InvalidState,
+    StentorError,
+    UnknownCampaign,
+)
 
 FAILED = 1
 USAGE = 2
@@ -35,6 +47,9 @@ Send one message to millions of installations: as fast as the wire allows, none 
 \b
 Examples:
   stentor demo                        send to simulated phones, and see every one accounted for
+  stentor init                        begin: settings with a word on each, and the database
+  stentor doctor                      what is wrong or missing, and what to do about it
+  stentor send --title Hello --audience users
   stentor simulate apns --port 8443   a provider on this machine, to rehearse against
   stentor bench wire                  how many pushes a second this machine sends
   stentor simulate apns --help        the options of a command
@@ -43,9 +58,19 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration (nothing was done),
 """
 
 
+USAGE_ERRORS = (
+    CredentialError,
+    InvalidAudience,
+    InvalidConfiguration,
+    InvalidMessage,
+    InvalidState,
+    UnknownCampaign,
+)
+
+
 def exit_code(error: StentorError) -> int:
     """USAGE if the caller must change something before it can work, else FAILED."""
-    return USAGE if isinstance(error, InvalidConfiguration | InvalidMessage | CredentialError) else FAILED
+    return USAGE if isinstance(error, USAGE_ERRORS) else FAILED
 
 
 class Commands(TyperGroup):
@@ -71,9 +96,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a pretty traceback may print local variables, and those may hold secrets
     rich_markup_mode=None,  # plain help keeps the examples as they are written
 )
+app.command()(demo)
+app.command()(init)
+app.command("import")(import_)
+app.command()(doctor)
+app.command()(send)
+app.add_typer(campaign.app, name="campaign")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(bench.app, name="bench")
-app.command()(demo)
 
 
 def _show_version(wanted: bool) -> None:

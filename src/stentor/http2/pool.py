@@ -1,10 +1,10 @@
 """A pool of connections to one endpoint: bursts in, settled `Results` out.
 
-The one way in is `Pool.send`; several bursts may be under way at once. Requests that were certainly not processed
-(refused, above a GOAWAY's last stream id, never written) are sent again here a few times, since a provider that
-rotates its connections is no failure; what is ambiguous never is, that decision belongs to whoever knows the
-provider's means against duplicates. Rules: decisions are `policy.py`'s; a request waits here, in order, until a link
-has room for it, and nothing waits anywhere else.
+The one way in is `Pool.start` (or `send`, which waits as well); several bursts may be under way at once. Requests that
+were certainly not processed (refused, above a GOAWAY's last stream id, never written) are sent again here a few times,
+since a provider that rotates its connections is no failure; what is ambiguous never is, that decision belongs to
+whoever knows the provider's means against duplicates. Rules: decisions are `policy.py`'s; a request waits here, in
+order, until a link has room for it, and nothing waits anywhere else.
 """
 
 from __future__ import annotations
@@ -49,21 +49,52 @@ class PoolState:
     open_streams: int
     stream_limit: int
     waiting: int
+    responses: int
+    """Answers that the connections open now have given."""
     last_error: str | None
 
 
-class _Job(Flight):
-    """A flight, what of it is still to be written, and who waits for it."""
+class Sending(Flight):
+    """A burst under way. `results` is filled in as the answers come. Made by `Pool.start`."""
 
-    __slots__ = ("done", "resent", "since", "todo", "unwritten")
+    __slots__ = ("_end", "_pool", "_resent", "_since", "_todo", "_withdrawn", "unwritten")
 
-    def __init__(self, burst: Burst, done: asyncio.Future[None], now: float) -> None:
+    def __init__(self, burst: Burst, pool: Pool, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(burst)
-        self.done = done
-        self.todo: deque[Sequence[int]] = deque([range(len(burst))])
         self.unwritten = len(burst)
-        self.resent: dict[int, int] = {}
-        self.since = now
+        """Requests that no connection has taken yet."""
+        self._pool = pool
+        self._end: asyncio.Future[None] = loop.create_future()
+        self._todo: deque[Sequence[int]] = deque([range(len(burst))])  # still to be written
+        self._resent: dict[int, int] = {}
+        self._since = loop.time()
+        self._withdrawn = False
+
+    def __repr__(self) -> str:
+        return f"<Sending {len(self.burst)}: {self.left} unsettled, {self.unwritten} of them unwritten>"
+
+    async def done(self) -> Results:
+        """Wait until each request is settled. If the waiter is cancelled, the burst is withdrawn."""
+        try:
+            await asyncio.shield(self._end)
+        except asyncio.CancelledError:
+            self.withdraw("whoever sent it waits no longer")
+            raise
+        return self.results
+
+    def withdraw(self, reason: str) -> None:
+        """Write no more of these requests: those that weren't written are settled as not processed now, with `reason`,
+        those in flight as their answers come."""
+        self._withdrawn = True
+        self._settle_unwritten(reason)
+        self._pool.on_withdrawn()
+
+    def _settle_unwritten(self, reason: str) -> None:
+        for indices in self._todo:
+            for index in indices:
+                self.settle(index, Fate.NOT_PROCESSED, reason)
+        self._todo.clear()
+        self.unwritten = 0
 
 
 class Pool:
@@ -77,7 +108,7 @@ class Pool:
     def __init__(self, endpoint: Endpoint, options: PoolOptions | None = None) -> None:
         self._endpoint = endpoint
         self._options = options or PoolOptions()
-        self._jobs: list[_Job] = []
+        self._sendings: list[Sending] = []
         self._links: list[Link] = []
         self._connecting: set[asyncio.Task[None]] = set()
         self._ticker: asyncio.Task[None] | None = None
@@ -110,7 +141,8 @@ class Pool:
             connecting=len(self._connecting),
             open_streams=sum(link.connection.open_streams for link in self._links),
             stream_limit=sum(link.connection.max_streams for link in self._links),
-            waiting=sum(job.unwritten for job in self._jobs),
+            waiting=sum(sending.unwritten for sending in self._sendings),
+            responses=sum(link.connection.responses for link in self._links),
             last_error=self._last_error,
         )
 
@@ -119,6 +151,27 @@ class Pool:
         """The GOAWAY debug data of the connection that ended last, empty if it had none; APNs tells credential problems
         there, as JSON."""
         return self._goaway_debug
+
+    def start(self, burst: Burst) -> Sending:
+        """Begin to send all requests of a burst; several bursts are written in the order they were started.
+
+        Raises:
+            PoolClosed: the pool is closed; nothing was sent.
+        """
+        if self._closing:
+            raise PoolClosed
+        loop = asyncio.get_running_loop()
+        sending = Sending(burst, self, loop)
+        if not len(burst):
+            sending._end.set_result(None)
+            return sending
+        self._sendings.append(sending)
+        if self._ticker is None:
+            self._ticker = loop.create_task(self._tick_forever())
+            self._ticker.add_done_callback(self._notice_defect)
+        self._spread()
+        self._grow()
+        return sending
 
     async def send(self, burst: Burst) -> Results:
         """Send all requests of a burst and wait until each is settled.
@@ -129,31 +182,14 @@ class Pool:
         Raises:
             PoolClosed: the pool is closed; nothing was sent.
         """
-        if self._closing:
-            raise PoolClosed
-        if not len(burst):
-            return Results(0)
-        loop = asyncio.get_running_loop()
-        job = _Job(burst, loop.create_future(), loop.time())
-        self._jobs.append(job)
-        if self._ticker is None:
-            self._ticker = loop.create_task(self._tick_forever())
-            self._ticker.add_done_callback(self._notice_defect)
-        self._spread()
-        self._grow()
-        try:
-            await job.done
-        finally:
-            if job in self._jobs:  # cancelled
-                self._jobs.remove(job)
-        return job.results
+        return await self.start(burst).done()
 
     async def aclose(self, drain: float | None = None) -> None:
         """Stop taking bursts, let those under way finish within `drain` seconds (default: as long as an answer may
         take), then close every connection. What is left unwritten by then is reported as not processed."""
         self._closing = True
         limit = self._options.timing.answer if drain is None else drain
-        pending = [job.done for job in self._jobs]
+        pending = [sending._end for sending in self._sendings]
         if pending and limit > 0:
             await asyncio.wait(pending, timeout=limit)
         self._closed = True
@@ -167,11 +203,15 @@ class Pool:
                 link.abort("the pool was closed")
             else:
                 link.drain()
-        for job in list(self._jobs):
-            self._give_up(job, "the pool was closed")
+        for sending in list(self._sendings):
+            sending._settle_unwritten("the pool was closed")
         self._settle_finished()
         await asyncio.gather(*self._connecting, return_exceptions=True)
         await asyncio.gather(*(link.closed for link in links))
+
+    def on_withdrawn(self) -> None:
+        """A burst was withdrawn; it may be settled with that."""
+        self._settle_finished()
 
     # -- from the links ---------------------------------------------------------------------------------------------
 
@@ -199,7 +239,7 @@ class Pool:
                 self._failed()
         self._take_back(link)
         self._settle_finished()
-        if not self._closed and self._jobs:
+        if not self._closed and self._sendings:
             self._spread()
             self._grow()
 
@@ -210,7 +250,7 @@ class Pool:
         ready = [link for link in self._links if link.free_streams]
         ready.sort(key=lambda link: link.connection.open_streams)
         for position, link in enumerate(ready):
-            waiting = sum(job.unwritten for job in self._jobs)
+            waiting = sum(sending.unwritten for sending in self._sendings)
             if not waiting:
                 return
             self._feed(link, -(-waiting // (len(ready) - position)))
@@ -218,49 +258,42 @@ class Pool:
 
     def _feed(self, link: Link, most: int) -> None:
         """Give a link up to so many of the waiting requests, oldest burst first."""
-        for job in self._jobs:
-            while job.todo and most > 0:
-                indices = job.todo[0]
-                taken = link.submit(job, indices[:most])
+        for sending in self._sendings:
+            while sending._todo and most > 0:
+                indices = sending._todo[0]
+                taken = link.submit(sending, indices[:most])
                 if not taken:
                     return
                 self._moved = asyncio.get_running_loop().time()
-                job.unwritten -= taken
+                sending.unwritten -= taken
                 most -= taken
                 if taken == len(indices):
-                    job.todo.popleft()
+                    sending._todo.popleft()
                 else:
-                    job.todo[0] = indices[taken:]
+                    sending._todo[0] = indices[taken:]
 
     def _take_back(self, link: Link) -> None:
         """Queue what a link certainly didn't send for another try, before everything else."""
         returned, link.connection.returned = link.connection.returned, []
-        again: dict[_Job, list[int]] = {}
+        again: dict[Sending, list[int]] = {}
         for flight, index, reason in returned:
-            assert isinstance(flight, _Job)
-            tries = flight.resent.get(index, 0)
-            if self._closed or flight.done.done() or tries >= self._options.resends:
+            assert isinstance(flight, Sending)
+            tries = flight._resent.get(index, 0)
+            if self._closed or flight._withdrawn or flight._end.done() or tries >= self._options.resends:
                 flight.settle(index, Fate.NOT_PROCESSED, reason)
             else:
-                flight.resent[index] = tries + 1
+                flight._resent[index] = tries + 1
                 again.setdefault(flight, []).append(index)
-        for job, indices in again.items():
-            job.todo.appendleft(indices)
-            job.unwritten += len(indices)
+        for sending, indices in again.items():
+            sending._todo.appendleft(indices)
+            sending.unwritten += len(indices)
 
     def _settle_finished(self) -> None:
-        finished = [job for job in self._jobs if not job.left]
-        for job in finished:
-            self._jobs.remove(job)
-            if not job.done.done():
-                job.done.set_result(None)
-
-    def _give_up(self, job: _Job, reason: str) -> None:
-        for indices in job.todo:
-            for index in indices:
-                job.settle(index, Fate.NOT_PROCESSED, reason)
-        job.todo.clear()
-        job.unwritten = 0
+        finished = [sending for sending in self._sendings if not sending.left]
+        for sending in finished:
+            self._sendings.remove(sending)
+            if not sending._end.done():
+                sending._end.set_result(None)
 
     # -- connections ------------------------------------------------------------------------------------------------
 
@@ -274,16 +307,18 @@ class Pool:
                 link.tick(now)
                 if link.connection.open_streams != before:
                     self.on_progress(link)
-            for job in self._jobs:
-                if job.unwritten and now - max(job.since, self._moved) > self._options.patience:
-                    self._give_up(job, self._last_error or f"nothing could be sent for {self._options.patience:g} s")
+            for sending in self._sendings:
+                if sending.unwritten and now - max(sending._since, self._moved) > self._options.patience:
+                    sending._settle_unwritten(
+                        self._last_error or f"nothing could be sent for {self._options.patience:g} s"
+                    )
             self._settle_finished()
             self._cpu.look()
             self._grow()
 
     def _grow(self) -> None:
         """Open connections where they are wanted and allowed."""
-        if self._closed or not any(job.unwritten for job in self._jobs):
+        if self._closed or not any(sending.unwritten for sending in self._sendings):
             return
         now = asyncio.get_running_loop().time()
         if now < self._connect_after:
@@ -322,9 +357,9 @@ class Pool:
         """A task of ours that failed is a defect; whoever waits must see it, not a provider that seems slow."""
         if task.cancelled() or (error := task.exception()) is None:
             return
-        for job in self._jobs:
-            if not job.done.done():
-                job.done.set_exception(error)
+        for sending in self._sendings:
+            if not sending._end.done():
+                sending._end.set_exception(error)
 
     def _failed(self) -> None:
         """A connection could not be made, or was of no use: wait longer each time, and ask for fewer."""

@@ -7,16 +7,16 @@ into an `Answer`. `answers` joins the two for whole bursts. All of it is pure; `
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from itertools import compress
+from itertools import chain, compress
 from typing import Any, Protocol
 
 import msgspec
 
-from stentor.http2.burst import Burst, Fate, Header, Results
+from stentor.http2.burst import Burst, Fate, Header, Results, Template
 from stentor.outcome import Scope, Verdict
 
 LONGEST_RETRY_AFTER = 3600.0
@@ -43,6 +43,8 @@ class Answer:
     scope: Scope = Scope.ADDRESS
     retry_after: float | None = None
     """Seconds to wait at least before sending again; None leaves it to the ordinary backoff."""
+    asked: bool = False
+    """Whether the provider itself named that wait (`retry-after`); otherwise it is our table's."""
     since: float | None = None
     """Epoch seconds at which the provider last knew the address to be dead."""
     detail: str = ""
@@ -88,6 +90,7 @@ class Rule:
             status=status,
             scope=self.scope,
             retry_after=self.wait if retry_after is None else retry_after,
+            asked=retry_after is not None,
             since=since,
             detail=detail,
             stop_if_all=self.stop_if_all,
@@ -122,6 +125,29 @@ def encode_columns(
     positions = [index for index in range(len(addresses)) if index not in excluded]
     rejection = Answer(verdict=Verdict.REJECT, reason=MALFORMED_ADDRESS, detail="not an address of this provider")
     return Encoded(encode(positions), positions, dict.fromkeys(malformed, rejection))
+
+
+def join(groups: Iterable[tuple[Sequence[int], Encoded]]) -> list[Encoded]:
+    """Groups of a batch's recipients as one burst for each template, so that they cost no more than a plain batch.
+
+    Each group comes with the indices in the batch of its recipients, to which its own `positions` then refer.
+    """
+    by_template: dict[Template, list[tuple[Sequence[int], Encoded]]] = {}
+    for group in groups:
+        by_template.setdefault(group[1].burst.template, []).append(group)
+    return [_joined(template, found) for template, found in by_template.items()]
+
+
+def _joined(template: Template, groups: Sequence[tuple[Sequence[int], Encoded]]) -> Encoded:
+    bursts = [encoded.burst for _, encoded in groups]
+    columns = tuple(
+        list(chain.from_iterable(burst.columns[number] for burst in bursts)) for number in range(len(template.varying))
+    )
+    return Encoded(
+        Burst(template, columns, list(chain.from_iterable(burst.bodies for burst in bursts))),
+        [indices[position] for indices, encoded in groups for position in encoded.positions],
+        {indices[index]: answer for indices, encoded in groups for index, answer in encoded.rejected.items()},
+    )
 
 
 def find_malformed(addresses: Sequence[bytes], allowed: bytes, longest: int) -> list[int]:
@@ -176,7 +202,15 @@ def unknown_answer(status: int, reason: str, *, retry_after: float | None = None
     A 2xx other than 200 says that something took the request, so it may have been accepted.
     """
     verdict = Verdict.AMBIGUOUS if 200 < status < 300 else Verdict.RETRY
-    return Answer(verdict=verdict, reason=reason, status=status, retry_after=retry_after, detail=detail, known=False)
+    return Answer(
+        verdict=verdict,
+        reason=reason,
+        status=status,
+        retry_after=retry_after,
+        asked=retry_after is not None,
+        detail=detail,
+        known=False,
+    )
 
 
 def header(headers: Sequence[Header], name: bytes) -> bytes | None:

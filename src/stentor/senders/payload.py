@@ -23,6 +23,10 @@ _VISIBLE = (
 )
 
 
+class PayloadTooLarge(InvalidMessage):
+    """What a device would get is larger than its provider allows."""
+
+
 def to_json(value: object, field: str) -> bytes:
     """`value` as compact UTF-8 JSON.
 
@@ -120,10 +124,10 @@ def check_bool(value: object, field: str) -> None:
 
 
 def check_size(size: int, limit: int, payload: Mapping[str, Any], field: str) -> None:
-    """Raises: InvalidMessage: the payload is too large; says by how much and which field is the largest."""
+    """Raises: PayloadTooLarge: says by how much and which field is the largest."""
     if size > limit:
         name, length = largest_field(payload)
-        raise InvalidMessage(
+        raise PayloadTooLarge(
             field, f"is {size:,} bytes, {limit:,} are allowed; its largest field is `{name}` with {length:,} bytes"
         )
 

@@ -398,6 +398,8 @@ async def test_a_closed_pool_takes_nothing() -> None:
         await pool.aclose()
         with pytest.raises(PoolClosed):
             await pool.send(burst(1))
+        with pytest.raises(PoolClosed):
+            pool.start(burst(1))
 
 
 async def test_closing_lets_what_is_under_way_finish() -> None:
@@ -444,6 +446,84 @@ async def test_a_cancelled_send_sends_no_more_and_leaves_the_pool_whole() -> Non
             results = await pool.send(burst(10))
             assert list(results.statuses) == [200] * 10
     assert simulator.requests == 1010
+
+
+async def test_results_fill_in_while_a_burst_is_under_way(tls: ServerTls) -> None:
+    seen = asyncio.Event()
+
+    async def answer_some(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(frames.settings([(frames.MAX_CONCURRENT_STREAMS, 5)]))
+        await reader.readexactly(len(frames.PREFACE) + 100)
+        writer.write(b"".join(frames.frame(frames.HEADERS, 5, stream_id, b"\x88") for stream_id in (1, 5, 9)))
+        await seen.wait()
+        writer.write(b"".join(frames.frame(frames.HEADERS, 5, stream_id, b"\x88") for stream_id in (3, 7)))
+        await forever(reader, writer)
+
+    async with server(answer_some, tls.context) as port, Pool(endpoint(port, tls), IMPATIENT) as pool:
+        sending = pool.start(burst(5))
+        assert sending.unwritten == 5
+        while sending.left > 2:  # noqa: ASYNC110 - as in `under_way`
+            await asyncio.sleep(0.001)
+        assert list(sending.results.statuses) == [200, 0, 200, 0, 200]
+        assert repr(sending) == "<Sending 5: 2 unsettled, 0 of them unwritten>"
+        seen.set()
+        assert await sending.done() is sending.results
+    assert list(sending.results.statuses) == [200] * 5
+
+
+async def test_a_withdrawn_burst_is_written_no_further_and_what_is_in_flight_is_awaited() -> None:
+    async with FastSimulator("apns", latency=0.2) as simulator:
+        where = Endpoint(
+            host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=Path(simulator.facts()["ca_file"]))
+        )
+        async with Pool(where, PoolOptions(max_connections=1)) as pool:
+            sending, other = pool.start(burst(3000)), pool.start(burst(10))
+            await under_way(pool)
+            sending.withdraw("the campaign was paused")
+            assert sending.unwritten == 0
+            assert sending.results.fates.count(Fate.NOT_PROCESSED) == 2000
+            assert sending.results.fates.count(Fate.PENDING) == 1000
+            results = await sending.done()
+            sending.withdraw("once more")
+            assert list((await other.done()).statuses) == [200] * 10
+    assert list(results.statuses) == [200] * 1000 + [0] * 2000
+    assert set(results.reasons.values()) == {"the campaign was paused"}
+    assert simulator.requests == 1010
+
+
+async def test_a_burst_withdrawn_before_anything_was_written_is_done_at_once(tls: ServerTls) -> None:
+    async with server(forever, None) as port, Pool(endpoint(port, tls), IMPATIENT) as pool:
+        sending = pool.start(burst(5))
+        sending.withdraw("stopped")
+        results = await sending.done()
+        assert pool.state.waiting == 0
+    assert list(results.fates) == [Fate.NOT_PROCESSED] * 5
+
+
+async def test_what_is_refused_after_a_withdrawal_is_not_sent_again(tls: ServerTls) -> None:
+    withdrawn = asyncio.Event()
+    requests = 0
+
+    async def refuse_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        writer.write(frames.settings([(frames.MAX_CONCURRENT_STREAMS, 10)]))
+        await reader.readexactly(len(frames.PREFACE))
+        while True:
+            length_and_type, _, stream_id = frames.HEAD.unpack(await reader.readexactly(9))
+            await reader.readexactly(length_and_type >> 8)
+            if length_and_type & 0xFF == frames.HEADERS:
+                requests += 1
+                await withdrawn.wait()
+                writer.write(frames.rst_stream(stream_id, frames.REFUSED_STREAM))
+
+    async with server(refuse_all, tls.context) as port, Pool(endpoint(port, tls), IMPATIENT) as pool:
+        sending = pool.start(burst(20))
+        await under_way(pool)
+        sending.withdraw("stopped")
+        withdrawn.set()
+        results = await sending.done()
+    assert list(results.fates) == [Fate.NOT_PROCESSED] * 20
+    assert requests == 10
 
 
 async def test_memory_does_not_grow_with_the_number_of_requests() -> None:

@@ -161,3 +161,41 @@ def test_answers_with_different_retry_after_are_told_apart() -> None:
     results.replies = {i: Reply(429, ((b"retry-after", b"%d" % i),), b"") for i in range(2)}
     found = contract.answers(Encoded(Burst(Template((), ()), (), [b""] * 2), range(2)), results, decode, NOW)
     assert [found[i].retry_after for i in range(2)] == [0.0, 1.0]
+
+
+A, B = Template((), (b":path",)), Template(((b"x", b"1"),), (b":path",))
+
+
+def group(template: Template, paths: list[bytes], rejected: dict[int, Answer] | None = None) -> Encoded:
+    kept = [index for index in range(len(paths) + len(rejected or ())) if index not in (rejected or ())]
+    return Encoded(Burst(template, (paths,), [b"body of " + path for path in paths]), kept, rejected or {})
+
+
+def test_groups_are_joined_where_their_templates_are_equal() -> None:
+    no = Answer(verdict=Verdict.REJECT, reason="MalformedAddress")
+    joined = contract.join(
+        [
+            ([0, 4], group(A, [b"/0", b"/4"])),
+            ([1, 3, 6], group(Template((), (b":path",)), [b"/1", b"/6"], {1: no})),
+            ([2, 5], group(B, [b"/2", b"/5"])),
+        ]
+    )
+    assert [(encoded.burst.template, list(encoded.positions), dict(encoded.rejected)) for encoded in joined] == [
+        (A, [0, 4, 1, 6], {3: no}),
+        (B, [2, 5], {}),
+    ]
+    for encoded in joined:
+        assert list(encoded.burst.columns[0]) == [b"/%d" % position for position in encoded.positions]
+        assert list(encoded.burst.bodies) == [b"body of /%d" % position for position in encoded.positions]
+
+
+def test_nothing_joined_is_nothing() -> None:
+    assert contract.join([]) == []
+
+
+def test_a_wait_that_the_provider_names_is_told_from_ours() -> None:
+    rule = Rule(429, "TooMany", Verdict.RETRY, Scope.LANE, "", wait=60.0)
+    assert (rule.answer(429).retry_after, rule.answer(429).asked) == (60.0, False)
+    assert (rule.answer(429, retry_after=5.0).retry_after, rule.answer(429, retry_after=5.0).asked) == (5.0, True)
+    assert not contract.unknown_answer(500, "x").asked
+    assert contract.unknown_answer(500, "x", retry_after=0.0).asked

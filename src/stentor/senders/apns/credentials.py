@@ -178,16 +178,19 @@ class ApnsCertificate:
     _key: PrivateKeyTypes = field(repr=False)
 
     @classmethod
-    def load(cls, path: Path, *, password: str | None = None, now: float) -> Self:
-        """From a PEM file with certificate and key, or a PKCS#12 file (`.p12`, `.pfx`).
+    def load(cls, path: Path, *, key_path: Path | None = None, password: str | None = None, now: float) -> Self:
+        """From a PEM file with certificate and key, or with the key in a file of its own (`key_path`), or from a
+        PKCS#12 file (`.p12`, `.pfx`).
 
         Raises: CredentialError: the file is unreadable or incomplete, the password wrong, or the certificate not valid
             at `now` (epoch seconds). Names the file and what to do.
         """
         try:
             content = path.read_bytes()
+            if key_path is not None:
+                content += b"\n" + key_path.read_bytes()
         except OSError as error:
-            raise CredentialError(f"APNs certificate {path} cannot be read: {error.strerror}") from None
+            raise CredentialError(f"APNs certificate {error.filename} cannot be read: {error.strerror}") from None
         secret = password.encode() if password else None
         key, certificates = (_read_pem if b"-----BEGIN" in content else _read_pkcs12)(content, secret, path)
         certificate = _certificate_of(key, certificates, path)

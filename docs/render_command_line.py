@@ -1,0 +1,113 @@
+"""Draws `docs/command-line.md` from the commands: `python docs/render_command_line.py > docs/command-line.md`.
+
+A test fails when the page and the commands differ.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from typer.main import get_command
+
+from stentor.cli.main import app
+
+INTRODUCTION = """\
+# The command line
+
+Drawn from `src/stentor/cli` by `docs/render_command_line.py`; don't edit it here. `stentor --help`, and `--help` after
+any command, say the same.
+
+## For all commands
+
+**Exit codes.** 0: done. 1: failed, the message says why and whether trying again may help; also a campaign that ended
+otherwise than completed, and an audit that isn't exact. 2: an option, a setting, a credential or a message is wrong,
+and nothing was done. 130: interrupted; of a campaign nothing is lost. Recipients that could not be reached are counted
+and listed, and don't make a command fail.
+
+**People and programs.** Results go to stdout, errors and questions to stderr. On a terminal a running campaign is shown
+live; anywhere else as a line every few seconds. With `--json`, stdout holds JSON and nothing else. Without a terminal
+to ask on, what asks wants `--yes`.
+
+**Campaigns** are named by their id, by the beginning of it where that is enough to tell, or as `last`.
+
+**Ctrl-C** while a campaign is sent pauses it, within a second, and says how to go on; what is in flight is waited for.
+A second Ctrl-C doesn't wait. SIGTERM stops sending gracefully and leaves the campaign as it is:
+`stentor campaign resume` goes on with it, as it does after a crash.
+
+**Durations** are written `90s`, `15m`, `1h30m` or `2d`; times `2030-01-31T18:00` (this machine's time zone),
+`2030-01-31T18:00+01:00`, or `+90m` from now.
+
+`STENTOR_DEBUG=1` shows the traceback of an error. All settings can be overridden by variables: see
+[configuration.md](configuration.md).
+
+## What `--json` prints
+
+Times are epoch seconds, durations seconds. Fields may be added; those that are there keep their meaning.
+
+| command | object |
+|---|---|
+| `send`, `campaign show`, `resume`, `cancel`, `retry` | a report: `campaign`, `installations` (read so far), \
+`delivered` (accepted by the provider), `failed` (rejected, expired or ambiguous), `cancelled`, `pending`, `lanes`, \
+`reasons`, `dead` (addresses that will never work again), `dead_letters` (batches nobody could work on) and the latest \
+of them as `put_aside`, `seconds`, `rate`, `at`; `show` adds `problems`: why a lane doesn't send |
+| `send --dry-run` | `lanes` (each with `recipients`, `ceiling` in pushes a second or null, `seconds` at least), \
+`recipients`, `unroutable`, `seconds`, `warnings`, `sample` (the payload a lane's recipients get) |
+| `campaign list` | `campaigns`: a list of campaigns |
+| `campaign pause` | the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, `starts_at`, \
+`expires_at`, `finished_at`, `planned` (whether the audience is read to its end), `expected` (recipients by lane) |
+| `campaign audit` | `campaign`, `state`, `exact`, `checks` (`name`, `ok`, `detail`), `at` |
+| `campaign failures` | a line for each: `installation`, `lane`, `outcome`, `reason`, `status`, `detail`, `dead`, \
+`tries`, `at`, `batch_id`, `position`, `meaning` |
+| `campaign explain` | `campaign`, `installation`, `outcome`, `place` (lane, batch, position), `waiting`, `failure`, \
+`events` (`at`, `text`) |
+
+Each of a report's `lanes` counts its recipients by where they are: `read` is the sum of `queued`, `in_flight`,
+`retrying`, `accepted`, `rejected`, `expired`, `cancelled` and `ambiguous`, at any moment.
+"""
+
+Command = Any  # typer carries its own copy of click, whose classes it doesn't export
+
+
+def page() -> str:
+    root = get_command(app)
+    sections = [line for name, command in _commands("stentor", root) for line in _section(name, command)]
+    return "\n".join([INTRODUCTION, *sections])
+
+
+def _commands(name: str, command: Command) -> Iterator[tuple[str, Command]]:
+    """Every command that does something, with its full name, in the order of the help."""
+    if not hasattr(command, "commands"):
+        yield name, command
+        return
+    for child, each in command.commands.items():
+        yield from _commands(f"{name} {child}", each)
+
+
+def _section(name: str, command: Command) -> list[str]:
+    context = command.make_context(name, [], resilient_parsing=True)
+    usage = " ".join([name, *command.collect_usage_pieces(context)])
+    lines = [f"## {name}", "", f"`{usage}`", "", *_help(command.help or ""), ""]
+    records = [each.get_help_record(context) for each in command.params]
+    rows = [[cell.replace("|", "\\|") for cell in record] for record in records if record is not None]
+    if rows:
+        lines += ["| option | what it does |", "|---|---|"]
+        lines += [f"| `{spelling}` | {' '.join(told.split())} |" for spelling, told in rows]
+        lines.append("")
+    return lines
+
+
+def _help(text: str) -> list[str]:
+    """A docstring as Markdown: its examples become a shell block."""
+    lines: list[str] = []
+    for block in text.replace("\b\n", "").split("\n\n"):
+        if block.startswith("Examples:\n"):
+            lines += ["```sh", *(line.strip() for line in block.splitlines()[1:]), "```", ""]
+        else:
+            lines += [*block.splitlines(), ""]
+    return lines[:-1]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,164 @@
+"""Draws `docs/configuration.md` from the settings: `python docs/render_configuration.py > docs/configuration.md`.
+
+A test fails when the page and the settings differ, or an example on it is no valid configuration.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from stentor.cli.init import settings
+from stentor.config import SECTIONS, ApnsApp, FcmApp
+
+INTRODUCTION = """\
+# Configuration
+
+Drawn from `src/stentor/config.py` by `docs/render_configuration.py`; don't edit it here.
+
+All settings stand in one file, `stentor.toml`. `stentor init` writes one that names every setting, switched off;
+`stentor doctor` checks all of it: the file, the databases, the audiences, the credentials, and whether the providers
+take them.
+
+- **Which file.** `--config`, or else the variable `STENTOR_CONFIG`, or else `stentor.toml` in the working directory.
+- **Paths** in it count from the folder it is in, those of SQLite databases too: `sqlite:///stentor.db` lies beside it,
+  `sqlite:////var/lib/stentor.db` (four slashes) is absolute.
+- **Mistakes** are errors: an unknown setting, a value that cannot be, settings that contradict each other. The message
+  names file, setting and remedy. Nothing is done with a configuration that is wrong.
+- **Secrets** are in files of their own that the settings name (keys, certificates, passwords of certificates), or part
+  of a database's or proxy's URL. No message and no log shows those URLs. The file is written for its owner's eyes only.
+
+## Variables
+
+Every setting can be overridden by a variable: `STENTOR_`, then the path to the setting in capitals, with two
+underscores between its parts and one for a hyphen. Apps and audiences may be made by variables alone.
+
+| variable | setting |
+|---|---|
+| `STENTOR_STORE__URL=postgresql://…` | `url` under `[store]` |
+| `STENTOR_APPS__IOS__KEY_FILE=/run/secrets/ios.p8` | `key_file` under `[apps.ios]` |
+| `STENTOR_AUDIENCES__USERS__COLUMNS__ATTRIBUTES=first_name,plan` | `attributes` under `[audiences.users.columns]` |
+
+Paths in variables count from the folder of the file, too. An empty variable is as if it weren't there. An unknown
+`STENTOR_…` is an error, so that a mistyped one is noticed; those that a Kubernetes service named `stentor` makes are
+left alone. `STENTOR_DEBUG=1` is no setting: it shows the traceback of an error.
+
+## Names
+
+What stands for NAME below is yours to choose, of letters, digits, single hyphens and underscores. An app's name is what
+the audience's app column holds, and part of its *lane*: the app `ios` is sent to on the lane `apns/ios`. The audience
+`registry` is Stentor's own table of installations, which `stentor import` fills; it needs no settings.
+"""
+
+EXAMPLES = """\
+## A table in PostgreSQL
+
+The app's database has a table of devices for both platforms; Stentor reads it, and keeps its own tables in a database
+of its own. The user that reads needs SELECT on that table, nothing else.
+
+```toml
+[store]
+url = "postgresql://stentor:password@db.internal/stentor"
+
+[apps.ios]
+channel = "apns"
+topic = "com.example.app"
+key_file = "AuthKey_ABCDE12345.p8"
+key_id = "ABCDE12345"
+team_id = "FGHIJ67890"
+
+[apps.android]
+channel = "fcm"
+service_account_file = "service-account.json"
+
+[audiences.users]
+url = "postgresql://reader:password@db.internal/app"
+table = "public.devices"
+where = "deleted_at IS NULL"
+channels = { ios = "apns", android = "fcm" }
+
+[audiences.users.columns]
+id = "device_id"
+address = "push_token"
+channel = "platform"
+language = "locale"
+registered_at = "token_updated_at"
+attributes = ["first_name", "plan"]
+```
+
+The column `id` must be unique and never NULL, and should have an index: the table is read in its order, a page at a
+time. Installations whose channel or app isn't configured are on no lane: `stentor doctor` counts them, and nobody sends
+to them.
+
+## A query, and one channel
+
+```toml
+[apps.watch]
+channel = "apns"
+topic = "com.example.watch"
+certificate_file = "watch.p12"
+certificate_password_file = "watch.password"
+
+[audiences.subscribers]
+query = "SELECT d.id, d.token, u.language FROM devices d JOIN users u ON u.id = d.user_id WHERE u.subscribed"
+channel = "apns"
+app = "watch"
+
+[audiences.subscribers.columns]
+language = "language"
+```
+
+## A rehearsal
+
+The simulators print where they are and what a sender needs; `stentor init` makes apps of that:
+
+```sh
+stentor simulate apns --json > apns.json &
+stentor simulate fcm --json > fcm.json &
+stentor init rehearsal --simulator apns.json --simulator fcm.json
+stentor doctor --config rehearsal/stentor.toml
+```
+
+That is the same as writing it by hand. `url` says where to send instead of Apple and Google, `ca_file` whom to trust:
+
+```toml
+[apps.ios]
+channel = "apns"
+topic = "com.example.app"
+key_file = "simulators/AuthKey_ABCDE12345.p8"
+key_id = "ABCDE12345"
+team_id = "FGHIJ67890"
+url = "https://127.0.0.1:2197"
+ca_file = "simulators/apns-ca.pem"
+
+[apps.android]
+channel = "fcm"
+service_account_file = "simulators/service-account.json"
+url = "https://127.0.0.1:2198"
+ca_file = "simulators/fcm-ca.pem"
+```
+"""
+
+CHANNELS = {ApnsApp: " (APNs)", FcmApp: " (FCM)"}
+
+
+def page() -> str:
+    parts = [INTRODUCTION]
+    for title, model in SECTIONS:
+        rows = [
+            f"| `{setting.name}` | {_cell(setting.meaning)} |"
+            f" {'required' if setting.required else f'`{setting.default}`' if setting.default else ''} |"
+            f" {'' if setting.example == setting.default else f'`{_cell(setting.example)}`'} |"
+            for setting in settings(model)
+        ]
+        head = ["| setting | what it says | default | example |", "|---|---|---|---|"]
+        meaning = (model.__doc__ or "").splitlines()[0]
+        parts.append("\n".join([f"## `[{title}]`{CHANNELS.get(model, '')}", "", meaning, "", *head, *rows, ""]))
+    return "\n".join([*parts, EXAMPLES])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

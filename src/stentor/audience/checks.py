@@ -1,0 +1,194 @@
+"""What is seen to before an audience is read, and what to tell whoever configured it.
+
+Each problem names the setting in `stentor.toml` that is at fault, and what to write instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stentor.audience.keys import Key, Kind, kind_of
+from stentor.audience.source import Source, nearest_to
+from stentor.errors import InvalidAudience
+
+_SQLITE_MISTAKES = {0, 1, 20}  # none (the driver's own), SQLITE_ERROR (SQL that makes no sense), SQLITE_MISMATCH
+_MISTAKES = ("22", "42", "0A")  # SQLSTATE: bad data, bad SQL or no right to it, not supported
+
+
+def mistake(error: DBAPIError) -> str | None:
+    """What the database says about SQL that it cannot run as it stands; None where the trouble is the database's."""
+    cause = error.orig
+    if cause is None or error.connection_invalidated:
+        return None
+    state = getattr(cause, "sqlstate", None)
+    if isinstance(state, str):
+        wrong = state.startswith(_MISTAKES)
+    elif type(cause).__module__ == "sqlite3":
+        wrong = getattr(cause, "sqlite_errorcode", 0) & 0xFF in _SQLITE_MISTAKES
+    else:
+        wrong = isinstance(cause.__cause__, ValueError)  # asyncpg: a key of another type than the column
+    return (str(cause.__cause__ or cause).splitlines() or ["nothing"])[0] if wrong else None
+
+
+@contextmanager
+def blaming(setting: str) -> Iterator[None]:
+    """Whatever the database finds wrong inside is the fault of `setting`."""
+    try:
+        yield
+    except DBAPIError as error:
+        if problem := mistake(error):
+            raise InvalidAudience(f"{setting}: the database says: {problem}") from error
+        raise
+
+
+async def check_columns(connection: AsyncConnection, source: Source) -> None:
+    """See that the table, or the query, has the columns it should.
+
+    Raises:
+        InvalidAudience: as all functions here.
+    """
+    settings = source.settings
+    if settings.table is not None:
+        await connection.run_sync(_check_table, source)
+    with blaming(f"{source.setting}.{'table' if settings.table is not None else 'query'}"):
+        everything: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(source.table)
+        result = await connection.execute(everything.limit(0))
+    known = list(result.keys())
+    columns = settings.columns
+    roles = ("id", "address", "channel", "app", "language", "time_zone", "registered_at")
+    for setting, name in [
+        *((role, getattr(columns, role)) for role in roles),
+        *(("attributes", name) for name in columns.attributes),
+    ]:
+        if name is not None and not _is_among(name, known, source.dialect):
+            raise InvalidAudience(
+                f"{source.setting}.columns.{setting}: {source.name} has no column {name}; {nearest_to(name, known)}."
+            )
+
+
+def _is_among(name: str, known: Sequence[str], dialect: str) -> bool:
+    if dialect == "sqlite":  # for which a name's case doesn't matter
+        return name.lower() in map(str.lower, known)
+    return name in known
+
+
+def _split(source: Source) -> tuple[str | None, str]:
+    schema, _, table = (source.settings.table or "").rpartition(".")
+    return schema or None, table
+
+
+def _check_table(connection: Connection, source: Source) -> None:
+    schema, table = _split(source)
+    inspector = sa.inspect(connection)
+    if inspector.has_table(table, schema=schema):
+        return
+    known = [*inspector.get_table_names(schema=schema), *inspector.get_view_names(schema=schema)]
+    where = f"the schema {schema}" if schema else "the database"
+    raise InvalidAudience(f"{source.setting}.table: {where} has no table {table}; {nearest_to(table, known)}.")
+
+
+async def check_where(connection: AsyncConnection, source: Source) -> None:
+    await connection.execute(sa.select(source.id).where(source.member).limit(1))
+
+
+async def check_filter(connection: AsyncConnection, source: Source, name: str, values: Sequence[str]) -> None:
+    await connection.execute(sa.select(source.id).where(source.member, *source.matches([(name, values)])).limit(1))
+
+
+async def check_attributes(connection: AsyncConnection, source: Source, names: Sequence[str]) -> None:
+    """See that every attribute is there for somebody at least: in JSON nothing else tells a name that is misspelt."""
+    for name in names:
+        if source.value(name) is not None:
+            continue
+        statement = sa.select(source.id).where(source.member, source.has_attribute(name)).limit(1)
+        if (await connection.execute(statement)).first() is None:
+            raise InvalidAudience(
+                f"{source.setting}: no installation has an attribute {name!r}; see how it is spelt in what was "
+                "imported."
+            )
+
+
+def kind_of_keys(source: Source, first: Key, last: Key) -> Kind:
+    """The kind of the keys from `first` to `last`.
+
+    They are the ends in the database's order, so where both are numbers, or both text, all between are.
+    """
+    kind, other = kind_of(first), kind_of(last)
+    setting = f"{source.setting}.columns.id"
+    column = source.settings.columns.id
+    if kind is None or other is None:
+        raise InvalidAudience(
+            f"{setting}: {column} holds values of the type {type(first if kind is None else last).__name__}, which "
+            "cannot be a key; use a column of numbers, text, UUIDs or times."
+        )
+    if kind is not other and not {kind.tag, other.tag} <= {"int", "float"}:
+        raise InvalidAudience(
+            f"{setting}: {column} holds both {kind.tag} and {other.tag} values; a key needs one type."
+        )
+    return kind if kind is other else next(one for one in (kind, other) if one.tag == "float")
+
+
+def not_unique(source: Source, key: Key) -> InvalidAudience:
+    kind = kind_of(key)
+    return InvalidAudience(
+        f"{source.setting}.columns.id: {source.settings.columns.id} is not unique: {source.name} has "
+        f"{kind.to_text(key) if kind else key} more than once, so installations would be missed. Name a column that "
+        "is, or give it a unique index."
+    )
+
+
+async def check_keys(connection: AsyncConnection, source: Source) -> None:
+    """See that no key is NULL, and that none comes twice: by the table's own word, else by looking."""
+    # NULL is not a member, so `where` alone is asked.
+    nameless: sa.Select[Any] = (
+        sa.select(sa.literal_column("1")).select_from(source.table).where(source.id.is_(None), source.where)
+    )
+    if (await connection.execute(nameless.limit(1))).first() is not None:
+        raise InvalidAudience(
+            f"{source.setting}.columns.id: {source.settings.columns.id} is NULL for some rows of {source.name}; "
+            f"fill it, or leave them out with {source.setting}.where."
+        )
+    if source.settings.table is not None and await connection.run_sync(_is_unique, source):
+        return
+    twice = sa.select(source.id).where(source.member).group_by(source.id).having(sa.func.count() > 1).limit(1)
+    rows: Sequence[Any] = (await connection.execute(twice)).all()
+    if rows:
+        raise not_unique(source, rows[0][0])
+
+
+def _is_unique(connection: Connection, source: Source) -> bool:
+    schema, table = _split(source)
+    inspector = sa.inspect(connection)
+    key = [source.settings.columns.id.lower()]
+    unique = [inspector.get_pk_constraint(table, schema=schema)["constrained_columns"]]
+    unique += [constraint["column_names"] for constraint in inspector.get_unique_constraints(table, schema=schema)]
+    unique += [
+        [name or "" for name in index["column_names"]]
+        for index in inspector.get_indexes(table, schema=schema)
+        if index["unique"] and not any(option.endswith("_where") for option in index.get("dialect_options", {}))
+    ]
+    return any([name.lower() for name in names] == key for names in unique)
+
+
+def check_channels(source: Source, groups: Sequence[Sequence[Any]]) -> None:
+    """See that every value of the channel column means a channel. NULL means none, which is the row's own matter."""
+    if source.channel is None:
+        return
+    unknown: dict[str, int] = {}
+    for channel, _, count in groups:
+        if channel not in (None, "") and not source.knows_channel(channel):
+            unknown[str(channel)] = unknown.get(str(channel), 0) + count
+    if unknown:
+        said = ", ".join(f"{value!r} ({count} installations)" for value, count in sorted(unknown.items())[:10])
+        first = min(unknown)
+        raise InvalidAudience(
+            f"{source.setting}.channels: the column {source.settings.columns.channel} holds what means no channel: "
+            f'{said}. Say which it is, e.g. `{first} = "apns"`, or leave them out with {source.setting}.where.'
+        )

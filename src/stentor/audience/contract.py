@@ -1,0 +1,119 @@
+"""What every source of installations promises.
+
+Rules: rows are read in key order, a page a query, never by OFFSET and never all at once; an audience ends at the key
+that was its last when `ranges` was asked, so rows that come, go or change meanwhile shift nobody else in or out.
+Cursors are opaque texts that survive being written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+NO_LANE = ""
+"""The lane of an installation whose channel or app isn't configured."""
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whom a campaign is for. Stored with it."""
+
+    source: str
+    """The name of an audience in the configuration; `registry` is the embedded one."""
+    filters: dict[str, list[str]] = {}
+    """Column or attribute -> the values that are wanted; all filters must hold."""
+    only: list[str] | None = None
+    """The keys of these installations alone (a test)."""
+    failed_of: str | None = None
+    """Those of this campaign that were not reached."""
+    reasons: list[str] = []
+    """With `failed_of`: only those that failed for one of these reasons."""
+
+
+class Range(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of an audience: keys above `after` (None: from the first) up to and including `upto`."""
+
+    after: str | None
+    upto: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What of each installation the message needs beside its address."""
+
+    language: bool = False
+    variables: tuple[str, ...] = ()
+    """Names of columns or attributes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some installations, as columns of equal length."""
+
+    keys: list[bytes]
+    """As text; what reports and `explain` show."""
+    addresses: list[bytes]
+    """Empty where there is none."""
+    lanes: list[str] | str
+    """Of each, `channel/app` or NO_LANE; one text where all have the same."""
+    registered_at: list[float] | None = None
+    """Epoch seconds, 0 where unknown."""
+    languages: list[str | None] | None = None
+    variables: list[dict[str, Any]] | None = None
+    cursor: str | None = None
+    """To go on after; None: nothing is left of the range."""
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __repr__(self) -> str:
+        """Shows no column: they hold device tokens."""
+        return f"<Page of {len(self)}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routes:
+    """Which lane serves an installation: by its channel and, where it names one, its app."""
+
+    lanes: Mapping[tuple[str, str | None], str] = field(default_factory=dict)
+    """(channel, app) -> lane. (channel, None) is there where the channel has one app only, or a default one."""
+
+    def lane(self, channel: str | None, app: str | None) -> str:
+        return self.lanes.get((channel or "", app or None), NO_LANE)
+
+
+class Audience(Protocol):
+    """A selection of installations from one source.
+
+    Every method raises AudienceUnavailable where the source cannot be reached just now, and InvalidAudience where it
+    isn't as configured (its message names the column or setting and the remedy).
+    """
+
+    async def check(self, wanted: Wanted) -> None:
+        """See that it can be read as configured: connection, table, columns, key type, unique keys.
+
+        Raises:
+            InvalidAudience: what is wrong, and what to do.
+        """
+
+    async def count(self) -> Mapping[str, int]:
+        """Installations by lane, NO_LANE among them where there are any."""
+
+    async def ranges(self, parts: int) -> list[Range]:
+        """The audience as up to `parts` ranges without gaps or overlaps, the last ending at its last key now.
+
+        Empty where nobody is in it.
+        """
+
+    async def page(self, part: Range, limit: int, wanted: Wanted, lanes: Collection[str] | None = None) -> Page:
+        """The first `limit` installations of a range; only those of some lanes where these are given.
+
+        The page's cursor makes the next range: `Range(after=page.cursor, upto=part.upto)`.
+        """
+
+    async def find(self, keys: Sequence[str], wanted: Wanted) -> Page:
+        """These installations, as far as they (still) exist, in key order; the selection's filters don't apply."""
+
+    async def aclose(self) -> None: ...

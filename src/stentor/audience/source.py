@@ -1,0 +1,226 @@
+"""What of an audience's settings becomes which SQL: its FROM, its columns, its conditions, its lanes. Pure.
+
+Rules: columns and keys have no SQLAlchemy type, so values are what the driver gives and takes, and the database itself
+says what a parameter must be. What is configured as text (filters) is compared as a literal, which every database
+reads as the column's own type.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.types import NULLTYPE
+
+from stentor.audience.contract import NO_LANE, Routes, Wanted
+from stentor.audience.keys import Key
+from stentor.config import AudienceConfig
+from stentor.errors import InvalidAudience
+
+Element = sa.ColumnElement[Any]
+ROLES = ("id", "channel", "app", "language", "time_zone", "registered_at")
+"""The parts of an installation that filters and templates may name; its address is none of their business."""
+
+
+class Source:
+    """An audience's table or query, and what its columns mean."""
+
+    def __init__(
+        self, setting: str, settings: AudienceConfig, routes: Routes, dialect: str, json_column: str | None = None
+    ) -> None:
+        """Args:
+        setting: where it stands in the configuration, for error messages: `audiences.users`.
+        dialect: of the database.
+        json_column: the column of further attributes, a JSON object as text.
+        """
+        self.setting = setting
+        self.settings = settings
+        self.routes = routes
+        self.json_column = json_column
+        self.dialect = dialect
+        columns = settings.columns
+        roles = {role: getattr(columns, role) for role in ROLES}
+        self.columns: dict[str, str] = {name: name for name in (*roles.values(), *columns.attributes) if name}
+        self.columns |= {role: name for role, name in roles.items() if name and role not in columns.attributes}
+        """What filters and templates may name -> the column."""
+        names = dict.fromkeys([columns.address, *self.columns.values(), *([json_column] if json_column else [])])
+        self.table = _from(settings, list(names))
+        self.id = self._column(columns.id)
+        self.address = self._column(columns.address)
+        self.channel = self._column(columns.channel) if columns.channel else None
+        self.app = self._column(columns.app) if columns.app else None
+        self.registered_at = self._column(columns.registered_at) if columns.registered_at else None
+        self.language = self._column(columns.language) if columns.language else None
+
+    def __repr__(self) -> str:
+        return f"<Source {self.setting}: {self.name}>"
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"the table {self.settings.table}" if self.settings.table else "the query"
+
+    def _column(self, name: str) -> Element:
+        return self.table.c[name]
+
+    def value(self, name: str) -> Element | None:
+        """The column that a filter or template means by `name`; None where it must be an attribute in the JSON.
+
+        Raises:
+            InvalidAudience: there is none.
+        """
+        if name in self.columns:
+            return self._column(self.columns[name])
+        if self.json_column is not None:
+            return None
+        nearest = nearest_to(name, self.columns)
+        raise InvalidAudience(
+            f"{self.setting} has no column or attribute {name!r}; {nearest}. A column that filters or templates need "
+            f"is listed in {self.setting}.columns.attributes."
+        )
+
+    @cached_property
+    def member(self) -> Element:
+        """That a row is an installation of this audience, whoever is selected of it."""
+        if not self.settings.where:
+            return self.id.is_not(None)
+        return sa.and_(self.id.is_not(None), self.where)
+
+    @property
+    def where(self) -> Element:
+        # The line feed: a comment at the end of it must not hide the parenthesis.
+        return sa.literal_column(f"({self.settings.where or '1 = 1'}\n)", sa.Boolean)
+
+    def matches(self, filters: Iterable[tuple[str, Sequence[str]]]) -> list[Element]:
+        """The conditions that filters make.
+
+        Raises:
+            InvalidAudience: one names what isn't there.
+        """
+        return [self._matches(name, values) for name, values in filters]
+
+    def _matches(self, name: str, values: Sequence[str]) -> Element:
+        column = self.value(name)
+        if name == "channel" and self.channel is not None:
+            wanted = [raw for value in values for raw in self._said_for(value)]
+            return self._is_one_of(self.channel, {*wanted, *values}, self.settings.channel)
+        if column is None:
+            return self._json_text(name).in_(values)
+        return column.in_([literal for value in values for literal in self._literals(value)])
+
+    def _literals(self, value: str) -> list[Element]:
+        found: list[Element] = [sa.literal(value, sa.String, literal_execute=True)]
+        if self.dialect == "sqlite":  # compares by what a value is, not by what it looks like
+            number = {"true": 1, "false": 0}.get(value)
+            if number is None:
+                try:
+                    number = int(value)
+                except ValueError:
+                    return found
+            found.append(sa.literal(number, sa.BigInteger))
+        return found
+
+    def _json_text(self, name: str) -> Element:
+        """An attribute as text, whatever it is in the JSON."""
+        column = self._column(self.json_column or "")
+        if self.dialect == "postgresql":
+            attribute: Element = sa.cast(column, sa.JSON)[name].as_string()
+            return attribute
+        path = '$."' + name.replace('"', "") + '"'
+        kind = sa.func.json_type(column, path)
+        return sa.case((kind.in_(["true", "false"]), kind), else_=sa.cast(sa.func.json_extract(column, path), sa.Text))
+
+    def has_attribute(self, name: str) -> Element:
+        """That an installation has an attribute in its JSON."""
+        return self._json_text(name).is_not(None)
+
+    def above(self, key: Key) -> Element:
+        return self.id > parameter("after", key)
+
+    def up_to(self, key: Key) -> Element:
+        return self.id <= parameter("upto", key)
+
+    def one_of(self, keys: Sequence[Key]) -> Element:
+        return self.id.in_(sa.bindparam("keys", list(keys), type_=NULLTYPE, expanding=True))
+
+    def lane(self, channel: object, app: object) -> str:
+        """The lane of an installation of which the database says this."""
+        said = str(channel) if channel not in (None, "") else self.settings.channel
+        name = str(app) if app not in (None, "") else self.settings.app
+        return self.routes.lane(self.settings.channels.get(said, said) if said else None, name)
+
+    def knows_channel(self, said: object) -> bool:
+        """Whether a value of the channel column means a channel."""
+        return str(said) in self.settings.channels or any(str(said) == channel for channel, _ in self.routes.lanes)
+
+    def on_lanes(self, lanes: Collection[str]) -> Element:
+        """That an installation goes to one of these lanes; the same as `lane`, in SQL."""
+        pairs = {
+            lane: [pair for pair, its in self.routes.lanes.items() if its == lane]
+            for lane in {*self.routes.lanes.values()}
+        }
+        wanted = [self._goes_by(*pair) for lane in pairs if lane in lanes for pair in pairs[lane]]
+        if NO_LANE in lanes:
+            known = sa.or_(sa.false(), *(self._goes_by(*pair) for pair in self.routes.lanes))
+            # By CASE: where a column is NULL, so is the comparison, and so is its negation.
+            wanted.append(sa.case((known, sa.literal_column("0")), else_=sa.literal_column("1")) == 1)
+        return sa.or_(sa.false(), *wanted)
+
+    def _goes_by(self, channel: str, app: str | None) -> Element:
+        return sa.and_(
+            self._is_one_of(self.channel, self._said_for(channel), self.settings.channel),
+            self._is_one_of(self.app, {app}, self.settings.app),
+        )
+
+    def _said_for(self, channel: str) -> set[str | None]:
+        """What the channel column says for a channel."""
+        said: set[str | None] = {raw for raw, means in self.settings.channels.items() if means == channel}
+        return said if channel in self.settings.channels else {*said, channel}
+
+    @staticmethod
+    def _is_one_of(column: Element | None, values: Collection[str | None], default: str | None) -> Element:
+        """That a column says one of these; where it is NULL or empty, it says the default."""
+        if column is None:
+            return sa.true() if default in values else sa.false()
+        said = sa.cast(column, sa.Text)  # it may be a number or an enumeration, which takes none but its own words
+        empty = sa.or_(column.is_(None), said == "") if default in values else sa.false()
+        return sa.or_(said.in_(sorted(value for value in values if value)), empty)
+
+    def wanted_variables(self, wanted: Wanted) -> tuple[list[str], list[Element], list[str]]:
+        """Which of the variables are columns, those columns, and which are in the JSON."""
+        names, elements, inside = [], [], []
+        for name in wanted.variables:
+            column = self.value(name)
+            if column is None:
+                inside.append(name)
+            else:
+                names.append(name)
+                elements.append(column)
+        return names, elements, inside
+
+
+def parameter(name: str, key: Key) -> sa.BindParameter[Any]:
+    """A key as a parameter that the database itself types, by what it is compared with."""
+    return sa.bindparam(name, key, type_=NULLTYPE, unique=True)
+
+
+def nearest_to(name: str, known: Iterable[str]) -> str:
+    """What to say of a name that isn't known."""
+    names = sorted(set(known))
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.3)
+    if near:
+        return f"the nearest is {near[0]}"
+    return f"there are {', '.join(names[:20])}{', …' if len(names) > 20 else ''}" if names else "there is none"
+
+
+def _from(settings: AudienceConfig, names: Sequence[str]) -> sa.FromClause:
+    columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in names]
+    if settings.query is not None:
+        # A colon is no parameter here, and a comment at the end must not hide what follows.
+        query = settings.query.strip().rstrip(";").replace(":", "\\:") + "\n"
+        return sa.text(query).columns(*columns).subquery("audience")
+    schema, _, table = (settings.table or "").rpartition(".")
+    return sa.table(table, *columns, schema=schema or None)

@@ -1,0 +1,366 @@
+"""An audience that is a table or query of the app's own database, read through SQLAlchemy.
+
+Rules: a page is one SELECT by key in a short transaction of its own, with no OFFSET. All work is on columns: nothing is
+done row by row on the ordinary path. Where the key isn't unique, a page would skip rows, so that is an error as soon as
+it shows. The database's own order of keys is the only one that counts; Python's is never used (collations differ).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from itertools import islice
+from operator import eq
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stentor.audience import checks
+from stentor.audience.contract import Page, Range, Routes, Selection, Wanted
+from stentor.audience.keys import Key, Kind, encode, kind_of, read_cursor, texts
+from stentor.audience.source import Element, Source, parameter
+from stentor.config import AudienceConfig
+from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidConfiguration, StoreOutdated, StoreUnavailable
+from stentor.store.database import Database
+
+FEW = 1000
+"""An audience of so many installations at most is one range."""
+AT_ONCE = 10_000
+"""Keys that one query asks for at most; databases allow some 30,000 parameters."""
+MILLISECONDS_FROM = 1e11
+"""A `registered_at` above this is in milliseconds: in seconds it would be the year 5138."""
+
+_Row = Sequence[Any]
+
+
+class SqlAudience:
+    """A selection of the installations in a table or query. See `contract.Audience` for what its methods promise.
+
+    `Selection.failed_of` is the planner's matter: it knows who failed, and asks for them with `find`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: AudienceConfig,
+        selection: Selection,
+        routes: Routes,
+        *,
+        json_column: str | None = None,
+    ) -> None:
+        """Args:
+        database: where the audience is; whoever opened it closes it.
+        json_column: a column of further attributes, a JSON object as text.
+        """
+        self._database = database
+        self._selection = selection
+        self._source = Source(f"audiences.{selection.source}", settings, routes, database.dialect, json_column)
+        self._counted: dict[str, int] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._selection.source}: {self._source.name}>"
+
+    async def check(self, wanted: Wanted) -> None:
+        source = self._source
+        async with self._reading() as connection:
+            await checks.check_columns(connection, source)
+            with checks.blaming(f"{source.setting}.where"):
+                await checks.check_where(connection, source)
+            source.wanted_variables(wanted)
+            for name, values in self._selection.filters.items():
+                with checks.blaming(f"the filter on {name}"):
+                    await checks.check_filter(connection, source, name, values)
+            await checks.check_attributes(connection, source, [*wanted.variables, *self._selection.filters])
+            await self._ends(connection, [source.member])
+            await checks.check_keys(connection, source)
+            groups = await self._group(connection, [source.member])
+            checks.check_channels(source, groups)
+            if not (self._selection.filters or self._selection.only is not None):
+                self._counted = self._by_lane(groups)
+
+    async def count(self) -> Mapping[str, int]:
+        """See the contract. Right after `check` it is known already, and isn't counted a second time."""
+        counted, self._counted = self._counted, None
+        if counted is not None:
+            return counted
+        async with self._reading() as connection:
+            return self._by_lane(await self._group(connection, await self._selected(connection)))
+
+    async def ranges(self, parts: int) -> list[Range]:
+        key = self._source.id
+        async with self._reading() as connection:
+            selected = await self._selected(connection)
+            ends = await self._ends(connection, selected)
+            if ends is None:
+                return []
+            first, last, kind = ends
+            cuts: list[Key] = []
+            if parts > 1 and not await self._is_small(connection, selected):
+                for guess in kind.between(first, last, parts):
+                    above = self._source.above(cuts[-1]) if cuts else sa.true()
+                    bounds = (key >= parameter("guess", guess), above, key < parameter("last", last))
+                    cuts += [row[0] for row in await self._keys(connection, *selected, *bounds)]
+        cursors = [_cursor(cut) for cut in (*cuts, last)]
+        return [Range(after=after, upto=upto) for after, upto in zip([None, *cursors], cursors, strict=False)]
+
+    async def page(self, part: Range, limit: int, wanted: Wanted, lanes: Collection[str] | None = None) -> Page:
+        source = self._source
+        async with self._reading() as connection:
+            conditions = [*await self._selected(connection), source.up_to(_key(part.upto))]
+            if part.after is not None:
+                conditions.append(source.above(_key(part.after)))
+            if lanes is not None:
+                conditions.append(source.on_lanes(lanes))
+            rows = await self._read(connection, wanted, conditions, limit + 1)
+        return self._page(rows, limit, wanted)
+
+    async def find(self, keys: Sequence[str], wanted: Wanted) -> Page:
+        """See the contract. What isn't like a key of this audience isn't found.
+
+        More than `AT_ONCE` keys are asked for in parts, and come in key order within each of these.
+        """
+        rows: list[_Row] = []
+        distinct = list(dict.fromkeys(keys))
+        async with self._reading() as connection:
+            for start in range(0, len(distinct), AT_ONCE):
+                some = await self._among(connection, distinct[start : start + AT_ONCE])
+                rows += await self._read(connection, wanted, [self._source.member, some], 2 * AT_ONCE)
+        return self._page(rows, len(rows), wanted)
+
+    async def aclose(self) -> None:
+        """Nothing: the database belongs to whoever opened it."""
+
+    # reading
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        setting = self._source.setting
+        try:
+            async with self._database.read() as connection:
+                try:
+                    yield connection
+                except DBAPIError as error:
+                    if mistake := checks.mistake(error):
+                        raise InvalidAudience(f"{setting}: the database says: {mistake}") from error
+                    raise
+        except StoreUnavailable as error:
+            raise AudienceUnavailable(f"{setting}: {error}") from error
+        except (InvalidConfiguration, StoreOutdated) as error:
+            raise InvalidAudience(f"{setting}.url: {error}") from error
+
+    async def _selected(self, connection: AsyncConnection) -> list[Element]:
+        """The conditions of being in the audience and selected."""
+        conditions = [self._source.member, *self._source.matches(self._selection.filters.items())]
+        if self._selection.only is not None:
+            conditions.append(await self._among(connection, self._selection.only))
+        return conditions
+
+    async def _among(self, connection: AsyncConnection, keys: Iterable[str]) -> Element:
+        ends = await self._ends(connection, [self._source.member])
+        return self._source.one_of(_parse(keys, ends[2])) if ends and keys else sa.false()
+
+    async def _ends(self, connection: AsyncConnection, conditions: Sequence[Element]) -> tuple[Key, Key, Kind] | None:
+        """The first key, the last, and their kind; None where there is none.
+
+        Raises:
+            InvalidAudience: they are of no kind that can be a key.
+        """
+        first = await self._keys(connection, *conditions)
+        last = await self._keys(connection, *conditions, last=True)
+        if not (first and last):
+            return None
+        low, high = first[0][0], last[0][0]
+        return low, high, checks.kind_of_keys(self._source, low, high)
+
+    async def _keys(self, connection: AsyncConnection, *conditions: Element, last: bool = False) -> Sequence[_Row]:
+        """The first (or last) key that fulfils the conditions, if any."""
+        key = self._source.id
+        return await _fetch(
+            connection, sa.select(key).where(*conditions).order_by(key.desc() if last else key).limit(1)
+        )
+
+    async def _is_small(self, connection: AsyncConnection, conditions: Sequence[Element]) -> bool:
+        some = sa.select(self._source.id).where(*conditions).limit(FEW + 1).subquery()
+        count = await _fetch(connection, sa.select(sa.func.count()).select_from(some))
+        return bool(count[0][0] <= FEW)
+
+    async def _group(self, connection: AsyncConnection, conditions: Sequence[Element]) -> Sequence[_Row]:
+        """(channel, app, installations) for each pair that there is."""
+        source = self._source
+        columns = [column for column in (source.channel, source.app) if column is not None]
+        statement = sa.select(sa.func.count(), *columns).select_from(source.table).where(*conditions)
+        found = []
+        for count, *said in await _fetch(connection, statement.group_by(*columns) if columns else statement):
+            channel = said.pop(0) if source.channel is not None else None
+            found.append((channel, said[0] if said else None, count))
+        return found
+
+    def _by_lane(self, groups: Sequence[_Row]) -> dict[str, int]:
+        counts: Counter[str] = Counter()
+        for channel, app, count in groups:
+            counts[self._source.lane(channel, app)] += count
+        return {lane: count for lane, count in counts.items() if count}
+
+    async def _read(
+        self, connection: AsyncConnection, wanted: Wanted, conditions: Sequence[Element], limit: int
+    ) -> list[_Row]:
+        source = self._source
+        columns = [source.id, source.address]
+        columns += [column for column in (source.channel, source.app, source.registered_at) if column is not None]
+        if wanted.language and source.language is not None:
+            columns.append(source.language)
+        _, elements, inside = source.wanted_variables(wanted)
+        columns += elements
+        if inside:
+            columns.append(source.table.c[source.json_column or ""])
+        # The label: a column that is asked for twice must come twice.
+        named = [column.label(f"c{number}") for number, column in enumerate(columns)]
+        return await _fetch(connection, sa.select(*named).where(*conditions).order_by(source.id).limit(limit))
+
+    # rows into columns
+
+    def _page(self, rows: list[_Row], limit: int, wanted: Wanted) -> Page:
+        """The page that the first `limit` rows make; one more row says that the range goes on."""
+        source = self._source
+        if not rows:
+            return Page(keys=[], addresses=[], lanes=[])
+        beyond = rows.pop() if len(rows) > limit else None
+        columns = iter(list(zip(*rows, strict=True)))
+        keys = next(columns)
+        for pair in zip(keys, islice(keys, 1, None), strict=False) if any(map(eq, keys, islice(keys, 1, None))) else ():
+            if pair[0] == pair[1]:
+                raise checks.not_unique(source, pair[0])
+        if beyond is not None and beyond[0] == keys[-1]:
+            raise checks.not_unique(source, keys[-1])
+        kind = checks.kind_of_keys(source, keys[0], keys[-1])
+        addresses = _encode(next(columns))
+        lanes = self._lanes(
+            next(columns) if source.channel is not None else None, next(columns) if source.app is not None else None
+        )
+        registered_at = _epochs(next(columns)) if source.registered_at is not None else None
+        languages = None
+        if wanted.language:
+            said = next(columns) if source.language is not None else (None,) * len(keys)
+            languages = [str(language) if language else None for language in said]
+        return Page(
+            keys=texts(keys, kind),
+            addresses=addresses,
+            lanes=lanes,
+            registered_at=registered_at,
+            languages=languages,
+            variables=self._variables(list(columns), len(keys), wanted) if wanted.variables else None,
+            cursor=_cursor(keys[-1]) if beyond is not None else None,
+        )
+
+    def _lanes(self, channels: _Row | None, apps: _Row | None) -> list[str] | str:
+        """The lane of each row, looked up once for each pair that occurs."""
+        lane = self._source.lane
+        if channels is None and apps is None:
+            return lane(None, None)
+        if channels is not None and apps is not None:
+            pairs: Sequence[Any] = list(zip(channels, apps, strict=True))
+            table = {pair: lane(*pair) for pair in set(pairs)}
+        elif channels is not None:
+            pairs = channels
+            table = {channel: lane(channel, None) for channel in set(channels)}
+        else:
+            pairs = apps or ()
+            table = {app: lane(None, app) for app in set(pairs)}
+        found = set(table.values())
+        return found.pop() if len(found) == 1 else list(map(table.__getitem__, pairs))
+
+    def _variables(self, columns: list[_Row], size: int, wanted: Wanted) -> list[dict[str, Any]]:
+        names, _, inside = self._source.wanted_variables(wanted)
+        columns, json = (columns[:-1], columns[-1]) if inside else (columns, None)
+        plain = [list(map(_plain, column)) for column in columns]
+        found = [dict(zip(names, row, strict=True)) for row in zip(*plain, strict=True)] or [{} for _ in range(size)]
+        if json is not None:
+            for variables, attributes in zip(found, map(_object, json), strict=True):
+                variables.update((name, attributes.get(name)) for name in inside)
+        return found
+
+
+async def _fetch(connection: AsyncConnection, statement: sa.Executable) -> list[_Row]:
+    """The rows as the driver made them: SQLAlchemy's own rows would cost as much again as reading them did."""
+    result = await connection.execute(statement)
+    # An async result is buffered: its cursor holds all rows, and gives them without waiting.
+    rows: list[_Row] = cast("Any", result).cursor.fetchall()
+    result.close()
+    return rows
+
+
+def _cursor(key: Key) -> str:
+    kind = kind_of(key)
+    assert kind is not None, "kinds are checked before"
+    return kind.cursor(key)
+
+
+def _key(cursor: str) -> Key:
+    try:
+        return read_cursor(cursor)
+    except ValueError:
+        raise InvalidAudience("The place in the audience where to go on cannot be read.") from None
+
+
+def _parse(keys: Iterable[str], kind: Kind) -> list[Key]:
+    found = []
+    for text in keys:
+        try:
+            found.append(kind.from_text(text))
+        except ValueError:
+            continue  # no key of this audience looks like that
+    return found
+
+
+def _encode(column: Sequence[Any]) -> list[bytes]:
+    try:
+        return encode(column)
+    except TypeError:  # NULLs, or addresses that aren't text
+        return [
+            b"" if value is None else value if isinstance(value, bytes) else str(value).encode() for value in column
+        ]
+
+
+def _epochs(column: Sequence[Any]) -> list[float]:
+    if set(map(type, column)) <= {float, int} and max(column) < MILLISECONDS_FROM:
+        return list(map(float, column))
+    return list(map(_epoch, column))
+
+
+def _epoch(value: object) -> float:
+    """Epoch seconds of what stands in a column of times; 0 where that is none."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return 0.0
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+    if isinstance(value, int | float | Decimal):
+        return float(value) if value < MILLISECONDS_FROM else float(value) / 1000
+    return 0.0
+
+
+def _plain(value: Any) -> Any:
+    """A value as a template shows it, and as a batch can hold it."""
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, UUID | Decimal):
+        return str(value)
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    """The JSON object in a column; an empty one where there is none, or something else."""
+    try:
+        found = msgspec.json.decode(text) if text else {}
+    except msgspec.DecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,73 @@
+"""A batch: up to about 1,000 recipients of one campaign on one lane, as columns; the unit of queueing and accounting.
+
+Rules: a batch is never changed once made, its columns have equal lengths, and it fits a queue's message
+(`LARGEST_BATCH`). The message isn't in it: senders look that up by campaign. Encoded as MessagePack with named fields,
+so that a newer Stentor's batch with more fields can be read by an older one as long as `version` is the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from stentor.errors import BatchUnreadable
+
+LARGEST_BATCH = 512 * 1024
+"""Bytes of an encoded batch at most; NATS takes 1 MiB by default."""
+VERSION = 1
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Recipients of one campaign on one lane."""
+
+    version: int
+    id: str
+    """`campaign/lane/chain.step.number`: the same however often it is planned."""
+    campaign_id: str
+    lane: str
+    """`channel/app`."""
+    expires_at: float
+    """Epoch seconds after which nothing of it is sent any more."""
+    recipients: list[bytes]
+    """The installations' keys, as text."""
+    addresses: list[bytes]
+    registered_at: list[float] | None = None
+    """Epoch seconds at which each address was registered, 0 where unknown; None where nobody knows any."""
+    languages: bytes | None = None
+    """For each recipient the index of its rendering among the campaign's languages; None: all get the first."""
+    variables: list[dict[str, Any]] | None = None
+    """For each recipient what its templates need; None where the message has none."""
+
+    def __len__(self) -> int:
+        return len(self.recipients)
+
+    def __repr__(self) -> str:
+        """Shows no column: they hold device tokens."""
+        return f"<Batch {self.id} of {len(self)}>"
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(Batch)
+
+
+def encode_batch(batch: Batch) -> bytes:
+    return _ENCODER.encode(batch)
+
+
+def decode_batch(payload: bytes) -> Batch:
+    """The batch that `payload` holds.
+
+    Raises:
+        BatchUnreadable: it is no batch, one of another version, or its columns differ in length.
+    """
+    try:
+        batch = _DECODER.decode(payload)
+    except msgspec.DecodeError as error:
+        raise BatchUnreadable(f"not a batch: {error}") from None
+    if batch.version != VERSION:
+        raise BatchUnreadable(f"a batch of format {batch.version}; this Stentor reads format {VERSION}")
+    columns = (batch.addresses, batch.registered_at, batch.languages, batch.variables)
+    if any(column is not None and len(column) != len(batch.recipients) for column in columns):
+        raise BatchUnreadable("its columns have different lengths")
+    return batch

@@ -1,0 +1,106 @@
+"""`stentor doctor`: looks at everything a campaign needs, and says what to mend.
+
+Rules: every check has a finding, good or bad; one that fails doesn't keep the others from being made; nothing is
+changed, and nobody is sent anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from stentor.cli.app_checks import check_app
+from stentor.cli.findings import Finding, Status, check_audiences, check_machine, check_store, problem
+from stentor.config import Config, load
+from stentor.errors import InvalidConfiguration
+
+STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.PROBLEM: "bold red"}
+
+
+def doctor(
+    config: Annotated[Path | None, typer.Option(help="The settings' file. Default: stentor.toml.")] = None,
+    app: Annotated[str | None, typer.Option(help="Look at this app alone.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no provider.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Check configuration, database, audiences, credentials and providers; tell what to mend.
+
+    \b
+    Providers are asked to deliver to an address that cannot exist: that shows whether they take the credentials, and
+    reaches nobody. Exits with 1 if there is any problem; warnings are none.
+
+    \b
+    Examples:
+      stentor doctor
+      stentor doctor --app ios
+      stentor doctor --offline --json
+    """
+    try:
+        settings = load(config)
+    except InvalidConfiguration as error:
+        found = [problem("configuration", str(error), "Mend that first; the rest is checked then.")]
+    else:
+        if app is not None and app not in settings.apps:
+            known = ", ".join(settings.apps) or "none"
+            raise InvalidConfiguration(f"--app: there is no app {app}; the file has {known}")
+        found = uvloop.run(examine(settings, app=app, offline=offline))
+    if as_json:
+        sys.stdout.write(json.dumps(report(found)) + "\n")
+    else:
+        show(found, Console())
+    if any(finding.status is Status.PROBLEM for finding in found):
+        raise typer.Exit(1)
+
+
+async def examine(config: Config, *, app: str | None = None, offline: bool = False) -> list[Finding]:
+    """All findings about a configuration, or those about one of its apps. Apps are looked at all at once."""
+    chosen = {name: each for name, each in config.apps.items() if app in (None, name)}
+    found: list[Finding] = []
+    if app is None:
+        found = [Finding(check="configuration", detail="readable, and every setting known")]
+        found += [*await check_machine(config), *await check_store(config), *await check_audiences(config)]
+        if not chosen:
+            found.append(problem("apps", "there is none", "Add one under [apps.NAME]: without it nothing can be sent."))
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(check_app(name, each, offline=offline)) for name, each in chosen.items()]
+    return [*found, *(finding for task in tasks for finding in task.result())]
+
+
+def report(found: Sequence[Finding]) -> dict[str, object]:
+    """The findings for programs."""
+    statuses = [finding.status for finding in found]
+    return {
+        "ok": Status.PROBLEM not in statuses,
+        "problems": statuses.count(Status.PROBLEM),
+        "warnings": statuses.count(Status.WARNING),
+        "checks": [asdict(finding) for finding in found],
+    }
+
+
+def show(found: Sequence[Finding], console: Console) -> None:
+    """The findings for people."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for finding in found:
+        status = Text(finding.status, style=STYLES[finding.status])
+        said = Text.assemble((finding.check, "bold"), ": ", finding.detail)  # no markup: [apps.ios] is to be shown
+        table.add_row(status, said.append(f"\n→ {finding.remedy}") if finding.remedy else said)
+    console.print(table)
+    counts = [
+        (status, sum(finding.status is status for finding in found)) for status in (Status.PROBLEM, Status.WARNING)
+    ]
+    console.print(
+        ", ".join(f"{count} {status}{'' if count == 1 else 's'}" for status, count in counts), highlight=False
+    )

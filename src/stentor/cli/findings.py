@@ -1,0 +1,205 @@
+"""What `stentor doctor` finds about the machine, the store and the audiences.
+
+Rules: a check changes nothing and never raises what the reader can mend: that is a finding, with its remedy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stentor.audience.contract import NO_LANE, Selection, Wanted
+from stentor.audience.registry import RegistryAudience
+from stentor.audience.sql import SqlAudience
+from stentor.config import REGISTRY, AudienceConfig, Config
+from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidConfiguration, StentorError
+from stentor.runtime.sources import routes
+from stentor.store import tables
+from stentor.store.database import Database
+from stentor.store.migrate import check as check_tables
+
+PATIENCE = 3.0
+"""Seconds that a check waits for a database that is locked or away."""
+SPARE_FILES = 64
+"""File descriptors beside those of the connections to providers and databases."""
+MIB = 1024 * 1024
+LITTLE_SPACE = 1024 * MIB
+NO_SPACE = 64 * MIB
+
+
+class Status(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What came of one check."""
+
+    check: str
+    """What was looked at: `store`, `audiences.users`, `apps.ios: key`."""
+    status: Status = Status.OK
+    detail: str
+    remedy: str = ""
+    """What to do; nothing where all is well."""
+
+
+def problem(check: str, detail: str, remedy: str) -> Finding:
+    return Finding(check=check, status=Status.PROBLEM, detail=detail, remedy=remedy)
+
+
+def warning(check: str, detail: str, remedy: str) -> Finding:
+    return Finding(check=check, status=Status.WARNING, detail=detail, remedy=remedy)
+
+
+async def check_machine(config: Config) -> list[Finding]:
+    """What a sender process needs of this machine."""
+    return [
+        _check_loop(asyncio.get_running_loop()),
+        check_open_files(config, resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
+    ]
+
+
+def _check_loop(loop: asyncio.AbstractEventLoop) -> Finding:
+    if type(loop).__module__.partition(".")[0] == "uvloop":
+        return Finding(check="event loop", detail="uvloop")
+    return warning("event loop", "asyncio's own, which sends at half the rate", "Install uvloop.")
+
+
+def check_open_files(config: Config, limit: int) -> Finding:
+    """Whether a process may open a connection for everything that is configured, given its limit of open files."""
+    needed = SPARE_FILES + sum(app.max_connections for app in config.apps.values())
+    needed += sum(audience.connections for audience in config.audiences.values())
+    if limit == resource.RLIM_INFINITY or limit >= needed:
+        return Finding(check="open files", detail="no limit" if limit == resource.RLIM_INFINITY else f"up to {limit:,}")
+    return problem(
+        "open files",
+        f"up to {limit:,} a process, and up to {needed:,} may be needed",
+        f"Run `ulimit -n {max(4096, needed)}` first, or set LimitNOFILE in the service's unit, or lower"
+        " `max_connections`.",
+    )
+
+
+# -- the store --------------------------------------------------------------------------------------------------------
+
+
+async def check_store(config: Config) -> list[Finding]:
+    """Whether it opens, has this version's tables and can be written to; lanes that stopped; free space."""
+    file = _file(config.store.url)
+    if file is not None and _is_missing(config.store.url):
+        return [problem("store", f"there is no {file}", "Run `stentor init`, or mend `store.url`.")]
+    database = Database.open(config.store.url, patience=PATIENCE)
+    try:
+        await check_tables(database)
+        await database.write(_touch)
+        async with database.read() as connection:
+            stopped = (await connection.execute(_STOPPED)).all()
+    except StentorError as error:
+        return [problem("store", str(error), "Mend that, or `store.url`; `stentor init --upgrade` makes its tables.")]
+    finally:
+        await database.aclose()
+    detail = f"{file or 'PostgreSQL'}: its tables are of this version, and can be written"
+    found = [Finding(check="store", detail=detail)]
+    found += [warning(f"lane {lane}", f"stopped: {what}", remedy or "") for lane, what, remedy in stopped]
+    if file is not None:
+        found.append(check_space(shutil.disk_usage(file.parent).free, file.parent))
+    return found
+
+
+_STOPPED = sa.select(tables.lanes.c.lane, tables.lanes.c.problem, tables.lanes.c.remedy).where(
+    tables.lanes.c.problem.is_not(None)
+)
+
+
+def _file(url: str) -> Path | None:
+    """The file of a SQLite database."""
+    parsed = make_url(url)
+    return Path(parsed.database or "") if parsed.drivername.startswith("sqlite") else None
+
+
+def _is_missing(url: str) -> bool:
+    """Whether it is a SQLite database that isn't there: opening it would make it."""
+    file = _file(url)
+    return file is not None and not file.exists()
+
+
+async def _touch(connection: AsyncConnection) -> None:
+    """A write that takes the lock and changes nothing."""
+    await connection.execute(sa.delete(tables.lanes).where(tables.lanes.c.lane == NO_LANE))
+
+
+def check_space(free: int, folder: Path) -> Finding:
+    """`free` is in bytes."""
+    detail = f"{free // MIB:,} MiB free in {folder}"
+    if free < NO_SPACE:
+        return problem("disk", detail, "Free some space: with none, sending stops until there is some.")
+    if free < LITTLE_SPACE:
+        return warning("disk", detail, "Free some space: a campaign to a million takes about 200 MiB.")
+    return Finding(check="disk", detail=detail)
+
+
+# -- the audiences ----------------------------------------------------------------------------------------------------
+
+
+async def check_audiences(config: Config) -> list[Finding]:
+    """Each audience, and the registry where somebody is in it, with its installations by lane."""
+    found = [await _check_audience(config, name, settings) for name, settings in config.audiences.items()]
+    return [*found, *await _check_registry(config)]
+
+
+async def _check_audience(config: Config, name: str, settings: AudienceConfig) -> Finding:
+    check = f"audiences.{name}"
+    url = settings.url or config.store.url
+    if _is_missing(url):
+        return problem(check, f"there is no {_file(url)}", f"Mend `{check}.url`.")
+    try:
+        database = Database.open(url, connections=1, patience=PATIENCE)
+    except InvalidConfiguration as error:
+        return problem(check, str(error), f"Mend `{check}.url`.")
+    try:
+        audience = SqlAudience(database, settings, Selection(source=name), routes(config))
+        await audience.check(Wanted())
+        return _describe(check, dict(await audience.count()))
+    except (InvalidAudience, AudienceUnavailable) as error:
+        return problem(check, str(error).removeprefix(f"{check}: "), f"Mend the database, or [{check}] in the file.")
+    finally:
+        await database.aclose()
+
+
+async def _check_registry(config: Config) -> Sequence[Finding]:
+    """Nothing where the registry cannot be read, which the check of the store tells, or where it isn't used."""
+    if _is_missing(config.store.url):
+        return ()
+    database = Database.open(config.store.url, connections=1, patience=PATIENCE)
+    try:
+        counts = dict(await RegistryAudience(database, Selection(source=REGISTRY), routes(config)).count())
+    except (InvalidAudience, AudienceUnavailable):
+        return ()
+    finally:
+        await database.aclose()
+    return [_describe(REGISTRY, counts)] if counts else ()
+
+
+def _describe(check: str, counts: dict[str, int]) -> Finding:
+    nowhere = counts.pop(NO_LANE, 0)
+    shown = [f"{count:,} on {lane}" for lane, count in sorted(counts.items())]
+    if nowhere:
+        return warning(
+            check,
+            ", ".join([*shown, f"{nowhere:,} on no lane"]),
+            "Those won't be reached: add the app they name under [apps.NAME], set `default = true` for one app of"
+            " their channel, or translate what the channel column says with `channels`.",
+        )
+    if not shown:
+        return warning(check, "nobody is in it", "Look at its `where`, or fill it.")
+    return Finding(check=check, detail=", ".join(shown))

@@ -1,0 +1,133 @@
+"""`stentor import`: a file of installations into the embedded registry."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from stentor import config as settings
+from stentor.audience.files import Format, RowFile, format_of
+from stentor.audience.importing import Account, Rejects, import_rows
+from stentor.audience.rows import ColumnMapping, RowReader
+from stentor.errors import InvalidConfiguration
+from stentor.store.database import Database
+
+CHANNELS = frozenset({"apns", "fcm"})
+NOTHING_FINE = 1
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="A CSV, JSON Lines or Parquet file.")],
+    config: Annotated[Path | None, typer.Option(help="Settings; default: stentor.toml.")] = None,
+    format_: Annotated[
+        Format | None, typer.Option("--format", help="What FILE is, where its name doesn't say.")
+    ] = None,
+    channel: Annotated[str | None, typer.Option(help="The channel of rows that name none: apns or fcm.")] = None,
+    app: Annotated[str | None, typer.Option(help="The app of rows that name none.")] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILECOLUMN", help="Which column of FILE is what; may be given again."),
+    ] = None,
+    rejects: Annotated[
+        Path | None, typer.Option(help="Where rows that cannot be used go; default: FILE.rejects.csv.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check the rows; register nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the counts as one line of JSON.")] = False,
+) -> None:
+    """Import installations into Stentor's own registry.
+
+    A row needs `id`, `token` and `channel`; it may have `app`, `language`, `time_zone` and `registered_at`. All other
+    columns become attributes, for filters and templates. Importing again is safe: what is there is brought up to date.
+
+    \b
+    Examples:
+      stentor import users.csv
+      stentor import devices.parquet --channel apns --app ios --column token=push_token
+      stentor import users.jsonl --dry-run
+    """
+    if channel is not None and channel not in CHANNELS:
+        raise InvalidConfiguration(f"--channel {channel}: known are {', '.join(sorted(CHANNELS))}.")
+    mapping = ColumnMapping(_columns(column or []), channel=channel, app=app)
+    database = None if dry_run else Database.open(settings.load(config).store.url)
+    rows = RowFile(file, format_ or format_of(file), mapping)
+    refused = Rejects(rejects or file.with_name(f"{file.name}.rejects.csv"))
+    console = Console(stderr=True)
+    account = Account()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, refused:
+            try:
+                account = runner.run(_import(rows, mapping, refused, database, console))
+            finally:
+                if database is not None:  # in a run of its own: Ctrl-C must not interrupt this as well
+                    runner.run(database.aclose())
+    except KeyboardInterrupt:
+        console.print("Interrupted. What was imported so far stays; importing the file again is safe.")
+        raise
+    finally:
+        rows.close()
+    if as_json:
+        found = account.as_dict() | {"rejects": str(refused.path) if refused.written else None, "dry_run": dry_run}
+        sys.stdout.write(json.dumps(found) + "\n")
+    else:
+        sys.stdout.write(_report(account, refused, dry_run=dry_run) + "\n")
+    if not account.fine:
+        raise typer.Exit(NOTHING_FINE)
+
+
+def _columns(given: list[str]) -> dict[str, str]:
+    columns = {}
+    for pair in given:
+        name, equals, column = pair.partition("=")
+        if not (name and equals and column):
+            raise InvalidConfiguration(f"--column {pair}: NAME=FILECOLUMN is wanted, e.g. token=push_token.")
+        columns[name] = column
+    return columns
+
+
+async def _import(
+    rows: RowFile, mapping: ColumnMapping, rejects: Rejects, database: Database | None, console: Console
+) -> Account:
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("importing", total=rows.size)
+
+        def show(account: Account) -> None:
+            bar.update(task, completed=rows.position, description=f"{account.read} rows")
+
+        return await import_rows(rows, RowReader(mapping, CHANNELS), rejects, database, show)
+
+
+def _report(account: Account, rejects: Rejects, *, dry_run: bool) -> str:
+    counts: list[tuple[str, int]] = [("read", account.read)]
+    if dry_run:
+        counts.append(("fine", account.fine))
+    else:
+        new = account.registered
+        counts += [("added", new.added), ("changed", new.changed), ("revived", new.revived)]
+        counts.append(("unchanged", account.unchanged))
+    counts.append(("duplicates", account.duplicates))
+    counts.append(("rejected", account.rejected.total()))
+    counts += [(f"  {rule}", count) for rule, count in account.rejected.most_common()]
+    width = max(len(name) for name, _ in counts)
+    lines = [f"{name:<{width}}  {count:>12,}" for name, count in counts]
+    if rejects.written:
+        lines.append(f"What was refused, and why: {rejects.path}")
+    if dry_run:
+        lines.append("Nothing was imported: this was a dry run.")
+    return "\n".join(lines)

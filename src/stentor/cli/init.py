@@ -1,0 +1,194 @@
+"""`stentor init`: a commented `stentor.toml`, and the store's tables.
+
+Rules: what is there is never overwritten unasked; the file is drawn from the models of `stentor.config`, so that it
+knows every setting. In it a `#` before a setting switches it off; one with `##` excludes another that is there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvloop
+from pydantic import BaseModel
+
+from stentor.config import FILE, SECTIONS, ApnsApp, AudienceConfig, Config, FcmApp, load
+from stentor.errors import InvalidConfiguration
+from stentor.store.database import Database
+from stentor.store.migrate import migrate
+
+NAMES = {"apns": "ios", "fcm": "android"}
+"""What the apps of the file are called, by channel."""
+AUDIENCE = "users"
+EXCLUDED: dict[type[BaseModel], tuple[str, ...]] = {
+    ApnsApp: ("certificate_file", "certificate_key_file", "certificate_password_file"),
+    AudienceConfig: ("query", "channel", "app"),
+}
+"""Settings that exclude others of their table; those others are the ones to begin with."""
+MIGRATION_PATIENCE = 3600.0
+
+INTRODUCTION = """\
+# Stentor's settings. `stentor doctor` checks them; docs/configuration.md explains them.
+#
+# A line that begins with # is a setting that is off; remove the # to switch it on. One that begins with ## can only be
+# used instead of another. Paths count from the folder of this file. A variable overrides each setting, with __ between
+# the parts of its name: STENTOR_STORE__URL, STENTOR_APPS__IOS__KEY_FILE.
+"""
+NEXT_STEPS = """\
+Next:
+  1. Describe your apps and your audience in {file}
+  2. stentor doctor          checks all of it, and tells what to mend
+  3. stentor send --help     --dry-run renders and counts, --test-to sends to yourself"""
+
+
+def init(
+    directory: Annotated[
+        Path | None, typer.Argument(help="Where the file goes; made if need be. Default: the working directory.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file that is there.")] = False,
+    upgrade: Annotated[
+        bool, typer.Option("--upgrade", help="Only bring the store's tables to this version; the file stays as it is.")
+    ] = False,
+    simulator: Annotated[
+        list[Path] | None,
+        typer.Option(help="What a running `stentor simulate … --json` printed: adds an app for it. May be repeated."),
+    ] = None,
+) -> None:
+    """Write a commented stentor.toml, and make the tables of Stentor's own database.
+
+    \b
+    Examples:
+      stentor init
+      stentor init rehearsal --simulator apns.json --simulator fcm.json
+      stentor init --upgrade
+    """
+    file = directory / FILE if directory else Path(os.environ.get("STENTOR_CONFIG") or FILE)
+    if not upgrade:
+        _write(file, render(_read_facts(path) for path in simulator or ()), force=force)
+        typer.echo(f"Wrote {file}.")
+    config = load(file)
+    uvloop.run(_migrate(config))
+    typer.echo("The tables of the store are ready.")
+    if not upgrade:
+        typer.echo(NEXT_STEPS.format(file=file))
+
+
+async def _migrate(config: Config) -> None:
+    database = Database.open(config.store.url, patience=MIGRATION_PATIENCE)
+    try:
+        await migrate(database)
+    finally:
+        await database.aclose()
+
+
+def _write(file: Path, content: str, *, force: bool) -> None:
+    """For its owner's eyes only: a password may come to stand in it."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
+        with os.fdopen(os.open(file, flags, 0o600), "w", encoding="utf-8") as opened:
+            opened.write(content)
+    except FileExistsError:
+        raise InvalidConfiguration(
+            f"{file} is there already; --upgrade leaves it and only makes the tables, --force overwrites it"
+        ) from None
+    except OSError as error:
+        raise InvalidConfiguration(f"{file} cannot be written: {error.strerror}") from None
+
+
+# -- the file ---------------------------------------------------------------------------------------------------------
+
+
+def render(simulators: Iterable[dict[str, Any]] = ()) -> str:
+    """The content of a new file, with an app for each running simulator of which the facts are given."""
+    parts = [INTRODUCTION]
+    for title, model in SECTIONS:
+        channel = model.model_fields["channel"].default if title == "apps.NAME" else None
+        name = title.replace("NAME", AUDIENCE if channel is None else NAMES[channel])
+        parts.append("\n".join(_section(name, model)))
+    parts += [_simulated(facts) for facts in simulators]
+    return "\n".join(parts)
+
+
+def _section(name: str, model: type[BaseModel]) -> Iterator[str]:
+    off = "" if name == "store" else "#"
+    yield f"# {(model.__doc__ or '').splitlines()[0]}"
+    yield f"{off}[{name}]"
+    for setting in settings(model):
+        standard = " Required." if setting.required else f" Default: {setting.default}." if setting.default else ""
+        yield f"# {setting.meaning}{standard}"
+        mark = "##" if setting.name in EXCLUDED.get(model, ()) else off
+        yield f"{mark}{setting.name} = {setting.example}"
+    yield ""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting as people are told of it; its values as TOML writes them."""
+
+    name: str
+    meaning: str
+    required: bool
+    default: str
+    """Empty where it says nothing."""
+    example: str
+
+
+def settings(model: type[BaseModel]) -> Iterator[Setting]:
+    """Those of a table of the file, without the tables in it."""
+    for name, info in model.model_fields.items():
+        default = info.get_default(call_default_factory=True)
+        if isinstance(default, BaseModel):
+            continue
+        told = model in (ApnsApp, FcmApp) and name == "channel"  # it tells the two apart, so the file must have it
+        required = told or info.is_required()
+        shown = "" if required or default in (None, (), {}) else toml(default)
+        example = toml(info.examples[0] if info.examples else default)
+        yield Setting(name, info.description or "", required, shown, example)
+
+
+def toml(value: Any) -> str:
+    """A setting's value as TOML writes it."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {toml(each)}" for key, each in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+# -- simulators -------------------------------------------------------------------------------------------------------
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    """The first line of what `stentor simulate … --json` printed."""
+    try:
+        facts = json.loads(path.read_text("utf-8").partition("\n")[0])
+    except OSError as error:
+        raise InvalidConfiguration(f"--simulator {path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        facts = None
+    if not isinstance(facts, dict) or facts.get("provider") not in NAMES:
+        raise InvalidConfiguration(
+            f"--simulator {path} isn't what a simulator prints; make it with `stentor simulate apns --json > {path} &`"
+        )
+    if facts.get("mode") != "strict":
+        raise InvalidConfiguration(f"--simulator {path} is of a fast simulator; run it with `--mode strict`")
+    return facts
+
+
+def _simulated(facts: dict[str, Any]) -> str:
+    """An app that sends to this simulator."""
+    channel = facts["provider"]
+    settings: dict[str, Any] = {"channel": channel}
+    if channel == "apns":
+        settings |= {"topic": "com.example.app"} | {name: facts[name] for name in ("key_file", "key_id", "team_id")}
+    else:
+        settings |= {name: facts[name] for name in ("service_account_file", "project", "token_url")}
+    settings |= {"url": facts["url"], "ca_file": facts["ca_file"]}
+    lines = (f"{name} = {toml(value)}" for name, value in settings.items())
+    return "\n".join([f"# A simulator: {facts['url']}", f"[apps.simulated-{channel}]", *lines, ""])

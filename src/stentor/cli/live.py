@@ -1,0 +1,290 @@
+"""How a campaign is shown: a live view while it runs, lines where there is no terminal, and the report at the end.
+
+Rules: what is shown comes from `Progress` and `Report` objects alone, and the clock from their `at`, so that any moment
+can be drawn in a test. It fits 80 columns. Nothing but figures, lanes and reasons is shown: no address, no secret.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from stentor.audience.contract import NO_LANE
+from stentor.cli import words
+from stentor.cli.shapes import selection_of
+from stentor.recording.report import LaneCounts, LaneProblem, Progress, Report
+from stentor.states import FINAL, CampaignState
+
+WINDOW = 8.0
+"""Seconds over which a rate is taken."""
+LINE_EVERY = 5.0
+"""Seconds between two lines where there is no terminal."""
+WIDEST_NAME = 20
+MOVING = frozenset({CampaignState.RUNNING, CampaignState.CANCELLING})
+"""States in which a rate and the time left mean something."""
+STATE_STYLES = {
+    CampaignState.RUNNING: "bold",
+    CampaignState.COMPLETED: "green",
+    CampaignState.FAILED: "red",
+    CampaignState.PAUSED: "yellow",
+}
+
+
+class Pace:
+    """How fast each lane goes: recipients settled a second over the last WINDOW seconds."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, dict[str, int]]] = deque()
+
+    def add(self, progress: Progress) -> None:
+        """Take note of how far it is."""
+        self._seen.append((progress.at, {lane: counts.settled for lane, counts in progress.lanes.items()}))
+        while len(self._seen) > 2 and progress.at - self._seen[1][0] >= WINDOW:
+            self._seen.popleft()
+
+    def rate(self, lane: str) -> float:
+        """Recipients a second; 0 while there is too little to tell from."""
+        if len(self._seen) < 2:
+            return 0.0
+        (start, before), (end, now) = self._seen[0], self._seen[-1]
+        return max(0, now.get(lane, 0) - before.get(lane, 0)) / (end - start) if end > start else 0.0
+
+
+def expected(progress: Progress, lane: str) -> int:
+    """How many a lane will have: as counted before the start, or as read if it is more, or if that was all."""
+    read = progress.lanes.get(lane, LaneCounts()).read
+    return read if progress.planned else max(read, progress.expected.get(lane, 0))
+
+
+def lanes_of(progress: Progress) -> list[str]:
+    return sorted({*progress.lanes, *progress.expected} - {NO_LANE}) + ([NO_LANE] if NO_LANE in progress.lanes else [])
+
+
+def remaining(progress: Progress, pace: Pace) -> float:
+    """Seconds until the slowest lane is done, at its present rate; infinite while a lane stands still."""
+    times = [0.0]
+    for lane in lanes_of(progress):
+        left = expected(progress, lane) - progress.lanes.get(lane, LaneCounts()).settled
+        if left > 0:
+            rate = pace.rate(lane)
+            times.append(left / rate if rate else float("inf"))
+    return max(times)
+
+
+def view(progress: Progress, pace: Pace, *, note: str = "") -> RenderableType:
+    """All there is to see at one moment."""
+    names = lanes_of(progress)
+    parts: list[RenderableType] = [_headline(progress)]
+    figures = {lane: _figures(progress, pace, lane) for lane in names}
+    widths = [max(map(len, column)) for column in zip(*figures.values(), strict=True)]
+    for lane in names:
+        parts.append(_lane(progress, lane, figures[lane], widths))
+        if len(names) > 1:
+            parts.append(Text(f"  {_places(progress.lanes.get(lane, LaneCounts()))}", style="dim"))
+    parts.append(_sums(progress, pace))
+    parts += [_problem(lane, problem) for lane, problem in progress.problems.items()]
+    if progress.campaign.problem:
+        parts.append(Text(progress.campaign.problem, style="red"))
+    if note:
+        parts.append(Text(note, style="yellow"))
+    return Group(*parts)
+
+
+def _headline(progress: Progress) -> Text:
+    campaign = progress.campaign
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append(campaign.title, style="bold")
+    line.append(f"  {campaign.id}  ", style="dim")
+    line.append(campaign.state.value, style=STATE_STYLES.get(campaign.state, ""))
+    starts_at = campaign.starts_at
+    if starts_at is not None and campaign.state not in FINAL:
+        since = progress.at - starts_at
+        line.append(f"  {words.countdown(since)}" if since >= 0 else f", starts in {words.countdown(-since)}")
+    return line
+
+
+def _figures(progress: Progress, pace: Pace, lane: str) -> tuple[str, ...]:
+    """A lane's name, share, count, rate, and time left."""
+    settled = progress.lanes.get(lane, LaneCounts()).settled
+    total = expected(progress, lane)
+    rate = pace.rate(lane) if progress.state in MOVING else 0.0
+    return (
+        words.lane_name(lane),
+        words.share(settled, total),
+        f"{settled:,}/{total:,}",
+        f"{rate:,.0f}/s" if rate else "",
+        words.countdown((total - settled) / rate) if rate and total > settled else "",
+    )
+
+
+def _lane(progress: Progress, lane: str, figures: Sequence[str], widths: Sequence[int]) -> Table:
+    """A bar with the lane's figures; a table of its own, so that what is below may have the whole width."""
+    name, *numbers = figures
+    row = Table.grid(padding=(0, 1))
+    row.expand = True
+    row.add_column(width=min(widths[0], WIDEST_NAME), no_wrap=True)
+    row.add_column(ratio=1, min_width=4)
+    for width in widths[1:]:
+        row.add_column(width=width, justify="right", no_wrap=True)
+    total = max(1, expected(progress, lane))
+    done = min(total, progress.lanes.get(lane, LaneCounts()).settled)
+    style = "red" if lane in progress.problems else ""
+    row.add_row(Text(name, style=style, overflow="ellipsis"), ProgressBar(total=total, completed=done), *numbers)
+    return row
+
+
+def _places(counts: LaneCounts) -> str:
+    told = [f"{counts.accepted:,} accepted", f"{counts.failed:,} failed", f"{counts.retrying:,} retrying"]
+    if counts.cancelled:
+        told.append(f"{counts.cancelled:,} cancelled")
+    return ", ".join(told)
+
+
+def _sums(progress: Progress, pace: Pace) -> Text:
+    total = progress.total
+    rate = sum(map(pace.rate, lanes_of(progress)))
+    line = Text(overflow="fold")
+    line.append(f"{total.accepted:,} accepted", style="green")
+    line.append(f", {total.failed:,} failed", style="red" if total.failed else "")
+    line.append(f", {total.retrying:,} retrying")
+    if total.cancelled:
+        line.append(f", {total.cancelled:,} cancelled")
+    if progress.state in MOVING:
+        line.append(f", {rate:,.0f}/s{_left(progress, pace)}")
+    return line
+
+
+def _left(progress: Progress, pace: Pace) -> str:
+    seconds = remaining(progress, pace)
+    return "" if seconds == float("inf") else f", {words.countdown(seconds)} left"
+
+
+def _problem(lane: str, problem: LaneProblem) -> Text:
+    line = Text(f"{words.lane_name(lane)} doesn't send. {problem}", style="red")
+    if problem.until is not None:
+        line.append(f" It is tried again at {words.clock(problem.until)}.", style="dim")
+    return line
+
+
+def line(progress: Progress, pace: Pace) -> str:
+    """One moment in one line, for logs and pipes."""
+    total = progress.total
+    everybody = sum(expected(progress, lane) for lane in lanes_of(progress))
+    rate = sum(map(pace.rate, lanes_of(progress)))
+    parts = [
+        f"{progress.state}: {total.settled:,} of {everybody:,} ({words.share(total.settled, everybody)})",
+        f"{total.failed:,} failed",
+    ]
+    if total.retrying:
+        parts.append(f"{total.retrying:,} retrying")
+    if progress.state in MOVING:
+        parts.append(f"{rate:,.0f}/s{_left(progress, pace)}")
+    return f"{words.clock(progress.at)[11:]} {', '.join(parts)}"
+
+
+class LiveView:
+    """Shows progress on a console as it comes: redrawn in place on a terminal, a line now and then anywhere else."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._pace = Pace()
+        self._note = ""
+        self._last: Progress | None = None
+        self._lined: Progress | None = None
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+        elif self._last is not None and self._last is not self._lined:
+            self._print_line(self._last)
+
+    def show(self, progress: Progress) -> None:
+        """Show how far it is now."""
+        self._pace.add(progress)
+        self._last = progress
+        if self._live:
+            self._live.update(view(progress, self._pace, note=self._note), refresh=True)
+        elif self._worth_a_line(progress):
+            self._print_line(progress)
+
+    def note(self, text: str) -> None:
+        """Show something that is not about how far it is, e.g. that it is being paused."""
+        self._note = text
+        if self._live and self._last:
+            self._live.update(view(self._last, self._pace, note=text), refresh=True)
+        elif not self._live:
+            self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+    def _worth_a_line(self, progress: Progress) -> bool:
+        before = self._lined
+        return (
+            before is None
+            or progress.at - before.at >= LINE_EVERY
+            or progress.state is not before.state
+            or progress.problems.keys() != before.problems.keys()
+        )
+
+    def _print_line(self, progress: Progress) -> None:
+        before: Mapping[str, LaneProblem] = self._lined.problems if self._lined else {}
+        for lane, problem in progress.problems.items():
+            if lane not in before:
+                self._console.print(_problem(lane, problem), soft_wrap=True)
+        self._console.print(line(progress, self._pace), soft_wrap=True, highlight=False, markup=False)
+        self._lined = progress
+
+
+def account(report: Report) -> RenderableType:
+    """The report: campaign, audience, how many were reached, why the others weren't, how long it took."""
+    campaign, total = report.campaign, report.total
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    state = Text(campaign.state.value, style=STATE_STYLES.get(campaign.state, ""))
+    facts.add_row("campaign", Text(campaign.id))
+    facts.add_row("title", Text(campaign.title))
+    facts.add_row("state", state if not campaign.problem else state.append(f": {campaign.problem}"))
+    facts.add_row("audience", Text(words.audience(selection_of(campaign))))
+    facts.add_row("installations", f"{total.read:,}")
+    facts.add_row("delivered", f"{total.accepted:,} ({words.share(total.accepted, total.read)})")
+    facts.add_row("failed", f"{total.failed:,} ({words.share(total.failed, total.read)})")
+    for name, number in (("cancelled", total.cancelled), ("pending", total.pending)):
+        if number:
+            facts.add_row(name, f"{number:,}")
+    if report.dead:
+        facts.add_row("dead addresses", f"{report.dead:,}")
+    if report.dead_letters:
+        facts.add_row("put aside", f"{report.dead_letters:,} that nobody could work on, the latest of them:")
+        for letter in report.put_aside:
+            facts.add_row("", Text(f"{letter.id}: {letter.reason}"))
+    if report.seconds:
+        facts.add_row("took", f"{words.lasted(report.seconds)}, {report.rate:,.0f} a second")
+    return Group(facts, "", _reasons(report)) if report.reasons else facts
+
+
+def _reasons(report: Report) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, title_justify="left")
+    table.add_column("failed", justify="right", no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    table.add_column("lane", no_wrap=True)
+    table.add_column("what it means", overflow="fold")
+    for lane, reasons in report.reasons.items():
+        for each in reasons:
+            told = words.meaning(lane, each.reason, each.outcome) or each.detail
+            table.add_row(f"{each.count:,}", Text(each.reason), words.lane_name(lane), Text(told))
+    return table

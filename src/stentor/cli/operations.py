@@ -1,0 +1,198 @@
+"""What the commands about campaigns share: opening Stentor, naming a campaign, and running one in front of a person."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+import uvloop
+from rich.console import Console
+
+from stentor import config
+from stentor.cli import shapes
+from stentor.cli.live import LiveView, account
+from stentor.errors import InvalidConfiguration, InvalidState, UnknownCampaign
+from stentor.recording.report import Report
+from stentor.runtime.stentor import Stentor
+from stentor.states import CampaignState
+from stentor.store.campaigns import Campaign
+
+T = TypeVar("T")
+
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+LAST = "last"
+MOST = 10_000
+"""Campaigns among which an abbreviated id is looked for, the newest first."""
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="The settings; `$STENTOR_CONFIG` or `./stentor.toml` if not given."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+CampaignName = Annotated[
+    str, typer.Argument(metavar="CAMPAIGN", help="Its id, the beginning of it, or `last` for the newest.")
+]
+
+
+def perform(file: Path | None, work: Callable[[Stentor], Awaitable[T]]) -> T:
+    """Open Stentor as the settings say, and do something with it."""
+
+    async def opened() -> T:
+        async with Stentor(settings) as stentor:
+            return await work(stentor)
+
+    settings = config.load(file)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(opened())
+
+
+async def named(stentor: Stentor, name: str) -> Campaign:
+    """The campaign somebody means.
+
+    Raises:
+        UnknownCampaign: there is none of this name, or several.
+    """
+    if name == LAST:
+        newest = await stentor.campaigns(limit=1)
+        if not newest:
+            raise UnknownCampaign("there is no campaign yet; `stentor send` makes one")
+        return newest[0]
+    try:
+        return await stentor.campaign(name)
+    except UnknownCampaign:
+        found = [each for each in await stentor.campaigns(limit=MOST) if name and each.id.startswith(name)]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise
+        several = ", ".join(each.id for each in found[:5])
+        raise UnknownCampaign(f"{name!r} is the beginning of {len(found)} campaigns: {several}") from None
+
+
+def console(*, as_json: bool = False) -> Console:
+    """Where people read: stdout, or nowhere if a program reads that."""
+    return Console(quiet=as_json, highlight=False)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask whether to go on; leave the command if not.
+
+    Raises:
+        InvalidConfiguration: there is nobody to ask.
+    """
+    if yes:
+        return
+    if not interactive():
+        raise InvalidConfiguration("there is no terminal to ask on: add --yes to go on without a question")
+    if not typer.confirm(question, err=True):
+        typer.echo("Nothing was done.", err=True)
+        raise typer.Exit(FAILED)
+
+
+def interactive() -> bool:
+    return sys.stdin.isatty()
+
+
+async def drive(stentor: Stentor, campaign: Campaign, out: Console, *, as_json: bool) -> Report:
+    """Run a campaign in front of somebody until it is final or paused.
+
+    Ctrl-C pauses it; a second one doesn't wait for that. SIGTERM stops sending and leaves it as it is, to be resumed.
+
+    Raises:
+        typer.Exit: it was interrupted; how to go on has been said.
+    """
+    stop = asyncio.Event()
+    interrupted = False
+
+    async def pause() -> None:
+        try:
+            await stentor.pause(campaign.id)
+        except InvalidState:
+            pass  # it has ended meanwhile
+        finally:
+            stop.set()
+
+    with LiveView(out) as view:
+        run = asyncio.ensure_future(stentor.run(campaign.id, on_progress=view.show, stop=stop))
+        pausing: list[asyncio.Task[None]] = []
+
+        def interrupt() -> None:
+            nonlocal interrupted
+            if interrupted:
+                run.cancel()
+                return
+            interrupted = True
+            view.note("Pausing … (Ctrl-C again doesn't wait for what is in flight)")
+            pausing.append(asyncio.ensure_future(pause()))
+
+        def terminate() -> None:
+            nonlocal interrupted
+            interrupted = True
+            stop.set()
+
+        with _signals({signal.SIGINT: interrupt, signal.SIGTERM: terminate}):
+            try:
+                report = await run
+            except asyncio.CancelledError:
+                if not interrupted:
+                    raise
+                _say_how_to_go_on(campaign)
+                raise typer.Exit(INTERRUPTED) from None
+            finally:
+                await asyncio.gather(*pausing)
+    if interrupted and report.campaign.state is not CampaignState.COMPLETED:
+        tell(report, out, as_json=as_json)
+        _say_how_to_go_on(report.campaign)
+        raise typer.Exit(INTERRUPTED)
+    return report
+
+
+@contextmanager
+def _signals(handlers: dict[signal.Signals, Callable[[], None]]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    try:
+        yield
+    finally:
+        for number in handlers:
+            loop.remove_signal_handler(number)
+
+
+def _say_how_to_go_on(campaign: Campaign) -> None:
+    lines = [
+        f"Campaign {campaign.id} is not finished, and nothing is lost.",
+        f"  stentor campaign resume {campaign.id}   goes on with it",
+        f"  stentor campaign cancel {campaign.id}   gives it up",
+    ]
+    typer.echo("\n".join(lines), err=True)
+
+
+def tell(report: Report, out: Console, *, as_json: bool) -> None:
+    """Show a report to whoever reads it."""
+    if as_json:
+        shapes.say(shapes.report(report))
+    else:
+        out.print(account(report))
+
+
+def close(report: Report, out: Console, *, as_json: bool) -> None:
+    """Show the report of a campaign that ran, and exit by how it ended: 0 only if everybody has an outcome."""
+    tell(report, out, as_json=as_json)
+    campaign = report.campaign
+    if campaign.state is CampaignState.COMPLETED:
+        return
+    because = f": {campaign.problem}" if campaign.problem else ""
+    typer.echo(f"stentor: campaign {campaign.id} is {campaign.state}{because}", err=True)
+    if campaign.state is CampaignState.PAUSED:
+        _say_how_to_go_on(campaign)
+    raise typer.Exit(FAILED)

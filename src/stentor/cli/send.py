@@ -1,0 +1,154 @@
+"""`stentor send`: a message for an audience, from the question whether it is right to the report."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from stentor.audience.contract import Selection
+from stentor.cli import shapes, words
+from stentor.cli.operations import AsJson, ConfigFile, Yes, close, confirm, console, drive, perform
+from stentor.cli.values import duration, moment, pairs
+from stentor.errors import InvalidConfiguration
+from stentor.model import Message, Priority
+from stentor.planning.content import Content, content_from
+from stentor.recording.report import Report
+from stentor.runtime.stentor import Preview, Stentor
+
+
+def send(
+    audience: Annotated[str, typer.Option(help="An audience of the settings, or `registry`.")],
+    title: Annotated[str | None, typer.Option(help="The title people see.")] = None,
+    body: Annotated[str | None, typer.Option(help="The text people see.")] = None,
+    subtitle: Annotated[str | None, typer.Option(help="A second line; Apple devices only.")] = None,
+    image: Annotated[str | None, typer.Option(help="An https address.")] = None,
+    sound: Annotated[str | None, typer.Option(help="`default`, or a sound file in the app.")] = None,
+    badge: Annotated[int | None, typer.Option(min=0, help="The number on the app's icon; 0 removes it.")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="For the app's own use; may be given again."),
+    ] = None,
+    silent: Annotated[bool, typer.Option("--silent", help="Show nothing: wake the app.")] = False,
+    ttl: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="How long it is worth delivering: 90s, 1h30m, 2d."),
+    ] = None,
+    priority: Annotated[Priority | None, typer.Option(help="How urgent it is.")] = None,
+    collapse_key: Annotated[
+        str | None,
+        typer.Option(help="Of messages with the same key a device shows only the newest."),
+    ] = None,
+    message: Annotated[
+        Path | None,
+        typer.Option(help="A TOML or JSON file with all of the message, instead of the above."),
+    ] = None,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            metavar="COLUMN=VALUE",
+            help="Only where the column has this value; given again for one column, any of the values.",
+        ),
+    ] = None,
+    test_to: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="Only this installation; may be given again."),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Start then: 2030-01-31T18:00, or +90m."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What the campaign is called in lists and reports.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, render and count; send nothing.")] = False,
+    yes: Yes = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a message to an audience, and show how it goes.
+
+    Checks all there is to check first, shows how many get it and what they get, and asks. Ctrl-C pauses the campaign;
+    `stentor campaign resume` goes on with it.
+
+    \b
+    Examples:
+      stentor send --title Hello --body "It works." --audience users --dry-run
+      stentor send --message sale.toml --audience users --test-to 4711
+      stentor send --message sale.toml --audience users --filter country=de --filter country=at
+      stentor send --body "Doors open" --ttl 2h --audience users --at 2030-01-31T18:00 --yes --json
+    """
+    content = _content(
+        message,
+        {
+            "title": title,
+            "body": body,
+            "subtitle": subtitle,
+            "image": image,
+            "sound": sound,
+            "badge": badge,
+            "data": dict(pairs("--data", data or [])) or None,
+            "silent": silent or None,
+            "ttl": None if ttl is None else round(duration("--ttl", ttl)),
+            "priority": priority,
+            "collapse_key": collapse_key,
+        },
+    )
+    selection = Selection(source=audience, filters=_filters(filters or []), only=test_to or None)
+    starts_at = None if at is None else moment("--at", at, time.time())
+    out = console(as_json=as_json)
+
+    async def work(stentor: Stentor) -> Report | None:
+        preview = await stentor.prepare(content, selection, title=name, starts_at=starts_at)
+        if dry_run and as_json:
+            shapes.say(shapes.preview(preview))
+        _show(preview, selection, out)
+        if dry_run:
+            out.print("All is in order; nothing was sent, as this was a dry run.")
+            return None
+        confirm("Send it?", yes=yes)
+        campaign = await stentor.send(content, selection, title=name, starts_at=starts_at, preview=preview)
+        return await drive(stentor, campaign, out, as_json=as_json)
+
+    report = perform(config, work)
+    if report is not None:
+        close(report, out, as_json=as_json)
+
+
+def _content(file: Path | None, options: dict[str, object]) -> Content:
+    given = {option: value for option, value in options.items() if value is not None}
+    if file is None:
+        if not given:
+            raise InvalidConfiguration("there is no message: give --title and --body, or --message FILE")
+        return Content(message=Message(**given))  # type: ignore[arg-type]  # the values are of their options' types
+    if given:
+        names = ", ".join(f"--{option.replace('_', '-')}" for option in given)
+        raise InvalidConfiguration(f"--message has all of the message in its file, so {names} can't be given as well")
+    return content_from(file)
+
+
+def _filters(texts: list[str]) -> dict[str, list[str]]:
+    wanted: dict[str, list[str]] = {}
+    for column, value in pairs("--filter", texts):
+        wanted.setdefault(column, []).append(value)
+    return wanted
+
+
+def _show(preview: Preview, selection: Selection, out: Console) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("lane", no_wrap=True)
+    for heading in ("installations", "at most", "takes at least"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for lane, each in preview.lanes.items():
+        ceiling = "no limit" if each.ceiling == float("inf") else f"{each.ceiling:,.0f}/s"
+        table.add_row(words.lane_name(lane), f"{each.recipients:,}", ceiling, words.lasted(each.seconds))
+    out.print(Text(f"To {words.audience(selection)}:"))
+    out.print(table)
+    for lane, payload in preview.sample.items():
+        out.print(Text(f"{words.lane_name(lane)}, e.g.: {payload.decode(errors='replace')}"))
+    for warning in preview.warnings:
+        out.print(Text(f"Note: {warning}", style="yellow"))

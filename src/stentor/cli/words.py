@@ -1,0 +1,76 @@
+"""How numbers, times, lanes and reasons are written for people."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from types import MappingProxyType
+
+from stentor.audience.contract import NO_LANE, Selection
+from stentor.outcome import Outcome
+from stentor.senders.apns import reasons as apns
+from stentor.senders.fcm import reasons as fcm
+
+_MEANINGS = MappingProxyType(
+    {
+        "apns": {rule.reason: rule.meaning for rule in apns.TABLE},
+        "fcm": {rule.reason: rule.meaning for rule in fcm.TABLE},
+    }
+)
+_ENDINGS = MappingProxyType(
+    {
+        Outcome.EXPIRED: "The message's lifetime ended before the provider took it.",
+        Outcome.AMBIGUOUS: "It was sent and never answered; sending it again might have shown it twice.",
+    }
+)
+LONGEST_COUNTDOWN = 99 * 3600.0
+
+
+def meaning(lane: str, reason: str, outcome: Outcome) -> str:
+    """What a reason says, in a sentence; empty where it says it itself."""
+    told = _MEANINGS.get(lane.partition("/")[0], {}).get(reason, "")
+    return " ".join(filter(None, (told, _ENDINGS.get(outcome))))
+
+
+def lane_name(lane: str) -> str:
+    return "(no lane)" if lane == NO_LANE else lane
+
+
+def clock(at: float | None) -> str:
+    """A moment in this machine's time zone, to the second; a dash where there is none."""
+    return "–" if at is None else datetime.fromtimestamp(at).isoformat(" ", "seconds")
+
+
+def countdown(seconds: float) -> str:
+    """`0:31`, `12:05`, `3:12:05`; a dash where nobody knows or would wait for it."""
+    if not 0 <= seconds <= LONGEST_COUNTDOWN:
+        return "–"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def lasted(seconds: float) -> str:
+    """`12.3 s`, or as a countdown from two minutes on."""
+    return f"{seconds:.1f} s" if seconds < 120 else countdown(seconds)
+
+
+def share(part: int, whole: int) -> str:
+    """A percentage that says 100 % only of all and 0 % only of none."""
+    if not whole:
+        return "–"
+    percent = 100 * part / whole
+    if 0 < part < whole:
+        percent = min(max(percent, 0.1), 99.9)
+    return f"{percent:.0f} %" if part in (0, whole) else f"{percent:.1f} %"
+
+
+def audience(selection: Selection) -> str:
+    """Whom a campaign is for, in a few words."""
+    parts = [selection.source]
+    parts += [f"{name} = {' or '.join(values)}" for name, values in selection.filters.items()]
+    if selection.only is not None:
+        parts.append(f"only {len(selection.only)} named")
+    if selection.failed_of is not None:
+        why = f" for {' or '.join(selection.reasons)}" if selection.reasons else ""
+        parts.append(f"not reached by {selection.failed_of}{why}")
+    return ", ".join(parts)

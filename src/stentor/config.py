@@ -1,0 +1,546 @@
+"""All settings, as one frozen tree, checked once. Stages receive their own slice, never the whole.
+
+They come from `stentor.toml`, overridden by variables named `STENTOR_` and the path to the setting with `__` between
+its parts, e.g. `STENTOR_STORE__URL`. Rules: an unknown setting is an error that names the nearest known one; relative
+paths count from the folder of the file; secrets are paths to files, or part of a URL, which is never shown.
+What a setting means is said once, in the docstring under it: `stentor init` and docs/configuration.md show those.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from stentor.errors import InvalidConfiguration
+
+Channel = Literal["apns", "fcm"]
+REGISTRY = "registry"
+"""The audience that is Stentor's own table of installations."""
+FILE = "stentor.toml"
+PREFIX = "STENTOR_"
+
+_NO_SETTING = re.compile(
+    r"STENTOR_(CONFIG|DEBUG|(TEST|FUZZ|SOAK)_\w+"
+    r"|(\w+_)?SERVICE_(HOST|PORT\w*)|(\w+_)?PORT(_\d+_(TCP|UDP)\w*)?)"  # Kubernetes', for a service named stentor
+)
+"""Variables that begin like settings and are none."""
+_NAME = re.compile(r"[A-Za-z0-9]+([_-][A-Za-z0-9]+)*")
+_MEMORY = ("", ":memory:")
+
+
+def _from_folder(path: Path, info: ValidationInfo) -> Path:
+    """`path`, counted from the folder of the file that is being read."""
+    if "-----BEGIN" in str(path) or "\n" in str(path) or str(path).startswith("{"):
+        raise ValueError("must be the path of a file, not what is in the file")
+    folder: Path | None = (info.context or {}).get("folder")
+    return folder / path if folder else path
+
+
+def _check_database(url: str, info: ValidationInfo) -> str:
+    """`url`, the path in a SQLite one counted from the folder of the file. Errors don't show it."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in ("sqlite", "postgresql"):
+        raise ValueError("must be sqlite:///path or postgresql://user:password@host/database")
+    if scheme == "postgresql":
+        return url
+    name = rest.removeprefix("/")
+    if not rest.startswith("/") or name in _MEMORY or "?" in name:
+        raise ValueError("must name a file and nothing else: sqlite:///path (four slashes begin an absolute one)")
+    folder: Path | None = (info.context or {}).get("folder")
+    return f"{scheme}:///{folder / name}" if folder else url
+
+
+def _check_endpoint(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        rest = parts._replace(scheme="", netloc="", path=parts.path.removeprefix("/")).geturl()
+        good = parts.scheme == "https" and parts.hostname and "@" not in parts.netloc and not rest and parts.port != 0
+    except ValueError:  # no such port
+        good = False
+    if not good:
+        raise ValueError("must be https://host or https://host:port, without a path")
+    return url
+
+
+def _check_token_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc:
+        raise ValueError("must be https://host/path")
+    return url
+
+
+def _check_proxy(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme == "http" and parts.hostname and parts.port
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("must be http://host:port or http://user:password@host:port")
+    return url
+
+
+def _split(value: Any) -> Any:
+    """A list as a variable gives it: `a,b`."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+File = Annotated[Path, AfterValidator(_from_folder)]
+DatabaseUrl = Annotated[str, AfterValidator(_check_database)]
+EndpointUrl = Annotated[str, AfterValidator(_check_endpoint)]
+TokenUrl = Annotated[str, AfterValidator(_check_token_url)]
+ProxyUrl = Annotated[str, AfterValidator(_check_proxy)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class StoreConfig(_Section):
+    """Stentor's own database."""
+
+    url: DatabaseUrl = Field(default="sqlite:///stentor.db", repr=False)
+    """`sqlite:///path` or `postgresql://user:password@host/database`."""
+
+
+class ApnsApp(_Section):
+    """An app that APNs serves: its bundle id, and a key or a certificate."""
+
+    channel: Literal["apns"] = "apns"
+    """Which provider: `apns`."""
+    topic: str = Field(min_length=1, examples=["com.example.app"])
+    """The bundle id."""
+    environment: Literal["production", "sandbox"] = "production"
+    """Where the app's tokens are from: `production` (App Store, TestFlight) or `sandbox` (run from Xcode)."""
+    key_file: File | None = Field(default=None, examples=["AuthKey_ABCDE12345.p8"])
+    """The `.p8` file that Apple gave out; with `key_id` and `team_id`."""
+    key_id: str | None = Field(default=None, examples=["ABCDE12345"])
+    """The key's id: 10 capital letters and digits."""
+    team_id: str | None = Field(default=None, examples=["FGHIJ67890"])
+    """Your team's id: 10 capital letters and digits."""
+    certificate_file: File | None = Field(default=None, examples=["push.p12"])
+    """A PEM or PKCS #12 file, instead of a key."""
+    certificate_key_file: File | None = Field(default=None, examples=["push.key"])
+    """A PEM file with the certificate's key, where it isn't in the same file."""
+    certificate_password_file: File | None = Field(default=None, examples=["push.password"])
+    """A file that holds nothing but the password of the certificate's key."""
+    url: EndpointUrl | None = Field(default=None, examples=["https://127.0.0.1:2197"])
+    """`https://host:port` to send to instead of Apple, e.g. a simulator's."""
+    ca_file: File | None = Field(default=None, examples=["rehearsal/ca.pem"])
+    """A PEM file of the authorities to trust instead of the system's, e.g. a simulator's."""
+    proxy: ProxyUrl | None = Field(default=None, repr=False, examples=["http://proxy.example.com:3128"])
+    """`http://host:port` or `http://user:password@host:port` of a proxy that allows CONNECT."""
+    max_connections: int = Field(default=16, ge=1, le=1000)
+    """Connections of a sender process to the provider at most."""
+    default: bool = False
+    """Serves installations that name no app, where the channel has several."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        key = {"key_file": self.key_file, "key_id": self.key_id, "team_id": self.team_id}
+        missing = [f"`{name}`" for name, value in key.items() if value is None]
+        if self.certificate_file is not None:
+            if given := [f"`{name}`" for name, value in key.items() if value is not None]:
+                raise ValueError(
+                    f"has `certificate_file` and {_listed(given)}; give a key or a certificate, and remove the other"
+                )
+            return self
+        for name in ("certificate_key_file", "certificate_password_file"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"has `{name}` but no `certificate_file`; add that, or remove this")
+        if missing:
+            other = "" if len(missing) < len(key) else ", or `certificate_file` instead"
+            raise ValueError(f"lacks {_listed(missing)}; a key needs all of its file, id and team, so add that{other}")
+        return self
+
+
+class FcmApp(_Section):
+    """A Firebase project."""
+
+    channel: Literal["fcm"] = "fcm"
+    """Which provider: `fcm`."""
+    service_account_file: File | None = Field(default=None, examples=["service-account.json"])
+    """The key file of a service account. Left out: Google's application default credentials."""
+    project: str | None = Field(default=None, min_length=1, examples=["my-project"])
+    """The project's id. Left out: the service account's."""
+    url: EndpointUrl | None = Field(default=None, examples=["https://127.0.0.1:2198"])
+    """`https://host:port` to send to instead of Google, e.g. a simulator's."""
+    token_url: TokenUrl | None = Field(default=None, examples=["https://127.0.0.1:2198/token"])
+    """Where access tokens are had, instead of where the service account's file says."""
+    ca_file: File | None = Field(default=None, examples=["rehearsal/ca.pem"])
+    """A PEM file of the authorities to trust instead of the system's, e.g. a simulator's."""
+    proxy: ProxyUrl | None = Field(default=None, repr=False, examples=["http://proxy.example.com:3128"])
+    """`http://host:port` or `http://user:password@host:port` of a proxy that allows CONNECT."""
+    max_connections: int = Field(default=16, ge=1, le=1000)
+    """Connections of a sender process to the provider at most."""
+    default: bool = False
+    """Serves installations that name no app, where the channel has several."""
+
+
+AppConfig = Annotated[ApnsApp | FcmApp, Field(discriminator="channel")]
+
+
+class Columns(_Section):
+    """Which column of an audience is what."""
+
+    id: str = "id"
+    """The key: unique, never NULL, of any type that orders."""
+    address: str = "token"
+    """The device token."""
+    channel: str | None = Field(default=None, examples=["platform"])
+    """The channel. Left out where the audience has one channel only, which its `channel` names."""
+    app: str | None = Field(default=None, examples=["app"])
+    """The app, as it is named in this file."""
+    language: str | None = Field(default=None, examples=["language"])
+    """The language, e.g. `de` or `pt-BR`."""
+    time_zone: str | None = Field(default=None, examples=["time_zone"])
+    """The time zone, e.g. `Europe/Berlin`."""
+    registered_at: str | None = Field(default=None, examples=["updated_at"])
+    """When the address was last registered: epoch seconds, or a timestamp."""
+    attributes: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+        default=(), examples=[["first_name", "plan"]]
+    )
+    """More columns, for templates and filters."""
+
+
+class AudienceConfig(_Section):
+    """A table or query of the app's own database."""
+
+    url: DatabaseUrl | None = Field(default=None, repr=False, examples=["postgresql://reader:password@localhost/app"])
+    """The database, as `store.url`. Left out: the store's."""
+    table: str | None = Field(default=None, examples=["devices"])
+    """`table` or `schema.table`; or `query`."""
+    query: str | None = Field(
+        default=None, examples=["SELECT d.* FROM devices d JOIN users u ON u.id = d.user_id WHERE u.active"]
+    )
+    """A SELECT that gives the columns, without ORDER BY."""
+    where: str | None = Field(default=None, examples=["deleted_at IS NULL"])
+    """SQL that an installation must fulfil."""
+    channel: Channel | None = Field(default=None, examples=["apns"])
+    """The channel of all its installations, where no column tells: `apns` or `fcm`."""
+    app: str | None = Field(default=None, examples=["ios"])
+    """The app of all its installations, where no column tells."""
+    channels: dict[str, Channel] = Field(default_factory=dict, examples=[{"ios": "apns", "android": "fcm"}])
+    """What the channel column says -> the channel it means."""
+    columns: Columns = Field(default_factory=Columns)
+    """Which column is what."""
+    connections: int = Field(default=2, ge=1, le=100)
+    """Connections to the database at most."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.table is None) == (self.query is None):
+            given = "neither `table` nor `query`" if self.table is None else "both `table` and `query`"
+            raise ValueError(f"has {given}; give one of them")
+        if (self.channel is None) == (self.columns.channel is None):
+            both, neither = "both `channel` and `columns.channel`", "neither `channel` nor `columns.channel`"
+            raise ValueError(
+                f"has {neither if self.channel is None else both}; name the channel of all its installations, or the"
+                " column that tells each one's"
+            )
+        if self.channels and self.columns.channel is None:
+            raise ValueError("has `channels` but no `columns.channel`; name the column whose values they translate")
+        if self.app is not None and self.columns.app is not None:
+            raise ValueError(
+                "has both `app` and `columns.app`; name the app of all its installations, or the column that tells"
+            )
+        if self.app is not None and self.channel is None:
+            raise ValueError("has `app` but no `channel`; an app belongs to one channel, so name that as well")
+        return self
+
+
+class SendingConfig(_Section):
+    """How campaigns are planned and sent."""
+
+    senders: int = Field(default=0, ge=0, le=256)
+    """Sender processes; 0: one less than there are cores, at least one."""
+    page: int = Field(default=5000, ge=1, le=100_000)
+    """Installations that are read at a time."""
+    batch: int = Field(default=1000, ge=1, le=10_000)
+    """Recipients in a batch at most."""
+    ranges: int = Field(default=4, ge=1, le=64)
+    """Key ranges of an audience that are planned in parallel."""
+    depth: int = Field(default=128, ge=2, le=10_000)
+    """Batches in a lane's queue, beyond which planning waits."""
+    lease: float = Field(default=30.0, ge=1.0)
+    """Seconds after which a batch that a dead sender held is taken by another."""
+    give_up_after: float = Field(default=4 * 3600.0, gt=0)
+    """Seconds for which a recipient is tried where the message has no lifetime."""
+    longest_backoff: float = Field(default=900.0, gt=0)
+    """Seconds to wait at most between tries, but where a provider asks for more."""
+    deliveries: int = Field(default=5, ge=1)
+    """How often a batch may kill its sender before it is put aside."""
+    stop_within: float = Field(default=10.0, gt=0)
+    """Seconds in which a sender that is told to stop finishes or gives back what it holds."""
+
+
+SECTIONS: tuple[tuple[str, type[_Section]], ...] = (
+    ("store", StoreConfig),
+    ("apps.NAME", ApnsApp),
+    ("apps.NAME", FcmApp),
+    ("audiences.NAME", AudienceConfig),
+    ("audiences.NAME.columns", Columns),
+    ("sending", SendingConfig),
+)
+"""Every table of the file, with what may stand in it."""
+
+
+class Config(_Section):
+    """Everything that can be set."""
+
+    store: StoreConfig = Field(default_factory=StoreConfig)
+    apps: dict[str, AppConfig] = Field(default_factory=dict)
+    audiences: dict[str, AudienceConfig] = Field(default_factory=dict)
+    sending: SendingConfig = Field(default_factory=SendingConfig)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for section, names in (("apps", self.apps), ("audiences", self.audiences)):
+            for name in names:
+                if not _NAME.fullmatch(name):
+                    raise ValueError(
+                        f"{section}: {name!r} is no name; use letters, digits, single hyphens, underscores"
+                    )
+        if REGISTRY in self.audiences:
+            raise ValueError(
+                f"audiences.{REGISTRY}: this name is taken by Stentor's own table of installations; choose another"
+            )
+        for channel in ("apns", "fcm"):
+            defaults = [name for name, app in self.apps.items() if app.channel == channel and app.default]
+            if len(defaults) > 1:
+                raise ValueError(
+                    f"apps.{defaults[1]}.default: {defaults[0]} is the default for {channel} already; keep one"
+                )
+        for name, audience in self.audiences.items():
+            self._check_app(name, audience)
+        return self
+
+    def _check_app(self, name: str, audience: AudienceConfig) -> None:
+        if audience.app is None:
+            return
+        app = self.apps.get(audience.app)
+        if app is None or app.channel != audience.channel:
+            problem = "there is no such app" if app is None else f"that app's channel is {app.channel}"
+            fitting = [f"`{each}`" for each, other in self.apps.items() if other.channel == audience.channel]
+            remedy = f"name {_listed(fitting, 'or')}" if fitting else f"add an app with channel {audience.channel}"
+            raise ValueError(f"audiences.{name}.app: is `{audience.app}`, but {problem}; {remedy}")
+
+
+def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Config:
+    """The settings of a file, with those of `environment` over them. All paths in them are absolute.
+
+    Args:
+        path: left out, `STENTOR_CONFIG`, or else `stentor.toml` in the working directory.
+
+    Raises:
+        InvalidConfiguration: names file (or variable) and setting, what is wrong and the remedy; never a secret.
+    """
+    file = (path or Path(environment.get("STENTOR_CONFIG") or FILE)).absolute()
+    given = _read(file)
+    variables = _override(given, environment)
+    given.setdefault("store", {})  # so that its default, too, counts from the folder of the file
+    try:
+        return Config.model_validate(given, context={"folder": file.parent})
+    except ValidationError as error:
+        first, *others = error.errors(include_url=False)
+        more = f" ({len(others)} more problem{'s' if len(others) > 1 else ''} after that.)" if others else ""
+        raise InvalidConfiguration(_explain(first, given, file, variables) + more) from None
+
+
+def lane_of(name: str, app: ApnsApp | FcmApp) -> str:
+    """The lane of the app of that name: `apns/ios`."""
+    return f"{app.channel}/{name}"
+
+
+def lanes(config: Config) -> dict[str, ApnsApp | FcmApp]:
+    """Each app by its lane."""
+    return {lane_of(name, app): app for name, app in config.apps.items()}
+
+
+def default_app(config: Config, channel: str) -> str | None:
+    """The name of the app that serves a channel's installations that name none: its only one, or its default one."""
+    names = [name for name, app in config.apps.items() if app.channel == channel]
+    if len(names) == 1:
+        return names[0]
+    return next((name for name in names if config.apps[name].default), None)
+
+
+def dump(config: Config) -> bytes:
+    """The settings with their secrets, for the standard input of a process of ours."""
+    return config.model_dump_json().encode()
+
+
+def restore(dumped: bytes) -> Config:
+    """What `dump` made `dumped` of."""
+    return Config.model_validate_json(dumped)
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise InvalidConfiguration(
+            f"there is no {file}; `stentor init` writes one, and --config or STENTOR_CONFIG names one elsewhere"
+        ) from None
+    except OSError as error:
+        raise InvalidConfiguration(f"{file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidConfiguration(f"{file} is not UTF-8 text; save it as such") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidConfiguration(f"{file} is not TOML: {error}; texts stand in quotes") from None
+
+
+Place = tuple[str, ...]
+"""Where a setting stands: ("store", "url")."""
+
+
+def _override(given: dict[str, Any], environment: Mapping[str, str]) -> dict[Place, str]:
+    """Put the settings of `environment` over those given; which setting comes from which variable."""
+    variables: dict[Place, str] = {}
+    for variable, value in sorted(environment.items()):
+        if not variable.startswith(PREFIX) or _NO_SETTING.fullmatch(variable) or not value:
+            continue
+        table, path = given, []
+        *outer, last = variable.removeprefix(PREFIX).split("__")
+        for part in outer:
+            path.append(_known_key(table, part))
+            table = table.setdefault(path[-1], {})
+            if not isinstance(table, dict):
+                break  # a value stands where a table must: that is what will be complained about
+        else:
+            path.append(_known_key(table, last))
+            table[path[-1]] = value
+            variables[tuple(path)] = variable
+    return variables
+
+
+def _known_key(table: Mapping[str, Any], part: str) -> str:
+    """The table's key that this part of a variable means: variables have no case and no hyphens."""
+    plain = part.lower()
+    return next((key for key in table if key.lower().replace("-", "_") == plain), plain)
+
+
+# -- explaining -------------------------------------------------------------------------------------------------------
+
+_SECRET = frozenset({"url", "proxy"})
+_TABLES = frozenset({"model_type", "model_attributes_type", "dict_type"})
+_WANTED = {
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_parsing", "float_type", "finite_number"), "a number"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "true or false"),
+    **dict.fromkeys(("string_type", "path_type"), "a text, in quotes"),
+    "string_too_short": "given, and not empty",
+    "tuple_type": 'a list of texts, as ["a", "b"]',
+}
+
+
+def _explain(error: ErrorDetails, given: Mapping[str, Any], file: Path, variables: Mapping[Place, str]) -> str:
+    """One paragraph: where it stands, what is wrong, what to do."""
+    path = _path(error)
+    kind, value, wanted = error["type"], error["input"], error["msg"]
+    if kind.startswith("union_tag"):
+        path, wanted = (*path, "channel"), 'Input should be "apns" or "fcm"'
+        value = given[path[0]][path[1]].get("channel")
+    variable = variables.get(path)
+    where = f"{variable}:" if variable else f"{file}: {'.'.join(path)}:" if path else f"{file}:"
+    if kind == "extra_forbidden":
+        return f"{where} there is no such setting; {_nearest(path, given, variable)}"
+    if kind == "value_error":
+        return f"{where} {wanted.removeprefix('Value error, ')}"
+    if kind == "missing":
+        meaning = _section(path[:-1], given).model_fields[path[-1]].description or ""
+        return f"{where} is missing; it is {meaning[:1].lower()}{meaning[1:].rstrip('.')}"
+    if kind in _TABLES and variable:
+        return f"{where} is a whole table; add two underscores and the setting, as in STENTOR_STORE__URL"
+    if kind in _TABLES:
+        return f"{where} must be a table; write [{'.'.join(path)}] on a line of its own and its settings below"
+    wanted = _WANTED.get(kind) or wanted.removeprefix("Input should ").removeprefix("be ")
+    shown = "" if path[-1] in _SECRET or isinstance(value, dict | list) else f"is {_shown(value)}; it "
+    return f"{where} {shown}must be {wanted[0].lower()}{wanted[1:]}"
+
+
+def _shown(value: object) -> str:
+    return "missing" if value is None else repr(value)
+
+
+def _path(error: ErrorDetails) -> Place:
+    """Where the error stands, without the channel that pydantic puts behind an app's name."""
+    path = [str(part) for part in error["loc"]]
+    if path[:1] == ["apps"]:
+        del path[2:3]
+    return tuple(path)
+
+
+def _section(path: Place, given: Mapping[str, Any]) -> type[_Section]:
+    """What stands at a path of tables."""
+    match path:
+        case ("store",):
+            return StoreConfig
+        case ("apps", name):
+            return FcmApp if given["apps"][name].get("channel") == "fcm" else ApnsApp
+        case ("audiences", _):
+            return AudienceConfig
+        case ("audiences", _, "columns"):
+            return Columns
+        case ("sending",):
+            return SendingConfig
+        case _:
+            return Config
+
+
+def _nearest(path: Place, given: Mapping[str, Any], variable: str | None) -> str:
+    """What was perhaps meant by an unknown setting."""
+    if variable:
+        known = [PREFIX + "__".join(each).upper().replace("-", "_") for each in _settings(given)]
+        near = get_close_matches(variable, known, 1, 0.75)
+        return f"did you mean {near[0]}?" if near else "two underscores stand between its parts: STENTOR_STORE__URL"
+    here = list(_section(path[:-1], given).model_fields)
+    if near := get_close_matches(path[-1], here, 1):
+        return f"did you mean `{near[0]}`?"
+    if others := [f"[{title}] ({model.__doc__})" for title, model in SECTIONS if path[-1] in model.model_fields]:
+        return f"`{path[-1]}` belongs under {_listed(others, 'or')}"
+    return f"there are {_listed([f'`{name}`' for name in here])}"
+
+
+def _settings(given: Mapping[str, Any]) -> Iterator[Place]:
+    """Every setting that may be set, of the apps and audiences that are given."""
+    for title, model in SECTIONS:
+        section, *inner = title.split(".")
+        tables = given.get(section) if inner else None
+        names = tables if isinstance(tables, dict) else {}
+        for outer in [(section, name, *inner[1:]) for name in names] if inner else [(section,)]:
+            yield from ((*outer, field) for field in model.model_fields)
+
+
+def _listed(words: list[str], conjunction: str = "and") -> str:
+    """`a, b and c`."""
+    *most, last = words
+    return f"{', '.join(most)} {conjunction} {last}" if most else last

@@ -1,0 +1,1 @@
+"""When and what: an audience becomes batches, by a chain of small queued steps."""

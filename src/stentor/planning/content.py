@@ -1,0 +1,328 @@
+"""What a campaign says: a message, its translations, and the templates in both.
+
+Any text of a message may hold Jinja (`{{ name }}`, filters, `default`), sandboxed; what a template names is a column or
+attribute of the installation. Rules: a template that needs what an installation doesn't have is an error, never an
+empty gap; NULL counts as missing; the same content renders to the same message on every machine and at every retry.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from stentor.errors import InvalidConfiguration, InvalidMessage
+from stentor.model import Message
+
+DEFAULT = ""
+"""The first of `Content.languages`: the message itself, for everybody without a translation."""
+VERSION = 1
+
+_TAG = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*")
+_IS_TEMPLATE = re.compile(r"\{[{%#]")
+_MISSING = re.compile(r"'(\w+)' is undefined")
+_WHERE = re.compile(r" - at `\$\.?(.*)`$")
+_ADDRESSES = ("image", "fcm.link")
+_PLACEHOLDER = "x"
+_PLACEHOLDER_ADDRESS = "https://example.com/"
+_WRITES = (nodes.Assign, nodes.AssignBlock, nodes.Block, nodes.Extends, nodes.FromImport, nodes.Import, nodes.Macro)
+"""What changes a template's context, so that no other may share it."""
+_RENDER_ERRORS = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
+"""What an expression over values of the wrong type or shape may raise."""
+
+Place = tuple[str | int, ...]
+"""Where a text stands in a message: the names and indices that lead to it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translation:
+    """What a language says otherwise; what is left out stays as it is in the message."""
+
+    title: str | None = None
+    subtitle: str | None = None
+    body: str | None = None
+    image: str | None = None
+    sound: str | None = None
+    data: Mapping[str, str] = field(default_factory=dict)
+    """Laid over the message's data, key by key."""
+
+    def says(self, place: Place) -> bool:
+        """Whether the text in this place of a message is this translation's."""
+        return place[1] in self.data if place[0] == "data" else getattr(self, str(place[0]), None) is not None
+
+    def over(self, message: Message) -> Message:
+        said = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "data"}
+        changed = {name: text for name, text in said.items() if text is not None}
+        return replace(message, **changed, data={**message.data, **self.data})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """A message in all its languages.
+
+    Example:
+        content = Content(
+            message=Message(title="Hello {{ name | default('you') }}", body="Sale ends tonight"),
+            translations={"de": Translation(title="Hallo {{ name | default('du') }}", body="Nur noch heute")},
+        )
+    """
+
+    message: Message
+    translations: Mapping[str, Translation] = field(default_factory=dict)
+    """By BCP 47 language tag, e.g. `de` or `pt-BR`."""
+
+    @cached_property
+    def languages(self) -> tuple[str, ...]:
+        """The message itself, as `DEFAULT`, then the translations' tags in lower case, in order."""
+        return (DEFAULT, *sorted(map(_normal, self.translations)))
+
+    @cached_property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the columns and attributes that the templates need, in order. Raises: as `check`."""
+        return tuple(sorted({name for compiled in self._compiled for name in compiled.variables}))
+
+    def language_index(self, tag: str | None) -> int:
+        """Which of `languages` serves somebody who reads this one: `de-AT`, else `de`, else the default."""
+        found = self._indices.get(tag) if tag else 0
+        if found is None:
+            found = self._find_index(_normal(tag or ""))
+            if len(self._indices) < 1000:  # each is asked for millions of times, but anybody may write anything there
+                self._indices[tag] = found
+        return found
+
+    def check(self) -> None:
+        """Compile every template and look at every language tag.
+
+        Raises: InvalidMessage: names the field, and the line of a template.
+        """
+        known: set[str] = set()
+        for tag in self.translations:
+            normal = _normal(tag)
+            if not _TAG.fullmatch(normal):
+                raise InvalidMessage("translations", f"{tag!r} is not a language tag such as `de` or `pt-BR`")
+            if normal in known:
+                raise InvalidMessage("translations", f"`{normal}` is there twice, in different spellings")
+            known.add(normal)
+        _ = self.variables
+
+    def render(self, language: int, variables: Mapping[str, Any]) -> Message:
+        """The message for somebody, `language` being an index of `languages`.
+
+        Raises: InvalidMessage: a template needs a variable that is missing, or failed. Names field and variable.
+        """
+        return self._compiled[language].render(variables)
+
+    def outline(self, language: int) -> Message:
+        """The message with something harmless in place of each text that is a template."""
+        return self._compiled[language].outline()
+
+    @cached_property
+    def _indices(self) -> dict[str | None, int]:
+        return {}
+
+    def _find_index(self, tag: str) -> int:
+        while tag:
+            if tag in self.languages:
+                return self.languages.index(tag)
+            tag = tag.rpartition("-")[0]
+        return 0
+
+    @cached_property
+    def _compiled(self) -> tuple[_Compiled, ...]:
+        environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+        by_tag = {_normal(tag): translation for tag, translation in self.translations.items()}
+        return tuple(_Compiled(self.message, tag, by_tag.get(tag), environment) for tag in self.languages)
+
+
+class _Compiled:
+    """The message in one language, its templates compiled."""
+
+    def __init__(
+        self, message: Message, tag: str, translation: Translation | None, environment: ImmutableSandboxedEnvironment
+    ) -> None:
+        if translation is not None:
+            message = translation.over(message)
+        self._message = message
+        self._tree: dict[str, Any] = msgspec.to_builtins(message, builtin_types=(bytes,))
+        self._templates: list[tuple[Place, str, Template, bool]] = []
+        self.variables: set[str] = set()
+        for path, text in _texts(self._tree, ()):
+            if not _IS_TEMPLATE.search(text):
+                continue
+            name = ".".join(map(str, path))
+            if translation is not None and translation.says(path):
+                name = f"translations.{tag}.{name}"
+            try:
+                parsed = environment.parse(text)
+                self.variables |= meta.find_undeclared_variables(parsed)
+                writes = next(parsed.find_all(_WRITES), None) is not None
+                self._templates.append((path, name, environment.from_string(text), writes))
+            except TemplateSyntaxError as error:
+                raise InvalidMessage(name, f"broken template, line {error.lineno}: {error.message}") from None
+
+    def render(self, variables: Mapping[str, Any]) -> Message:
+        if not self._templates:
+            return self._message
+        known = {name: value for name, value in variables.items() if value is not None}
+        shared = self._templates[0][2].new_context(known)
+        return self._filled(
+            [
+                _fill(name, template, template.new_context(known) if writes else shared)
+                for _, name, template, writes in self._templates
+            ]
+        )
+
+    def outline(self) -> Message:
+        names = (".".join(map(str, path)) for path, *_ in self._templates)
+        return self._filled([_PLACEHOLDER_ADDRESS if name in _ADDRESSES else _PLACEHOLDER for name in names])
+
+    def _filled(self, texts: list[str]) -> Message:
+        tree: Any = self._tree
+        for (path, *_), text in zip(self._templates, texts, strict=True):
+            tree = _with(tree, path, text)
+        return _to_message(tree)
+
+
+def _fill(name: str, template: Template, context: Context) -> str:
+    """What `template.render` does, but for making a context of its own, which would take ten times as long."""
+    try:
+        return "".join(template.root_render_func(context))
+    except UndefinedError as error:
+        missing = _MISSING.search(error.message or "")
+        problem = f"needs `{missing[1]}`, which this installation doesn't have" if missing else str(error.message)
+        raise InvalidMessage(name, problem) from None
+    except _RENDER_ERRORS as error:
+        raise InvalidMessage(name, f"the template failed: {type(error).__name__}: {error}") from None
+
+
+def _texts(tree: Any, path: Place) -> Iterator[tuple[Place, str]]:
+    """Every text in a tree of JSON values, and where it stands."""
+    if isinstance(tree, str):
+        yield path, tree
+    elif isinstance(tree, Mapping):
+        for key, value in tree.items():
+            yield from _texts(value, (*path, key))
+    elif isinstance(tree, list | tuple):
+        for index, value in enumerate(tree):
+            yield from _texts(value, (*path, index))
+
+
+def _with(tree: Any, path: Place, text: str) -> Any:
+    """`tree` with a text in one place; only what lies above that place is copied."""
+    if not path:
+        return text
+    copy: Any = dict(tree) if isinstance(tree, Mapping) else list(tree)
+    copy[path[0]] = _with(tree[path[0]], path[1:], text)
+    return copy
+
+
+def _to_message(tree: Any) -> Message:
+    try:
+        return msgspec.convert(tree, Message, builtin_types=(bytes,))
+    except msgspec.ValidationError as error:
+        raise _wrong(error) from None
+
+
+def _normal(tag: str) -> str:
+    return tag.strip().replace("_", "-").lower()
+
+
+# -- as JSON, and as files ------------------------------------------------------------------------------------------
+
+
+class _Stored(msgspec.Struct, frozen=True, kw_only=True):
+    version: int
+    message: Message
+    translations: dict[str, Translation]
+
+
+def encode_content(content: Content) -> bytes:
+    """As JSON, for the store."""
+    return msgspec.json.encode(
+        _Stored(version=VERSION, message=content.message, translations=dict(content.translations))
+    )
+
+
+def decode_content(stored: bytes) -> Content:
+    """What `encode_content` made.
+
+    Raises: InvalidMessage: it isn't, or another version's.
+    """
+    try:
+        found = msgspec.json.decode(stored, type=_Stored)
+    except msgspec.DecodeError as error:
+        raise InvalidMessage("content", f"cannot be read: {error}") from None
+    if found.version != VERSION:
+        raise InvalidMessage("content", f"is of format {found.version}; this Stentor reads format {VERSION}")
+    return Content(message=found.message, translations=found.translations)
+
+
+def content_from(path: Path) -> Content:
+    """Read a message file: TOML, or JSON where its name ends so. `Message`'s fields, and `translations` by language.
+
+    Raises:
+        InvalidConfiguration: the file cannot be read.
+        InvalidMessage: an unknown field (the nearest known one is named), a value of the wrong type, a broken template.
+    """
+    try:
+        text = path.read_text()
+        tree = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise InvalidConfiguration(f"message file {path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
+        raise InvalidConfiguration(f"message file {path} is not {kind}: {error}") from None
+    if not isinstance(tree, dict):
+        raise InvalidConfiguration(f"message file {path} must be an object with a message's fields")
+    translations = tree.pop("translations", {})
+    _check_names(tree, Message, "", more=("translations",))
+    if not isinstance(translations, dict):
+        raise InvalidMessage("translations", "must be an object: a language tag, and what that language says otherwise")
+    for tag, each in translations.items():
+        _check_names(each, Translation, f"translations.{tag}.")
+    try:
+        message = msgspec.convert(tree, Message)
+        content = Content(message=message, translations=msgspec.convert(translations, dict[str, Translation]))
+    except msgspec.ValidationError as error:
+        raise _wrong(error) from None
+    content.check()
+    return content
+
+
+def _check_names(tree: object, kind: type, prefix: str, more: tuple[str, ...] = ()) -> None:
+    """Look for fields that `kind` doesn't have, at any depth."""
+    if not isinstance(tree, dict):
+        return  # of the wrong type, which is told with the other types
+    hints = get_type_hints(kind)
+    for name, value in tree.items():
+        if name not in hints:
+            near = difflib.get_close_matches(name, (*hints, *more), n=1, cutoff=0.5)
+            hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join((*hints, *more))}"
+            raise InvalidMessage(f"{prefix}{name}", f"is no field of a message; {hint}")
+        for inner in _dataclasses_in(hints[name]):
+            _check_names(value, inner, f"{prefix}{name}.")
+
+
+def _dataclasses_in(hint: Any) -> list[type]:
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return [option for option in options if isinstance(option, type) and is_dataclass(option)]
+
+
+def _wrong(error: msgspec.ValidationError) -> InvalidMessage:
+    """msgspec's `Expected `str`, got `int` - at `$.title``, as ours."""
+    said = str(error)
+    where = _WHERE.search(said)
+    problem = _WHERE.sub("", said)
+    return InvalidMessage(where[1] if where and where[1] else "message", problem[:1].lower() + problem[1:])

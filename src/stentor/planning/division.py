@@ -1,0 +1,111 @@
+"""A page of an audience becomes batches: divided by lane, none larger than a queue takes. Pure.
+
+Rules: every installation of the page is in exactly one batch, in the page's order; ids depend on what is passed in
+alone. Who can be sent nothing (no lane, or too large by themselves) is in a batch too, one that is rejected as planned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import compress
+from typing import Any
+
+import msgspec
+
+from stentor.audience.contract import NO_LANE, Page
+from stentor.batch import LARGEST_BATCH, VERSION, Batch, encode_batch
+from stentor.queue.contract import Task
+
+NO_LANE_REASON = "NoLane"
+TOO_LARGE_REASON = "TooLarge"
+
+IndexOf = Callable[[str | None], int]
+"""Language of an installation -> index of the rendering it gets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A batch as it was planned."""
+
+    batch: Batch
+    payload: bytes
+    refused: str | None = None
+    """Why none of it is sent."""
+
+    @property
+    def task(self) -> Task:
+        return Task(id=self.batch.id, lane=self.batch.lane, campaign_id=self.batch.campaign_id, payload=self.payload)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Divider:
+    """Divides the pages of one campaign."""
+
+    campaign_id: str
+    expires_at: float
+    largest: int
+    """Recipients in a batch at most."""
+    index_of: IndexOf | None = None
+    """None where everybody gets the same rendering."""
+
+    def divide(self, page: Page, prefix: str) -> list[Planned]:
+        """The page's batches; `prefix` makes their ids unlike those of any other page of the campaign."""
+        columns = self._columns(page)
+        found: list[Planned] = []
+        for lane, chosen in _by_lane(page):
+            mine = columns if chosen is None else {name: list(compress(c, chosen)) for name, c in columns.items()}
+            size = len(mine["recipients"])
+            pieces = -(-size // self.largest)
+            for piece in range(pieces):
+                part = slice(size * piece // pieces, size * (piece + 1) // pieces)
+                found += self._fit({name: column[part] for name, column in mine.items()}, lane, prefix, len(found))
+        return found
+
+    def _columns(self, page: Page) -> dict[str, Any]:
+        columns: dict[str, Any] = {"recipients": page.keys, "addresses": page.addresses}
+        if page.registered_at is not None:
+            columns["registered_at"] = page.registered_at
+        if page.variables is not None:
+            columns["variables"] = page.variables
+        if self.index_of is not None and page.languages is not None:
+            index_of = {language: self.index_of(language) for language in set(page.languages)}
+            columns["languages"] = [index_of[language] for language in page.languages]
+        return columns
+
+    def _fit(self, columns: dict[str, Any], lane: str, prefix: str, number: int) -> Iterator[Planned]:
+        """As one batch, or halved until each fits."""
+        languages = columns.get("languages")
+        batch = Batch(
+            version=VERSION,
+            id=f"{self.campaign_id}/{lane or 'none'}/{prefix}.{number}",
+            campaign_id=self.campaign_id,
+            lane=lane,
+            expires_at=self.expires_at,
+            **{**columns, "languages": bytes(languages)} if languages is not None else columns,
+        )
+        payload = encode_batch(batch)
+        size = len(batch)
+        if lane == NO_LANE:
+            yield Planned(batch=batch, payload=b"", refused=NO_LANE_REASON)
+        elif len(payload) <= LARGEST_BATCH:
+            yield Planned(batch=batch, payload=payload)
+        elif size == 1:
+            yield Planned(batch=batch, payload=b"", refused=TOO_LARGE_REASON)
+        else:
+            halves = (slice(0, size // 2), slice(size // 2, size))
+            for half, part in enumerate(halves):
+                some = {name: column[part] for name, column in columns.items()}
+                for planned in self._fit(some, lane, prefix, number):
+                    name = msgspec.structs.replace(planned.batch, id=f"{planned.batch.id}.{half}")
+                    yield Planned(batch=name, payload=planned.payload and encode_batch(name), refused=planned.refused)
+
+
+def _by_lane(page: Page) -> Iterator[tuple[str, list[bool] | None]]:
+    """Each lane of the page, with who is on it; None where all are."""
+    if isinstance(page.lanes, str):
+        if len(page):
+            yield page.lanes, None
+        return
+    for lane in sorted(set(page.lanes)):
+        yield lane, [each == lane for each in page.lanes]

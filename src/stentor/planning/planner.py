@@ -1,0 +1,290 @@
+"""The planner: turns an audience into batches, by a chain of small queued tasks for each of its key ranges.
+
+A step reads one page after a key, divides it by lane, puts the batches and the next step, and acks itself, all in one
+`Queue.settle`. Rules: a step is done once, whoever takes it and however often (`chains.step` says which is next, and a
+stale one changes nothing); ids depend on campaign, chain and step alone; a step that finds its lanes deep puts itself
+back, so the queue stays bounded whatever the audience's size. Where one lane is deep and another is nearly empty, the
+chain forks: the deep lane gets a chain of its own from there on, so that a sick lane never starves a well one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import exists, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stentor.audience.contract import NO_LANE, Audience, Range, Wanted
+from stentor.config import SendingConfig
+from stentor.outcome import Outcome
+from stentor.planning.division import Divider, Planned
+from stentor.queue.contract import PLAN, Lease, Queue, Task
+from stentor.states import CampaignState
+from stentor.store import campaigns
+from stentor.store.campaigns import Campaign
+from stentor.store.database import insert_or_ignore
+from stentor.store.tables import batches, chains, failures
+from stentor.store.tables import campaigns as campaigns_table
+
+FULL_PAUSE = 0.05
+"""Seconds after which a step that found the queue full looks again."""
+HELD_PAUSE = 0.5
+"""The same where the campaign is paused."""
+HUNGRY = 4
+"""A lane with less than this part of the depth allowed is hungry: a chain doesn't wait for another lane's sake then."""
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The payload of a plan task."""
+
+    chain: str = ""
+    """`wave.range`, and `+lane` where it was forked off; empty for the step that starts a campaign."""
+    number: int = 0
+    part: Range | None = None
+    """What is left of the chain's key range."""
+    lanes: list[str] | None = None
+    """The lanes it plans for; None: all."""
+
+
+class StaleStep(Exception):
+    """Somebody else has done this step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a step needs to know of its campaign."""
+
+    campaign: Campaign
+    audience: Audience
+    wanted: Wanted
+    divider: Divider
+
+
+def start_task(campaign_id: str, *, delay: float = 0.0) -> Task:
+    """The first step of a campaign."""
+    return Task(
+        id=f"{campaign_id}/start",
+        lane=PLAN,
+        campaign_id=campaign_id,
+        payload=msgspec.msgpack.encode(Step()),
+        delay=delay,
+    )
+
+
+class Planner:
+    """Does plan steps. Holds nothing between them; any number may work on the same queue."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        settings: SendingConfig,
+        lanes: Collection[str],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._queue = queue
+        self._settings = settings
+        self._lanes = tuple(lanes)
+        self._clock = clock
+
+    async def step(self, lease: Lease, plan: Plan) -> None:
+        """Do the step that was taken.
+
+        Raises:
+            InvalidAudience: it cannot be read as configured.
+            AudienceUnavailable, StoreUnavailable: not now; the step was not done.
+        """
+        step = msgspec.msgpack.decode(lease.payload, type=Step)
+        state = plan.campaign.state
+        try:
+            if state is CampaignState.PAUSED:
+                await self._queue.settle(release=[(lease, HELD_PAUSE)])
+            elif state not in (CampaignState.RUNNING, CampaignState.SCHEDULED):
+                await self._give_up(lease, step)
+            elif step.part is None:
+                await self._start(lease, plan)
+            else:
+                await self._page(lease, step, step.part, plan)
+        except StaleStep:
+            await self._queue.settle(ack=[lease])
+
+    async def _start(self, lease: Lease, plan: Plan) -> None:
+        """Freeze the audience's end, divide it into ranges, and put a chain's first step for each."""
+        campaign = plan.campaign
+        now = self._clock()
+        if campaign.starts_at is not None and campaign.starts_at > now:
+            await self._queue.settle(release=[(lease, min(campaign.starts_at - now, 60.0))])
+            return
+        parts = await plan.audience.ranges(self._settings.ranges)
+        steps = [Step(chain=f"0.{number}", part=part) for number, part in enumerate(parts)]
+
+        async def change(connection: AsyncConnection) -> None:
+            locked = await _lock(connection, campaign.id)
+            if locked.state is CampaignState.SCHEDULED:
+                await campaigns.move(connection, campaign.id, CampaignState.RUNNING)
+            begun = await connection.scalar(
+                select(func.count()).select_from(chains).where(chains.c.campaign_id == campaign.id)
+            )
+            if begun or locked.planned:
+                raise StaleStep
+            if steps:
+                rows = [{"campaign_id": campaign.id, "chain": step.chain, "step": 0} for step in steps]
+                await connection.execute(chains.insert(), rows)
+            else:
+                await _mark_planned(connection, campaign.id)
+
+        await self._queue.settle(change, put=[_task(campaign.id, step) for step in steps], ack=[lease])
+
+    async def _page(self, lease: Lease, step: Step, part: Range, plan: Plan) -> None:
+        wait, step, forks = self._look_at_depths(step, await self._depths(step), plan.campaign.expected)
+        if wait:
+            await self._queue.settle(release=[(lease, FULL_PAUSE)])
+            return
+        page = await plan.audience.page(part, self._settings.page, plan.wanted, step.lanes)
+        planned = plan.divider.divide(page, f"{step.chain}.{step.number}")
+        following = None
+        if page.cursor is not None:
+            following = msgspec.structs.replace(
+                step, number=step.number + 1, part=Range(after=page.cursor, upto=part.upto)
+            )
+        now = self._clock()
+
+        async def change(connection: AsyncConnection) -> None:
+            if following is None:
+                await _lock(
+                    connection, plan.campaign.id
+                )  # of two chains that end at once, the second must see the first
+            await _advance(connection, plan.campaign.id, step, read=len(page), done=following is None)
+            if forks:
+                rows = [{"campaign_id": plan.campaign.id, "chain": fork.chain, "step": 0} for fork in forks]
+                await connection.execute(insert_or_ignore(connection, chains), rows)
+            await _add_batches(connection, planned, now)
+            if following is None:
+                await _mark_planned(connection, plan.campaign.id)
+
+        steps = [*forks, *([following] if following else [])]
+        await self._queue.settle(
+            change,
+            put=[
+                *(_task(plan.campaign.id, each) for each in steps),
+                *(each.task for each in planned if each.refused is None),
+            ],
+            ack=[lease],
+        )
+
+    async def _give_up(self, lease: Lease, step: Step) -> None:
+        """The campaign was stopped: the rest of its audience isn't read."""
+
+        async def change(connection: AsyncConnection) -> None:
+            await _lock(connection, lease.campaign_id)
+            if step.chain:
+                await _advance(connection, lease.campaign_id, step, read=0, done=True)
+            await _mark_planned(connection, lease.campaign_id)
+
+        await self._queue.settle(change, ack=[lease])
+
+    async def _depths(self, step: Step) -> dict[str, int]:
+        lanes = [lane for lane in step.lanes or self._lanes if lane != NO_LANE]
+        return {lane: depth.total for lane, depth in (await self._queue.depths(lanes)).items()}
+
+    def _look_at_depths(
+        self, step: Step, depths: Mapping[str, int], expected: Mapping[str, int]
+    ) -> tuple[bool, Step, list[Step]]:
+        """Whether to wait; else the step as it is to be done, and the steps that are forked off it."""
+        deep = [lane for lane, depth in depths.items() if depth >= self._settings.depth]
+        if not deep:
+            return False, step, []
+        awaited = [depth for lane, depth in depths.items() if expected.get(lane) or not expected]
+        hungry = any(depth * HUNGRY < self._settings.depth for depth in awaited)
+        if not hungry:
+            return True, step, []
+        rest = [lane for lane in (step.lanes or [*self._lanes, NO_LANE]) if lane not in deep]
+        forks = [Step(chain=f"{step.chain}+{lane}", part=step.part, lanes=[lane]) for lane in deep]
+        return False, msgspec.structs.replace(step, lanes=rest), forks
+
+
+def _task(campaign_id: str, step: Step) -> Task:
+    return Task(
+        id=f"{campaign_id}/{step.chain}/{step.number}",
+        lane=PLAN,
+        campaign_id=campaign_id,
+        payload=msgspec.msgpack.encode(step),
+    )
+
+
+async def _lock(connection: AsyncConnection, campaign_id: str) -> Campaign:
+    """Nobody else in a transaction that calls this goes on for the same campaign until ours ends."""
+    await connection.execute(select(campaigns_table.c.id).where(campaigns_table.c.id == campaign_id).with_for_update())
+    return await campaigns.get(connection, campaign_id)
+
+
+async def _advance(connection: AsyncConnection, campaign_id: str, step: Step, *, read: int, done: bool) -> None:
+    """Raises: StaleStep: the chain is past this step."""
+    moved = await connection.execute(
+        update(chains)
+        .where(
+            chains.c.campaign_id == campaign_id,
+            chains.c.chain == step.chain,
+            chains.c.step == step.number,
+            ~chains.c.done,
+        )
+        .values(step=step.number + 1, read=chains.c.read + read, done=done)
+    )
+    if not moved.rowcount:
+        raise StaleStep
+
+
+async def _mark_planned(connection: AsyncConnection, campaign_id: str) -> None:
+    """If every chain is at its end. Only under `_lock`: two that end at once must see each other."""
+    open_chain = exists().where(chains.c.campaign_id == campaign_id, ~chains.c.done)
+    await connection.execute(
+        update(campaigns_table).where(campaigns_table.c.id == campaign_id, ~open_chain).values(planned=True)
+    )
+
+
+async def _add_batches(connection: AsyncConnection, planned: Sequence[Planned], now: float) -> None:
+    if not planned:
+        return
+    await connection.execute(insert_or_ignore(connection, batches), [_row(each, now) for each in planned])
+    refused = [row for each in planned if each.refused for row in _refusals(each, now)]
+    if refused:
+        await connection.execute(insert_or_ignore(connection, failures), refused)
+
+
+def _row(planned: Planned, now: float) -> dict[str, Any]:
+    batch, size = planned.batch, len(planned.batch)
+    settled = planned.refused is not None
+    return {
+        "id": batch.id,
+        "campaign_id": batch.campaign_id,
+        "lane": batch.lane,
+        "size": size,
+        "planned_at": now,
+        "recipients": msgspec.msgpack.encode(batch.recipients),
+        "recorded_at": now if settled else None,
+        "outcomes": bytes([Outcome.REJECTED]) * size if settled else None,
+        "pending": 0 if settled else size,
+        "rejected": size if settled else 0,
+    }
+
+
+def _refusals(planned: Planned, now: float) -> Iterator[dict[str, Any]]:
+    batch = planned.batch
+    for position, recipient in enumerate(batch.recipients):
+        yield {
+            "batch_id": batch.id,
+            "position": position,
+            "campaign_id": batch.campaign_id,
+            "lane": batch.lane,
+            "installation": recipient.decode(),
+            "outcome": int(Outcome.REJECTED),
+            "reason": planned.refused,
+            "status": 0,
+            "detail": "",
+            "dead": False,
+            "tries": 0,
+            "at": now,
+        }

@@ -1,0 +1,152 @@
+"""The planner's loop: takes plan steps as they are ready and sees each done, put back, or its campaign failed.
+
+Rules: a step that cannot be done just now goes back to the queue; an audience that cannot be read as configured fails
+its campaign, with the reason; nothing is kept between steps but what can be had again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Protocol
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stentor.audience.contract import Audience, Selection, Wanted
+from stentor.config import SendingConfig
+from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage, StoreUnavailable
+from stentor.planning.content import decode_content
+from stentor.planning.division import Divider
+from stentor.planning.planner import Plan, Planner
+from stentor.queue.contract import PLAN, Lease, Queue
+from stentor.states import CampaignState
+from stentor.store import campaigns
+from stentor.store.database import Database
+
+logger = logging.getLogger(__name__)
+
+SHORTEST_IDLE, LONGEST_IDLE = 0.01, 0.2
+"""Seconds between two looks for steps."""
+AUDIENCE_PAUSE = 2.0
+"""Seconds after which an audience that couldn't be read is tried again."""
+PLANS = 16
+"""Campaigns whose audience and content are kept at most."""
+
+
+class Sources(Protocol):
+    """Opens audiences."""
+
+    def open(self, selection: Selection) -> Audience:
+        """Raises: InvalidAudience: no audience has this name."""
+
+
+class PlanWorker:
+    """Does the plan steps of all campaigns until it is told to stop."""
+
+    def __init__(
+        self,
+        database: Database,
+        queue: Queue,
+        sources: Sources,
+        settings: SendingConfig,
+        lanes: Iterable[str],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._queue = queue
+        self._sources = sources
+        self._settings = settings
+        self._planner = Planner(queue, settings, tuple(lanes), clock)
+        self._plans: dict[str, Plan] = {}
+        self._stopping = asyncio.Event()
+        self.trouble: str | None = None
+        """Why an audience cannot be read just now; None while all can."""
+
+    def stop(self) -> None:
+        """Take nothing more; `run` returns when the steps under way are done."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Do steps as they are ready, several at once, until `stop`."""
+        steps: set[asyncio.Task[None]] = set()
+        idle = SHORTEST_IDLE
+        async with asyncio.TaskGroup() as group:
+            stopped = group.create_task(self._stopping.wait())
+            while not self._stopping.is_set():
+                leases = await self._take(self._settings.ranges - len(steps))
+                for lease in leases:
+                    step = group.create_task(self._do(lease))
+                    steps.add(step)
+                    step.add_done_callback(steps.discard)
+                idle = SHORTEST_IDLE if leases else min(LONGEST_IDLE, idle * 1.5)
+                await asyncio.wait([stopped, *steps], timeout=idle, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _take(self, limit: int) -> list[Lease]:
+        if limit <= 0:
+            return []
+        try:
+            return await self._queue.take(PLAN, limit, self._settings.lease)
+        except StoreUnavailable:
+            return []
+
+    async def _do(self, lease: Lease) -> None:
+        """One step, to one of its ends: done, put back, or buried with its campaign failed."""
+        try:
+            await self._planner.step(lease, await self._plan(lease.campaign_id))
+            self.trouble = None
+        except StoreUnavailable:
+            return  # it comes back when its lease ends
+        except AudienceUnavailable as error:
+            self.trouble = str(error)
+            await self._settle(release=(lease, AUDIENCE_PAUSE))
+        except (InvalidAudience, InvalidMessage) as error:
+            logger.error("campaign %s failed: %s", lease.campaign_id, error)
+            await self._fail(lease, str(error))
+
+    async def _plan(self, campaign_id: str) -> Plan:
+        """What a step needs; the campaign itself is read anew each time, for its state."""
+        async with self._database.read() as connection:
+            campaign = await campaigns.get(connection, campaign_id)
+            encoded = None if campaign_id in self._plans else await campaigns.content(connection, campaign_id)
+        if encoded is not None:
+            selection = msgspec.json.decode(campaign.audience, type=Selection)
+            content = decode_content(encoded)
+            while len(self._plans) >= PLANS:
+                await self._plans.pop(next(iter(self._plans))).audience.aclose()
+            several = len(content.languages) > 1
+            assert campaign.expires_at is not None
+            self._plans[campaign_id] = Plan(
+                campaign=campaign,
+                audience=self._sources.open(selection),
+                wanted=Wanted(language=several, variables=tuple(content.variables)),
+                divider=Divider(
+                    campaign_id=campaign_id,
+                    expires_at=campaign.expires_at,
+                    largest=self._settings.batch,
+                    index_of=content.language_index if several else None,
+                ),
+            )
+        return replace(self._plans[campaign_id], campaign=campaign)
+
+    async def _settle(self, release: tuple[Lease, float]) -> None:
+        try:
+            await self._queue.settle(release=[release])
+        except StoreUnavailable:
+            return  # it comes back when its lease ends
+
+    async def _fail(self, lease: Lease, problem: str) -> None:
+        """Fail the campaign, and put the step back: it is given up like those of the other chains."""
+
+        async def change(connection: AsyncConnection) -> None:
+            state = (await campaigns.get(connection, lease.campaign_id)).state
+            if state in (CampaignState.RUNNING, CampaignState.SCHEDULED, CampaignState.PAUSED):
+                await campaigns.move(connection, lease.campaign_id, CampaignState.FAILED, problem=problem)
+
+        try:
+            await self._queue.settle(change, release=[(lease, 0.0)])
+        except StoreUnavailable:
+            return  # it comes back when its lease ends

@@ -1,0 +1,1 @@
+"""The hand-off between roles: durable, leased tasks, a lane each."""

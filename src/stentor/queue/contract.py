@@ -1,0 +1,121 @@
+"""What every queue promises. The suite `stentor.testing.queue.QueueContract` holds each backend to it.
+
+Delivery is at least once: a task that was taken comes back when its lease ends, and everything done with it must be
+idempotent by its id. Rules: a task is gone only when it was acked or buried; whoever takes a task acks, releases or
+buries it, or dies; only its holder can release, extend or bury a lease, but a task that is done is done, so an ack by
+an earlier holder counts too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+PLAN = "plan"
+"""The lane of plan steps; all others are `channel/app`."""
+
+Change = Callable[[AsyncConnection], Awaitable[None]]
+"""What the store must write together with a step of the queue. Runs in a transaction; may be run again after a
+conflict, so it must have no other effects. What it raises undoes all of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What is put into a queue."""
+
+    id: str
+    lane: str
+    campaign_id: str
+    payload: bytes
+    delay: float = 0.0
+    """Seconds before it may be taken."""
+
+    def __repr__(self) -> str:
+        return f"<Task {self.id} on {self.lane}, {len(self.payload)} bytes>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A task that was taken, and by what right."""
+
+    id: str
+    lane: str
+    campaign_id: str
+    payload: bytes
+    deliveries: int
+    """How often it was taken since it was put or last released, this time included. More than a few mean that whoever
+    takes it dies of it."""
+    token: str
+    """Proves who holds it."""
+
+    def __repr__(self) -> str:
+        return f"<Lease of {self.id}, delivery {self.deliveries}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """How many tasks a lane has."""
+
+    ready: int = 0
+    delayed: int = 0
+    leased: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.ready + self.delayed + self.leased
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A task that nobody could work on."""
+
+    id: str
+    lane: str
+    campaign_id: str
+    reason: str
+    deliveries: int
+    at: float
+    """Epoch seconds."""
+
+
+class Queue(Protocol):
+    """A durable queue with lanes. Times are seconds.
+
+    Every method raises `StoreUnavailable` where the queue cannot be reached; nothing has happened then, or all of it.
+    """
+
+    async def take(self, lane: str, limit: int, lease: float) -> list[Lease]:
+        """Up to `limit` tasks that are ready, those that were ready first first, each held for `lease` seconds."""
+
+    async def settle(
+        self,
+        change: Change | None = None,
+        *,
+        put: Iterable[Task] = (),
+        ack: Iterable[Lease] = (),
+        release: Iterable[tuple[Lease, float]] = (),
+        bury: Iterable[tuple[Lease, str]] = (),
+    ) -> None:
+        """Put tasks, change the store, and end leases, in that order; on a queue that shares the store's database all
+        of it is one transaction.
+
+        Args:
+            change: what is written to the store. If it raises, no lease ends, and the exception goes to the caller.
+            put: idempotent: a task whose id is queued already is left as it is.
+            ack: done with, whoever holds them now.
+            release: given back, to be taken again after so many seconds; their deliveries are counted from 0 again.
+                A lease that was lost is left alone.
+            bury: moved to the dead letters with a reason. A lease that was lost is left alone.
+        """
+
+    async def extend(self, leases: Sequence[Lease], lease: float) -> None:
+        """Hold these for `lease` seconds from now. A lease that was lost is left alone."""
+
+    async def depths(self, lanes: Iterable[str]) -> Mapping[str, Depth]:
+        """How many tasks each of these lanes has."""
+
+    async def dead_letters(self, campaign_id: str | None = None) -> list[DeadLetter]:
+        """What was buried, the latest first."""

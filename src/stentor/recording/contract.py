@@ -1,0 +1,98 @@
+"""What a sender tells the recorder about a batch, and what must be known to go on with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+import msgspec
+
+from stentor.batch import Batch
+from stentor.outcome import Outcome
+from stentor.queue.contract import Lease
+
+
+class Waiting(msgspec.Struct, frozen=True, array_like=True):
+    """A recipient that is to be tried again."""
+
+    position: int
+    """Its index in the batch."""
+    tries: int
+    """How often it was sent so far."""
+    not_before: float
+    """Epoch seconds."""
+    reason: str
+    """Why it wasn't accepted the last time."""
+    ambiguous: bool = False
+    """Whether one of the tries was written and never answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A recipient that ended otherwise than accepted or cancelled."""
+
+    position: int
+    outcome: Outcome
+    reason: str
+    status: int = 0
+    detail: str = ""
+    dead: bool = False
+    """The address will never work again."""
+    since: float | None = None
+    """Epoch seconds at which the provider last knew the address to be dead."""
+    tries: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What is recorded of a batch so far."""
+
+    outcomes: bytes | None = None
+    """An `Outcome` for each recipient; None: all pending."""
+    waiting: tuple[Waiting, ...] = ()
+    pending: int
+
+
+class Then(Enum):
+    """What becomes of a batch's lease once its outcomes are durable."""
+
+    KEEP = "keep"
+    """Nothing: a checkpoint, the batch is still being sent."""
+    RELEASE = "release"
+    """Given back to the queue, to be taken again after the settlement's delay."""
+    ACK = "ack"
+    """Every recipient has an outcome."""
+    BURY = "bury"
+    """Nobody can work on it; see the settlement's `why`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What is new about a batch. Recording it twice, or recording an older one later, changes nothing."""
+
+    lease: Lease
+    batch: Batch | None
+    """None where it could not be read."""
+    outcomes: bytes
+    """An `Outcome` for each recipient; PENDING where nothing is new. Empty: nothing is new at all."""
+    failures: tuple[Failure, ...] = ()
+    waiting: tuple[Waiting, ...] | None = None
+    """Replaces what waited; None leaves it."""
+    then: Then = Then.KEEP
+    delay: float = 0.0
+    why: str = field(default="", repr=False)
+
+
+class Ledger(Protocol):
+    """Where a sender learns what is recorded, and tells what is new. `recorder.Recorder` is one."""
+
+    async def standings(self, leases: Sequence[Lease]) -> Mapping[str, Standing]:
+        """What is recorded of some batches, by id; those the store doesn't know are absent.
+
+        Raises: StoreUnavailable.
+        """
+
+    async def record(self, settlement: Settlement) -> None:
+        """Returns when the settlement is durable and its lease has ended as it says."""

@@ -1,0 +1,222 @@
+"""What became of one recipient, and why: from the planner's page to the provider's answer.
+
+Rules: it only tells what the store has on record, each sentence with its time where there is one. Finding the batch
+means looking through the campaign's recipients, as nobody keeps an index of them; failures are found at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, and_, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stentor.outcome import Outcome
+from stentor.recording.audit import KEYS, WAITING
+from stentor.recording.contract import Waiting
+from stentor.recording.report import FailureRow, LaneProblem, lane_problems
+from stentor.states import FINAL, STOPPED, CampaignState
+from stentor.store import campaigns
+from stentor.store.campaigns import Campaign
+from stentor.store.tables import batches, chains, dead_letters, tasks
+from stentor.store.tables import failures as failed
+
+PAGE = 64
+"""Batches that are looked through at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened, in a sentence."""
+
+    at: float | None
+    """Epoch seconds; None: it is how things are now."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in a campaign a recipient is."""
+
+    batch_id: str
+    lane: str
+    chain: str
+    """Of plan steps; which step of it, and which batch of that step."""
+    step: str
+    number: str
+    position: int
+    """Index in the batch."""
+    size: int
+    """Recipients in the batch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What is known of one installation in one campaign."""
+
+    campaign: Campaign
+    installation: str
+    events: tuple[Event, ...]
+    """The story, in order."""
+    place: Place | None = None
+    """None: it isn't among those that were read so far."""
+    outcome: Outcome | None = None
+    waiting: Waiting | None = None
+    """When and why it is to be tried again."""
+    failure: FailureRow | None = None
+
+
+async def explain(connection: AsyncConnection, campaign_id: str, installation: str, now: float) -> Explanation:
+    """What became of an installation.
+
+    Raises:
+        UnknownCampaign: there is no such campaign.
+    """
+    campaign = await campaigns.get(connection, campaign_id)
+    events = [Event(at=campaign.created_at, text="The campaign was created.")]
+    if campaign.starts_at is not None:
+        word = "starts" if campaign.starts_at > now else "started"
+        events.append(Event(at=campaign.starts_at, text=f"The campaign {word}."))
+    found = await _find(connection, campaign_id, installation)
+    if found is None:
+        events.append(await _absence(connection, campaign))
+        return Explanation(campaign=campaign, installation=installation, events=tuple(events))
+    row, position = found
+    place = _place(row, position)
+    outcome = Outcome(row.outcomes[position]) if row.outcomes else Outcome.PENDING
+    failure = await _failure(connection, place)
+    waiting = _waiting(row, position) if outcome is Outcome.PENDING else None
+    events.append(
+        Event(
+            at=row.planned_at,
+            text=f"It was read from the audience (chain {place.chain}, step {place.step}) and put into batch"
+            f" {place.batch_id}, at position {position} of {row.size}.",
+        )
+    )
+    if outcome is Outcome.PENDING:
+        events += await _pending(connection, campaign, place, waiting, now)
+    else:
+        events.append(_ending(outcome, row, failure))
+    return Explanation(
+        campaign=campaign,
+        installation=installation,
+        events=tuple(events),
+        place=place,
+        outcome=outcome,
+        waiting=waiting,
+        failure=failure,
+    )
+
+
+async def _find(connection: AsyncConnection, campaign_id: str, installation: str) -> tuple[Row[Any], int] | None:
+    """The batch that holds an installation, and its index there."""
+    key = installation.encode()
+    needle = msgspec.msgpack.encode(key)  # with its length, so that key 7 isn't looked for in every 17
+    known = select(failed.c.batch_id).where(failed.c.campaign_id == campaign_id, failed.c.installation == installation)
+    row = (await connection.execute(select(batches).where(batches.c.id.in_(known)))).first()
+    if row is not None:
+        return row, KEYS.decode(row.recipients).index(key)
+    after = f"{campaign_id}/"
+    query = select(batches).where(batches.c.id < f"{campaign_id}0").order_by(batches.c.id).limit(PAGE)
+    while rows := (await connection.execute(query.where(batches.c.id > after))).all():
+        for row in rows:
+            if needle in row.recipients and key in (keys := KEYS.decode(row.recipients)):
+                return row, keys.index(key)
+        after = rows[-1].id
+    return None
+
+
+async def _absence(connection: AsyncConnection, campaign: Campaign) -> Event:
+    read = select(func.coalesce(func.sum(chains.c.read), 0)).where(chains.c.campaign_id == campaign.id)
+    many = f"{int((await connection.execute(read)).scalar_one()):,} installations"
+    if campaign.planned:
+        text = (
+            f"The audience was read to its end ({many}), and it wasn't in it: it doesn't exist under this id, didn't"
+            " fulfil the audience's filters, or came after the campaign had started."
+        )
+    elif campaign.state in FINAL:
+        text = f"The campaign ended when {many} had been read, and it wasn't among them."
+    else:
+        text = f"It isn't among the {many} read so far; the audience is not yet read to its end."
+    return Event(at=None, text=text)
+
+
+def _place(row: Row[Any], position: int) -> Place:
+    chain, step, number = str(row.id).rpartition("/")[2].rsplit(".", 2)
+    return Place(
+        batch_id=row.id, lane=row.lane, chain=chain, step=step, number=number, position=position, size=row.size
+    )
+
+
+async def _failure(connection: AsyncConnection, place: Place) -> FailureRow | None:
+    query = select(failed).where(failed.c.batch_id == place.batch_id, failed.c.position == place.position)
+    row = (await connection.execute(query)).first()
+    if row is None:
+        return None
+    values = {name: value for name, value in row._mapping.items() if name != "campaign_id"}
+    return FailureRow(**{**values, "outcome": Outcome(row.outcome)})
+
+
+def _waiting(row: Row[Any], position: int) -> Waiting | None:
+    waiting = WAITING.decode(row.waiting) if row.waiting else []
+    return next((waits for waits in waiting if waits.position == position), None)
+
+
+def _ending(outcome: Outcome, row: Row[Any], failure: FailureRow | None) -> Event:
+    if failure is not None:
+        status = f" (HTTP {failure.status})" if failure.status else ""
+        detail = f": {failure.detail}" if failure.detail else ""
+        dead = " The address is dead for good." if failure.dead else ""
+        text = f"It ended as {outcome.name.lower()}, for {failure.reason}{status}{detail}"
+        return Event(at=failure.at, text=f"{text}, after {_tries(failure.tries)}.{dead}")
+    texts = {
+        Outcome.ACCEPTED: "The provider accepted it, at this time or before.",
+        Outcome.CANCELLED: "It was cancelled before it was sent, at this time or before.",
+    }
+    return Event(
+        at=row.recorded_at,
+        text=texts.get(outcome, f"It ended as {outcome.name.lower()}, and nothing says why: see `campaign audit`."),
+    )
+
+
+async def _pending(
+    connection: AsyncConnection, campaign: Campaign, place: Place, waiting: Waiting | None, now: float
+) -> list[Event]:
+    events = []
+    if waiting is not None:
+        unsure = " One of them was never answered." if waiting.ambiguous else ""
+        events.append(
+            Event(at=None, text=f"After {_tries(waiting.tries)} it wasn't accepted: {waiting.reason}.{unsure}")
+        )
+        events.append(Event(at=waiting.not_before, text="It may be sent again from then on."))
+    events.append(await _queued(connection, place, now))
+    problem: LaneProblem | None = (await lane_problems(connection, {place.lane})).get(place.lane)
+    if problem is not None:
+        events.append(Event(at=problem.since, text=f"Lane {place.lane} doesn't send. {problem}"))
+    if campaign.state in STOPPED:
+        events.append(Event(at=None, text=f"The campaign is {campaign.state}: it will be settled as cancelled."))
+    elif campaign.state is CampaignState.PAUSED:
+        events.append(Event(at=None, text="The campaign is paused: nothing is sent until it is resumed."))
+    return events
+
+
+async def _queued(connection: AsyncConnection, place: Place, now: float) -> Event:
+    held = and_(tasks.c.lease.is_not(None), tasks.c.ready_at > now).label("held")
+    task = (await connection.execute(select(held, tasks.c.ready_at).where(tasks.c.id == place.batch_id))).first()
+    if task is not None and task.held:
+        return Event(at=None, text=f"A sender of lane {place.lane} has its batch just now.")
+    if task is not None:
+        word = "is ready" if task.ready_at <= now else "will be ready"
+        return Event(
+            at=task.ready_at, text=f"Its batch waits in the queue of lane {place.lane}; it {word} at this time."
+        )
+    buried = (await connection.execute(select(dead_letters).where(dead_letters.c.id == place.batch_id))).first()
+    if buried is not None:
+        return Event(at=buried.at, text=f"Its batch was put aside, as nobody could work on it: {buried.reason}")
+    return Event(at=None, text="Its batch isn't in the queue, which is a defect: see `campaign audit`.")
+
+
+def _tries(tries: int) -> str:
+    return "one try" if tries == 1 else f"{tries} tries"

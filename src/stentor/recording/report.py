@@ -1,0 +1,358 @@
+"""What became of a campaign, read from the store: progress while it runs, the report, and who was not reached.
+
+Rules: nothing is kept beside the rows, so nothing can drift from them; a question is answered from one snapshot (the
+connection it is given); no answer needs memory that grows with the audience, and long lists come a page at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol
+
+from sqlalchemy import ColumnElement, and_, func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stentor.outcome import Outcome
+from stentor.queue.contract import DeadLetter
+from stentor.states import CampaignState
+from stentor.store import campaigns
+from stentor.store.campaigns import Campaign
+from stentor.store.tables import batches, dead_letters, lanes, tasks
+from stentor.store.tables import failures as failed
+
+FAILURES_PAGE = 1000
+LETTERS = 10
+
+
+class Reader(Protocol):
+    """What can be read from; a `store.database.Database` is one."""
+
+    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection that sees one snapshot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneCounts:
+    """Where the recipients of a lane are. Each is in exactly one place, so all others add up to `read`."""
+
+    read: int = 0
+    """Read from the audience so far."""
+    queued: int = 0
+    """In a batch that waits for a sender, and not tried yet."""
+    in_flight: int = 0
+    """In a batch that a sender holds, without an outcome on record."""
+    retrying: int = 0
+    """Tried, not accepted, and waiting to be tried again."""
+    accepted: int = 0
+    rejected: int = 0
+    expired: int = 0
+    cancelled: int = 0
+    ambiguous: int = 0
+
+    @property
+    def pending(self) -> int:
+        return self.queued + self.in_flight + self.retrying
+
+    @property
+    def failed(self) -> int:
+        """Ended otherwise than accepted or cancelled: each of them has a row among the failures."""
+        return self.rejected + self.expired + self.ambiguous
+
+    @property
+    def settled(self) -> int:
+        return self.accepted + self.failed + self.cancelled
+
+
+def total(counts: Iterable[LaneCounts]) -> LaneCounts:
+    """The sum of some lanes."""
+    sums = dict.fromkeys((each.name for each in fields(LaneCounts)), 0)
+    for lane in counts:
+        for name in sums:
+            sums[name] += getattr(lane, name)
+    return LaneCounts(**sums)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneProblem:
+    """Why a lane doesn't send."""
+
+    problem: str
+    remedy: str | None = None
+    since: float | None = None
+    until: float | None = None
+    """When it is tried again by itself; None: when somebody mended it."""
+
+    def __str__(self) -> str:
+        """The problem and its remedy as sentences, whether or not they were written as such."""
+        texts = [text.strip() for text in (self.problem, self.remedy or "")]
+        return " ".join(f"{text[0].upper()}{text[1:].rstrip('.')}." for text in texts if text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a campaign is at one moment. Times are epoch seconds."""
+
+    campaign: Campaign
+    lanes: Mapping[str, LaneCounts]
+    """The lanes of which something was read; `audience.contract.NO_LANE` where an installation has none."""
+    problems: Mapping[str, LaneProblem] = field(default_factory=dict)
+    """The campaign's lanes that don't send just now."""
+    at: float
+
+    @property
+    def campaign_id(self) -> str:
+        return self.campaign.id
+
+    @property
+    def state(self) -> CampaignState:
+        return self.campaign.state
+
+    @property
+    def planned(self) -> bool:
+        return self.campaign.planned
+
+    @property
+    def expected(self) -> Mapping[str, int]:
+        """Recipients by lane, as counted before the start; what is really read may differ a little."""
+        return self.campaign.expected
+
+    @property
+    def total(self) -> LaneCounts:
+        return total(self.lanes.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonCount:
+    """How many of a lane ended for one reason."""
+
+    reason: str
+    outcome: Outcome
+    count: int
+    status: int = 0
+    """The HTTP status of one of them; 0 where no answer gave it."""
+    detail: str = ""
+    """What the provider said to one of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A campaign's account, final or so far."""
+
+    campaign: Campaign
+    lanes: Mapping[str, LaneCounts]
+    reasons: Mapping[str, Sequence[ReasonCount]]
+    """By lane, the most frequent first; lanes without failures aren't there."""
+    dead: int
+    """Addresses that the providers called dead for good."""
+    dead_letters: int
+    """Batches or plan steps that were put aside because nobody could work on them."""
+    put_aside: Sequence[DeadLetter] = ()
+    """The latest of them, at most LETTERS."""
+    at: float
+
+    @property
+    def total(self) -> LaneCounts:
+        return total(self.lanes.values())
+
+    @property
+    def seconds(self) -> float:
+        """From its start to its end, or to `at` while it has none. Pauses count."""
+        start = self.campaign.starts_at
+        end = self.at if self.campaign.finished_at is None else self.campaign.finished_at
+        return 0.0 if start is None else max(0.0, end - start)
+
+    @property
+    def rate(self) -> float:
+        """Recipients settled a second, on average over `seconds`."""
+        return self.total.settled / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureRow:
+    """A recipient that was not reached, and why."""
+
+    installation: str
+    lane: str
+    outcome: Outcome
+    reason: str
+    status: int
+    detail: str
+    dead: bool
+    """The address will never work again."""
+    tries: int
+    at: float
+    """Epoch seconds."""
+    batch_id: str
+    position: int
+
+
+async def progress(connection: AsyncConnection, campaign_id: str, now: float) -> Progress:
+    """How far a campaign is. Cheap: ask as often as a person can read.
+
+    Args:
+        now: epoch seconds, by which a lease that has ended is told from one that holds.
+
+    Raises:
+        UnknownCampaign: there is no such campaign.
+    """
+    campaign = await campaigns.get(connection, campaign_id)
+    counts = await _counts(connection, campaign_id, now)
+    problems = await lane_problems(connection, {*counts, *campaign.expected})
+    return Progress(campaign=campaign, lanes=counts, problems=problems, at=now)
+
+
+async def report(connection: AsyncConnection, campaign_id: str, now: float) -> Report:
+    """A campaign's account up to now.
+
+    Raises:
+        UnknownCampaign: there is no such campaign.
+    """
+    campaign = await campaigns.get(connection, campaign_id)
+    buried = select(func.count()).where(dead_letters.c.campaign_id == campaign_id)
+    columns = [dead_letters.c[each.name] for each in fields(DeadLetter)]  # without the payload
+    latest = select(*columns).where(dead_letters.c.campaign_id == campaign_id).order_by(dead_letters.c.at.desc())
+    dead = select(func.count()).where(failed.c.campaign_id == campaign_id, failed.c.dead)
+    return Report(
+        campaign=campaign,
+        lanes=await _counts(connection, campaign_id, now),
+        reasons=await _reasons(connection, campaign_id),
+        dead=(await connection.execute(dead)).scalar_one(),
+        dead_letters=(await connection.execute(buried)).scalar_one(),
+        put_aside=[DeadLetter(**row._mapping) for row in await connection.execute(latest.limit(LETTERS))],
+        at=now,
+    )
+
+
+async def failures(
+    reader: Reader,
+    campaign_id: str,
+    *,
+    lane: str | None = None,
+    reason: str | None = None,
+    dead: bool | None = None,
+    page: int = FAILURES_PAGE,
+) -> AsyncIterator[FailureRow]:
+    """Everybody who ended otherwise than accepted or cancelled, in the order of the batches.
+
+    Each page is a snapshot of its own, so that a slow reader holds no transaction open; what is recorded meanwhile
+    may be missing, and nothing comes twice.
+
+    Args:
+        lane, reason: only those of one lane, or that failed for one reason.
+        dead: only those whose address is (or isn't) dead for good.
+
+    Raises:
+        UnknownCampaign: there is no such campaign.
+    """
+    async with reader.read() as connection:
+        await campaigns.get(connection, campaign_id)
+    # By the batches' ids, which begin with the campaign's ("0" is what follows "/"): the index that keeps this order.
+    # To ask for the campaign as well would have SQLite take another one, and sort all there is for each page.
+    wanted = [failed.c.batch_id < f"{campaign_id}0"]
+    if lane is not None:
+        wanted.append(failed.c.lane == lane)
+    if reason is not None:
+        wanted.append(failed.c.reason == reason)
+    if dead is not None:
+        wanted.append(failed.c.dead == dead)
+    place = tuple_(failed.c.batch_id, failed.c.position)
+    columns = [failed.c[each.name] for each in fields(FailureRow)]
+    query = select(*columns).where(*wanted).order_by(failed.c.batch_id, failed.c.position).limit(page)
+    after = (f"{campaign_id}/", 0)
+    while True:
+        async with reader.read() as connection:
+            rows = (await connection.execute(query.where(place > after))).all()
+        for row in rows:
+            yield FailureRow(**{**row._mapping, "outcome": Outcome(row.outcome)})
+        if len(rows) < page:
+            return
+        after = (rows[-1].batch_id, rows[-1].position)
+
+
+async def _counts(connection: AsyncConnection, campaign_id: str, now: float) -> dict[str, LaneCounts]:
+    names = ("accepted", "rejected", "expired", "cancelled", "ambiguous")
+    sums = [func.sum(batches.c[name]).label(name) for name in names]
+    rows = await connection.execute(
+        select(batches.c.lane, func.sum(batches.c.size).label("read"), func.sum(batches.c.pending).label("left"), *sums)
+        .where(batches.c.campaign_id == campaign_id)
+        .group_by(batches.c.lane)
+        .order_by(batches.c.lane)
+    )
+    places = await _places(connection, campaign_id, now)
+    counts = {}
+    for row in rows:
+        in_flight, retrying = places.get(row.lane, (0, 0))
+        counts[row.lane] = LaneCounts(
+            read=int(row.read),
+            queued=int(row.left) - in_flight - retrying,
+            in_flight=in_flight,
+            retrying=retrying,
+            **{name: int(row._mapping[name]) for name in names},
+        )
+    return counts
+
+
+async def _places(connection: AsyncConnection, campaign_id: str, now: float) -> dict[str, tuple[int, int]]:
+    """By lane, how many pending recipients are in flight, and how many wait to be tried again.
+
+    Only batches that are not done yet are looked at: however large the audience, not many more than the queue's depth.
+    """
+    held = and_(tasks.c.lease.is_not(None), tasks.c.ready_at > now)
+    rows = await connection.execute(
+        select(
+            batches.c.lane, batches.c.pending, held.label("held"), func.substr(batches.c.waiting, 1, 5).label("head")
+        )
+        .select_from(batches.outerjoin(tasks, tasks.c.id == batches.c.id))
+        .where(batches.c.campaign_id == campaign_id, batches.c.pending > 0)
+    )
+    places: dict[str, tuple[int, int]] = {}
+    for row in rows:
+        in_flight, retrying = places.get(row.lane, (0, 0))
+        if row.held:
+            in_flight += row.pending
+        elif row.head:
+            retrying += min(row.pending, _array_length(bytes(row.head)))
+        places[row.lane] = in_flight, retrying
+    return places
+
+
+def _array_length(head: bytes) -> int:
+    """How many entries a MessagePack array has, by its first bytes: a column of a thousand needn't be decoded."""
+    match head[0]:
+        case 0xDC:
+            return int.from_bytes(head[1:3], "big")
+        case 0xDD:
+            return int.from_bytes(head[1:5], "big")
+        case first:
+            return first & 0x0F
+
+
+async def lane_problems(connection: AsyncConnection, names: Collection[str]) -> dict[str, LaneProblem]:
+    """Those of these lanes that don't send just now, and why."""
+    rows = await connection.execute(
+        select(lanes).where(lanes.c.lane.in_(names), lanes.c.problem.is_not(None)).order_by(lanes.c.lane)
+    )
+    return {
+        row.lane: LaneProblem(problem=row.problem, remedy=row.remedy, since=row.since, until=row.until) for row in rows
+    }
+
+
+async def _reasons(connection: AsyncConnection, campaign_id: str) -> dict[str, list[ReasonCount]]:
+    count = func.count().label("many")
+    by: tuple[ColumnElement[Any], ...] = (failed.c.lane, failed.c.reason, failed.c.outcome)
+    rows = await connection.execute(
+        select(*by, count, func.max(failed.c.status).label("status"), func.max(failed.c.detail).label("detail"))
+        .where(failed.c.campaign_id == campaign_id)
+        .group_by(*by)
+        .order_by(failed.c.lane, count.desc(), failed.c.reason, failed.c.outcome)
+    )
+    reasons: dict[str, list[ReasonCount]] = {}
+    for row in rows:
+        reasons.setdefault(row.lane, []).append(
+            ReasonCount(
+                reason=row.reason, outcome=Outcome(row.outcome), count=row.many, status=row.status, detail=row.detail
+            )
+        )
+    return reasons

@@ -1,0 +1,1 @@
+"""The roles as processes: started, watched and stopped."""

@@ -1,0 +1,121 @@
+"""What every role must know of the campaigns: their states, looked up a few times a second, and their content.
+
+A pause or a cancel reaches a role by this, and the end of a campaign is noticed here. Rules: states are never written
+but by the table of moves; a role that cannot reach the store goes on with what it knew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stentor.errors import StoreUnavailable
+from stentor.planning.content import decode_content
+from stentor.senders.gate import Problem
+from stentor.senders.lane import CampaignContent
+from stentor.states import STOPPED, CampaignState
+from stentor.store import campaigns
+from stentor.store.database import Database, insert_or_ignore
+from stentor.store.tables import batches, lanes
+from stentor.store.tables import campaigns as table
+
+INTERVAL = 0.2
+"""Seconds between two looks."""
+
+
+class Desk:
+    """Campaigns as one process sees them. `run` must be going."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._clock = clock
+        self._states: dict[str, CampaignState] = {}
+        self._contents: dict[str, CampaignContent] = {}
+
+    async def run(self) -> None:
+        """Look for what has changed, for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(INTERVAL)
+
+    async def look(self) -> None:
+        """Learn the states, and end the campaigns that are done."""
+        pending = sa.exists().where(batches.c.campaign_id == table.c.id, batches.c.pending > 0)
+        query = sa.select(table.c.id, table.c.state, table.c.planned, pending.label("pending")).where(
+            table.c.state.not_in([CampaignState.DRAFT, CampaignState.COMPLETED, CampaignState.CANCELLED]),
+            sa.or_(table.c.state != CampaignState.FAILED, pending),
+        )
+        try:
+            async with self._database.read() as connection:
+                rows = (await connection.execute(query)).all()
+            self._states = {row.id: CampaignState(row.state) for row in rows}
+            for row in rows:
+                if row.planned and not row.pending and row.state in (CampaignState.RUNNING, CampaignState.CANCELLING):
+                    await self._finish(row.id)
+        except StoreUnavailable:
+            return
+
+    async def state(self, campaign_id: str) -> CampaignState:
+        """A campaign's state, a fraction of a second old at most. Raises: UnknownCampaign, StoreUnavailable."""
+        known = self._states.get(campaign_id)
+        if known is None:
+            async with self._database.read() as connection:
+                known = (await campaigns.get(connection, campaign_id)).state
+        return known
+
+    def halted(self, campaign_id: str) -> bool:
+        """Whether nothing of it may be sent just now, as far as is known without asking."""
+        state = self._states.get(campaign_id)
+        return state is CampaignState.PAUSED or state in STOPPED
+
+    @property
+    def stopped(self) -> bool:
+        """Whether any campaign with work in the queue was cancelled or has failed."""
+        return any(state in STOPPED for state in self._states.values())
+
+    async def content(self, campaign_id: str) -> CampaignContent:
+        """What a campaign sends. Raises: UnknownCampaign, StoreUnavailable."""
+        found = self._contents.get(campaign_id)
+        if found is None:
+            async with self._database.read() as connection:
+                campaign = await campaigns.get(connection, campaign_id)
+                content = await campaigns.content(connection, campaign_id)
+            assert campaign.starts_at is not None
+            found = CampaignContent(
+                id=campaign.id,
+                content=decode_content(content),
+                started_at=campaign.starts_at,
+                collapse_id=campaign.collapse_id,
+            )
+            self._contents = {each: self._contents[each] for each in self._contents if each in self._states}
+            self._contents[campaign_id] = found
+        return found
+
+    async def report(self, lane: str, problem: Problem | None) -> None:
+        """Tell everybody why a lane doesn't do its work, or that it does again."""
+        now = self._clock()
+        values = {
+            "problem": problem and problem.what,
+            "remedy": problem and problem.remedy,
+            "since": problem and now,
+            "until": problem and now + problem.pause,
+        }
+
+        async def change(connection: AsyncConnection) -> None:
+            await connection.execute(insert_or_ignore(connection, lanes).values(lane=lane))
+            await connection.execute(sa.update(lanes).where(lanes.c.lane == lane).values(values))
+
+        try:
+            await self._database.write(change)
+        except StoreUnavailable:
+            return
+
+    async def _finish(self, campaign_id: str) -> None:
+        async def change(connection: AsyncConnection) -> None:
+            await campaigns.finish(connection, campaign_id, self._clock())
+
+        await self._database.write(change)

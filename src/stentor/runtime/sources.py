@@ -1,0 +1,66 @@
+"""Audiences by name: the configured ones and the registry, with the databases they are in.
+
+Rules: one `Database` for each URL, however many audiences are in it; the store's own isn't opened a second time.
+"""
+
+from __future__ import annotations
+
+from stentor.audience.contract import Audience, Routes, Selection
+from stentor.audience.failed import FailedAudience
+from stentor.audience.registry import RegistryAudience
+from stentor.audience.sql import SqlAudience
+from stentor.config import REGISTRY, Config, default_app, lane_of
+from stentor.errors import InvalidAudience
+from stentor.store.database import Database
+
+PATIENCE = 5.0
+"""Seconds for which a page is tried again in place; after that the plan step goes back to the queue for a while."""
+
+
+def routes(config: Config) -> Routes:
+    """Which lane serves which channel and app."""
+    found: dict[tuple[str, str | None], str] = {}
+    for name, app in config.apps.items():
+        found[app.channel, name] = lane_of(name, app)
+        if default_app(config, app.channel) == name:
+            found[app.channel, None] = lane_of(name, app)
+    return Routes(lanes=found)
+
+
+class Sources:
+    """Opens audiences, and closes what they needed."""
+
+    def __init__(self, config: Config, store: Database) -> None:
+        self._config = config
+        self._store = store
+        self._routes = routes(config)
+        self._databases: dict[str, Database] = {config.store.url: store}
+
+    def open(self, selection: Selection) -> Audience:
+        """The audience that a selection means. Nothing is read yet.
+
+        Raises:
+            InvalidAudience: no audience has this name.
+        """
+        audience = self._source(selection)
+        if selection.failed_of is not None:
+            return FailedAudience(self._store, audience, selection)
+        return audience
+
+    def _source(self, selection: Selection) -> Audience:
+        if selection.source == REGISTRY:
+            return RegistryAudience(self._store, selection, self._routes)
+        settings = self._config.audiences.get(selection.source)
+        if settings is None:
+            known = ", ".join([*self._config.audiences, REGISTRY])
+            raise InvalidAudience(f"there is no audience {selection.source!r} in stentor.toml; there are: {known}")
+        url = settings.url or self._config.store.url
+        if url not in self._databases:
+            self._databases[url] = Database.open(url, connections=settings.connections, patience=PATIENCE, foreign=True)
+        return SqlAudience(self._databases[url], settings, selection, self._routes)
+
+    async def aclose(self) -> None:
+        """Close the databases that were opened here."""
+        for database in self._databases.values():
+            if database is not self._store:
+                await database.aclose()

@@ -1,0 +1,400 @@
+"""`Stentor`: everything that can be done, for programs; the command line is made of it.
+
+Rules: a campaign exists, and goes on, without whoever made it: all is in the store, and any process with the same
+settings may run, pause or ask about it. What is refused is refused before anything is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stentor.audience.contract import NO_LANE, Audience, Selection, Wanted
+from stentor.config import REGISTRY, Config, lanes
+from stentor.errors import InvalidAudience, InvalidConfiguration, InvalidState
+from stentor.planning.content import Content, decode_content, encode_content
+from stentor.planning.planner import start_task
+from stentor.queue.sql import SqlQueue
+from stentor.recording import report as reports
+from stentor.recording.audit import Audit, audit
+from stentor.recording.explain import Explanation, explain
+from stentor.recording.report import FailureRow, Progress, Report
+from stentor.runtime.desk import Desk
+from stentor.runtime.sources import Sources
+from stentor.runtime.supervisor import Closing, Supervisor
+from stentor.runtime.worker import Role
+from stentor.senders.channels import open_lane
+from stentor.senders.lane import CampaignContent
+from stentor.states import FINAL, CampaignState
+from stentor.store import campaigns
+from stentor.store.campaigns import Campaign, new_id
+from stentor.store.database import Database
+from stentor.store.migrate import migrate
+
+LOOK = 0.25
+"""Seconds between two looks at a campaign that runs."""
+NOW_OR_NEVER = 60.0
+"""Seconds for which a message with a lifetime of 0 is tried: it asks the provider to store nothing, not us to hurry."""
+UNPACED = 100_000.0
+"""Pushes a second that are assumed, for estimates, of a lane whose provider names no limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanePreview:
+    """What a campaign would send on one lane."""
+
+    recipients: int
+    ceiling: float
+    """Pushes a second that the provider allows at most; infinite where it names no limit."""
+    seconds: float
+    """How long it takes at least."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What a campaign would do; nothing was written or sent."""
+
+    lanes: Mapping[str, LanePreview]
+    unroutable: int
+    """Installations whose channel or app isn't configured; they would be rejected."""
+    seconds: float
+    """How long it takes at least: the slowest lane's time."""
+    warnings: Sequence[str] = ()
+    sample: Mapping[str, bytes] = field(default_factory=dict)
+    """By lane, the payload that its first language gets."""
+
+    @property
+    def recipients(self) -> int:
+        return sum(lane.recipients for lane in self.lanes.values())
+
+
+class Stentor:
+    """Campaigns over the store, audiences and apps of one configuration.
+
+    Use as an async context manager. Every method may raise `StoreUnavailable`.
+
+    Example:
+        async with Stentor(config.load()) as stentor:
+            campaign = await stentor.send(Content(message=Message(title="News")), Selection(source="users"))
+            report = await stentor.run(campaign.id)
+            print(report.total.accepted)
+    """
+
+    def __init__(self, config: Config, clock: Callable[[], float] = time.time) -> None:
+        self._config = config
+        self._clock = clock
+        self._database = Database.open(config.store.url)
+        self._queue = SqlQueue(self._database, clock)
+        self._sources = Sources(config, self._database)
+        self._desk = Desk(self._database, clock)
+        self.closings: list[Closing] = []
+        """What the processes of `run` cost, by their own account."""
+
+    def __repr__(self) -> str:
+        return f"<Stentor on {self._database!r}>"
+
+    async def __aenter__(self) -> Self:
+        await migrate(self._database)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._sources.aclose()
+        await self._database.aclose()
+
+    # -- making campaigns -------------------------------------------------------------------------------------------
+
+    async def prepare(
+        self, content: Content, selection: Selection, *, title: str | None = None, starts_at: float | None = None
+    ) -> Preview:
+        """Check everything that can be checked, and count. Nothing is written or sent.
+
+        Args:
+            starts_at: epoch seconds; None: now.
+
+        Raises:
+            InvalidMessage: a provider would refuse it; names the field.
+            InvalidAudience: it cannot be read as configured, or nobody is in it.
+            CredentialError: an app's credentials cannot be used.
+            AudienceUnavailable: its database cannot be reached just now.
+        """
+        content.check()
+        if starts_at is not None and starts_at < self._clock() - NOW_OR_NEVER:
+            raise InvalidConfiguration("the campaign would start in the past; leave the time out to start it now")
+        audience = self._sources.open(selection)
+        try:
+            counts = await self._count(audience, content, selection)
+        finally:
+            await audience.aclose()
+        draft = CampaignContent(
+            id="preview", content=content, started_at=starts_at or self._clock(), collapse_id="preview"
+        )
+        previews, sample = {}, {}
+        for name, app in lanes(self._config).items():
+            if not (recipients := counts.get(name, 0)):
+                continue
+            lane = open_lane(name.partition("/")[2], app, self._clock)
+            try:
+                await lane.check()
+                sample[name] = (await lane.prepare(draft)).sample
+            finally:
+                await lane.aclose(0.0)
+            previews[name] = LanePreview(
+                recipients=recipients,
+                ceiling=lane.ceiling,
+                seconds=recipients / (UNPACED if math.isinf(lane.ceiling) else lane.ceiling),
+            )
+        unroutable = counts.get(NO_LANE, 0)
+        return Preview(
+            lanes=previews,
+            unroutable=unroutable,
+            seconds=max((lane.seconds for lane in previews.values()), default=0.0),
+            warnings=[f"{unroutable:,} installations are on no configured app and will be rejected"] * bool(unroutable),
+            sample=sample,
+        )
+
+    async def create(
+        self,
+        content: Content,
+        selection: Selection,
+        *,
+        title: str | None = None,
+        starts_at: float | None = None,
+        preview: Preview | None = None,
+        collapse_id: str | None = None,
+    ) -> Campaign:
+        """Store a campaign as a draft, after the checks of `prepare`.
+
+        Args:
+            title: for people; the message's title if left out.
+            preview: what `prepare` said of it just now, so that it isn't checked and counted twice.
+            collapse_id: the id of the campaign whose pushes these replace on a device that has them; its own if left
+                out.
+
+        Raises: as `prepare`.
+        """
+        preview = preview or await self.prepare(content, selection, title=title, starts_at=starts_at)
+        now = self._clock()
+        campaign_id = new_id(now)
+        campaign = Campaign(
+            id=campaign_id,
+            title=title or content.message.title or content.message.body or "untitled",
+            state=CampaignState.DRAFT,
+            audience=msgspec.json.encode(selection),
+            collapse_id=collapse_id or campaign_id,
+            created_at=now,
+            starts_at=starts_at,
+            expected={name: lane.recipients for name, lane in preview.lanes.items()}
+            | ({NO_LANE: preview.unroutable} if preview.unroutable else {}),
+        )
+        await self._database.write(lambda connection: campaigns.add(connection, campaign, encode_content(content)))
+        return campaign
+
+    async def start(self, campaign_id: str) -> Campaign:
+        """Start a draft: at once, or have it wait for its time.
+
+        Raises: InvalidState, UnknownCampaign.
+        """
+        now = self._clock()
+
+        async def change(connection: AsyncConnection) -> None:
+            campaign = await campaigns.get(connection, campaign_id)
+            content = decode_content(await campaigns.content(connection, campaign_id))
+            starts_at = max(now, campaign.starts_at or now)
+            to = CampaignState.SCHEDULED if starts_at > now else CampaignState.RUNNING
+            lifetime = content.message.ttl
+            if lifetime is None:
+                lifetime = math.ceil(self._config.sending.give_up_after)
+            expires_at = starts_at + max(lifetime, NOW_OR_NEVER)
+            if campaign.state is not CampaignState.DRAFT:
+                raise InvalidState(f"campaign {campaign_id} is {campaign.state}; only a draft can be started")
+            await campaigns.move(connection, campaign_id, to, starts_at=starts_at, expires_at=expires_at)
+
+        await self._queue.settle(change, put=[start_task(campaign_id)])
+        return await self.campaign(campaign_id)
+
+    async def send(
+        self,
+        content: Content,
+        selection: Selection,
+        *,
+        title: str | None = None,
+        starts_at: float | None = None,
+        preview: Preview | None = None,
+    ) -> Campaign:
+        """Make a campaign and start it. `run`, here or in any other process, then sends it.
+
+        Raises: as `prepare`.
+        """
+        draft = await self.create(content, selection, title=title, starts_at=starts_at, preview=preview)
+        return await self.start(draft.id)
+
+    async def retry(self, campaign_id: str, *, reasons: Sequence[str] = ()) -> Campaign:
+        """A new campaign, a draft, with the same message for those whom this one did not reach.
+
+        Who saw the first push already sees the second in its place.
+
+        Args:
+            reasons: only those that failed for one of these. Left out: all but those whose address is dead.
+
+        Raises:
+            InvalidState: it is still being sent.
+            InvalidAudience: there is nobody to try again.
+        """
+        async with self._database.read() as connection:
+            campaign = await campaigns.get(connection, campaign_id)
+            content = decode_content(await campaigns.content(connection, campaign_id))
+        if campaign.state not in FINAL:
+            raise InvalidState(f"campaign {campaign_id} is {campaign.state}; wait for its end, or cancel it first")
+        selection = msgspec.json.decode(campaign.audience, type=Selection)
+        again = Selection(source=selection.source, failed_of=campaign_id, reasons=list(reasons))
+        title = f"{campaign.title} (again)"
+        return await self.create(content, again, title=title, collapse_id=campaign.collapse_id)
+
+    # -- running them -----------------------------------------------------------------------------------------------
+
+    async def run(
+        self,
+        campaign_id: str,
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> Report:
+        """Run planner and sender processes until the campaign has ended or is paused.
+
+        Whatever else is queued is sent along. Others may run at the same time, on this machine or, with PostgreSQL,
+        on others.
+
+        Args:
+            on_progress: told how it goes a few times a second.
+            stop: set it to stop gracefully; the campaign stays as it is, and goes on when it is run again.
+
+        Raises: UnknownCampaign.
+        """
+        await self.campaign(campaign_id)
+        senders = self._config.sending.senders or max(1, (os.cpu_count() or 2) - 1)
+        roles: list[Role] = ["planner", *["sender"] * senders]  # type: ignore[list-item]
+        async with Supervisor(self._config, roles) as supervisor:
+            while not (stop is not None and stop.is_set()):
+                await self._desk.look()
+                progress = await self.progress(campaign_id)
+                if on_progress is not None:
+                    on_progress(progress)
+                if progress.state is CampaignState.PAUSED or (progress.state in FINAL and not progress.total.pending):
+                    break
+                await _sleep(LOOK, stop)
+        self.closings += supervisor.closings
+        return await self.report(campaign_id)
+
+    async def pause(self, campaign_id: str) -> Campaign:
+        """Send nothing more of it until it is resumed. Takes effect within a second. Raises: InvalidState."""
+        return await self._move(campaign_id, CampaignState.PAUSED)
+
+    async def resume(self, campaign_id: str) -> Campaign:
+        """Go on with a paused campaign. Raises: InvalidState."""
+
+        async def change(connection: AsyncConnection) -> None:
+            campaign = await campaigns.get(connection, campaign_id)
+            if campaign.state not in (CampaignState.PAUSED, CampaignState.RUNNING, CampaignState.SCHEDULED):
+                raise InvalidState(f"campaign {campaign_id} is {campaign.state}; only a paused one can be resumed")
+            waits = (campaign.starts_at or 0.0) > self._clock()
+            to = CampaignState.SCHEDULED if waits else CampaignState.RUNNING
+            if campaign.state is CampaignState.PAUSED:
+                await campaigns.move(connection, campaign_id, to)
+
+        await self._database.write(change)
+        return await self.campaign(campaign_id)
+
+    async def cancel(self, campaign_id: str) -> Campaign:
+        """Send nothing more of it, ever, and settle what is queued as cancelled. Takes effect within a second.
+
+        What no process runs is settled when the next one does; `run` it to have it done. Raises: InvalidState.
+        """
+        campaign = await self.campaign(campaign_id)
+        draft = campaign.state is CampaignState.DRAFT
+        return await self._move(campaign_id, CampaignState.CANCELLED if draft else CampaignState.CANCELLING)
+
+    # -- asking about them ------------------------------------------------------------------------------------------
+
+    async def campaigns(self, *, state: CampaignState | None = None, limit: int = 50) -> list[Campaign]:
+        """The newest first."""
+        async with self._database.read() as connection:
+            return await campaigns.newest(connection, states=None if state is None else [state], limit=limit)
+
+    async def campaign(self, campaign_id: str) -> Campaign:
+        """Raises: UnknownCampaign."""
+        async with self._database.read() as connection:
+            return await campaigns.get(connection, campaign_id)
+
+    async def progress(self, campaign_id: str) -> Progress:
+        """Where every recipient is at this moment. Raises: UnknownCampaign."""
+        async with self._database.read() as connection:
+            return await reports.progress(connection, campaign_id, self._clock())
+
+    async def report(self, campaign_id: str) -> Report:
+        """What became of a campaign so far, with the reasons of those not reached. Raises: UnknownCampaign."""
+        async with self._database.read() as connection:
+            return await reports.report(connection, campaign_id, self._clock())
+
+    async def audit(self, campaign_id: str) -> Audit:
+        """Recount everything, and compare. Raises: UnknownCampaign."""
+        async with self._database.read() as connection:
+            return await audit(connection, campaign_id, self._clock())
+
+    def failures(
+        self, campaign_id: str, *, lane: str | None = None, reason: str | None = None, dead: bool | None = None
+    ) -> AsyncIterator[FailureRow]:
+        """Who was not reached, and why."""
+        return reports.failures(self._database, campaign_id, lane=lane, reason=reason, dead=dead)
+
+    async def explain(self, campaign_id: str, installation: str) -> Explanation:
+        """What became of one recipient, from planning to the provider's answer. Raises: UnknownCampaign."""
+        async with self._database.read() as connection:
+            return await explain(connection, campaign_id, installation, self._clock())
+
+    # -- helpers ----------------------------------------------------------------------------------------------------
+
+    async def _count(self, audience: Audience, content: Content, selection: Selection) -> dict[str, int]:
+        wanted = Wanted(language=len(content.languages) > 1, variables=tuple(content.variables))
+        await audience.check(wanted)
+        if selection.only is not None:
+            page = await audience.find(selection.only, wanted)
+            found = {key.decode() for key in page.keys}
+            if missing := [key for key in selection.only if key not in found]:
+                raise InvalidAudience(f"the audience {selection.source} has no installation {', '.join(missing[:5])}")
+        counts = dict(await audience.count())
+        if not sum(counts.values()):
+            what = "nobody to try again" if selection.failed_of else f"nobody is in the audience {selection.source}"
+            hint = "; `stentor import` fills it" if selection.source == REGISTRY and not selection.failed_of else ""
+            raise InvalidAudience(f"{what}{hint}; nothing was sent")
+        if not any(lane != NO_LANE for lane, count in counts.items() if count):
+            raise InvalidAudience(
+                f"none of the {sum(counts.values()):,} installations of {selection.source} is on a configured app; add"
+                " one under [apps] in stentor.toml, or map their channels"
+            )
+        return counts
+
+    async def _move(self, campaign_id: str, to: CampaignState) -> Campaign:
+        await self._database.write(lambda connection: campaigns.move(connection, campaign_id, to))
+        return await self.campaign(campaign_id)
+
+
+async def _sleep(seconds: float, stop: asyncio.Event | None) -> None:
+    if stop is None:
+        await asyncio.sleep(seconds)
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,438 @@
+"""What the lanes of all HTTP/2 providers share: rendering by groups, flights, credentials and connections over time.
+
+A provider's `lane.py` adds what only it knows (`Http2Lane`'s abstract methods). Rules: recipients with the same
+rendering are encoded together; what shares a template is one burst; a rendering that fails concerns its recipients
+alone. Connections that must not be used any more (new credential files; with APNs, another provider token) finish what
+they have in the background.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from stentor.errors import (
+    CredentialError,
+    CredentialUnavailable,
+    InvalidConfiguration,
+    InvalidMessage,
+    PoolClosed,
+)
+from stentor.http2.burst import Fate
+from stentor.http2.pool import Pool, PoolOptions, Sending
+from stentor.http2.transport import Endpoint
+from stentor.model import Message
+from stentor.outcome import Verdict
+from stentor.senders.contract import Answer, Credentials, Decode, Encoded, Renewal, Rule, answers, join, text
+from stentor.senders.lane import CampaignContent, Flight, LaneState, Prepared, Variables
+from stentor.senders.payload import PayloadTooLarge
+
+PATIENCE = 15.0
+"""Seconds in which nothing could be written at all, after which a flight is handed back: the caller has a breaker."""
+FIRST_WINDOW = 1000
+"""Recipients under way before the provider answered anything: wrong credentials should be found out with few."""
+LEAST_WINDOW = 4000
+"""Recipients that keep one quick connection busy, each batch's beginning and end included."""
+RENDERINGS = 2000
+"""Renderings of personalised messages that are kept, each of a few KiB at most."""
+SLICE = 100
+"""Personalised messages rendered before the loop, which has answers to read, gets its turn."""
+TEMPLATE_ERROR = "TemplateError"
+PAYLOAD_TOO_LARGE = "PayloadTooLarge"
+INVALID_MESSAGE = "InvalidMessage"
+
+R = TypeVar("R")
+"""A provider's rendered message."""
+Encode = Callable[[R, Sequence[bytes], Sequence[int] | None], Encoded]
+"""Encodes one rendering for some addresses, given their indices among the batch's recipients (None: they are all)."""
+Groups = dict[int, tuple[R, list[int]]]
+
+_ANSWERED = bytes(int(fate == Fate.RESPONSE) for fate in range(256))
+_NOT_PROCESSED = "NotProcessed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """A provider as one set of credential files opens it."""
+
+    endpoint: Endpoint
+    credentials: Credentials | None
+    """None where the connections themselves prove who we are."""
+    fingerprint: bytes = field(repr=False)
+    """Differs where any of the files does."""
+    close: Callable[[], None] = lambda: None
+
+
+@dataclass(slots=True)
+class PreparedContent(Generic[R]):
+    """A campaign's content as one lane sends it."""
+
+    campaign: CampaignContent
+    collapses: bool
+    rendered: tuple[R, ...]
+    """For each language; where there are templates, their outlines."""
+    sample: bytes
+    cache: dict[bytes, R | Answer] = field(default_factory=dict, repr=False)
+
+
+class _Channel:
+    """Connections, the credential last used on them, and what the provider says in its own words."""
+
+    __slots__ = ("access", "authorization", "pool")
+
+    def __init__(self, access: Access, authorization: bytes | None, options: PoolOptions) -> None:
+        self.access = access
+        self.authorization = authorization
+        self.pool = Pool(access.endpoint, options)
+
+
+class Http2Flight:
+    """A batch under way over a pool: a burst for each template, nearly always one."""
+
+    def __init__(
+        self,
+        lane: Http2Lane[Any],
+        size: int,
+        channel: _Channel,
+        authorization: bytes | None,
+        parts: Sequence[tuple[Encoded, Sending]],
+        rejected: Mapping[int, Answer],
+    ) -> None:
+        self.authorization = authorization
+        self.access = channel.access
+        self._pool = channel.pool
+        self._decode, self._decode_goaway = lane.decode, lane.decode_goaway
+        self._size = size
+        self._parts = parts
+        self._rejected = rejected
+        self._withdrawn = False
+
+    def __repr__(self) -> str:
+        return f"<Flight of {self._size}: {', '.join(repr(sending) for _, sending in self._parts) or 'nothing sent'}>"
+
+    def answers(self, now: float) -> dict[int, Answer]:
+        found = dict(self._rejected)
+        for encoded, sending in self._parts:
+            found |= answers(encoded, sending.results, self._decode, now)
+        return self._blame_credentials(found) if found and not self._withdrawn else found
+
+    def accepted(self) -> bytes:
+        mask = bytearray(self._size)
+        for encoded, sending in self._parts:
+            answered = bytearray(sending.results.fates.translate(_ANSWERED))
+            for index in sending.results.replies:
+                answered[index] = 0
+            if isinstance(encoded.positions, range):
+                mask[:] = answered
+            else:
+                for position, answer in zip(encoded.positions, answered, strict=True):
+                    mask[position] = answer
+        return bytes(mask)
+
+    async def done(self) -> None:
+        try:
+            for _, sending in self._parts:
+                await sending.done()
+        except asyncio.CancelledError:
+            self.withdraw("whoever sent it waits no longer")
+            raise
+
+    def withdraw(self, reason: str) -> None:
+        self._withdrawn = True
+        for _, sending in self._parts:
+            sending.withdraw(reason)
+
+    def _blame_credentials(self, found: dict[int, Answer]) -> dict[int, Answer]:
+        """Where a provider closes connections over our credentials, it says so in the GOAWAY, not in an answer."""
+        goodbye = self._decode_goaway(self._pool.goaway_debug)
+        if goodbye is None or goodbye.verdict not in (Verdict.STOP, Verdict.REFRESH):
+            return found
+        return {index: goodbye if answer.reason == _NOT_PROCESSED else answer for index, answer in found.items()}
+
+
+class Http2Lane(ABC, Generic[R]):
+    """A lane over `http2.pool`. Satisfies `lane.Lane`."""
+
+    ceiling = float("inf")
+    one_credential_a_connection: ClassVar[bool] = False
+    """Whether the provider minds seeing several short-lived credentials on one connection."""
+
+    def __init__(
+        self,
+        name: str,
+        options: PoolOptions,
+        table: Sequence[Rule],
+        decode: Decode,
+        decode_goaway: Callable[[bytes], Answer | None],
+    ) -> None:
+        self.name = name
+        self.decode = decode
+        self.decode_goaway = decode_goaway
+        self._meanings = {rule.reason: rule.meaning for rule in table}
+        self._options = options
+        self._access: Access | None = None
+        self._loading = asyncio.Lock()
+        self._channel: _Channel | None = None
+        self._retired: dict[asyncio.Task[None], Pool] = {}
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} {self.state}>"
+
+    # -- what a provider adds -----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def load(self) -> Access:
+        """Read the credential files; blocks. Raises: CredentialError, InvalidConfiguration."""
+
+    @abstractmethod
+    def render(self, message: Message, campaign: CampaignContent) -> R:
+        """Raises: InvalidMessage."""
+
+    @abstractmethod
+    def collapses(self, rendered: R) -> bool:
+        """See `Prepared.collapses`."""
+
+    @abstractmethod
+    def payload(self, rendered: R) -> bytes:
+        """See `Prepared.sample`."""
+
+    @abstractmethod
+    def encoder(
+        self, access: Access, authorization: bytes | None, campaign_id: str, recipients: Sequence[bytes]
+    ) -> Encode[R]:
+        """Called once a batch, so that what depends on the batch alone is done once."""
+
+    # -- what a sender asks -------------------------------------------------------------------------------------------
+
+    async def check(self) -> None:
+        await self._open()
+
+    async def prepare(self, campaign: CampaignContent) -> PreparedContent[R]:
+        content = campaign.content
+        messages = (
+            (content.outline if content.variables else lambda index: content.render(index, {}))(index)
+            for index in range(len(content.languages))
+        )
+        rendered = tuple(self.render(message, campaign) for message in messages)
+        return PreparedContent(campaign, all(map(self.collapses, rendered)), rendered, self.payload(rendered[0]))
+
+    async def begin(
+        self,
+        prepared: Prepared,
+        recipients: Sequence[bytes],
+        addresses: Sequence[bytes],
+        languages: bytes | None = None,
+        variables: Sequence[Variables] | None = None,
+    ) -> Http2Flight:
+        assert isinstance(prepared, PreparedContent)
+        rejected: dict[int, Answer] = {}
+        groups: Groups[R] | None = None
+        if prepared.campaign.content.variables or (languages is not None and any(languages)):
+            groups = await self._group(prepared, len(recipients), languages, variables, rejected)
+        access, authorization = await self._authorize()
+        encode = self.encoder(access, authorization, prepared.campaign.id, recipients)
+        if groups is None:
+            encoded = [encode(prepared.rendered[0], addresses, None)]
+        else:
+            encoded = join(
+                (positions, encode(rendered, [addresses[position] for position in positions], positions))
+                for rendered, positions in groups.values()
+            )
+        for part in encoded:
+            rejected |= part.rejected
+        channel = self._channel_for(access, authorization)
+        parts = [(part, channel.pool.start(part.burst)) for part in encoded]
+        return Http2Flight(self, len(recipients), channel, authorization, parts, rejected)
+
+    async def refused(self, flight: Flight) -> Renewal:
+        assert isinstance(flight, Http2Flight)
+        if flight.access is not self._access:
+            return Renewal(True)  # the files were changed since
+        if flight.access.credentials is None or flight.authorization is None:
+            return Renewal(False, explanation="The provider wants a provider token, and a certificate is configured.")
+        with self._named():
+            return await flight.access.credentials.refused(flight.authorization)
+
+    def hold(self) -> None:
+        if self._access is not None and self._access.credentials is not None:
+            self._access.credentials.hold()
+
+    async def reload(self) -> bool:
+        async with self._loading:
+            fresh = await asyncio.to_thread(self.load)
+            old = self._access
+            if old is not None and fresh.fingerprint == old.fingerprint:
+                fresh.close()
+                return False
+            self._access = fresh
+        self._retire()
+        if old is not None:
+            old.close()
+        return old is not None
+
+    def meaning(self, reason: str) -> str:
+        return self._meanings.get(reason, "")
+
+    def window(self) -> int:
+        state = None if self._channel is None else self._channel.pool.state
+        if state is None or not state.responses:
+            return FIRST_WINDOW
+        return max(LEAST_WINDOW, state.stream_limit)
+
+    @property
+    def state(self) -> LaneState:
+        pools = [*self._retired.values(), *([self._channel.pool] if self._channel else [])]
+        states = [pool.state for pool in pools]
+        return LaneState(
+            connections=sum(state.connections for state in states),
+            open_streams=sum(state.open_streams for state in states),
+            last_error=states[-1].last_error if self._channel else None,
+        )
+
+    async def aclose(self, drain: float | None = None) -> None:
+        self._closed = True
+        pools = list(self._retired.values())
+        if self._channel is not None:
+            pools.append(self._channel.pool)
+        await asyncio.gather(*(pool.aclose(drain) for pool in pools), *self._retired)
+        if self._access is not None:
+            self._access.close()
+
+    # -- over time ----------------------------------------------------------------------------------------------------
+
+    async def _open(self) -> Access:
+        if self._closed:
+            raise PoolClosed
+        if self._access is None:
+            async with self._loading:
+                if self._access is None:
+                    self._access = await asyncio.to_thread(self.load)
+        return self._access
+
+    async def _authorize(self) -> tuple[Access, bytes | None]:
+        """How we show who we are now; from here to the wire nothing may wait, lest it be changed meanwhile."""
+        while True:
+            access = await self._open()
+            with self._named():
+                authorization = None if access.credentials is None else await access.credentials.authorization()
+            if access is self._access:
+                return access, authorization
+
+    def _channel_for(self, access: Access, authorization: bytes | None) -> _Channel:
+        """The connections to use with this credential. Never two on a connection of APNs': it counts those that come
+        within 20 minutes, and a connection may be seconds old when the token's half hour is over."""
+        if self._closed:
+            raise PoolClosed
+        channel = self._channel
+        if (
+            channel is None
+            or channel.access is not access
+            or (self.one_credential_a_connection and channel.authorization != authorization)
+        ):
+            self._retire()
+            channel = self._channel = _Channel(access, authorization, self._options)
+        return channel
+
+    def _retire(self) -> None:
+        """Let the connections finish what they have, and use them for nothing new."""
+        if self._channel is None:
+            return
+        pool, self._channel = self._channel.pool, None
+        task = asyncio.get_running_loop().create_task(pool.aclose(), name=f"retire connections of {self.name}")
+        self._retired[task] = pool
+        task.add_done_callback(self._retired.pop)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors of the credentials say which app's they are."""
+        try:
+            yield
+        except (CredentialError, CredentialUnavailable) as error:
+            raise type(error)(f"{_settings(self.name)}: {error}") from None
+
+    # -- who gets what ------------------------------------------------------------------------------------------------
+
+    async def _group(
+        self,
+        prepared: PreparedContent[R],
+        count: int,
+        languages: bytes | None,
+        variables: Sequence[Variables] | None,
+        rejected: dict[int, Answer],
+    ) -> Groups[R]:
+        """The recipients by what they get; those whose message cannot be made are `rejected`."""
+        groups: Groups[R] = {}
+        for position in range(count):
+            if not position % SLICE and prepared.campaign.content.variables:
+                await asyncio.sleep(0)
+            language = 0 if languages is None else languages[position]
+            if prepared.campaign.content.variables:
+                found = self._personal(prepared, language, variables[position] if variables else {})
+            else:
+                found = prepared.rendered[language]
+            if isinstance(found, Answer):
+                rejected[position] = found
+            else:
+                groups.setdefault(id(found), (found, []))[1].append(position)
+        return groups
+
+    def _personal(self, prepared: PreparedContent[R], language: int, variables: Variables) -> R | Answer:
+        key = b"%d" % language + msgspec.msgpack.encode(variables)
+        found = prepared.cache.get(key)
+        if found is None:
+            if len(prepared.cache) >= RENDERINGS:
+                prepared.cache.clear()
+            found = prepared.cache[key] = self._render_for(prepared.campaign, language, variables)
+        return found
+
+    def _render_for(self, campaign: CampaignContent, language: int, variables: Variables) -> R | Answer:
+        try:
+            message = campaign.content.render(language, variables)
+        except InvalidMessage as error:
+            return Answer(verdict=Verdict.REJECT, reason=TEMPLATE_ERROR, detail=text(str(error)))
+        try:
+            return self.render(message, campaign)
+        except PayloadTooLarge as error:
+            return Answer(verdict=Verdict.REJECT, reason=PAYLOAD_TOO_LARGE, detail=text(str(error)))
+        except InvalidMessage as error:
+            return Answer(verdict=Verdict.REJECT, reason=INVALID_MESSAGE, detail=text(str(error)))
+
+
+@contextmanager
+def setting(lane: str, key: str) -> Iterator[None]:
+    """Errors within are about this setting of the lane's app, and say so."""
+    try:
+        yield
+    except (CredentialError, InvalidConfiguration) as error:
+        raise type(error)(f"{_settings(lane)}.{key}: {error}") from None
+
+
+def fingerprint(*files: Path | None) -> bytes:
+    """Changes with the content of any of the files; one that can't be read is for whoever loads it to complain of."""
+    digest = blake2b()
+    for file in files:
+        with suppress(OSError):
+            digest.update(b"" if file is None else file.read_bytes())
+        digest.update(b"\0")
+    return digest.digest()
+
+
+def address_of(url: str) -> tuple[str, int, str]:
+    """Host, port and `:authority` of an `https://host:port`."""
+    parts = urlsplit(url)
+    return str(parts.hostname), parts.port or 443, parts.netloc
+
+
+def _settings(lane: str) -> str:
+    """`apps.ios` for `apns/ios`."""
+    return f"apps.{lane.partition('/')[2]}"

@@ -1,0 +1,1 @@
+"""Stentor's own database: campaigns, batches and their outcomes. The ground on which the stages stand."""

@@ -1,0 +1,177 @@
+"""Campaigns as rows: made, looked up, and moved from state to state.
+
+Rules: every function takes the connection of the transaction it is part of; `move` is the one way a state changes.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, Select, exists, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stentor.errors import InvalidState, UnknownCampaign
+from stentor.states import FINAL, MOVES, CampaignState
+from stentor.store.tables import batches, campaigns
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """A campaign as it is stored, without its content. Times are epoch seconds."""
+
+    id: str
+    title: str
+    state: CampaignState
+    audience: bytes = field(repr=False)
+    """JSON: an `audience.contract.Selection`."""
+    collapse_id: str
+    created_at: float
+    problem: str | None = None
+    """Why it failed, or why it was paused other than by somebody."""
+    starts_at: float | None = None
+    """When it starts or started; its message's lifetime counts from here."""
+    expires_at: float | None = None
+    """When what isn't sent yet expires; None before it starts."""
+    finished_at: float | None = None
+    expected: dict[str, int] = field(default_factory=dict)
+    """Recipients by lane, as counted before it was started."""
+    planned: bool = False
+    """Whether its audience was read to the end."""
+
+
+def new_id(now: float) -> str:
+    """An id that sorts by time: 8 letters and digits for the second, 8 of chance."""
+    seconds = int(now)
+    stamp = "".join(_ALPHABET[seconds >> shift & 31] for shift in range(35, -1, -5))
+    return stamp + "".join(secrets.choice(_ALPHABET) for _ in range(8))
+
+
+async def add(connection: AsyncConnection, campaign: Campaign, content: bytes) -> None:
+    """Store a new campaign, in the state it has."""
+    await connection.execute(
+        campaigns.insert().values(
+            id=campaign.id,
+            title=campaign.title,
+            state=campaign.state.value,
+            content=content,
+            audience=campaign.audience,
+            collapse_id=campaign.collapse_id,
+            created_at=campaign.created_at,
+            starts_at=campaign.starts_at,
+            expires_at=campaign.expires_at,
+            expected=msgspec.json.encode(campaign.expected),
+            planned=campaign.planned,
+        )
+    )
+
+
+async def get(connection: AsyncConnection, campaign_id: str) -> Campaign:
+    """Raises: UnknownCampaign."""
+    row = (await connection.execute(_select().where(campaigns.c.id == campaign_id))).first()
+    if row is None:
+        raise UnknownCampaign(f"there is no campaign {campaign_id!r}; `stentor campaign list` shows those there are")
+    return _campaign(row)
+
+
+async def content(connection: AsyncConnection, campaign_id: str) -> bytes:
+    """What it sends, as `planning.content` encoded it. Raises: UnknownCampaign."""
+    found = (await connection.execute(select(campaigns.c.content).where(campaigns.c.id == campaign_id))).scalar()
+    if found is None:
+        raise UnknownCampaign(f"there is no campaign {campaign_id!r}")
+    return bytes(found)
+
+
+async def newest(
+    connection: AsyncConnection, *, states: Collection[CampaignState] | None = None, limit: int = 50
+) -> list[Campaign]:
+    """The newest first."""
+    query = _select().order_by(campaigns.c.created_at.desc(), campaigns.c.id.desc()).limit(limit)
+    if states is not None:
+        query = query.where(campaigns.c.state.in_([state.value for state in states]))
+    return [_campaign(row) for row in await connection.execute(query)]
+
+
+async def states(connection: AsyncConnection, campaign_ids: Collection[str]) -> dict[str, CampaignState]:
+    """The state of each of these that exists."""
+    found = await connection.execute(select(campaigns.c.id, campaigns.c.state).where(campaigns.c.id.in_(campaign_ids)))
+    return {row.id: CampaignState(row.state) for row in found}
+
+
+async def move(
+    connection: AsyncConnection,
+    campaign_id: str,
+    to: CampaignState,
+    *,
+    problem: str | None = None,
+    now: float | None = None,
+    **values: Any,
+) -> bool:
+    """Move a campaign to another state, and set other columns with it.
+
+    Returns: whether it moved; False where it was in that state already.
+
+    Raises:
+        InvalidState: the table of moves doesn't allow it.
+        UnknownCampaign: there is no such campaign.
+    """
+    allowed = [state.value for state, after in MOVES.items() if to in after]
+    values |= {"state": to.value, "problem": problem}
+    if to in FINAL:
+        values["finished_at"] = time.time() if now is None else now
+    moved = await connection.execute(
+        update(campaigns).where(campaigns.c.id == campaign_id, campaigns.c.state.in_(allowed)).values(values)
+    )
+    if moved.rowcount:
+        return True
+    state = (await get(connection, campaign_id)).state
+    if state is to:
+        return False
+    raise InvalidState(f"campaign {campaign_id} is {state}, so it can't become {to}")
+
+
+async def finish(connection: AsyncConnection, campaign_id: str, now: float) -> bool:
+    """Complete (or end as cancelled) a campaign that is planned to its end and of which nothing is pending.
+
+    Whoever settles or plans its last batch gets True, once; called too early it does nothing.
+    """
+    pending = exists().where(batches.c.campaign_id == campaign_id, batches.c.pending > 0)
+    for before, after in (
+        (CampaignState.RUNNING, CampaignState.COMPLETED),
+        (CampaignState.CANCELLING, CampaignState.CANCELLED),
+    ):
+        ended = await connection.execute(
+            update(campaigns)
+            .where(campaigns.c.id == campaign_id, campaigns.c.state == before.value, campaigns.c.planned, ~pending)
+            .values(state=after.value, finished_at=now)
+        )
+        if ended.rowcount:
+            return True
+    return False
+
+
+def _select() -> Select[Any]:
+    return select(*[column for column in campaigns.c if column.name != "content"])
+
+
+def _campaign(row: Row[Any]) -> Campaign:
+    return Campaign(
+        id=row.id,
+        title=row.title,
+        state=CampaignState(row.state),
+        problem=row.problem,
+        audience=bytes(row.audience),
+        collapse_id=row.collapse_id,
+        created_at=row.created_at,
+        starts_at=row.starts_at,
+        expires_at=row.expires_at,
+        finished_at=row.finished_at,
+        expected=msgspec.json.decode(row.expected, type=dict[str, int]) if row.expected else {},
+        planned=bool(row.planned),
+    )

@@ -1,0 +1,324 @@
+"""Stentor's own database, SQLite or PostgreSQL: consistent reads, and writes that ride out trouble.
+
+Rules: a write is one transaction, given as a function, because it may have to run again: after a conflict, while
+another program holds the database, or after the connection was lost. It must therefore be idempotent and have no other
+effects. Operational trouble leaves here as one of our own errors, with what it is and what to do; a mistake in a
+statement leaves as it came. The URL's password, and the values in statements, are in no message and no repr.
+
+SQLite runs in WAL mode, so that readers never wait for the writer nor it for them, with every commit synced to disk.
+Of the writers in one process only one at a time goes for the file's lock; the others queue here, in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import asyncpg  # type: ignore[import-untyped]  # has no annotations
+from sqlalchemy import Insert, Table, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from stentor.errors import InvalidConfiguration, StentorError, StoreOutdated, StoreUnavailable
+from stentor.store import sqlite_driver
+
+T = TypeVar("T")
+
+SQLITE: Final = "sqlite"
+POSTGRESQL: Final = "postgresql"
+
+CONNECT_WITHIN = 5.0
+"""Seconds in which PostgreSQL must have let us in."""
+BUSY_TIMEOUT = 0.25
+"""Seconds for which SQLite itself waits for a lock; after that it is our turn to wait, which can be interrupted."""
+WAL_KEPT = 64 * 1024 * 1024
+"""Bytes to which SQLite's log is cut back once a long reader no longer holds it up."""
+CACHE_KIB = 8 * 1024
+"""KiB of pages that each SQLite connection keeps at most."""
+
+FORMS = "`sqlite:///path` or `postgresql://user:password@host/database`"
+DRIVER_ERRORS = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, PoolTimeout)
+"""What SQLAlchemy raises for the drivers, and what comes through as it is while asyncpg connects."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """What is wrong with the database, for people, and whether waiting helps."""
+
+    error: StentorError
+    passing: bool = True
+    longest_pause: float = 1.0
+    """Seconds between two attempts at most."""
+
+
+class Database:
+    """A database and a few connections to it; opened on first use. Not for use by several event loops."""
+
+    def __init__(self, engine: AsyncEngine, *, patience: float, name: str) -> None:
+        self.dialect: Final = engine.dialect.name
+        """`sqlite` or `postgresql`."""
+        self._engine = engine
+        self._patience = patience
+        self.name: Final = name
+        """What people are told it is, without user or password."""
+        if self.dialect == SQLITE:
+            self._readers = engine
+            self._writers = engine.execution_options(stentor_begin="BEGIN IMMEDIATE")
+            self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock()
+        else:
+            self._readers = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            self._writers = engine
+            self._turn = nullcontext()
+
+    @classmethod
+    def open(cls, url: str, *, connections: int = 4, patience: float = 30.0, foreign: bool = False) -> Database:
+        """The database at `url`. Nothing is connected yet.
+
+        Args:
+            url: `sqlite:///path` (`sqlite:////path` where it begins at the root) or
+                `postgresql://user:password@host/database`, with libpq's options after a `?`.
+            connections: how many at most.
+            patience: seconds for which an operation is tried again while the database cannot be reached, is locked, or
+                its disk is full.
+            foreign: it is somebody else's: it is only read, a file that isn't there isn't made, and none of its own
+                settings (SQLite's journal mode) is changed.
+
+        Raises:
+            InvalidConfiguration: the URL is of no form that is known here.
+        """
+        try:
+            parsed = make_url(url)
+        except (ArgumentError, ValueError):  # the latter for a port that is no number
+            raise InvalidConfiguration(f"The database's URL is none; it is {FORMS}.") from None
+        pool = {"pool_size": connections, "max_overflow": 0, "pool_timeout": patience, "hide_parameters": True}
+        path = parsed.database
+        if parsed.drivername == SQLITE and path and path != ":memory:" and not parsed.query:
+            engine = create_async_engine(
+                parsed.set(drivername="sqlite+aiosqlite"),
+                async_creator=lambda: sqlite_driver.connect(path, busy_timeout=BUSY_TIMEOUT, make=not foreign),
+                **pool,
+            )
+            event.listen(engine.sync_engine, "connect", _prepare_foreign_sqlite if foreign else _prepare_sqlite)
+            event.listen(engine.sync_engine, "begin", _begin_sqlite)
+            return cls(engine, patience=patience, name=f"the SQLite database {path}")
+        if parsed.drivername == POSTGRESQL and parsed.database:
+
+            async def connect() -> asyncpg.Connection:
+                """Connect by asyncpg's own reading of the URL, which knows libpq's options and password file."""
+                return await asyncpg.connect(url, timeout=CONNECT_WITHIN, command_timeout=patience + CONNECT_WITHIN)
+
+            engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, **pool)
+            where = parsed.host or parsed.query.get("host", "localhost")
+            return cls(engine, patience=patience, name=f"the PostgreSQL database {parsed.database} on {where}")
+        shown = f"{parsed.drivername}://" if parsed.drivername not in (SQLITE, POSTGRESQL) else "what is there"
+        raise InvalidConfiguration(f"The database's URL is {FORMS}; {shown} is neither.")
+
+    def __repr__(self) -> str:
+        return f"<Database: {self.name}>"
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that sees the database as it is now, whatever is written meanwhile, and cannot write to
+        PostgreSQL.
+
+        Raises:
+            StoreUnavailable: it cannot be reached; on the way in, for longer than `patience`.
+            StoreOutdated: it lacks a table or column.
+            InvalidConfiguration: user, password or database name are wrong.
+        """
+        async with AsyncExitStack() as stack:
+            connection = await self._patiently(lambda: self._begin_reading(stack))
+            try:
+                yield connection
+            except DRIVER_ERRORS as error:
+                if trouble := self._diagnose(error):
+                    raise trouble.error from error
+                raise
+
+    async def write(self, change: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run `change` in one transaction, and again from the start if that conflicts with another or the connection
+        is lost; even where it may have been committed, so a change must be idempotent.
+
+        Returns:
+            What `change` returned in the transaction that was committed.
+
+        Raises:
+            StoreUnavailable: it cannot be reached or written to, for longer than `patience`.
+            StoreOutdated: it lacks a table or column.
+            InvalidConfiguration: user, password or database name are wrong.
+        """
+
+        async def attempt() -> T:
+            async with self._turn, self._writers.begin() as connection:
+                return await change(connection)
+
+        return await self._patiently(attempt)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+    async def _begin_reading(self, stack: AsyncExitStack) -> AsyncConnection:
+        """Connect, and take the snapshot: a lost connection shows here, where it can still be replaced."""
+        async with AsyncExitStack() as attempt:
+            connection = await attempt.enter_async_context(self._readers.connect())
+            await connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1" if self._is_sqlite else "SELECT 1")
+            stack.push_async_exit(attempt.pop_all())
+        return connection
+
+    @property
+    def _is_sqlite(self) -> bool:
+        return self.dialect == SQLITE
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        give_up = time.monotonic() + self._patience
+        pause = 0.002
+        while True:
+            try:
+                return await attempt()
+            except DRIVER_ERRORS as error:
+                trouble = self._diagnose(error)
+                if trouble is None:
+                    raise
+                left = give_up - time.monotonic()
+                if not trouble.passing or left <= 0:
+                    raise trouble.error from error
+            pause = min(pause * 2, trouble.longest_pause)
+            await asyncio.sleep(min(random.uniform(pause / 2, pause), left))
+
+    def _diagnose(self, error: BaseException) -> _Trouble | None:
+        """What an error of the driver means; None if it isn't about the state of the database."""
+        if isinstance(error, PoolTimeout):
+            return _Trouble(StoreUnavailable(f"All connections to {self.name} are in use."), passing=False)
+        if not isinstance(error, DBAPIError):
+            return self._diagnose_postgresql(error, lost=True)  # it came no further than connecting
+        if isinstance(error.orig, sqlite3.Error):
+            return self._diagnose_sqlite(error.orig)
+        # What asyncpg itself raised stands behind SQLAlchemy's translation, which doesn't keep the code of each.
+        cause = error.orig and error.orig.__cause__
+        return self._diagnose_postgresql(cause, lost=error.connection_invalidated)
+
+    def _diagnose_sqlite(self, error: sqlite3.Error) -> _Trouble | None:
+        name = self.name
+        if (kind := _SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)) is not None:
+            problem, passing, longest_pause = kind
+            return _Trouble(StoreUnavailable(f"{_capital(name)} {problem}"), passing, longest_pause)
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB:
+            return _Trouble(InvalidConfiguration(f"{_capital(name)} is another kind of file."), passing=False)
+        if any(sign in str(error) for sign in ("no such table", "no such column", "has no column named")):
+            return _Trouble(self._outdated(str(error)), passing=False)
+        return None
+
+    def _diagnose_postgresql(self, error: BaseException | None, *, lost: bool) -> _Trouble | None:
+        name = _capital(self.name)
+        state: str = getattr(error, "sqlstate", None) or ""
+        if state in _POSTGRESQL_REFUSALS:
+            return _Trouble(InvalidConfiguration(f"{name} {_POSTGRESQL_REFUSALS[state]}"), passing=False)
+        if state in ("42P01", "42703"):  # undefined table, undefined column
+            return _Trouble(self._outdated("a table or column is missing"), passing=False)
+        for prefix, (problem, passing, longest_pause) in _POSTGRESQL.items():
+            if state.startswith(prefix):
+                return _Trouble(StoreUnavailable(f"{name} {problem}"), passing, longest_pause)
+        if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
+            return _Trouble(InvalidConfiguration(f"The database's URL cannot be used: {error}"), passing=False)
+        if isinstance(error, asyncpg.InvalidCachedStatementError):  # SQLAlchemy has forgotten the statement by now
+            return _Trouble(StoreUnavailable(f"{name} was changed while it was in use."), longest_pause=0.05)
+        if lost:
+            return _Trouble(StoreUnavailable(f"{name} cannot be reached; is the server running?"))
+        return None
+
+    def _outdated(self, detail: str) -> StoreOutdated:
+        return StoreOutdated(
+            f"{_capital(self.name)} isn't as this Stentor needs it ({detail}); run `stentor init --upgrade`."
+        )
+
+
+def insert_or_ignore(connection: AsyncConnection, table: Table) -> Insert:
+    """An INSERT into `table` that leaves alone what is there already."""
+    if connection.dialect.name == SQLITE:
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return postgresql.insert(table).on_conflict_do_nothing()
+
+
+_SQLITE = {  # primary result code: problem, does waiting help, longest pause
+    sqlite3.SQLITE_BUSY: ("is locked by another program.", True, 0.05),
+    sqlite3.SQLITE_LOCKED: ("is locked by another program.", True, 0.05),
+    sqlite3.SQLITE_NOMEM: ("cannot be used for want of memory.", True, 1.0),
+    sqlite3.SQLITE_FULL: ("cannot grow: the disk is full. Free some space; it goes on by itself.", True, 1.0),
+    sqlite3.SQLITE_IOERR: (
+        "cannot be read or written: the disk reports an error, or is full. It goes on by itself when that is mended.",
+        True,
+        1.0,
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        "cannot be opened: see that its folder exists and that this user may write to both.",
+        False,
+        0.0,
+    ),
+    sqlite3.SQLITE_READONLY: (
+        "cannot be written to: it was moved, or this user may not write to the file or its folder.",
+        False,
+        0.0,
+    ),
+    sqlite3.SQLITE_PERM: ("cannot be opened: this user may not.", False, 0.0),
+    sqlite3.SQLITE_CORRUPT: ("is damaged; restore it from a backup.", False, 0.0),
+}
+_POSTGRESQL_REFUSALS = {
+    "28P01": "refuses the password in its URL.",
+    "28000": "refuses the user in its URL.",
+    "3D000": "doesn't exist; create it, or mend the URL.",
+}
+_POSTGRESQL = {  # beginning of the SQLSTATE: problem, does waiting help, longest pause
+    "40": ("is too busy: this change kept conflicting with others.", True, 0.05),
+    "55P03": ("is locked by another program.", True, 0.05),
+    "25006": ("cannot be written to: the server is a standby, or read-only.", True, 1.0),
+    "42501": ("refuses this user; GRANT it what it needs on the tables `stentor_…`.", False, 0.0),
+    "53100": ("cannot grow: the server's disk is full. Free some space; it goes on by itself.", True, 1.0),
+    "53300": ("has no connection free; raise `max_connections` or run fewer processes.", True, 1.0),
+    "53": ("lacks memory or disk.", True, 1.0),
+    "57014": ("cancelled a statement; raise `statement_timeout`.", True, 1.0),
+    "57P": ("is being stopped or started.", True, 1.0),
+    "08": ("cannot be reached; is the server running?", True, 1.0),
+    "58": ("reports an error of its disk or system.", True, 1.0),
+}
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
+    _set_sqlite(
+        connection,
+        "journal_mode=WAL",
+        "synchronous=FULL",  # in WAL mode this syncs every commit: outcomes must survive a power cut
+        "foreign_keys=ON",
+        "secure_delete=OFF",  # some builds overwrite with zeros what is deleted, which doubles the work of a queue
+        f"cache_size=-{CACHE_KIB}",
+        f"journal_size_limit={WAL_KEPT}",
+    )
+
+
+def _prepare_foreign_sqlite(connection: DBAPIConnection, _record: object) -> None:
+    _set_sqlite(connection, "query_only=ON", f"cache_size=-{CACHE_KIB}")
+
+
+def _set_sqlite(connection: DBAPIConnection, *pragmas: str) -> None:
+    cursor = connection.cursor()
+    for pragma in pragmas:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("stentor_begin", "BEGIN"))

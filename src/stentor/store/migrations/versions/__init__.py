@@ -1,0 +1,1 @@
+"""The revisions, in order. One that was released is never changed."""

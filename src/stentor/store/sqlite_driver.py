@@ -1,0 +1,117 @@
+"""SQLite connections for SQLAlchemy that go to their thread once a statement.
+
+aiosqlite runs a connection in a thread, and each call of a cursor (make, execute, fetch, close) there: four handovers
+a statement, which cost more than most of our statements do. Here one handover executes, fetches and closes. Its debug
+log doesn't show the values in statements, as aiosqlite's own does.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self
+from urllib.parse import quote
+
+import aiosqlite
+
+ROWS_AT_ONCE = 256
+"""Rows that are fetched with the statement; what is left is fetched when it is asked for."""
+
+
+class Connection(aiosqlite.Connection):
+    """aiosqlite's, with another cursor."""
+
+    def cursor(self) -> Cursor:  # type: ignore[override]  # SQLAlchemy needs no more of it than this
+        return Cursor(self)
+
+    async def run(self, work: Callable[[], Any]) -> Any:
+        """What `work` returns, in the connection's thread."""
+        return await self._execute(work)  # type: ignore[no-untyped-call]  # it has no annotations
+
+    @property
+    def raw(self) -> sqlite3.Connection:
+        return self._conn
+
+
+class Cursor:
+    """What SQLAlchemy asks of a cursor."""
+
+    arraysize = 1
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._rows: list[Any] = []
+        self._open: sqlite3.Cursor | None = None  # where there are more rows
+        self.description: Any = None
+        self.rowcount = -1
+        self.lastrowid: int | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def execute(self, operation: str, parameters: Sequence[Any] = ()) -> None:
+        await self._connection.run(lambda: self._begin(lambda cursor: cursor.execute(operation, parameters)))
+
+    async def executemany(self, operation: str, parameters: Iterable[Sequence[Any]]) -> None:
+        await self._connection.run(lambda: self._begin(lambda cursor: cursor.executemany(operation, parameters)))
+
+    async def fetchall(self) -> list[Any]:
+        rows, self._rows = self._rows, []
+        if self._open is not None:
+            rows += await self._connection.run(self._open.fetchall)
+        return rows
+
+    async def fetchmany(self, size: int | None = None) -> list[Any]:
+        wanted = size or self.arraysize
+        if self._open is not None and len(self._rows) < wanted:
+            more, needed = self._open.fetchmany, wanted - len(self._rows)
+            self._rows += await self._connection.run(lambda: more(needed))
+        rows, self._rows = self._rows[:wanted], self._rows[wanted:]
+        return rows
+
+    async def fetchone(self) -> Any:
+        rows = await self.fetchmany(1)
+        return rows[0] if rows else None
+
+    async def close(self) -> None:
+        if self._open is not None:
+            cursor, self._open = self._open, None
+            await self._connection.run(cursor.close)
+
+    def _begin(self, statement: Callable[[sqlite3.Cursor], object]) -> None:
+        """Runs in the connection's thread, while nothing else uses this cursor."""
+        cursor = self._connection.raw.cursor()
+        try:
+            statement(cursor)
+            self._rows = cursor.fetchmany(ROWS_AT_ONCE)
+        except BaseException:
+            cursor.close()
+            raise
+        self.description, self.rowcount, self.lastrowid = cursor.description, cursor.rowcount, cursor.lastrowid
+        if len(self._rows) == ROWS_AT_ONCE:
+            self._open = cursor
+        else:
+            cursor.close()
+
+
+async def connect(path: str, *, busy_timeout: float, make: bool) -> Connection:
+    """A connection on which transactions begin where we say so.
+
+    Args:
+        path: the file.
+        make: whether to make it where there is none; else that is an error.
+        busy_timeout: seconds for which SQLite itself waits for a lock.
+    """
+    connection = Connection(
+        lambda: sqlite3.connect(
+            f"file:{quote(path)}?mode={'rwc' if make else 'rw'}",
+            uri=True,
+            isolation_level=None,
+            timeout=busy_timeout,
+            cached_statements=256,
+        ),
+        iter_chunk_size=ROWS_AT_ONCE,
+    )
+    connection._thread.daemon = True  # like SQLAlchemy does it, lest one that was forgotten keeps the process
+    _ = await connection
+    return connection

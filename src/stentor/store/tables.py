@@ -1,0 +1,159 @@
+"""The tables of Stentor's own database, the same on SQLite and PostgreSQL.
+
+Rules: all names begin with `stentor_`, so that the store can live in an app's database. Times are epoch seconds.
+Counts aren't kept beside what they count: they are sums over `batches`, so they can't drift from it. A change here
+needs a migration (`store/migrations`); a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+KEY = Text().with_variant(Text(collation="C"), "postgresql")
+"""Text that is compared by its bytes on every database, so that keys come in the same order everywhere."""
+
+campaigns = Table(
+    "stentor_campaigns",
+    METADATA,
+    Column("id", KEY, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),  # JSON: the message, its translations
+    Column("audience", LargeBinary, nullable=False),  # JSON: a `Selection`
+    Column("problem", Text),  # why it failed, or why it was paused other than by somebody
+    Column("collapse_id", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("starts_at", Double),  # when it starts or started; the message's lifetime counts from here
+    Column("expires_at", Double),
+    Column("finished_at", Double),
+    Column("expected", LargeBinary),  # JSON: recipients by lane, as counted before the start
+    Column("planned", Boolean, nullable=False, server_default=text("false")),  # the audience is read to its end
+    Index(None, "state"),
+)
+
+chains = Table(  # how far each chain of plan steps has come
+    "stentor_chains",
+    METADATA,
+    Column("campaign_id", KEY, ForeignKey("stentor_campaigns.id", ondelete="CASCADE"), primary_key=True),
+    Column("chain", KEY, primary_key=True),
+    Column("step", Integer, nullable=False),  # the next one to be done
+    Column("read", Integer, nullable=False, server_default=text("0")),
+    Column("done", Boolean, nullable=False, server_default=text("false")),
+)
+
+batches = Table(  # the counts before the columns: SQLite walks through a blob to reach what is behind it
+    "stentor_batches",
+    METADATA,
+    Column("id", KEY, primary_key=True),
+    Column("campaign_id", KEY, ForeignKey("stentor_campaigns.id", ondelete="CASCADE"), nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("pending", Integer, nullable=False),
+    Column("accepted", Integer, nullable=False, server_default=text("0")),
+    Column("rejected", Integer, nullable=False, server_default=text("0")),
+    Column("expired", Integer, nullable=False, server_default=text("0")),
+    Column("cancelled", Integer, nullable=False, server_default=text("0")),
+    Column("ambiguous", Integer, nullable=False, server_default=text("0")),
+    Column("planned_at", Double, nullable=False),
+    Column("recorded_at", Double),
+    Column("waiting", LargeBinary),  # MessagePack: of pending recipients, tries and times (`recording.contract.Waiting`)
+    Column("outcomes", LargeBinary),  # a byte for each recipient (`Outcome`); NULL: all pending
+    Column("recipients", LargeBinary, nullable=False),  # MessagePack: the keys, in the batch's order
+    Index(None, "campaign_id", "lane"),
+    Index(
+        "ix_stentor_batches_pending",
+        "campaign_id",
+        sqlite_where=text("pending > 0"),
+        postgresql_where=text("pending > 0"),
+    ),
+)
+
+failures = Table(  # a row for each recipient that ended other than accepted or cancelled
+    "stentor_failures",
+    METADATA,
+    Column("batch_id", KEY, ForeignKey("stentor_batches.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("campaign_id", KEY, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("installation", KEY, nullable=False),
+    Column("outcome", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("dead", Boolean, nullable=False),  # the address will never work again
+    Column("tries", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+    Index(None, "campaign_id", "installation"),
+    Index(None, "campaign_id", "lane", "reason"),
+)
+
+lanes = Table(  # what a lane's senders need to tell each other and the operator
+    "stentor_lanes",
+    METADATA,
+    Column("lane", KEY, primary_key=True),
+    Column("problem", Text),  # why it doesn't send; NULL where it does
+    Column("remedy", Text),
+    Column("since", Double),
+    Column("until", Double),  # when it is tried again
+)
+
+tasks = Table(  # the queue
+    "stentor_tasks",
+    METADATA,
+    Column("id", KEY, primary_key=True),
+    Column("lane", Text, nullable=False),
+    Column("campaign_id", KEY, nullable=False),
+    Column("ready_at", Double, nullable=False),  # not to be taken before; the end of its lease while it is leased
+    Column("lease", Text),  # who holds it; NULL: nobody
+    Column("deliveries", Integer, nullable=False, server_default=text("0")),  # since it was put or released
+    Column("payload", LargeBinary, nullable=False),
+    Index(None, "lane", "ready_at"),
+    Index(None, "campaign_id"),
+)
+
+dead_letters = Table(
+    "stentor_dead_letters",
+    METADATA,
+    Column("id", KEY, primary_key=True),
+    Column("lane", Text, nullable=False),
+    Column("campaign_id", KEY, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("deliveries", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
+installations = Table(  # the embedded registry
+    "stentor_installations",
+    METADATA,
+    Column("id", KEY, primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("app", Text),
+    Column("address", Text, nullable=False),
+    Column("language", Text),
+    Column("time_zone", Text),
+    Column("attributes", Text),  # a JSON object
+    Column("registered_at", Double),
+    Column("dead_at", Double),
+    Column("dead_reason", Text),
+)

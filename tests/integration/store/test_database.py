@@ -1,0 +1,461 @@
+"""The store's database under trouble: locked, full, gone and back, refused; and what its transactions promise.
+
+No test waits for time to pass: where the database pauses before it tries again, the test ends the trouble.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stentor.errors import InvalidConfiguration, StoreOutdated, StoreUnavailable
+from stentor.store.database import POSTGRESQL, SQLITE, Database, insert_or_ignore
+from stentor.store.migrate import migrate
+from stentor.store.tables import lanes
+from stentor.testing.postgres import Postgres
+
+Open = Callable[..., Database]
+SECRET = "hunter2-hunter2"
+
+
+@pytest.fixture
+async def opened(database_url: str) -> AsyncIterator[Open]:
+    """Opens `database_url`, and closes it at the end."""
+    databases: list[Database] = []
+
+    def open_it(connections: int = 4, patience: float = 20.0) -> Database:
+        databases.append(Database.open(database_url, connections=connections, patience=patience))
+        return databases[-1]
+
+    yield open_it
+    for database in databases:
+        await database.aclose()
+
+
+@pytest.fixture
+async def database(opened: Open) -> Database:
+    database = opened()
+    await migrate(database)
+    return database
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
+    """A SQLite database with a single connection, so that a PRAGMA holds for all that is done."""
+    database = Database.open(f"sqlite:///{tmp_path / 'stentor.db'}", connections=1)
+    await migrate(database)
+    yield database
+    await database.aclose()
+
+
+def put(lane: str, problem: str | None = None) -> Callable[[AsyncConnection], Awaitable[None]]:
+    async def change(connection: AsyncConnection) -> None:
+        await connection.execute(insert_or_ignore(connection, lanes), {"lane": lane, "problem": problem})
+
+    return change
+
+
+async def count(connection: AsyncConnection) -> int:
+    return (await connection.execute(select(func.count()).select_from(lanes))).scalar_one()
+
+
+async def counted(database: Database) -> int:
+    async with database.read() as connection:
+        return await count(connection)
+
+
+async def pragma(database: Database, statement: str) -> None:
+    async with database.read() as connection:
+        await connection.exec_driver_sql(f"PRAGMA {statement}")
+
+
+def at_the_first_pause(monkeypatch: pytest.MonkeyPatch, do: Callable[[], Awaitable[None]]) -> list[float]:
+    """Have something done when the database first waits. Returns the list of its pauses."""
+    sleep, pauses = asyncio.sleep, []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 1:
+            await do()
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    return pauses
+
+
+# Opening
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"mysql://me:{SECRET}@host/db",
+        f"postgresql+psycopg://me:{SECRET}@host/db",
+        f"postgresql://me:{SECRET}@host",
+        f"me:{SECRET}@host",
+        f"postgresql://me:{SECRET}@host:port/db",
+        "sqlite://",
+        "sqlite:///:memory:",
+        f"sqlite:///stentor.db?key={SECRET}",
+        "",
+    ],
+)
+def test_a_url_of_another_form_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(InvalidConfiguration) as caught:
+        Database.open(url)
+    assert "`sqlite:///path`" in str(caught.value)
+    assert "`postgresql://user:password@host/database`" in str(caught.value)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_opening_touches_nothing(tmp_path: Path) -> None:
+    database = Database.open(f"sqlite:///{tmp_path / 'none' / 'stentor.db'}")
+    assert database.dialect == SQLITE
+    await database.aclose()
+    assert not os.listdir(tmp_path)
+
+
+async def test_no_password_is_shown() -> None:
+    database = Database.open(f"postgresql://me:{SECRET}@127.0.0.1:1/app", patience=0.0)
+    assert database.dialect == POSTGRESQL
+    assert "app on 127.0.0.1" in repr(database)
+    with pytest.raises(StoreUnavailable, match="is the server running") as caught:
+        await counted(database)
+    assert SECRET not in repr(database) + "".join(traceback.format_exception(caught.value))
+    await database.aclose()
+
+
+# Transactions
+
+
+async def test_what_is_written_is_read_by_others(database: Database, opened: Open) -> None:
+    await database.write(put("a"))
+    await database.write(put("a"))
+    assert await database.write(count) == 1
+    assert await counted(opened()) == 1
+
+
+async def test_a_change_that_raises_leaves_nothing(database: Database) -> None:
+    async def change(connection: AsyncConnection) -> None:
+        await put("a")(connection)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await database.write(change)
+    assert await counted(database) == 0
+
+
+async def test_a_reader_keeps_its_snapshot_and_holds_up_no_writer(database: Database, opened: Open) -> None:
+    await database.write(put("a"))
+    async with database.read() as reader:
+        await asyncio.gather(database.write(put("b")), opened().write(put("c")))
+        assert await count(reader) == 1
+        await database.write(put("d"))
+        assert await count(reader) == 1
+    assert await counted(database) == 4
+
+
+async def test_writers_of_several_programs_take_turns(database: Database, opened: Open) -> None:
+    other = opened()
+    await database.write(put("sum", "0"))
+
+    async def add(connection: AsyncConnection) -> None:
+        row = await connection.execute(select(lanes.c.problem).with_for_update())
+        await connection.execute(lanes.update().values(problem=str(int(row.scalar_one()) + 1)))
+
+    await asyncio.gather(*(one.write(add) for one in (database, other) for _ in range(20)))
+    async with database.read() as connection:
+        assert await connection.scalar(select(lanes.c.problem)) == "40"
+
+
+async def test_a_mistake_leaves_as_it_came_and_shows_no_values(database: Database) -> None:
+    await database.write(put("a"))
+
+    async def change(connection: AsyncConnection) -> None:
+        await connection.execute(lanes.insert(), {"lane": "a", "problem": SECRET})
+
+    with pytest.raises(IntegrityError) as caught:
+        await database.write(change)
+    assert SECRET not in str(caught.value)
+
+
+async def test_a_missing_table_or_column_means_another_version(database: Database) -> None:
+    for statement in ("SELECT * FROM stentor_future", "SELECT future FROM stentor_lanes"):
+        with pytest.raises(StoreOutdated, match="run `stentor init --upgrade`"):
+            async with database.read() as connection:
+                await connection.execute(text(statement))
+        with pytest.raises(StoreOutdated, match="run `stentor init --upgrade`"):
+            await database.write(lambda connection, statement=statement: connection.execute(text(statement)))  # type: ignore[misc]
+
+
+async def test_a_cancelled_write_leaves_nothing_and_frees_its_connection(opened: Open) -> None:
+    database = opened(connections=1)
+    await migrate(database)
+    inside, never = asyncio.Event(), asyncio.Event()
+
+    async def change(connection: AsyncConnection) -> None:
+        await put("a")(connection)
+        inside.set()
+        await never.wait()
+
+    task = asyncio.create_task(database.write(change))
+    await inside.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await counted(database) == 0
+    await database.write(put("b"))
+    assert await counted(database) == 1
+
+
+async def test_no_free_connection_is_said(opened: Open) -> None:
+    database = opened(connections=1, patience=0.01)
+    async with database.read():
+        with pytest.raises(StoreUnavailable, match=r"connections to .* are in use"):
+            await database.write(count)
+
+
+# SQLite
+
+
+def lock(path: Path) -> sqlite3.Connection:
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    return other
+
+
+async def test_a_lock_is_waited_for(sqlite: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = lock(tmp_path / "stentor.db")
+
+    async def let_go() -> None:
+        other.execute("COMMIT")
+
+    pauses = at_the_first_pause(monkeypatch, let_go)
+    await sqlite.write(put("a"))
+    other.close()
+    assert pauses
+    assert await counted(sqlite) == 1
+
+
+async def test_a_lock_that_stays_is_said(sqlite: Database, tmp_path: Path) -> None:
+    impatient = Database.open(f"sqlite:///{tmp_path / 'stentor.db'}", patience=0.0)
+    other = lock(tmp_path / "stentor.db")
+    with pytest.raises(StoreUnavailable, match=r"stentor\.db is locked by another program"):
+        await impatient.write(put("a"))
+    assert await counted(impatient) == 0  # reading goes on
+    other.close()
+    await impatient.aclose()
+
+
+async def test_a_full_disk_is_waited_for(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    await pragma(sqlite, "max_page_count=1")  # as many as there are
+
+    async def free_space() -> None:
+        await pragma(sqlite, "max_page_count=100000")
+
+    pauses = at_the_first_pause(monkeypatch, free_space)
+    await sqlite.write(put("a", problem="x" * 100_000))
+    assert pauses
+    assert await counted(sqlite) == 1
+
+
+async def test_a_disk_that_stays_full_is_said_and_changes_nothing(tmp_path: Path) -> None:
+    database = Database.open(f"sqlite:///{tmp_path / 'stentor.db'}", connections=1, patience=0.0)
+    await migrate(database)
+    await pragma(database, "max_page_count=1")
+    with pytest.raises(StoreUnavailable, match=r"disk is full\. Free some space; it goes on by itself"):
+        await database.write(put("a", problem="x" * 100_000))
+    assert await counted(database) == 0
+    await database.aclose()
+
+
+async def test_a_read_only_file_is_said_at_once(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing() -> None: ...
+
+    pauses = at_the_first_pause(monkeypatch, nothing)
+    await pragma(sqlite, "query_only=ON")  # root may write to any file; to SQLite the two are the same
+    with pytest.raises(StoreUnavailable, match=r"cannot be written to: .* may not write to the file or its folder"):
+        await sqlite.write(put("a"))
+    assert not pauses
+
+
+async def test_a_missing_folder_is_said_at_once(tmp_path: Path) -> None:
+    database = Database.open(f"sqlite:///{tmp_path / 'none' / 'stentor.db'}")
+    with pytest.raises(StoreUnavailable, match="cannot be opened: see that its folder exists"):
+        await migrate(database)
+    await database.aclose()
+
+
+async def test_another_kind_of_file_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("something else entirely\n" * 100)
+    database = Database.open(f"sqlite:///{tmp_path / 'notes.txt'}")
+    with pytest.raises(InvalidConfiguration, match=r"notes\.txt is another kind of file"):
+        await migrate(database)
+    await database.aclose()
+
+
+async def test_commits_are_synced_and_readers_do_not_block(sqlite: Database) -> None:
+    async with sqlite.read() as connection:
+        settings = {
+            name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
+        }
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 0}
+
+
+# PostgreSQL
+
+
+async def test_a_server_that_restarts_is_waited_for(
+    postgres: str, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database.open(postgres)
+    await migrate(database)
+
+    async def start() -> None:
+        postgres_server.start()
+
+    for number in (1, 2):  # with connections to the old server in the pool, as they are in a process that runs
+        postgres_server.stop()
+        with monkeypatch.context() as patched:
+            pauses = at_the_first_pause(patched, start)
+            await database.write(put(f"lane {number}"))
+        assert pauses
+        postgres_server.stop()
+        with monkeypatch.context() as patched:
+            pauses = at_the_first_pause(patched, start)
+            assert await counted(database) == number
+        assert pauses
+    await database.aclose()
+
+
+async def test_a_server_that_stays_away_is_said(postgres: str, postgres_server: Postgres) -> None:
+    database = Database.open(postgres, patience=0.05)
+    await migrate(database)
+    postgres_server.stop()
+    try:
+        for trouble in (database.write(put("a")), counted(database)):
+            with pytest.raises(StoreUnavailable, match="cannot be reached; is the server running"):
+                await trouble
+    finally:
+        postgres_server.start()
+    await database.write(put("b"))
+    assert await counted(database) == 1
+    await database.aclose()
+
+
+async def test_a_connection_lost_within_a_change_means_another_try(postgres: str, postgres_server: Postgres) -> None:
+    database = Database.open(postgres)
+    await migrate(database)
+    tries = []
+
+    async def change(connection: AsyncConnection) -> None:
+        tries.append(1)
+        await put(f"lane {len(tries)}")(connection)
+        if len(tries) == 1:
+            process = await connection.scalar(text("SELECT pg_backend_pid()"))
+            await postgres_server.execute(f"SELECT pg_terminate_backend({process}, 5000)")
+        await count(connection)
+
+    await database.write(change)
+    async with database.read() as connection:
+        assert (await connection.scalars(select(lanes.c.lane))).all() == ["lane 2"]
+    await database.aclose()
+
+
+async def test_a_connection_lost_within_a_read_is_said(postgres: str, postgres_server: Postgres) -> None:
+    database = Database.open(postgres)
+
+    async def lose() -> None:
+        async with database.read() as connection:
+            process = await connection.scalar(text("SELECT pg_backend_pid()"))
+            await postgres_server.execute(f"SELECT pg_terminate_backend({process}, 5000)")
+            await connection.scalar(text("SELECT 1"))
+
+    with pytest.raises(StoreUnavailable, match=r"is being stopped or started|cannot be reached"):
+        await lose()
+    await database.aclose()
+
+
+async def test_a_value_of_a_wrong_type_is_a_mistake(postgres: str) -> None:
+    database = Database.open(postgres)
+    await migrate(database)
+    with pytest.raises(DBAPIError, match="expected str, got int"):
+        await database.write(lambda connection: connection.execute(lanes.insert(), {"lane": 5}))
+    await database.aclose()
+
+
+async def test_two_that_deadlock_both_get_through(postgres: str) -> None:
+    database = Database.open(postgres)
+    await migrate(database)
+    await database.write(put("a"))
+    await database.write(put("b"))
+    both_hold_one = asyncio.Barrier(2)
+    tries = []
+
+    async def lock_both(connection: AsyncConnection, first: str, second: str) -> None:
+        tries.append(first)
+        await connection.execute(text("SET LOCAL deadlock_timeout = '10ms'"))
+        await connection.execute(lanes.update().where(lanes.c.lane == first).values(problem=first))
+        if len(tries) <= 2:
+            await both_hold_one.wait()
+        await connection.execute(lanes.update().where(lanes.c.lane == second).values(problem=first))
+
+    await asyncio.gather(
+        database.write(lambda connection: lock_both(connection, "a", "b")),
+        database.write(lambda connection: lock_both(connection, "b", "a")),
+    )
+    assert len(tries) == 3
+    await database.aclose()
+
+
+async def test_a_wrong_password_user_or_database_is_said_at_once(postgres_server: Postgres) -> None:
+    await postgres_server.add_user("picky", SECRET)
+    right = Database.open(postgres_server.url("postgres", user="picky", password=SECRET))
+    async with right.read() as connection:
+        assert await connection.scalar(text("SELECT current_user")) == "picky"
+    await right.aclose()
+    for url, problem in (
+        (postgres_server.url("postgres", user="picky", password=f"{SECRET}!"), "refuses the password"),
+        (postgres_server.url("postgres", user="nobody-at-all"), "refuses the user"),
+        (postgres_server.url("none_of_that_name"), "doesn't exist; create it"),
+    ):
+        wrong = Database.open(url)
+        with pytest.raises(InvalidConfiguration, match=problem) as caught:
+            await migrate(wrong)
+        assert SECRET not in "".join(traceback.format_exception(caught.value))
+        await wrong.aclose()
+
+
+async def test_a_user_without_rights_is_said(postgres: str, postgres_server: Postgres) -> None:
+    owner = Database.open(postgres)
+    await migrate(owner)
+    await owner.aclose()
+    await postgres_server.execute("CREATE ROLE guest LOGIN")
+    guest = Database.open(postgres.replace("postgres:@", "guest:@"))
+    with pytest.raises(StoreUnavailable, match="GRANT it what it needs"):
+        await guest.write(put("a"))
+    await guest.aclose()
+
+
+async def test_tables_that_change_beneath_cached_statements_do_no_harm(postgres: str) -> None:
+    database = Database.open(postgres, connections=2)
+    await migrate(database)
+    await database.write(put("a"))
+    statement = text("SELECT * FROM stentor_lanes")
+    async with database.read() as one, database.read() as two:  # both connections know the statement now
+        await one.execute(statement)
+        await two.execute(statement)
+    await database.write(lambda connection: connection.execute(text("ALTER TABLE stentor_lanes ADD COLUMN more TEXT")))
+    rows = await asyncio.gather(*(database.write(lambda connection: connection.execute(statement)) for _ in range(4)))
+    assert [len(row.keys()) for row in rows] == [6] * 4
+    await database.aclose()

@@ -1,0 +1,149 @@
+"""What a row of an imported file must fulfil, and what becomes of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stentor.audience.importing import shorten
+from stentor.audience.registry import Registration
+from stentor.audience.rows import ColumnMapping, RowReader, RowRefused
+
+APNS = "ab" * 32
+FCM = "dQw4w9WgXcQ:APA91b" + "x" * 120
+GOOD = {"id": "u1", "address": APNS, "channel": "apns"}
+
+
+def read(row: dict[str, Any], channel: str | None = None, app: str | None = None) -> Registration:
+    return RowReader(ColumnMapping(channel=channel, app=app), frozenset({"apns", "fcm"})).registration(row)
+
+
+def test_a_full_row() -> None:
+    said = {"app": "ios", "language": "pt-BR", "time_zone": "Europe/Berlin", "registered_at": "2026-01-01T00:00:00Z"}
+    row = GOOD | said | {"country": "AT", "empty": "", "nothing": None}
+    assert read(row) == Registration(
+        id="u1",
+        channel="apns",
+        address=APNS,
+        app="ios",
+        language="pt-BR",
+        time_zone="Europe/Berlin",
+        attributes='{"country":"AT"}',
+        registered_at=1767225600.0,
+    )
+
+
+def test_constants_are_for_rows_that_say_nothing() -> None:
+    assert read({"id": "1", "address": FCM}, channel="fcm", app="main").app == "main"
+    assert read(GOOD, channel="fcm").channel == "apns"
+
+
+@pytest.mark.parametrize(
+    ("row", "rule"),
+    [
+        ({"id": ""}, "no id"),
+        ({"id": "  "}, "no id"),
+        ({"id": "x" * 513}, "malformed id"),
+        ({"id": "a\nb"}, "malformed id"),
+        ({"id": ["a"]}, "malformed id"),
+        ({"id": True}, "malformed id"),
+        ({"address": None}, "no address"),
+        ({"channel": None}, "no channel"),
+        ({"channel": "ios"}, "unknown channel"),
+        ({"address": "xyz"}, "malformed address"),
+        ({"address": "a" * 63}, "malformed address"),
+        ({"address": f"<{APNS}>"}, "malformed address"),
+        ({"address": FCM}, "address of another channel"),
+        ({"address": APNS, "channel": "fcm"}, "address of another channel"),
+        ({"address": "too short", "channel": "fcm"}, "malformed address"),
+        ({"address": "ä" * 140, "channel": "fcm"}, "malformed address"),
+        ({"address": 'quoted"' * 20, "channel": "fcm"}, "malformed address"),
+        ({"language": "german please"}, "malformed language"),
+        ({"time_zone": "Mars/Olympus"}, "unknown time zone"),
+        ({"time_zone": "../../etc/passwd"}, "unknown time zone"),
+        ({"registered_at": "yesterday"}, "malformed registered_at"),
+        ({"registered_at": 1767225600000}, "malformed registered_at"),
+        ({"registered_at": -1}, "malformed registered_at"),
+        ({"registered_at": float("nan")}, "malformed registered_at"),
+        ({"registered_at": True}, "malformed registered_at"),
+        ({"attributes": "no JSON"}, "malformed attributes"),
+        ({"attributes": "[]"}, "malformed attributes"),
+        ({"odd": object()}, "malformed attributes"),
+    ],
+)
+def test_a_row_that_breaks_a_rule(row: dict[str, Any], rule: str) -> None:
+    with pytest.raises(RowRefused) as caught:
+        read(GOOD | row)
+    assert caught.value.rule == rule
+    assert APNS not in str(caught.value)
+    assert FCM not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given_", "epoch"),
+    [
+        (1767225600, 1767225600.0),
+        ("1767225600.5", 1767225600.5),
+        ("2026-01-01 00:00:00", 1767225600.0),
+        ("2026-01-01T01:00:00+01:00", 1767225600.0),
+        (datetime(2026, 1, 1), 1767225600.0),
+        ("", None),
+    ],
+)
+def test_times_of_registration(given_: Any, epoch: float | None) -> None:
+    assert read(GOOD | {"registered_at": given_}).registered_at == epoch
+
+
+def test_attributes_are_the_columns_that_nobody_knows_and_those_in_the_object() -> None:
+    row = GOOD | {"attributes": {"plan": "pro", "age": 3}, "country": "AT", "age": "4"}
+    attributes = read(row).attributes
+    assert attributes is not None
+    assert msgspec.json.decode(attributes) == {"plan": "pro", "age": "4", "country": "AT"}
+
+
+def test_columns_by_their_names() -> None:
+    mapping = ColumnMapping({"token": "Push Token", "land": "country"})
+    assert mapping.names(["ID", "Push Token", "address", "timezone", "country", "Plan"]) == [
+        "id",
+        "address",
+        "address",
+        "time_zone",
+        "land",
+        "Plan",
+    ]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*GOOD, "language", "time_zone", "registered_at", "attributes", "x"]),
+        st.one_of(
+            st.none(),
+            st.text(),
+            st.integers(),
+            st.floats(),
+            st.booleans(),
+            st.binary(),
+            st.lists(st.text(), max_size=2),
+        ),
+    )
+)
+def test_any_row_is_registered_or_refused(row: dict[str, Any]) -> None:
+    for candidate in (row, GOOD | row):
+        try:
+            assert isinstance(read(candidate), Registration)
+        except RowRefused as refusal:
+            assert refusal.rule  # noqa: PT017  # either is fine, another exception isn't
+
+
+@pytest.mark.parametrize(("address", "shown"), [(APNS, "abababab…"), ("abcd", "ab…"), (None, ""), ("", "")])
+def test_addresses_are_shortened(address: object, shown: str) -> None:
+    assert shorten(address) == shown
+
+
+def test_no_repr_shows_an_address() -> None:
+    assert APNS not in repr(read(GOOD))

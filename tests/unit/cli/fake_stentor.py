@@ -1,0 +1,210 @@
+"""A Stentor without database or senders, for tests of the commands: it remembers what it was asked to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from unittest import mock
+
+import typer
+from typer.testing import CliRunner
+
+from stentor import config
+from stentor.audience.contract import Selection
+from stentor.cli import campaign as campaign_commands
+from stentor.cli import operations
+from stentor.cli.main import Commands
+from stentor.cli.send import send
+from stentor.config import Config
+from stentor.errors import InvalidState, UnknownCampaign
+from stentor.outcome import Outcome
+from stentor.planning.content import Content
+from stentor.recording.audit import Audit, Check
+from stentor.recording.explain import Event, Explanation, Place
+from stentor.recording.report import FailureRow, Progress, Report
+from stentor.runtime.stentor import LanePreview, Preview
+from stentor.states import FINAL, CampaignState
+from stentor.store.campaigns import Campaign
+from tests.unit.cli.moments import ANDROID, IOS, NOW, campaign, failure, progress, report
+
+PREVIEW = Preview(
+    lanes={
+        IOS: LanePreview(recipients=400_000, ceiling=float("inf"), seconds=8.0),
+        ANDROID: LanePreview(recipients=600_000, ceiling=10_000.0, seconds=3660.0),
+    },
+    unroutable=0,
+    seconds=3660.0,
+    warnings=[],
+    sample={IOS: b'{"aps": {"alert": "Hello"}}'},
+)
+
+
+class FakeStentor:
+    """One campaign unless told otherwise; running it completes it."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[Any, ...]] = []
+        """What was asked, in order."""
+        self.known = [campaign()]
+        """The newest first."""
+        self.preview = PREVIEW
+        self.ends: dict[str, Any] = {"state": CampaignState.COMPLETED, "finished_at": NOW - 10}
+        """What a run leads to."""
+        self.exact = True
+        self.pending = 5000
+        """Recipients on each lane that have no outcome yet."""
+        self.running: Callable[[FakeStentor], None] = lambda _: None
+        """Called in the middle of a run, e.g. to interrupt it."""
+        self.waits_for_stop = False
+        self.ignores_stop = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.done.append(("close",))
+
+    async def prepare(
+        self, content: Content, selection: Selection, *, title: str | None = None, starts_at: float | None = None
+    ) -> Preview:
+        self.done.append(("prepare", content, selection, title, starts_at))
+        return self.preview
+
+    async def send(
+        self, content: Content, selection: Selection, *, title: str | None = None, starts_at: float | None = None
+    ) -> Campaign:
+        self.done.append(("send", content, selection, title, starts_at))
+        return self.known[0]
+
+    async def start(self, campaign_id: str) -> Campaign:
+        return self._move("start", campaign_id, CampaignState.RUNNING)
+
+    async def pause(self, campaign_id: str) -> Campaign:
+        if (await self.campaign(campaign_id)).state in FINAL:
+            raise InvalidState(f"campaign {campaign_id} has ended, so it can't be paused")
+        return self._move("pause", campaign_id, CampaignState.PAUSED)
+
+    async def resume(self, campaign_id: str) -> Campaign:
+        return self._move("resume", campaign_id, CampaignState.RUNNING)
+
+    async def cancel(self, campaign_id: str) -> Campaign:
+        return self._move("cancel", campaign_id, CampaignState.CANCELLING)
+
+    async def retry(self, campaign_id: str, *, reasons: Sequence[str] = ()) -> Campaign:
+        self.done.append(("retry", campaign_id, tuple(reasons)))
+        self.known.insert(0, campaign("new", state=CampaignState.DRAFT))
+        return self.known[0]
+
+    async def run(
+        self,
+        campaign_id: str,
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> Report:
+        self.done.append(("run", campaign_id))
+        assert on_progress is not None
+        assert stop is not None
+        on_progress(progress(1000, 0))
+        self.running(self)
+        if self.waits_for_stop:
+            await (asyncio.Event().wait() if self.ignores_stop else stop.wait())
+        else:
+            self._change(campaign_id, **self.ends)
+        on_progress(progress(2000, 1))
+        return await self.report(campaign_id)
+
+    async def campaigns(self, *, state: CampaignState | None = None, limit: int = 50) -> list[Campaign]:
+        return [each for each in self.known if state in (None, each.state)][:limit]
+
+    async def campaign(self, campaign_id: str) -> Campaign:
+        for each in self.known:
+            if each.id == campaign_id:
+                return each
+        raise UnknownCampaign(f"there is no campaign {campaign_id!r}")
+
+    async def progress(self, campaign_id: str) -> Progress:
+        self.done.append(("progress", campaign_id))
+        shown = progress(1000, 0, problem=True)
+        lanes = {name: replace(lane, queued=self.pending, in_flight=0) for name, lane in shown.lanes.items()}
+        now = replace(shown, lanes=lanes, campaign=await self.campaign(campaign_id))
+        if sum(asked == ("progress", campaign_id) for asked in self.done) >= 2:
+            self._change(campaign_id, **self.ends)
+        return now
+
+    async def report(self, campaign_id: str) -> Report:
+        found = await self.campaign(campaign_id)
+        return replace(report(), campaign=found)
+
+    async def audit(self, campaign_id: str) -> Audit:
+        checks = (
+            Check(name="columns", ok=True, detail="3 recipients"),
+            Check(name="once", ok=self.exact, detail="once"),
+        )
+        return Audit(campaign_id=campaign_id, state=CampaignState.COMPLETED, checks=checks, at=NOW)
+
+    async def failures(
+        self, campaign_id: str, *, lane: str | None = None, reason: str | None = None, dead: bool | None = None
+    ) -> AsyncIterator[FailureRow]:
+        self.done.append(("failures", campaign_id, lane, reason, dead))
+        for position in range(3):
+            yield failure(position)
+
+    async def explain(self, campaign_id: str, installation: str) -> Explanation:
+        return Explanation(
+            campaign=await self.campaign(campaign_id),
+            installation=installation,
+            events=(Event(at=NOW, text="It was read."), Event(at=None, text="It ended.")),
+            place=Place(batch_id="b", lane=IOS, chain="0", step="1", number="2", position=0, size=9),
+            outcome=Outcome.REJECTED,
+            failure=failure(0),
+        )
+
+    def _move(self, verb: str, campaign_id: str, state: CampaignState) -> Campaign:
+        self.done.append((verb, campaign_id))
+        return self._change(campaign_id, state=state)
+
+    def _change(self, campaign_id: str, **values: Any) -> Campaign:
+        self.known = [replace(each, **values) if each.id == campaign_id else each for each in self.known]
+        return next(each for each in self.known if each.id == campaign_id)
+
+    def verbs(self) -> list[str]:
+        return [asked[0] for asked in self.done]
+
+
+class Command:
+    """The `stentor` command on a fake Stentor."""
+
+    def __init__(self, fake: FakeStentor) -> None:
+        self.fake = fake
+        self.files: list[Path | None] = []
+        """The settings that were asked for."""
+        self._app = typer.Typer(cls=Commands)
+        self._app.add_typer(campaign_commands.app, name="campaign")
+        self._app.command()(send)
+
+    def __call__(self, *arguments: str, answer: str | None = None) -> Any:  # Any: click's result
+        """Run it. With an `answer` there is a terminal, and somebody who types this."""
+        with self._patched(asked=answer is not None):
+            runner = CliRunner(env={"COLUMNS": "80", "TERM": "dumb", "STENTOR_DEBUG": None})
+            return runner.invoke(self._app, list(arguments), input=answer)
+
+    @contextmanager
+    def _patched(self, *, asked: bool) -> Iterator[None]:
+        def load(file: Path | None) -> Config:
+            self.files.append(file)
+            return Config()
+
+        with (
+            mock.patch.object(operations, "Stentor", return_value=self.fake),
+            mock.patch.object(config, "load", load),
+            mock.patch.object(operations, "interactive", return_value=asked),
+        ):
+            yield

@@ -1,0 +1,277 @@
+"""`stentor campaign …`: what each command asks for, shows, and exits with."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from stentor.cli import campaign as commands
+from stentor.states import CampaignState
+from tests.unit.cli.fake_stentor import Command, FakeStentor
+from tests.unit.cli.moments import campaign
+
+ID = "7k2m9x1qabcdefgh"
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_list(stentor: Command, fake: FakeStentor) -> None:
+    fake.known = [campaign("bbb", title="Second [x]"), campaign("aaa", state=CampaignState.COMPLETED)]
+    done = stentor("campaign", "list")
+    assert done.exit_code == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["campaign", "bbb", "aaa"]
+    assert "Second [x]" in done.stdout
+    assert "1,000,000" in done.stdout
+    assert fake.done == [("close",)]
+
+
+def test_list_of_a_state_for_programs(stentor: Command, fake: FakeStentor) -> None:
+    fake.known = [campaign("bbb"), campaign("aaa", state=CampaignState.COMPLETED)]
+    done = stentor("campaign", "list", "--state", "completed", "--json")
+    (found,) = json.loads(done.stdout)["campaigns"]
+    assert (found["id"], found["state"]) == ("aaa", "completed")
+    assert found["audience"] == {"source": "users", "filters": {"country": ["de", "at"]}}
+
+
+def test_an_empty_list_says_so(stentor: Command, fake: FakeStentor) -> None:
+    fake.known = []
+    assert "There is no campaign yet." in stentor("campaign", "list").stdout
+    assert json.loads(stentor("campaign", "list", "--json").stdout) == {"campaigns": []}
+
+
+@pytest.mark.parametrize("name", [ID, "7k2m", "7", "last"])
+def test_a_campaign_may_be_abbreviated(stentor: Command, fake: FakeStentor, name: str) -> None:
+    fake.known = [campaign(), campaign("6aaa")]
+    assert stentor("campaign", "pause", name).exit_code == 0
+    assert fake.done[0] == ("pause", ID)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("7x", "there is no campaign '7x'"),
+        ("7k2", "'7k2' is the beginning of 2 campaigns: 7k2m9x1qabcdefgh, 7k2b"),
+        ("", "there is no campaign ''"),
+    ],
+)
+def test_a_name_that_means_none_or_several(stentor: Command, fake: FakeStentor, name: str, message: str) -> None:
+    fake.known = [campaign(), campaign("7k2b")]
+    done = stentor("campaign", "pause", name)
+    assert done.exit_code != 0
+    assert message in done.stderr
+    assert fake.verbs() == ["close"]
+
+
+def test_the_whole_id_wins_over_longer_ones(stentor: Command, fake: FakeStentor) -> None:
+    fake.known = [campaign("7k2b"), campaign("7k2")]
+    stentor("campaign", "pause", "7k2")
+    assert fake.done[0] == ("pause", "7k2")
+
+
+def test_last_of_none(stentor: Command, fake: FakeStentor) -> None:
+    fake.known = []
+    done = stentor("campaign", "show", "last")
+    assert done.exit_code == 1
+    assert "there is no campaign yet" in done.stderr
+
+
+def test_the_settings_file_is_passed_on(stentor: Command) -> None:
+    stentor("campaign", "list", "--config", "other.toml")
+    stentor("campaign", "list")
+    assert stentor.files == [Path("other.toml"), None]
+
+
+def test_show_of_a_running_one(stentor: Command) -> None:
+    done = stentor("campaign", "show", "last")
+    assert done.exit_code == 0
+    told = words(done.stdout)
+    assert "apns/ios doesn't send. The key was refused" in told
+    assert "900 Unregistered apns/ios The app was removed." in told
+
+
+def test_show_for_programs(stentor: Command) -> None:
+    found = json.loads(stentor("campaign", "show", "last", "--json").stdout)
+    assert (found["delivered"], found["failed"], found["installations"]) == (999_000, 1_000, 1_000_000)
+    assert found["lanes"]["apns/ios"]["rejected"] == 900
+    assert found["problems"]["apns/ios"]["remedy"].startswith("Check `key_id`")
+    assert found["reasons"][0]["meaning"].startswith("The app was removed.")
+
+
+def test_watch_looks_until_the_end(stentor: Command, fake: FakeStentor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "LOOK_EVERY", 0)
+    done = stentor("campaign", "show", "last", "--watch")
+    assert done.exit_code == 0
+    assert fake.verbs() == ["progress", "progress", "progress", "close"]
+    assert "state completed" in words(done.stdout)
+
+
+def test_pause(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("campaign", "pause", "last")
+    assert words(done.stdout) == words(f"Campaign {ID} is paused. `stentor campaign resume {ID}` goes on with it.")
+    assert json.loads(stentor("campaign", "pause", "last", "--json").stdout)["state"] == "paused"
+
+
+@pytest.mark.parametrize(
+    ("state", "verbs"),
+    [
+        (CampaignState.PAUSED, ["resume", "run", "close"]),
+        (CampaignState.DRAFT, ["start", "run", "close"]),
+        (CampaignState.RUNNING, ["run", "close"]),  # whoever sent it was killed
+        (CampaignState.SCHEDULED, ["run", "close"]),
+        (CampaignState.CANCELLING, ["run", "close"]),
+    ],
+)
+def test_resume_runs_it_to_its_end(stentor: Command, fake: FakeStentor, state: CampaignState, verbs: list[str]) -> None:
+    fake.known = [campaign(state=state)]
+    done = stentor("campaign", "resume", "last")
+    assert done.exit_code == 0, done.output
+    assert fake.verbs() == verbs
+    assert "999,000 (99.9 %)" in done.stdout
+
+
+def test_resume_of_one_that_has_ended(stentor: Command, fake: FakeStentor) -> None:
+    fake.known = [campaign(state=CampaignState.COMPLETED)]
+    fake.pending = 0
+    done = stentor("campaign", "resume", "last")
+    assert done.exit_code != 0
+    assert f"`stentor campaign retry {ID}`" in done.stderr
+
+
+def test_resume_of_one_that_failed_and_is_not_settled_yet(stentor: Command, fake: FakeStentor) -> None:
+    fake.known = [campaign(state=CampaignState.FAILED)]
+    fake.ends = {}
+    done = stentor("campaign", "resume", "last")
+    assert done.exit_code == 1
+    assert fake.verbs() == ["progress", "run", "close"]
+
+
+def test_resume_for_programs_prints_one_object(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("campaign", "resume", "last", "--json")
+    assert json.loads(done.stdout)["campaign"]["state"] == "completed"
+    assert len(done.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize("state", [CampaignState.PAUSED, CampaignState.FAILED, CampaignState.CANCELLED])
+def test_what_did_not_complete_is_1(stentor: Command, fake: FakeStentor, state: CampaignState) -> None:
+    fake.ends = {"state": state, "problem": "The provider refuses the message."}
+    done = stentor("campaign", "resume", "last")
+    assert done.exit_code == 1
+    assert f"campaign {ID} is {state}: The provider refuses the message." in done.stderr
+    assert (f"stentor campaign resume {ID}" in done.stderr) is (state is CampaignState.PAUSED)
+
+
+def test_cancel_asks_and_settles_the_rest(stentor: Command, fake: FakeStentor) -> None:
+    fake.ends = {"state": CampaignState.CANCELLED}
+    done = stentor("campaign", "cancel", "last", answer="y\n")
+    assert done.exit_code == 0
+    assert fake.verbs() == ["cancel", "run", "close"]
+    assert "cancelled" in done.stdout
+
+
+def test_cancel_thought_better_of(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("campaign", "cancel", "last", answer="n\n")
+    assert done.exit_code == 1
+    assert "Nothing was done." in done.stderr
+    assert fake.verbs() == ["close"]
+
+
+def test_cancel_with_nobody_to_ask(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("campaign", "cancel", "last")
+    assert done.exit_code == 2
+    assert "add --yes" in done.stderr
+    assert fake.verbs() == ["close"]
+
+
+def test_cancel_for_programs(stentor: Command, fake: FakeStentor) -> None:
+    fake.ends = {"state": CampaignState.CANCELLED}
+    done = stentor("campaign", "cancel", "last", "--yes", "--json")
+    assert json.loads(done.stdout)["campaign"]["state"] == "cancelled"
+
+
+def test_retry_makes_a_new_campaign_and_runs_it(stentor: Command, fake: FakeStentor) -> None:
+    fake.known = [campaign(state=CampaignState.COMPLETED)]
+    done = stentor("campaign", "retry", "last", "--reason", "UNAVAILABLE", answer="y\n")
+    assert done.exit_code == 0, done.output
+    assert "again to the 100 that were not reached?" in done.stderr
+    assert fake.done[:3] == [("retry", ID, ("UNAVAILABLE",)), ("start", "new"), ("run", "new")]
+
+
+def test_retry_leaves_dead_addresses_out(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("campaign", "retry", "last", answer="y\n")
+    assert "again to the 100 that were not reached?" in done.stderr  # 900 of the 1,000 are dead
+    assert fake.done[0] == ("retry", ID, ())
+
+
+def test_retry_where_there_is_nobody(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("campaign", "retry", "last", "--reason", "Typo", "--yes")
+    assert done.exit_code != 0
+    assert f"nobody in campaign {ID} failed for Typo: there is nobody to send to again" in done.stderr
+    assert fake.verbs() == ["close"]
+
+
+def test_an_exact_audit_is_0_and_another_1(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("campaign", "audit", "last")
+    assert done.exit_code == 0
+    assert "exact: every recipient is accounted for, once" in done.stdout
+    fake.exact = False
+    done = stentor("campaign", "audit", "last")
+    assert done.exit_code == 1
+    assert "WRONG" in done.stdout
+    assert "not exact" in done.stdout
+    done = stentor("campaign", "audit", "last", "--json")
+    assert done.exit_code == 1
+    found = json.loads(done.stdout)
+    assert not found["exact"]
+    assert found["checks"][1] == {"name": "once", "ok": False, "detail": "once"}
+
+
+def test_failures_as_lines(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("campaign", "failures", "last", "--lane", "apns/ios", "--reason", "Unregistered", "--dead")
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3
+    assert lines[1].endswith("apns/ios  user-1  rejected, dead  Unregistered (410)")
+    assert fake.done[0] == ("failures", ID, "apns/ios", "Unregistered", True)
+
+
+def test_failures_as_csv(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("campaign", "failures", "last", "--csv", "--alive")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [row["installation"] for row in rows] == ["user-0", "user-1", "user-2"]
+    assert rows[0]["outcome"] == "rejected"
+    assert rows[0]["meaning"].startswith("The app was removed.")
+    assert fake.done[0] == ("failures", ID, None, None, False)
+
+
+def test_failures_for_programs(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("campaign", "failures", "last", "--json")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["position"] for row in rows] == [0, 1, 2]
+    assert rows[0]["dead"] is True
+    assert fake.done[0] == ("failures", ID, None, None, None)
+
+
+def test_explain(stentor: Command) -> None:
+    done = stentor("campaign", "explain", "last", "user-0")
+    told = words(done.stdout)
+    assert f"user-0 in 'Spring sale' ({ID}):" in told
+    assert "It was read. It ended. The app was removed." in told
+    found = json.loads(stentor("campaign", "explain", "last", "user-0", "--json").stdout)
+    assert found["outcome"] == "rejected"
+    assert found["place"]["lane"] == "apns/ios"
+    assert [event["text"] for event in found["events"]] == ["It was read.", "It ended."]
+
+
+def test_every_command_shows_examples(stentor: Command) -> None:
+    for command in commands.app.registered_commands:
+        name = command.name or command.callback.__name__  # type: ignore[union-attr]  # each has one
+        text = stentor("campaign", name, "--help").stdout
+        assert "Examples:" in text, name
+        assert f"stentor campaign {name}" in text
+        assert "--json" in text
+        assert "--config" in text

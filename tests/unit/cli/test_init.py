@@ -1,0 +1,199 @@
+"""`stentor init`: the file it writes, which knows every setting, and what it never overwrites."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from stentor.cli.init import EXCLUDED, NAMES, init, render, settings, toml
+from stentor.config import SECTIONS, ApnsApp, Config, FcmApp, load
+from stentor.errors import InvalidConfiguration
+
+APNS = {
+    "provider": "apns",
+    "mode": "strict",
+    "url": "https://127.0.0.1:1",
+    "ca_file": "/ca/apns.pem",
+    "key_file": "/keys/a.p8",
+    "key_id": "ABCDE12345",
+    "team_id": "FGHIJ67890",
+}
+FCM = {
+    "provider": "fcm",
+    "mode": "strict",
+    "url": "https://127.0.0.1:2",
+    "token_url": "https://127.0.0.1:2/token",
+    "ca_file": "/ca/fcm.pem",
+    "project": "p",
+    "service_account_file": "/keys/sa.json",
+}
+
+
+def run(*arguments: str | Path, **variables: str) -> Result:
+    app = typer.Typer()
+    app.command()(init)
+    environment: dict[str, str | None] = {name: None for name in os.environ if name.startswith("STENTOR_")}
+    return CliRunner(env={**environment, **variables}).invoke(app, [str(argument) for argument in arguments])
+
+
+def tables(database: Path) -> set[str]:
+    connection = sqlite3.connect(database)
+    try:
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    finally:
+        connection.close()
+
+
+def read(folder: Path, text: str) -> Config:
+    (folder / "stentor.toml").write_text(text)
+    return load(folder / "stentor.toml", {})
+
+
+def test_the_file_as_it_is_written_sets_nothing(tmp_path: Path) -> None:
+    assert read(tmp_path, render()) == read(tmp_path, "")
+
+
+def test_uncommenting_gives_a_valid_configuration(tmp_path: Path) -> None:
+    config = read(tmp_path, re.sub(r"^#(?=[\w\[])", "", render(), flags=re.MULTILINE))
+    assert set(config.apps) == set(NAMES.values())
+    ios, users = config.apps["ios"], config.audiences["users"]
+    assert isinstance(ios, ApnsApp)
+    assert ios.key_file == tmp_path / "AuthKey_ABCDE12345.p8"
+    assert users.columns.channel == "platform"
+    assert config.sending == Config().sending, "what has a default is shown with it"
+
+
+def test_every_setting_is_there_once_explained() -> None:
+    content = render()
+    for title, model in SECTIONS:
+        name = title.replace("NAME", {ApnsApp: "ios", FcmApp: "android"}.get(model, "users"))
+        _, _, section = content.partition(f"[{name}]\n")
+        section, _, _ = section.partition("\n\n")
+        for field in model.model_fields:
+            if field != "columns":
+                assert len(re.findall(rf"^# \S.*\n#{{0,2}}{field} = ", section, re.MULTILINE)) == 1, f"{name}.{field}"
+
+
+def test_what_excludes_another_says_so() -> None:
+    for model, names in EXCLUDED.items():
+        assert set(names) <= set(model.model_fields)
+    assert "\n##certificate_file = " in render()
+    assert "\n##query = " in render()
+
+
+def test_a_setting_as_people_are_told_of_it() -> None:
+    found = {setting.name: setting for setting in settings(ApnsApp)}
+    assert (found["max_connections"].default, found["max_connections"].required) == ("16", False)
+    assert (found["channel"].default, found["channel"].required, found["channel"].example) == ("", True, '"apns"')
+    assert found["topic"].required
+    assert (found["key_file"].default, found["key_file"].example) == ("", '"AuthKey_ABCDE12345.p8"')
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (True, "true"),
+        (16, "16"),
+        (30.0, "30.0"),
+        ('ä "b" \\', '"ä \\"b\\" \\\\"'),
+        (("a", "b"), '["a", "b"]'),
+        ({"i os": "apns"}, '{ "i os" = "apns" }'),
+    ],
+)
+def test_values_are_written_as_toml(value: Any, written: str) -> None:
+    assert toml(value) == written
+
+
+def test_it_writes_the_file_and_makes_the_tables(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    done = run(folder)
+    assert done.exit_code == 0, done.output
+    assert "stentor doctor" in done.output
+    assert (folder / "stentor.toml").read_text() == render()
+    assert stat.S_IMODE((folder / "stentor.toml").stat().st_mode) == 0o600
+    assert "stentor_campaigns" in tables(folder / "stentor.db")
+
+
+def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
+    file = tmp_path / "stentor.toml"
+    file.write_text("# mine")
+    done = run(tmp_path)
+    assert isinstance(done.exception, InvalidConfiguration)
+    assert "--upgrade" in str(done.exception)
+    assert file.read_text() == "# mine"
+    assert not (tmp_path / "stentor.db").exists()
+    assert run(tmp_path, "--force").exit_code == 0
+    assert file.read_text() == render()
+
+
+def test_upgrading_leaves_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "stentor.toml"
+    file.write_text('[store]\nurl = "sqlite:///other.db"')
+    done = run(tmp_path, "--upgrade")
+    assert done.exit_code == 0, done.output
+    assert file.read_text() == '[store]\nurl = "sqlite:///other.db"'
+    assert "stentor_campaigns" in tables(tmp_path / "other.db")
+    assert "Next" not in done.output
+    assert run(tmp_path, "--upgrade").exit_code == 0, "again does nothing"
+
+
+def test_upgrading_without_a_file_writes_none(tmp_path: Path) -> None:
+    done = run(tmp_path, "--upgrade")
+    assert isinstance(done.exception, InvalidConfiguration)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_variable_names_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "sub" / "mine.toml"
+    assert run(STENTOR_CONFIG=str(file)).exit_code == 0
+    assert file.exists()
+    assert (tmp_path / "sub" / "stentor.db").exists()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run(tmp_path / "file" / "folder")
+    assert isinstance(done.exception, InvalidConfiguration)
+    assert "cannot be written" in str(done.exception)
+
+
+def test_simulators_become_apps(tmp_path: Path) -> None:
+    for facts in (APNS, FCM):
+        (tmp_path / f"{facts['provider']}.json").write_text(json.dumps(facts) + '\n{"accepted": 0}\n')
+    done = run(tmp_path / "rehearsal", "--simulator", tmp_path / "apns.json", "--simulator", tmp_path / "fcm.json")
+    assert done.exit_code == 0, done.output
+    apps = load(tmp_path / "rehearsal" / "stentor.toml", {}).apps
+    apns, fcm = apps["simulated-apns"], apps["simulated-fcm"]
+    assert isinstance(apns, ApnsApp)
+    assert isinstance(fcm, FcmApp)
+    assert (str(apns.key_file), apns.key_id, apns.url) == ("/keys/a.p8", "ABCDE12345", "https://127.0.0.1:1")
+    assert (str(fcm.service_account_file), fcm.project, fcm.token_url) == ("/keys/sa.json", "p", FCM["token_url"])
+    assert str(apns.ca_file) == "/ca/apns.pem"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "isn't what a simulator prints"),
+        ('{"provider": "hms", "mode": "strict"}', "isn't what a simulator prints"),
+        ('{"provider": "apns", "mode": "fast"}', "--mode strict"),
+        (None, "cannot be read"),
+    ],
+)
+def test_facts_that_are_none(tmp_path: Path, content: str | None, said: str) -> None:
+    facts = tmp_path / "facts.json"
+    if content is not None:
+        facts.write_text(content)
+    done = run(tmp_path / "new", "--simulator", facts)
+    assert isinstance(done.exception, InvalidConfiguration)
+    assert said in str(done.exception)
+    assert not (tmp_path / "new").exists(), "nothing half done"

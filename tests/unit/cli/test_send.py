@@ -1,0 +1,213 @@
+"""`stentor send`: what it makes of its options, what it asks, and what it leaves behind when interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stentor.audience.contract import Selection
+from stentor.model import Message, Priority
+from stentor.planning.content import Content
+from stentor.states import CampaignState
+from tests.unit.cli.fake_stentor import PREVIEW, Command, FakeStentor
+
+HELLO = ("--title", "Hello", "--audience", "users")
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def asked(fake: FakeStentor) -> tuple[Content, Selection, str | None, float | None]:
+    """What was prepared; the same must be sent."""
+    (prepared,) = [each[1:] for each in fake.done if each[0] == "prepare"]
+    assert [each[1:] for each in fake.done if each[0] == "send"] in ([], [prepared])
+    return prepared
+
+
+def test_all_of_the_message_can_be_options(stentor: Command, fake: FakeStentor) -> None:
+    texts = ("--title", "Hello", "--body", "World", "--subtitle", "all", "--image", "https://example.com/x.png")
+    others = ("--sound", "default", "--badge", "0", "--data", "a=1", "--data", "b=x=y", "--silent")
+    timing = ("--ttl", "1h30m", "--priority", "high", "--collapse-key", "sale")
+    done = stentor("send", *texts, *others, *timing, "--audience", "users", "--yes")
+    assert done.exit_code == 0, done.output
+    message = asked(fake)[0].message
+    assert message == Message(
+        title="Hello",
+        body="World",
+        subtitle="all",
+        image="https://example.com/x.png",
+        sound="default",
+        badge=0,
+        data={"a": "1", "b": "x=y"},
+        silent=True,
+        ttl=5400,
+        priority=Priority.HIGH,
+        collapse_key="sale",
+    )
+
+
+def test_or_a_file(stentor: Command, fake: FakeStentor, tmp_path: Path) -> None:
+    file = tmp_path / "sale.toml"
+    file.write_text('title = "Sale"\n')
+    assert stentor("send", "--message", str(file), "--audience", "users", "--yes").exit_code == 0
+    assert asked(fake)[0].message.title == "Sale"
+
+
+def test_filters_and_test_recipients_choose_whom(stentor: Command, fake: FakeStentor) -> None:
+    filters = ("--filter", "country=de", "--filter", "country=at", "--filter", "plan=pro")
+    stentor("send", *HELLO, *filters, "--test-to", "1", "--test-to", "2", "--name", "Trial", "--yes")
+    _, selection, name, starts_at = asked(fake)
+    assert selection == Selection(source="users", filters={"country": ["de", "at"], "plan": ["pro"]}, only=["1", "2"])
+    assert (name, starts_at) == ("Trial", None)
+
+
+def test_it_can_start_later(stentor: Command, fake: FakeStentor) -> None:
+    before = time.time()
+    stentor("send", *HELLO, "--at", "+90m", "--yes")
+    starts_at = asked(fake)[3]
+    assert starts_at is not None
+    assert before + 5400 <= starts_at <= time.time() + 5400
+
+
+def test_it_shows_what_will_be_done_and_then_what_was(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("send", *HELLO, answer="y\n")
+    assert done.exit_code == 0, done.output
+    assert fake.verbs() == ["prepare", "send", "run", "close"]
+    told = words(done.stdout)
+    for part in (
+        "To users:",
+        "apns/ios 400,000 no limit 8.0 s",
+        "fcm/android 600,000 10,000/s 1:01:00",
+        'apns/ios, e.g.: {"aps": {"alert": "Hello"}}',
+        "running: 2,000 of 1,000,000",
+        "delivered 999,000 (99.9 %)",
+    ):
+        assert part in told, part
+    assert "Send it?" in done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_warnings_are_shown_before_it_asks(stentor: Command, fake: FakeStentor) -> None:
+    fake.preview = replace(PREVIEW, warnings=["The sandbox [x] is in use."])
+    assert "Note: The sandbox [x] is in use." in stentor("send", *HELLO, answer="n\n").stdout
+
+
+def test_no_means_nothing_is_sent(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("send", *HELLO, answer="n\n")
+    assert done.exit_code == 1
+    assert fake.verbs() == ["prepare", "close"]
+
+
+def test_with_nobody_to_ask_it_wants_yes(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("send", *HELLO)
+    assert done.exit_code == 2
+    assert "no terminal to ask on: add --yes" in done.stderr
+    assert fake.verbs() == ["prepare", "close"]
+
+
+def test_for_programs_it_prints_one_object(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("send", *HELLO, "--yes", "--json")
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) == 1
+    found = json.loads(done.stdout)
+    assert (found["delivered"], found["failed"], found["seconds"], found["rate"]) == (999_000, 1_000, 80, 12_500)
+    assert found["campaign"]["state"] == "completed"
+    assert done.stderr == ""
+
+
+def test_a_dry_run_sends_nothing_and_does_not_ask(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("send", *HELLO, "--dry-run")
+    assert done.exit_code == 0
+    assert "nothing was sent" in done.stdout
+    assert "apns/ios 400,000" in words(done.stdout)
+    assert fake.verbs() == ["prepare", "close"]
+
+
+def test_a_dry_run_for_programs(stentor: Command, fake: FakeStentor) -> None:
+    found = json.loads(stentor("send", *HELLO, "--dry-run", "--json").stdout)
+    assert found["recipients"] == 1_000_000
+    assert found["lanes"]["apns/ios"] == {"recipients": 400_000, "ceiling": None, "seconds": 8.0}
+    assert found["sample"]["apns/ios"] == '{"aps": {"alert": "Hello"}}'
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--audience", "users"], "there is no message: give --title and --body, or --message FILE"),
+        ([*HELLO, "--message", "x.toml"], "--message has all of the message in its file, so --title can't be given"),
+        ([*HELLO, "--ttl", "soon"], "--ttl: 'soon' is no duration; write e.g. 90s"),
+        ([*HELLO, "--at", "tomorrow"], "--at: 'tomorrow' is no time; write e.g. 2030"),
+        ([*HELLO, "--at", "2001-01-01T00:00"], "--at: 2001-01-01T00:00 is past"),
+        ([*HELLO, "--data", "novalue"], "--data: 'novalue' should be NAME=VALUE"),
+        ([*HELLO, "--filter", "=x"], "--filter: '=x' should be NAME=VALUE"),
+        (["--title", "Hello"], "--audience"),
+        ([*HELLO, "--priority", "urgent"], "urgent"),
+    ],
+)
+def test_a_wrong_option_is_said_before_anything_is_done(
+    stentor: Command, fake: FakeStentor, options: list[str], message: str
+) -> None:
+    done = stentor("send", *options, "--yes")
+    assert done.exit_code == 2
+    assert message in words(done.stderr)
+    assert fake.done == []
+
+
+def interrupt(*signals: signal.Signals) -> Callable[[Any], None]:
+    def send(_: Any) -> None:
+        for number in signals:
+            os.kill(os.getpid(), number)
+
+    return send
+
+
+def test_ctrl_c_pauses_and_tells_how_to_go_on(stentor: Command, fake: FakeStentor) -> None:
+    fake.running, fake.waits_for_stop = interrupt(signal.SIGINT), True
+    done = stentor("send", *HELLO, "--yes")
+    assert done.exit_code == 130
+    assert fake.verbs() == ["prepare", "send", "run", "pause", "close"]
+    assert "Pausing …" in done.stdout
+    assert f"stentor campaign resume {fake.known[0].id}" in done.stderr
+    assert f"stentor campaign cancel {fake.known[0].id}" in done.stderr
+
+
+def test_a_second_ctrl_c_does_not_wait(stentor: Command, fake: FakeStentor) -> None:
+    fake.running, fake.waits_for_stop, fake.ignores_stop = interrupt(signal.SIGINT, signal.SIGINT), True, True
+    done = stentor("send", *HELLO, "--yes")
+    assert done.exit_code == 130
+    assert fake.verbs()[-1] == "close"
+    assert "stentor campaign resume" in done.stderr
+
+
+def test_sigterm_stops_and_leaves_it_to_be_resumed(stentor: Command, fake: FakeStentor) -> None:
+    fake.running, fake.waits_for_stop = interrupt(signal.SIGTERM), True
+    done = stentor("send", *HELLO, "--yes", "--json")
+    assert done.exit_code == 130
+    assert fake.verbs() == ["prepare", "send", "run", "close"]
+    assert fake.known[0].state is CampaignState.RUNNING
+    assert json.loads(done.stdout)["campaign"]["state"] == "running"
+
+
+def test_ctrl_c_at_the_very_end_changes_nothing(stentor: Command, fake: FakeStentor) -> None:
+    fake.running = interrupt(signal.SIGINT)
+    done = stentor("send", *HELLO, "--yes")
+    assert done.exit_code == 0
+    assert fake.known[0].state is CampaignState.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"),
+    [(CampaignState.COMPLETED, 0), (CampaignState.FAILED, 1), (CampaignState.PAUSED, 1), (CampaignState.CANCELLED, 1)],
+)
+def test_the_exit_code_says_how_it_ended(stentor: Command, fake: FakeStentor, ends: CampaignState, code: int) -> None:
+    fake.ends = {"state": ends}
+    assert stentor("send", *HELLO, "--yes").exit_code == code

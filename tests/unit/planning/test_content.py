@@ -1,0 +1,264 @@
+"""A campaign's content: languages, templates and their failures, the way to JSON and back, and message files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stentor.errors import InvalidConfiguration, InvalidMessage
+from stentor.model import (
+    ApnsOptions,
+    CriticalSound,
+    FcmOptions,
+    FcmTarget,
+    InterruptionLevel,
+    LocalizedText,
+    Message,
+    Priority,
+)
+from stentor.planning.content import Content, Translation, content_from, decode_content, encode_content
+
+EVERYTHING = Message(
+    title="Hello {{ name }}",
+    body_localized=LocalizedText(key="BODY", args=("a", "b")),
+    badge=0,
+    data={"id": "{{ id }}", "fixed": "1"},
+    ttl=3600,
+    priority=Priority.NORMAL,
+    apns=ApnsOptions(
+        interruption_level=InterruptionLevel.PASSIVE,
+        critical_sound=CriticalSound(volume=0.5),
+        payload={"deep": [{"x": None}], "n": 1.5},
+        raw_payload=b'{"aps":{}}',
+    ),
+    fcm=FcmOptions(target=FcmTarget.TOPIC, android={"notification": {"color": "#102030"}}),
+)
+
+
+def test_without_templates_it_is_the_message_itself() -> None:
+    message = Message(title="100 % off {now}", body="no } template {")
+    content = Content(message=message)
+    content.check()
+    assert content.variables == ()
+    assert content.languages == ("",)
+    assert content.render(0, {}) is message
+
+
+def test_templates_anywhere_are_filled_and_the_rest_is_kept() -> None:
+    message = Message(
+        title="Hello {{ name | upper }}",
+        body="{% if vip %}Come early{% else %}Come{% endif %}",
+        data={"{{ key }}": "as it is", "n": "{{ count + 1 }}"},
+        apns=ApnsOptions(thread_id="t-{{ id }}", payload={"list": [{"deep": "{{ id }}"}]}),
+        body_localized=LocalizedText(key="K", args=("{{ name }}", "2")),
+    )
+    content = Content(message=message)
+    assert content.variables == ("count", "id", "name", "vip")
+    found = content.render(0, {"name": "Ann", "vip": False, "count": 2, "id": 7, "more": "ignored"})
+    assert found == Message(
+        title="Hello ANN",
+        body="Come",
+        data={"{{ key }}": "as it is", "n": "3"},
+        apns=ApnsOptions(thread_id="t-7", payload={"list": [{"deep": "7"}]}),
+        body_localized=LocalizedText(key="K", args=("Ann", "2")),
+    )
+    assert content.message is message
+    assert message.title == "Hello {{ name | upper }}"
+
+
+def test_what_one_text_sets_no_other_sees() -> None:
+    message = Message(
+        title="{{ a }}{% set b = 1 %}{% macro c() %}{% endmacro %}{{ b }}",
+        subtitle="{{ b | default('-') }}",
+        body="{% block d %}1{% endblock %}{{ c is defined }}",
+        data={"k": "{% block d %}2{% endblock %}{{ a }}"},
+    )
+    found = Content(message=message).render(0, {"a": "A"})
+    assert (found.title, found.subtitle, found.body, found.data["k"]) == ("A1", "-", "1False", "2A")
+
+
+@pytest.mark.parametrize("variables", [{}, {"name": None}])
+def test_what_is_missing_is_an_error_and_never_a_gap(variables: dict[str, Any]) -> None:
+    with pytest.raises(InvalidMessage, match=r"^title: needs `name`, which this installation doesn't have$") as caught:
+        Content(message=Message(title="Hello {{ name }}")).render(0, variables)
+    assert caught.value.field == "title"
+    content = Content(message=Message(title="Hello {{ name | default('you') }}"))
+    assert content.render(0, variables).title == "Hello you"
+    assert content.variables == ("name",)
+
+
+@pytest.mark.parametrize(
+    ("template", "value"),
+    [
+        ("{{ x + 1 }}", "a"),
+        ("{{ 1 / x }}", 0),
+        ("{{ x.y.z }}", {"y": {}}),
+        ("{{ x() }}", 1),
+        ("{{ x.__class__.__mro__ }}", "a"),
+        ("{{ x.append(1) }}", [1]),
+        ("{{ '%d' | format(x) }}", "a"),
+        ("{% for i in range(10 ** 9) %}{{ x }}{% endfor %}", 1),
+        ("{{ x | int(base=99) | round('?') }}", "1"),
+    ],
+)
+def test_whatever_fails_in_a_template_is_told_of_its_field(template: str, value: object) -> None:
+    content = Content(message=Message(data={"k": template}))
+    content.check()
+    with pytest.raises(InvalidMessage, match=r"^data\.k: "):
+        content.render(0, {"x": value})
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        (Content(message=Message(title="{{ name")), r"^title: broken template, line 1: "),
+        (Content(message=Message(data={"a": "one\ntwo {% if %}"})), r"^data\.a: broken template, line 2: "),
+        (Content(message=Message(body="{{ a | upperr }}")), r"^body: broken template, line 1: .*upperr"),
+        (
+            Content(message=Message(title="{{ a }}"), translations={"de": Translation(body="{{")}),
+            r"^translations\.de\.body: broken template, line 1: ",
+        ),
+        (Content(message=Message(), translations={"german!": Translation()}), "'german!' is not a language tag"),
+        (
+            Content(message=Message(), translations={"de-AT": Translation(), "de_at": Translation()}),
+            "`de-at` is there twice",
+        ),
+    ],
+)
+def test_broken_content_is_found_before_anything_is_sent(content: Content, names: str) -> None:
+    with pytest.raises(InvalidMessage, match=names):
+        content.check()
+
+
+def test_languages_fall_back() -> None:
+    content = Content(
+        message=Message(title="Sale", body="{{ name }}", data={"a": "1", "b": "2"}),
+        translations={
+            "pt-BR": Translation(title="Oferta"),
+            "de": Translation(title="Angebot für {{ du }}", data={"b": "zwei"}),
+        },
+    )
+    assert content.languages == ("", "de", "pt-br")
+    assert content.variables == ("du", "name")
+    asked = ("de", "de-AT", "DE_CH", "de-Latn-DE-1996", "pt-br", "pt", "deu", "fr", "", " de ", "-", None)
+    assert [content.language_index(tag) for tag in asked] == [1, 1, 1, 1, 2, 0, 0, 0, 0, 1, 0, 0]
+    found = content.render(1, {"du": "dich", "name": "Ann"})
+    assert (found.title, found.body, found.data) == ("Angebot für dich", "Ann", {"a": "1", "b": "zwei"})
+    with pytest.raises(InvalidMessage, match=r"^body: needs `name`"):
+        content.render(1, {"du": "dich"})
+    with pytest.raises(InvalidMessage, match=r"^translations\.de\.title: needs `du`"):
+        content.render(1, {"name": "Ann"})
+
+
+@given(st.text())
+def test_any_language_tag_has_an_index(tag: str) -> None:
+    content = Content(message=Message(), translations={"de": Translation()})
+    assert content.language_index(tag) in (0, 1)
+
+
+def test_the_outline_has_something_harmless_for_each_template() -> None:
+    message = Message(title="{{ name }}", body="fixed", image="{{ image }}", fcm=FcmOptions(link="{{ link }}"))
+    outline = Content(message=message, translations={"de": Translation(body="{{ x }}")})
+    assert outline.outline(0) == Message(
+        title="x", body="fixed", image="https://example.com/", fcm=FcmOptions(link="https://example.com/")
+    )
+    assert outline.outline(1).body == "x"
+
+
+def test_what_a_value_holds_stays_a_text() -> None:
+    message = Message(title="x", apns=ApnsOptions(payload={"a": "{{ x }}"}))
+    found = Content(message=message).render(0, {"x": '"}, {"<b>{{ y }}'})
+    assert found.apns.payload == {"a": '"}, {"<b>{{ y }}'}
+
+
+def test_a_template_where_no_text_fits_is_refused() -> None:
+    content = Content(message=Message(title="x", priority="{{ p }}"))  # type: ignore[arg-type]
+    with pytest.raises(InvalidMessage, match=r"^priority: .*loud"):
+        content.render(0, {"p": "loud"})
+    assert content.render(0, {"p": "high"}).priority is Priority.HIGH
+
+
+def test_there_and_back_again() -> None:
+    content = Content(message=EVERYTHING, translations={"de": Translation(title="Hallo {{ name }}", data={"c": "3"})})
+    content.check()
+    assert decode_content(encode_content(content)) == content
+    assert encode_content(decode_content(encode_content(content))) == encode_content(content)
+
+
+@pytest.mark.parametrize("stored", [b"", b"{}", b'{"version":1,"message":{"title":1},"translations":{}}', b"\xff"])
+def test_what_was_not_stored_by_us_is_refused(stored: bytes) -> None:
+    with pytest.raises(InvalidMessage, match=r"^content: cannot be read"):
+        decode_content(stored)
+
+
+def test_another_versions_content_is_refused() -> None:
+    with pytest.raises(InvalidMessage, match="format 2; this Stentor reads format 1"):
+        decode_content(b'{"version":2,"message":{},"translations":{}}')
+
+
+# -- message files ------------------------------------------------------------------------------------------------
+
+
+def test_a_toml_file(tmp_path: Path) -> None:
+    path = tmp_path / "message.toml"
+    path.write_text(
+        'title = "Sale"\nttl = 60\ndata = {a = "b"}\n[apns]\nthread_id = "t"\n[translations.de]\ntitle = "Angebot"\n'
+    )
+    assert content_from(path) == Content(
+        message=Message(title="Sale", ttl=60, data={"a": "b"}, apns=ApnsOptions(thread_id="t")),
+        translations={"de": Translation(title="Angebot")},
+    )
+
+
+def test_a_json_file(tmp_path: Path) -> None:
+    path = tmp_path / "message.JSON"
+    path.write_text('{"title": "Sale", "priority": "high"}')
+    assert content_from(path) == Content(message=Message(title="Sale", priority=Priority.HIGH))
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('titel = "x"', r"^titel: is no field of a message; did you mean `title`\?$"),
+        ('zzzzzz = "x"', r"^zzzzzz: is no field of a message; there are title, .*translations$"),
+        ('[translation.de]\ntitle = "x"', r"did you mean `translations`\?"),
+        ('[apns]\nthreadid = "x"', r"^apns\.threadid: .*did you mean `thread_id`\?"),
+        ('[apns.critical_sound]\nnam = "x"', r"^apns\.critical_sound\.nam: .*did you mean `name`\?"),
+        ('[translations.de]\ntitel = "x"', r"^translations\.de\.titel: .*did you mean `title`\?"),
+        ("title = 1", r"^title: expected `str"),
+        ('ttl = "soon"', r"^ttl: expected `int"),
+        ('apns = "x"', r"^apns: expected `object`"),
+        ("[data]\na = 1", r"^data\[\.\.\.\]: expected `str`"),
+        ("translations = 1", r"^translations: must be an object"),
+        ('translations = {de = "x"}', r"expected `object`"),
+        ('priority = "urgent"', r"^priority: .*urgent"),
+        ('body = "{{ x"', r"^body: broken template, line 1"),
+    ],
+)
+def test_a_file_with_a_mistake_names_it(tmp_path: Path, text: str, names: str) -> None:
+    path = tmp_path / "message.toml"
+    path.write_text(text)
+    with pytest.raises(InvalidMessage, match=names):
+        content_from(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "names"),
+    [
+        ("m.toml", b"title = ", "m.toml is not TOML"),
+        ("m.json", b"{", "m.json is not JSON"),
+        ("m.json", b"[1]", "m.json must be an object"),
+        ("m.toml", b"\xff\xfe", "m.toml is not TOML"),
+        ("m.json", b"[" * 100_000, "m.json is not JSON"),
+        ("absent.toml", None, "absent.toml cannot be read: No such file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes | None, names: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidConfiguration, match=names):
+        content_from(tmp_path / name)
