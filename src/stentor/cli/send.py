@@ -103,16 +103,19 @@ def send(
     out = console(as_json=as_json)
 
     async def work(stentor: Stentor) -> Report | None:
-        preview = await stentor.prepare(content, selection, title=name, starts_at=starts_at)
-        if dry_run and as_json:
-            shapes.say(shapes.preview(preview))
-        _show(preview, selection, out)
         if dry_run:
+            preview = await stentor.prepare(content, selection, title=name, starts_at=starts_at)
+            if as_json:
+                shapes.say(shapes.preview(preview))
+            _show(preview, selection, out)
             out.print("All is in order; nothing was sent, as this was a dry run.")
             return None
-        confirm("Send it?", yes=yes)
-        campaign = await stentor.send(content, selection, title=name, starts_at=starts_at, preview=preview)
-        return await drive(stentor, campaign, out, as_json=as_json)
+        async with stentor.roles():  # they start while everything is checked and somebody is asked
+            preview = await stentor.prepare(content, selection, title=name, starts_at=starts_at)
+            _show(preview, selection, out)
+            confirm("Send it?", yes=yes)
+            campaign = await stentor.send(content, selection, title=name, starts_at=starts_at, preview=preview)
+            return await drive(stentor, campaign, out, as_json=as_json)
 
     report = perform(config, work)
     if report is not None:

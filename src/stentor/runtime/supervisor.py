@@ -50,6 +50,7 @@ class _Worker:
     process: asyncio.subprocess.Process | None = None
     deaths: int = 0
     watcher: asyncio.Task[None] | None = field(default=None, repr=False)
+    started: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
 
 class Supervisor:
@@ -78,8 +79,14 @@ class Supervisor:
         }
 
     async def __aenter__(self) -> Self:
+        """Returns when all are started and have their settings; they go on even if this loop is then held up."""
         for worker in self._workers:
             worker.watcher = asyncio.create_task(self._keep(worker), name=f"keep {worker.role}")
+        try:
+            await asyncio.gather(*(worker.started.wait() for worker in self._workers))
+        except BaseException:
+            await self.stop()
+            raise
         return self
 
     async def __aexit__(
@@ -116,6 +123,7 @@ class Supervisor:
             )
             assert process.stdin is not None
             process.stdin.write(self._settings)
+            worker.started.set()
             if self._stopping.is_set():
                 process.terminate()
             assert process.stdout is not None
@@ -125,6 +133,8 @@ class Supervisor:
             if code == 0:
                 self.closings.append(msgspec.json.decode(said, type=Closing))
                 continue
+            if self._stopping.is_set() and code == -signal.SIGTERM:
+                return  # told to stop before it had begun
             worker.deaths = 1 if time.monotonic() - began > LIVED else worker.deaths + 1
             self.last_words = f"the {worker.role} ended with {_how(code)}: {complained or 'it said nothing'}"
             logger.warning("%s", self.last_words)

@@ -2,7 +2,8 @@
 
 Rules: real TLS, real HTTP/2 framing, flow control and stream limits, but nothing is validated and no ledger is kept.
 Of the request's headers only APNs' `apns-id` is read, since clients find their request by its echo; FCM's message
-names are all the same. Whoever wants to know whether what they send is right uses the strict simulators.
+names are all the same. Credentials are made as the strict simulators make them, so that a sender is set up alike for
+both, and any are good. Whoever wants to know whether what they send is right uses the strict simulators.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from ssl import SSLObject
 from typing import Any, Literal, Self, cast
+
+from aiohttp import web
 
 from stentor.http2 import encode, frames
 from stentor.http2.frames import (
@@ -36,6 +40,9 @@ from stentor.http2.frames import (
     SETTINGS,
 )
 from stentor.http2.hpack import Decoder
+from stentor.simulators.apns.credentials import mint_key
+from stentor.simulators.fcm import FcmOptions
+from stentor.simulators.fcm.oauth import mint_account
 from stentor.simulators.tls import make_server_tls
 
 Provider = Literal["apns", "fcm"]
@@ -50,6 +57,9 @@ here they would only measure how many requests the bench holds open."""
 LARGEST_HEADERS = 65_536
 DELAYS = 4096
 """Drawn delays, used in turn: drawing one for each request would cost more than answering it."""
+
+ACCESS_TOKEN = "ya29.simulator-" + "fast" * 10
+"""FCM's, for everybody; as long as the strict simulator's."""
 
 # HPACK by hand (RFC 7541): 0x88 is `:status 200`, 0x4_/0x0_ are literals with and without entering the table.
 _STATUS_200 = b"\x88"
@@ -119,6 +129,10 @@ class _FastConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        tls: SSLObject = transport.get_extra_info("ssl_object")
+        if tls.selected_alpn_protocol() != "h2":
+            self._server.without_h2(self._transport)
+            return
         self._server.connections.add(self)
         self._transport.write(
             frames.settings([(frames.MAX_CONCURRENT_STREAMS, self._shape.max_streams)])
@@ -261,7 +275,11 @@ class FastSimulator:
         self.port = port
         self._provider = provider
         self._temporary = TemporaryDirectory(prefix="stentor-") if directory is None else None
-        self._tls = make_server_tls(directory or Path(cast(Any, self._temporary).name), provider=provider)
+        self._directory = directory or Path(cast(Any, self._temporary).name)
+        alpn = ("h2",) if provider == "apns" else ("h2", "http/1.1")
+        self._tls = make_server_tls(self._directory, provider=provider, alpn=alpn)
+        self._credentials: dict[str, str] = {}
+        self._tokens: web.Server | None = None
         self._server: asyncio.Server | None = None
         self._wheel_task: asyncio.Task[None] | None = None
 
@@ -273,6 +291,7 @@ class FastSimulator:
             "url": f"https://127.0.0.1:{self.port}",
             "port": self.port,
             "ca_file": str(self._tls.ca_file),
+            **self._credentials,
         }
 
     def summary(self) -> dict[str, Any]:
@@ -286,6 +305,7 @@ class FastSimulator:
             lambda: _FastConnection(self), "127.0.0.1", self.port, ssl=self._tls.context
         )
         self.port = self._server.sockets[0].getsockname()[1]
+        self._credentials = self._mint_key() if self._provider == "apns" else self._mint_account()
         if self.wheel is not None:
             self._wheel_task = loop.create_task(self.wheel.run())
         return self
@@ -297,7 +317,34 @@ class FastSimulator:
             self._server.close()
         for connection in list(self.connections):
             connection.close()
+        if self._tokens is not None:
+            await self._tokens.shutdown()
         if self._server is not None:
             await self._server.wait_closed()
         if self._temporary is not None:
             self._temporary.cleanup()
+
+    def without_h2(self, transport: asyncio.Transport) -> None:
+        """Serve a client that speaks HTTP/1.1: FCM's token endpoint does, APNs doesn't."""
+        if self._tokens is None:
+            transport.abort()
+            return
+        door = self._tokens()
+        transport.set_protocol(door)
+        door.connection_made(transport)
+
+    def _mint_key(self) -> dict[str, str]:
+        key = mint_key(self._directory)
+        return {"key_file": str(key.path), "key_id": key.key_id, "team_id": key.team_id}
+
+    def _mint_account(self) -> dict[str, str]:
+        account = mint_account(self._directory / "service-account.json", project=FcmOptions().project)
+        token_url = f"https://127.0.0.1:{self.port}/token"
+        account.write_token_uri(token_url)
+        self._tokens = web.Server(_grant, access_log=None)
+        return {"project": account.project, "service_account_file": str(account.path), "token_url": token_url}
+
+
+async def _grant(_: web.BaseRequest) -> web.Response:
+    """FCM's token endpoint: an access token, whatever was asked."""
+    return web.json_response({"access_token": ACCESS_TOKEN, "expires_in": 3599, "token_type": "Bearer"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -71,6 +71,10 @@ class FakeStentor:
     ) -> None:
         self.done.append(("close",))
 
+    @asynccontextmanager
+    async def roles(self) -> AsyncIterator[None]:
+        yield
+
     async def prepare(
         self, content: Content, selection: Selection, *, title: str | None = None, starts_at: float | None = None
     ) -> Preview:
@@ -78,7 +82,13 @@ class FakeStentor:
         return self.preview
 
     async def send(
-        self, content: Content, selection: Selection, *, title: str | None = None, starts_at: float | None = None
+        self,
+        content: Content,
+        selection: Selection,
+        *,
+        title: str | None = None,
+        starts_at: float | None = None,
+        preview: Preview | None = None,
     ) -> Campaign:
         self.done.append(("send", content, selection, title, starts_at))
         return self.known[0]

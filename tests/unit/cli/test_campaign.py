@@ -77,7 +77,7 @@ def test_the_whole_id_wins_over_longer_ones(stentor: Command, fake: FakeStentor)
 def test_last_of_none(stentor: Command, fake: FakeStentor) -> None:
     fake.known = []
     done = stentor("campaign", "show", "last")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "there is no campaign yet" in done.stderr
 
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
+from pathlib import Path
 
 import httpx
 import pytest
 
+from stentor.errors import StentorError
 from stentor.http2 import encode
 from stentor.http2.hpack import Encoder
-from stentor.simulators.fast import _PLAIN_REQUEST, FastSimulator, Provider
+from stentor.senders.apns.credentials import ApnsTokenSource
+from stentor.senders.fcm.credentials import FcmTokenSource
+from stentor.simulators.apns import ApnsSimulator
+from stentor.simulators.fast import _PLAIN_REQUEST, ACCESS_TOKEN, FastSimulator, Provider
+from stentor.simulators.fcm import FcmSimulator
 from tests.unit.http2.peer import TEMPLATE
 
 APNS_ID = "0a1b2c3d-1111-4222-8333-444455556666"
@@ -58,3 +65,45 @@ async def test_answers_come_after_the_latency_asked_for(provider: Provider) -> N
         if provider == "fcm":
             assert answers[0].json()["name"].startswith("projects/")
             assert answers[1].headers["content-type"] == "application/json; charset=UTF-8"
+
+
+async def test_a_sender_is_set_up_as_for_the_strict_simulators() -> None:
+    """Every credential that strict mode gives, so that settings made of one serve the other."""
+    async with ApnsSimulator() as strict, FastSimulator("apns") as fast:
+        assert {"key_file", "key_id", "team_id"} <= strict.facts().keys() & fast.facts().keys()
+        facts = fast.facts()
+    async with FcmSimulator() as strict, FastSimulator("fcm") as fast:
+        assert {"service_account_file", "project", "token_url"} <= strict.facts().keys() & fast.facts().keys()
+    assert facts["key_id"] in facts["key_file"]
+
+
+async def test_the_apns_key_signs(tmp_path: Path) -> None:
+    async with FastSimulator("apns", directory=tmp_path) as simulator:
+        facts = simulator.facts()
+        source = ApnsTokenSource.from_file(
+            Path(facts["key_file"]), key_id=facts["key_id"], team_id=facts["team_id"], clock=time.time
+        )
+        assert (await source.authorization()).startswith(b"bearer ey")
+
+
+async def test_fcms_token_endpoint_grants_a_token_and_leaves_with_the_simulator(tmp_path: Path) -> None:
+    async with FastSimulator("fcm", directory=tmp_path) as simulator:
+        facts = simulator.facts()
+        ca_file = Path(facts["ca_file"])
+        source = FcmTokenSource.from_file(Path(facts["service_account_file"]), clock=time.time, ca_file=ca_file)
+        assert await source.authorization() == f"Bearer {ACCESS_TOKEN}".encode()
+        assert source.project_id == facts["project"]
+    # The source's connection was kept alive, and didn't keep the simulator.
+    source.close()
+    again = FcmTokenSource.from_file(tmp_path / "service-account.json", clock=time.time, ca_file=ca_file)
+    with pytest.raises(StentorError, match="no access token just now"):
+        await again.authorization()
+    again.close()
+
+
+async def test_apns_speaks_h2_only() -> None:
+    async with FastSimulator("apns") as simulator:
+        context = ssl.create_default_context(cafile=simulator.facts()["ca_file"])
+        async with httpx.AsyncClient(verify=context) as peer:
+            with pytest.raises(httpx.TransportError):
+                await peer.post(simulator.facts()["url"] + "/token")
