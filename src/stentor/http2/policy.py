@@ -7,7 +7,7 @@ they are tested with plain numbers.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 BUSY = 0.85
 """Share of a core above which this process, not the number of streams, is taken to be the bottleneck."""
@@ -89,16 +89,26 @@ class Ceiling:
         return min(self.most, self._lowered_to << doublings)
 
 
-@dataclass(slots=True)
 class CpuShare:
-    """How much of a core this process used between the last two looks, 0 to 1 (more with several threads)."""
+    """How much of a core this process used or waited for between the last two looks, 0 to 1 (more with several
+    threads). Where the system has more to do than cores (Linux tells), waiting for one is being busy as well."""
 
-    share: float = 0.0
-    _cpu: float = field(default_factory=time.process_time)
-    _wall: float = field(default_factory=time.monotonic)
+    def __init__(self) -> None:
+        self.share = 0.0
+        self._wanted = self._cpu()
+        self._wall = time.monotonic()
 
     def look(self) -> None:
-        cpu, wall = time.process_time(), time.monotonic()
+        wanted, wall = self._cpu(), time.monotonic()
         if wall > self._wall:
-            self.share = (cpu - self._cpu) / (wall - self._wall)
-        self._cpu, self._wall = cpu, wall
+            self.share = (wanted - self._wanted) / (wall - self._wall)
+        self._wanted, self._wall = wanted, wall
+
+    @staticmethod
+    def _cpu() -> float:
+        try:
+            with open("/proc/thread-self/schedstat", "rb") as told:
+                waited = int(told.read().split()[1]) / 1e9
+        except (OSError, IndexError, ValueError):
+            waited = 0.0
+        return time.process_time() + waited

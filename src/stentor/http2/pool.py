@@ -141,7 +141,7 @@ class Pool:
             connecting=len(self._connecting),
             open_streams=sum(link.connection.open_streams for link in self._links),
             stream_limit=sum(link.connection.max_streams for link in self._links),
-            waiting=sum(sending.unwritten for sending in self._sendings),
+            waiting=self._waiting,
             responses=sum(link.connection.responses for link in self._links),
             last_error=self._last_error,
         )
@@ -207,7 +207,8 @@ class Pool:
             sending._settle_unwritten("the pool was closed")
         self._settle_finished()
         await asyncio.gather(*self._connecting, return_exceptions=True)
-        await asyncio.gather(*(link.closed for link in links))
+        if links:
+            await asyncio.wait([link.closed for link in links])  # unlike `gather` cancels none of them if it is cancelled
 
     def on_withdrawn(self) -> None:
         """A burst was withdrawn; it may be settled with that."""
@@ -225,7 +226,7 @@ class Pool:
             self._take_back(link)
             self._spread()
             self._grow()
-        self._feed(link, link.free_streams)
+        self._feed(link, link.room(self._waiting))
         self._settle_finished()
 
     def on_lost(self, link: Link) -> None:
@@ -247,14 +248,19 @@ class Pool:
 
     def _spread(self) -> None:
         """Divide the waiting requests among the links with room, the least loaded first."""
-        ready = [link for link in self._links if link.free_streams]
+        waiting = self._waiting
+        ready = [link for link in self._links if link.room(waiting)]
         ready.sort(key=lambda link: link.connection.open_streams)
         for position, link in enumerate(ready):
-            waiting = sum(sending.unwritten for sending in self._sendings)
             if not waiting:
                 return
             self._feed(link, -(-waiting // (len(ready) - position)))
             link.flush()
+            waiting = self._waiting
+
+    @property
+    def _waiting(self) -> int:
+        return sum(sending.unwritten for sending in self._sendings)
 
     def _feed(self, link: Link, most: int) -> None:
         """Give a link up to so many of the waiting requests, oldest burst first."""
