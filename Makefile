@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 FUZZ_CASES ?= 5000000
 SOAK_PUSHES ?= 500000
+KILL_TRIALS ?= 2000
+KILL_SEED ?=
 PYTEST_ARGS ?=
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3 …` overrules it.
@@ -19,14 +21,14 @@ ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && cat $(VENV)/.locked 2>/dev/nul
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo test check format bench fuzz soak lock clean
+.PHONY: help env demo test check format bench fuzz soak kill lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 env: $(VENV)/.ready ## set up .venv and nothing more (each command below does so by itself)
 
-demo: $(VENV)/.ready ## see it work: 100,000 pushes to simulated phones on this machine, each accounted for
+demo: $(VENV)/.ready ## see it work: a campaign to 100,000 simulated phones on this machine, each accounted for
 	@$(BIN)/stentor demo
 
 test: check ## all there is to check: what `make check` does, then all tests
@@ -49,6 +51,10 @@ fuzz: $(VENV)/.ready ## only the fuzz tests, with many more cases (FUZZ_CASES=50
 
 soak: $(VENV)/.ready ## the wire under the whole menu of faults for a long time (SOAK_PUSHES=500000 each provider)
 	STENTOR_SOAK_PUSHES=$(SOAK_PUSHES) $(BIN)/python -m pytest tests/soak/wire.py --timeout=0 $(PYTEST_ARGS)
+
+kill: $(VENV)/.ready ## kill campaigns at random moments, and see that nothing is lost (KILL_TRIALS=2000)
+	STENTOR_KILL_TRIALS=$(KILL_TRIALS) STENTOR_KILL_SEED=$(KILL_SEED) \
+		$(BIN)/python -m pytest tests/soak/kill.py --timeout=0 -s $(PYTEST_ARGS)
 
 lock: $(VENV)/.ready ## choose the newest versions that pyproject.toml allows, and write requirements.lock
 	$(BIN)/python -m pip install --quiet 'uv>=0.8,<1'

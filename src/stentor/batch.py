@@ -47,7 +47,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"<Batch {self.id} of {len(self)}>"
 
 
-_ENCODER = msgspec.msgpack.Encoder()
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=str)  # a column of addresses or ranges, say, is to templates what it reads
 _DECODER = msgspec.msgpack.Decoder(Batch)
 
 
@@ -63,7 +63,7 @@ def decode_batch(payload: bytes) -> Batch:
     """
     try:
         batch = _DECODER.decode(payload)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BatchUnreadable(f"not a batch: {error}") from None
     if batch.version != VERSION:
         raise BatchUnreadable(f"a batch of format {batch.version}; this Stentor reads format {VERSION}")

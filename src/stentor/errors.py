@@ -56,6 +56,10 @@ class PoolClosed(WireError):
     """The connection pool is closed; nothing was sent."""
 
 
+class WorkerFailed(StentorError):
+    """A process of Stentor's dies again and again; nothing was lost."""
+
+
 class BatchUnreadable(StentorError):
     """A queued batch cannot be read; it goes to the dead letters."""
 

@@ -19,18 +19,22 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from stentor.config import SendingConfig
+from stentor.meter import Meter
+from stentor.planning.planner import Planner
 from stentor.planning.worker import PlanWorker, Sources
 from stentor.queue.contract import PLAN, Queue
 from stentor.recording.recorder import Recorder
 from stentor.senders.gate import Problem
 from stentor.senders.lane import Lane
-from stentor.senders.sender import Desk, LaneSender
+from stentor.senders.sender import Desk, LaneSender, called_off
 from stentor.store.database import Database
 
 TELL = 1.0
 """Seconds between two looks whether the planner or the recorder is in trouble."""
 STORE = "store"
 """Under this name the recorder's trouble is told, as a lane's is under its own."""
+AT_ONCE, HOLD = 100, 10.0
+"""Tasks of a stopped campaign that are ended at a time, and for how many seconds they are held for it."""
 WAITING = "nothing is lost; it goes on by itself when that is mended"
 
 
@@ -52,11 +56,15 @@ class Ports:
     lanes: Sequence[str]
     """All that are configured."""
     clock: Callable[[], float]
+    meter: Meter
+    """What each stage costs this process."""
 
 
 async def plan(ports: Ports, stop: asyncio.Event) -> None:
     """Turn audiences into batches until `stop`. A step under way is finished first."""
-    worker = PlanWorker(ports.database, ports.queue, ports.sources, ports.settings, ports.lanes, ports.clock)
+    worker = PlanWorker(
+        ports.database, ports.queue, ports.sources, ports.settings, ports.lanes, ports.clock, ports.meter
+    )
     async with asyncio.TaskGroup() as group:
         helpers = [
             group.create_task(ports.desk.run()),
@@ -73,20 +81,33 @@ async def send(ports: Ports, lanes: Sequence[Lane], stop: asyncio.Event) -> None
     What is under way is then finished, or given back within `SendingConfig.stop_within` seconds. The lanes are closed.
     """
     recorder = Recorder(ports.database, ports.queue, ports.clock)
-    senders = [LaneSender(lane, ports.queue, recorder, ports.desk, ports.settings, ports.clock) for lane in lanes]
+    senders = [
+        LaneSender(lane, ports.queue, recorder, ports.desk, ports.settings, ports.clock, ports.meter) for lane in lanes
+    ]
     async with asyncio.TaskGroup() as group:
-        recording = group.create_task(recorder.run())
+        recording = group.create_task(ports.meter.during("record", recorder.run()))
         helpers = [
             group.create_task(ports.desk.run()),
             group.create_task(_tell(ports.desk, STORE, lambda: recorder.problem)),
-            *(group.create_task(_upon(stop, sender.stop)) for sender in senders),
+            *(group.create_task(_upon(stop, each.stop)) for each in senders),
         ]
         async with asyncio.TaskGroup() as sending:
-            for sender in senders:
-                sending.create_task(sender.run())
+            for each in senders:
+                sending.create_task(each.run())
         recorder.stop()
         await recording
         _cancel(helpers)
+
+
+async def call_off(queue: Queue, ledger: Recorder, planner: Planner, campaign_id: str) -> None:
+    """End what nobody holds of a campaign that was stopped, as the roles would when its turn comes: unread, unsent."""
+    while leases := await queue.withdraw(campaign_id, AT_ONCE, HOLD):
+        for step in leases:
+            if step.lane == PLAN:
+                await planner.give_up(step)
+        batches = [lease for lease in leases if lease.lane != PLAN]
+        standings = await ledger.standings(batches)
+        await ledger.commit([called_off(batch, standings.get(batch.id)) for batch in batches])
 
 
 async def _upon(stop: asyncio.Event, do: Callable[[], None]) -> None:
@@ -95,13 +116,13 @@ async def _upon(stop: asyncio.Event, do: Callable[[], None]) -> None:
 
 
 async def _tell(desk: Desk, name: str, trouble: Callable[[], str | None]) -> None:
-    """Have everybody see what a role waits for, and that it waits no longer."""
-    told: str | None = None
+    """Have everybody see what a role waits for, and that it waits no longer; one that was killed couldn't say so."""
+    told: str | None = "whatever was told by the one before"
     while True:
-        await asyncio.sleep(TELL)
         if (now := trouble()) != told:
             told = now
             await desk.report(name, Problem(what=now, remedy=WAITING, pause=TELL) if now else None)
+        await asyncio.sleep(TELL)
 
 
 def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

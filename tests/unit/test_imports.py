@@ -15,11 +15,12 @@ SRC = Path(__file__).parents[2] / "src"
 
 LAYERS = [  # a layer may import the layers below it, and never one above
     {"api", "dashboard", "cli", "__main__"},
-    {"runtime", "bench"},
+    {"bench"},
+    {"runtime"},
     {"pipeline"},
     {"audience", "planning", "queue", "senders", "recording", "feeds", "http2", "simulators"},
     {"store"},
-    {"model", "batch", "states", "outcome", "errors", "config", "clock", "events"},
+    {"model", "batch", "states", "outcome", "errors", "config", "clock", "events", "meter"},
 ]
 BASE = len(LAYERS) - 1  # the only layer whose modules may import each other
 LAYER_OF = {part: number for number, layer in enumerate(LAYERS) for part in layer}

@@ -6,6 +6,7 @@ source is left out. Those whose address is dead are left out too, unless their r
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress
@@ -16,6 +17,9 @@ import sqlalchemy as sa
 from stentor.audience.contract import Audience, Page, Range, Selection, Wanted
 from stentor.store.database import Database
 from stentor.store.tables import failures
+
+COUNTED = 5000
+"""Installations that are counted at a time."""
 
 
 class FailedAudience:
@@ -34,10 +38,16 @@ class FailedAudience:
         await self._source.check(wanted)
 
     async def count(self) -> Mapping[str, int]:
-        """By the lane each failed on."""
-        query = sa.select(failures.c.lane, sa.func.count()).where(*self._failed).group_by(failures.c.lane)
-        async with self._database.read() as connection:
-            return {row[0]: row[1] for row in await connection.execute(query)}
+        """By the lane each is on now; it may be another than it failed on, or a first one."""
+        counts: Counter[str] = Counter()
+        for part in await self.ranges(1):
+            after: str | None = None
+            while True:
+                page = await self.page(Range(after=after, upto=part.upto), COUNTED, Wanted())
+                counts.update({page.lanes: len(page)} if isinstance(page.lanes, str) else page.lanes)
+                if (after := page.cursor) is None:
+                    break
+        return +counts
 
     async def ranges(self, parts: int) -> list[Range]:
         """One: failures are few."""

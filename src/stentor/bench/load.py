@@ -120,7 +120,7 @@ async def push(spec: Spec) -> Measured:
         accepted = failed = 0
         wall, cpu = time.perf_counter(), time.process_time()
         await run(pool, spec.requests // 4)
-        quarter_mb = _peak_mb()
+        quarter_mb = peak_mb()
         await run(pool, spec.requests - spec.requests // 4)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         done = accepted + failed
@@ -130,12 +130,13 @@ async def push(spec: Spec) -> Measured:
             accepted=accepted,
             failed=failed,
             connections=pool.state.connections,
-            peak_mb=_peak_mb(),
+            peak_mb=peak_mb(),
             quarter_mb=quarter_mb,
         )
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
+    """Resident memory of this process at its highest, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 

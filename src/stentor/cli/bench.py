@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from stentor.bench import campaign as campaign_bench
 from stentor.bench import wire as wire_bench
 from stentor.errors import StentorError
 
@@ -33,22 +35,75 @@ def wire(
       stentor bench wire
       stentor bench wire --requests 200000 --json
     """
-    console = Console(stderr=True)
-
-    def say(text: str) -> None:
-        if not as_json:
-            console.print(f"[dim]{text}[/dim]")
-
-    try:
-        found = wire_bench.run(requests, say)
-    except (RuntimeError, OSError) as error:
-        raise StentorError(f"the bench could not be run: {error}") from error
+    found = _measure(lambda say: wire_bench.run(requests, say), as_json=as_json)
     if as_json:
         sys.stdout.write(json.dumps(found) + "\n")
     else:
         console = Console()
         console.print(_rates(found))
         console.print(_with_latency(found))
+
+
+@app.command()
+def campaign(
+    recipients: Annotated[int, typer.Option(min=2, help="Installations to make and send to.")] = 1_000_000,
+    database: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="postgresql://… for store and audience. Default: temporary SQLite files."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Measure a whole campaign: audience, planner, queue, senders, fast simulators, every outcome on disk.
+
+    In a PostgreSQL database all is made in a schema of its own, which is dropped afterwards.
+
+    \b
+    Examples:
+      stentor bench campaign
+      stentor bench campaign --recipients 100000 --json
+      stentor bench campaign --database postgresql://stentor@localhost/bench
+    """
+    found = _measure(lambda say: campaign_bench.run(recipients, database, say), as_json=as_json)
+    if as_json:
+        sys.stdout.write(json.dumps(found) + "\n")
+    else:
+        console = Console()
+        console.print(_by_stage(found))
+        for line in _in_words(found):
+            console.print(line, highlight=False)
+
+
+def _measure(run: Callable[[Callable[[str], None]], dict[str, Any]], *, as_json: bool) -> dict[str, Any]:
+    """Run a bench; on a terminal, say what is being measured."""
+    console = Console(stderr=True, quiet=as_json)
+    try:
+        return run(lambda text: console.print(f"[dim]{text}[/dim]"))
+    except (RuntimeError, OSError) as error:
+        raise StentorError(f"the bench could not be run: {error}") from error
+
+
+def _by_stage(found: dict[str, Any]) -> Table:
+    """Where the CPU time of our processes goes."""
+    table = Table(title=f"CPU of our processes, {found['cpu_us']:.1f} µs a recipient", title_justify="left")
+    for heading in ("stage", "µs a recipient", "share"):
+        table.add_column(heading, justify="left" if heading == "stage" else "right")
+    for stage, cpu in found["stages"].items():
+        table.add_row(stage, f"{cpu:.2f}", f"{cpu / found['cpu_us']:.0%}")
+    return table
+
+
+def _in_words(found: dict[str, Any]) -> Iterator[str]:
+    yield f"{found['recipients']:,} recipients in {found['seconds']:.1f} s: {found['rate']:,} a second"
+    if found["ratio_h2load"] is not None:
+        yield f"{found['ratio_h2load']:.2f} of h2load's better shape, {found['h2load']['rate']:,} requests/s"
+    yield f"{found['ratio_wire']:.2f} of the wire alone, {found['wire']['rate']:,} pushes/s"
+    if found["first_push_seconds"] is not None:
+        yield f"first push after {found['first_push_seconds']:.2f} s"
+    yield "memory at most: " + ", ".join(f"{each['role']} {each['peak_mb']:.0f} MiB" for each in found["processes"])
+    simulated = ", ".join(f"{name} {cpu:.1f} µs" for name, cpu in found["simulator_cpu_us"].items())
+    yield f"the simulators on the same machine: {simulated} CPU a push"
+    yield f"delivered {found['delivered']:,}, failed {found['failed']:,}"
+    yield "audit: exact" if found["exact"] else "[red]audit: not exact[/red]: " + "; ".join(found["problems"])
 
 
 def _rates(found: dict[str, Any]) -> Table:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stentor.cli import shapes, words
-from stentor.cli.live import LiveView, Pace, account, view
+from stentor.cli.live import LiveView, Pace, account, proof, view
 from stentor.cli.operations import (
     FAILED,
     AsJson,
@@ -185,10 +185,11 @@ def cancel(campaign: CampaignName, yes: Yes = False, config: ConfigFile = None, 
         found = await named(stentor, campaign)
         if found.state not in FINAL:
             confirm(f"Cancel {found.title!r} ({found.id}) for good?", yes=yes)
-        cancelled = await stentor.cancel(found.id)
-        if cancelled.state in FINAL:
-            return await stentor.report(found.id)
-        return await drive(stentor, cancelled, out, as_json=as_json)
+        with LiveView(out) as live:
+            while (await stentor.cancel(found.id)).state not in FINAL:
+                live.show(await stentor.progress(found.id))  # some process holds a part of it, and lets go soon
+                await asyncio.sleep(LOOK_EVERY)
+        return await stentor.report(found.id)
 
     tell(perform(config, work), out, as_json=as_json)
 
@@ -249,17 +250,7 @@ def audit(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = F
         if as_json:
             shapes.say(shapes.audit(found))
             return found.exact
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True)
-        table.add_column(overflow="fold")
-        for check in found.checks:
-            state = Text("ok", style="green") if check.ok else Text("WRONG", style="red")
-            table.add_row(state, check.name, Text(check.detail))
-        out = console()
-        out.print(table)
-        exact = "exact: every recipient is accounted for, once"
-        out.print(Text(exact, style="green") if found.exact else Text("not exact", style="red"))
+        console().print(proof(found))
         return found.exact
 
     if not perform(config, work):

@@ -1,203 +1,262 @@
-"""`stentor demo`: see the wire work. Real senders, strict simulators with dead devices and faults, an account.
+"""`stentor demo`: a whole campaign on this machine, from an app's database to simulated phones, and the proof of it.
 
-Each provider's simulator is a process of its own. Every push is sent once; what was not accepted is listed by reason,
-and the simulators' ledgers say whether the account is right.
+Nothing in it is made for show: the settings, the database and the way of the campaign are those of a real one, only
+that the providers are simulators, each a process of its own. Their ledgers say whether the account is right. Rules:
+settings of the environment are left aside, so that nobody real can be sent to; however it ends, no process is left
+running, and no file either unless it was asked for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import signal
 import sys
 import tempfile
-import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from types import TracebackType
+from typing import Annotated, Any, Self
 
 import typer
 import uvloop
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
+from stentor import config
+from stentor.audience.contract import Selection
 from stentor.bench.processes import simulator
-from stentor.errors import StentorError
-from stentor.http2.pool import Pool
-from stentor.http2.transport import Endpoint, tls_context
+from stentor.cli import shapes, stage
+from stentor.cli.live import account, proof
+from stentor.cli.operations import console, drive
+from stentor.cli.stage import Comparison, Facts
+from stentor.errors import InvalidConfiguration, StentorError
 from stentor.model import Message
-from stentor.senders.apns import wire as apns
-from stentor.senders.apns.credentials import ApnsTokenSource
-from stentor.senders.contract import Decode, Encoded, answers
-from stentor.senders.fcm import wire as fcm
-from stentor.senders.fcm.credentials import FcmTokenSource
+from stentor.planning.content import Content
+from stentor.recording.audit import Audit
+from stentor.recording.report import Report
+from stentor.runtime.stentor import Stentor
+from stentor.states import CampaignState
+from stentor.store.campaigns import Campaign
 
-BATCH = 1000
-IN_FLIGHT = 4
-MESSAGE = Message(title="Stentor", body="His voice was as loud as fifty men's.", ttl=3600)
-FAULTS = {
-    "devices": {"unregistered": 0.01, "malformed": 0.001},
-    "goaway": {"every": 4000},
-    "reset": {"refused": 0.0005},
-}
-PROVIDERS = ("apns", "fcm")
+SEED = "1"
+CONTENT = Content(message=Message(title="Stentor", body="His voice was as loud as fifty men's.", ttl=3600))
+INTERRUPTED = "Interrupted. The simulators are stopped"
 
 
-@dataclass(slots=True)
-class Lane:
-    """One provider's share of the demo."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What the demo found."""
 
-    name: str
-    facts: dict[str, Any]
-    summary: dict[str, Any]
-    """The simulator's closing words; filled when it has ended."""
-    accepted: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    connections: int = 0
+    report: Report
+    audit: Audit
+    lanes: Sequence[Comparison]
+    refused: int | None
+    """The number of a phone that was not reached; None where all were."""
 
     @property
-    def done(self) -> int:
-        return self.accepted + self.refused.total()
+    def exact(self) -> bool:
+        completed = self.report.campaign.state is CampaignState.COMPLETED
+        return completed and self.audit.exact and all(lane.exact for lane in self.lanes)
 
 
 def demo(
-    recipients: Annotated[int, typer.Option(min=2, help="How many pushes to send, half to each provider.")] = 100_000,
+    recipients: Annotated[
+        int, typer.Option(min=2, help="How many phones, half of them Apple's, half Android's.")
+    ] = 100_000,
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Make everything in this folder and leave it there, to look around in."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Send to simulated phones on this machine, watch it, and see every one accounted for.
+    """Send a campaign to simulated phones on this machine, watch it, and see every one accounted for.
 
     \b
-    Starts a strict APNs and a strict FCM simulator (1 % of the devices are gone, connections are rotated and requests
-    refused on the way), pushes to all devices of both at once, and compares the outcome with the simulators' ledgers.
+    Starts a strict APNs and a strict FCM simulator (1 % of the phones are gone; connections are closed, requests
+    refused, answers lost on the way), makes an app's database and settings for it, sends as `stentor send` does,
+    proves the account, and compares it with the simulators' ledgers. Nothing is left running or behind.
 
     \b
     Examples:
       stentor demo
-      stentor demo --recipients 400000
+      stentor demo --recipients 1000000
+      stentor demo --keep demo
     """
-    console = Console(stderr=as_json, quiet=as_json)
-    with ExitStack() as stack:
-        faults = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stentor-demo-")), "faults.json")
-        faults.write_text(json.dumps(FAULTS))
-        options = ("--faults", str(faults), "--seed", "1")
-        lanes = [Lane(name, *stack.enter_context(simulator(name, *options))) for name in PROVIDERS]
-        start = time.perf_counter()
-        uvloop.run(_send_all(lanes, recipients // 2, console))
-        seconds = time.perf_counter() - start
-    report = _report(lanes, seconds)
+    out = console(as_json=as_json)
+    try:
+        with _Interrupts() as interrupts, ExitStack() as stack:
+            folder = _folder(keep, stack)
+            facts = _start_simulators(folder, stack, interrupts, out)
+            database = folder / stage.DATABASE
+            stage.make_database(database, recipients)
+            out.print(f"{recipients:,} phones in a database such as your app's: {database}", soft_wrap=True)
+            settings = stage.write_settings(folder, facts)
+            out.print(f"Settings as you would write them: {settings}\n", soft_wrap=True)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                found = runner.run(_perform(settings, facts, recipients, out, as_json=as_json))
+    except KeyboardInterrupt:
+        _say_goodbye(keep)
+        raise
     if as_json:
-        sys.stdout.write(json.dumps(report) + "\n")
+        sys.stdout.write(json.dumps(_shape(found)) + "\n")
     else:
-        _show(report, console)
-    if not report["exact"]:
-        raise StentorError("the account differs from the simulators' ledgers")
+        _show(found, out)
+        _say_what_next(found, keep, out)
+    if not found.exact:
+        raise StentorError("the account is not exact, or differs from the simulators' ledgers; that is a defect")
 
 
-async def _send_all(lanes: Sequence[Lane], devices: int, console: Console) -> None:
-    columns = (
-        TextColumn("{task.description:5}"),
-        BarColumn(40),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-    )
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        async with asyncio.TaskGroup() as tasks:
-            for lane in lanes:
-                bar = progress.add_task(lane.name, total=devices, rate="")
-                tasks.create_task(_send_lane(lane, devices, progress, bar))
+class _Interrupts:
+    """SIGTERM and a closed terminal end the demo as Ctrl-C does: everything is cleaned up."""
+
+    def __init__(self) -> None:
+        self._held = self._came = False
+
+    def __enter__(self) -> Self:
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        self._before = {number: signal.signal(number, self._come) for number in signals}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Have the first one wait: a process that is just being started would be lost sight of."""
+        self._held = True
+        yield
+        self._held = False
+        if self._came:
+            raise KeyboardInterrupt
+
+    def _come(self, number: int, frame: object) -> None:
+        if not self._held or self._came:
+            raise KeyboardInterrupt
+        self._came = True
 
 
-async def _send_lane(lane: Lane, devices: int, progress: Progress, bar: TaskID) -> None:
-    prepare = _prepare_apns if lane.name == "apns" else _prepare_fcm
-    encode, decode = await prepare(lane.facts)
-    endpoint = Endpoint(host="127.0.0.1", port=lane.facts["port"], tls=tls_context(ca_file=Path(lane.facts["ca_file"])))
-    starts = iter(range(0, devices, BATCH))
-    began = time.perf_counter()
-
-    async def work(pool: Pool) -> None:
-        for start in starts:
-            encoded = encode(range(start, min(start + BATCH, devices)))
-            results = await pool.send(encoded.burst)
-            refused = answers(encoded, results, decode, time.time())
-            lane.refused.update(answer.reason for answer in refused.values())
-            lane.accepted += len(results.fates) - len(refused)
-            lane.connections = max(lane.connections, pool.state.connections)
-            rate = lane.done / (time.perf_counter() - began)
-            progress.update(bar, completed=lane.done, rate=f"{rate:,.0f}/s")
-
-    async with Pool(endpoint) as pool, asyncio.TaskGroup() as tasks:
-        for _ in range(IN_FLIGHT):
-            tasks.create_task(work(pool))
+def _folder(keep: Path | None, stack: ExitStack) -> Path:
+    if keep is None:
+        return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stentor-demo-")))
+    try:
+        keep.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidConfiguration(f"--keep {keep}: {error.strerror}") from None
+    if any(keep.iterdir()):
+        raise InvalidConfiguration(f"--keep {keep}: there is something in it; name a new folder, or an empty one")
+    return keep.absolute()
 
 
-Encode = Callable[[range], Encoded]
+def _start_simulators(folder: Path, stack: ExitStack, interrupts: _Interrupts, out: Console) -> dict[str, Facts]:
+    faults = folder / "faults.json"
+    faults.write_text(json.dumps(stage.FAULTS, indent=2) + "\n")
+    keys = folder / "simulators"
+    facts: dict[str, Facts] = {}
+    for name, whose in (("apns", "Apple"), ("fcm", "Google")):
+        options = ("--faults", str(faults), "--seed", SEED, "--dir", str(keys))
+        with interrupts.held():
+            facts[name], _ = stack.enter_context(simulator(name, *options))
+        out.print(f"{whose}, simulated: {facts[name]['url']}")
+    return facts
 
 
-async def _prepare_apns(facts: dict[str, Any]) -> tuple[Encode, Decode]:
-    source = ApnsTokenSource.from_file(
-        Path(facts["key_file"]), key_id=facts["key_id"], team_id=facts["team_id"], clock=time.time
-    )
-    rendered = apns.render(MESSAGE, topic="com.example.app", started_at=time.time(), collapse_id="demo")
-    template = apns.template(rendered, authority=apns.AUTHORITY, authorization=await source.authorization())
-
-    def encode(numbers: range) -> Encoded:
-        tokens = [b"%064x" % number for number in numbers]
-        return apns.encode(template, rendered, tokens, apns.push_ids("demo", tokens))
-
-    return encode, apns.decode
-
-
-async def _prepare_fcm(facts: dict[str, Any]) -> tuple[Encode, Decode]:
-    source = FcmTokenSource.from_file(
-        Path(facts["service_account_file"]), clock=time.time, ca_file=Path(facts["ca_file"])
-    )
-    rendered = fcm.render(MESSAGE, started_at=time.time(), collapse_id="demo")
-    template = fcm.template(
-        project=facts["project"], authority=fcm.AUTHORITY, authorization=await source.authorization()
-    )
-
-    def encode(numbers: range) -> Encoded:
-        return fcm.encode(template, rendered, [b"phone%017d:APA91b%0134d" % (number, number) for number in numbers])
-
-    return encode, fcm.decode
+async def _perform(
+    settings: Path, facts: Mapping[str, Facts], recipients: int, out: Console, *, as_json: bool
+) -> Account:
+    """Send, as `stentor send` does, and look at what came of it from both sides."""
+    async with Stentor(config.load(settings, {})) as stentor:
+        selection = Selection(source=stage.AUDIENCE)
+        async with stentor.roles():
+            preview = await stentor.prepare(CONTENT, selection)
+            campaign = await stentor.send(CONTENT, selection, preview=preview)
+            report = await drive(stentor, campaign, out, as_json=as_json, hint=_no_hint)
+        out.print()
+        out.print(account(report))
+        audit = await stentor.audit(campaign.id)
+        failed = [int(row.installation) async for row in stentor.failures(campaign.id)]
+    numbers = frozenset(failed)
+    lanes = [
+        await stage.compare(lane, facts[name], stage.phones_of(name, recipients), numbers, campaign.collapse_id)
+        for name, lane in stage.LANES.items()
+    ]
+    return Account(report=report, audit=audit, lanes=lanes, refused=failed[0] if failed else None)
 
 
-def _report(lanes: Sequence[Lane], seconds: float) -> dict[str, Any]:
-    """The account, and whether the ledgers agree with it to the last push."""
-    found: dict[str, Any] = {"seconds": round(seconds, 2), "rate": round(sum(lane.done for lane in lanes) / seconds)}
-    found["lanes"] = {
-        lane.name: {
-            "pushes": lane.done,
-            "accepted": lane.accepted,
-            "not_accepted": dict(lane.refused.most_common()),
-            "connections": lane.connections,
-            "ledger": lane.summary["accepted"],
-            "duplicates": lane.summary["duplicates"],
-            "violations": len(lane.summary["violations"]),
-            "faults": lane.summary["injected"],
+def _no_hint(_: Campaign) -> None:
+    """How to resume it needn't be said: those whom it was sent to are gone with the demo."""
+    raise KeyboardInterrupt
+
+
+def _say_goodbye(keep: Path | None) -> None:
+    rest = "and nothing is left behind." if keep is None else f"and {keep} stays as it is."
+    typer.echo(f"{INTERRUPTED}, {rest}", err=True)
+
+
+# -- what is shown ----------------------------------------------------------------------------------------------------
+
+
+def _show(found: Account, out: Console) -> None:
+    out.print("\n[bold]The audit[/bold]: every recipient recounted from the outcomes on record")
+    out.print(proof(found.audit))
+    out.print("\n[bold]The simulators' ledgers[/bold]: what they really accepted, phone by phone")
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("lane", no_wrap=True)
+    for heading in ("phones", "accepted", "in the ledger", "missing", "too many", "twice"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for lane in found.lanes:
+        figures = (lane.recipients, lane.accepted, lane.phones, lane.missing, lane.unexpected, lane.duplicates)
+        table.add_row(lane.lane, *(f"{figure:,}" for figure in figures))
+    out.print(table)
+    for lane in found.lanes:
+        if lane.faults:
+            told = ", ".join(f"{count} × {fault}" for fault, count in sorted(lane.faults.items()))
+            out.print(Text(f"{lane.lane} met on the way: {told}", style="dim"))
+    if twice := sum(lane.duplicates for lane in found.lanes):
+        same = sum(lane.collapsing for lane in found.lanes)
+        out.print(
+            f"{twice:,} pushes were accepted but their answers lost, so they were sent again: {same:,} of them with"
+            " the same id as the first time, so that the phone shows one."
+        )
+    verdict = "exact: every phone is accounted for, and the ledgers agree to the last one"
+    out.print(Text(verdict, style="green") if found.exact else Text("not exact", style="bold red"))
+
+
+def _say_what_next(found: Account, keep: Path | None, out: Console) -> None:
+    stentor = "stentor" if shutil.which("stentor") else sys.argv[0]
+    phone = found.refused or 1
+    if keep is None:
+        steps = {
+            "demo --keep demo": "the same, and keep its folder to look around in",
+            "demo --recipients 1000000": "a million",
+            "init": "begin with a table of your own; docs/tutorial.md shows how",
         }
-        for lane in lanes
+        out.print("\nWhat to try next:")
+    else:
+        steps = {
+            f"campaign explain last {phone}": "what became of this phone, and why",
+            "campaign failures last": "everybody who was not reached",
+            "campaign show last": "the report",
+            "campaign audit last": "the proof",
+        }
+        out.print("\nThe simulators are gone; everything else is kept. Go on with it:")
+        out.print(Text(f"  export STENTOR_CONFIG={keep / config.FILE}"), soft_wrap=True)
+    width = max(map(len, steps))
+    for command, purpose in steps.items():
+        out.print(Text(f"  {stentor} {command:<{width}}  {purpose}"), soft_wrap=True)
+
+
+def _shape(found: Account) -> dict[str, Any]:
+    return {
+        "exact": found.exact,
+        "report": shapes.report(found.report),
+        "audit": shapes.audit(found.audit),
+        "ledgers": [asdict(lane) for lane in found.lanes],
     }
-    found["exact"] = all(
-        lane.accepted == lane.summary["accepted"] and not lane.summary["duplicates"] and not lane.summary["violations"]
-        for lane in lanes
-    )
-    return found
-
-
-def _show(report: dict[str, Any], console: Console) -> None:
-    table = Table(title=f"{report['seconds']} s, {report['rate']:,} pushes/s, all checks of the strict simulators on")
-    for heading in ("", "pushes", "accepted", "in the ledger", "duplicates", "not accepted"):
-        table.add_column(heading, justify="left" if heading in ("", "not accepted") else "right", overflow="fold")
-    for name, lane in report["lanes"].items():
-        reasons = ", ".join(f"{count} {reason}" for reason, count in lane["not_accepted"].items()) or "–"
-        numbers = [f"{lane[key]:,}" for key in ("pushes", "accepted", "ledger", "duplicates")]
-        table.add_row(name, *numbers, reasons)
-    console.print(table)
-    for name, lane in report["lanes"].items():
-        if lane["faults"]:
-            console.print(f"{name}: on the way " + ", ".join(f"{n} x {fault}" for fault, n in lane["faults"].items()))
-    console.print("[green]exact: every push is accounted for[/green]" if report["exact"] else "[red]not exact[/red]")

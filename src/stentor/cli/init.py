@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ EXCLUDED: dict[type[BaseModel], tuple[str, ...]] = {
 }
 """Settings that exclude others of their table; those others are the ones to begin with."""
 MIGRATION_PATIENCE = 3600.0
+START_PATIENCE, START_LOOK = 10.0, 0.05
+"""Seconds for which a simulator that is being started is waited for, and between two looks."""
 
 INTRODUCTION = """\
 # Stentor's settings. `stentor doctor` checks them; docs/configuration.md explains them.
@@ -165,9 +168,12 @@ def toml(value: Any) -> str:
 
 
 def _read_facts(path: Path) -> dict[str, Any]:
-    """The first line of what `stentor simulate … --json` printed."""
+    """The first line of what `stentor simulate … --json` printed; one that was only just started needs a moment."""
     try:
-        facts = json.loads(path.read_text("utf-8").partition("\n")[0])
+        begun = time.monotonic()
+        while not (text := path.read_text("utf-8")) and time.monotonic() - begun < START_PATIENCE:
+            time.sleep(START_LOOK)
+        facts = json.loads(text.partition("\n")[0])
     except OSError as error:
         raise InvalidConfiguration(f"--simulator {path} cannot be read: {error.strerror}") from None
     except ValueError:

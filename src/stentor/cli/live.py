@@ -20,6 +20,7 @@ from rich.text import Text
 from stentor.audience.contract import NO_LANE
 from stentor.cli import words
 from stentor.cli.shapes import selection_of
+from stentor.recording.audit import Audit
 from stentor.recording.report import LaneCounts, LaneProblem, Progress, Report
 from stentor.states import FINAL, CampaignState
 
@@ -275,6 +276,19 @@ def account(report: Report) -> RenderableType:
     if report.seconds:
         facts.add_row("took", f"{words.lasted(report.seconds)}, {report.rate:,.0f} a second")
     return Group(facts, "", _reasons(report)) if report.reasons else facts
+
+
+def proof(found: Audit) -> RenderableType:
+    """What an audit looked at, whether it holds, and the verdict."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for check in found.checks:
+        state = Text("ok", style="green") if check.ok else Text("WRONG", style="red")
+        table.add_row(state, check.name, Text(check.detail))
+    exact = Text("exact: every recipient is accounted for, once", style="green")
+    return Group(table, exact if found.exact else Text("not exact", style="red"))
 
 
 def _reasons(report: Report) -> Table:

@@ -102,10 +102,30 @@ def interactive() -> bool:
     return sys.stdin.isatty()
 
 
-async def drive(stentor: Stentor, campaign: Campaign, out: Console, *, as_json: bool) -> Report:
+def say_how_to_go_on(campaign: Campaign) -> None:
+    """With a campaign that was interrupted."""
+    lines = [
+        f"Campaign {campaign.id} is not finished, and nothing is lost.",
+        f"  stentor campaign resume {campaign.id}   goes on with it",
+        f"  stentor campaign cancel {campaign.id}   gives it up",
+    ]
+    typer.echo("\n".join(lines), err=True)
+
+
+async def drive(
+    stentor: Stentor,
+    campaign: Campaign,
+    out: Console,
+    *,
+    as_json: bool,
+    hint: Callable[[Campaign], None] = say_how_to_go_on,
+) -> Report:
     """Run a campaign in front of somebody until it is final or paused.
 
     Ctrl-C pauses it; a second one doesn't wait for that. SIGTERM stops sending and leaves it as it is, to be resumed.
+
+    Args:
+        hint: says what to do next, where it was interrupted.
 
     Raises:
         typer.Exit: it was interrupted; how to go on has been said.
@@ -145,13 +165,13 @@ async def drive(stentor: Stentor, campaign: Campaign, out: Console, *, as_json: 
             except asyncio.CancelledError:
                 if not interrupted:
                     raise
-                _say_how_to_go_on(campaign)
+                hint(campaign)
                 raise typer.Exit(INTERRUPTED) from None
             finally:
                 await asyncio.gather(*pausing)
     if interrupted and report.campaign.state is not CampaignState.COMPLETED:
         tell(report, out, as_json=as_json)
-        _say_how_to_go_on(report.campaign)
+        hint(report.campaign)
         raise typer.Exit(INTERRUPTED)
     return report
 
@@ -159,22 +179,15 @@ async def drive(stentor: Stentor, campaign: Campaign, out: Console, *, as_json: 
 @contextmanager
 def _signals(handlers: dict[signal.Signals, Callable[[], None]]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in handlers}
     for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)
     try:
         yield
     finally:
-        for number in handlers:
+        for number, handler_before in before.items():
             loop.remove_signal_handler(number)
-
-
-def _say_how_to_go_on(campaign: Campaign) -> None:
-    lines = [
-        f"Campaign {campaign.id} is not finished, and nothing is lost.",
-        f"  stentor campaign resume {campaign.id}   goes on with it",
-        f"  stentor campaign cancel {campaign.id}   gives it up",
-    ]
-    typer.echo("\n".join(lines), err=True)
+            signal.signal(number, handler_before)
 
 
 def tell(report: Report, out: Console, *, as_json: bool) -> None:
@@ -194,5 +207,5 @@ def close(report: Report, out: Console, *, as_json: bool) -> None:
     because = f": {campaign.problem}" if campaign.problem else ""
     typer.echo(f"stentor: campaign {campaign.id} is {campaign.state}{because}", err=True)
     if campaign.state is CampaignState.PAUSED:
-        _say_how_to_go_on(campaign)
+        say_how_to_go_on(campaign)
     raise typer.Exit(FAILED)

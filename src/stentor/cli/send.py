@@ -152,6 +152,6 @@ def _show(preview: Preview, selection: Selection, out: Console) -> None:
     out.print(Text(f"To {words.audience(selection)}:"))
     out.print(table)
     for lane, payload in preview.sample.items():
-        out.print(Text(f"{words.lane_name(lane)}, e.g.: {payload.decode(errors='replace')}"))
+        out.print(Text(f"{words.lane_name(lane)}, e.g.: {payload.decode(errors='replace')}"), soft_wrap=True)
     for warning in preview.warnings:
         out.print(Text(f"Note: {warning}", style="yellow"))

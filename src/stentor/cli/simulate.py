@@ -41,7 +41,8 @@ ModeOption = Annotated[Mode, typer.Option(help="strict checks every request; fas
 FaultsFile = Annotated[str | None, typer.Option("--faults", help="JSON or TOML file of faults, or `menu`.")]
 Seed = Annotated[int, typer.Option(help="Seed of all chance; the same seed gives each device the same fate.")]
 Directory = Annotated[
-    Path | None, typer.Option("--dir", help="Where CA and key files go; a temporary directory if not given.")
+    Path | None,
+    typer.Option("--dir", resolve_path=True, help="Where CA and key files go; a temporary directory if not given."),
 ]
 Latency = Annotated[
     float, typer.Option(min=0.0, help="Median seconds to an answer in fast mode; strict mode has its fault `latency`.")

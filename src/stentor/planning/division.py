@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import Any
 
-import msgspec
-
 from stentor.audience.contract import NO_LANE, Page
 from stentor.batch import LARGEST_BATCH, VERSION, Batch, encode_batch
 from stentor.queue.contract import Task
@@ -59,7 +57,8 @@ class Divider:
             pieces = -(-size // self.largest)
             for piece in range(pieces):
                 part = slice(size * piece // pieces, size * (piece + 1) // pieces)
-                found += self._fit({name: column[part] for name, column in mine.items()}, lane, prefix, len(found))
+                batch_id = f"{self.campaign_id}/{lane or 'none'}/{prefix}.{len(found)}"
+                found += self._fit({name: column[part] for name, column in mine.items()}, lane, batch_id)
         return found
 
     def _columns(self, page: Page) -> dict[str, Any]:
@@ -73,22 +72,23 @@ class Divider:
             columns["languages"] = [index_of[language] for language in page.languages]
         return columns
 
-    def _fit(self, columns: dict[str, Any], lane: str, prefix: str, number: int) -> Iterator[Planned]:
+    def _fit(self, columns: dict[str, Any], lane: str, batch_id: str) -> Iterator[Planned]:
         """As one batch, or halved until each fits."""
         languages = columns.get("languages")
         batch = Batch(
             version=VERSION,
-            id=f"{self.campaign_id}/{lane or 'none'}/{prefix}.{number}",
+            id=batch_id,
             campaign_id=self.campaign_id,
             lane=lane,
             expires_at=self.expires_at,
             **{**columns, "languages": bytes(languages)} if languages is not None else columns,
         )
-        payload = encode_batch(batch)
-        size = len(batch)
         if lane == NO_LANE:
             yield Planned(batch=batch, payload=b"", refused=NO_LANE_REASON)
-        elif len(payload) <= LARGEST_BATCH:
+            return
+        payload = encode_batch(batch)
+        size = len(batch)
+        if len(payload) <= LARGEST_BATCH:
             yield Planned(batch=batch, payload=payload)
         elif size == 1:
             yield Planned(batch=batch, payload=b"", refused=TOO_LARGE_REASON)
@@ -96,9 +96,7 @@ class Divider:
             halves = (slice(0, size // 2), slice(size // 2, size))
             for half, part in enumerate(halves):
                 some = {name: column[part] for name, column in columns.items()}
-                for planned in self._fit(some, lane, prefix, number):
-                    name = msgspec.structs.replace(planned.batch, id=f"{planned.batch.id}.{half}")
-                    yield Planned(batch=name, payload=planned.payload and encode_batch(name), refused=planned.refused)
+                yield from self._fit(some, lane, f"{batch_id}-{half}")
 
 
 def _by_lane(page: Page) -> Iterator[tuple[str, list[bool] | None]]:

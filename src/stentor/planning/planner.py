@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import NO_LANE, Audience, Range, Wanted
 from stentor.config import SendingConfig
+from stentor.meter import Meter
 from stentor.outcome import Outcome
 from stentor.planning.division import Divider, Planned
 from stentor.queue.contract import PLAN, Lease, Queue, Task
@@ -34,6 +35,9 @@ FULL_PAUSE = 0.05
 """Seconds after which a step that found the queue full looks again."""
 HELD_PAUSE = 0.5
 """The same where the campaign is paused."""
+PATIENT = 8
+"""A batch that waits to be tried again counts this much less in a lane's depth: it holds but a few recipients who are
+pending, or those of a paused campaign, which must not keep all others from being planned."""
 HUNGRY = 4
 """A lane with less than this part of the depth allowed is hungry: a chain doesn't wait for another lane's sake then."""
 
@@ -42,7 +46,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The payload of a plan task."""
 
     chain: str = ""
-    """`wave.range`, and `+lane` where it was forked off; empty for the step that starts a campaign."""
+    """`wave.range`, and `+channel:app` where it was forked off; empty for the step that starts a campaign."""
     number: int = 0
     part: Range | None = None
     """What is left of the chain's key range."""
@@ -84,7 +88,9 @@ class Planner:
         settings: SendingConfig,
         lanes: Collection[str],
         clock: Callable[[], float] = time.time,
+        meter: Meter | None = None,
     ) -> None:
+        self._meter = meter or Meter()
         self._queue = queue
         self._settings = settings
         self._lanes = tuple(lanes)
@@ -103,7 +109,7 @@ class Planner:
             if state is CampaignState.PAUSED:
                 await self._queue.settle(release=[(lease, HELD_PAUSE)])
             elif state not in (CampaignState.RUNNING, CampaignState.SCHEDULED):
-                await self._give_up(lease, step)
+                await self.give_up(lease)
             elif step.part is None:
                 await self._start(lease, plan)
             else:
@@ -143,8 +149,9 @@ class Planner:
         if wait:
             await self._queue.settle(release=[(lease, FULL_PAUSE)])
             return
-        page = await plan.audience.page(part, self._settings.page, plan.wanted, step.lanes)
-        planned = plan.divider.divide(page, f"{step.chain}.{step.number}")
+        page = await self._meter.during("read", plan.audience.page(part, self._settings.page, plan.wanted, step.lanes))
+        with self._meter.stage("divide"):
+            planned = plan.divider.divide(page, f"{step.chain}.{step.number}")
         following = None
         if page.cursor is not None:
             following = msgspec.structs.replace(
@@ -166,17 +173,13 @@ class Planner:
                 await _mark_planned(connection, plan.campaign.id)
 
         steps = [*forks, *([following] if following else [])]
-        await self._queue.settle(
-            change,
-            put=[
-                *(_task(plan.campaign.id, each) for each in steps),
-                *(each.task for each in planned if each.refused is None),
-            ],
-            ack=[lease],
-        )
+        tasks = [_task(plan.campaign.id, each) for each in steps]
+        tasks += [each.task for each in planned if each.refused is None]
+        await self._meter.during("put", self._queue.settle(change, put=tasks, ack=[lease]))
 
-    async def _give_up(self, lease: Lease, step: Step) -> None:
-        """The campaign was stopped: the rest of its audience isn't read."""
+    async def give_up(self, lease: Lease) -> None:
+        """Its campaign was stopped: the rest of its audience isn't read."""
+        step = msgspec.msgpack.decode(lease.payload, type=Step)
 
         async def change(connection: AsyncConnection) -> None:
             await _lock(connection, lease.campaign_id)
@@ -184,11 +187,15 @@ class Planner:
                 await _advance(connection, lease.campaign_id, step, read=0, done=True)
             await _mark_planned(connection, lease.campaign_id)
 
-        await self._queue.settle(change, ack=[lease])
+        try:
+            await self._queue.settle(change, ack=[lease])
+        except StaleStep:
+            await self._queue.settle(ack=[lease])
 
     async def _depths(self, step: Step) -> dict[str, int]:
         lanes = [lane for lane in step.lanes or self._lanes if lane != NO_LANE]
-        return {lane: depth.total for lane, depth in (await self._queue.depths(lanes)).items()}
+        depths = await self._queue.depths(lanes)
+        return {lane: depth.ready + depth.leased + depth.delayed // PATIENT for lane, depth in depths.items()}
 
     def _look_at_depths(
         self, step: Step, depths: Mapping[str, int], expected: Mapping[str, int]
@@ -202,7 +209,7 @@ class Planner:
         if not hungry:
             return True, step, []
         rest = [lane for lane in (step.lanes or [*self._lanes, NO_LANE]) if lane not in deep]
-        forks = [Step(chain=f"{step.chain}+{lane}", part=step.part, lanes=[lane]) for lane in deep]
+        forks = [Step(chain=f"{step.chain}+{lane.replace('/', ':')}", part=step.part, lanes=[lane]) for lane in deep]
         return False, msgspec.structs.replace(step, lanes=rest), forks
 
 

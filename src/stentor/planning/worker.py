@@ -1,7 +1,8 @@
 """The planner's loop: takes plan steps as they are ready and sees each done, put back, or its campaign failed.
 
 Rules: a step that cannot be done just now goes back to the queue; an audience that cannot be read as configured fails
-its campaign, with the reason; nothing is kept between steps but what can be had again.
+its campaign, with the reason; a step that kills whoever takes it pauses its campaign, so that the others go on;
+nothing is kept between steps but what can be had again.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import Audience, Selection, Wanted
 from stentor.config import SendingConfig
-from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage, StoreUnavailable
+from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage, StoreUnavailable, UnknownCampaign
+from stentor.meter import Meter
 from stentor.planning.content import decode_content
 from stentor.planning.division import Divider
 from stentor.planning.planner import Plan, Planner
-from stentor.queue.contract import PLAN, Lease, Queue
-from stentor.states import CampaignState
+from stentor.queue.contract import PLAN, Change, Lease, Queue
+from stentor.states import MOVES, CampaignState
 from stentor.store import campaigns
 from stentor.store.database import Database
 
@@ -55,16 +57,22 @@ class PlanWorker:
         settings: SendingConfig,
         lanes: Iterable[str],
         clock: Callable[[], float] = time.time,
+        meter: Meter | None = None,
     ) -> None:
         self._database = database
         self._queue = queue
         self._sources = sources
         self._settings = settings
-        self._planner = Planner(queue, settings, tuple(lanes), clock)
+        self._clock = clock
+        self._planner = Planner(queue, settings, tuple(lanes), clock, meter)
         self._plans: dict[str, Plan] = {}
         self._stopping = asyncio.Event()
-        self.trouble: str | None = None
+        self._troubles: dict[str, str] = {}
+
+    @property
+    def trouble(self) -> str | None:
         """Why an audience cannot be read just now; None while all can."""
+        return next(iter(self._troubles.values()), None)
 
     def stop(self) -> None:
         """Take nothing more; `run` returns when the steps under way are done."""
@@ -96,30 +104,37 @@ class PlanWorker:
     async def _do(self, lease: Lease) -> None:
         """One step, to one of its ends: done, put back, or buried with its campaign failed."""
         try:
+            if lease.deliveries > self._settings.deliveries:
+                await self._halt(lease, CampaignState.PAUSED, f"{lease.deliveries - 1} planners died of {lease.id}")
+                return
             await self._planner.step(lease, await self._plan(lease.campaign_id))
-            self.trouble = None
+            self._troubles.pop(lease.campaign_id, None)
         except StoreUnavailable:
             return  # it comes back when its lease ends
+        except UnknownCampaign:
+            await self._settle(ack=[lease])  # it was deleted
         except AudienceUnavailable as error:
-            self.trouble = str(error)
-            await self._settle(release=(lease, AUDIENCE_PAUSE))
+            self._troubles[lease.campaign_id] = str(error)
+            await self._settle(release=[(lease, AUDIENCE_PAUSE)])
         except (InvalidAudience, InvalidMessage) as error:
             logger.error("campaign %s failed: %s", lease.campaign_id, error)
-            await self._fail(lease, str(error))
+            self._troubles.pop(lease.campaign_id, None)
+            await self._halt(lease, CampaignState.FAILED, str(error))
 
     async def _plan(self, campaign_id: str) -> Plan:
         """What a step needs; the campaign itself is read anew each time, for its state."""
+        plan = self._plans.get(campaign_id)
         async with self._database.read() as connection:
             campaign = await campaigns.get(connection, campaign_id)
-            encoded = None if campaign_id in self._plans else await campaigns.content(connection, campaign_id)
-        if encoded is not None:
+            encoded = await campaigns.content(connection, campaign_id) if plan is None else b""
+        if plan is None:
             selection = msgspec.json.decode(campaign.audience, type=Selection)
             content = decode_content(encoded)
             while len(self._plans) >= PLANS:
                 await self._plans.pop(next(iter(self._plans))).audience.aclose()
             several = len(content.languages) > 1
             assert campaign.expires_at is not None
-            self._plans[campaign_id] = Plan(
+            plan = self._plans[campaign_id] = Plan(
                 campaign=campaign,
                 audience=self._sources.open(selection),
                 wanted=Wanted(language=several, variables=tuple(content.variables)),
@@ -130,23 +145,22 @@ class PlanWorker:
                     index_of=content.language_index if several else None,
                 ),
             )
-        return replace(self._plans[campaign_id], campaign=campaign)
+        return replace(plan, campaign=campaign)
 
-    async def _settle(self, release: tuple[Lease, float]) -> None:
-        try:
-            await self._queue.settle(release=[release])
-        except StoreUnavailable:
-            return  # it comes back when its lease ends
-
-    async def _fail(self, lease: Lease, problem: str) -> None:
-        """Fail the campaign, and put the step back: it is given up like those of the other chains."""
+    async def _halt(self, lease: Lease, to: CampaignState, problem: str) -> None:
+        """Pause or fail the campaign, and put the step back: it waits, or is given up like those of other chains."""
 
         async def change(connection: AsyncConnection) -> None:
             state = (await campaigns.get(connection, lease.campaign_id)).state
-            if state in (CampaignState.RUNNING, CampaignState.SCHEDULED, CampaignState.PAUSED):
-                await campaigns.move(connection, lease.campaign_id, CampaignState.FAILED, problem=problem)
+            if to in MOVES[state]:
+                await campaigns.move(connection, lease.campaign_id, to, problem=problem, now=self._clock())
 
+        await self._settle(change, release=[(lease, 0.0)])
+
+    async def _settle(
+        self, change: Change | None = None, *, ack: Iterable[Lease] = (), release: Iterable[tuple[Lease, float]] = ()
+    ) -> None:
         try:
-            await self._queue.settle(change, release=[(lease, 0.0)])
+            await self._queue.settle(change, ack=ack, release=release)
         except StoreUnavailable:
             return  # it comes back when its lease ends

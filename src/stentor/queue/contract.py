@@ -90,6 +90,10 @@ class Queue(Protocol):
     async def take(self, lane: str, limit: int, lease: float) -> list[Lease]:
         """Up to `limit` tasks that are ready, those that were ready first first, each held for `lease` seconds."""
 
+    async def withdraw(self, campaign_id: str, limit: int, lease: float) -> list[Lease]:
+        """Up to `limit` tasks of a campaign that nobody holds, on whatever lane, ready or not, each held for `lease`
+        seconds: to end what was called off."""
+
     async def settle(
         self,
         change: Change | None = None,

@@ -26,6 +26,7 @@ from sqlalchemy import (
     insert,
     literal_column,
     null,
+    or_,
     select,
     update,
 )
@@ -40,13 +41,15 @@ _IS_READY = and_(tasks.c.lane == bindparam("on_lane"), tasks.c.ready_at <= _NOW)
 _IS_HELD = and_(tasks.c.id == bindparam("task"), tasks.c.lease == bindparam("token"))
 
 _ANY_READY = select(literal_column("1", Integer)).select_from(tasks).where(_IS_READY).limit(1)
-_READY = (
-    select(tasks.c.id, tasks.c.campaign_id, tasks.c.payload, tasks.c.deliveries)
-    .where(_IS_READY)
-    .order_by(tasks.c.ready_at, tasks.c.id)
+_FREE = (
+    select(tasks.c.id, tasks.c.lane, tasks.c.campaign_id, tasks.c.payload, tasks.c.deliveries)
     .limit(bindparam("at_most"))
     .with_for_update(skip_locked=True)  # of meaning to PostgreSQL alone
 )
+_READY = _FREE.where(_IS_READY).order_by(tasks.c.ready_at, tasks.c.id)
+_UNHELD = _FREE.where(
+    tasks.c.campaign_id == bindparam("of_campaign"), or_(tasks.c.lease.is_(None), tasks.c.ready_at <= _NOW)
+).order_by(tasks.c.id)
 _LEASE = (
     update(tasks)
     .where(tasks.c.id == bindparam("task"))
@@ -107,27 +110,11 @@ class SqlQueue:
         """See `queue.contract.Queue.take`."""
         if self._database.dialect == SQLITE and not await self._is_any_ready(lane):
             return []
-        token = secrets.token_hex(8)
+        return await self._lease(_READY, {"on_lane": lane, "at_most": limit}, lease)
 
-        async def change(connection: AsyncConnection) -> list[Lease]:
-            now = self._clock()
-            ready = (await connection.execute(_READY, {"on_lane": lane, "now": now, "at_most": limit})).all()
-            if ready:
-                rows = [{"task": row.id, "token": token, "until": now + lease} for row in ready]
-                await connection.execute(_LEASE, rows)
-            return [
-                Lease(
-                    id=row.id,
-                    lane=lane,
-                    campaign_id=row.campaign_id,
-                    payload=row.payload,
-                    deliveries=row.deliveries + 1,
-                    token=token,
-                )
-                for row in ready
-            ]
-
-        return await self._database.write(change)
+    async def withdraw(self, campaign_id: str, limit: int, lease: float) -> list[Lease]:
+        """See `queue.contract.Queue.withdraw`."""
+        return await self._lease(_UNHELD, {"of_campaign": campaign_id, "at_most": limit}, lease)
 
     async def settle(
         self,
@@ -190,6 +177,29 @@ class SqlQueue:
         wanted = _LETTERS if campaign_id is None else _LETTERS.where(dead_letters.c.campaign_id == campaign_id)
         async with self._database.read() as connection:
             return [DeadLetter(**row._mapping) for row in await connection.execute(wanted)]
+
+    async def _lease(self, free: Executable, which: dict[str, Any], lease: float) -> list[Lease]:
+        token = secrets.token_hex(8)
+
+        async def change(connection: AsyncConnection) -> list[Lease]:
+            now = self._clock()
+            found = (await connection.execute(free, {**which, "now": now})).all()
+            if found:
+                rows = [{"task": row.id, "token": token, "until": now + lease} for row in found]
+                await connection.execute(_LEASE, rows)
+            return [
+                Lease(
+                    id=row.id,
+                    lane=row.lane,
+                    campaign_id=row.campaign_id,
+                    payload=row.payload,
+                    deliveries=row.deliveries + 1,
+                    token=token,
+                )
+                for row in found
+            ]
+
+        return await self._database.write(change)
 
     async def _is_any_ready(self, lane: str) -> bool:
         async with self._database.read() as connection:

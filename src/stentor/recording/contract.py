@@ -52,7 +52,12 @@ class Standing:
     outcomes: bytes | None = None
     """An `Outcome` for each recipient; None: all pending."""
     waiting: tuple[Waiting, ...] = ()
+    """Of pending recipients alone."""
     pending: int
+
+    @property
+    def size(self) -> int:
+        return self.pending if self.outcomes is None else len(self.outcomes)
 
 
 class Then(Enum):
@@ -78,8 +83,8 @@ class Settlement:
     outcomes: bytes
     """An `Outcome` for each recipient; PENDING where nothing is new. Empty: nothing is new at all."""
     failures: tuple[Failure, ...] = ()
-    waiting: tuple[Waiting, ...] | None = None
-    """Replaces what waited; None leaves it."""
+    waiting: tuple[Waiting, ...] = ()
+    """Of each recipient that is still pending, the one with the most tries counts."""
     then: Then = Then.KEEP
     delay: float = 0.0
     why: str = field(default="", repr=False)

@@ -27,6 +27,8 @@ from stentor.recording.hygiene import mark_dead
 from stentor.store.database import Database, insert_or_ignore
 from stentor.store.tables import batches, failures
 
+GATHER = 0.02
+"""Seconds for which the first settlement after a while waits for others: a transaction costs as much as several."""
 LONGEST_PAUSE = 2.0
 """Seconds between attempts while the database cannot be written to."""
 COLUMNS = {
@@ -40,6 +42,7 @@ COLUMNS = {
 """The column of `batches` that counts each outcome."""
 
 _WAITING = msgspec.msgpack.Decoder(tuple[Waiting, ...])
+_NOBODY = msgspec.msgpack.encode(())
 _UPDATE = (
     update(batches)
     .where(batches.c.id == bindparam("batch"))
@@ -102,10 +105,12 @@ class Recorder:
             if not self._told:
                 self._wake.clear()
                 await self._wake.wait()
+                if not self._stopping:
+                    await asyncio.sleep(GATHER)
                 continue
             told, self._told = self._told, []
             try:
-                await self._commit([settlement for settlement, _ in told])
+                await self.commit([settlement for settlement, _ in told])
             except StoreUnavailable as error:
                 self.problem = str(error)
                 self._told = told + self._told
@@ -122,8 +127,9 @@ class Recorder:
         self._stopping = True
         self._wake.set()
 
-    async def _commit(self, settlements: Sequence[Settlement]) -> None:
-        news = [settlement for settlement in settlements if settlement.outcomes or settlement.waiting is not None]
+    async def commit(self, settlements: Sequence[Settlement]) -> None:
+        """Record these at once, in a transaction of their own; `run` needn't be going. Raises: StoreUnavailable."""
+        news = [settlement for settlement in settlements if settlement.outcomes or settlement.waiting]
 
         async def change(connection: AsyncConnection) -> None:
             await write(connection, news, self._clock())
@@ -174,7 +180,7 @@ async def _lock_rows(connection: AsyncConnection, ids: Iterable[str]) -> dict[st
 async def _recipients(connection: AsyncConnection, batch_id: str) -> list[bytes]:
     """As they were planned: of a batch that cannot be read any more."""
     found = await connection.scalar(select(batches.c.recipients).where(batches.c.id == batch_id))
-    return msgspec.msgpack.decode(found or b"\x90", type=list[bytes])
+    return msgspec.msgpack.decode(found or _NOBODY, type=list[bytes])
 
 
 def _merge(row: _Row, settlement: Settlement) -> list[Failure]:
@@ -182,8 +188,13 @@ def _merge(row: _Row, settlement: Settlement) -> list[Failure]:
     before = row.outcomes
     if settlement.outcomes:
         row.outcomes = merge_outcomes(before, settlement.outcomes)
-    if settlement.waiting is not None:
-        still = [each for each in settlement.waiting if row.outcomes[each.position] == Outcome.PENDING]
+    if settlement.waiting or row.waiting is not None:
+        waiting = {each.position: each for each in _WAITING.decode(row.waiting or _NOBODY)}
+        for each in settlement.waiting:
+            known = waiting.get(each.position)
+            if known is None or each.tries >= known.tries:
+                waiting[each.position] = each
+        still = [each for each in waiting.values() if row.outcomes[each.position] == Outcome.PENDING]
         row.waiting = msgspec.msgpack.encode(still) if still else None
     return [failure for failure in settlement.failures if before[failure.position] == Outcome.PENDING]
 

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, and_, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.outcome import Outcome
-from stentor.queue.contract import DeadLetter
+from stentor.queue.contract import PLAN, DeadLetter
 from stentor.states import CampaignState
 from stentor.store import campaigns
 from stentor.store.campaigns import Campaign
@@ -199,7 +199,7 @@ async def progress(connection: AsyncConnection, campaign_id: str, now: float) ->
     """
     campaign = await campaigns.get(connection, campaign_id)
     counts = await _counts(connection, campaign_id, now)
-    problems = await lane_problems(connection, {*counts, *campaign.expected})
+    problems = await lane_problems(connection, {PLAN, *counts, *campaign.expected})
     return Progress(campaign=campaign, lanes=counts, problems=problems, at=now)
 
 

@@ -77,6 +77,11 @@ class Desk:
         """Whether any campaign with work in the queue was cancelled or has failed."""
         return any(state in STOPPED for state in self._states.values())
 
+    @property
+    def busy(self) -> bool:
+        """Whether any campaign is being planned and sent."""
+        return CampaignState.RUNNING in self._states.values()
+
     async def content(self, campaign_id: str) -> CampaignContent:
         """What a campaign sends. Raises: UnknownCampaign, StoreUnavailable."""
         found = self._contents.get(campaign_id)

@@ -5,6 +5,8 @@ Rules: one `Database` for each URL, however many audiences are in it; the store'
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from stentor.audience.contract import Audience, Routes, Selection
 from stentor.audience.failed import FailedAudience
 from stentor.audience.registry import RegistryAudience
@@ -52,8 +54,10 @@ class Sources:
             return RegistryAudience(self._store, selection, self._routes)
         settings = self._config.audiences.get(selection.source)
         if settings is None:
-            known = ", ".join([*self._config.audiences, REGISTRY])
-            raise InvalidAudience(f"there is no audience {selection.source!r} in stentor.toml; there are: {known}")
+            known = [*self._config.audiences, REGISTRY]
+            near = get_close_matches(selection.source, known, 1)
+            hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(known)}"
+            raise InvalidAudience(f"there is no audience {selection.source!r} in stentor.toml; {hint}")
         url = settings.url or self._config.store.url
         if url not in self._databases:
             self._databases[url] = Database.open(url, connections=settings.connections, patience=PATIENCE, foreign=True)

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
@@ -22,13 +22,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stentor.audience.contract import NO_LANE, Audience, Selection, Wanted
 from stentor.config import REGISTRY, Config, lanes
 from stentor.errors import InvalidAudience, InvalidConfiguration, InvalidState
+from stentor.pipeline import call_off
 from stentor.planning.content import Content, decode_content, encode_content
-from stentor.planning.planner import start_task
+from stentor.planning.planner import Planner, start_task
 from stentor.queue.sql import SqlQueue
 from stentor.recording import report as reports
 from stentor.recording.audit import Audit, audit
 from stentor.recording.explain import Explanation, explain
-from stentor.recording.report import FailureRow, Progress, Report
+from stentor.recording.recorder import Recorder
+from stentor.recording.report import FailureRow, LaneProblem, Progress, Report
 from stentor.runtime.desk import Desk
 from stentor.runtime.sources import Sources
 from stentor.runtime.supervisor import Closing, Supervisor
@@ -43,6 +45,7 @@ from stentor.store.migrate import migrate
 
 LOOK = 0.25
 """Seconds between two looks at a campaign that runs."""
+AGAIN = "it is started again by itself"
 NOW_OR_NEVER = 60.0
 """Seconds for which a message with a lifetime of 0 is tried: it asks the provider to store nothing, not us to hurry."""
 UNPACED = 100_000.0
@@ -84,7 +87,7 @@ class Stentor:
     Use as an async context manager. Every method may raise `StoreUnavailable`.
 
     Example:
-        async with Stentor(config.load()) as stentor:
+        async with Stentor(load()) as stentor:
             campaign = await stentor.send(Content(message=Message(title="News")), Selection(source="users"))
             report = await stentor.run(campaign.id)
             print(report.total.accepted)
@@ -105,7 +108,11 @@ class Stentor:
         return f"<Stentor on {self._database!r}>"
 
     async def __aenter__(self) -> Self:
-        await migrate(self._database)
+        try:
+            await migrate(self._database)
+        except BaseException:
+            await self._database.aclose()
+            raise
         return self
 
     async def __aexit__(
@@ -301,13 +308,20 @@ class Stentor:
             on_progress: told how it goes a few times a second.
             stop: set it to stop gracefully; the campaign stays as it is, and goes on when it is run again.
 
-        Raises: UnknownCampaign.
+        Raises:
+            InvalidState: it is a draft, which must be started first.
+            WorkerFailed: the processes don't get to work; says what they complain of.
+            UnknownCampaign: there is none of this id.
         """
-        await self.campaign(campaign_id)
-        async with self.roles():
+        if (await self.campaign(campaign_id)).state is CampaignState.DRAFT:
+            raise InvalidState(f"campaign {campaign_id} is a draft; start it first")
+        async with self.roles() as supervisor:
             while not (stop is not None and stop.is_set()):
+                supervisor.check()
                 await self._desk.look()
                 progress = await self.progress(campaign_id)
+                deaths = {role: LaneProblem(problem=what, remedy=AGAIN) for role, what in supervisor.problems.items()}
+                progress = replace(progress, problems={**progress.problems, **deaths})
                 if on_progress is not None:
                     on_progress(progress)
                 if progress.state is CampaignState.PAUSED or (progress.state in FINAL and not progress.total.pending):
@@ -337,11 +351,22 @@ class Stentor:
     async def cancel(self, campaign_id: str) -> Campaign:
         """Send nothing more of it, ever, and settle what is queued as cancelled. Takes effect within a second.
 
-        What no process runs is settled when the next one does; `run` it to have it done. Raises: InvalidState.
+        Returns: it is `cancelled`, unless some process holds a part of it (or was killed in the last
+        `SendingConfig.lease` seconds while it did): then it is `cancelling`, and whoever runs it ends it, or a second
+        call of this.
+
+        Raises: InvalidState: it has ended otherwise already.
         """
         campaign = await self.campaign(campaign_id)
+        if campaign.state is CampaignState.CANCELLED:
+            return campaign
         draft = campaign.state is CampaignState.DRAFT
-        return await self._move(campaign_id, CampaignState.CANCELLED if draft else CampaignState.CANCELLING)
+        await self._move(campaign_id, CampaignState.CANCELLED if draft else CampaignState.CANCELLING)
+        recorder = Recorder(self._database, self._queue, self._clock)
+        planner = Planner(self._queue, self._config.sending, tuple(lanes(self._config)), self._clock)
+        await call_off(self._queue, recorder, planner, campaign_id)
+        await self._desk.look()
+        return await self.campaign(campaign_id)
 
     # -- asking about them ------------------------------------------------------------------------------------------
 

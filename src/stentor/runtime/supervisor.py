@@ -1,14 +1,14 @@
 """Starts the roles as processes, starts those that die again, and stops all of them.
 
 Rules: nothing it starts outlives it (a worker stops when its stdin ends, even after a SIGKILL here); a worker that
-keeps dying is started again ever more slowly, and its last words are shown; a stop is graceful first.
+keeps dying is started again ever more slowly, and its last words are told (`Supervisor.problems`); one that never gets
+to work ends it all (`Supervisor.check`); a stop is graceful first.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import sys
 import time
@@ -21,6 +21,7 @@ from typing import Self
 import msgspec
 
 from stentor.config import Config, dump
+from stentor.errors import WorkerFailed
 from stentor.runtime.worker import Role
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,11 @@ LIVED = 30.0
 """Seconds after which a worker counts as having worked."""
 EXTRA = 5.0
 """Seconds that a worker has to end beyond those it has to finish its work."""
+AT_ONCE = 10.0
+"""Seconds before which a worker that ends with an error never got to work."""
+HOPELESS = 7
+"""Deaths in a row of that kind after which there is no sense in another start. A batch that kills its senders is put
+aside before that (`SendingConfig.deliveries`)."""
 LAST_WORDS = 4000
 """Bytes of a dead worker's stderr that are shown at most."""
 
@@ -40,6 +46,8 @@ class Closing(msgspec.Struct, frozen=True):
 
     role: Role
     cpu_seconds: float
+    stages: dict[str, float]
+    """CPU seconds by stage; `startup` is what it took until it was ready, which no recipient adds to."""
     peak_mb: float
     """Resident memory at its highest, in MiB."""
 
@@ -49,6 +57,10 @@ class _Worker:
     role: Role
     process: asyncio.subprocess.Process | None = None
     deaths: int = 0
+    """In a row, without having lived for a while."""
+    hopeless: int = 0
+    """Those of them that came at once, by its own fault."""
+    last_words: str = ""
     watcher: asyncio.Task[None] | None = field(default=None, repr=False)
     started: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
@@ -61,8 +73,6 @@ class Supervisor:
         self._settings = dump(config) + b"\n"
         self._workers = [_Worker(role) for role in roles]
         self._stopping = asyncio.Event()
-        self.last_words: str | None = None
-        """What a worker that died without being told to said last; None while none did."""
         self.closings: list[Closing] = []
         """Of the workers that ended properly."""
 
@@ -77,6 +87,20 @@ class Supervisor:
             for worker in self._workers
             if worker.process is not None and worker.process.returncode is None
         }
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Why roles don't work, or not as many as should: what a worker that died said last, until it works again."""
+        return {worker.role: worker.last_words for worker in self._workers if worker.last_words}
+
+    def check(self) -> None:
+        """Raises: WorkerFailed: a worker never gets to work, however often it is started."""
+        for worker in self._workers:
+            if worker.hopeless >= HOPELESS:
+                raise WorkerFailed(
+                    f"{worker.last_words}. It was started {worker.deaths} times in vain; nothing is lost, and it goes"
+                    " on when it is run again after that was mended"
+                )
 
     async def __aenter__(self) -> Self:
         """Returns when all are started and have their settings; they go on even if this loop is then held up."""
@@ -97,53 +121,75 @@ class Supervisor:
     async def stop(self) -> None:
         """Have all finish what they hold, then end them."""
         self._stopping.set()
-        for pid in self.processes:
-            os.kill(pid, signal.SIGTERM)
+        self._signal(signal.SIGTERM)
         watchers = [worker.watcher for worker in self._workers if worker.watcher is not None]
-        _, late = await asyncio.wait(watchers, timeout=self._config.sending.stop_within + EXTRA)
-        for pid in self.processes:
-            os.kill(pid, signal.SIGKILL)
-        for watcher in late:
-            watcher.cancel()
-        await asyncio.gather(*watchers, return_exceptions=True)
+        try:
+            await asyncio.wait(watchers, timeout=self._config.sending.stop_within + EXTRA)
+        finally:  # also where somebody doesn't want to wait for that
+            self._signal(signal.SIGKILL)
+            await asyncio.gather(*watchers, return_exceptions=True)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for worker in self._workers:
+            if worker.process is not None and worker.process.returncode is None:
+                with suppress(ProcessLookupError):  # it has ended just now
+                    worker.process.send_signal(number)
 
     async def _keep(self, worker: _Worker) -> None:
         """Run a worker, again and again until it is told to stop."""
         while not self._stopping.is_set():
             began = time.monotonic()
-            process = worker.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "stentor.runtime.worker",
-                worker.role,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,  # a Ctrl-C at the terminal is for us alone; we tell them what to do
-            )
-            assert process.stdin is not None
-            process.stdin.write(self._settings)
-            worker.started.set()
-            if self._stopping.is_set():
-                process.terminate()
-            assert process.stdout is not None
-            assert process.stderr is not None
-            said, complained = await asyncio.gather(process.stdout.read(), _tail(process.stderr))
-            code = await process.wait()
+            try:
+                code, said, complained = await self._run(worker)
+            except OSError as error:
+                code, said, complained = 1, b"", f"it cannot be started: {error.strerror}"
+                worker.started.set()
             if code == 0:
-                self.closings.append(msgspec.json.decode(said, type=Closing))
+                self.closings.append(msgspec.json.decode(said.splitlines()[-1], type=Closing))
                 continue
             if self._stopping.is_set() and code == -signal.SIGTERM:
                 return  # told to stop before it had begun
-            worker.deaths = 1 if time.monotonic() - began > LIVED else worker.deaths + 1
-            self.last_words = f"the {worker.role} ended with {_how(code)}: {complained or 'it said nothing'}"
-            logger.warning("%s", self.last_words)
+            lived = time.monotonic() - began
+            worker.deaths = 1 if lived > LIVED else worker.deaths + 1
+            worker.hopeless = worker.hopeless + 1 if code > 0 and lived < AT_ONCE else 0
+            worker.last_words = f"the {worker.role} ended with {_how(code)}: {complained or 'it said nothing'}"
+            logger.warning("%s", worker.last_words)
             await self._pause(min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (worker.deaths - 1)))
+
+    async def _run(self, worker: _Worker) -> tuple[int, bytes, str]:
+        """Its exit code, all it said, and the end of its complaints."""
+        process = worker.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "stentor.runtime.worker",
+            worker.role,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C at the terminal is for us alone; we tell them what to do
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(self._settings)
+        worker.started.set()
+        if self._stopping.is_set():
+            process.terminate()
+        well = asyncio.get_running_loop().call_later(LIVED, _forgive, worker)
+        try:
+            said, complained = await asyncio.gather(process.stdout.read(), _tail(process.stderr))
+        finally:
+            well.cancel()
+        return await process.wait(), said, complained
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
+
+
+def _forgive(worker: _Worker) -> None:
+    worker.last_words = ""
 
 
 async def _tail(stream: asyncio.StreamReader) -> str:

@@ -103,8 +103,12 @@ class Gate:
         self._wary = False
 
     def _close(self, what: str, remedy: str, now: float, wait: float = 0.0) -> None:
-        pause = max(wait, min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self._closings))
-        self._closings += 1
+        pause = wait
+        if self.problem is None or now >= self._closed_until:  # else it is the same trouble, told by another batch
+            pause = max(wait, min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._closings, 30)))
+            self._closings += 1
+        elif self.problem.what == what and now + wait <= self._closed_until:
+            return
         self._wary = True
         self._closed_until = max(self._closed_until, now + pause)
         self.problem = Problem(what=what, remedy=remedy, pause=self._closed_until - now)

@@ -24,7 +24,16 @@ PLATFORM_WAIT = 300.0
 """Seconds before recipients of a platform whose own credentials are wrong (an FCM project's APNs key, say) are tried
 again. The lane's other platforms go on meanwhile, so this can't be a stop."""
 ENOUGH_FOR_ALL = 20
-"""Recipients that a refusal ordinary for one of them must hit, and nobody else, before the settings are at fault."""
+"""Recipients that must get the same, before it says more than something about each of them: that the settings are
+wrong, or the message."""
+NEARLY_ALL = 0.9
+"""The share of those the provider refused that must get a refusal ordinary for one, before the settings are at fault:
+whoever asks the wrong project about strangers' addresses still hears of some that they are gone."""
+CALLS_FOR_QUIET = 0.1
+"""The share of a batch that must hear that the whole lane is too fast, before it is quiet. One server of many that is
+overloaded says the same, to a few; they wait, and nobody else."""
+SOON = 0.05
+"""Seconds by which a recipient may be tried too early, so that it goes along with others of its batch."""
 
 _DOWN = frozenset({Verdict.RETRY, Verdict.RECONNECT, Verdict.AMBIGUOUS})
 
@@ -44,6 +53,8 @@ class Circumstances:
     """Whether a push that was sent twice is shown once, so that an ambiguous one may be sent again."""
     proven: bool
     """Whether the lane was seen to accept anything with its present settings."""
+    blamed: bool
+    """Whether its settings are suspected already: then a trial of a few is enough to go on suspecting them."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,6 +73,8 @@ class Decision:
     """How many got none, or an apology."""
     stop: Answer | None = None
     """Why the lane can't go on: credentials, settings or account."""
+    blamed: bool = False
+    """Whether that is so only because nearly everybody was refused: nobody's address is at fault then."""
     refresh: bool = False
     """The short-lived credential was refused; get another."""
     hold: bool = False
@@ -98,21 +111,21 @@ def decide(
     decision.answered = decision.accepted
     if not answers:
         return decision
-    blame = _blame(answers, decision.accepted, where.proven)
+    decision.stop = _blame(answers, decision.accepted, where)
+    decision.blamed = decision.stop is not None
     waits: dict[tuple[str, int, float | None], float] = {}
     for position, answer in answers.items():
         if not answer.known:
             decision.unknown.append(answer)
-        if blame and answer.stop_if_all:
+        if decision.blamed and (answer.stop_if_all or answer.verdict is Verdict.DROP):
             outcomes[position] = Outcome.PENDING
-            decision.stop = blame
             continue
         earlier = before.get(position)
         tries = earlier.tries + 1 if earlier else 1
         outcome = SETTLES.get(answer.verdict)
         if outcome is not None:
-            decision.answered += 1
-            _end(decision, position, outcome, answer, tries)
+            decision.answered += answer.status != 0  # else it was we who refused
+            _end(decision, position, outcome, answer, tries, where.now)
         elif answer.verdict in _DOWN or not _concerns_lane_alone(decision, answer):
             key = (answer.reason, tries, answer.retry_after)
             if key not in waits:
@@ -121,31 +134,54 @@ def decide(
             _try_again(decision, again, answer, where)
         else:
             outcomes[position] = Outcome.PENDING
-    if not decision.accepted and all(answer.verdict is Verdict.FIX for answer in answers.values()):
-        decision.refusal = next(iter(answers.values()))
+    decision.throttle = _throttle(answers, len(sent), where)
+    decision.refusal = _refusal(answers, decision.accepted)
     return decision
 
 
 def wait(answer: Answer, tries: int, where: Circumstances) -> float:
     """Seconds before a recipient is tried again: never less than the provider asks, more with each try."""
+    asked = _quiet(answer, where)
+    asked = asked * (1 + where.chance / 10) + SOON if asked else 0.0
     if answer.verdict is Verdict.STOP:
-        return PLATFORM_WAIT
+        return max(PLATFORM_WAIT, asked)
     base = RECONNECT_BACKOFF if answer.verdict is Verdict.RECONNECT else FIRST_BACKOFF
     backoff = min(where.longest_backoff, base * 2.0 ** min(tries - 1, 30)) * (0.5 + where.chance / 2)
-    asked = answer.retry_after or 0.0
-    if not answer.asked:
-        asked = min(asked, where.longest_backoff)
-    return max(asked * (1 + where.chance / 10), backoff)
+    return max(asked, backoff)
 
 
-def _blame(answers: Mapping[int, Answer], accepted: int, proven: bool) -> Answer | None:
-    """The refusal that everybody got although it is ordinary only for some: then it is the settings that are wrong."""
-    if proven or accepted or len(answers) < ENOUGH_FOR_ALL:
+def _quiet(answer: Answer, where: Circumstances) -> float:
+    """Seconds that the answer is to be waited after: what the provider asks for, or else our table, within bounds."""
+    wanted = answer.retry_after or 0.0
+    return wanted if answer.asked else min(wanted, where.longest_backoff)
+
+
+def _blame(answers: Mapping[int, Answer], accepted: int, where: Circumstances) -> Answer | None:
+    """The refusal that nearly everybody got although it is ordinary only for some: then the settings are wrong."""
+    if where.proven or accepted:
         return None
-    first = next(iter(answers.values()))
-    if all(answer.stop_if_all for answer in answers.values()):
-        return first
-    return None
+    refusals = [answer for answer in answers.values() if answer.status and answer.verdict in SETTLES]
+    strange = [answer for answer in refusals if answer.stop_if_all]
+    if len(strange) < (1 if where.blamed else ENOUGH_FOR_ALL) or len(strange) < NEARLY_ALL * len(refusals):
+        return None
+    return strange[0]
+
+
+def _throttle(answers: Mapping[int, Answer], sent: int, where: Circumstances) -> float:
+    calls = [each for each in answers.values() if each.verdict is Verdict.RETRY and each.scope is Scope.LANE]
+    if len(calls) < CALLS_FOR_QUIET * sent:
+        return 0.0
+    return max((_quiet(each, where) for each in calls), default=0.0)
+
+
+def _refusal(answers: Mapping[int, Answer], accepted: int) -> Answer | None:
+    """What the provider has against the message, where everybody whom it was asked about got that."""
+    if accepted:
+        return None
+    asked = [answer for answer in answers.values() if answer.status or answer.verdict is not Verdict.REJECT]
+    if len(asked) < ENOUGH_FOR_ALL or any(answer.verdict is not Verdict.FIX for answer in asked):
+        return None
+    return asked[0]
 
 
 def _concerns_lane_alone(decision: Decision, answer: Answer) -> bool:
@@ -165,8 +201,6 @@ def _try_again(decision: Decision, again: Waiting, answer: Answer, where: Circum
         decision.down += 1
     if answer.verdict is Verdict.RETRY and answer.scope is Scope.CREDENTIAL:
         decision.hold = True
-    if answer.verdict is Verdict.RETRY and answer.scope is Scope.LANE:
-        decision.throttle = max(decision.throttle, answer.retry_after or 0.0)
     if answer.verdict is Verdict.AMBIGUOUS:
         again = replace(again, ambiguous=True)
     if again.not_before < where.deadline and (where.collapses or answer.verdict is not Verdict.AMBIGUOUS):
@@ -174,21 +208,22 @@ def _try_again(decision: Decision, again: Waiting, answer: Answer, where: Circum
         decision.waiting.append(again)
     else:
         outcome = Outcome.AMBIGUOUS if again.ambiguous else Outcome.EXPIRED
-        _end(decision, again.position, outcome, answer, again.tries)
+        _end(decision, again.position, outcome, answer, again.tries, where.now)
 
 
-def _end(decision: Decision, position: int, outcome: Outcome, answer: Answer, tries: int) -> None:
+def _end(decision: Decision, position: int, outcome: Outcome, answer: Answer, tries: int, now: float) -> None:
     decision.outcomes[position] = outcome
     if outcome is Outcome.ACCEPTED:
         return
+    dead = answer.verdict is Verdict.DROP
     failure = Failure(
         position=position,
         outcome=outcome,
         reason=answer.reason,
         status=answer.status,
         detail=answer.detail,
-        dead=answer.verdict is Verdict.DROP,
-        since=answer.since,
+        dead=dead,
+        since=now if dead and answer.since is None else answer.since,  # it may be recorded much later
         tries=tries,
     )
     decision.failures.append(failure)

@@ -13,7 +13,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -27,28 +27,29 @@ from stentor.errors import (
     InvalidMessage,
     PoolClosed,
     StoreUnavailable,
+    UnknownCampaign,
 )
+from stentor.meter import Meter
 from stentor.outcome import Outcome, Verdict
 from stentor.queue.contract import Lease, Queue
 from stentor.recording.contract import Failure, Ledger, Settlement, Standing, Then, Waiting
-from stentor.senders.contract import Answer
+from stentor.senders.contract import Answer, text
 from stentor.senders.gate import TRIAL, Gate, Pass, Problem
 from stentor.senders.lane import CampaignContent, Flight, Lane, Prepared
-from stentor.senders.retry import Circumstances, Decision, decide
+from stentor.senders.retry import SOON, Circumstances, Decision, decide
 from stentor.states import STOPPED, CampaignState
 
 CHECKPOINT = 1.0
 """Seconds between two recordings of what is under way."""
 TICK = 0.1
 """Seconds between two looks at pauses, leases and checkpoints."""
-SHORTEST_IDLE, LONGEST_IDLE = 0.01, 0.25
-"""Seconds between two looks into an empty queue."""
+SHORTEST_IDLE, BUSY_IDLE, LONGEST_IDLE = 0.01, 0.04, 0.25
+"""Seconds between two looks into an empty queue: just after something was there, at most while campaigns run, and
+at most otherwise."""
 RELOAD = 2.0
 """Seconds between two looks at the credential files of a lane that has a problem."""
-SOON = 0.05
-"""Seconds by which a recipient may be tried too early, so that it goes along with others of its batch."""
-HELD_PAUSE = 0.5
-"""Seconds after which a paused campaign's batch is looked at again."""
+HELD_PAUSE, LONGEST_HELD_PAUSE = 0.5, 5.0
+"""Seconds after which a paused campaign's batch is looked at again: the rarer the longer it has been paused."""
 SUSPECT = 2
 """Deliveries from which a batch is sent alone: if it kills its sender, nobody else's count rises with it."""
 DEAD_LETTER = "DeadLetter"
@@ -73,6 +74,10 @@ class Desk(Protocol):
     def stopped(self) -> bool:
         """Whether any campaign with work in the queue was cancelled or has failed."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether any campaign is being planned and sent, so that new work is to be expected."""
+
     async def report(self, lane: str, problem: Problem | None) -> None:
         """Tell everybody why a lane doesn't send, or that it does again."""
 
@@ -88,6 +93,10 @@ class _Delivery:
     """In the batch, of those that the flight sends."""
     batch: Batch | None = None
     withdrawn: bool = False
+    suspects: int = 0
+    """How many others that may have killed their sender were taken with this one."""
+    collapses: bool = False
+    """See `Prepared.collapses`."""
     checkpointed: int = 0
     """How many of the flight's recipients the last checkpoint had as accepted."""
     held_until: float = 0.0
@@ -116,7 +125,9 @@ class LaneSender:
         desk: Desk,
         settings: SendingConfig,
         clock: Callable[[], float] = time.time,
+        meter: Meter | None = None,
     ) -> None:
+        self._meter = meter or Meter()
         self.tally = Tally()
         self.gate = Gate()
         self._lane = lane
@@ -130,9 +141,12 @@ class LaneSender:
         self._prepared: dict[str, Prepared] = {}
         self._refused: dict[str, Answer] = {}
         self._proven: set[str] = set()
+        self._blamed = False
+        self._paused_at: dict[str, float] = {}
+        self._alone = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
-        self._reported: Problem | None = None
+        self._reported: list[Problem | None] = []  # the last; none yet, as one that was killed may have left another
         self._reload_at = 0.0
 
     def __repr__(self) -> str:
@@ -150,11 +164,16 @@ class LaneSender:
             idle = SHORTEST_IDLE
             while not self._stopping.is_set():
                 taken = await self._take()
+                suspects = sum(lease.deliveries > SUSPECT for lease, _ in taken)
+                if suspects > 1:
+                    random.shuffle(taken)
                 for lease, standing in taken:
-                    delivery = _Delivery(lease, time.monotonic(), held_until=time.monotonic() + self._settings.lease)
+                    now = time.monotonic()
+                    delivery = _Delivery(lease, now, suspects=suspects - 1, held_until=now + self._settings.lease)
                     self._deliveries.add(delivery)
+                    self._flying += 1
                     group.create_task(self._see_through(delivery, standing))
-                idle = SHORTEST_IDLE if taken else min(LONGEST_IDLE, idle * 1.5)
+                idle = SHORTEST_IDLE if taken else min(BUSY_IDLE if self._desk.busy else LONGEST_IDLE, idle * 1.5)
                 if not taken or self._room() <= 0:
                     await self._wait_for_change(idle)
             await self._finish()
@@ -175,11 +194,16 @@ class LaneSender:
         if room <= 0 or any(held.lease.deliveries > SUSPECT for held in self._deliveries):
             return []
         try:
-            leases = await self._queue.take(self._lane.name, room, self._settings.lease)
-            standings = await self._ledger.standings(leases) if leases else {}
+            taking = self._queue.take(self._lane.name, room, self._settings.lease)
+            leases = await self._meter.during("take", taking)
+            standings = await self._meter.during("take", self._ledger.standings(leases)) if leases else {}
         except StoreUnavailable:
             return []  # what was taken comes back when its lease ends
-        return [(lease, standings.get(lease.id)) for lease in leases]
+        held = {delivery.lease.id: delivery for delivery in self._deliveries}
+        for lease in leases:
+            if (delivery := held.get(lease.id)) is not None:  # its lease had ended under us, the store was gone, say
+                delivery.lease, delivery.held_until = lease, time.monotonic() + self._settings.lease
+        return [(lease, standings.get(lease.id)) for lease in leases if lease.id not in held]
 
     def _room(self) -> int:
         """How many batches may be taken: enough to keep the wire full while the next ones are fetched."""
@@ -195,83 +219,108 @@ class LaneSender:
     # -- one batch --------------------------------------------------------------------------------------------------
 
     async def _see_through(self, delivery: _Delivery, standing: Standing | None) -> None:
-        self._flying += 1
         flying = True
+        suspect = delivery.lease.deliveries > SUSPECT
         try:
-            while delivery.lease.deliveries > SUSPECT and len(self._deliveries) > 1:
-                await self._wait_for_change(LONGEST_IDLE)
-            settlement = await self._deliver(delivery, standing)
-            self._flying -= 1
-            flying = False
-            self._changed.set()
-            await self._ledger.record(settlement)
+            # Until it is recorded: the next suspect may kill us in an instant, and this one would be sent again.
+            async with self._alone if suspect else nullcontext():
+                if suspect:
+                    await self._be_alone()
+                settlement = await self._deliver(delivery, standing)
+                self._flying -= 1
+                flying = False
+                self._changed.set()
+                await self._ledger.record(settlement)
         finally:
             self._flying -= flying
             self._deliveries.discard(delivery)
             self._changed.set()
 
+    async def _be_alone(self) -> None:
+        """Wait until nothing but suspects is held. Of those each waits its turn, and `run` draws the turns: if one of
+        them kills its sender again, in the long run it is the only one that is left."""
+        while any(held.lease.deliveries <= SUSPECT for held in self._deliveries):
+            await self._wait_for_change(LONGEST_IDLE)
+
     async def _deliver(self, delivery: _Delivery, standing: Standing | None) -> Settlement:
         """What becomes of a batch: the whole way from its payload to its settlement."""
         lease = delivery.lease
         if standing is None:
-            return Settlement(lease=lease, batch=None, outcomes=b"", then=Then.BURY, why="the store doesn't know it")
+            return _unknown(lease)
         try:
-            batch = delivery.batch = decode_batch(lease.payload)
+            with self._meter.stage("take"):
+                batch = delivery.batch = _read(lease, standing)
         except BatchUnreadable as error:
             return _bury(lease, None, standing, str(error))
-        if lease.deliveries > self._settings.deliveries:
+        if lease.deliveries > self._settings.deliveries and not delivery.suspects:
             return _bury(lease, batch, standing, f"{lease.deliveries - 1} senders died while they held it")
         try:
             state = await self._desk.state(batch.campaign_id)
         except StoreUnavailable:
             return _release(lease, batch, HELD_PAUSE)
+        except UnknownCampaign:  # it was deleted a moment ago
+            return _unknown(lease)
+        return self._unless_sent(lease, batch, standing, state) or await self._fly(delivery, batch, standing)
+
+    def _unless_sent(self, lease: Lease, batch: Batch, standing: Standing, state: CampaignState) -> Settlement | None:
+        """What becomes of a batch of which nothing is to be sent now."""
         if state in STOPPED:
-            return _end(lease, batch, standing, Outcome.CANCELLED)
+            return called_off(lease, standing)
         if batch.expires_at <= self._clock():
             return _end(lease, batch, standing, Outcome.EXPIRED, Answer(verdict=Verdict.REJECT, reason=LIFETIME))
         if state is CampaignState.PAUSED:
-            return _release(lease, batch, HELD_PAUSE)
+            return _release(lease, batch, self._held_pause(batch.campaign_id))
+        self._paused_at.pop(batch.campaign_id, None)
         if (refusal := self._refused.get(batch.campaign_id)) is not None:
             return _end(lease, batch, standing, Outcome.REJECTED, refusal)
-        positions, due = _due(standing, len(batch), self._clock())
-        if not positions:
-            if due is None:
-                return Settlement(lease=lease, batch=batch, outcomes=b"", then=Then.ACK)
-            return _release(lease, batch, due - self._clock())
-        return await self._fly(delivery, batch, standing, positions)
+        if not standing.pending:
+            return Settlement(lease=lease, batch=batch, outcomes=b"", then=Then.ACK)
+        if self._stopping.is_set():
+            return _release(lease, batch, 0.0)
+        return None
 
-    async def _fly(self, delivery: _Delivery, batch: Batch, standing: Standing, positions: Sequence[int]) -> Settlement:
-        """Send those at `positions`, unless the gate is closed, and decide what becomes of them."""
+    def _held_pause(self, campaign_id: str) -> float:
+        now = time.monotonic()
+        paused = now - self._paused_at.setdefault(campaign_id, now)
+        return min(max(paused, HELD_PAUSE), LONGEST_HELD_PAUSE)
+
+    async def _fly(self, delivery: _Delivery, batch: Batch, standing: Standing) -> Settlement:
+        """Send those whose time has come, unless the gate is closed, and decide what becomes of them."""
+        positions, due = _due(standing, self._clock())
+        if not positions:
+            return _release(delivery.lease, batch, due - self._clock())
         way = self.gate.look(time.monotonic())
         if way is Pass.CLOSED:
-            return _release(delivery.lease, batch, self._until_open())
+            return _release(delivery.lease, batch, max(self._until_open(), HELD_PAUSE))
         if way is Pass.TRIAL:
             positions = positions[:TRIAL]
             self.gate.begin_trial()
         delivery.positions = positions
         try:
-            delivery.flight = await self._begin(batch, positions)
+            delivery.flight = await self._meter.during("encode", self._begin(delivery, batch, positions))
             if delivery.flight is not None:
                 self.tally.batches += 1
                 self.tally.sent += len(positions)
                 await delivery.flight.done()
         except InvalidMessage as error:  # it was checked before the start, so an option of the app's has changed since
-            refusal = Answer(verdict=Verdict.FIX, reason="InvalidMessage", detail=str(error))
+            refusal = Answer(verdict=Verdict.FIX, reason="InvalidMessage", detail=text(str(error)))
             self._refused[batch.campaign_id] = refusal
             return _end(delivery.lease, batch, standing, Outcome.REJECTED, refusal)
         except (CredentialError, InvalidConfiguration) as error:
             self.gate.stop(str(error), MEND, time.monotonic())
         except CredentialUnavailable as error:
             self.gate.stop(str(error), GOES_ON, time.monotonic())
-        except PoolClosed:
-            pass  # this process is stopping; another one goes on with the batch
+        except (PoolClosed, UnknownCampaign):
+            pass  # this process is stopping, and another one goes on with the batch; or the store soon knows it no more
         finally:
-            self.gate.end_trial()
+            if way is Pass.TRIAL:
+                self.gate.end_trial()
         if delivery.flight is None:
-            return _release(delivery.lease, batch, self._until_open())
-        return await self._land(delivery, delivery.flight, batch, standing)
+            delay = 0.0 if self._stopping.is_set() else max(self._until_open(), HELD_PAUSE)
+            return _release(delivery.lease, batch, delay)
+        return await self._meter.during("decide", self._land(delivery, delivery.flight, batch, standing))
 
-    async def _begin(self, batch: Batch, positions: Sequence[int]) -> Flight | None:
+    async def _begin(self, delivery: _Delivery, batch: Batch, positions: Sequence[int]) -> Flight | None:
         prepared = self._prepared.get(batch.campaign_id)
         if prepared is None:
             try:
@@ -282,6 +331,7 @@ class LaneSender:
             while len(self._prepared) >= 16:
                 self._prepared.pop(next(iter(self._prepared)))
             self._prepared[batch.campaign_id] = prepared
+        delivery.collapses = prepared.collapses
         whole = len(positions) == len(batch)
 
         def some(column: Any) -> Any:
@@ -304,14 +354,14 @@ class LaneSender:
             sent = [position for position in sent if position not in untouched]
             answers = {at: answer for at, answer in answers.items() if at not in untouched}
         before = {each.position: each for each in standing.waiting}
-        prepared = self._prepared.get(batch.campaign_id)
         where = Circumstances(
             now=now,
             deadline=batch.expires_at,
             longest_backoff=self._settings.longest_backoff,
             chance=random.random(),
-            collapses=prepared is not None and prepared.collapses,
+            collapses=delivery.collapses,
             proven=self.gate.proven,
+            blamed=self._blamed,
         )
         decision = decide(len(batch), sent, answers, before, where)
         await self._tell_the_lane(decision, batch.campaign_id, answers, flight)
@@ -335,7 +385,7 @@ class LaneSender:
             batch=batch,
             outcomes=bytes(decision.outcomes),
             failures=tuple(decision.failures),
-            waiting=tuple(waiting.values()) if waiting or standing.waiting else None,
+            waiting=tuple(decision.waiting),
             then=then,
             delay=delay,
         )
@@ -350,11 +400,14 @@ class LaneSender:
             self.tally.unknown[answer.reason] = self.tally.unknown.get(answer.reason, 0) + 1
         if decision.accepted:
             self._proven.add(campaign_id)
+            self._refused.pop(campaign_id, None)
+            self._blamed = False
         elif decision.refusal is not None and campaign_id not in self._proven:
             self._refused[campaign_id] = decision.refusal
         error = next((a.detail or a.reason for a in answers.values() if a.verdict is not Verdict.DROP), "")
         self.gate.note(accepted=decision.accepted, answered=decision.answered, down=decision.down, error=error, now=now)
         if (stop := decision.stop) is not None:
+            self._blamed = self._blamed or decision.blamed
             what = f"{stop.reason}: {stop.detail}" if stop.detail else stop.reason
             self.gate.stop(what, self._lane.meaning(stop.reason), now, stop.retry_after or 0.0)
         if decision.refresh:
@@ -376,8 +429,10 @@ class LaneSender:
                 self.gate.stop(renewal.explanation, GOES_ON, now, renewal.wait)
 
     def _until_open(self) -> float:
-        """Seconds until the gate may open; 0 where it isn't closed."""
-        return max(0.0, self.gate.closed_until - time.monotonic())
+        """Seconds for which a batch is given back while the gate is closed; 0 where it isn't. Few where that may be
+        mended any moment: nothing is taken before it opens anyway."""
+        closed = max(0.0, self.gate.closed_until - time.monotonic())
+        return closed if self.gate.problem is None else min(closed, LONGEST_HELD_PAUSE)
 
     # -- what is under way ------------------------------------------------------------------------------------------
 
@@ -417,26 +472,25 @@ class LaneSender:
             self._reload_at = time.monotonic() + RELOAD
             try:
                 if await self._lane.reload():
+                    self._blamed = False
                     self.gate.reset()
             except (CredentialError, InvalidConfiguration):
                 pass  # not mended yet; the gate's problem says what is wrong
-        if problem != self._reported:
-            self._reported = problem
+        if [problem] != self._reported:
+            self._reported = [problem]
             await self._desk.report(self._lane.name, problem)
 
     async def _finish(self) -> None:
         """Let what is under way finish; what takes too long is withdrawn, and at last cut off."""
         half = self._settings.stop_within / 2
-        await self._all_done(half)
-        for delivery in self._deliveries:
-            _withdraw(delivery, "the sender is stopping")
-        await self._all_done(half)
+        began = time.monotonic()
+        while self._flying and time.monotonic() < began + 2 * half:
+            if time.monotonic() >= began + half:
+                for delivery in self._deliveries:
+                    _withdraw(delivery, "the sender is stopping")
+            await self._wait_for_change(TICK)
         await self._lane.aclose(0.0)
-        await self._all_done(None)
-
-    async def _all_done(self, timeout: float | None) -> None:
-        end = None if timeout is None else time.monotonic() + timeout
-        while self._deliveries and (end is None or time.monotonic() < end):
+        while self._deliveries:
             await self._wait_for_change(TICK)
 
 
@@ -461,18 +515,21 @@ def _so_far(delivery: _Delivery) -> Settlement | None:
     return Settlement(lease=delivery.lease, batch=delivery.batch, outcomes=bytes(outcomes))
 
 
-def _due(standing: Standing, size: int, now: float) -> tuple[Sequence[int], float | None]:
-    """Positions of those to be sent now; and when the next one may be, where that is nobody yet.
+def _read(lease: Lease, standing: Standing) -> Batch:
+    """Raises: BatchUnreadable."""
+    batch = decode_batch(lease.payload)
+    if len(batch) != standing.size:
+        raise BatchUnreadable("it has other recipients than were planned")
+    return batch
 
-    A clock that was set back must not keep anybody waiting for longer than was meant; the queue's delay has passed.
-    """
-    outcomes = standing.outcomes
-    if outcomes is None and not standing.waiting:
-        return range(size), None
+
+def _due(standing: Standing, now: float) -> tuple[Sequence[int], float]:
+    """Positions of those to be sent now; and when the next one may be, where that is nobody yet."""
+    if standing.outcomes is None and not standing.waiting:
+        return range(standing.size), now
     later = {each.position: each.not_before for each in standing.waiting if each.not_before > now + SOON}
-    pending = range(size) if outcomes is None else [at for at in range(size) if outcomes[at] == Outcome.PENDING]
-    positions = [position for position in pending if position not in later]
-    return positions, min(later.values()) if later and not positions else None
+    positions = [position for position in _pending(standing) if position not in later]
+    return positions, now if positions else min(later.values())
 
 
 def _at_positions(answers: Mapping[int, Answer], positions: Sequence[int], batch: Batch) -> dict[int, Answer]:
@@ -486,27 +543,41 @@ def _at_positions(answers: Mapping[int, Answer], positions: Sequence[int], batch
     return {at: answer.for_registration(registered[at] or None) for at, answer in found.items()}
 
 
-def _end(lease: Lease, batch: Batch, standing: Standing, outcome: Outcome, answer: Answer | None = None) -> Settlement:
-    """Everybody who is pending ends so, unsent."""
-    pending = _pending(standing, len(batch))
-    outcomes = bytes([outcome if mark else Outcome.PENDING for mark in pending])
-    failures: tuple[Failure, ...] = ()
-    if answer is not None:
-        tried = {each.position: each for each in standing.waiting}
-        failures = tuple(
-            _unsent(position, outcome, answer, tried.get(position)) for position, mark in enumerate(pending) if mark
-        )
-        for failure in failures:
-            if failure.outcome is not outcome:
-                outcomes = outcomes[: failure.position] + bytes([failure.outcome]) + outcomes[failure.position + 1 :]
-    return Settlement(lease=lease, batch=batch, outcomes=outcomes, failures=failures, waiting=(), then=Then.ACK)
+def _end(
+    lease: Lease, batch: Batch | None, standing: Standing, outcome: Outcome, answer: Answer | None = None
+) -> Settlement:
+    """Everybody who is pending ends so without being sent (again). Who is cancelled needs no `answer`."""
+    pending = _pending(standing)
+    tried = {each.position: each for each in standing.waiting}
+    outcomes = bytearray(standing.size)
+    failures: list[Failure] = []
+    for position in pending:
+        failure = _unsent(position, outcome, answer, tried.get(position))
+        outcomes[position] = outcome if failure is None else failure.outcome
+        if failure is not None:
+            failures.append(failure)
+    return Settlement(lease=lease, batch=batch, outcomes=bytes(outcomes), failures=tuple(failures), then=Then.ACK)
 
 
-def _unsent(position: int, outcome: Outcome, answer: Answer, tried: Waiting | None) -> Failure:
-    """One that ends without being sent (again): for the reason it wasn't accepted before, if it was tried."""
-    if outcome is Outcome.EXPIRED and tried is not None:
+def called_off(lease: Lease, standing: Standing | None) -> Settlement:
+    """What becomes of a batch whose campaign was stopped, whatever is in it: who is pending is cancelled, unsent."""
+    if standing is None:
+        return _unknown(lease)
+    return _end(lease, None, standing, Outcome.CANCELLED)
+
+
+def _unknown(lease: Lease) -> Settlement:
+    return Settlement(lease=lease, batch=None, outcomes=b"", then=Then.BURY, why="the store doesn't know it")
+
+
+def _unsent(position: int, outcome: Outcome, answer: Answer | None, tried: Waiting | None) -> Failure | None:
+    """Why one ends unsent. Who may have got it from an earlier try stays ambiguous, whatever ends the batch; what
+    expires after it was tried does so for the reason it wasn't accepted then."""
+    if tried is not None and (tried.ambiguous or outcome is Outcome.EXPIRED):
         end = Outcome.AMBIGUOUS if tried.ambiguous else outcome
         return Failure(position=position, outcome=end, reason=tried.reason, tries=tried.tries)
+    if answer is None:
+        return None
     return Failure(
         position=position,
         outcome=outcome,
@@ -519,22 +590,23 @@ def _unsent(position: int, outcome: Outcome, answer: Answer, tried: Waiting | No
 
 def _bury(lease: Lease, batch: Batch | None, standing: Standing, why: str) -> Settlement:
     """Nobody can work on it: its recipients may have been sent to or not, and it stays for people to look at."""
-    pending = _pending(standing, len(batch) if batch is not None else standing.pending)
-    failures = [
-        Failure(position=position, outcome=Outcome.AMBIGUOUS, reason=DEAD_LETTER, detail=why, tries=lease.deliveries)
-        for position, mark in enumerate(pending)
-        if mark
-    ]
-    outcomes = bytes([Outcome.AMBIGUOUS if mark else Outcome.PENDING for mark in pending])
+    outcomes = bytearray(standing.size)
+    failures = []
+    for at in _pending(standing):
+        outcomes[at] = Outcome.AMBIGUOUS
+        failures.append(
+            Failure(position=at, outcome=Outcome.AMBIGUOUS, reason=DEAD_LETTER, detail=why, tries=lease.deliveries)
+        )
     return Settlement(
-        lease=lease, batch=batch, outcomes=outcomes, failures=tuple(failures), waiting=(), then=Then.BURY, why=why
+        lease=lease, batch=batch, outcomes=bytes(outcomes), failures=tuple(failures), then=Then.BURY, why=why
     )
 
 
-def _pending(standing: Standing, size: int) -> list[bool]:
+def _pending(standing: Standing) -> Sequence[int]:
+    """Positions of those who have no outcome yet."""
     if standing.outcomes is None:
-        return [True] * size
-    return [outcome == Outcome.PENDING for outcome in standing.outcomes]
+        return range(standing.size)
+    return [position for position, outcome in enumerate(standing.outcomes) if outcome == Outcome.PENDING]
 
 
 def _release(lease: Lease, batch: Batch, delay: float) -> Settlement:

@@ -21,7 +21,8 @@ class Delays:
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Recipient, int, Answer, int]] = []
         self._sequence = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._due = 0.0  # of the answer that the timer is for; uvloop's handles don't always know their time
         self._loop = asyncio.get_running_loop()
 
     def __repr__(self) -> str:
@@ -31,7 +32,7 @@ class Delays:
         due = self._loop.time() + seconds
         self._sequence += 1
         heappush(self._heap, (due, self._sequence, recipient, stream_id, answer, number))
-        if self._timer is None or self._timer.when() > due:
+        if self._timer is None or due < self._due:
             self._arm()
 
     def close(self) -> None:
@@ -42,7 +43,8 @@ class Delays:
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(self._heap[0][0] + _GRAIN_S, self._run)
+        self._due = self._heap[0][0]
+        self._timer = self._loop.call_at(self._due + _GRAIN_S, self._run)
 
     def _run(self) -> None:
         self._timer = None

@@ -24,13 +24,7 @@ class Http1Door:
         return self._server()
 
     async def close(self) -> None:
-        """Cut all connections: closing them politely would wait for clients that keep theirs alive."""
-        for handler in self._server.connections:
-            transport = getattr(handler, "transport", None)
-            if transport is not None:
-                transport.abort()
-        while self._server.connections:  # noqa: ASYNC110 - each leaves a round or two of the loop from now
-            await asyncio.sleep(0)
+        await cut(self._server)
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:
         headers: list[Header] = [(b":method", request.method.encode()), (b":path", request.path_qs.encode())]
@@ -49,3 +43,13 @@ class Http1Door:
         if number >= 0:
             self._world.ledger.mark_answered(number)
         return response
+
+
+async def cut(server: web.Server) -> None:
+    """Cut all connections: closing them politely would wait for clients that keep theirs alive."""
+    for handler in server.connections:
+        transport = getattr(handler, "transport", None)
+        if transport is not None:
+            transport.abort()
+    while server.connections:  # noqa: ASYNC110 - each leaves a round or two of the loop from now
+        await asyncio.sleep(0)

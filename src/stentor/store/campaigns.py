@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import InvalidState, UnknownCampaign
 from stentor.states import FINAL, MOVES, CampaignState
+from stentor.store.database import insert_or_ignore
 from stentor.store.tables import batches, campaigns
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -54,9 +55,9 @@ def new_id(now: float) -> str:
 
 
 async def add(connection: AsyncConnection, campaign: Campaign, content: bytes) -> None:
-    """Store a new campaign, in the state it has."""
+    """Store a new campaign, in the state it has; once, however often it is told."""
     await connection.execute(
-        campaigns.insert().values(
+        insert_or_ignore(connection, campaigns).values(
             id=campaign.id,
             title=campaign.title,
             state=campaign.state.value,

@@ -136,14 +136,14 @@ class Database:
             StoreOutdated: it lacks a table or column.
             InvalidConfiguration: user, password or database name are wrong.
         """
-        async with AsyncExitStack() as stack:
-            connection = await self._patiently(lambda: self._begin_reading(stack))
-            try:
+        try:
+            async with AsyncExitStack() as stack:
+                connection = await self._patiently(lambda: self._begin_reading(stack))
                 yield connection
-            except DRIVER_ERRORS as error:
-                if trouble := self._diagnose(error):
-                    raise trouble.error from error
-                raise
+        except DRIVER_ERRORS as error:  # also of the rollback with which the connection is given back
+            if trouble := self._diagnose(error):
+                raise trouble.error from error
+            raise
 
     async def write(self, change: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run `change` in one transaction, and again from the start if that conflicts with another or the connection
@@ -233,7 +233,8 @@ class Database:
             return _Trouble(InvalidConfiguration(f"The database's URL cannot be used: {error}"), passing=False)
         if isinstance(error, asyncpg.InvalidCachedStatementError):  # SQLAlchemy has forgotten the statement by now
             return _Trouble(StoreUnavailable(f"{name} was changed while it was in use."), longest_pause=0.05)
-        if lost:
+        # asyncpg's own confusion over a connection that was lost while it was at work; SQLAlchemy discards it.
+        if lost or isinstance(error, asyncpg.InternalClientError):
             return _Trouble(StoreUnavailable(f"{name} cannot be reached; is the server running?"))
         return None
 

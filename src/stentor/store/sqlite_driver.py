@@ -14,6 +14,8 @@ from urllib.parse import quote
 
 import aiosqlite
 
+THREAD = "sqlite "
+"""The name of a connection's thread begins so, and goes on with the file's path."""
 ROWS_AT_ONCE = 256
 """Rows that are fetched with the statement; what is left is fetched when it is asked for."""
 
@@ -113,5 +115,10 @@ async def connect(path: str, *, busy_timeout: float, make: bool) -> Connection:
         iter_chunk_size=ROWS_AT_ONCE,
     )
     connection._thread.daemon = True  # like SQLAlchemy does it, lest one that was forgotten keeps the process
-    _ = await connection
+    connection._thread.name = THREAD + path
+    try:
+        _ = await connection
+    except sqlite3.Error:
+        connection._thread.join()  # it ends now, but not before it told the loop so, which must not be closed by then
+        raise
     return connection

@@ -76,7 +76,7 @@ batches = Table(  # the counts before the columns: SQLite walks through a blob t
     Column("ambiguous", Integer, nullable=False, server_default=text("0")),
     Column("planned_at", Double, nullable=False),
     Column("recorded_at", Double),
-    Column("waiting", LargeBinary),  # MessagePack: of pending recipients, tries and times (`recording.contract.Waiting`)
+    Column("waiting", LargeBinary),  # MessagePack: of those to be tried again (`recording.contract.Waiting`)
     Column("outcomes", LargeBinary),  # a byte for each recipient (`Outcome`); NULL: all pending
     Column("recipients", LargeBinary, nullable=False),  # MessagePack: the keys, in the batch's order
     Index(None, "campaign_id", "lane"),

@@ -157,6 +157,27 @@ class QueueContract:
         clock.move(0.01)
         assert ids(await queue.take(LANE, 10, HOLD)) == [make_task().id]
 
+    async def test_a_campaign_is_withdrawn_from_all_lanes_but_what_is_held(
+        self, queue: Queue, other_queue: Queue, clock: ManualClock
+    ) -> None:
+        held, ready = make_task(1), make_task(2)
+        delayed, elsewhere = make_task(3, delay=900.0), make_task(1, lane=OTHER_LANE)
+        await queue.settle(put=[held])
+        assert (await take_one(other_queue)).id == held.id
+        await queue.settle(put=[ready, delayed, elsewhere, make_task(1, campaign="c2")])
+        withdrawn = await queue.withdraw("c1", 10, HOLD)
+        assert sorted(ids(withdrawn)) == sorted(ids([ready, delayed, elsewhere]))
+        assert {lease.lane for lease in withdrawn} == {LANE, OTHER_LANE}
+        assert await other_queue.withdraw("c1", 10, HOLD) == []
+        await queue.settle(ack=withdrawn)
+        clock.move(HOLD)
+        assert ids(await queue.withdraw("c1", 10, HOLD)) == [held.id]
+
+    async def test_no_more_than_the_limit_is_withdrawn(self, queue: Queue) -> None:
+        await queue.settle(put=[make_task(number) for number in range(3)])
+        assert len(await queue.withdraw("c1", 2, HOLD)) == 2
+        assert len(await queue.withdraw("c1", 2, HOLD)) == 1
+
     async def test_putting_again_leaves_what_is_there(self, queue: Queue, other_queue: Queue) -> None:
         await queue.settle(put=[make_task(payload=b"first")])
         await other_queue.settle(put=[make_task(payload=b"second", delay=100.0), make_task(2)])

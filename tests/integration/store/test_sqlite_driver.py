@@ -16,7 +16,7 @@ SECRET = "hunter2-hunter2"
 
 @pytest.fixture
 async def connection(tmp_path: Path) -> AsyncIterator[Connection]:
-    connection = await connect(str(tmp_path / "some.db"), busy_timeout=0.1)
+    connection = await connect(str(tmp_path / "some.db"), busy_timeout=0.1, make=True)
     cursor = connection.cursor()
     await cursor.execute("CREATE TABLE numbers (n INTEGER)")
     yield connection

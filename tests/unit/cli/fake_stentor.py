@@ -60,6 +60,8 @@ class FakeStentor:
         """Recipients on each lane that have no outcome yet."""
         self.running: Callable[[FakeStentor], None] = lambda _: None
         """Called in the middle of a run, e.g. to interrupt it."""
+        self.cancelled = CampaignState.CANCELLED
+        """What a cancel leads to at once: CANCELLING while some process holds a part of it."""
         self.waits_for_stop = False
         self.ignores_stop = False
 
@@ -105,7 +107,8 @@ class FakeStentor:
         return self._move("resume", campaign_id, CampaignState.RUNNING)
 
     async def cancel(self, campaign_id: str) -> Campaign:
-        return self._move("cancel", campaign_id, CampaignState.CANCELLING)
+        state = (await self.campaign(campaign_id)).state
+        return self._move("cancel", campaign_id, state if state in FINAL else self.cancelled)
 
     async def retry(self, campaign_id: str, *, reasons: Sequence[str] = ()) -> Campaign:
         self.done.append(("retry", campaign_id, tuple(reasons)))

@@ -166,11 +166,21 @@ def test_what_did_not_complete_is_1(stentor: Command, fake: FakeStentor, state: 
     assert (f"stentor campaign resume {ID}" in done.stderr) is (state is CampaignState.PAUSED)
 
 
-def test_cancel_asks_and_settles_the_rest(stentor: Command, fake: FakeStentor) -> None:
-    fake.ends = {"state": CampaignState.CANCELLED}
+def test_cancel_asks_and_runs_nothing(stentor: Command, fake: FakeStentor) -> None:
     done = stentor("campaign", "cancel", "last", answer="y\n")
     assert done.exit_code == 0
-    assert fake.verbs() == ["cancel", "run", "close"]
+    assert fake.verbs() == ["cancel", "close"]
+    assert "cancelled" in done.stdout
+
+
+def test_cancel_waits_for_what_others_hold(
+    stentor: Command, fake: FakeStentor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "LOOK_EVERY", 0)
+    fake.cancelled, fake.ends = CampaignState.CANCELLING, {"state": CampaignState.CANCELLED}
+    done = stentor("campaign", "cancel", "last", "--yes")
+    assert done.exit_code == 0
+    assert fake.verbs() == ["cancel", "progress", "cancel", "progress", "cancel", "close"]
     assert "cancelled" in done.stdout
 
 
@@ -189,7 +199,6 @@ def test_cancel_with_nobody_to_ask(stentor: Command, fake: FakeStentor) -> None:
 
 
 def test_cancel_for_programs(stentor: Command, fake: FakeStentor) -> None:
-    fake.ends = {"state": CampaignState.CANCELLED}
     done = stentor("campaign", "cancel", "last", "--yes", "--json")
     assert json.loads(done.stdout)["campaign"]["state"] == "cancelled"
 

@@ -1,0 +1,214 @@
+"""`stentor bench campaign`: a whole campaign, from the audience's table to the last outcome on disk.
+
+Half of the installations are APNs', half FCM's, in turn, so that both lanes have work all the while and one sender
+process serves both, as most apps' does. Settings are the normal ones: everything is as durable as it is for users. What
+it is compared with is measured in the same run: h2load, and the wire alone.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import asyncpg  # type: ignore[import-untyped]  # has no annotations
+import msgspec
+import uvloop
+
+from stentor.bench import wire
+from stentor.bench.journey import AUDIENCE, Measured
+from stentor.bench.processes import simulator
+from stentor.bench.wire import Shape
+from stentor.config import Config, dump
+from stentor.errors import InvalidConfiguration
+
+COMPARED = 300_000
+"""Requests for each measurement that the campaign is compared with, at most."""
+TABLE = "installations"
+PORTION = 50_000
+"""Rows that are copied to PostgreSQL at a time."""
+STARTUP = "startup"
+WATCH = "watch"
+"""The process that starts the others and follows the campaign, as a stage."""
+
+
+def run(recipients: int, database: str | None, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure everything; `say` is told what is being measured.
+
+    Args:
+        recipients: installations in the audience.
+        database: the URL of a PostgreSQL database that holds store and audience in a schema of their own, dropped
+            afterwards; None: a SQLite file for each in a temporary folder.
+
+    Returns: a JSON object, described in `bench/README.md`.
+
+    Raises:
+        InvalidConfiguration: the database's URL isn't PostgreSQL's.
+    """
+    if database is not None and not database.startswith("postgresql://"):
+        raise InvalidConfiguration(
+            "--database must be postgresql://user:password@host/database; leave it out for SQLite"
+        )
+    requests = min(recipients, COMPARED)
+    yardstick = wire.yardstick(requests, say)
+    rates: dict[Shape, float] = {}
+    for shape in wire.SHAPES:
+        say(f"wire, {shape}: {requests:,} pushes to the fast simulator")
+        plain, _ = wire.push(shape, requests, connections=wire.CONNECTIONS[shape], in_flight=8, latency=0.0)
+        rates[shape] = plain.rate
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stentor-bench-")))
+        say(f"campaign: making {recipients:,} installations")
+        make = _sqlite(folder, recipients) if database is None else _postgresql(database, recipients)
+        store, audience = stack.enter_context(make)
+        sent, simulators = _send(store, audience, say)
+    return _found(recipients, database, sent, simulators, yardstick, rates)
+
+
+def _send(store: str, audience: str, say: Callable[[str], None]) -> tuple[Measured, dict[str, dict[str, Any]]]:
+    """The campaign, and what the simulators say of it."""
+    fast = ("--mode", "fast")
+    with simulator("apns", *fast) as (apns, apns_summary), simulator("fcm", *fast) as (fcm, fcm_summary):
+        settings = dump(_config(store, audience, apns, fcm))
+        say("campaign: sending")
+        journey = subprocess.run(
+            [sys.executable, "-m", "stentor.bench.journey"], input=settings, capture_output=True, check=False
+        )
+        if journey.returncode:
+            raise RuntimeError(f"the campaign failed:\n{journey.stderr.decode(errors='replace')[-2000:]}")
+        sent = msgspec.json.decode(journey.stdout, type=Measured)
+    return sent, {"apns": apns_summary, "fcm": fcm_summary}
+
+
+def _config(store: str, audience: str, apns: dict[str, Any], fcm: dict[str, Any]) -> Config:
+    ios = {key: apns[key] for key in ("url", "ca_file", "key_file", "key_id", "team_id")}
+    android = {key: fcm[key] for key in ("url", "ca_file", "service_account_file", "project", "token_url")}
+    return Config.model_validate(
+        {
+            "store": {"url": store},
+            "apps": {
+                "ios": {"channel": "apns", "topic": "com.example.app", **ios},
+                "android": {"channel": "fcm", **android},
+            },
+            "audiences": {
+                AUDIENCE: {
+                    "url": audience,
+                    "table": TABLE,
+                    "channels": {"ios": "apns", "android": "fcm"},
+                    "columns": {"channel": "platform"},
+                }
+            },
+        }
+    )
+
+
+def _found(
+    recipients: int,
+    database: str | None,
+    sent: Measured,
+    simulators: dict[str, dict[str, Any]],
+    yardstick: dict[str, Any],
+    rates: Mapping[Shape, float],
+) -> dict[str, Any]:
+    seconds = sent.finished_at - sent.started_at
+    rate = recipients / seconds
+    best = yardstick["rate"]
+    both = len(rates) / sum(1 / each for each in rates.values())  # half of the pushes at each rate
+    first = min((each["first_at"] for each in simulators.values() if each["first_at"]), default=None)
+    stages = {stage: cpu / recipients * 1e6 for stage, cpu in _stages(sent).items()}
+    return {
+        "recipients": recipients,
+        "database": "sqlite" if database is None else "postgresql",
+        "seconds": round(seconds, 2),
+        "rate": round(rate),
+        "ratio_h2load": round(rate / best, 3) if best else None,
+        "ratio_wire": round(rate / both, 3),
+        "first_push_seconds": None if first is None else round(first - sent.started_at, 3),
+        "cpu_us": round(sum(stages.values()), 2),
+        "stages": {stage: round(cpu, 2) for stage, cpu in stages.items()},
+        "simulator_cpu_us": {name: each["cpu_us"] for name, each in simulators.items()},
+        "peak_mb": round(max(sent.peak_mb, *(role.peak_mb for role in sent.roles)), 1),
+        "processes": [
+            {"role": role.role, "peak_mb": round(role.peak_mb, 1), "startup_seconds": round(role.stages[STARTUP], 2)}
+            for role in sent.roles
+        ]
+        + [{"role": WATCH, "peak_mb": round(sent.peak_mb, 1), "startup_seconds": None}],
+        "delivered": sent.delivered,
+        "failed": sent.failed,
+        "exact": sent.exact,
+        "problems": sent.problems,
+        "h2load": yardstick,
+        "wire": {"rate": round(both), **{shape: round(each) for shape, each in rates.items()}},
+    }
+
+
+def _stages(sent: Measured) -> dict[str, float]:
+    """CPU seconds by `role.stage`, all processes of a role together, without their startup."""
+    found: dict[str, float] = {}
+    for role in sorted(sent.roles, key=lambda role: role.role):
+        for stage, cpu in role.stages.items():
+            if stage != STARTUP:
+                found[f"{role.role}.{stage}"] = found.get(f"{role.role}.{stage}", 0.0) + cpu
+    return {**found, WATCH: sent.watching}
+
+
+# -- the audience -----------------------------------------------------------------------------------------------------
+
+
+def _rows(recipients: int) -> Iterator[tuple[int, str, str]]:
+    """Every other one is an iPhone; addresses of the usual lengths, no two alike."""
+    for number in range(1, recipients + 1):
+        if number % 2:
+            yield number, "ios", f"{number * 0x9E3779B97F4A7C15F39CC0605CEDC834:064x}"
+        else:
+            yield number, "android", f"phone{number:017d}:APA91b{number * 0x9E3779B97F4A7C15F39CC0605CEDC834:0134x}"
+
+
+@contextmanager
+def _sqlite(folder: Path, recipients: int) -> Iterator[tuple[str, str]]:
+    """The URLs of store and audience, each a file of its own, as an app and its Stentor have them."""
+    path = folder / "app.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"CREATE TABLE {TABLE} (id INTEGER PRIMARY KEY, platform TEXT, token TEXT)")
+        connection.executemany(f"INSERT INTO {TABLE} VALUES (?, ?, ?)", _rows(recipients))
+    yield f"sqlite:///{folder / 'stentor.db'}", f"sqlite:///{path}"
+
+
+@contextmanager
+def _postgresql(database: str, recipients: int) -> Iterator[tuple[str, str]]:
+    """The URL of both, in a schema that is dropped at the end with all that is in it."""
+    schema = f"stentor_bench_{secrets.token_hex(4)}"
+    url = f"{database}{'&' if '?' in database else '?'}search_path={schema}"
+    uvloop.run(_fill(url, schema, recipients))
+    try:
+        yield url, url
+    finally:
+        uvloop.run(_execute(database, f"DROP SCHEMA {schema} CASCADE"))
+
+
+async def _fill(url: str, schema: str, recipients: int) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(f"CREATE SCHEMA {schema}")
+        await connection.execute(f"CREATE TABLE {TABLE} (id bigint PRIMARY KEY, platform text, token text)")
+        rows = _rows(recipients)
+        while some := list(islice(rows, PORTION)):
+            await connection.copy_records_to_table(TABLE, records=some)
+        await connection.execute(f"VACUUM ANALYZE {TABLE}")
+    finally:
+        await connection.close()
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

@@ -1,0 +1,130 @@
+"""Roles as processes that cost next to nothing to start, so that tests can kill them by the hundred.
+
+A process that has imported everything is forked for each (`multiprocessing`'s fork server), instead of starting Python
+anew. What runs in it is what `python -m stentor.runtime.worker` runs. It stops gracefully on SIGTERM, and when the test
+process is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+from collections.abc import Coroutine
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import uvloop
+
+from stentor.config import Config, dump, restore
+from stentor.runtime.stentor import Stentor
+from stentor.runtime.worker import Role, work
+
+
+class RoleProcess:
+    """A process that runs a role, or a whole `Stentor.run`."""
+
+    def __init__(self, process: BaseProcess, name: str) -> None:
+        self._process = process
+        self._name = name
+        process.start()
+
+    def __repr__(self) -> str:
+        return f"<RoleProcess {self._name} {self.pid}>"
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def runs(self) -> bool:
+        return self._process.is_alive()
+
+    async def kill(self) -> None:
+        """SIGKILL; returns when it is dead."""
+        self._process.kill()
+        await self.ended()
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        self._process.terminate()
+
+    async def stop(self) -> int:
+        """SIGTERM; returns its exit code when it has ended."""
+        self.terminate()
+        return await self.ended()
+
+    def suspend(self) -> None:
+        """Have it stand still until `go_on`."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    async def ended(self) -> int:
+        """Its exit code, when it has ended: 0, or the signal that ended it, negative. One at a time may wait for it."""
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        loop.add_reader(self._process.sentinel, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(self._process.sentinel)
+        self._process.join()
+        code = self._process.exitcode
+        assert code is not None
+        return code
+
+
+def context() -> ForkServerContext:
+    """Where role processes come from. One for a test process is enough."""
+    made = multiprocessing.get_context("forkserver")
+    made.set_forkserver_preload(["stentor.testing.roles"])
+    return made
+
+
+def start_role(processes: ForkServerContext, role: Role, config: Config) -> RoleProcess:
+    """A process that runs a role until it is stopped or killed."""
+    return RoleProcess(processes.Process(target=run_role, args=(role, dump(config))), role)
+
+
+def start_stentor(processes: ForkServerContext, campaign_id: str, config: Config) -> RoleProcess:
+    """A process that does what `stentor send` does: starts workers, and watches over them until the campaign's end."""
+    return RoleProcess(processes.Process(target=_run_stentor, args=(campaign_id, dump(config))), "stentor")
+
+
+def run_role(role: Role, settings: bytes) -> None:
+    """What such a process does; `settings` are what `config.dump` made."""
+    stop = asyncio.Event()
+    _run(work(role, restore(settings), stop), stop)
+
+
+def _run_stentor(campaign_id: str, settings: bytes) -> None:
+    stop = asyncio.Event()
+
+    async def run() -> None:
+        async with Stentor(restore(settings)) as stentor:
+            await stentor.run(campaign_id, stop=stop)
+
+    _run(run(), stop)
+
+
+def _run(work: Coroutine[Any, Any, Any], stop: asyncio.Event) -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        loop.add_reader(parent.sentinel, stop.set)
+        try:
+            await work
+        finally:
+            loop.remove_reader(parent.sentinel)
+
+    logging.basicConfig(level=logging.WARNING, format="%(process)d %(levelname)s %(message)s")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())

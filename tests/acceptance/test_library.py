@@ -1,0 +1,166 @@
+"""Stentor as a library: the examples in docstrings run as they stand, and the blocking twin does all its model does."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import stentor
+from stentor import BlockingStentor, Content, Message, Selection, Stentor, Translation, load
+from stentor.errors import InvalidState, StentorError, UnknownCampaign
+from stentor.recording.report import Progress
+from stentor.states import CampaignState
+from tests.integration.runtime.rehearsal import Facts, change, providers, write
+
+PHONES = 40
+PUBLIC = [name for name, value in vars(Stentor).items() if callable(value) and not name.startswith("_")]
+
+
+@pytest.fixture(scope="module")
+def facts() -> Iterator[Facts]:
+    with providers() as found:
+        yield found
+
+
+@pytest.fixture
+def folder(tmp_path: Path, facts: Facts, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with settings."""
+    write(tmp_path, facts, PHONES)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STENTOR_CONFIG", raising=False)
+    return tmp_path
+
+
+def example(documented: object) -> str:
+    text = inspect.getdoc(documented) or ""
+    assert "\nExample:\n" in text
+    return textwrap.dedent(text.partition("\nExample:\n")[2])
+
+
+def names() -> dict[str, object]:
+    return {name: getattr(stentor, name) for name in stentor.__all__}
+
+
+async def test_the_example_of_stentor_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = compile(example(Stentor), "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    await eval(code, names())
+    assert capsys.readouterr().out == f"{PHONES}\n"
+
+
+def test_the_example_of_the_blocking_twin_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(example(BlockingStentor), names())
+    assert capsys.readouterr().out == f"{PHONES}\n"
+
+
+def test_the_example_of_content_runs() -> None:
+    known = names()
+    exec(example(Content), known)
+    content = known["content"]
+    assert isinstance(content, Content)
+    assert content.render(content.language_index("de-AT"), {"name": "Ada"}).title == "Hallo Ada"
+
+
+def test_the_twin_has_every_operation_with_the_same_arguments() -> None:
+    own = {"roles"}  # an async context: the twin's `run` starts its own
+    assert len(PUBLIC) > 15
+    for name in set(PUBLIC) - own:
+        theirs, ours = getattr(Stentor, name), getattr(BlockingStentor, name)
+        expected = [each for each in inspect.signature(theirs).parameters if each != "stop"]
+        assert list(inspect.signature(ours).parameters) == expected, name
+        assert ours.__doc__, name
+
+
+def test_every_operation_is_documented() -> None:
+    for name in PUBLIC:
+        assert getattr(Stentor, name).__doc__, name
+
+
+def test_the_blocking_twin_does_all_of_it(folder: Path) -> None:
+    change(folder, "UPDATE devices SET platform = NULL WHERE id = 1")
+    content = Content(message=Message(title="News"), translations={"de": Translation(title="Neues")})
+    everybody = Selection(source="users")
+    with BlockingStentor(load()) as twin:
+        assert "SQLite" in repr(twin)
+        preview = twin.prepare(content, everybody)
+        assert preview.unroutable == 1
+        draft = twin.create(content, everybody, preview=preview)
+        with pytest.raises(InvalidState):
+            twin.run(draft.id)
+        assert twin.start(draft.id).state is CampaignState.RUNNING
+        assert twin.pause(draft.id).state is CampaignState.PAUSED
+        assert twin.resume(draft.id).state is CampaignState.RUNNING
+        seen: list[Progress] = []
+        report = twin.run(draft.id, on_progress=seen.append)
+        assert (report.total.accepted, report.total.rejected) == (PHONES - 1, 1)
+        assert seen[-1].total.accepted == PHONES - 1
+        assert len(twin.closings) == 2
+        assert [row.installation for row in twin.failures(draft.id)] == ["1"]
+        assert twin.report(draft.id).total == twin.progress(draft.id).total == report.total
+        assert twin.audit(draft.id).exact
+        assert twin.explain(draft.id, "2").outcome is not None
+        assert [each.id for each in twin.campaigns()] == [draft.id]
+        change(folder, "UPDATE devices SET platform = 'ios' WHERE id = 1")
+        again = twin.retry(draft.id)
+        assert again.expected == {"apns/ios": 1}
+        assert twin.cancel(again.id).state is CampaignState.CANCELLED
+        with pytest.raises(UnknownCampaign):
+            twin.campaign("nope")
+
+
+async def test_the_twin_refuses_to_hold_up_a_loop(folder: Path) -> None:
+    with pytest.raises(RuntimeError, match="use Stentor there"):
+        BlockingStentor(load()).__enter__()
+
+
+def test_the_twin_closes_where_it_cannot_begin(folder: Path) -> None:
+    (folder / "stentor.db").mkdir()
+    with pytest.raises(StentorError, match="cannot be opened"), BlockingStentor(load()):
+        pass
+
+
+def test_ctrl_c_stops_a_blocking_run_gracefully(folder: Path) -> None:
+    """The campaign stays as it is, and goes on."""
+    script = """
+import sys, time
+from stentor import *
+with BlockingStentor(load()) as twin:
+    campaign = twin.send(Content(message=Message(title="News")), Selection(source="users"), starts_at=time.time() + 900)
+    try:
+        twin.run(campaign.id, on_progress=lambda progress: print(campaign.id, flush=True))
+    except KeyboardInterrupt:
+        print(twin.campaign(campaign.id).state, len(twin.closings))
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip()
+        os.kill(process.pid, 2)
+        out, err = process.communicate(timeout=30)
+    assert out.splitlines()[-1].startswith("scheduled "), err
+    assert "Traceback" not in err
+
+
+def test_a_part_can_be_used_without_all_the_others() -> None:
+    script = (
+        "import stentor.simulators, sys; print(*sorted(name for name in sys.modules if name.startswith('stentor')))"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["stentor", "stentor.simulators"]
+    assert "sqlalchemy" not in run.stdout
+
+
+def test_the_library_names_are_there_and_no_others() -> None:
+    assert set(stentor.__all__) <= set(dir(stentor))
+    assert all(getattr(stentor, name) for name in stentor.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = stentor.Nothing

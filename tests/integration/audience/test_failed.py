@@ -1,0 +1,103 @@
+"""Those whom a campaign did not reach, as an audience."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from stentor.audience.contract import Page, Range, Selection, Wanted
+from stentor.audience.failed import FailedAudience
+from stentor.outcome import Outcome
+from stentor.store.database import Database
+from stentor.store.migrate import migrate
+from stentor.store.tables import failures
+from tests.integration.planning.world import ANDROID, IOS, People
+from tests.integration.recording.rows import Rows
+
+KEYS = [f"k{number:02}" for number in range(12)]
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    found = Database.open(database_url)
+    await migrate(found)
+    rows = Rows(found)
+    await rows.campaign()
+    await rows.campaign("c2")
+    await rows.batch(0, "a" * 12, keys=[key.encode() for key in KEYS])
+    await rows.batch(1, "r", campaign="c2", keys=[b"elsewhere"])
+    for position, key in enumerate(KEYS):
+        await fail(rows, position, key)
+    yield found
+    await found.aclose()
+
+
+async def fail(rows: Rows, position: int, key: str) -> None:
+    """The first half are dead; of the others every other one expired."""
+    dead = position < 6
+    row: dict[str, Any] = rows.failure("c1/apns/ios/0.0.7.0", position, Outcome.REJECTED, [b""] * 12)
+    reason = "Unregistered" if dead else "Lifetime" if position % 2 else "InternalServerError"
+    await rows.insert(failures, {**row, "installation": key, "dead": dead, "reason": reason})
+
+
+def audience(database: Database, people: People, **selection: Any) -> FailedAudience:
+    return FailedAudience(database, people, Selection(source="people", failed_of="c1", **selection))
+
+
+async def read(found: FailedAudience, limit: int, lanes: list[str] | None = None) -> list[str]:
+    keys: list[str] = []
+    for part in await found.ranges(4):
+        cursor: str | None = None
+        while True:
+            page: Page = await found.page(Range(after=cursor, upto=part.upto), limit, Wanted(), lanes)
+            keys += [key.decode() for key in page.keys]
+            assert len(page) <= limit
+            if (cursor := page.cursor) is None:
+                break
+    return keys
+
+
+@pytest.fixture
+def people() -> People:
+    """All but one of those who failed, and others; one is on another lane since."""
+    return People({**dict.fromkeys([*KEYS, "elsewhere", "reached"], IOS), "k07": ANDROID})
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 6, 7, 100])
+async def test_all_but_the_dead_are_read_page_by_page(database: Database, people: People, limit: int) -> None:
+    found = audience(database, people)
+    assert await read(found, limit) == KEYS[6:]
+    assert await found.count() == {IOS: 5, ANDROID: 1}
+
+
+async def test_the_dead_are_read_where_their_reason_is_named(database: Database, people: People) -> None:
+    assert await read(audience(database, people, reasons=["Unregistered"]), 4) == KEYS[:6]
+    named = audience(database, people, reasons=["Lifetime", "InternalServerError"])
+    assert await read(named, 4) == KEYS[6:]
+    assert await read(audience(database, people, reasons=["Lifetime"]), 4) == ["k07", "k09", "k11"]
+
+
+async def test_who_is_gone_is_left_out_even_where_a_page_is_left_empty(database: Database, people: People) -> None:
+    for key in ("k06", "k07", "k08"):
+        del people.rows[key]
+    found = audience(database, people)
+    assert await read(found, 3) == ["k09", "k10", "k11"]
+    assert await found.count() == {IOS: 3}
+
+
+async def test_only_some_lanes_are_read_where_they_are_asked_for(database: Database, people: People) -> None:
+    found = audience(database, people)
+    assert await read(found, 2, [ANDROID]) == ["k07"]
+    assert await read(found, 2, [IOS]) == ["k06", "k08", "k09", "k10", "k11"]
+
+
+async def test_nobody_failed(database: Database, people: People) -> None:
+    found = audience(database, people, reasons=["Nothing"])
+    assert await found.ranges(4) == []
+    assert await found.count() == {}
+
+
+async def test_people_can_be_looked_up(database: Database, people: People) -> None:
+    assert (await audience(database, people).find(["k01", "nobody"], Wanted())).keys == [b"k01"]

@@ -1,0 +1,88 @@
+"""The demo as a process: exact, and nothing left behind however it ends; and that it would notice a wrong account."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from stentor.cli import stage
+from stentor.simulators.apns import ApnsSimulator
+
+COMMAND = (sys.executable, "-m", "stentor.cli")
+
+
+async def start(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
+    """A command whose temporary files go to `folder`. The simulators it starts share its stderr."""
+    return await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *arguments,
+        env={**os.environ, "TMPDIR": str(folder), "STENTOR_STORE__URL": "sqlite:////nowhere/else.db"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def test_the_demo_is_exact_and_can_be_kept(tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    kept = tmp_path / "kept"
+    demo = await start(temporary, "demo", "--recipients", "6000", "--keep", str(kept), "--json")
+    out, err = await demo.communicate()
+    assert demo.returncode == 0, err.decode()
+    found = json.loads(out)
+    assert found["exact"]
+    assert found["audit"]["exact"]
+    assert found["report"]["installations"] == 6000
+    for lane in found["ledgers"]:
+        assert lane["recipients"] == 3000
+        assert lane["phones"] == lane["accepted"] < 3000
+        assert lane["missing"] == lane["unexpected"] == lane["violations"] == 0
+        assert lane["duplicates"] == lane["collapsing"]
+    reached = sum(lane["accepted"] for lane in found["ledgers"])
+    assert found["report"]["delivered"] == reached
+    assert 6000 * 0.98 < reached < 6000
+    assert os.listdir(temporary) == []
+
+    explained = await asyncio.create_subprocess_exec(
+        *(*COMMAND, "campaign", "explain", "last", "17", "--config", str(kept / "stentor.toml"), "--json"),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await explained.communicate()
+    assert json.loads(out)["outcome"] in ("accepted", "rejected")
+
+    again = await start(temporary, "demo", "--keep", str(kept))
+    _, err = await again.communicate()
+    assert again.returncode == 2
+    assert b"there is something in it" in err
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", [b"Apple, simulated", b" running: "])
+async def test_interrupted_it_leaves_nothing(tmp_path: Path, sign: signal.Signals, moment: bytes) -> None:
+    demo = await start(tmp_path, "demo", "--recipients", "200000")
+    assert demo.stdout is not None
+    while moment not in (line := await demo.stdout.readline()):
+        assert line, await demo.communicate()
+    demo.send_signal(sign)
+    _, err = await demo.communicate()  # ends when the last process that writes there is gone
+    assert demo.returncode == 130
+    assert err.decode() == "Interrupted. The simulators are stopped, and nothing is left behind.\n"
+    assert os.listdir(tmp_path) == []
+
+
+async def test_a_wrong_account_is_noticed() -> None:
+    phones = stage.phones_of("apns", 10)
+    async with ApnsSimulator(control_port=0) as apns:
+        for number, dedup_id in ((1, "c"), (3, "c"), (3, "c"), (5, "c"), (5, "other"), (7, "c")):
+            apns.ledger.record(f"{number:064x}", dedup_id, f"id-{number}-{dedup_id}", 0.0)
+        found = await stage.compare("apns/ios", apns.facts(), phones, {7}, "c")
+    assert (found.recipients, found.accepted, found.phones) == (5, 4, 4)
+    assert (found.missing, found.unexpected) == (1, 1)  # 9 and 7
+    assert (found.duplicates, found.collapsing) == (2, 1)
+    assert not found.exact

@@ -1,0 +1,60 @@
+"""The roles in the test's own process, for what must be done to them from within."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from stentor import pipeline
+from stentor.config import lanes
+from stentor.meter import Meter
+from stentor.pipeline import Ports
+from stentor.queue.sql import SqlQueue
+from stentor.runtime.desk import Desk
+from stentor.runtime.sources import Sources
+from stentor.senders.channels import open_lane
+from stentor.states import FINAL
+from stentor.store.database import Database
+from tests.integration.kill.stage import Stage
+
+
+class Clock:
+    """The time of day, moved on over leases."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+async def run_roles(stage: Stage, database: Database, clock: Clock) -> None:
+    """Planner and sender until the campaign's end. The database is closed."""
+    config, stop = stage.config, asyncio.Event()
+    sources = Sources(config, database)
+    ports = Ports(
+        database=database,
+        queue=SqlQueue(database, clock),
+        sources=sources,
+        desk=Desk(database, clock),
+        settings=config.sending,
+        lanes=tuple(lanes(config)),
+        clock=clock,
+        meter=Meter(),
+    )
+    opened = [open_lane(name, app, time.time) for name, app in config.apps.items()]
+
+    async def until_the_end() -> None:
+        while await stage.state() not in FINAL:  # noqa: ASYNC110 - the desk finds out, and tells nobody
+            await asyncio.sleep(0.01)
+        stop.set()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pipeline.plan(ports, stop))
+            group.create_task(pipeline.send(ports, opened, stop))
+            group.create_task(until_the_end())
+    finally:
+        await asyncio.gather(*(lane.aclose(0.0) for lane in opened))
+        await sources.aclose()
+        await database.aclose()

@@ -1,0 +1,124 @@
+"""The planner's loop: what it does where an audience, the store, or a step itself is in trouble."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from stentor.audience.contract import Range
+from stentor.errors import AudienceUnavailable, InvalidAudience
+from stentor.pipeline import call_off
+from stentor.planning.planner import start_task
+from stentor.planning.worker import AUDIENCE_PAUSE
+from stentor.queue.contract import PLAN
+from stentor.recording.audit import audit
+from stentor.recording.recorder import Recorder
+from stentor.states import CampaignState
+from stentor.store.tables import campaigns as table
+from tests.integration.planning.world import ANDROID, CAMPAIGN, HOLD, IOS, World, crowd, run, world
+
+
+@pytest.fixture
+async def planning(database_url: str) -> AsyncIterator[World]:
+    async with world(database_url, crowd(IOS, ANDROID, size=60)) as found:
+        yield found
+
+
+async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
+    while not await is_so():  # noqa: ASYNC110 - what another task writes to a database sets no event
+        await asyncio.sleep(0.01)
+
+
+async def is_planned(planning: World) -> bool:
+    return (await planning.campaign()).planned
+
+
+async def is_read_by_all(planning: World) -> bool:
+    return await planning.read() == (len(planning.people.rows), len(planning.people.rows))
+
+
+async def test_it_plans_to_the_end_and_stops_when_told(planning: World) -> None:
+    await planning.start()
+    async with planning.worker() as worker:
+        await until(lambda: is_planned(planning))
+    assert worker.trouble is None
+    assert await planning.planned() == {lane: planning.everybody(lane) for lane in (IOS, ANDROID)}
+
+
+async def test_an_audience_error_fails_the_campaign_and_the_account_is_right(planning: World) -> None:
+    def fail(part: Range) -> None:
+        if part.after is not None and part.after > "000025":
+            raise InvalidAudience("audiences.people: the database says: no such column: token")
+
+    planning.people.before_page = fail
+    await planning.start()
+    async with planning.worker():
+        await until(lambda: is_planned(planning))
+    campaign = await planning.campaign()
+    assert campaign.state is CampaignState.FAILED
+    assert campaign.problem == "audiences.people: the database says: no such column: token"
+    assert campaign.finished_at == planning.clock()
+    assert 0 < (await planning.read())[0] < 60
+    await call_off(planning.queue, Recorder(planning.database, planning.queue), planning.planner(), CAMPAIGN)
+    async with planning.database.read() as connection:
+        found = await audit(connection, CAMPAIGN, planning.clock())
+    assert found.exact, found.checks
+    assert (await planning.queue.depths([IOS, ANDROID, PLAN]))[IOS].total == 0
+
+
+async def test_an_audience_that_is_away_for_a_while_is_waited_for(planning: World) -> None:
+    away = True
+
+    def fail(part: Range) -> None:
+        if away and part.after is not None:
+            raise AudienceUnavailable("audiences.people: the PostgreSQL database app on db cannot be reached.")
+
+    async def is_in_trouble() -> bool:
+        return worker.trouble is not None and "cannot be reached" in worker.trouble
+
+    planning.people.before_page = fail
+    await planning.start()
+    async with planning.worker() as worker:
+        await until(is_in_trouble)
+        away = False
+        planning.clock.move(AUDIENCE_PAUSE)
+        await until(lambda: is_planned(planning))
+    assert worker.trouble is None
+    assert await is_read_by_all(planning)
+
+
+async def test_a_step_that_kills_its_planners_pauses_its_campaign_and_no_other(planning: World) -> None:
+    await planning.start()
+    for _ in range(planning.settings.deliveries):
+        (poison,) = await planning.take()
+        assert poison.campaign_id == CAMPAIGN
+        planning.clock.move(HOLD)
+    await planning.start("c2")
+
+    async def is_over() -> bool:
+        return (await planning.campaign("c2")).planned and (await planning.campaign()).problem is not None
+
+    async with planning.worker():
+        await until(is_over)
+    campaign = await planning.campaign()
+    assert campaign.state is CampaignState.PAUSED
+    assert campaign.problem == f"{planning.settings.deliveries} planners died of {CAMPAIGN}/start"
+    await planning.move(CampaignState.RUNNING)
+    planning.clock.move(1.0)
+    await planning.send()
+    async with planning.worker():
+        await until(lambda: is_planned(planning))
+
+
+async def test_steps_of_a_campaign_that_was_deleted_are_done_with(planning: World) -> None:
+    await planning.start()
+    await run(planning.database, table.delete())
+    await planning.queue.settle(put=[start_task("never")])
+
+    async def is_empty() -> bool:
+        return (await planning.queue.depths([PLAN]))[PLAN].total == 0
+
+    async with planning.worker():
+        await until(is_empty)

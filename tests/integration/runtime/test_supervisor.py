@@ -1,0 +1,184 @@
+"""Processes: started, started again, stopped; nothing outlives whoever started it, and no secret is shown."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stentor.config import Config, SendingConfig, StoreConfig, dump
+from stentor.errors import WorkerFailed
+from stentor.runtime import supervisor
+from stentor.runtime.supervisor import Supervisor
+
+PASSWORD = "correct-horse"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(store=StoreConfig(url=f"sqlite:///{tmp_path}/stentor.db"), sending=SendingConfig(stop_within=1.0))
+
+
+@pytest.fixture
+def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Have a shell script play the worker."""
+
+    def write(script: str) -> None:
+        python = tmp_path / "python"
+        python.write_text(f"#!/bin/sh\nread settings\n{script}\n")
+        python.chmod(0o755)
+        monkeypatch.setattr("sys.executable", str(python))
+
+    return write
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended; one that nobody has waited for yet is a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def shown(pid: int, name: str) -> bytes:
+    return Path(f"/proc/{pid}/{name}").read_bytes()
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    while not is_so():  # noqa: ASYNC110 - the end of another's process sets no event
+        await asyncio.sleep(0.01)
+
+
+async def test_a_worker_that_is_killed_is_started_again(config: Config) -> None:
+    async with Supervisor(config, ["planner"]) as found:
+        (first,) = found.processes
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: bool(found.processes) and first not in found.processes)
+        assert "the planner ended with signal SIGKILL" in found.problems["planner"]
+        found.check()  # which is not its own fault
+        (second,) = found.processes
+    assert is_gone(second)
+    assert found.processes == {}
+
+
+async def test_pauses_grow_and_last_words_are_told(
+    config: Config, play: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play("echo 'a long story' >&2; echo 'the database is broken' >&2; exit 1")
+    pauses: list[float] = []
+    hopeless = asyncio.Event()
+
+    async def pause(found: Supervisor, seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == supervisor.HOPELESS:
+            hopeless.set()
+            await asyncio.Event().wait() if not found._stopping.is_set() else None
+
+    monkeypatch.setattr(Supervisor, "_pause", pause)
+    monkeypatch.setattr(supervisor, "EXTRA", 0.0)
+    found = Supervisor(config, ["sender"])
+    await found.__aenter__()
+    found.check()
+    await hopeless.wait()
+    assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0]
+    with pytest.raises(WorkerFailed, match=r"the database is broken\. It was started 7 times in vain"):
+        found.check()
+    for worker in found._workers:
+        assert worker.watcher is not None
+        worker.watcher.cancel()
+    await found.stop()
+
+
+async def test_a_worker_that_does_not_stop_is_killed(
+    config: Config, play: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    play(f"trap '' TERM; touch {tmp_path}/ready; while :; do sleep 0.05; done")
+    monkeypatch.setattr(supervisor, "EXTRA", 0.0)
+    async with Supervisor(config, ["planner"]) as found:
+        await until((tmp_path / "ready").exists)
+        (pid,) = found.processes
+    assert is_gone(pid)
+
+
+async def test_who_does_not_want_to_wait_leaves_nothing_running(
+    config: Config, play: Callable[[str], None], tmp_path: Path
+) -> None:
+    play(f"trap '' TERM; touch {tmp_path}/ready; while :; do sleep 0.05; done")
+    found = Supervisor(config, ["planner"])
+    await found.__aenter__()
+    await until((tmp_path / "ready").exists)
+    (pid,) = found.processes
+    stopping = asyncio.ensure_future(found.stop())
+    await asyncio.sleep(0)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert is_gone(pid)
+
+
+async def test_what_cannot_be_started_is_told_of(
+    config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.executable", str(tmp_path / "nothing"))
+    async with Supervisor(config, ["planner"]) as found:
+        await until(lambda: bool(found.problems))
+    assert "cannot be started: No such file" in found.problems["planner"]
+
+
+async def test_secrets_are_not_where_others_can_see_them() -> None:
+    url = f"postgresql://stentor:{PASSWORD}@127.0.0.1:1/stentor"
+    async with Supervisor(Config(store=StoreConfig(url=url)), ["planner", "sender"]) as found:
+        assert sorted(found.processes.values()) == ["planner", "sender"]
+        for pid in found.processes:
+            for name in ("cmdline", "environ"):
+                assert PASSWORD.encode() not in shown(pid, name)
+        assert PASSWORD not in repr(found)
+
+
+PARENT = """
+import asyncio, sys
+from stentor.config import restore
+from stentor.runtime.supervisor import Supervisor
+
+async def main():
+    async with Supervisor(restore(sys.stdin.buffer.readline()), ["planner", "sender"]) as found:
+        print(*found.processes, flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def test_workers_end_with_whoever_started_them(config: Config) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    with parent:
+        parent.stdin.write(dump(config) + b"\n")
+        parent.stdin.flush()
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        assert len(pids) == 2
+        assert not any(map(is_gone, pids))
+        parent.kill()
+    asyncio.run(until(lambda: all(map(is_gone, pids))))
+
+
+def test_a_worker_says_in_a_line_what_is_wrong(tmp_path: Path) -> None:
+    """And not in a traceback, where it is no fault of ours."""
+    config = Config(store=StoreConfig(url=f"sqlite:///{tmp_path}/stentor.db"))  # without tables
+    run = subprocess.run(
+        [sys.executable, "-m", "stentor.runtime.worker", "planner"],
+        input=dump(config) + b"\n",
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert b"stentor init" in run.stderr
+    assert b"Traceback" not in run.stderr

@@ -1,0 +1,611 @@
+"""The sender when something is wrong: credentials, providers, messages, campaigns, batches, the store, its own end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stentor.errors import (
+    CredentialError,
+    CredentialUnavailable,
+    InvalidConfiguration,
+    InvalidMessage,
+    PoolClosed,
+    StoreUnavailable,
+)
+from stentor.outcome import Outcome, Scope, Verdict
+from stentor.queue.contract import Lease
+from stentor.recording.contract import Standing
+from stentor.senders import gate, sender
+from stentor.senders.contract import Renewal
+from stentor.senders.gate import TRIAL, Pass, Problem
+from stentor.states import CampaignState
+from tests.integration.senders.doubles import LANE, Works, refused, until, works
+
+ALL = b"\1"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is seconds for people is less for tests."""
+    for name, seconds in {"TICK": 0.01, "CHECKPOINT": 0.02, "RELOAD": 0.02}.items():
+        monkeypatch.setattr(sender, name, seconds)
+    monkeypatch.setattr(gate, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(gate, "LONGEST_PAUSE", 0.1)
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Works]:
+    async with works(tmp_path, stop_within=0.2) as made:
+        yield made
+
+
+async def drained(stage: Works) -> None:
+    """Until nothing is queued, while the clock moves on."""
+    async with asyncio.timeout(10):
+        while (await stage.queue.depths([LANE]))[LANE].total:
+            stage.clock.move(0.1)
+            await asyncio.sleep(0.005)
+
+
+def told(stage: Works) -> list[str | None]:
+    """The problems that were reported after the first look, each once; None where there was none any more."""
+    found: list[str | None] = [None]
+    for problem in stage.desk.reports:
+        what = problem.what if problem else None
+        if found[-1] != what:
+            found.append(what)
+    return found[1:]
+
+
+async def until_told(stage: Works) -> Problem:
+    await until(lambda: any(stage.desk.reports))
+    return next(problem for problem in stage.desk.reports if problem)
+
+
+# -- checkpoints and crashes -------------------------------------------------------------------------------------------
+
+
+async def test_a_slow_batch_is_recorded_while_it_flies_and_after_a_crash_only_the_rest_is_sent(stage: Works) -> None:
+    name = await stage.put(1, 10)
+    stage.lane.holds = True
+    async with stage.recording():
+        running = asyncio.create_task(stage.sender.run())
+        await until(lambda: stage.lane.flights)
+        stage.lane.flights[0].answer(4)
+        async with asyncio.timeout(10):
+            while await stage.outcomes(name) != b"\1" * 4 + b"\0" * 6:
+                await stage.until_queue(leased=1)
+        running.cancel()
+        await asyncio.wait([running])
+    assert (await stage.queue.depths([LANE]))[LANE].leased == 1  # nobody could give it back
+    stage.clock.move(stage.settings.lease)
+    stage.begin_again()
+    async with stage.at_work():
+        await stage.until_queue()
+    assert stage.lane.sent == [b"c1-1-%d" % position for position in range(4, 10)]
+    assert await stage.outcomes(name) == ALL * 10
+
+
+async def test_the_lease_of_a_slow_batch_is_extended(tmp_path: Path) -> None:
+    async with works(tmp_path, lease=1.0) as stage:
+        await stage.put()
+        stage.lane.holds = True
+        extended = asyncio.Event()
+        extend = stage.queue.extend
+
+        async def watched(leases: Sequence[Lease], lease: float) -> None:
+            await extend(leases, lease)
+            extended.set()
+
+        stage.queue.extend = watched  # type: ignore[method-assign]
+        async with stage.at_work():
+            await until(lambda: stage.lane.flights)
+            stage.clock.move(0.9)
+            await asyncio.wait_for(extended.wait(), 5)
+            stage.clock.move(0.9)
+            assert await stage.queue.take(LANE, 1, 1.0) == []
+            stage.lane.flights[0].answer()
+            await stage.until_queue()
+
+
+# -- pauses and cancels ------------------------------------------------------------------------------------------------
+
+
+async def test_a_pause_takes_back_what_is_not_sent_and_counts_no_try(stage: Works) -> None:
+    name = await stage.put(1, 10)
+    stage.lane.holds = True
+    async with stage.at_work():
+        await until(lambda: stage.lane.flights)
+        stage.lane.flights[0].answer(4)
+        stage.desk.states["c1"] = CampaignState.PAUSED
+        await stage.until_queue(delayed=1)
+        assert await stage.outcomes(name) == b"\1" * 4 + b"\0" * 6
+        assert await stage.waiting(name) == []
+        assert await stage.failures() == []
+        stage.lane.holds = False
+        stage.desk.states["c1"] = CampaignState.RUNNING
+        stage.clock.move(sender.LONGEST_HELD_PAUSE)
+        await stage.until_queue()
+    assert stage.lane.flights[1].recipients == stage.lane.flights[0].recipients[4:]
+    assert await stage.outcomes(name) == ALL * 10
+
+
+async def test_another_campaign_goes_on_while_one_is_paused(stage: Works) -> None:
+    await stage.put(1)
+    await stage.put(2, campaign="c2")
+    stage.desk.states["c1"] = CampaignState.PAUSED
+    async with stage.at_work():
+        await stage.until_queue(delayed=1)
+    assert stage.lane.sent == [b"c2-2-%d" % position for position in range(30)]
+
+
+@pytest.mark.parametrize("state", [CampaignState.CANCELLING, CampaignState.CANCELLED, CampaignState.FAILED])
+async def test_what_was_called_off_is_settled_without_being_sent(stage: Works, state: CampaignState) -> None:
+    name = await stage.put(1, 10)
+    queued = await stage.put(2, 3)
+    stage.lane.holds = True
+    stage.lane.room = 1
+    async with stage.at_work():
+        await until(lambda: stage.lane.flights)
+        stage.lane.flights[0].answer(4)
+        stage.desk.states["c1"] = state
+        await stage.until_queue()
+    assert await stage.outcomes(name) == b"\1" * 4 + bytes([Outcome.CANCELLED] * 6)
+    assert set(await stage.outcomes(queued)) <= {Outcome.CANCELLED}
+    assert await stage.failures() == []
+
+
+async def test_a_closed_gate_does_not_keep_what_was_called_off(stage: Works) -> None:
+    names = [await stage.put(number) for number in (1, 2)]
+    stage.sender.gate.throttle(3600.0, time.monotonic())
+    async with stage.at_work():
+        await stage.until_queue(ready=2)
+        stage.desk.states["c1"] = CampaignState.CANCELLING
+        await stage.until_queue()
+    assert [await stage.outcomes(name) for name in names] == [bytes([Outcome.CANCELLED] * 30)] * 2
+    assert stage.lane.began == 0
+
+
+async def test_who_may_have_got_it_is_not_called_cancelled(stage: Works) -> None:
+    name = await stage.put(1, 2)
+    stage.lane.script = lambda recipient: refused(
+        Verdict.AMBIGUOUS if recipient == b"c1-1-0" else Verdict.RETRY, "NoAnswer", status=0
+    )
+    async with stage.at_work():
+        await stage.until_queue(delayed=1)
+        stage.desk.states["c1"] = CampaignState.CANCELLING
+        await drained(stage)
+    assert await stage.outcomes(name) == bytes([Outcome.AMBIGUOUS, Outcome.CANCELLED])
+    assert [(row.installation, row.reason) for row in await stage.failures()] == [("c1-1-0", "NoAnswer")]
+
+
+# -- credentials and settings ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [CredentialError("no such key"), InvalidConfiguration("no such key")])
+async def test_wrong_credentials_settle_nobody_are_told_once_and_go_on_when_mended(
+    stage: Works, error: Exception
+) -> None:
+    names = [await stage.put(number, 100) for number in (1, 2, 3)]
+    stage.lane.trouble = error
+    async with stage.at_work():
+        await until_told(stage)
+        began = stage.lane.began
+        await until(lambda: stage.sender.gate.look(time.monotonic()).value == "trial" or began > 99)
+        assert [await stage.outcomes(name) for name in names] == [bytes(100)] * 3
+        stage.lane.trouble = None
+        stage.lane.mended.set()
+        await drained(stage)
+        await until(lambda: stage.desk.reports[-1] is None)
+    assert told(stage) == ["no such key", None]
+    assert len(stage.lane.flights[0].recipients) == TRIAL
+    assert [await stage.outcomes(name) for name in names] == [ALL * 100] * 3
+    assert await stage.failures() == []
+
+
+async def test_a_credential_that_cannot_be_had_now_is_waited_for(stage: Works) -> None:
+    name = await stage.put()
+    stage.lane.trouble = CredentialUnavailable("the token server is away")
+    async with stage.at_work():
+        assert (await until_told(stage)).remedy == sender.GOES_ON
+        stage.lane.trouble = None
+        await drained(stage)
+    assert await stage.outcomes(name) == ALL * 30
+
+
+async def test_a_refused_key_stops_the_lane_and_drops_nobody(stage: Works) -> None:
+    names = [await stage.put(number, 100) for number in range(4)]
+    stage.lane.script = lambda _: refused(Verdict.STOP, "InvalidProviderToken", Scope.LANE)
+    async with stage.at_work():
+        assert (await until_told(stage)).remedy == "what InvalidProviderToken means"
+        stage.lane.script = lambda _: None
+        await drained(stage)
+    assert [await stage.outcomes(name) for name in names] == [ALL * 100] * 4
+    assert await stage.failures() == []
+    assert all(len(flight.recipients) in (20, 100, 80) for flight in stage.lane.flights)
+
+
+async def test_mended_credentials_are_tried_at_once_however_long_the_pause(stage: Works) -> None:
+    name = await stage.put(1, 100)
+    stop = refused(Verdict.STOP, "Forbidden", Scope.LANE, retry_after=3600.0, asked=True)
+    stage.lane.script = lambda _: stop
+    async with stage.at_work():
+        assert (await until_told(stage)).pause > 3500
+        await stage.until_queue(delayed=1)
+        stage.lane.script = lambda _: None
+        stage.lane.mended.set()
+        stage.clock.move(sender.LONGEST_HELD_PAUSE)
+        await stage.until_queue()
+    assert await stage.outcomes(name) == ALL * 100
+    assert len(stage.lane.flights[1].recipients) == TRIAL
+
+
+async def test_addresses_of_the_other_environment_are_not_dropped_not_even_by_trials(stage: Works) -> None:
+    name = await stage.put(1, 30)
+    small = await stage.put(2, 5)
+    malformed = refused(Verdict.REJECT, "MalformedAddress", status=0)
+    wrong = refused(Verdict.DROP, "BadDeviceToken", stop_if_all=True)
+    stage.lane.script = lambda recipient: malformed if recipient == b"c1-1-0" else wrong
+    stage.lane.room = 1
+    async with stage.at_work():
+        async with asyncio.timeout(10):
+            while len(stage.lane.flights) < 6:
+                stage.clock.move(0.2)
+                await asyncio.sleep(0.005)
+        assert not [row for row in await stage.failures() if row.dead]
+        stage.lane.script = lambda _: None
+        await drained(stage)
+    assert (await stage.outcomes(name))[1:] == ALL * 29
+    assert await stage.outcomes(small) == ALL * 5
+
+
+async def test_a_refused_token_is_renewed_once_and_all_are_sent_again(stage: Works) -> None:
+    name = await stage.put()
+    expired = True
+    stage.lane.script = lambda _: refused(Verdict.REFRESH, "Expired", Scope.CREDENTIAL) if expired else None
+    stage.lane.holds = True
+    async with stage.at_work():
+        await until(lambda: stage.lane.flights)
+        stage.lane.flights[0].answer()
+        await until(lambda: len(stage.lane.flights) == 2)
+        expired = False
+        stage.lane.flights[1].answer()
+        await stage.until_queue()
+    assert stage.lane.calls.count("refused") == 1
+    assert told(stage) == []
+    assert await stage.outcomes(name) == ALL * 30
+    assert await stage.waiting(name) == []
+
+
+@pytest.mark.parametrize(
+    ("renewal", "what"),
+    [
+        (Renewal(False, wait=0.01, explanation="another one is refused too"), "another one is refused too"),
+        (CredentialError("no such key"), "no such key"),
+        (CredentialUnavailable("away"), "away"),
+    ],
+    ids=["refused again", "wrong", "away"],
+)
+async def test_a_token_that_cannot_be_renewed_closes_the_lane(stage: Works, renewal: Any, what: str) -> None:
+    name = await stage.put()
+    stage.lane.renewal = renewal
+    stage.lane.script = lambda _: refused(Verdict.REFRESH, "Expired", Scope.CREDENTIAL)
+    async with stage.at_work():
+        await until_told(stage)
+        stage.lane.script = lambda _: None
+        await drained(stage)
+        await until(lambda: stage.desk.reports[-1] is None)
+    assert told(stage) == [what, None]
+    assert await stage.outcomes(name) == ALL * 30
+
+
+async def test_too_many_new_tokens_keep_the_old_one(stage: Works) -> None:
+    await stage.put()
+    stage.lane.script = lambda _: refused(Verdict.RETRY, "TooManyProviderTokenUpdates", Scope.CREDENTIAL)
+    async with stage.at_work():
+        await stage.until_queue(delayed=1)
+    assert "hold" in stage.lane.calls
+
+
+async def test_a_lane_that_is_told_to_be_quiet_sends_nothing_until_then(stage: Works) -> None:
+    await stage.put(1)
+    stage.lane.script = lambda _: refused(Verdict.RETRY, "Quota", Scope.LANE, retry_after=600.0, asked=True)
+    async with stage.at_work():
+        await stage.until_queue(delayed=1)
+        await stage.put(2)
+        asked = stage.desk.asked
+        await stage.until_queue(delayed=1, ready=1)
+        assert stage.sender.gate.closed_until > time.monotonic() + 590
+        assert (len(stage.lane.flights), stage.desk.asked) == (1, asked)
+    assert told(stage) == []
+
+
+async def test_a_provider_that_is_down_is_asked_little_and_goes_on_by_itself(stage: Works) -> None:
+    names = [await stage.put(number, 100) for number in range(20)]
+    stage.lane.script = lambda recipient: refused(
+        *((Verdict.REJECT, "MalformedAddress") if recipient.endswith(b"-0") else (Verdict.RECONNECT, "NotProcessed")),
+        status=0,
+    )
+    async with stage.at_work():
+        assert "down" in (await until_told(stage)).what
+        stage.lane.script = lambda _: None
+        await drained(stage)
+        await until(lambda: stage.desk.reports[-1] is None)
+    for name in names:
+        assert set((await stage.outcomes(name))[1:]) == {Outcome.ACCEPTED}
+
+
+# -- the message -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_message_that_the_provider_refuses_is_sent_no_more(stage: Works) -> None:
+    names = [await stage.put(number) for number in range(1, 6)]
+    other = await stage.put(9, campaign="c2")
+    fix = refused(Verdict.FIX, "BadPriority", Scope.MESSAGE, detail="10, 5 or 1")
+    stage.lane.script = lambda recipient: fix if recipient.startswith(b"c1") else None
+    stage.lane.room = 1
+    stage.lane.holds = True
+    async with stage.at_work():
+        await until(lambda: stage.lane.flights)
+        stage.lane.holds = False
+        for flight in list(stage.lane.flights):
+            flight.answer()
+        await stage.until_queue()
+    assert [await stage.outcomes(name) for name in names] == [bytes([Outcome.REJECTED] * 30)] * 5
+    assert await stage.outcomes(other) == ALL * 30
+    assert len([flight for flight in stage.lane.flights if flight.recipients[0].startswith(b"c1")]) <= 2
+    rows = await stage.failures()
+    assert {(row.reason, row.detail, row.status, row.dead) for row in rows} == {
+        ("BadPriority", "10, 5 or 1", 400, False)
+    }
+    assert len(rows) == 150
+
+
+async def test_a_message_that_cannot_be_prepared_is_refused(stage: Works) -> None:
+    name = await stage.put()
+    stage.lane.wrong = InvalidMessage("apns.priority", "must be 10, 5 or 1")
+    async with stage.at_work():
+        await stage.until_queue()
+    assert await stage.outcomes(name) == bytes([Outcome.REJECTED] * 30)
+    assert (await stage.failures())[0].detail == "apns.priority: must be 10, 5 or 1"
+
+
+# -- poison ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("payload", [b"garbage", b"\x81\xa2id\xa1\xff"], ids=["garbage", "no text"])
+async def test_what_cannot_be_read_is_buried(stage: Works, payload: bytes) -> None:
+    name = await stage.put(1, 3, payload=payload)
+    async with stage.at_work():
+        await stage.until_queue()
+    assert await stage.outcomes(name) == bytes([Outcome.AMBIGUOUS] * 3)
+    assert [(row.installation, row.reason) for row in await stage.failures()] == [
+        (f"c1-1-{position}", sender.DEAD_LETTER) for position in range(3)
+    ]
+    (letter,) = await stage.queue.dead_letters()
+    assert letter.id == name
+    assert letter.reason == (await stage.failures())[0].detail
+
+
+async def test_a_batch_with_other_recipients_than_planned_is_buried(stage: Works) -> None:
+    name = await stage.put(1, 3, recipients=[b"x"], addresses=[b"to-x"])
+    async with stage.at_work():
+        await stage.until_queue()
+    assert await stage.outcomes(name) == bytes([Outcome.AMBIGUOUS] * 3)
+    assert stage.lane.sent == []
+
+
+async def test_a_batch_that_keeps_killing_its_senders_is_buried(stage: Works) -> None:
+    name = await stage.put(1, 2)
+    await stage.die_holding(stage.settings.deliveries)
+    async with stage.at_work():
+        await stage.until_queue()
+    assert stage.lane.sent == []
+    (letter,) = await stage.queue.dead_letters()
+    assert "5 senders died" in letter.reason
+    assert {row.outcome for row in await stage.failures()} == {Outcome.AMBIGUOUS}
+    assert await stage.outcomes(name) == bytes([Outcome.AMBIGUOUS] * 2)
+
+
+async def test_suspects_are_sent_alone_one_after_the_other(stage: Works) -> None:
+    names = [await stage.put(number, 2) for number in range(4)]
+    await stage.die_holding(sender.SUSPECT)
+    names += [await stage.put(number, 2) for number in range(4, 8)]
+    stage.lane.holds = True
+    crowds = []
+    async with stage.at_work():
+        for number in range(8):
+            await until(partial(stage.lane.has_begun, number + 1))
+            flight = stage.lane.flights[number]
+            under_way = [each for each in stage.lane.flights if not each.landed]
+            if flight.recipients[0] < b"c1-4":
+                crowds.append(len(under_way))
+            flight.answer()
+        await drained(stage)
+    assert crowds == [1] * 4
+    assert [await stage.outcomes(name) for name in names] == [ALL * 2] * 8
+
+
+async def test_of_several_that_were_held_by_the_same_dead_senders_none_is_buried_unheard(stage: Works) -> None:
+    names = [await stage.put(number, 2) for number in range(4)]
+    await stage.die_holding(stage.settings.deliveries)
+    async with stage.at_work():
+        await stage.until_queue()
+    assert [await stage.outcomes(name) for name in names] == [ALL * 2] * 4
+    assert await stage.queue.dead_letters() == []
+
+
+async def test_a_batch_of_a_campaign_that_is_gone_is_put_aside(stage: Works) -> None:
+    await stage.put()
+    del stage.desk.states["c1"]
+    async with stage.at_work():
+        await stage.until_queue()
+    (letter,) = await stage.queue.dead_letters()
+    assert "doesn't know" in letter.reason
+
+
+# -- the store ---------------------------------------------------------------------------------------------------------
+
+
+class Outage:
+    """A queue and a ledger that cannot be reached while `on`."""
+
+    def __init__(self, stage: Works) -> None:
+        self.on = False
+        self.attempts = 0
+        self._take, self._settle, self._standings = stage.queue.take, stage.queue.settle, stage.recorder.standings
+        stage.queue.take = self.take  # type: ignore[method-assign]
+        stage.queue.settle = self.settle  # type: ignore[method-assign]
+        stage.recorder.standings = self.standings  # type: ignore[method-assign]
+        self.after_taking = False
+
+    def _attempt(self) -> None:
+        self.attempts += self.on
+        if self.on:
+            raise StoreUnavailable
+
+    async def take(self, lane: str, limit: int, lease: float) -> list[Lease]:
+        self._attempt()
+        return await self._take(lane, limit, lease)
+
+    async def settle(self, *arguments: Any, **named: Any) -> None:
+        self._attempt()
+        await self._settle(*arguments, **named)
+
+    async def standings(self, leases: Sequence[Lease]) -> dict[str, Standing]:
+        if self.after_taking:
+            self.after_taking = False
+            raise StoreUnavailable
+        return await self._standings(leases)
+
+
+async def test_an_outage_of_the_store_loses_nothing_and_holds_little(stage: Works) -> None:
+    names = [await stage.put(number, 1) for number in range(60)]
+    outage = Outage(stage)
+    stage.lane.room = 1
+    stage.lane.holds = True
+    async with stage.at_work():
+        await until(lambda: stage.lane.flights)
+        outage.on = True
+        stage.lane.holds = False
+        for flight in list(stage.lane.flights):
+            flight.answer()
+        await until(lambda: outage.attempts > 10 and stage.recorder.problem)
+        assert len(stage.sender._deliveries) <= 8
+        outage.on = False
+        await stage.until_queue()
+    assert [await stage.outcomes(name) for name in names] == [ALL] * 60
+    assert len(stage.lane.sent) == 60
+
+
+async def test_what_was_taken_in_an_outage_comes_back(stage: Works) -> None:
+    name = await stage.put()
+    outage = Outage(stage)
+    outage.after_taking = True
+    async with stage.at_work():
+        await stage.until_queue(leased=1)
+        stage.clock.move(stage.settings.lease)
+        await stage.until_queue()
+    assert await stage.outcomes(name) == ALL * 30
+
+
+# -- its end -----------------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_under_way_at_the_end_is_finished(stage: Works) -> None:
+    name = await stage.put(1, 4)
+    await stage.put(2, 4)
+    stage.lane.holds = True
+    stage.lane.room = 1
+    async with stage.at_work():
+        await until(lambda: stage.lane.flights)
+        stage.sender.stop()
+        for flight in stage.lane.flights:
+            flight.answer()
+    assert await stage.outcomes(name) == ALL * 4
+    assert stage.lane.flights[0].withdrawn is None
+    assert stage.lane.calls == ["aclose 0.0"]
+
+
+async def test_what_takes_too_long_at_the_end_is_taken_back(stage: Works) -> None:
+    name = await stage.put(1, 4)
+    stage.lane.holds = True
+    async with stage.at_work():
+        await until(lambda: stage.lane.flights)
+        stage.lane.flights[0].answer(1)
+    assert stage.lane.flights[0].withdrawn == "the sender is stopping"
+    assert await stage.outcomes(name) == bytes([1, 0, 0, 0])
+    assert await stage.waiting(name) == []
+    await stage.until_queue(ready=1)
+
+
+async def test_what_cannot_be_taken_back_is_cut_off(stage: Works) -> None:
+    name = await stage.put(1, 2)
+    stage.lane.holds = stage.lane.stubborn = True
+    async with stage.at_work():
+        await until(lambda: stage.lane.flights)
+    assert await stage.outcomes(name) == bytes(2)
+    assert [each.ambiguous for each in await stage.waiting(name)] == [True, True]
+    await stage.until_queue(delayed=1)
+
+
+async def test_a_lane_that_is_closed_gives_its_batches_back(stage: Works) -> None:
+    name = await stage.put()
+    stage.lane.trouble = PoolClosed()
+    async with stage.at_work():
+        await until(lambda: stage.lane.began)
+    assert await stage.outcomes(name) == bytes(30)
+    assert told(stage) == []
+
+
+async def test_a_defect_ends_the_sender_and_nothing_is_lost(stage: Works) -> None:
+    name = await stage.put()
+    stage.lane.trouble = ZeroDivisionError()
+    async with stage.recording():
+        with pytest.raises(ExceptionGroup) as caught:
+            await stage.sender.run()
+    assert caught.group_contains(ZeroDivisionError)
+    stage.clock.move(stage.settings.lease)
+    stage.begin_again()
+    async with stage.at_work():
+        await stage.until_queue()
+    assert await stage.outcomes(name) == ALL * 30
+
+
+async def test_a_refusal_that_did_not_concern_all_is_forgotten(stage: Works) -> None:
+    names = [await stage.put(number) for number in (1, 2)]
+    stage.lane.script = lambda recipient: refused(Verdict.FIX) if recipient.startswith(b"c1-1-") else None
+    stage.lane.holds = True
+    async with stage.at_work():
+        await until(partial(stage.lane.has_begun, 2))
+        for flight in sorted(stage.lane.flights, key=lambda each: each.recipients[0]):
+            flight.answer()
+            await until(lambda: stage.sender._refused or stage.sender.tally.accepted)
+        await stage.until_queue()
+        stage.lane.holds = False
+        names.append(await stage.put(3))
+        await stage.until_queue()
+    assert [set(await stage.outcomes(name)) for name in names] == [{Outcome.REJECTED}, {1}, {1}]
+
+
+async def test_what_else_lands_during_a_trial_lets_no_second_one_through(stage: Works) -> None:
+    for number in (1, 2, 3):
+        await stage.put(number)
+    stage.lane.holds = True
+    async with stage.at_work():
+        await until(partial(stage.lane.has_begun, 3))
+        stage.sender.gate.stop("wrong key", "mend it", time.monotonic() - 1)
+        stage.sender.gate.begin_trial()
+        stage.lane.flights[0].cut(refused(Verdict.STOP, "Forbidden", Scope.PLATFORM))
+        await stage.until_queue(delayed=1, leased=2)
+        assert stage.sender.gate.look(time.monotonic() + 60) is Pass.CLOSED
+        stage.sender.gate.end_trial()
+        for flight in stage.lane.flights[1:]:
+            flight.answer()

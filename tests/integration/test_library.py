@@ -1,0 +1,47 @@
+"""The examples of the page about the library, run as they stand against both simulators."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+
+from stentor.cli import stage
+from stentor.simulators.apns import ApnsSimulator
+from stentor.simulators.faults import Devices, Faults
+from stentor.simulators.fcm import FcmSimulator
+
+PAGE = (Path(__file__).parents[2] / "docs" / "library.md").read_text("utf-8")
+PHONES = 400
+DEAD = Faults(devices=Devices(unregistered=0.05))
+
+
+async def test_the_examples_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, third = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    names: dict[str, object] = {}
+    for example in (first, second, third):
+        exec(compile(example, "library.md", "exec"), names)  # the page is ours
+    stage.make_database(tmp_path / stage.DATABASE, PHONES)
+    async with ApnsSimulator(faults=DEAD, seed=1) as apns, FcmSimulator(faults=DEAD, seed=1) as fcm:
+        file = stage.write_settings(tmp_path, {"apns": apns.facts(), "fcm": fcm.facts()})
+        monkeypatch.setenv("STENTOR_CONFIG", str(file))
+
+        await names["announce"]()  # type: ignore[operator]  # a function of the page
+        said = capsys.readouterr().out.splitlines()
+        reached = len(apns.ledger) + len(fcm.ledger)
+        assert said[0].startswith("200 people, ")
+        assert said[1] == f"{reached} accepted, {200 - reached} failed, completed"
+        assert len(said[2:]) == 200 - reached > 0
+        assert {line.split()[1] for line in said[2:]} == {"Unregistered", "UNREGISTERED"}
+
+        await names["look"]()  # type: ignore[operator]
+        said = capsys.readouterr().out.splitlines()
+        assert said[0] == f"Doors open completed {reached}"
+        assert any("read" in line for line in said)
+
+        await asyncio.to_thread(names["remind"])  # type: ignore[arg-type]
+        assert capsys.readouterr().out in ("3\n", "2\n")

@@ -1,0 +1,79 @@
+"""A batch on its way through the queue: what was put in comes out, and what is no batch is told apart."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stentor.batch import LARGEST_BATCH, VERSION, Batch, decode_batch, encode_batch
+from stentor.errors import BatchUnreadable
+
+PLAIN = Batch(
+    version=VERSION,
+    id="c1/apns/ios/0.0.7.1",
+    campaign_id="c1",
+    lane="apns/ios",
+    expires_at=1_800_000_000.5,
+    recipients=[b"user-1", b"user-2"],
+    addresses=[b"a" * 64, b"b" * 64],
+)
+FULL = msgspec.structs.replace(
+    PLAIN, registered_at=[0.0, 1_700_000_000.25], languages=b"\0\1", variables=[{"name": "Ada"}, {"n": [1, None, "ü"]}]
+)
+
+
+@pytest.mark.parametrize("batch", [PLAIN, FULL], ids=["plain", "full"])
+def test_what_was_put_in_comes_out(batch: Batch) -> None:
+    assert decode_batch(encode_batch(batch)) == batch
+    assert len(batch) == 2
+
+
+def test_its_repr_shows_no_address() -> None:
+    assert repr(FULL) == "<Batch c1/apns/ios/0.0.7.1 of 2>"
+
+
+def test_an_ordinary_batch_is_well_within_a_message() -> None:
+    keys = [b"%036d" % number for number in range(1000)]
+    assert len(encode_batch(msgspec.structs.replace(PLAIN, recipients=keys, addresses=[b"a" * 200] * 1000))) < (
+        LARGEST_BATCH // 2
+    )
+
+
+def test_a_newer_one_of_the_same_version_is_read() -> None:
+    newer = msgspec.msgpack.decode(encode_batch(FULL)) | {"colour": "red"}
+    assert decode_batch(msgspec.msgpack.encode(newer)) == FULL
+
+
+def test_another_version_is_not_guessed_at() -> None:
+    with pytest.raises(BatchUnreadable, match=r"format 2; .* reads format 1"):
+        decode_batch(encode_batch(msgspec.structs.replace(PLAIN, version=2)))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [{"addresses": [b"a"]}, {"registered_at": [0.0]}, {"languages": b"\0\0\0"}, {"variables": []}],
+    ids=lambda column: next(iter(column)),
+)
+def test_columns_of_different_lengths_are_refused(column: dict[str, object]) -> None:
+    with pytest.raises(BatchUnreadable, match="different lengths"):
+        decode_batch(encode_batch(msgspec.structs.replace(PLAIN, **column)))
+
+
+@given(st.binary(max_size=200))
+def test_garbage_is_no_batch(payload: bytes) -> None:
+    with pytest.raises(BatchUnreadable):
+        decode_batch(payload)
+
+
+@given(st.data())
+def test_a_damaged_batch_is_read_or_refused(data: st.DataObject) -> None:
+    payload = bytearray(encode_batch(FULL))
+    payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
+    del payload[data.draw(st.integers(1, len(payload))) :]
+    try:
+        batch = decode_batch(bytes(payload))
+    except BatchUnreadable:
+        return
+    assert len(batch.addresses) == len(batch)
