@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -160,7 +160,8 @@ class LaneSender:
     async def run(self) -> None:
         """Send until `stop`, and then finish or give back what is held within `SendingConfig.stop_within` seconds."""
         async with asyncio.TaskGroup() as group:
-            watchers = [group.create_task(self._tend()), group.create_task(self._checkpoint())]
+            watches = ((TICK, self._heed), (TICK, self._hold_on), (TICK, self._report), (CHECKPOINT, self._checkpoint))
+            watchers = [group.create_task(_every(seconds, watch)) for seconds, watch in watches]
             idle = SHORTEST_IDLE
             while not self._stopping.is_set():
                 taken = await self._take()
@@ -436,25 +437,21 @@ class LaneSender:
 
     # -- what is under way ------------------------------------------------------------------------------------------
 
-    async def _tend(self) -> None:
-        """Withdraw what was paused or cancelled, keep leases, look for mended credentials, and tell about problems."""
-        while True:
-            await asyncio.sleep(TICK)
-            for delivery in self._deliveries:
-                if self._desk.halted(delivery.lease.campaign_id):
-                    _withdraw(delivery, "the campaign was paused or cancelled")
-            await self._hold_on(time.monotonic())
-            await self._report()
+    async def _heed(self) -> None:
+        """Withdraw what was paused or cancelled."""
+        for delivery in self._deliveries:
+            if self._desk.halted(delivery.lease.campaign_id):
+                _withdraw(delivery, "the campaign was paused or cancelled")
 
     async def _checkpoint(self) -> None:
         """Record who was accepted of what has been under way for long."""
-        while True:
-            await asyncio.sleep(CHECKPOINT)
-            now = time.monotonic()
-            news = [found for each in self._deliveries if now - each.began >= CHECKPOINT and (found := _so_far(each))]
-            await asyncio.gather(*(self._ledger.record(settlement) for settlement in news))
+        now = time.monotonic()
+        news = [found for each in self._deliveries if now - each.began >= CHECKPOINT and (found := _so_far(each))]
+        await asyncio.gather(*(self._ledger.record(settlement) for settlement in news))
 
-    async def _hold_on(self, now: float) -> None:
+    async def _hold_on(self) -> None:
+        """Keep the leases of what is still under way."""
+        now = time.monotonic()
         late = [held for held in self._deliveries if held.held_until - now < self._settings.lease / 2]
         if not late:
             return
@@ -492,6 +489,13 @@ class LaneSender:
         await self._lane.aclose(0.0)
         while self._deliveries:
             await self._wait_for_change(TICK)
+
+
+async def _every(seconds: float, do: Callable[[], Awaitable[None]]) -> None:
+    """Each on its own, so that one that waits for the store doesn't keep another from heeding a pause."""
+    while True:
+        await asyncio.sleep(seconds)
+        await do()
 
 
 def _withdraw(delivery: _Delivery, why: str) -> None:
