@@ -208,7 +208,9 @@ class Pool:
         self._settle_finished()
         await asyncio.gather(*self._connecting, return_exceptions=True)
         if links:
-            await asyncio.wait([link.closed for link in links])  # unlike `gather` cancels none of them if it is cancelled
+            await asyncio.wait(
+                [link.closed for link in links]
+            )  # unlike `gather` cancels none of them if it is cancelled
 
     def on_withdrawn(self) -> None:
         """A burst was withdrawn; it may be settled with that."""

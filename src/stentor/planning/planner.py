@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import bindparam, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import NO_LANE, Audience, Range, Wanted
@@ -31,7 +31,7 @@ from stentor.store.database import insert_or_ignore
 from stentor.store.tables import batches, chains, failures
 from stentor.store.tables import campaigns as campaigns_table
 
-FULL_PAUSE = 0.05
+FULL_PAUSE = 0.2
 """Seconds after which a step that found the queue full looks again."""
 HELD_PAUSE = 0.5
 """The same where the campaign is paused."""
@@ -40,6 +40,18 @@ PATIENT = 8
 pending, or those of a paused campaign, which must not keep all others from being planned."""
 HUNGRY = 4
 """A lane with less than this part of the depth allowed is hungry: a chain doesn't wait for another lane's sake then."""
+
+
+_ADVANCE = (
+    update(chains)
+    .where(
+        chains.c.campaign_id == bindparam("of_campaign"),
+        chains.c.chain == bindparam("of_chain"),
+        chains.c.step == bindparam("at_step"),
+        ~chains.c.done,
+    )
+    .values(step=bindparam("next_step"), read=chains.c.read + bindparam("more"), done=bindparam("ended"))
+)
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -230,16 +242,8 @@ async def _lock(connection: AsyncConnection, campaign_id: str) -> Campaign:
 
 async def _advance(connection: AsyncConnection, campaign_id: str, step: Step, *, read: int, done: bool) -> None:
     """Raises: StaleStep: the chain is past this step."""
-    moved = await connection.execute(
-        update(chains)
-        .where(
-            chains.c.campaign_id == campaign_id,
-            chains.c.chain == step.chain,
-            chains.c.step == step.number,
-            ~chains.c.done,
-        )
-        .values(step=step.number + 1, read=chains.c.read + read, done=done)
-    )
+    now_at = {"of_campaign": campaign_id, "of_chain": step.chain, "at_step": step.number}
+    moved = await connection.execute(_ADVANCE, {**now_at, "next_step": step.number + 1, "more": read, "ended": done})
     if not moved.rowcount:
         raise StaleStep
 

@@ -43,6 +43,14 @@ COLUMNS = {
 
 _WAITING = msgspec.msgpack.Decoder(tuple[Waiting, ...])
 _NOBODY = msgspec.msgpack.encode(())
+_AMONG = batches.c.id.in_(bindparam("ids", expanding=True))
+_STANDINGS = select(batches.c.id, batches.c.outcomes, batches.c.waiting, batches.c.pending).where(_AMONG)
+_LOCK = (
+    select(batches.c.id, batches.c.size, batches.c.outcomes, batches.c.waiting)
+    .where(_AMONG)
+    .order_by(batches.c.id)
+    .with_for_update()
+)
 _UPDATE = (
     update(batches)
     .where(batches.c.id == bindparam("batch"))
@@ -77,11 +85,8 @@ class Recorder:
 
         Raises: StoreUnavailable.
         """
-        query = select(batches.c.id, batches.c.outcomes, batches.c.waiting, batches.c.pending).where(
-            batches.c.id.in_([lease.id for lease in leases])
-        )
         async with self._database.read() as connection:
-            rows = (await connection.execute(query)).all()
+            rows = (await connection.execute(_STANDINGS, {"ids": [lease.id for lease in leases]})).all()
         return {
             row.id: Standing(
                 outcomes=row.outcomes,
@@ -166,15 +171,8 @@ async def write(connection: AsyncConnection, settlements: Sequence[Settlement], 
 
 async def _lock_rows(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, _Row]:
     """Sorted, so that two recorders that share batches take their locks in one order."""
-    query = (
-        select(batches.c.id, batches.c.size, batches.c.outcomes, batches.c.waiting)
-        .where(batches.c.id.in_(sorted(ids)))
-        .order_by(batches.c.id)
-        .with_for_update()
-    )
-    return {
-        row.id: _Row(row.size, row.outcomes or bytes(row.size), row.waiting) for row in await connection.execute(query)
-    }
+    rows = await connection.execute(_LOCK, {"ids": sorted(ids)})
+    return {row.id: _Row(row.size, row.outcomes or bytes(row.size), row.waiting) for row in rows}
 
 
 async def _recipients(connection: AsyncConnection, batch_id: str) -> list[bytes]:

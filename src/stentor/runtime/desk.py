@@ -26,6 +26,12 @@ from stentor.store.tables import campaigns as table
 INTERVAL = 0.2
 """Seconds between two looks."""
 
+_PENDING = sa.exists().where(batches.c.campaign_id == table.c.id, batches.c.pending > 0)
+_LOOK = sa.select(table.c.id, table.c.state, table.c.planned, _PENDING.label("pending")).where(
+    table.c.state.not_in([CampaignState.DRAFT, CampaignState.COMPLETED, CampaignState.CANCELLED]),
+    sa.or_(table.c.state != CampaignState.FAILED, _PENDING),
+)
+
 
 class Desk:
     """Campaigns as one process sees them. `run` must be going."""
@@ -44,14 +50,9 @@ class Desk:
 
     async def look(self) -> None:
         """Learn the states, and end the campaigns that are done."""
-        pending = sa.exists().where(batches.c.campaign_id == table.c.id, batches.c.pending > 0)
-        query = sa.select(table.c.id, table.c.state, table.c.planned, pending.label("pending")).where(
-            table.c.state.not_in([CampaignState.DRAFT, CampaignState.COMPLETED, CampaignState.CANCELLED]),
-            sa.or_(table.c.state != CampaignState.FAILED, pending),
-        )
         try:
             async with self._database.read() as connection:
-                rows = (await connection.execute(query)).all()
+                rows = (await connection.execute(_LOOK)).all()
             self._states = {row.id: CampaignState(row.state) for row in rows}
             for row in rows:
                 if row.planned and not row.pending and row.state in (CampaignState.RUNNING, CampaignState.CANCELLING):

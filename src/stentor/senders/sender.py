@@ -13,7 +13,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -93,8 +93,8 @@ class _Delivery:
     """In the batch, of those that the flight sends."""
     batch: Batch | None = None
     withdrawn: bool = False
-    suspects: int = 0
-    """How many others that may have killed their sender were taken with this one."""
+    suspect: bool = False
+    """Whether it may have killed its sender: it is sent when nothing else is held, and nothing is taken meanwhile."""
     collapses: bool = False
     """See `Prepared.collapses`."""
     checkpointed: int = 0
@@ -143,7 +143,7 @@ class LaneSender:
         self._proven: set[str] = set()
         self._blamed = False
         self._paused_at: dict[str, float] = {}
-        self._alone = asyncio.Lock()
+        self._suspected: set[str] = set()
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
         self._reported: list[Problem | None] = []  # the last; none yet, as one that was killed may have left another
@@ -165,12 +165,10 @@ class LaneSender:
             idle = SHORTEST_IDLE
             while not self._stopping.is_set():
                 taken = await self._take()
-                suspects = sum(lease.deliveries > SUSPECT for lease, _ in taken)
-                if suspects > 1:
-                    random.shuffle(taken)
                 for lease, standing in taken:
                     now = time.monotonic()
-                    delivery = _Delivery(lease, now, suspects=suspects - 1, held_until=now + self._settings.lease)
+                    suspect = self._suspects(lease)
+                    delivery = _Delivery(lease, now, suspect=suspect, held_until=now + self._settings.lease)
                     self._deliveries.add(delivery)
                     self._flying += 1
                     group.create_task(self._see_through(delivery, standing))
@@ -192,11 +190,12 @@ class LaneSender:
             room = 1 if not self._deliveries else 0
         elif way is Pass.CLOSED and not self._desk.stopped:
             room = 0
-        if room <= 0 or any(held.lease.deliveries > SUSPECT for held in self._deliveries):
+        if room <= 0 or any(held.suspect for held in self._deliveries):
             return []
         try:
             taking = self._queue.take(self._lane.name, room, self._settings.lease)
             leases = await self._meter.during("take", taking)
+            leases = await self._leave_one_suspect(leases)
             standings = await self._meter.during("take", self._ledger.standings(leases)) if leases else {}
         except StoreUnavailable:
             return []  # what was taken comes back when its lease ends
@@ -205,6 +204,21 @@ class LaneSender:
             if (delivery := held.get(lease.id)) is not None:  # its lease had ended under us, the store was gone, say
                 delivery.lease, delivery.held_until = lease, time.monotonic() + self._settings.lease
         return [(lease, standings.get(lease.id)) for lease in leases if lease.id not in held]
+
+    async def _leave_one_suspect(self, leases: list[Lease]) -> list[Lease]:
+        """Give back all suspects but one, drawn by lot, their deaths forgotten: it is sent, and if it kills us no other
+        was held; if it doesn't, the next has its turn. So a batch is put aside for deaths of its own only."""
+        suspects = [lease for lease in leases if self._suspects(lease)]
+        if len(suspects) < 2:
+            return leases
+        kept = random.choice(suspects)
+        others = [lease for lease in suspects if lease is not kept]
+        self._suspected.update(lease.id for lease in suspects)
+        await self._queue.settle(release=[(lease, 0.0) for lease in others])
+        return [lease for lease in leases if lease not in others]
+
+    def _suspects(self, lease: Lease) -> bool:
+        return lease.deliveries > SUSPECT or lease.id in self._suspected
 
     def _room(self) -> int:
         """How many batches may be taken: enough to keep the wire full while the next ones are fetched."""
@@ -221,27 +235,19 @@ class LaneSender:
 
     async def _see_through(self, delivery: _Delivery, standing: Standing | None) -> None:
         flying = True
-        suspect = delivery.lease.deliveries > SUSPECT
         try:
-            # Until it is recorded: the next suspect may kill us in an instant, and this one would be sent again.
-            async with self._alone if suspect else nullcontext():
-                if suspect:
-                    await self._be_alone()
-                settlement = await self._deliver(delivery, standing)
-                self._flying -= 1
-                flying = False
-                self._changed.set()
-                await self._ledger.record(settlement)
+            while delivery.suspect and len(self._deliveries) > 1:
+                await self._wait_for_change(LONGEST_IDLE)
+            settlement = await self._deliver(delivery, standing)
+            self._flying -= 1
+            flying = False
+            self._changed.set()
+            await self._ledger.record(settlement)
         finally:
+            self._suspected.discard(delivery.lease.id)
             self._flying -= flying
             self._deliveries.discard(delivery)
             self._changed.set()
-
-    async def _be_alone(self) -> None:
-        """Wait until nothing but suspects is held. Of those each waits its turn, and `run` draws the turns: if one of
-        them kills its sender again, in the long run it is the only one that is left."""
-        while any(held.lease.deliveries <= SUSPECT for held in self._deliveries):
-            await self._wait_for_change(LONGEST_IDLE)
 
     async def _deliver(self, delivery: _Delivery, standing: Standing | None) -> Settlement:
         """What becomes of a batch: the whole way from its payload to its settlement."""
@@ -253,7 +259,7 @@ class LaneSender:
                 batch = delivery.batch = _read(lease, standing)
         except BatchUnreadable as error:
             return _bury(lease, None, standing, str(error))
-        if lease.deliveries > self._settings.deliveries and not delivery.suspects:
+        if lease.deliveries > self._settings.deliveries and lease.id not in self._suspected:
             return _bury(lease, batch, standing, f"{lease.deliveries - 1} senders died while they held it")
         try:
             state = await self._desk.state(batch.campaign_id)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, Select, exists, select, update
+from sqlalchemy import Row, bindparam, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import InvalidState, UnknownCampaign
@@ -21,6 +21,10 @@ from stentor.store.database import insert_or_ignore
 from stentor.store.tables import batches, campaigns
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+_ALL = select(*[column for column in campaigns.c if column.name != "content"])
+_ONE = _ALL.where(campaigns.c.id == bindparam("campaign"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +79,7 @@ async def add(connection: AsyncConnection, campaign: Campaign, content: bytes) -
 
 async def get(connection: AsyncConnection, campaign_id: str) -> Campaign:
     """Raises: UnknownCampaign."""
-    row = (await connection.execute(_select().where(campaigns.c.id == campaign_id))).first()
+    row = (await connection.execute(_ONE, {"campaign": campaign_id})).first()
     if row is None:
         raise UnknownCampaign(f"there is no campaign {campaign_id!r}; `stentor campaign list` shows those there are")
     return _campaign(row)
@@ -93,7 +97,7 @@ async def newest(
     connection: AsyncConnection, *, states: Collection[CampaignState] | None = None, limit: int = 50
 ) -> list[Campaign]:
     """The newest first."""
-    query = _select().order_by(campaigns.c.created_at.desc(), campaigns.c.id.desc()).limit(limit)
+    query = _ALL.order_by(campaigns.c.created_at.desc(), campaigns.c.id.desc()).limit(limit)
     if states is not None:
         query = query.where(campaigns.c.state.in_([state.value for state in states]))
     return [_campaign(row) for row in await connection.execute(query)]
@@ -155,10 +159,6 @@ async def finish(connection: AsyncConnection, campaign_id: str, now: float) -> b
         if ended.rowcount:
             return True
     return False
-
-
-def _select() -> Select[Any]:
-    return select(*[column for column in campaigns.c if column.name != "content"])
 
 
 def _campaign(row: Row[Any]) -> Campaign:
