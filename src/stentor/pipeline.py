@@ -81,8 +81,10 @@ async def send(ports: Ports, lanes: Sequence[Lane], stop: asyncio.Event) -> None
     What is under way is then finished, or given back within `SendingConfig.stop_within` seconds. The lanes are closed.
     """
     recorder = Recorder(ports.database, ports.queue, ports.clock)
+    quarantine: set[str] = set()
     senders = [
-        LaneSender(lane, ports.queue, recorder, ports.desk, ports.settings, ports.clock, ports.meter) for lane in lanes
+        LaneSender(lane, ports.queue, recorder, ports.desk, ports.settings, ports.clock, ports.meter, quarantine)
+        for lane in lanes
     ]
     async with asyncio.TaskGroup() as group:
         recording = group.create_task(ports.meter.during("record", recorder.run()))

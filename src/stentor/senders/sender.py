@@ -126,7 +126,11 @@ class LaneSender:
         settings: SendingConfig,
         clock: Callable[[], float] = time.time,
         meter: Meter | None = None,
+        quarantine: set[str] | None = None,
     ) -> None:
+        """Args:
+        quarantine: the batch under way that may kill this process, if one is; shared by all its lanes.
+        """
         self._meter = meter or Meter()
         self.tally = Tally()
         self.gate = Gate()
@@ -144,6 +148,7 @@ class LaneSender:
         self._blamed = False
         self._paused_at: dict[str, float] = {}
         self._suspected: set[str] = set()
+        self._quarantine = set[str]() if quarantine is None else quarantine
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
         self._reported: list[Problem | None] = []  # the last; none yet, as one that was killed may have left another
@@ -192,12 +197,14 @@ class LaneSender:
             room = 0
         if room <= 0 or any(held.suspect for held in self._deliveries):
             return []
+        leases: list[Lease] = []
         try:
             taking = self._queue.take(self._lane.name, room, self._settings.lease)
             leases = await self._meter.during("take", taking)
             leases = await self._leave_one_suspect(leases)
             standings = await self._meter.during("take", self._ledger.standings(leases)) if leases else {}
         except StoreUnavailable:
+            self._quarantine.difference_update(lease.id for lease in leases)
             return []  # what was taken comes back when its lease ends
         held = {delivery.lease.id: delivery for delivery in self._deliveries}
         for lease in leases:
@@ -209,12 +216,13 @@ class LaneSender:
         """Give back all suspects but one, drawn by lot, their deaths forgotten: it is sent, and if it kills us no other
         was held; if it doesn't, the next has its turn. So a batch is put aside for deaths of its own only."""
         suspects = [lease for lease in leases if self._suspects(lease)]
-        if len(suspects) < 2:
-            return leases
-        kept = random.choice(suspects)
+        kept = random.choice(suspects) if suspects and not self._quarantine else None
+        if kept is not None:
+            self._quarantine.add(kept.id)
         others = [lease for lease in suspects if lease is not kept]
-        self._suspected.update(lease.id for lease in suspects)
-        await self._queue.settle(release=[(lease, 0.0) for lease in others])
+        if others:
+            self._suspected.update(lease.id for lease in suspects)
+            await self._queue.settle(release=[(lease, LONGEST_IDLE if kept is None else 0.0) for lease in others])
         return [lease for lease in leases if lease not in others]
 
     def _suspects(self, lease: Lease) -> bool:
@@ -245,6 +253,7 @@ class LaneSender:
             await self._ledger.record(settlement)
         finally:
             self._suspected.discard(delivery.lease.id)
+            self._quarantine.discard(delivery.lease.id)
             self._flying -= flying
             self._deliveries.discard(delivery)
             self._changed.set()

@@ -77,11 +77,11 @@ async def test_a_graceful_stop_repeats_nothing(tmp_path: Path, blank: Path, proc
     """What is in flight is awaited, what isn't is given back, again and again."""
     async with (
         open_providers(SLOW) as providers,
-        open_stage(copy_of(blank, tmp_path / "s.db"), providers, recipients=300, lease=30.0, stop_within=1.0) as stage,
+        open_stage(copy_of(blank, tmp_path / "s.db"), providers, recipients=400, lease=30.0, stop_within=1.0) as stage,
     ):
-        for share in (30, 80, 130):
+        for _ in range(3):
             async with running_roles(stage, processes, "planner", "sender") as roles:
-                await until_sent(stage, share)
+                await until_sent(stage, stage.pushes + 30)
                 assert [await role.stop() for role in roles] == [0, 0]
             depths = await stage.queue.depths(stage.lanes)
             assert not any(depth.leased for depth in depths.values()), "given back at once, not when the lease ends"
