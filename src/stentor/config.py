@@ -278,7 +278,7 @@ class SendingConfig(_Section):
     """How campaigns are planned and sent."""
 
     senders: int = Field(default=0, ge=0, le=256)
-    """Sender processes; 0: one less than there are cores, at least one."""
+    """Sender processes; 0: one a core."""
     page: int = Field(default=10_000, ge=1, le=100_000)
     """Installations that are read at a time."""
     batch: int = Field(default=1000, ge=1, le=10_000)

@@ -34,7 +34,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.queue.contract import Change, DeadLetter, Depth, Lease, Task
 from stentor.store.database import SQLITE, Database, insert_or_ignore
-from stentor.store.tables import dead_letters, tasks
+from stentor.store.tables import dead_letters, payloads, tasks
 
 _NOW = bindparam("now", type_=Double)
 _IS_READY = and_(tasks.c.lane == bindparam("on_lane"), tasks.c.ready_at <= _NOW)
@@ -42,9 +42,10 @@ _IS_HELD = and_(tasks.c.id == bindparam("task"), tasks.c.lease == bindparam("tok
 
 _ANY_READY = select(literal_column("1", Integer)).select_from(tasks).where(_IS_READY).limit(1)
 _FREE = (
-    select(tasks.c.id, tasks.c.lane, tasks.c.campaign_id, tasks.c.payload, tasks.c.deliveries)
+    select(tasks.c.id, tasks.c.lane, tasks.c.campaign_id, payloads.c.payload, tasks.c.deliveries)
+    .join_from(tasks, payloads)
     .limit(bindparam("at_most"))
-    .with_for_update(skip_locked=True)  # of meaning to PostgreSQL alone
+    .with_for_update(of=tasks, skip_locked=True)  # of meaning to PostgreSQL alone
 )
 _READY = _FREE.where(_IS_READY).order_by(tasks.c.ready_at, tasks.c.id)
 _UNHELD = _FREE.where(
@@ -66,11 +67,13 @@ _BURY = insert(dead_letters).from_select(
         tasks.c.id,
         tasks.c.lane,
         tasks.c.campaign_id,
-        tasks.c.payload,
+        payloads.c.payload,
         tasks.c.deliveries,
         bindparam("why"),
         bindparam("buried_at"),
-    ).where(_IS_HELD),
+    )
+    .join_from(tasks, payloads)
+    .where(_IS_HELD),
 )
 _LOSE = delete(tasks).where(_IS_HELD)
 _DEPTHS = (
@@ -78,7 +81,6 @@ _DEPTHS = (
         tasks.c.lane,
         func.count(),
         func.sum(case((tasks.c.ready_at <= _NOW, 0), else_=1)),
-        # On SQLite whether a task is held is read from behind its payload, so it is only asked of those that may be.
         func.sum(case((tasks.c.ready_at <= _NOW, 0), (tasks.c.lease.is_(None), 0), else_=1)),
     )
     .where(tasks.c.lane.in_(bindparam("lanes", expanding=True)))
@@ -129,6 +131,7 @@ class SqlQueue:
         now = self._clock()
         # In the order of their ids, so that two that put the same tasks wait for each other instead of deadlocking.
         new = [_new_task(task, now) for task in sorted(put, key=lambda task: task.id)]
+        loads = [{"id": task["id"], "payload": task.pop("payload")} for task in new]
         endings: list[tuple[Executable, _Rows]] = [
             (_ACK, [{"task": lease.id} for lease in ack]),
             (_RELEASE, [{**_held(lease), "until": now + delay} for lease, delay in release]),
@@ -140,6 +143,7 @@ class SqlQueue:
         async def settle(connection: AsyncConnection) -> None:
             if new:
                 await connection.execute(insert_or_ignore(connection, tasks), new)
+                await connection.execute(insert_or_ignore(connection, payloads), loads)
             if change is not None:
                 await change(connection)
             for statement, rows in endings:

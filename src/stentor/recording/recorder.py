@@ -27,7 +27,7 @@ from stentor.recording.hygiene import mark_dead
 from stentor.store.database import Database, insert_or_ignore
 from stentor.store.tables import batches, failures
 
-GATHER = 0.02
+GATHER = 0.03
 """Seconds for which the first settlement after a while waits for others: a transaction costs as much as several."""
 LONGEST_PAUSE = 2.0
 """Seconds between attempts while the database cannot be written to."""

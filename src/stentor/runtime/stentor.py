@@ -282,7 +282,7 @@ class Stentor:
         if self._supervisor is not None:
             yield self._supervisor
             return
-        senders = self._config.sending.senders or max(1, (os.cpu_count() or 2) - 1)
+        senders = self._config.sending.senders or os.cpu_count() or 1
         roles: list[Role] = ["planner", *(["sender"] * senders)]  # type: ignore[list-item]
         async with Supervisor(self._config, roles) as supervisor:
             self._supervisor = supervisor

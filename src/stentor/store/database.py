@@ -39,8 +39,11 @@ POSTGRESQL: Final = "postgresql"
 
 CONNECT_WITHIN = 5.0
 """Seconds in which PostgreSQL must have let us in."""
-BUSY_TIMEOUT = 0.25
-"""Seconds for which SQLite itself waits for a lock; after that it is our turn to wait, which can be interrupted."""
+BUSY_TIMEOUT = 0.02
+"""Seconds for which SQLite itself waits for a lock; after that we do (`sqlite_driver`, then here), more fairly."""
+CHECKPOINT_PAGES = 4000
+"""Pages (16 MiB) of SQLite's log after which they are brought into the file: a queue writes the same ones again and
+again, so that of a longer log fewer have to be."""
 WAL_KEPT = 64 * 1024 * 1024
 """Bytes to which SQLite's log is cut back once a long reader no longer holds it up."""
 CACHE_KIB = 8 * 1024
@@ -73,7 +76,7 @@ class Database:
         """What people are told it is, without user or password."""
         if self.dialect == SQLITE:
             self._readers = engine
-            self._writers = engine.execution_options(stentor_begin="BEGIN IMMEDIATE")
+            self._writers = engine.execution_options(stentor_begin=sqlite_driver.BEGIN_WRITING)
             self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock()
         else:
             self._readers = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -302,6 +305,7 @@ def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
     _set_sqlite(
         connection,
         "journal_mode=WAL",
+        f"wal_autocheckpoint={CHECKPOINT_PAGES}",
         "synchronous=FULL",  # in WAL mode this syncs every commit: outcomes must survive a power cut
         "foreign_keys=ON",
         "secure_delete=OFF",  # some builds overwrite with zeros what is deleted, which doubles the work of a queue

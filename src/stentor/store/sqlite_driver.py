@@ -7,7 +7,9 @@ log doesn't show the values in statements, as aiosqlite's own does.
 
 from __future__ import annotations
 
+import random
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 from urllib.parse import quote
@@ -16,6 +18,12 @@ import aiosqlite
 
 THREAD = "sqlite "
 """The name of a connection's thread begins so, and goes on with the file's path."""
+BEGIN_WRITING = "BEGIN IMMEDIATE"
+TURN = 0.25
+"""Seconds for which a writer tries to get the file's lock before it says that the file is locked."""
+LONGEST_SLEEP = 0.003
+"""Seconds between its attempts at most. SQLite's own sleeps grow to a tenth of a second, so that of several processes
+that write all the time, the one that lost a few times would hardly ever get its turn."""
 ROWS_AT_ONCE = 256
 """Rows that are fetched with the statement; what is left is fetched when it is asked for."""
 
@@ -52,7 +60,8 @@ class Cursor:
         return self
 
     async def execute(self, operation: str, parameters: Sequence[Any] = ()) -> None:
-        await self._connection.run(lambda: self._begin(lambda cursor: cursor.execute(operation, parameters)))
+        run = _take_the_lock if operation == BEGIN_WRITING else sqlite3.Cursor.execute
+        await self._connection.run(lambda: self._begin(lambda cursor: run(cursor, operation, parameters)))
 
     async def executemany(self, operation: str, parameters: Iterable[Sequence[Any]]) -> None:
         await self._connection.run(lambda: self._begin(lambda cursor: cursor.executemany(operation, parameters)))
@@ -94,6 +103,19 @@ class Cursor:
             self._open = cursor
         else:
             cursor.close()
+
+
+def _take_the_lock(cursor: sqlite3.Cursor, operation: str, parameters: Sequence[Any]) -> None:
+    """Begin to write, as soon as nobody else does."""
+    end = time.monotonic() + TURN
+    while True:
+        try:
+            cursor.execute(operation, parameters)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(random.uniform(0.0, LONGEST_SLEEP))
 
 
 async def connect(path: str, *, busy_timeout: float, make: bool) -> Connection:

@@ -126,9 +126,15 @@ tasks = Table(  # the queue
     Column("ready_at", Double, nullable=False),  # not to be taken before; the end of its lease while it is leased
     Column("lease", Text),  # who holds it; NULL: nobody
     Column("deliveries", Integer, nullable=False, server_default=text("0")),  # since it was put or released
-    Column("payload", LargeBinary, nullable=False),
     Index(None, "lane", "ready_at"),
     Index(None, "campaign_id"),
+)
+
+payloads = Table(  # apart from the tasks: SQLite writes a whole row again, blob and all, to change its lease
+    "stentor_payloads",
+    METADATA,
+    Column("id", KEY, ForeignKey("stentor_tasks.id", ondelete="CASCADE"), primary_key=True),
+    Column("payload", LargeBinary, nullable=False),
 )
 
 dead_letters = Table(

@@ -25,7 +25,7 @@ from stentor.senders.apns.lane import ApnsLane
 from stentor.senders.http2_lane import Http2Flight
 from stentor.senders.lane import Prepared, Variables
 from stentor.store.database import Database
-from stentor.store.tables import failures, tasks
+from stentor.store.tables import failures, payloads, tasks
 from stentor.testing.postgres import Postgres
 from stentor.testing.roles import RoleProcess, run_role, start_stentor
 from tests.integration.kill.inside import Clock, run_roles
@@ -305,7 +305,7 @@ async def _poison(stage: Stage) -> frozenset[str]:
         name = await connection.scalar(sa.select(tasks.c.id).where(tasks.c.lane == "apns/ios").limit(1))
 
     async def change(connection: AsyncConnection) -> None:
-        await connection.execute(sa.update(tasks).where(tasks.c.id == name).values(payload=b"\xc1 nothing"))
+        await connection.execute(sa.update(payloads).where(payloads.c.id == name).values(payload=b"\xc1 nothing"))
 
     await stage.database.write(change)
     return (await stage.batches())[str(name)]

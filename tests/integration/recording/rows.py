@@ -143,7 +143,6 @@ class Rows:
                 "id": name,
                 "lane": lane,
                 "campaign_id": campaign,
-                "payload": b"",
                 "ready_at": ready,
                 "lease": None if state == "queued" else "somebody",
             },

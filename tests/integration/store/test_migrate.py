@@ -117,7 +117,9 @@ async def test_the_dump_tells_schemas_apart(database: Database) -> None:
 async def test_payloads_are_not_compressed_in_vain(postgres: str) -> None:
     database = Database.open(postgres)
     await migrate(database)
-    statement = "SELECT attstorage FROM pg_attribute WHERE attrelid = 'stentor_tasks'::regclass AND attname = 'payload'"
+    statement = (
+        "SELECT attstorage FROM pg_attribute WHERE attrelid = 'stentor_payloads'::regclass AND attname = 'payload'"
+    )
     async with database.read() as connection:
         assert await connection.scalar(text(statement)) == b"e"
     await database.aclose()

@@ -148,14 +148,20 @@ def _tasks() -> None:
         sa.Column("ready_at", sa.Double, nullable=False),
         sa.Column("lease", sa.Text),
         sa.Column("deliveries", sa.Integer, nullable=False, server_default=sa.text("0")),
-        sa.Column("payload", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_stentor_tasks"),
     )
     op.create_index("ix_stentor_tasks_lane_ready_at", "stentor_tasks", ["lane", "ready_at"])
     op.create_index("ix_stentor_tasks_campaign_id", "stentor_tasks", ["campaign_id"])
+    op.create_table(
+        "stentor_payloads",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("payload", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_stentor_payloads"),
+        sa.ForeignKeyConstraint(["id"], ["stentor_tasks.id"], name="fk_stentor_payloads_id", ondelete="CASCADE"),
+    )
     if op.get_bind().dialect.name == "postgresql":
         # Tokens don't compress, and trying to costs the server 1.7 ms of the 2.3 that a task of 75 KB takes.
-        op.execute("ALTER TABLE stentor_tasks ALTER COLUMN payload SET STORAGE EXTERNAL")
+        op.execute("ALTER TABLE stentor_payloads ALTER COLUMN payload SET STORAGE EXTERNAL")
 
 
 def _dead_letters() -> None:
