@@ -43,8 +43,9 @@ format: $(VENV)/.ready ## format the code, and mend what the linter can mend
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-bench: $(VENV)/.ready ## measure the wire on this machine, beside h2load where it is installed
+bench: $(VENV)/.ready ## measure the wire, then a whole campaign, beside h2load where it is installed
 	$(BIN)/stentor bench wire
+	$(BIN)/stentor bench campaign
 
 fuzz: $(VENV)/.ready ## only the fuzz tests, with many more cases (FUZZ_CASES=5000000)
 	STENTOR_FUZZ_CASES=$(FUZZ_CASES) $(BIN)/python -m pytest -n 2 -m fuzz --timeout=0 $(PYTEST_ARGS)

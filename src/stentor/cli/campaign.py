@@ -209,7 +209,7 @@ def retry(
     \b
     Examples:
       stentor campaign retry last
-      stentor campaign retry 7k2m --reason ServiceUnavailable --reason expired
+      stentor campaign retry 7k2m --reason ServiceUnavailable --reason Lifetime
     """
     out = console(as_json=as_json)
     reasons = reason or []
