@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -120,7 +120,8 @@ def _found(
     seconds = sent.finished_at - sent.started_at
     rate = recipients / seconds
     best = yardstick["rate"]
-    both = len(rates) / sum(1 / each for each in rates.values())  # half of the pushes at each rate
+    both = _half_each(list(rates.values()))
+    shapes = [yardstick[shape]["rate"] for shape in rates] if best else []
     first = min((each["first_at"] for each in simulators.values() if each["first_at"]), default=None)
     stages = {stage: cpu / recipients * 1e6 for stage, cpu in _stages(sent).items()}
     return {
@@ -129,6 +130,7 @@ def _found(
         "seconds": round(seconds, 2),
         "rate": round(rate),
         "ratio_h2load": round(rate / best, 3) if best else None,
+        "ratio_h2load_same_shapes": round(rate / _half_each(shapes), 3) if best else None,
         "ratio_wire": round(rate / both, 3),
         "first_push_seconds": None if first is None else round(first - sent.started_at, 3),
         "cpu_us": round(sum(stages.values()), 2),
@@ -147,6 +149,11 @@ def _found(
         "h2load": yardstick,
         "wire": {"rate": round(both), **{shape: round(each) for shape, each in rates.items()}},
     }
+
+
+def _half_each(rates: Sequence[float]) -> float:
+    """The rate at which equal shares of the pushes go, one after the other, at each of these."""
+    return len(rates) / sum(1 / rate for rate in rates)
 
 
 def _stages(sent: Measured) -> dict[str, float]:

@@ -95,7 +95,10 @@ def _by_stage(found: dict[str, Any]) -> Table:
 def _in_words(found: dict[str, Any]) -> Iterator[str]:
     yield f"{found['recipients']:,} recipients in {found['seconds']:.1f} s: {found['rate']:,} a second"
     if found["ratio_h2load"] is not None:
-        yield f"{found['ratio_h2load']:.2f} of h2load's better shape, {found['h2load']['rate']:,} requests/s"
+        yield (
+            f"{found['ratio_h2load']:.2f} of h2load's better shape, {found['h2load']['rate']:,} requests/s;"
+            f" {found['ratio_h2load_same_shapes']:.2f} of h2load with half of them in each shape"
+        )
     yield f"{found['ratio_wire']:.2f} of the wire alone, {found['wire']['rate']:,} pushes/s"
     if found["first_push_seconds"] is not None:
         yield f"first push after {found['first_push_seconds']:.2f} s"

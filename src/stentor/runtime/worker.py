@@ -27,7 +27,6 @@ from stentor.pipeline import Ports
 from stentor.queue.sql import SqlQueue
 from stentor.runtime.desk import Desk
 from stentor.runtime.sources import Sources
-from stentor.senders.channels import open_lane
 from stentor.store import sqlite_driver
 from stentor.store.database import Database
 
@@ -66,6 +65,8 @@ async def work(role: Role, config: Config, stop: asyncio.Event) -> dict[str, flo
         if role == "planner":
             await pipeline.plan(ports, stop)
         else:
+            from stentor.senders.channels import open_lane  # noqa: PLC0415 - a planner needs no provider's libraries
+
             opened = [open_lane(name, app, time.time) for name, app in config.apps.items()]
             await pipeline.send(ports, opened, stop)
         return {"startup": startup, **_stages(role, config, meter, startup)}

@@ -18,6 +18,7 @@ FOUND: dict[str, Any] = {
     "seconds": 8.0,
     "rate": 125_000,
     "ratio_h2load": 0.66,
+    "ratio_h2load_same_shapes": 0.71,
     "ratio_wire": 0.71,
     "first_push_seconds": 0.31,
     "cpu_us": 10.0,
