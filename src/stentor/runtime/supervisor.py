@@ -30,6 +30,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """Seconds before a worker that died is started again: doubled each time, until one has lived for a while."""
 LIVED = 30.0
 """Seconds after which a worker counts as having worked."""
+STAGGER = 0.5
+"""Seconds between the starts of workers of one role: the first is at work sooner when the others don't load their
+modules on the same cores meanwhile."""
 EXTRA = 5.0
 """Seconds that a worker has to end beyond those it has to finish its work."""
 AT_ONCE = 10.0
@@ -55,6 +58,8 @@ class Closing(msgspec.Struct, frozen=True):
 @dataclass(slots=True)
 class _Worker:
     role: Role
+    after: float = 0.0
+    """Seconds before it is started for the first time."""
     process: asyncio.subprocess.Process | None = None
     deaths: int = 0
     """In a row, without having lived for a while."""
@@ -71,7 +76,7 @@ class Supervisor:
     def __init__(self, config: Config, roles: Sequence[Role]) -> None:
         self._config = config
         self._settings = dump(config) + b"\n"
-        self._workers = [_Worker(role) for role in roles]
+        self._workers = [_Worker(role, after=STAGGER * roles[:number].count(role)) for number, role in enumerate(roles)]
         self._stopping = asyncio.Event()
         self.closings: list[Closing] = []
         """Of the workers that ended properly."""
@@ -137,6 +142,9 @@ class Supervisor:
 
     async def _keep(self, worker: _Worker) -> None:
         """Run a worker, again and again until it is told to stop."""
+        if worker.after:
+            worker.started.set()
+            await self._pause(worker.after)
         while not self._stopping.is_set():
             began = time.monotonic()
             try:

@@ -31,7 +31,7 @@ from stentor.store import sqlite_driver
 from stentor.store.database import Database
 
 Role = Literal["planner", "sender"]
-GARBAGE = 100_000
+GARBAGE = 50_000
 """Objects after which Python looks for cycles. A page of an audience is thousands of tuples that are gone without it;
 at Python's own 700, looking cost a fifth of the planner's time."""
 CONNECTIONS = 6

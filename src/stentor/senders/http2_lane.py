@@ -40,7 +40,7 @@ PATIENCE = 15.0
 """Seconds in which nothing could be written at all, after which a flight is handed back: the caller has a breaker."""
 FIRST_WINDOW = 1000
 """Recipients under way before the provider answered anything: wrong credentials should be found out with few."""
-LEAST_WINDOW = 12000
+LEAST_WINDOW = 8000
 """Recipients that keep one quick connection busy, each batch's beginning and end included."""
 RENDERINGS = 2000
 """Renderings of personalised messages that are kept, each of a few KiB at most."""
