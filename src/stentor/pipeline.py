@@ -26,13 +26,12 @@ from stentor.queue.contract import PLAN, Queue
 from stentor.recording.recorder import Recorder
 from stentor.senders.gate import Problem
 from stentor.senders.lane import Lane
-from stentor.senders.sender import Desk, LaneSender, called_off
+from stentor.senders.sender import Desk, LaneSender
+from stentor.senders.settling import called_off
 from stentor.store.database import Database
 
 TELL = 1.0
-"""Seconds between two looks whether the planner or the recorder is in trouble."""
-STORE = "store"
-"""Under this name the recorder's trouble is told, as a lane's is under its own."""
+"""Seconds between two looks whether the planner is in trouble."""
 AT_ONCE, HOLD = 100, 10.0
 """Tasks of a stopped campaign that are ended at a time, and for how many seconds they are held for it."""
 WAITING = "nothing is lost; it goes on by itself when that is mended"
@@ -90,7 +89,6 @@ async def send(ports: Ports, lanes: Sequence[Lane], stop: asyncio.Event) -> None
         recording = group.create_task(ports.meter.during("record", recorder.run()))
         helpers = [
             group.create_task(ports.desk.run()),
-            group.create_task(_tell(ports.desk, STORE, lambda: recorder.problem)),
             *(group.create_task(_upon(stop, each.stop)) for each in senders),
         ]
         async with asyncio.TaskGroup() as sending:

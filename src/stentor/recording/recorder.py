@@ -9,6 +9,7 @@ written to, everything waits here, and so do those who told it; nothing is given
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,6 +27,8 @@ from stentor.recording.contract import Failure, Settlement, Standing, Then, Wait
 from stentor.recording.hygiene import mark_dead
 from stentor.store.database import Database, insert_or_ignore
 from stentor.store.tables import batches, failures
+
+logger = logging.getLogger(__name__)
 
 GATHER = 0.03
 """Seconds for which the first settlement after a while waits for others: a transaction costs as much as several."""
@@ -117,6 +120,8 @@ class Recorder:
             try:
                 await self.commit([settlement for settlement, _ in told])
             except StoreUnavailable as error:
+                if self.problem is None:  # once; where the store is away, the store cannot tell anybody
+                    logger.warning("outcomes wait to be recorded, and nothing is lost: %s", error)
                 self.problem = str(error)
                 self._told = told + self._told
                 pause = min(LONGEST_PAUSE, pause * 2 or 0.1)

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from stentor.batch import Batch, decode_batch
+from stentor.batch import Batch
 from stentor.config import SendingConfig
 from stentor.errors import (
     BatchUnreadable,
@@ -32,11 +32,12 @@ from stentor.errors import (
 from stentor.meter import Meter
 from stentor.outcome import Outcome, Verdict
 from stentor.queue.contract import Lease, Queue
-from stentor.recording.contract import Failure, Ledger, Settlement, Standing, Then, Waiting
+from stentor.recording.contract import Ledger, Settlement, Standing, Then
 from stentor.senders.contract import Answer, text
 from stentor.senders.gate import TRIAL, Gate, Pass, Problem
 from stentor.senders.lane import CampaignContent, Flight, Lane, Prepared
-from stentor.senders.retry import SOON, Circumstances, Decision, decide
+from stentor.senders.retry import Circumstances, Decision, decide
+from stentor.senders.settling import at_positions, bury, called_off, due, end_all, give_back, read_batch, unknown
 from stentor.states import STOPPED, CampaignState
 
 CHECKPOINT = 1.0
@@ -52,7 +53,8 @@ HELD_PAUSE, LONGEST_HELD_PAUSE = 0.5, 5.0
 """Seconds after which a paused campaign's batch is looked at again: the rarer the longer it has been paused."""
 SUSPECT = 2
 """Deliveries from which a batch is sent alone: if it kills its sender, nobody else's count rises with it."""
-DEAD_LETTER = "DeadLetter"
+CONTENTS = 16
+"""Campaigns whose rendered content is kept at most."""
 LIFETIME = "Lifetime"
 GOES_ON = "nothing to do here; the lane goes on by itself"
 MEND = "mend the credentials; the lane goes on by itself"
@@ -262,20 +264,20 @@ class LaneSender:
         """What becomes of a batch: the whole way from its payload to its settlement."""
         lease = delivery.lease
         if standing is None:
-            return _unknown(lease)
+            return unknown(lease)
         try:
             with self._meter.stage("take"):
-                batch = delivery.batch = _read(lease, standing)
+                batch = delivery.batch = read_batch(lease, standing)
         except BatchUnreadable as error:
-            return _bury(lease, None, standing, str(error))
+            return bury(lease, None, standing, str(error))
         if lease.deliveries > self._settings.deliveries and lease.id not in self._suspected:
-            return _bury(lease, batch, standing, f"{lease.deliveries - 1} senders died while they held it")
+            return bury(lease, batch, standing, f"{lease.deliveries - 1} senders died while they held it")
         try:
             state = await self._desk.state(batch.campaign_id)
         except StoreUnavailable:
-            return _release(lease, batch, HELD_PAUSE)
+            return give_back(lease, batch, HELD_PAUSE)
         except UnknownCampaign:  # it was deleted a moment ago
-            return _unknown(lease)
+            return unknown(lease)
         return self._unless_sent(lease, batch, standing, state) or await self._fly(delivery, batch, standing)
 
     def _unless_sent(self, lease: Lease, batch: Batch, standing: Standing, state: CampaignState) -> Settlement | None:
@@ -283,16 +285,16 @@ class LaneSender:
         if state in STOPPED:
             return called_off(lease, standing)
         if batch.expires_at <= self._clock():
-            return _end(lease, batch, standing, Outcome.EXPIRED, Answer(verdict=Verdict.REJECT, reason=LIFETIME))
+            return end_all(lease, batch, standing, Outcome.EXPIRED, Answer(verdict=Verdict.REJECT, reason=LIFETIME))
         if state is CampaignState.PAUSED:
-            return _release(lease, batch, self._held_pause(batch.campaign_id))
+            return give_back(lease, batch, self._held_pause(batch.campaign_id))
         self._paused_at.pop(batch.campaign_id, None)
         if (refusal := self._refused.get(batch.campaign_id)) is not None:
-            return _end(lease, batch, standing, Outcome.REJECTED, refusal)
+            return end_all(lease, batch, standing, Outcome.REJECTED, refusal)
         if not standing.pending:
             return Settlement(lease=lease, batch=batch, outcomes=b"", then=Then.ACK)
         if self._stopping.is_set():
-            return _release(lease, batch, 0.0)
+            return give_back(lease, batch, 0.0)
         return None
 
     def _held_pause(self, campaign_id: str) -> float:
@@ -302,12 +304,12 @@ class LaneSender:
 
     async def _fly(self, delivery: _Delivery, batch: Batch, standing: Standing) -> Settlement:
         """Send those whose time has come, unless the gate is closed, and decide what becomes of them."""
-        positions, due = _due(standing, self._clock())
+        positions, next_at = due(standing, self._clock())
         if not positions:
-            return _release(delivery.lease, batch, due - self._clock())
+            return give_back(delivery.lease, batch, next_at - self._clock())
         way = self.gate.look(time.monotonic())
         if way is Pass.CLOSED:
-            return _release(delivery.lease, batch, max(self._until_open(), HELD_PAUSE))
+            return give_back(delivery.lease, batch, max(self._until_open(), HELD_PAUSE))
         if way is Pass.TRIAL:
             positions = positions[:TRIAL]
             self.gate.begin_trial()
@@ -321,7 +323,7 @@ class LaneSender:
         except InvalidMessage as error:  # it was checked before the start, so an option of the app's has changed since
             refusal = Answer(verdict=Verdict.FIX, reason="InvalidMessage", detail=text(str(error)))
             self._refused[batch.campaign_id] = refusal
-            return _end(delivery.lease, batch, standing, Outcome.REJECTED, refusal)
+            return end_all(delivery.lease, batch, standing, Outcome.REJECTED, refusal)
         except (CredentialError, InvalidConfiguration) as error:
             self.gate.stop(str(error), MEND, time.monotonic())
         except CredentialUnavailable as error:
@@ -333,7 +335,7 @@ class LaneSender:
                 self.gate.end_trial()
         if delivery.flight is None:
             delay = 0.0 if self._stopping.is_set() else max(self._until_open(), HELD_PAUSE)
-            return _release(delivery.lease, batch, delay)
+            return give_back(delivery.lease, batch, delay)
         return await self._meter.during("decide", self._land(delivery, delivery.flight, batch, standing))
 
     async def _begin(self, delivery: _Delivery, batch: Batch, positions: Sequence[int]) -> Flight | None:
@@ -344,7 +346,7 @@ class LaneSender:
             except StoreUnavailable:
                 return None
             prepared = await self._lane.prepare(content)
-            while len(self._prepared) >= 16:
+            while len(self._prepared) >= CONTENTS:
                 self._prepared.pop(next(iter(self._prepared)))
             self._prepared[batch.campaign_id] = prepared
         delivery.collapses = prepared.collapses
@@ -363,7 +365,7 @@ class LaneSender:
     async def _land(self, delivery: _Delivery, flight: Flight, batch: Batch, standing: Standing) -> Settlement:
         """Everything is settled on the wire: what is to be recorded, and what the lane is to do."""
         now = self._clock()
-        answers = _at_positions(flight.answers(now), delivery.positions, batch)
+        answers = at_positions(flight.answers(now), delivery.positions, batch)
         sent: Sequence[int] = delivery.positions
         if delivery.withdrawn:
             untouched = {at for at, answer in answers.items() if answer.verdict is Verdict.RECONNECT}
@@ -532,101 +534,3 @@ def _so_far(delivery: _Delivery) -> Settlement | None:
     for position, mark in zip(delivery.positions, accepted, strict=True):
         outcomes[position] = Outcome.ACCEPTED if mark else Outcome.PENDING
     return Settlement(lease=delivery.lease, batch=delivery.batch, outcomes=bytes(outcomes))
-
-
-def _read(lease: Lease, standing: Standing) -> Batch:
-    """Raises: BatchUnreadable."""
-    batch = decode_batch(lease.payload)
-    if len(batch) != standing.size:
-        raise BatchUnreadable("it has other recipients than were planned")
-    return batch
-
-
-def _due(standing: Standing, now: float) -> tuple[Sequence[int], float]:
-    """Positions of those to be sent now; and when the next one may be, where that is nobody yet."""
-    if standing.outcomes is None and not standing.waiting:
-        return range(standing.size), now
-    later = {each.position: each.not_before for each in standing.waiting if each.not_before > now + SOON}
-    positions = [position for position in _pending(standing) if position not in later]
-    return positions, now if positions else min(later.values())
-
-
-def _at_positions(answers: Mapping[int, Answer], positions: Sequence[int], batch: Batch) -> dict[int, Answer]:
-    """Answers by position in the batch, as they concern the addresses registered with us."""
-    if not answers:
-        return {}
-    registered = batch.registered_at
-    found = {positions[index]: answer for index, answer in answers.items()}
-    if registered is None:
-        return found
-    return {at: answer.for_registration(registered[at] or None) for at, answer in found.items()}
-
-
-def _end(
-    lease: Lease, batch: Batch | None, standing: Standing, outcome: Outcome, answer: Answer | None = None
-) -> Settlement:
-    """Everybody who is pending ends so without being sent (again). Who is cancelled needs no `answer`."""
-    pending = _pending(standing)
-    tried = {each.position: each for each in standing.waiting}
-    outcomes = bytearray(standing.size)
-    failures: list[Failure] = []
-    for position in pending:
-        failure = _unsent(position, outcome, answer, tried.get(position))
-        outcomes[position] = outcome if failure is None else failure.outcome
-        if failure is not None:
-            failures.append(failure)
-    return Settlement(lease=lease, batch=batch, outcomes=bytes(outcomes), failures=tuple(failures), then=Then.ACK)
-
-
-def called_off(lease: Lease, standing: Standing | None) -> Settlement:
-    """What becomes of a batch whose campaign was stopped, whatever is in it: who is pending is cancelled, unsent."""
-    if standing is None:
-        return _unknown(lease)
-    return _end(lease, None, standing, Outcome.CANCELLED)
-
-
-def _unknown(lease: Lease) -> Settlement:
-    return Settlement(lease=lease, batch=None, outcomes=b"", then=Then.BURY, why="the store doesn't know it")
-
-
-def _unsent(position: int, outcome: Outcome, answer: Answer | None, tried: Waiting | None) -> Failure | None:
-    """Why one ends unsent. Who may have got it from an earlier try stays ambiguous, whatever ends the batch; what
-    expires after it was tried does so for the reason it wasn't accepted then."""
-    if tried is not None and (tried.ambiguous or outcome is Outcome.EXPIRED):
-        end = Outcome.AMBIGUOUS if tried.ambiguous else outcome
-        return Failure(position=position, outcome=end, reason=tried.reason, tries=tried.tries)
-    if answer is None:
-        return None
-    return Failure(
-        position=position,
-        outcome=outcome,
-        reason=answer.reason,
-        status=answer.status,
-        detail=answer.detail,
-        tries=tried.tries if tried else 0,
-    )
-
-
-def _bury(lease: Lease, batch: Batch | None, standing: Standing, why: str) -> Settlement:
-    """Nobody can work on it: its recipients may have been sent to or not, and it stays for people to look at."""
-    outcomes = bytearray(standing.size)
-    failures = []
-    for at in _pending(standing):
-        outcomes[at] = Outcome.AMBIGUOUS
-        failures.append(
-            Failure(position=at, outcome=Outcome.AMBIGUOUS, reason=DEAD_LETTER, detail=why, tries=lease.deliveries)
-        )
-    return Settlement(
-        lease=lease, batch=batch, outcomes=bytes(outcomes), failures=tuple(failures), then=Then.BURY, why=why
-    )
-
-
-def _pending(standing: Standing) -> Sequence[int]:
-    """Positions of those who have no outcome yet."""
-    if standing.outcomes is None:
-        return range(standing.size)
-    return [position for position, outcome in enumerate(standing.outcomes) if outcome == Outcome.PENDING]
-
-
-def _release(lease: Lease, batch: Batch, delay: float) -> Settlement:
-    return Settlement(lease=lease, batch=batch, outcomes=b"", then=Then.RELEASE, delay=max(0.0, delay))

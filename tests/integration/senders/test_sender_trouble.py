@@ -22,7 +22,7 @@ from stentor.errors import (
 from stentor.outcome import Outcome, Scope, Verdict
 from stentor.queue.contract import Lease
 from stentor.recording.contract import Standing
-from stentor.senders import gate, sender
+from stentor.senders import gate, sender, settling
 from stentor.senders.contract import Renewal
 from stentor.senders.gate import TRIAL, Pass, Problem
 from stentor.states import CampaignState
@@ -387,7 +387,7 @@ async def test_what_cannot_be_read_is_buried(stage: Works, payload: bytes) -> No
         await stage.until_queue()
     assert await stage.outcomes(name) == bytes([Outcome.AMBIGUOUS] * 3)
     assert [(row.installation, row.reason) for row in await stage.failures()] == [
-        (f"c1-1-{position}", sender.DEAD_LETTER) for position in range(3)
+        (f"c1-1-{position}", settling.DEAD_LETTER) for position in range(3)
     ]
     (letter,) = await stage.queue.dead_letters()
     assert letter.id == name

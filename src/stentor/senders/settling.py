@@ -1,0 +1,119 @@
+"""What becomes of a batch's recipients without being sent, and who of them is to be sent now. Pure.
+
+Rules: who is settled already stays so; everybody who is pending is accounted for in what comes out, with a reason
+wherever it is no acceptance and no cancellation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from stentor.batch import Batch, decode_batch
+from stentor.errors import BatchUnreadable
+from stentor.outcome import Outcome
+from stentor.queue.contract import Lease
+from stentor.recording.contract import Failure, Settlement, Standing, Then, Waiting
+from stentor.senders.contract import Answer
+from stentor.senders.retry import SOON
+
+DEAD_LETTER = "DeadLetter"
+
+
+def read_batch(lease: Lease, standing: Standing) -> Batch:
+    """The batch of a lease. Raises: BatchUnreadable."""
+    batch = decode_batch(lease.payload)
+    if len(batch) != standing.size:
+        raise BatchUnreadable("it has other recipients than were planned")
+    return batch
+
+
+def due(standing: Standing, now: float) -> tuple[Sequence[int], float]:
+    """Positions of those to be sent now; and when the next one may be, where that is nobody yet."""
+    if standing.outcomes is None and not standing.waiting:
+        return range(standing.size), now
+    later = {each.position: each.not_before for each in standing.waiting if each.not_before > now + SOON}
+    positions = [position for position in _pending(standing) if position not in later]
+    return positions, now if positions else min(later.values())
+
+
+def at_positions(answers: Mapping[int, Answer], positions: Sequence[int], batch: Batch) -> dict[int, Answer]:
+    """Answers by position in the batch, as they concern the addresses registered with us."""
+    if not answers:
+        return {}
+    registered = batch.registered_at
+    found = {positions[index]: answer for index, answer in answers.items()}
+    if registered is None:
+        return found
+    return {at: answer.for_registration(registered[at] or None) for at, answer in found.items()}
+
+
+def end_all(
+    lease: Lease, batch: Batch | None, standing: Standing, outcome: Outcome, answer: Answer | None = None
+) -> Settlement:
+    """Everybody who is pending ends so without being sent (again). Who is cancelled needs no `answer`."""
+    pending = _pending(standing)
+    tried = {each.position: each for each in standing.waiting}
+    outcomes = bytearray(standing.size)
+    failures: list[Failure] = []
+    for position in pending:
+        failure = _unsent(position, outcome, answer, tried.get(position))
+        outcomes[position] = outcome if failure is None else failure.outcome
+        if failure is not None:
+            failures.append(failure)
+    return Settlement(lease=lease, batch=batch, outcomes=bytes(outcomes), failures=tuple(failures), then=Then.ACK)
+
+
+def called_off(lease: Lease, standing: Standing | None) -> Settlement:
+    """What becomes of a batch whose campaign was stopped, whatever is in it: who is pending is cancelled, unsent."""
+    if standing is None:
+        return unknown(lease)
+    return end_all(lease, None, standing, Outcome.CANCELLED)
+
+
+def unknown(lease: Lease) -> Settlement:
+    """The store has no such batch."""
+    return Settlement(lease=lease, batch=None, outcomes=b"", then=Then.BURY, why="the store doesn't know it")
+
+
+def _unsent(position: int, outcome: Outcome, answer: Answer | None, tried: Waiting | None) -> Failure | None:
+    """Why one ends unsent. Who may have got it from an earlier try stays ambiguous, whatever ends the batch; what
+    expires after it was tried does so for the reason it wasn't accepted then."""
+    if tried is not None and (tried.ambiguous or outcome is Outcome.EXPIRED):
+        end = Outcome.AMBIGUOUS if tried.ambiguous else outcome
+        return Failure(position=position, outcome=end, reason=tried.reason, tries=tried.tries)
+    if answer is None:
+        return None
+    return Failure(
+        position=position,
+        outcome=outcome,
+        reason=answer.reason,
+        status=answer.status,
+        detail=answer.detail,
+        tries=tried.tries if tried else 0,
+    )
+
+
+def bury(lease: Lease, batch: Batch | None, standing: Standing, why: str) -> Settlement:
+    """Nobody can work on it: its recipients may have been sent to or not, and it stays for people to look at."""
+    outcomes = bytearray(standing.size)
+    failures = []
+    for at in _pending(standing):
+        outcomes[at] = Outcome.AMBIGUOUS
+        failures.append(
+            Failure(position=at, outcome=Outcome.AMBIGUOUS, reason=DEAD_LETTER, detail=why, tries=lease.deliveries)
+        )
+    return Settlement(
+        lease=lease, batch=batch, outcomes=bytes(outcomes), failures=tuple(failures), then=Then.BURY, why=why
+    )
+
+
+def _pending(standing: Standing) -> Sequence[int]:
+    """Positions of those who have no outcome yet."""
+    if standing.outcomes is None:
+        return range(standing.size)
+    return [position for position, outcome in enumerate(standing.outcomes) if outcome == Outcome.PENDING]
+
+
+def give_back(lease: Lease, batch: Batch, delay: float) -> Settlement:
+    """Nothing is new; it is taken again after `delay` seconds."""
+    return Settlement(lease=lease, batch=batch, outcomes=b"", then=Then.RELEASE, delay=max(0.0, delay))
