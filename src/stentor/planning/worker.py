@@ -124,28 +124,28 @@ class PlanWorker:
     async def _plan(self, campaign_id: str) -> Plan:
         """What a step needs; the campaign itself is read anew each time, for its state."""
         plan = self._plans.get(campaign_id)
-        async with self._database.read() as connection:
-            campaign = await campaigns.get(connection, campaign_id)
-            encoded = await campaigns.content(connection, campaign_id) if plan is None else b""
-        if plan is None:
-            selection = msgspec.json.decode(campaign.audience, type=Selection)
-            content = decode_content(encoded)
-            while len(self._plans) >= PLANS:
-                await self._plans.pop(next(iter(self._plans))).audience.aclose()
-            several = len(content.languages) > 1
-            assert campaign.expires_at is not None
-            plan = self._plans[campaign_id] = Plan(
-                campaign=campaign,
-                audience=self._sources.open(selection),
-                wanted=Wanted(language=several, variables=tuple(content.variables)),
-                divider=Divider(
-                    campaign_id=campaign_id,
-                    expires_at=campaign.expires_at,
-                    largest=self._settings.batch,
-                    index_of=content.language_index if several else None,
-                ),
-            )
-        return replace(plan, campaign=campaign)
+        if plan is not None:
+            campaign = await self._database.ask(lambda connection: campaigns.get(connection, campaign_id))
+            return replace(plan, campaign=campaign)
+        campaign, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
+        selection = msgspec.json.decode(campaign.audience, type=Selection)
+        content = decode_content(encoded)
+        while len(self._plans) >= PLANS:
+            await self._plans.pop(next(iter(self._plans))).audience.aclose()
+        several = len(content.languages) > 1
+        assert campaign.expires_at is not None
+        plan = self._plans[campaign_id] = Plan(
+            campaign=campaign,
+            audience=self._sources.open(selection),
+            wanted=Wanted(language=several, variables=tuple(content.variables)),
+            divider=Divider(
+                campaign_id=campaign_id,
+                expires_at=campaign.expires_at,
+                largest=self._settings.batch,
+                index_of=content.language_index if several else None,
+            ),
+        )
+        return plan
 
     async def _halt(self, lease: Lease, to: CampaignState, problem: str) -> None:
         """Pause or fail the campaign, and put the step back: it waits, or is given up like those of other chains."""

@@ -79,9 +79,9 @@ _LOSE = delete(tasks).where(_IS_HELD)
 _DEPTHS = (
     select(
         tasks.c.lane,
-        func.count(),
-        func.sum(case((tasks.c.ready_at <= _NOW, 0), else_=1)),
-        func.sum(case((tasks.c.ready_at <= _NOW, 0), (tasks.c.lease.is_(None), 0), else_=1)),
+        func.count().label("total"),
+        func.sum(case((tasks.c.ready_at <= _NOW, 0), else_=1)).label("later"),
+        func.sum(case((tasks.c.ready_at <= _NOW, 0), (tasks.c.lease.is_(None), 0), else_=1)).label("leased"),
     )
     .where(tasks.c.lane.in_(bindparam("lanes", expanding=True)))
     .group_by(tasks.c.lane)
@@ -170,17 +170,15 @@ class SqlQueue:
         """See `queue.contract.Queue.depths`."""
         wanted = list(lanes)
         found = dict.fromkeys(wanted, Depth())
-        async with self._database.read() as connection:
-            rows = await connection.execute(_DEPTHS, {"lanes": wanted, "now": self._clock()})
-            for lane, total, later, leased in rows:
-                found[lane] = Depth(ready=total - later, delayed=later - leased, leased=leased)
+        for row in await self._database.rows(_DEPTHS, {"lanes": wanted, "now": self._clock()}):
+            ready, delayed = row.total - row.later, row.later - row.leased
+            found[row.lane] = Depth(ready=ready, delayed=delayed, leased=row.leased)
         return found
 
     async def dead_letters(self, campaign_id: str | None = None) -> list[DeadLetter]:
         """See `queue.contract.Queue.dead_letters`."""
         wanted = _LETTERS if campaign_id is None else _LETTERS.where(dead_letters.c.campaign_id == campaign_id)
-        async with self._database.read() as connection:
-            return [DeadLetter(**row._mapping) for row in await connection.execute(wanted)]
+        return [DeadLetter(**row._mapping) for row in await self._database.rows(wanted)]
 
     async def _lease(self, free: Executable, which: dict[str, Any], lease: float) -> list[Lease]:
         token = secrets.token_hex(8)
@@ -206,9 +204,7 @@ class SqlQueue:
         return await self._database.write(change)
 
     async def _is_any_ready(self, lane: str) -> bool:
-        async with self._database.read() as connection:
-            row = (await connection.execute(_ANY_READY, {"on_lane": lane, "now": self._clock()})).first()
-        return row is not None
+        return bool(await self._database.rows(_ANY_READY, {"on_lane": lane, "now": self._clock()}))
 
 
 def _new_task(task: Task, now: float) -> dict[str, Any]:

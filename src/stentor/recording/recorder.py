@@ -88,8 +88,7 @@ class Recorder:
 
         Raises: StoreUnavailable.
         """
-        async with self._database.read() as connection:
-            rows = (await connection.execute(_STANDINGS, {"ids": [lease.id for lease in leases]})).all()
+        rows = await self._database.rows(_STANDINGS, {"ids": [lease.id for lease in leases]})
         return {
             row.id: Standing(
                 outcomes=row.outcomes,

@@ -51,8 +51,7 @@ class Desk:
     async def look(self) -> None:
         """Learn the states, and end the campaigns that are done."""
         try:
-            async with self._database.read() as connection:
-                rows = (await connection.execute(_LOOK)).all()
+            rows = await self._database.rows(_LOOK)
             self._states = {row.id: CampaignState(row.state) for row in rows}
             for row in rows:
                 if row.planned and not row.pending and row.state in (CampaignState.RUNNING, CampaignState.CANCELLING):
@@ -64,8 +63,8 @@ class Desk:
         """A campaign's state, a fraction of a second old at most. Raises: UnknownCampaign, StoreUnavailable."""
         known = self._states.get(campaign_id)
         if known is None:
-            async with self._database.read() as connection:
-                known = (await campaigns.get(connection, campaign_id)).state
+            campaign = await self._database.ask(lambda connection: campaigns.get(connection, campaign_id))
+            known = campaign.state
         return known
 
     def halted(self, campaign_id: str) -> bool:
@@ -87,9 +86,7 @@ class Desk:
         """What a campaign sends. Raises: UnknownCampaign, StoreUnavailable."""
         found = self._contents.get(campaign_id)
         if found is None:
-            async with self._database.read() as connection:
-                campaign = await campaigns.get(connection, campaign_id)
-                content = await campaigns.content(connection, campaign_id)
+            campaign, content = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
             assert campaign.starts_at is not None
             found = CampaignContent(
                 id=campaign.id,

@@ -260,9 +260,8 @@ class Stentor:
             InvalidState: it is still being sent.
             InvalidAudience: there is nobody to try again.
         """
-        async with self._database.read() as connection:
-            campaign = await campaigns.get(connection, campaign_id)
-            content = decode_content(await campaigns.content(connection, campaign_id))
+        campaign, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
+        content = decode_content(encoded)
         if campaign.state not in FINAL:
             raise InvalidState(f"campaign {campaign_id} is {campaign.state}; wait for its end, or cancel it first")
         selection = msgspec.json.decode(campaign.audience, type=Selection)
@@ -372,28 +371,24 @@ class Stentor:
 
     async def campaigns(self, *, state: CampaignState | None = None, limit: int = 50) -> list[Campaign]:
         """The newest first."""
-        async with self._database.read() as connection:
-            return await campaigns.newest(connection, states=None if state is None else [state], limit=limit)
+        states = None if state is None else [state]
+        return await self._database.ask(lambda connection: campaigns.newest(connection, states=states, limit=limit))
 
     async def campaign(self, campaign_id: str) -> Campaign:
         """Raises: UnknownCampaign."""
-        async with self._database.read() as connection:
-            return await campaigns.get(connection, campaign_id)
+        return await self._database.ask(lambda connection: campaigns.get(connection, campaign_id))
 
     async def progress(self, campaign_id: str) -> Progress:
         """Where every recipient is at this moment. Raises: UnknownCampaign."""
-        async with self._database.read() as connection:
-            return await reports.progress(connection, campaign_id, self._clock())
+        return await self._database.ask(lambda connection: reports.progress(connection, campaign_id, self._clock()))
 
     async def report(self, campaign_id: str) -> Report:
         """What became of a campaign so far, with the reasons of those not reached. Raises: UnknownCampaign."""
-        async with self._database.read() as connection:
-            return await reports.report(connection, campaign_id, self._clock())
+        return await self._database.ask(lambda connection: reports.report(connection, campaign_id, self._clock()))
 
     async def audit(self, campaign_id: str) -> Audit:
         """Recount everything, and compare. Raises: UnknownCampaign."""
-        async with self._database.read() as connection:
-            return await audit(connection, campaign_id, self._clock())
+        return await self._database.ask(lambda connection: audit(connection, campaign_id, self._clock()))
 
     def failures(
         self, campaign_id: str, *, lane: str | None = None, reason: str | None = None, dead: bool | None = None
@@ -403,8 +398,9 @@ class Stentor:
 
     async def explain(self, campaign_id: str, installation: str) -> Explanation:
         """What became of one recipient, from planning to the provider's answer. Raises: UnknownCampaign."""
-        async with self._database.read() as connection:
-            return await explain(connection, campaign_id, installation, self._clock())
+        return await self._database.ask(
+            lambda connection: explain(connection, campaign_id, installation, self._clock())
+        )
 
     # -- helpers ----------------------------------------------------------------------------------------------------
 

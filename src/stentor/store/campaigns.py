@@ -93,6 +93,11 @@ async def content(connection: AsyncConnection, campaign_id: str) -> bytes:
     return bytes(found)
 
 
+async def whole(connection: AsyncConnection, campaign_id: str) -> tuple[Campaign, bytes]:
+    """`get` and `content`. Raises: UnknownCampaign."""
+    return await get(connection, campaign_id), await content(connection, campaign_id)
+
+
 async def newest(
     connection: AsyncConnection, *, states: Collection[CampaignState] | None = None, limit: int = 50
 ) -> list[Campaign]:

@@ -15,13 +15,13 @@ import asyncio
 import random
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]  # has no annotations
-from sqlalchemy import Insert, Table, event
+from sqlalchemy import Executable, Insert, Row, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -147,6 +147,27 @@ class Database:
             if trouble := self._diagnose(error):
                 raise trouble.error from error
             raise
+
+    async def ask(self, question: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """What `question` finds in one consistent view; asked again from the start where the connection is lost before
+        it is answered. For what is short: an answer that is read page by page wants `read`.
+
+        Raises: as `read`, after `patience`.
+        """
+
+        async def attempt() -> T:
+            async with self._readers.connect() as connection:
+                return await question(connection)
+
+        return await self._patiently(attempt)
+
+    async def rows(self, query: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+        """All rows that a query finds; see `ask`."""
+
+        async def question(connection: AsyncConnection) -> Sequence[Row[Any]]:
+            return (await connection.execute(query, parameters)).all()
+
+        return await self.ask(question)
 
     async def write(self, change: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run `change` in one transaction, and again from the start if that conflicts with another or the connection

@@ -386,6 +386,23 @@ async def test_a_connection_lost_within_a_read_is_said(postgres: str, postgres_s
     await database.aclose()
 
 
+async def test_a_question_is_asked_again_when_its_connection_is_lost(postgres: str, postgres_server: Postgres) -> None:
+    database = Database.open(postgres)
+    await migrate(database)
+    await database.write(put("a"))
+    tries = []
+
+    async def question(connection: AsyncConnection) -> int:
+        tries.append(await connection.scalar(text("SELECT pg_backend_pid()")))
+        if len(tries) == 1:
+            await postgres_server.execute(f"SELECT pg_terminate_backend({tries[0]}, 5000)")
+        return await count(connection)
+
+    assert await database.ask(question) == 1
+    assert len(set(tries)) == 2
+    await database.aclose()
+
+
 async def test_a_value_of_a_wrong_type_is_a_mistake(postgres: str) -> None:
     database = Database.open(postgres)
     await migrate(database)
