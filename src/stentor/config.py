@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -98,6 +98,18 @@ def _check_proxy(url: str) -> str:
     return url
 
 
+def _check_queue(url: str) -> str:
+    parts: list[SplitResult] = []
+    try:
+        parts = [urlsplit(server.strip()) for server in url.split(",")]
+        good = all(each.hostname and each.port != 0 and each.path in ("", "/") and not each.query for each in parts)
+    except ValueError:  # no such port
+        good = False
+    if not good or len({each.scheme for each in parts}) != 1 or parts[0].scheme not in ("nats", "tls"):
+        raise ValueError("must be nats://host:4222 or tls://host:4222, several of them with commas between")
+    return url
+
+
 def _split(value: Any) -> Any:
     """A list as a variable gives it: `a,b`."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -107,6 +119,7 @@ File = Annotated[Path, AfterValidator(_from_folder)]
 DatabaseUrl = Annotated[str, AfterValidator(_check_database)]
 EndpointUrl = Annotated[str, AfterValidator(_check_endpoint)]
 TokenUrl = Annotated[str, AfterValidator(_check_token_url)]
+QueueUrl = Annotated[str, AfterValidator(_check_queue)]
 ProxyUrl = Annotated[str, AfterValidator(_check_proxy)]
 
 
@@ -126,6 +139,27 @@ class StoreConfig(_Section):
 
     url: DatabaseUrl = Field(default="sqlite:///stentor.db", repr=False)
     """`sqlite:///path` or `postgresql://user:password@host/database`."""
+
+
+class QueueConfig(_Section):
+    """The queue between planners, senders and recorders."""
+
+    url: QueueUrl | None = Field(
+        default=None, repr=False, examples=["nats://a.example.com:4222,nats://b.example.com:4222"]
+    )
+    """`nats://` or `tls://user:password@host:4222`, several servers with commas between. Left out: the store itself."""
+    name: str = Field(default="stentor", pattern=r"^[A-Za-z0-9]+([_-][A-Za-z0-9]+)*$")
+    """What the names of its streams begin with, so that several Stentors can share a NATS."""
+    replicas: int = Field(default=1, ge=1, le=5)
+    """On how many servers NATS keeps each stream; 3 in a cluster."""
+    credentials_file: File | None = Field(default=None, examples=["stentor.creds"])
+    """A `.creds` file that NATS gave out."""
+    ca_file: File | None = Field(default=None, examples=["nats-ca.pem"])
+    """A PEM file of the authorities to trust instead of the system's."""
+    certificate_file: File | None = Field(default=None, examples=["nats-client.pem"])
+    """A PEM file with the certificate to show, where NATS asks for one."""
+    certificate_key_file: File | None = Field(default=None, examples=["nats-client.key"])
+    """A PEM file with the certificate's key, where it isn't in the same file."""
 
 
 class ApnsApp(_Section):
@@ -157,6 +191,8 @@ class ApnsApp(_Section):
     """`http://host:port` or `http://user:password@host:port` of a proxy that allows CONNECT."""
     max_connections: int = Field(default=16, ge=1, le=1000)
     """Connections of a sender process to the provider at most."""
+    rate: float | None = Field(default=None, gt=0, examples=[5000])
+    """Pushes a second that all senders together may send with these credentials. Left out: no limit of ours."""
     default: bool = False
     """Serves installations that name no app, where the channel has several."""
 
@@ -198,6 +234,8 @@ class FcmApp(_Section):
     """`http://host:port` or `http://user:password@host:port` of a proxy that allows CONNECT."""
     max_connections: int = Field(default=16, ge=1, le=1000)
     """Connections of a sender process to the provider at most."""
+    rate: float | None = Field(default=None, gt=0, examples=[9500])
+    """Pushes a second that all senders together may send with these credentials. Left out: no limit of ours."""
     default: bool = False
     """Serves installations that name no app, where the channel has several."""
 
@@ -301,6 +339,7 @@ class SendingConfig(_Section):
 
 SECTIONS: tuple[tuple[str, type[_Section]], ...] = (
     ("store", StoreConfig),
+    ("queue", QueueConfig),
     ("apps.NAME", ApnsApp),
     ("apps.NAME", FcmApp),
     ("audiences.NAME", AudienceConfig),
@@ -314,6 +353,7 @@ class Config(_Section):
     """Everything that can be set."""
 
     store: StoreConfig = Field(default_factory=StoreConfig)
+    queue: QueueConfig = Field(default_factory=QueueConfig)
     apps: dict[str, AppConfig] = Field(default_factory=dict)
     audiences: dict[str, AudienceConfig] = Field(default_factory=dict)
     sending: SendingConfig = Field(default_factory=SendingConfig)
@@ -504,6 +544,8 @@ def _section(path: Place, given: Mapping[str, Any]) -> type[_Section]:
     match path:
         case ("store",):
             return StoreConfig
+        case ("queue",):
+            return QueueConfig
         case ("apps", name):
             return FcmApp if given["apps"][name].get("channel") == "fcm" else ApnsApp
         case ("audiences", _):

@@ -68,6 +68,10 @@ class StoreUnavailable(StentorError):
     """Stentor's database cannot be reached or written to just now; nothing was lost, try again later."""
 
 
+class QueueUnavailable(StoreUnavailable):
+    """The queue cannot be reached or written to just now; nothing was lost, try again later."""
+
+
 class StoreOutdated(StentorError):
     """Stentor's database was made by another version; run `stentor init --upgrade`."""
 

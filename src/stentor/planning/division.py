@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import compress
 from typing import Any
+
+import msgspec
 
 from stentor.audience.contract import NO_LANE, Page
 from stentor.batch import LARGEST_BATCH, VERSION, Batch, encode_batch
@@ -28,12 +31,22 @@ class Planned:
 
     batch: Batch
     payload: bytes
+    keys: bytes
+    """Its recipients, encoded."""
     refused: str | None = None
     """Why none of it is sent."""
 
     @property
+    def edition(self) -> str:
+        """The same where its recipients are."""
+        return blake2b(self.keys, digest_size=8).hexdigest()
+
+    @property
     def task(self) -> Task:
-        return Task(id=self.batch.id, lane=self.batch.lane, campaign_id=self.batch.campaign_id, payload=self.payload)
+        batch = self.batch
+        return Task(
+            id=batch.id, lane=batch.lane, campaign_id=batch.campaign_id, payload=self.payload, edition=self.edition
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,15 +96,16 @@ class Divider:
             expires_at=self.expires_at,
             **{**columns, "languages": bytes(languages)} if languages is not None else columns,
         )
+        keys = msgspec.msgpack.encode(batch.recipients)
         if lane == NO_LANE:
-            yield Planned(batch=batch, payload=b"", refused=NO_LANE_REASON)
+            yield Planned(batch=batch, payload=b"", keys=keys, refused=NO_LANE_REASON)
             return
         payload = encode_batch(batch)
         size = len(batch)
         if len(payload) <= LARGEST_BATCH:
-            yield Planned(batch=batch, payload=payload)
+            yield Planned(batch=batch, payload=payload, keys=keys)
         elif size == 1:
-            yield Planned(batch=batch, payload=b"", refused=TOO_LARGE_REASON)
+            yield Planned(batch=batch, payload=b"", keys=keys, refused=TOO_LARGE_REASON)
         else:
             halves = (slice(0, size // 2), slice(size // 2, size))
             for half, part in enumerate(halves):

@@ -1,17 +1,19 @@
 """The planner: turns an audience into batches, by a chain of small queued tasks for each of its key ranges.
 
 A step reads one page after a key, divides it by lane, puts the batches and the next step, and acks itself, all in one
-`Queue.settle`. Rules: a step is done once, whoever takes it and however often (`chains.step` says which is next, and a
-stale one changes nothing); ids depend on campaign, chain and step alone; a step that finds its lanes deep puts itself
-back, so the queue stays bounded whatever the audience's size. Where one lane is deep and another is nearly empty, the
+`Queue.settle`. Rules: a step is done once, whoever takes it and however often: the store keeps each chain's next step,
+a task only says that it is time for it, a stale one changes nothing and an early one waits; ids depend on campaign,
+chain and step alone; a step that finds its lanes deep puts itself back, so the queue stays bounded whatever the
+audience's size. Where one lane is deep and another is nearly empty, the
 chain forks: the deep lane gets a chain of its own from there on, so that a sick lane never starves a well one.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -26,6 +28,7 @@ from stentor.planning.division import Divider, Planned
 from stentor.queue.contract import PLAN, Lease, Queue, Task
 from stentor.states import CampaignState
 from stentor.store import campaigns
+from stentor.store.bulk import insert_ignoring
 from stentor.store.campaigns import Campaign
 from stentor.store.database import insert_or_ignore
 from stentor.store.tables import batches, chains, failures
@@ -35,6 +38,8 @@ FULL_PAUSE = 0.2
 """Seconds after which a step that found the queue full looks again."""
 HELD_PAUSE = 0.5
 """The same where the campaign is paused."""
+EARLY_PAUSE = 0.1
+"""The same where the step before it is not committed yet."""
 PATIENT = 8
 """A batch that waits to be tried again counts this much less in a lane's depth: it holds but a few recipients who are
 pending, or those of a paused campaign, which must not keep all others from being planned."""
@@ -50,7 +55,15 @@ _ADVANCE = (
         chains.c.step == bindparam("at_step"),
         ~chains.c.done,
     )
-    .values(step=bindparam("next_step"), read=chains.c.read + bindparam("more"), done=bindparam("ended"))
+    .values(
+        step=bindparam("next_step"),
+        read=chains.c.read + bindparam("more"),
+        done=bindparam("ended"),
+        next=bindparam("following"),
+    )
+)
+_NEXT = select(chains.c.step, chains.c.done, chains.c.next).where(
+    chains.c.campaign_id == bindparam("of_campaign"), chains.c.chain == bindparam("of_chain")
 )
 
 
@@ -58,7 +71,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The payload of a plan task."""
 
     chain: str = ""
-    """`wave.range`, and `+channel:app` where it was forked off; empty for the step that starts a campaign."""
+    """`wave.range`, and `=channel_app` where it was forked off; empty for the step that starts a campaign."""
     number: int = 0
     part: Range | None = None
     """What is left of the chain's key range."""
@@ -71,24 +84,51 @@ class StaleStep(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """How far a chain is."""
+
+    number: int
+    """Of its next step."""
+    next: Step | None
+    """None where it is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a step needs to know of its campaign."""
 
     campaign: Campaign
+    place: Place | None = None
+    """Where the step's chain is; None where there is no such chain (yet)."""
     audience: Audience
     wanted: Wanted
     divider: Divider
 
 
-def start_task(campaign_id: str, *, delay: float = 0.0) -> Task:
+def start_task(campaign_id: str) -> Task:
     """The first step of a campaign."""
-    return Task(
-        id=f"{campaign_id}/start",
-        lane=PLAN,
-        campaign_id=campaign_id,
-        payload=msgspec.msgpack.encode(Step()),
-        delay=delay,
-    )
+    return Task(id=f"{campaign_id}/start", lane=PLAN, campaign_id=campaign_id, payload=_encode(Step()))
+
+
+async def place(connection: AsyncConnection, lease: Lease) -> Place | None:
+    """Where the chain of this step is; None where there is none (yet)."""
+    step = msgspec.msgpack.decode(lease.payload, type=Step)
+    row = (await connection.execute(_NEXT, {"of_campaign": lease.campaign_id, "of_chain": step.chain})).first()
+    if row is None:
+        return None
+    # A chain that an older Stentor began has no step in its row; the one in the task is as good there.
+    following = msgspec.msgpack.decode(row.next, type=Step) if row.next else step
+    return Place(number=row.step, next=None if row.done else following)
+
+
+@dataclass(slots=True)
+class PlanTally:
+    """What a planner has done since its process started, for metrics."""
+
+    steps: int = 0
+    """Pages of audiences that were read and put."""
+    recipients: Counter[str] = field(default_factory=Counter)
+    """By lane."""
 
 
 class Planner:
@@ -102,6 +142,7 @@ class Planner:
         clock: Callable[[], float] = time.time,
         meter: Meter | None = None,
     ) -> None:
+        self.tally = PlanTally()
         self._meter = meter or Meter()
         self._queue = queue
         self._settings = settings
@@ -122,12 +163,22 @@ class Planner:
                 await self._queue.settle(release=[(lease, HELD_PAUSE)])
             elif state not in (CampaignState.RUNNING, CampaignState.SCHEDULED):
                 await self.give_up(lease)
-            elif step.part is None:
+            elif not step.chain:
                 await self._start(lease, plan)
+            elif plan.place is None or plan.place.number < step.number:
+                await self._wait_or_drop(lease, plan)
+            elif plan.place.next is None or plan.place.number > step.number:
+                raise StaleStep
             else:
-                await self._page(lease, step, step.part, plan)
+                await self._page(lease, plan.place.next, plan)
         except StaleStep:
             await self._queue.settle(ack=[lease])
+
+    async def _wait_or_drop(self, lease: Lease, plan: Plan) -> None:
+        """A step that was put and isn't committed: it may be any moment, or its planner died and did it otherwise."""
+        if plan.campaign.planned:
+            raise StaleStep
+        await self._queue.settle(release=[(lease, EARLY_PAUSE)])
 
     async def _start(self, lease: Lease, plan: Plan) -> None:
         """Freeze the audience's end, divide it into ranges, and put a chain's first step for each."""
@@ -149,14 +200,15 @@ class Planner:
             if begun or locked.planned:
                 raise StaleStep
             if steps:
-                rows = [{"campaign_id": campaign.id, "chain": step.chain, "step": 0} for step in steps]
-                await connection.execute(chains.insert(), rows)
+                await connection.execute(chains.insert(), [_chain(campaign.id, step) for step in steps])
             else:
                 await _mark_planned(connection, campaign.id)
 
         await self._queue.settle(change, put=[_task(campaign.id, step) for step in steps], ack=[lease])
 
-    async def _page(self, lease: Lease, step: Step, part: Range, plan: Plan) -> None:
+    async def _page(self, lease: Lease, step: Step, plan: Plan) -> None:
+        part = step.part
+        assert part is not None  # only the step that starts a campaign has none
         wait, step, forks = self._look_at_depths(step, await self._depths(step), plan.campaign.expected)
         if wait:
             await self._queue.settle(release=[(lease, FULL_PAUSE)])
@@ -176,9 +228,9 @@ class Planner:
                 await _lock(
                     connection, plan.campaign.id
                 )  # of two chains that end at once, the second must see the first
-            await _advance(connection, plan.campaign.id, step, read=len(page), done=following is None)
+            await _advance(connection, plan.campaign.id, step, read=len(page), following=following)
             if forks:
-                rows = [{"campaign_id": plan.campaign.id, "chain": fork.chain, "step": 0} for fork in forks]
+                rows = [_chain(plan.campaign.id, fork) for fork in forks]
                 await connection.execute(insert_or_ignore(connection, chains), rows)
             await _add_batches(connection, planned, now)
             if following is None:
@@ -188,6 +240,9 @@ class Planner:
         tasks = [_task(plan.campaign.id, each) for each in steps]
         tasks += [each.task for each in planned if each.refused is None]
         await self._meter.during("put", self._queue.settle(change, put=tasks, ack=[lease]))
+        self.tally.steps += 1
+        for each in planned:
+            self.tally.recipients[each.batch.lane] += len(each.batch)
 
     async def give_up(self, lease: Lease) -> None:
         """Its campaign was stopped: the rest of its audience isn't read."""
@@ -196,7 +251,7 @@ class Planner:
         async def change(connection: AsyncConnection) -> None:
             await _lock(connection, lease.campaign_id)
             if step.chain:
-                await _advance(connection, lease.campaign_id, step, read=0, done=True)
+                await _advance(connection, lease.campaign_id, step, read=0, following=None)
             await _mark_planned(connection, lease.campaign_id)
 
         try:
@@ -221,7 +276,7 @@ class Planner:
         if not hungry:
             return True, step, []
         rest = [lane for lane in (step.lanes or [*self._lanes, NO_LANE]) if lane not in deep]
-        forks = [Step(chain=f"{step.chain}+{lane.replace('/', ':')}", part=step.part, lanes=[lane]) for lane in deep]
+        forks = [Step(chain=f"{step.chain}={lane.replace('/', '_')}", part=step.part, lanes=[lane]) for lane in deep]
         return False, msgspec.structs.replace(step, lanes=rest), forks
 
 
@@ -230,8 +285,17 @@ def _task(campaign_id: str, step: Step) -> Task:
         id=f"{campaign_id}/{step.chain}/{step.number}",
         lane=PLAN,
         campaign_id=campaign_id,
-        payload=msgspec.msgpack.encode(step),
+        payload=_encode(step),
     )
+
+
+def _chain(campaign_id: str, step: Step) -> dict[str, Any]:
+    """The row of a chain that begins with a step."""
+    return {"campaign_id": campaign_id, "chain": step.chain, "step": step.number, "next": _encode(step)}
+
+
+def _encode(step: Step) -> bytes:
+    return msgspec.msgpack.encode(step)
 
 
 async def _lock(connection: AsyncConnection, campaign_id: str) -> Campaign:
@@ -240,10 +304,13 @@ async def _lock(connection: AsyncConnection, campaign_id: str) -> Campaign:
     return await campaigns.get(connection, campaign_id)
 
 
-async def _advance(connection: AsyncConnection, campaign_id: str, step: Step, *, read: int, done: bool) -> None:
+async def _advance(
+    connection: AsyncConnection, campaign_id: str, step: Step, *, read: int, following: Step | None
+) -> None:
     """Raises: StaleStep: the chain is past this step."""
     now_at = {"of_campaign": campaign_id, "of_chain": step.chain, "at_step": step.number}
-    moved = await connection.execute(_ADVANCE, {**now_at, "next_step": step.number + 1, "more": read, "ended": done})
+    then = {"next_step": step.number + 1, "ended": following is None, "following": following and _encode(following)}
+    moved = await connection.execute(_ADVANCE, {**now_at, **then, "more": read})
     if not moved.rowcount:
         raise StaleStep
 
@@ -256,13 +323,20 @@ async def _mark_planned(connection: AsyncConnection, campaign_id: str) -> None:
     )
 
 
+_INSERT_BATCHES = insert_ignoring(
+    batches,
+    *("id", "campaign_id", "lane", "size", "planned_at", "recipients", "edition"),
+    *("recorded_at", "outcomes", "pending", "rejected"),
+)
+_INSERT_FAILURES = insert_ignoring(failures, *failures.c.keys())
+
+
 async def _add_batches(connection: AsyncConnection, planned: Sequence[Planned], now: float) -> None:
     if not planned:
         return
-    await connection.execute(insert_or_ignore(connection, batches), [_row(each, now) for each in planned])
+    await _INSERT_BATCHES.execute(connection, [_row(each, now) for each in planned])
     refused = [row for each in planned if each.refused for row in _refusals(each, now)]
-    if refused:
-        await connection.execute(insert_or_ignore(connection, failures), refused)
+    await _INSERT_FAILURES.execute(connection, refused)
 
 
 def _row(planned: Planned, now: float) -> dict[str, Any]:
@@ -274,7 +348,8 @@ def _row(planned: Planned, now: float) -> dict[str, Any]:
         "lane": batch.lane,
         "size": size,
         "planned_at": now,
-        "recipients": msgspec.msgpack.encode(batch.recipients),
+        "recipients": planned.keys,
+        "edition": planned.edition,
         "recorded_at": now if settled else None,
         "outcomes": bytes([Outcome.REJECTED]) * size if settled else None,
         "pending": 0 if settled else size,

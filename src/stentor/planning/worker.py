@@ -23,10 +23,11 @@ from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage,
 from stentor.meter import Meter
 from stentor.planning.content import decode_content
 from stentor.planning.division import Divider
-from stentor.planning.planner import Plan, Planner
+from stentor.planning.planner import HELD_PAUSE, Place, Plan, Planner, PlanTally, place
 from stentor.queue.contract import PLAN, Change, Lease, Queue
 from stentor.states import MOVES, CampaignState
 from stentor.store import campaigns
+from stentor.store.campaigns import Campaign
 from stentor.store.database import Database
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,9 @@ class Sources(Protocol):
 class PlanWorker:
     """Does the plan steps of all campaigns until it is told to stop."""
 
+    name = PLAN
+    problem: str | None = None
+
     def __init__(
         self,
         database: Database,
@@ -68,6 +72,16 @@ class PlanWorker:
         self._plans: dict[str, Plan] = {}
         self._stopping = asyncio.Event()
         self._troubles: dict[str, str] = {}
+        self.beat = time.monotonic()
+        """When `run` last went round, by the monotonic clock."""
+
+    @property
+    def tally(self) -> PlanTally:
+        return self._planner.tally
+
+    @property
+    def notice(self) -> str | None:
+        return self.trouble
 
     @property
     def trouble(self) -> str | None:
@@ -85,6 +99,7 @@ class PlanWorker:
         async with asyncio.TaskGroup() as group:
             stopped = group.create_task(self._stopping.wait())
             while not self._stopping.is_set():
+                self.beat = time.monotonic()
                 leases = await self._take(self._settings.ranges - len(steps))
                 for lease in leases:
                     step = group.create_task(self._do(lease))
@@ -107,7 +122,11 @@ class PlanWorker:
             if lease.deliveries > self._settings.deliveries:
                 await self._halt(lease, CampaignState.PAUSED, f"{lease.deliveries - 1} planners died of {lease.id}")
                 return
-            await self._planner.step(lease, await self._plan(lease.campaign_id))
+            plan = await self._plan(lease)
+            if plan is None:
+                await self._settle(release=[(lease, HELD_PAUSE)])
+                return
+            await self._planner.step(lease, plan)
             self._troubles.pop(lease.campaign_id, None)
         except StoreUnavailable:
             return  # it comes back when its lease ends
@@ -121,21 +140,30 @@ class PlanWorker:
             self._troubles.pop(lease.campaign_id, None)
             await self._halt(lease, CampaignState.FAILED, str(error))
 
-    async def _plan(self, campaign_id: str) -> Plan:
-        """What a step needs; the campaign itself is read anew each time, for its state."""
+    async def _plan(self, lease: Lease) -> Plan | None:
+        """What a step needs; the campaign and its chain are read anew each time. None where it isn't started yet: the
+        task may have come before that was committed."""
+        campaign_id = lease.campaign_id
         plan = self._plans.get(campaign_id)
+
+        async def question(connection: AsyncConnection) -> tuple[Campaign, Place | None, bytes]:
+            campaign = await campaigns.get(connection, campaign_id)
+            encoded = await campaigns.content(connection, campaign_id) if plan is None else b""
+            return campaign, await place(connection, lease), encoded
+
+        campaign, at, encoded = await self._database.ask(question)
+        if campaign.expires_at is None:
+            return None
         if plan is not None:
-            campaign = await self._database.ask(lambda connection: campaigns.get(connection, campaign_id))
-            return replace(plan, campaign=campaign)
-        campaign, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
+            return replace(plan, campaign=campaign, place=at)
         selection = msgspec.json.decode(campaign.audience, type=Selection)
         content = decode_content(encoded)
         while len(self._plans) >= PLANS:
             await self._plans.pop(next(iter(self._plans))).audience.aclose()
         several = len(content.languages) > 1
-        assert campaign.expires_at is not None
         plan = self._plans[campaign_id] = Plan(
             campaign=campaign,
+            place=at,
             audience=self._sources.open(selection),
             wanted=Wanted(language=several, variables=tuple(content.variables)),
             divider=Divider(

@@ -9,6 +9,7 @@ an earlier holder counts too.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,8 +31,9 @@ class Task:
     lane: str
     campaign_id: str
     payload: bytes
-    delay: float = 0.0
-    """Seconds before it may be taken."""
+    edition: str = ""
+    """Tells tasks of one id apart whose payloads differ, where a queue cannot put them in the store's transaction: a
+    put that was not followed by its change may have left another behind. Letters and digits."""
 
     def __repr__(self) -> str:
         return f"<Task {self.id} on {self.lane}, {len(self.payload)} bytes>"
@@ -50,6 +52,10 @@ class Lease:
     takes it dies of it."""
     token: str
     """Proves who holds it."""
+    edition: str = ""
+    """The task's, where the queue keeps it."""
+    note: bytes | None = None
+    """What an earlier holder left for the next one, where the queue keeps such notes."""
 
     def __repr__(self) -> str:
         return f"<Lease of {self.id}, delivery {self.deliveries}>"
@@ -120,6 +126,9 @@ class Queue(Protocol):
 
     async def depths(self, lanes: Iterable[str]) -> Mapping[str, Depth]:
         """How many tasks each of these lanes has."""
+
+    async def queued(self, campaign_id: str) -> AbstractSet[str]:
+        """The ids of a campaign's batches that are queued, held or not; plan steps aren't among them."""
 
     async def dead_letters(self, campaign_id: str | None = None) -> list[DeadLetter]:
         """What was buried, the latest first."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -32,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.queue.contract import Change, DeadLetter, Depth, Lease, Task
+from stentor.queue.contract import PLAN, Change, DeadLetter, Depth, Lease, Task
 from stentor.store.database import SQLITE, Database, insert_or_ignore
 from stentor.store.tables import dead_letters, payloads, tasks
 
@@ -175,6 +176,11 @@ class SqlQueue:
             found[row.lane] = Depth(ready=ready, delayed=delayed, leased=row.leased)
         return found
 
+    async def queued(self, campaign_id: str) -> AbstractSet[str]:
+        """See `queue.contract.Queue.queued`."""
+        query = select(tasks.c.id).where(tasks.c.campaign_id == campaign_id, tasks.c.lane != PLAN)
+        return {row.id for row in await self._database.rows(query)}
+
     async def dead_letters(self, campaign_id: str | None = None) -> list[DeadLetter]:
         """See `queue.contract.Queue.dead_letters`."""
         wanted = _LETTERS if campaign_id is None else _LETTERS.where(dead_letters.c.campaign_id == campaign_id)
@@ -213,7 +219,7 @@ def _new_task(task: Task, now: float) -> dict[str, Any]:
         "lane": task.lane,
         "campaign_id": task.campaign_id,
         "payload": task.payload,
-        "ready_at": now + task.delay,
+        "ready_at": now,
     }
 
 

@@ -2,27 +2,40 @@
 
 Rules: a migration that was released is never changed; a new one is a file in `migrations/versions`, numbered on, and
 its number goes into REVISIONS. All that is missing is done in one transaction, once, however many processes ask at the
-same time. Checking costs one query and doesn't load Alembic.
+same time: whoever comes second finds it done. Checking costs one query and doesn't load Alembic.
 """
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, String, column, inspect, select, table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.errors import StoreOutdated
+from stentor.errors import InvalidConfiguration, StoreOutdated
 from stentor.store.database import POSTGRESQL, Database
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002", "0003")
 """All revisions there are, the oldest first."""
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 VERSION_TABLE: Final = "stentor_alembic_version"
 ADVISORY_LOCK: Final = 0x5354454E544F52
 """The PostgreSQL lock under which migrations run: "STENTOR"."""
+LOOK_AGAIN = 0.01
+"""Seconds after which whoever waits for another migration in this process looks again."""
+_ALEMBIC: Final = threading.Lock()
+"""Held while Alembic runs: it keeps the migration that it is at in a module of its own, one for the whole process."""
 _VERSION = table(VERSION_TABLE, column("version_num", String))
+_MAY_CREATE = text("SELECT current_user, current_schema(), has_schema_privilege(current_schema(), 'CREATE')")
+_OWNER = text(
+    "SELECT current_user, pg_get_userbyid(relowner), pg_has_role(relowner, 'USAGE') FROM pg_class"
+    " WHERE oid = to_regclass(:table)"
+)
 
 
 async def migrate(database: Database) -> None:
@@ -32,9 +45,11 @@ async def migrate(database: Database) -> None:
 
     Raises:
         StoreOutdated: a newer Stentor made them.
-        StoreUnavailable, InvalidConfiguration: see `Database.write`.
+        InvalidConfiguration: this user may not make them, or not change them; also as `Database.write`.
+        StoreUnavailable: see `Database.write`.
     """
-    await database.write(lambda connection: _bring_up(connection, database.name))
+    async with _alone_in_this_process():
+        await database.write(lambda connection: _bring_up(connection, database.name))
 
 
 async def check(database: Database) -> None:
@@ -55,6 +70,20 @@ async def check(database: Database) -> None:
         )
 
 
+@asynccontextmanager
+async def _alone_in_this_process() -> AsyncIterator[None]:
+    """No other migration runs meanwhile, in whatever thread or event loop of this process, and to whatever database.
+
+    To be entered before the database's own lock is asked for, as somebody else here may hold that one.
+    """
+    while False:
+        await asyncio.sleep(LOOK_AGAIN)
+    try:
+        yield
+    finally:
+        pass
+
+
 async def _bring_up(connection: AsyncConnection, name: str) -> None:
     if connection.dialect.name == POSTGRESQL:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
@@ -62,7 +91,31 @@ async def _bring_up(connection: AsyncConnection, name: str) -> None:
     if revision is not None:
         _refuse_newer(revision, name)
     if revision != REVISIONS[-1]:
+        if connection.dialect.name == POSTGRESQL:
+            await _see_that_we_may(connection, name, upgrade=revision is not None)
         await connection.run_sync(_run_alembic)
+
+
+async def _see_that_we_may(connection: AsyncConnection, name: str, *, upgrade: bool) -> None:
+    user, schema, may_create = (await connection.execute(_MAY_CREATE)).one()
+    if schema is None:
+        raise InvalidConfiguration(
+            f"The user {user} has no schema to make tables in in {name}; make one that is in its `search_path`, or"
+            f" `GRANT USAGE, CREATE ON SCHEMA public TO {user}`."
+        )
+    if not may_create:
+        raise InvalidConfiguration(
+            f"The user {user} may not make tables in the schema {schema} of {name};"
+            f" `GRANT CREATE ON SCHEMA {schema} TO {user}`, or run `stentor init` once as a user who may."
+        )
+    if not upgrade:
+        return
+    _, owner, is_ours = (await connection.execute(_OWNER, {"table": VERSION_TABLE})).one()
+    if not is_ours:
+        raise InvalidConfiguration(
+            f"The tables in {name} belong to the user {owner}, and only their owner may change them;"
+            f" run `stentor init --upgrade` once as {owner}."
+        )
 
 
 def _run_alembic(connection: Connection) -> None:

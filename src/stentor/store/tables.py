@@ -8,6 +8,7 @@ needs a migration (`store/migrations`); a test compares the two.
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Double,
@@ -59,6 +60,7 @@ chains = Table(  # how far each chain of plan steps has come
     Column("step", Integer, nullable=False),  # the next one to be done
     Column("read", Integer, nullable=False, server_default=text("0")),
     Column("done", Boolean, nullable=False, server_default=text("false")),
+    Column("next", LargeBinary),  # MessagePack: the next step (`planning.planner.Step`); NULL where it is done
 )
 
 batches = Table(  # the counts before the columns: SQLite walks through a blob to reach what is behind it
@@ -77,6 +79,7 @@ batches = Table(  # the counts before the columns: SQLite walks through a blob t
     Column("planned_at", Double, nullable=False),
     Column("recorded_at", Double),
     Column("waiting", LargeBinary),  # MessagePack: of those to be tried again (`recording.contract.Waiting`)
+    Column("edition", Text),  # which of the batches of this id that may be queued is the one that was planned
     Column("outcomes", LargeBinary),  # a byte for each recipient (`Outcome`); NULL: all pending
     Column("recipients", LargeBinary, nullable=False),  # MessagePack: the keys, in the batch's order
     Index(None, "campaign_id", "lane"),
@@ -115,6 +118,14 @@ lanes = Table(  # what a lane's senders need to tell each other and the operator
     Column("remedy", Text),
     Column("since", Double),
     Column("until", Double),  # when it is tried again
+)
+
+budgets = Table(  # what the senders of a lane share; see `senders.pacing`
+    "stentor_budgets",
+    METADATA,
+    Column("lane", KEY, primary_key=True),
+    Column("document", LargeBinary, nullable=False),  # JSON: a `Sheet`
+    Column("revision", BigInteger, nullable=False),  # a higher one with each change
 )
 
 tasks = Table(  # the queue

@@ -131,7 +131,7 @@ async def test_a_deep_lane_does_not_hold_up_a_hungry_one(planning: World) -> Non
     assert IOS not in await planning.planned()
     assert not (await planning.campaign()).planned
     assert {chain for chain, done in (await planning.chains()).items() if not done} == {
-        f"0.{number}+apns:ios" for number in range(3)
+        f"0.{number}=apns_ios" for number in range(3)
     }
     for _ in range(30):  # it is well again
         await planning.do_all()

@@ -18,7 +18,7 @@ from stentor.config import SendingConfig
 from stentor.model import Message
 from stentor.planning.content import Content, encode_content
 from stentor.planning.division import Divider
-from stentor.planning.planner import Plan, Planner, start_task
+from stentor.planning.planner import Plan, Planner, place, start_task
 from stentor.planning.worker import PlanWorker
 from stentor.queue.contract import PLAN, Lease, Task
 from stentor.queue.sql import SqlQueue
@@ -145,6 +145,7 @@ class World:
     async def plan(self, lease: Lease) -> Plan:
         return Plan(
             campaign=await self.campaign(lease.campaign_id),
+            place=await self.database.ask(lambda connection: place(connection, lease)),
             audience=self.people,
             wanted=Wanted(),
             divider=Divider(campaign_id=lease.campaign_id, expires_at=9e9, largest=self.settings.batch),
@@ -207,12 +208,14 @@ class World:
             return {row.chain: row.done for row in await connection.execute(sa.select(chains))}
 
     async def clog(self, lane: str, many: int, *, delay: float = 0.0) -> None:
-        """Put batches of another campaign on a lane."""
+        """Put batches of another campaign on a lane, to be taken after `delay` seconds."""
         put = [
-            Task(id=f"other/{lane}/{number}", lane=lane, campaign_id="other", payload=b"x", delay=delay)
-            for number in range(many)
+            Task(id=f"other/{lane}/{number}", lane=lane, campaign_id="other", payload=b"x") for number in range(many)
         ]
         await self.queue.settle(put=put)
+        if delay:
+            leases = await self.queue.take(lane, many, HOLD)
+            await self.queue.settle(release=[(lease, delay) for lease in leases])
 
     def everybody(self, lane: str) -> list[str]:
         return sorted(key for key, its in self.people.rows.items() if its == lane)

@@ -20,7 +20,6 @@ from stentor.testing.queue import (
     QueueContract,
     depth,
     make_task,
-    take_one,
 )
 
 
@@ -53,7 +52,7 @@ class TestSqlQueue(QueueContract):
             raise ChangeFailed
 
         await queue.settle(change, put=[make_task(1)])
-        held = await take_one(queue)
+        held = await self.take_one(queue)
         with pytest.raises(ChangeFailed):
             await queue.settle(change_and_fail, put=[make_task(2)], ack=[held])
         async with database.read() as connection:
@@ -62,7 +61,7 @@ class TestSqlQueue(QueueContract):
 
     async def test_a_change_sees_what_was_put_and_leases_unended(self, queue: Queue) -> None:
         await queue.settle(put=[make_task(1)])
-        held = await take_one(queue)
+        held = await self.take_one(queue)
         seen: list[int] = []
 
         async def change(connection: AsyncConnection) -> None:

@@ -1,0 +1,214 @@
+"""What Stentor keeps in NATS: its streams, consumers and bucket, by name, and how ids become subjects.
+
+    <name>_batches    work queue   <name>.batch.<lane>.<campaign>.<id>.<edition>
+    <name>_plan       work queue   <name>.plan.<lane>.<campaign>.<id>.<edition>
+    <name>_outcomes   work queue   <name>.outcome.<lane>.<campaign>.<id>
+    <name>_dead       30 days      <name>.dead.<lane>.<campaign>.<id>
+    <name>_notes      bucket       <kind>.<lane>.<campaign>.<id>, what a holder of a batch left for the next one
+
+Rules: a task's subject says all about it but its payload, and there is one message a subject at most, which makes a put
+idempotent for as long as the task is there. All is stored in files, on `queue.replicas` servers. Whoever starts first
+makes what is missing; what is there is left as it is, but for the number of replicas.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote
+
+from nats.js import JetStreamContext, api
+from nats.js.errors import NotFoundError
+
+from stentor.errors import InvalidConfiguration
+from stentor.queue.contract import PLAN
+from stentor.queue.nats import Nats
+
+DUPLICATES = 120.0
+"""Seconds for which a stream knows a message that was put by its id, even when it is done."""
+DEAD_KEPT = 30 * 86_400.0
+"""Seconds for which dead letters are kept."""
+NOTES_KEPT = 7 * 86_400.0
+"""Seconds after which a note is forgotten whose batch's end was not seen: longer than any message lives."""
+
+_PLAIN = re.compile(r"[^A-Za-z0-9_/-]")
+
+
+def token(text: str) -> str:
+    """As one token of a subject or key: letters, digits, `_`, `-`, `/`, and `=` with two digits for anything else."""
+    return _PLAIN.sub(lambda found: "".join(f"={byte:02X}" for byte in found[0].encode()), text)
+
+
+def text_of(token: str) -> str:
+    """What `token` was made of."""
+    return unquote(token.replace("=", "%"))
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A task as its subject names it."""
+
+    id: str
+    lane: str
+    campaign_id: str
+    edition: str = ""
+
+    @property
+    def key(self) -> str:
+        """`<lane>.<campaign>.<id>`."""
+        return f"{token(self.lane)}.{token(self.campaign_id)}.{token(self.id)}"
+
+
+class Streams:
+    """The names that one `[queue]` uses, and what must be there before they are."""
+
+    def __init__(self, nats: Nats, name: str, replicas: int) -> None:
+        self._nats = nats
+        self._name = name
+        self._replicas = replicas
+        self._ready = False
+        self._making = asyncio.Lock()
+        self._consumers: set[str] = set()
+        self.batches: Final = f"{name}_batches"
+        self.plan: Final = f"{name}_plan"
+        self.outcomes: Final = f"{name}_outcomes"
+        self.dead: Final = f"{name}_dead"
+        self.notes: Final = f"{name}_notes"
+        """The bucket's name; its stream is `KV_<name>_notes`."""
+
+    def stream_of(self, lane: str) -> str:
+        """The stream that a lane's tasks are in."""
+        return self.plan if lane == PLAN else self.batches
+
+    def subject(self, task: Address) -> str:
+        """Where a task is put."""
+        kind = "plan" if task.lane == PLAN else "batch"
+        return f"{self._name}.{kind}.{task.key}.{task.edition or '-'}"
+
+    def outcome_subject(self, task: Address) -> str:
+        """Where a batch's outcomes are put."""
+        return f"{self._name}.outcome.{task.key}"
+
+    def dead_subject(self, task: Address) -> str:
+        """Where a dead letter is put."""
+        return f"{self._name}.dead.{task.key}"
+
+    def of_campaign(self, kind: str, campaign_id: str) -> str:
+        """A filter for all subjects of a campaign: of its batches, or outcomes."""
+        return f"{self._name}.{kind}.*.{token(campaign_id)}.>"
+
+    @staticmethod
+    def address(subject: str) -> Address:
+        """The task of a subject that is one of ours."""
+        parts = subject.split(".")
+        lane, campaign_id, task_id = map(text_of, parts[2:5])
+        edition = parts[5] if len(parts) > 5 and parts[5] != "-" else ""
+        return Address(task_id, lane, campaign_id, edition)
+
+    async def ready(self) -> None:
+        """Returns when all streams are there.
+
+        Raises: QueueUnavailable, InvalidConfiguration: one can't be made, or isn't as we need it.
+        """
+        if self._ready:
+            return
+        async with self._making, self._nats.trouble():
+            jetstream = await self._nats.jetstream()
+            for config in self._configs():
+                await self._ensure(jetstream, config)
+            self._ready = True
+
+    async def consumer(self, lane: str, lease: float) -> str:
+        """The name of the consumer of a lane, which is there when this returns.
+
+        Args:
+            lease: seconds after which a task that was taken and not heard of is taken by another.
+        """
+        name = token(lane).replace("/", "_")
+        kind = "plan" if lane == PLAN else "batch"
+        await self._consumer(self.stream_of(lane), name, f"{self._name}.{kind}.{token(lane)}.>", lease)
+        return name
+
+    async def recorders(self, lease: float) -> str:
+        """The name of the recorders' consumer, which is there when this returns."""
+        await self._consumer(self.outcomes, "recorders", f"{self._name}.outcome.>", lease)
+        return "recorders"
+
+    async def _consumer(self, stream: str, name: str, subjects: str, lease: float) -> None:
+        if f"{stream}/{name}" in self._consumers:
+            return
+        await self.ready()
+        config = api.ConsumerConfig(
+            durable_name=name,
+            filter_subject=subjects,
+            ack_policy=api.AckPolicy.EXPLICIT,
+            ack_wait=lease,
+            max_ack_pending=-1,  # what waits for another try counts as well
+            max_deliver=-1,  # to the server a release is a delivery; its takers count the deaths, and bury it
+        )
+        async with self._nats.trouble():
+            await (await self._nats.jetstream()).add_consumer(stream, config)
+        self._consumers.add(f"{stream}/{name}")
+
+    def forget(self) -> None:
+        """Look again, before the next use, whether all is there: something wasn't."""
+        self._ready = False
+        self._consumers.clear()
+
+    def _configs(self) -> list[api.StreamConfig]:
+        queue = {
+            "retention": api.RetentionPolicy.WORK_QUEUE,
+            "storage": api.StorageType.FILE,
+            "num_replicas": self._replicas,
+            "duplicate_window": DUPLICATES,
+        }
+        once = {
+            "discard": api.DiscardPolicy.NEW,
+            "max_msgs_per_subject": 1,
+            "discard_new_per_subject": True,
+        }
+        return [
+            api.StreamConfig(name=self.batches, subjects=[f"{self._name}.batch.>"], **queue, **once),  # type: ignore[arg-type]
+            api.StreamConfig(name=self.plan, subjects=[f"{self._name}.plan.>"], **queue, **once),  # type: ignore[arg-type]
+            api.StreamConfig(name=self.outcomes, subjects=[f"{self._name}.outcome.>"], **queue),  # type: ignore[arg-type]
+            api.StreamConfig(
+                name=self.dead,
+                subjects=[f"{self._name}.dead.>"],
+                storage=api.StorageType.FILE,
+                num_replicas=self._replicas,
+                max_msgs_per_subject=1,
+                max_age=DEAD_KEPT,
+            ),
+            api.StreamConfig(
+                name=f"KV_{self.notes}",
+                subjects=[f"$KV.{self.notes}.>"],
+                storage=api.StorageType.FILE,
+                num_replicas=self._replicas,
+                max_msgs_per_subject=1,
+                max_age=NOTES_KEPT,
+                duplicate_window=DUPLICATES,
+                allow_rollup_hdrs=True,
+                deny_delete=True,
+                discard=api.DiscardPolicy.NEW,
+            ),
+        ]
+
+    async def _ensure(self, jetstream: JetStreamContext, config: api.StreamConfig) -> None:
+        assert config.name is not None
+        try:
+            there = (await jetstream.stream_info(config.name)).config
+        except NotFoundError:
+            await jetstream.add_stream(config)
+            return
+        wanted = (config.retention or api.RetentionPolicy.LIMITS, config.max_msgs_per_subject, config.discard)
+        found = (there.retention, there.max_msgs_per_subject, there.discard)
+        if wanted != found or there.subjects != config.subjects:
+            raise InvalidConfiguration(
+                f"{self._nats.name} has a stream {config.name} that isn't as Stentor makes it; delete it if it is of no"
+                " use any more, or choose another `queue.name`."
+            )
+        if there.num_replicas != config.num_replicas:
+            there.num_replicas = config.num_replicas
+            await jetstream.update_stream(there)
