@@ -34,10 +34,14 @@ demo: $(VENV)/.ready ## see it work: a campaign to 100,000 simulated phones on t
 test: check ## all there is to check: what `make check` does, then all tests
 	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
-check: $(VENV)/.ready ## everything but the tests: format, lint, types
+check: $(VENV)/.ready ## everything but the tests: format, lint, types, the deploy files
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	$(BIN)/kubernetes-validate --strict --quiet $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
+	@if test -x $(BIN)/hadolint; then echo '$(BIN)/hadolint deploy/Dockerfile'; $(BIN)/hadolint deploy/Dockerfile; \
+		else echo 'deploy/Dockerfile is not linted: hadolint comes for Linux on x86-64 only'; fi
 
 format: $(VENV)/.ready ## format the code, and mend what the linter can mend
 	$(BIN)/ruff check --fix-only

@@ -6,8 +6,11 @@
                      next step    └────── Recorder ─▶ store ─▶ report
                                   ack, release
 
-`plan` and `send` are the two roles. Any number of either may run, in one process or in many, and be killed at any time:
-they meet only in the queue and the store. Rules: everything that moves is a batch or a plan step, held by a lease;
+`plan`, `send`, `record` and `schedule` are the roles. Any number of each may run, in one process or on many machines,
+and be killed at any time: they meet only in the queue and the store. On one machine senders record by themselves, in
+the queue's own transactions; with JetStream they tell recorders, by a stream.
+
+Rules: everything that moves is a batch or a plan step, held by a lease;
 outcomes are durable before a lease ends; whoever dies lets go, and another goes on from what is recorded.
 """
 
@@ -15,15 +18,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from stentor.config import SendingConfig
 from stentor.meter import Meter
+from stentor.planning.caretaker import Caretaker
 from stentor.planning.planner import Planner
 from stentor.planning.worker import PlanWorker, Sources
-from stentor.queue.contract import PLAN, Queue
-from stentor.recording.recorder import Recorder
+from stentor.queue.contract import PLAN, Outbox, Queue
+from stentor.recording.contract import Ledger
+from stentor.recording.worker import RecordWorker
 from stentor.senders.gate import Problem
 from stentor.senders.lane import Lane
 from stentor.senders.sender import Desk, LaneSender
@@ -37,8 +42,41 @@ AT_ONCE, HOLD = 100, 10.0
 WAITING = "nothing is lost; it goes on by itself when that is mended"
 
 
-class Watch(Desk, Protocol):
+class Stage(Protocol):
+    """What a stage at work tells whoever watches over its process."""
+
+    @property
+    def name(self) -> str:
+        """What it is known by in this process: `desk`, `plan`, `record`; a sender's is its lane."""
+
+    @property
+    def beat(self) -> float | None:
+        """When its loop last went round, by the monotonic clock; None while it rests, having nothing to do."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot do its work just now; None where it can."""
+
+    @property
+    def notice(self) -> str | None:
+        """What people should know of its work, and is no fault of its own: that a provider is down, say."""
+
+
+class Books(Ledger, Stage, Protocol):
+    """A ledger that must be going while senders use it."""
+
+    async def run(self) -> None: ...
+
+    def stop(self) -> None:
+        """`run` returns when whatever it was told before is durable."""
+
+
+class Watch(Desk, Stage, Protocol):
     """A desk that keeps itself up to date while it runs."""
+
+    @property
+    def looked_at(self) -> float | None:
+        """When it last learned the campaigns' states, by the monotonic clock; None: never yet."""
 
     async def run(self) -> None: ...
 
@@ -49,6 +87,10 @@ class Ports:
 
     database: Database
     queue: Queue
+    ledger: Books
+    """The senders'."""
+    outbox: Outbox | None
+    """Where recorders find their work; None where the senders record themselves."""
     sources: Sources
     desk: Watch
     settings: SendingConfig
@@ -57,6 +99,8 @@ class Ports:
     clock: Callable[[], float]
     meter: Meter
     """What each stage costs this process."""
+    stages: list[Stage] = field(default_factory=list)
+    """Those at work, for whoever watches over them: the roles add theirs."""
 
 
 async def plan(ports: Ports, stop: asyncio.Event) -> None:
@@ -64,6 +108,7 @@ async def plan(ports: Ports, stop: asyncio.Event) -> None:
     worker = PlanWorker(
         ports.database, ports.queue, ports.sources, ports.settings, ports.lanes, ports.clock, ports.meter
     )
+    ports.stages.extend([ports.desk, worker])
     async with asyncio.TaskGroup() as group:
         helpers = [
             group.create_task(ports.desk.run()),
@@ -79,14 +124,15 @@ async def send(ports: Ports, lanes: Sequence[Lane], stop: asyncio.Event) -> None
 
     What is under way is then finished, or given back within `SendingConfig.stop_within` seconds. The lanes are closed.
     """
-    recorder = Recorder(ports.database, ports.queue, ports.clock)
+    ledger = ports.ledger
     quarantine: set[str] = set()
     senders = [
-        LaneSender(lane, ports.queue, recorder, ports.desk, ports.settings, ports.clock, ports.meter, quarantine)
+        LaneSender(lane, ports.queue, ledger, ports.desk, ports.settings, ports.clock, ports.meter, quarantine)
         for lane in lanes
     ]
+    ports.stages.extend([ports.desk, ledger, *senders])
     async with asyncio.TaskGroup() as group:
-        recording = group.create_task(ports.meter.during("record", recorder.run()))
+        recording = group.create_task(ports.meter.during("record", ledger.run()))
         helpers = [
             group.create_task(ports.desk.run()),
             *(group.create_task(_upon(stop, each.stop)) for each in senders),
@@ -94,20 +140,46 @@ async def send(ports: Ports, lanes: Sequence[Lane], stop: asyncio.Event) -> None
         async with asyncio.TaskGroup() as sending:
             for each in senders:
                 sending.create_task(each.run())
-        recorder.stop()
+        ledger.stop()
         await recording
         _cancel(helpers)
 
 
-async def call_off(queue: Queue, ledger: Recorder, planner: Planner, campaign_id: str) -> None:
-    """End what nobody holds of a campaign that was stopped, as the roles would when its turn comes: unread, unsent."""
+async def record(ports: Ports, stop: asyncio.Event) -> None:
+    """Write what senders tell to the store, until `stop`."""
+    assert ports.outbox is not None
+    worker = RecordWorker(ports.database, ports.outbox, ports.settings, ports.clock, ports.meter)
+    ports.stages.extend([ports.desk, worker])
+    async with asyncio.TaskGroup() as group:
+        helpers = [group.create_task(ports.desk.run()), group.create_task(_upon(stop, worker.stop))]
+        await worker.run()
+        _cancel(helpers)
+
+
+async def schedule(ports: Ports, stop: asyncio.Event) -> None:
+    """See that campaigns begin, go on and end, whatever became of the queue, until `stop`."""
+    caretaker = Caretaker(ports.database, ports.queue)
+    ports.stages.extend([ports.desk, caretaker])
+    async with asyncio.TaskGroup() as group:
+        helpers = [group.create_task(ports.desk.run()), group.create_task(caretaker.run())]
+        await stop.wait()
+        _cancel(helpers)
+
+
+async def call_off(queue: Queue, ledger: Ledger, planner: Planner, campaign_id: str) -> None:
+    """End what nobody holds of a campaign that was stopped, as the roles would when its turn comes: unread, unsent.
+
+    On a queue that cannot give it out by itself, have it come to the roles now.
+    """
     while leases := await queue.withdraw(campaign_id, AT_ONCE, HOLD):
         for step in leases:
             if step.lane == PLAN:
                 await planner.give_up(step)
         batches = [lease for lease in leases if lease.lane != PLAN]
         standings = await ledger.standings(batches)
-        await ledger.commit([called_off(batch, standings.get(batch.id)) for batch in batches])
+        unplanned = [await ledger.unplanned(batch) for batch in batches if batch.id not in standings]
+        planned = [called_off(batch, standings[batch.id]) for batch in batches if batch.id in standings]
+        await ledger.commit([*unplanned, *planned])
 
 
 async def _upon(stop: asyncio.Event, do: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Databases for the tests that need a real one: a file of SQLite's, and a PostgreSQL server a test process."""
+"""What tests need that is real: a file of SQLite's, and a PostgreSQL and a NATS server a test process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stentor.testing.nats import Nats, run_nats
 from stentor.testing.postgres import Postgres, run_postgres
 
 
@@ -31,3 +32,23 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'stentor.db'}"
     url: str = request.getfixturevalue("postgres")
     return url
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[Nats]:
+    """The server of this test process: one node with JetStream. Whoever stops it starts it again."""
+    with run_nats() as server:
+        yield server
+
+
+@pytest.fixture
+def nats_url(nats_server: Nats) -> str:
+    """Where this process' NATS server is reached; everybody may do everything."""
+    return nats_server.url
+
+
+@pytest.fixture
+async def queue_name(nats_server: Nats) -> AsyncIterator[str]:
+    """A name for a queue of this test's own; the streams and buckets `<name>_…` are deleted at the end."""
+    async with nats_server.queue_name() as name:
+        yield name

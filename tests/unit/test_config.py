@@ -196,7 +196,7 @@ WRONG = {
         APP + "key_fil = 1",
         "apps.ios.key_fil: there is no such setting; did you mean `key_file`",
     ),
-    "unlike any": ("[store]\nname = 1", "store.name: there is no such setting; there are `url`"),
+    "unlike any": ("[store]\nxyz = 1", "store.xyz: there is no such setting; there are `url`"),
     "elsewhere": ("senders = 3", "senders: there is no such setting; `senders` belongs under [sending]"),
     "of the other channel": (ANDROID + "topic = 'x'", "apps.droid-1.topic: there is no such setting; `topic` belongs"),
     "unknown column": (

@@ -141,7 +141,7 @@ class Pool:
             connecting=len(self._connecting),
             open_streams=sum(link.connection.open_streams for link in self._links),
             stream_limit=sum(link.connection.max_streams for link in self._links),
-            waiting=self._waiting,
+            waiting=self.waiting,
             responses=sum(link.connection.responses for link in self._links),
             last_error=self._last_error,
         )
@@ -228,7 +228,7 @@ class Pool:
             self._take_back(link)
             self._spread()
             self._grow()
-        self._feed(link, link.room(self._waiting))
+        self._feed(link, link.room(self.waiting))
         self._settle_finished()
 
     def on_lost(self, link: Link) -> None:
@@ -250,7 +250,7 @@ class Pool:
 
     def _spread(self) -> None:
         """Divide the waiting requests among the links with room, the least loaded first."""
-        waiting = self._waiting
+        waiting = self.waiting
         ready = [link for link in self._links if link.room(waiting)]
         ready.sort(key=lambda link: link.connection.open_streams)
         for position, link in enumerate(ready):
@@ -258,10 +258,11 @@ class Pool:
                 return
             self._feed(link, -(-waiting // (len(ready) - position)))
             link.flush()
-            waiting = self._waiting
+            waiting = self.waiting
 
     @property
-    def _waiting(self) -> int:
+    def waiting(self) -> int:
+        """Requests that no connection has taken yet."""
         return sum(sending.unwritten for sending in self._sendings)
 
     def _feed(self, link: Link, most: int) -> None:

@@ -204,7 +204,7 @@ class Planner:
             else:
                 await _mark_planned(connection, campaign.id)
 
-        await self._queue.settle(change, put=[_task(campaign.id, step) for step in steps], ack=[lease])
+        await self._queue.settle(change, put=[step_task(campaign.id, step) for step in steps], ack=[lease])
 
     async def _page(self, lease: Lease, step: Step, plan: Plan) -> None:
         part = step.part
@@ -237,7 +237,7 @@ class Planner:
                 await _mark_planned(connection, plan.campaign.id)
 
         steps = [*forks, *([following] if following else [])]
-        tasks = [_task(plan.campaign.id, each) for each in steps]
+        tasks = [step_task(plan.campaign.id, each) for each in steps]
         tasks += [each.task for each in planned if each.refused is None]
         await self._meter.during("put", self._queue.settle(change, put=tasks, ack=[lease]))
         self.tally.steps += 1
@@ -280,7 +280,7 @@ class Planner:
         return False, msgspec.structs.replace(step, lanes=rest), forks
 
 
-def _task(campaign_id: str, step: Step) -> Task:
+def step_task(campaign_id: str, step: Step) -> Task:
     return Task(
         id=f"{campaign_id}/{step.chain}/{step.number}",
         lane=PLAN,

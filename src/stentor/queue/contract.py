@@ -87,6 +87,34 @@ class DeadLetter:
     """Epoch seconds."""
 
 
+class Outbox(Protocol):
+    """A durable stream of messages about tasks, from those who do them to those who write down what came of it.
+
+    Delivery is at least once, and in any order. Every method raises `StoreUnavailable` where it cannot be reached.
+    """
+
+    async def send(self, about: Lease, messages: Sequence[bytes]) -> None:
+        """Returns when they are durable."""
+
+    async def take(self, limit: int, lease: float) -> list[Lease]:
+        """Up to `limit` messages, each held for `lease` seconds; their ids and lanes are those of the tasks."""
+
+    async def extend(self, leases: Sequence[Lease]) -> None:
+        """Hold these for a lease from now."""
+
+    async def ack(self, leases: Sequence[Lease]) -> None:
+        """Done with."""
+
+    async def bury(self, lease: Lease, reason: str) -> None:
+        """Put a message that nobody can read among the dead letters."""
+
+    async def about(self, task: Lease) -> list[bytes]:
+        """What was sent about a task and isn't acked, the oldest first."""
+
+    async def tasks(self, campaign_id: str) -> AbstractSet[str]:
+        """The ids of a campaign's tasks about which something was sent that isn't acked."""
+
+
 class Queue(Protocol):
     """A durable queue with lanes. Times are seconds.
 
@@ -132,3 +160,14 @@ class Queue(Protocol):
 
     async def dead_letters(self, campaign_id: str | None = None) -> list[DeadLetter]:
         """What was buried, the latest first."""
+
+
+class NotingQueue(Queue, Protocol):
+    """A queue whose tasks carry notes from one holder to the next (`Lease.note`), as it shares no transaction with the
+    store."""
+
+    async def release(self, lease: Lease, delay: float, left: bytes) -> None:
+        """Give a task back, to be taken again after `delay` seconds, with a note. A lost lease is left alone."""
+
+    async def remember(self, lease: Lease, left: bytes) -> None:
+        """Leave a note of a task that is still held, in case its holder dies. A lost lease is left alone."""

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from nats import errors
 from nats.aio.client import Client
@@ -48,8 +48,10 @@ class Nats:
     def __init__(self, config: QueueConfig) -> None:
         assert config.url is not None
         self._config = config
-        self._servers = [server.strip() for server in config.url.split(",")]
-        self.name: Final = f"NATS on {', '.join(_where(server) for server in self._servers)}"
+        parts = [urlsplit(server.strip()) for server in config.url.split(",")]
+        self._servers = [f"{each.scheme}://{_where(each)}" for each in parts]
+        self._user = next((each for each in parts if each.username), None)
+        self.name: Final = f"NATS on {', '.join(map(_where, parts))}"
         """What people are told it is, without user or password."""
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
@@ -74,6 +76,13 @@ class Nats:
     @property
     def _is_open(self) -> bool:
         return self._client is not None and not self._client.is_closed
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be asked of it just now; None while it is connected."""
+        if self._client is not None and self._client.is_connected:
+            return None
+        return f"{self.name} cannot be reached"
 
     async def jetstream(self) -> JetStreamContext:
         """JetStream over `client`. Raises: as `client`."""
@@ -119,14 +128,13 @@ class Nats:
         try:
             await asyncio.wait([connecting, refused], timeout=CONNECT_WITHIN, return_when=asyncio.FIRST_COMPLETED)
             if not connecting.done():
-                raise self._diagnose(errors.NoServersError() if self._said is None else self._said)
+                raise self._diagnose(self._last_said())
             async with self.trouble():
                 connecting.result()
             await self._check(client)
         except BaseException:
             connecting.cancel()
-            await asyncio.gather(connecting, return_exceptions=True)
-            await client.close()
+            await asyncio.wait([connecting, asyncio.ensure_future(client.close())], timeout=1)  # it may hang after TLS
             raise
         finally:
             refused.cancel()
@@ -138,6 +146,9 @@ class Nats:
             if not self._config.credentials_file.exists():
                 raise InvalidConfiguration(f"queue.credentials_file: there is no {self._config.credentials_file}")
             options["user_credentials"] = str(self._config.credentials_file)
+        if self._user is not None:  # the client would take them out of the URLs as they are quoted there
+            user, password = unquote(self._user.username or ""), self._user.password
+            options |= {"token": user} if password is None else {"user": user, "password": unquote(password)}
         if (context := self._tls()) is not None:
             options["tls"] = context
         await client.connect(
@@ -169,6 +180,9 @@ class Nats:
                     f"queue.certificate_file: {config.certificate_file} cannot be used: {error}"
                 ) from None
         return context
+
+    def _last_said(self) -> Exception:
+        return errors.NoServersError() if self._said is None else self._said
 
     async def _on_error(self, error: Exception) -> None:
         self._said = error
@@ -240,6 +254,6 @@ class Nats:
         )
 
 
-def _where(server: str) -> str:
-    parts = urlsplit(server)
-    return f"{parts.hostname}:{parts.port or 4222}"
+def _where(server: SplitResult) -> str:
+    host = f"[{server.hostname}]" if ":" in (server.hostname or "") else server.hostname
+    return f"{host}:{server.port or 4222}"

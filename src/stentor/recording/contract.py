@@ -9,7 +9,6 @@ from typing import Protocol
 
 import msgspec
 
-from stentor.batch import Batch
 from stentor.outcome import Outcome
 from stentor.queue.contract import Lease
 
@@ -54,10 +53,28 @@ class Standing:
     waiting: tuple[Waiting, ...] = ()
     """Of pending recipients alone."""
     pending: int
+    edition: str = ""
+    """Of the batch that was planned (`Planned.edition`)."""
 
     @property
     def size(self) -> int:
         return self.pending if self.outcomes is None else len(self.outcomes)
+
+
+class Column(Protocol):
+    """Something of each recipient, by position."""
+
+    def __getitem__(self, position: int, /) -> bytes: ...
+
+
+class Who(Protocol):
+    """A batch's recipients, or at least those at the positions that are asked for."""
+
+    @property
+    def recipients(self) -> Column: ...
+
+    @property
+    def addresses(self) -> Column: ...
 
 
 class Then(Enum):
@@ -78,7 +95,7 @@ class Settlement:
     """What is new about a batch. Recording it twice, or recording an older one later, changes nothing."""
 
     lease: Lease
-    batch: Batch | None
+    batch: Who | None
     """None where it could not be read."""
     outcomes: bytes
     """An `Outcome` for each recipient; PENDING where nothing is new. Empty: nothing is new at all."""
@@ -88,6 +105,8 @@ class Settlement:
     then: Then = Then.KEEP
     delay: float = 0.0
     why: str = field(default="", repr=False)
+    at: float | None = None
+    """Epoch seconds at which it became known; None: just now."""
 
 
 class Ledger(Protocol):
@@ -99,5 +118,11 @@ class Ledger(Protocol):
         Raises: StoreUnavailable.
         """
 
+    async def unplanned(self, lease: Lease) -> Settlement:
+        """What becomes of a batch of which there is no standing. Raises: StoreUnavailable."""
+
     async def record(self, settlement: Settlement) -> None:
         """Returns when the settlement is durable and its lease has ended as it says."""
+
+    async def commit(self, settlements: Sequence[Settlement]) -> None:
+        """The same for some at once, and where nothing else of the ledger's is going. Raises: StoreUnavailable."""

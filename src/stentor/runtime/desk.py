@@ -6,7 +6,6 @@ but by the table of moves; a role that cannot reach the store goes on with what 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 
@@ -15,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import StoreUnavailable
 from stentor.planning.content import decode_content
+from stentor.runtime.bell import Bell, LocalBell
 from stentor.senders.gate import Problem
 from stentor.senders.lane import CampaignContent
 from stentor.states import STOPPED, CampaignState
@@ -22,9 +22,6 @@ from stentor.store import campaigns
 from stentor.store.database import Database, insert_or_ignore
 from stentor.store.tables import batches, lanes
 from stentor.store.tables import campaigns as table
-
-INTERVAL = 0.2
-"""Seconds between two looks."""
 
 _PENDING = sa.exists().where(batches.c.campaign_id == table.c.id, batches.c.pending > 0)
 _LOOK = sa.select(table.c.id, table.c.state, table.c.planned, _PENDING.label("pending")).where(
@@ -36,23 +33,33 @@ _LOOK = sa.select(table.c.id, table.c.state, table.c.planned, _PENDING.label("pe
 class Desk:
     """Campaigns as one process sees them. `run` must be going."""
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+    name = "desk"
+    problem: str | None = None
+    notice: str | None = None
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time, bell: Bell | None = None) -> None:
         self._database = database
         self._clock = clock
+        self._bell = bell or LocalBell()
         self._states: dict[str, CampaignState] = {}
         self._contents: dict[str, CampaignContent] = {}
+        self.beat: float | None = None
+        self.looked_at: float | None = None
+        """When the states were last learned, by the monotonic clock."""
 
     async def run(self) -> None:
         """Look for what has changed, for ever."""
         while True:
+            self.beat = time.monotonic()
             await self.look()
-            await asyncio.sleep(INTERVAL)
+            await self._bell.wait()
 
     async def look(self) -> None:
         """Learn the states, and end the campaigns that are done."""
         try:
             rows = await self._database.rows(_LOOK)
             self._states = {row.id: CampaignState(row.state) for row in rows}
+            self.looked_at = time.monotonic()
             for row in rows:
                 if row.planned and not row.pending and row.state in (CampaignState.RUNNING, CampaignState.CANCELLING):
                     await self._finish(row.id)

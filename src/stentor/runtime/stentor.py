@@ -25,12 +25,11 @@ from stentor.errors import InvalidAudience, InvalidConfiguration, InvalidState
 from stentor.pipeline import call_off
 from stentor.planning.content import Content, decode_content, encode_content
 from stentor.planning.planner import Planner, start_task
-from stentor.queue.sql import SqlQueue
 from stentor.recording import report as reports
 from stentor.recording.audit import Audit, audit
 from stentor.recording.explain import Explanation, explain
-from stentor.recording.recorder import Recorder
 from stentor.recording.report import FailureRow, LaneProblem, Progress, Report
+from stentor.runtime.backend import open_backend
 from stentor.runtime.desk import Desk
 from stentor.runtime.sources import Sources
 from stentor.runtime.supervisor import Closing, Supervisor
@@ -97,9 +96,10 @@ class Stentor:
         self._config = config
         self._clock = clock
         self._database = Database.open(config.store.url)
-        self._queue = SqlQueue(self._database, clock)
+        self._backend = open_backend(config, self._database, clock)
+        self._queue = self._backend.queue
         self._sources = Sources(config, self._database)
-        self._desk = Desk(self._database, clock)
+        self._desk = Desk(self._database, clock, self._backend.bell)
         self.closings: list[Closing] = []
         """What the processes of `roles` cost, by their own account."""
         self._supervisor: Supervisor | None = None
@@ -118,6 +118,7 @@ class Stentor:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self._backend.aclose()
         await self._sources.aclose()
         await self._database.aclose()
 
@@ -230,6 +231,7 @@ class Stentor:
             await campaigns.move(connection, campaign_id, to, starts_at=starts_at, expires_at=expires_at)
 
         await self._queue.settle(change, put=[start_task(campaign_id)])
+        await self._backend.bell.ring()
         return await self.campaign(campaign_id)
 
     async def send(
@@ -283,6 +285,8 @@ class Stentor:
             return
         senders = self._config.sending.senders or os.cpu_count() or 1
         roles: list[Role] = ["planner", *(["sender"] * senders)]  # type: ignore[list-item]
+        if self._backend.outbox is not None:
+            roles += ["recorder", "scheduler"]
         async with Supervisor(self._config, roles) as supervisor:
             self._supervisor = supervisor
             try:
@@ -345,6 +349,7 @@ class Stentor:
                 await campaigns.move(connection, campaign_id, to)
 
         await self._database.write(change)
+        await self._backend.bell.ring()
         return await self.campaign(campaign_id)
 
     async def cancel(self, campaign_id: str) -> Campaign:
@@ -361,9 +366,8 @@ class Stentor:
             return campaign
         draft = campaign.state is CampaignState.DRAFT
         await self._move(campaign_id, CampaignState.CANCELLED if draft else CampaignState.CANCELLING)
-        recorder = Recorder(self._database, self._queue, self._clock)
         planner = Planner(self._queue, self._config.sending, tuple(lanes(self._config)), self._clock)
-        await call_off(self._queue, recorder, planner, campaign_id)
+        await call_off(self._queue, self._backend.ledger, planner, campaign_id)
         await self._desk.look()
         return await self.campaign(campaign_id)
 
@@ -426,6 +430,7 @@ class Stentor:
 
     async def _move(self, campaign_id: str, to: CampaignState) -> Campaign:
         await self._database.write(lambda connection: campaigns.move(connection, campaign_id, to))
+        await self._backend.bell.ring()
         return await self.campaign(campaign_id)
 
 

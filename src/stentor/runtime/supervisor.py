@@ -2,7 +2,8 @@
 
 Rules: nothing it starts outlives it (a worker stops when its stdin ends, even after a SIGKILL here); a worker that
 keeps dying is started again ever more slowly, and its last words are told (`Supervisor.problems`); one that never gets
-to work ends it all (`Supervisor.check`); a stop is graceful first.
+to work ends it all (`Supervisor.check`); a stop is graceful first. Where it listens, each worker answers probes on a
+port of its own, which only this machine can reach, and one address answers for all of them.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import logging
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -22,6 +24,8 @@ import msgspec
 
 from stentor.config import Config, dump
 from stentor.errors import WorkerFailed
+from stentor.runtime.health import Finding, pages
+from stentor.runtime.plain_http import Response, Unanswered, get, listening
 from stentor.runtime.worker import Role
 
 logger = logging.getLogger(__name__)
@@ -42,6 +46,14 @@ HOPELESS = 7
 aside before that (`SendingConfig.deliveries`)."""
 LAST_WORDS = 4000
 """Bytes of a dead worker's stderr that are shown at most."""
+LONGEST_LINE = 2**20
+"""Bytes of a line on a worker's stdout."""
+ANSWER_WITHIN = 4.0
+"""Seconds that a worker has to answer a probe; its own answers may take half of that."""
+SELF = "supervisor"
+"""What it calls itself where it names processes."""
+CHILDREN = "127.0.0.1:0"
+"""Where workers listen."""
 
 
 class Closing(msgspec.Struct, frozen=True):
@@ -55,12 +67,22 @@ class Closing(msgspec.Struct, frozen=True):
     """Resident memory at its highest, in MiB."""
 
 
+class _Listening(msgspec.Struct, frozen=True):
+    """A worker's first line where it was told to listen."""
+
+    listening: str
+
+
 @dataclass(slots=True)
 class _Worker:
     role: Role
+    name: str
+    """The role and a number, the same after a restart."""
     after: float = 0.0
     """Seconds before it is started for the first time."""
     process: asyncio.subprocess.Process | None = None
+    address: str | None = None
+    """Where it answers probes; None before it does, and after it has died."""
     deaths: int = 0
     """In a row, without having lived for a while."""
     hopeless: int = 0
@@ -69,15 +91,31 @@ class _Worker:
     watcher: asyncio.Task[None] | None = field(default=None, repr=False)
     started: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
+    @property
+    def runs(self) -> bool:
+        return self.process is not None and self.process.returncode is None
+
 
 class Supervisor:
     """The roles of one machine. Use as an async context manager."""
 
-    def __init__(self, config: Config, roles: Sequence[Role]) -> None:
+    def __init__(self, config: Config, roles: Sequence[Role], *, listen: str | None = None) -> None:
+        """Args:
+        listen: where to answer probes for all workers (`HOST:PORT`, port 0: the system's choice); None: nowhere.
+        """
         self._config = config
         self._settings = dump(config) + b"\n"
-        self._workers = [_Worker(role, after=STAGGER * roles[:number].count(role)) for number, role in enumerate(roles)]
+        self._workers = []
+        for number, role in enumerate(roles):
+            earlier = roles[:number].count(role)
+            self._workers.append(_Worker(role, f"{role}-{earlier + 1}", after=STAGGER * earlier))
         self._stopping = asyncio.Event()
+        self._listen = listen
+        self._pages = AsyncExitStack()
+        self.address: str | None = None
+        """Where it answers probes."""
+        self.restarts: Counter[Role] = Counter()
+        """How often a process was started again after it had died."""
         self.closings: list[Closing] = []
         """Of the workers that ended properly."""
 
@@ -88,9 +126,7 @@ class Supervisor:
     def processes(self) -> dict[int, Role]:
         """The processes that run now, by their ids."""
         return {
-            worker.process.pid: worker.role
-            for worker in self._workers
-            if worker.process is not None and worker.process.returncode is None
+            worker.process.pid: worker.role for worker in self._workers if worker.process is not None and worker.runs
         }
 
     @property
@@ -107,8 +143,51 @@ class Supervisor:
                     " on when it is run again after that was mended"
                 )
 
+    # -- what probes are told ---------------------------------------------------------------------------------------
+
+    async def alive(self) -> Finding:
+        """Whether every worker runs and counts itself alive; those that are being started do."""
+        if self._stopping.is_set():
+            return Finding(role=SELF, ok=True, notes=["stopping"])
+        problems = [f"{each.name}: it is not running" for each in self._workers if each.process and not each.runs]
+        findings = await _ask([worker for worker in self._workers if worker.address is not None], "/healthz")
+        problems += [f"{worker.name}: {problem}" for worker, finding in findings for problem in finding.problems]
+        return Finding(role=SELF, ok=not problems, problems=problems)
+
+    async def ready(self) -> Finding:
+        """Whether of each role at least one worker is ready."""
+        if self._stopping.is_set():
+            return Finding(role=SELF, ok=False, problems=["stopping"])
+        findings = await _ask(self._workers, "/readyz")
+        ready = {worker.role for worker, finding in findings if finding.ok}
+        problems: list[str] = []
+        notes: list[str] = []
+        for worker, finding in findings:
+            complaints = notes if worker.role in ready else problems
+            complaints += [f"{worker.name}: {problem}" for problem in finding.problems]
+            notes += [f"{worker.name}: {note}" for note in finding.notes]
+        return Finding(role=SELF, ok=not problems, problems=problems, notes=notes)
+
+    async def metrics(self) -> Response:
+        """All workers' metrics and our own, each labelled with its process. Who doesn't answer is left out."""
+        from stentor.runtime.metrics import join, of_supervisor, render  # noqa: PLC0415 - see `health.watched`
+
+        wanted, running = Counter(worker.role for worker in self._workers), Counter(self.processes.values())
+        own = render(lambda: of_supervisor(running, wanted, self.restarts))
+        answers = await asyncio.gather(*(_get(worker, "/metrics") for worker in self._workers))
+        found = {worker.name: each.body for worker, each in zip(self._workers, answers, strict=True) if each}
+        return join({SELF: own.body, **found})
+
+    # -- starting and stopping --------------------------------------------------------------------------------------
+
     async def __aenter__(self) -> Self:
-        """Returns when all are started and have their settings; they go on even if this loop is then held up."""
+        """Returns when all are started and have their settings; they go on even if this loop is then held up.
+
+        Raises: InvalidConfiguration: it cannot listen where it should; nothing was started.
+        """
+        if self._listen is not None:
+            answer = pages(self.alive, self.ready, self.metrics)
+            self.address = await self._pages.enter_async_context(listening(self._listen, answer))
         for worker in self._workers:
             worker.watcher = asyncio.create_task(self._keep(worker), name=f"keep {worker.role}")
         try:
@@ -133,10 +212,11 @@ class Supervisor:
         finally:  # also where somebody doesn't want to wait for that
             self._signal(signal.SIGKILL)
             await asyncio.gather(*watchers, return_exceptions=True)
+            await self._pages.aclose()
 
     def _signal(self, number: signal.Signals) -> None:
         for worker in self._workers:
-            if worker.process is not None and worker.process.returncode is None:
+            if worker.process is not None and worker.runs:
                 with suppress(ProcessLookupError):  # it has ended just now
                     worker.process.send_signal(number)
 
@@ -145,7 +225,10 @@ class Supervisor:
         if worker.after:
             worker.started.set()
             await self._pause(worker.after)
+        again = False
         while not self._stopping.is_set():
+            self.restarts[worker.role] += again
+            again = True
             began = time.monotonic()
             try:
                 code, said, complained = await self._run(worker)
@@ -153,7 +236,7 @@ class Supervisor:
                 code, said, complained = 1, b"", f"it cannot be started: {error.strerror}"
                 worker.started.set()
             if code == 0:
-                self.closings.append(msgspec.json.decode(said.splitlines()[-1], type=Closing))
+                self.closings.append(msgspec.json.decode(said, type=Closing))
                 continue
             if self._stopping.is_set() and code == -signal.SIGTERM:
                 return  # told to stop before it had begun
@@ -165,15 +248,17 @@ class Supervisor:
             await self._pause(min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (worker.deaths - 1)))
 
     async def _run(self, worker: _Worker) -> tuple[int, bytes, str]:
-        """Its exit code, all it said, and the end of its complaints."""
+        """Its exit code, the last line it said, and the end of its complaints."""
         process = worker.process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "stentor.runtime.worker",
             worker.role,
+            *(() if self._listen is None else ("--listen", CHILDREN)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            limit=LONGEST_LINE,
             start_new_session=True,  # a Ctrl-C at the terminal is for us alone; we tell them what to do
         )
         assert process.stdin is not None
@@ -185,10 +270,21 @@ class Supervisor:
             process.terminate()
         well = asyncio.get_running_loop().call_later(LIVED, _forgive, worker)
         try:
-            said, complained = await asyncio.gather(process.stdout.read(), _tail(process.stderr))
+            said, complained = await asyncio.gather(self._hear(worker, process.stdout), _tail(process.stderr))
         finally:
             well.cancel()
+            worker.address = None
         return await process.wait(), said, complained
+
+    async def _hear(self, worker: _Worker, stdout: asyncio.StreamReader) -> bytes:
+        """The last line it says. If it listens, its first says where."""
+        last = b""
+        async for line in stdout:
+            last = line
+            if self._listen is not None and worker.address is None:
+                with suppress(msgspec.MsgspecError):  # it ends already: this is its closing line
+                    worker.address = msgspec.json.decode(line, type=_Listening).listening
+        return last
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -198,6 +294,29 @@ class Supervisor:
 
 def _forgive(worker: _Worker) -> None:
     worker.last_words = ""
+
+
+async def _get(worker: _Worker, path: str) -> Response | None:
+    """What it answers; None where it doesn't."""
+    if worker.address is None:
+        return None
+    with suppress(Unanswered):
+        return await get(worker.address, path, ANSWER_WITHIN)
+    return None
+
+
+async def _ask(workers: Sequence[_Worker], path: str) -> list[tuple[_Worker, Finding]]:
+    """What each says of itself, or what is to be said of one that says nothing."""
+    answers = await asyncio.gather(*(_get(worker, path) for worker in workers))
+    return [
+        (worker, _silence(worker) if answer is None else msgspec.json.decode(answer.body, type=Finding))
+        for worker, answer in zip(workers, answers, strict=True)
+    ]
+
+
+def _silence(worker: _Worker) -> Finding:
+    silent = "it does not answer" if worker.address else "it is starting" if worker.runs else "it is not running"
+    return Finding(role=worker.role, ok=False, problems=[silent])
 
 
 async def _tail(stream: asyncio.StreamReader) -> str:

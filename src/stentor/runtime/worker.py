@@ -1,7 +1,8 @@
 """A role as a process: `python -m stentor.runtime.worker ROLE`, its settings as one line of JSON on stdin.
 
 Rules: it stops gracefully on SIGTERM, and when stdin ends, so that it never outlives whoever started it; its last line
-on stdout says what it cost. Secrets come by stdin only, never by arguments, which other users can see.
+on stdout says what it cost, and with `--listen HOST:PORT` its first says where it answers probes. Secrets come by stdin
+only, never by arguments, which other users can see.
 """
 
 from __future__ import annotations
@@ -15,35 +16,55 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import uvloop
 
 from stentor import pipeline
-from stentor.config import Config, lanes, restore
+from stentor.config import Config, restore
 from stentor.errors import StentorError
 from stentor.meter import Meter
 from stentor.pipeline import Ports
-from stentor.queue.sql import SqlQueue
-from stentor.runtime.desk import Desk
+from stentor.runtime.backend import open_backend, ports_for
+from stentor.runtime.health import watched
 from stentor.runtime.sources import Sources
 from stentor.store import sqlite_driver
 from stentor.store.database import Database
 
-Role = Literal["planner", "sender"]
+Role = Literal["planner", "sender", "recorder", "scheduler"]
 GARBAGE = 50_000
 """Objects after which Python looks for cycles. A page of an audience is thousands of tuples that are gone without it;
 at Python's own 700, looking cost a fifth of the planner's time."""
 CONNECTIONS = 6
 """Connections to the store that a role needs at most."""
-REST: dict[Role, str] = {"planner": "steps", "sender": "wire"}
+REST: dict[Role, str] = {"planner": "steps", "sender": "wire", "recorder": "acks", "scheduler": "watch"}
 """The stage of what is on no other's account: the planner's taking of steps and looking around; the sender's wire."""
-STORING: dict[Role, str] = {"planner": "put", "sender": "record"}
+STORING: dict[Role, str] = {"planner": "put", "sender": "record", "recorder": "write", "scheduler": "watch"}
 """The stage that the threads of SQLite's connections to the store are counted with."""
 
 
-async def work(role: Role, config: Config, stop: asyncio.Event) -> dict[str, float]:
+def tell_parent(address: str) -> None:
+    """Tell whoever started this process where it answers probes."""
+    sys.stdout.write(json.dumps({"listening": address}) + "\n")
+    sys.stdout.flush()
+
+
+async def work(
+    role: Role,
+    config: Config,
+    stop: asyncio.Event,
+    *,
+    listen: str | None = None,
+    tell: Callable[[str], None] = tell_parent,
+) -> dict[str, float]:
     """Run a role in this process until `stop`.
+
+    Args:
+        listen: where it answers probes (`HOST:PORT`, port 0: the system's choice), if it does.
+        tell: told where that is.
+
+    Raises: InvalidConfiguration: it cannot listen there.
 
     Returns: CPU seconds by stage; `startup` is what the process had used before it was ready.
     """
@@ -51,28 +72,32 @@ async def work(role: Role, config: Config, stop: asyncio.Event) -> dict[str, flo
     meter = Meter(REST[role])
     database = Database.open(config.store.url, connections=CONNECTIONS)
     sources = Sources(config, database)
-    ports = Ports(
-        database=database,
-        queue=SqlQueue(database),
-        sources=sources,
-        desk=Desk(database),
-        settings=config.sending,
-        lanes=tuple(lanes(config)),
-        clock=time.time,
-        meter=meter,
-    )
+    backend = open_backend(config, database, time.time)
+    ports = ports_for(config, database, backend, sources, meter=meter)
     try:
-        if role == "planner":
+        await backend.ready()
+        async with watched(role, ports, stop, listen, tell, [lambda: backend.problem]):
+            await _run(role, ports, config, stop)
+        return {"startup": startup, **_stages(role, config, meter, startup)}
+    finally:
+        await backend.aclose()
+        await sources.aclose()
+        await database.aclose()
+
+
+async def _run(role: Role, ports: Ports, config: Config, stop: asyncio.Event) -> None:
+    match role:
+        case "planner":
             await pipeline.plan(ports, stop)
-        else:
-            from stentor.senders.channels import open_lane  # noqa: PLC0415 - a planner needs no provider's libraries
+        case "recorder":
+            await pipeline.record(ports, stop)
+        case "scheduler":
+            await pipeline.schedule(ports, stop)
+        case "sender":
+            from stentor.senders.channels import open_lane  # noqa: PLC0415 - others need no provider's libraries
 
             opened = [open_lane(name, app, time.time) for name, app in config.apps.items()]
             await pipeline.send(ports, opened, stop)
-        return {"startup": startup, **_stages(role, config, meter, startup)}
-    finally:
-        await sources.aclose()
-        await database.aclose()
 
 
 def _stages(role: Role, config: Config, meter: Meter, startup: float) -> dict[str, float]:
@@ -89,7 +114,7 @@ def _stages(role: Role, config: Config, meter: Meter, startup: float) -> dict[st
     return {**stages, "other": max(0.0, time.process_time() - startup - sum(stages.values()))}
 
 
-async def _serve(role: Role) -> dict[str, float]:
+async def _serve(role: Role, listen: str | None) -> dict[str, float]:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
@@ -99,7 +124,7 @@ async def _serve(role: Role) -> dict[str, float]:
     config = restore(await reader.readline())
     orphaned = loop.create_task(_when_left(reader, stop))
     try:
-        return await work(role, config, stop)
+        return await work(role, config, stop, listen=listen)
     finally:
         orphaned.cancel()
         transport.close()
@@ -118,9 +143,10 @@ def _first(errors: BaseExceptionGroup[StentorError]) -> StentorError:
 
 
 def main() -> None:
-    role = sys.argv[1] if len(sys.argv) == 2 else ""
-    if role not in get_args(Role):
-        sys.exit(f"usage: python -m stentor.runtime.worker {'|'.join(get_args(Role))} < settings")
+    role = sys.argv[1] if len(sys.argv) in (2, 4) else ""
+    listen = sys.argv[3] if sys.argv[2:3] == ["--listen"] else None
+    if role not in get_args(Role) or (listen is None) != (len(sys.argv) == 2):
+        sys.exit(f"usage: python -m stentor.runtime.worker {'|'.join(get_args(Role))} [--listen HOST:PORT] < settings")
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {role} %(levelname)s %(message)s")
     gc.freeze()
     gc.set_threshold(GARBAGE)
@@ -128,7 +154,7 @@ def main() -> None:
     complaint: StentorError | None = None
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            stages = runner.run(_serve(role))  # type: ignore[arg-type]  # checked above
+            stages = runner.run(_serve(role, listen))  # type: ignore[arg-type]  # checked above
         except* StentorError as errors:
             complaint = _first(errors)
     if complaint is not None:

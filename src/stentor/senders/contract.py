@@ -177,7 +177,7 @@ def answers(encoded: Encoded, results: Results, decode: Decode, now: float) -> d
         if answer is None:
             answer = decoded[key] = decode(reply.status, reply.headers, reply.body, now)
         found[positions[index]] = answer
-    if results.fates.count(Fate.RESPONSE) < results.size:
+    if Fate.NOT_PROCESSED in results.fates or Fate.AMBIGUOUS in results.fates:
         for index, fate in enumerate(results.fates):
             if fate == Fate.NOT_PROCESSED:
                 found[positions[index]] = not_processed(results.reasons.get(index, ""))

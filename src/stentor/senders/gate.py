@@ -47,6 +47,7 @@ class Gate:
         self.proven = False
         """Whether anything was accepted since the settings last changed."""
         self._closed_until = 0.0
+        self._quiet_until = 0.0
         self._closings = 0  # in a row, without anything that opened it
         self._silent = 0  # batches in a row that nobody answered
         self._trial = False  # one is under way
@@ -65,6 +66,10 @@ class Gate:
     def closed_until(self) -> float:
         """When it is tried again, by the clock that is passed in."""
         return self._closed_until
+
+    def is_quiet(self, now: float) -> bool:
+        """Whether the provider asks for quiet, so that what is under way should stop, too."""
+        return now < self._quiet_until
 
     def begin_trial(self) -> None:
         self._trial = True
@@ -89,12 +94,13 @@ class Gate:
 
     def throttle(self, seconds: float, now: float) -> None:
         """The provider wants quiet. No problem of anybody's, and no trial after it."""
+        self._quiet_until = max(self._quiet_until, now + seconds)
         self._closed_until = max(self._closed_until, now + seconds)
 
     def reset(self) -> None:
         """The settings or credentials were changed: try at once, and believe nothing that was seen before."""
         self.proven = False
-        self._closed_until = 0.0
+        self._closed_until = self._quiet_until = 0.0
         self._closings = 0
 
     def _open(self) -> None:

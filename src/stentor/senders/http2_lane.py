@@ -162,7 +162,8 @@ class Http2Flight:
 class Http2Lane(ABC, Generic[R]):
     """A lane over `http2.pool`. Satisfies `lane.Lane`."""
 
-    ceiling = float("inf")
+    provider_ceiling: ClassVar[float] = float("inf")
+    """Pushes a second that the provider allows at most."""
     one_credential_a_connection: ClassVar[bool] = False
     """Whether the provider minds seeing several short-lived credentials on one connection."""
 
@@ -173,8 +174,11 @@ class Http2Lane(ABC, Generic[R]):
         table: Sequence[Rule],
         decode: Decode,
         decode_goaway: Callable[[bytes], Answer | None],
+        rate: float | None,
     ) -> None:
         self.name = name
+        self.rate = rate
+        self.ceiling = min(self.provider_ceiling, rate or self.provider_ceiling)
         self.decode = decode
         self.decode_goaway = decode_goaway
         self._meanings = {rule.reason: rule.meaning for rule in table}
@@ -288,6 +292,9 @@ class Http2Lane(ABC, Generic[R]):
         if state is None or not state.responses:
             return FIRST_WINDOW
         return max(LEAST_WINDOW, state.stream_limit)
+
+    def backlog(self) -> int:
+        return 0 if self._channel is None else self._channel.pool.waiting
 
     @property
     def state(self) -> LaneState:

@@ -93,7 +93,10 @@ class Lane(Protocol):
     name: str
     """`channel/app`."""
     ceiling: float
-    """Pushes a second that the provider allows at most, for estimates; infinite where it names no limit."""
+    """Pushes a second that the provider or the app's `rate` allows at most, for estimates; infinite where neither names
+    a limit."""
+    rate: float | None
+    """Pushes a second that all senders of the lane may send in total, as the app's settings say; None: no limit."""
 
     async def check(self) -> None:
         """Read the credential files, without asking the provider anything.
@@ -151,6 +154,9 @@ class Lane(Protocol):
     def window(self) -> int:
         """Recipients that the wire can hold now; few until the provider answered once. Whoever wants it full has more
         than that under way."""
+
+    def backlog(self) -> int:
+        """Recipients of flights under way that no connection has taken yet."""
 
     @property
     def state(self) -> LaneState: ...

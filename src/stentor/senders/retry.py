@@ -134,14 +134,14 @@ def decide(
             _try_again(decision, again, answer, where)
         else:
             outcomes[position] = Outcome.PENDING
-    decision.throttle = _throttle(answers, len(sent), where)
+    decision.throttle = quiet(answers, len(sent), where.longest_backoff)
     decision.refusal = _refusal(answers, decision.accepted)
     return decision
 
 
 def wait(answer: Answer, tries: int, where: Circumstances) -> float:
     """Seconds before a recipient is tried again: never less than the provider asks, more with each try."""
-    asked = _quiet(answer, where)
+    asked = _asked(answer, where.longest_backoff)
     asked = asked * (1 + where.chance / 10) + SOON if asked else 0.0
     if answer.verdict is Verdict.STOP:
         return max(PLATFORM_WAIT, asked)
@@ -150,10 +150,18 @@ def wait(answer: Answer, tries: int, where: Circumstances) -> float:
     return max(asked, backoff)
 
 
-def _quiet(answer: Answer, where: Circumstances) -> float:
+def quiet(answers: Mapping[int, Answer], sent: int, longest_backoff: float) -> float:
+    """Seconds for which the answers to so many recipients ask the whole lane to be quiet; 0 where they don't."""
+    calls = [each for each in answers.values() if each.verdict is Verdict.RETRY and each.scope is Scope.LANE]
+    if len(calls) < CALLS_FOR_QUIET * sent:
+        return 0.0
+    return max((_asked(each, longest_backoff) for each in calls), default=0.0)
+
+
+def _asked(answer: Answer, longest_backoff: float) -> float:
     """Seconds that the answer is to be waited after: what the provider asks for, or else our table, within bounds."""
     wanted = answer.retry_after or 0.0
-    return wanted if answer.asked else min(wanted, where.longest_backoff)
+    return wanted if answer.asked else min(wanted, longest_backoff)
 
 
 def _blame(answers: Mapping[int, Answer], accepted: int, where: Circumstances) -> Answer | None:
@@ -165,13 +173,6 @@ def _blame(answers: Mapping[int, Answer], accepted: int, where: Circumstances) -
     if len(strange) < (1 if where.blamed else ENOUGH_FOR_ALL) or len(strange) < NEARLY_ALL * len(refusals):
         return None
     return strange[0]
-
-
-def _throttle(answers: Mapping[int, Answer], sent: int, where: Circumstances) -> float:
-    calls = [each for each in answers.values() if each.verdict is Verdict.RETRY and each.scope is Scope.LANE]
-    if len(calls) < CALLS_FOR_QUIET * sent:
-        return 0.0
-    return max((_quiet(each, where) for each in calls), default=0.0)
 
 
 def _refusal(answers: Mapping[int, Answer], accepted: int) -> Answer | None:

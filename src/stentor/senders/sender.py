@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,14 +31,16 @@ from stentor.errors import (
     UnknownCampaign,
 )
 from stentor.meter import Meter
-from stentor.outcome import Outcome, Verdict
+from stentor.outcome import Outcome, Scope, Verdict
 from stentor.queue.contract import Lease, Queue
 from stentor.recording.contract import Ledger, Settlement, Standing, Then
+from stentor.senders.budget import Budget
 from stentor.senders.contract import Answer, text
 from stentor.senders.gate import TRIAL, Gate, Pass, Problem
-from stentor.senders.lane import CampaignContent, Flight, Lane, Prepared
-from stentor.senders.retry import Circumstances, Decision, decide
-from stentor.senders.settling import at_positions, bury, called_off, due, end_all, give_back, read_batch, unknown
+from stentor.senders.lane import CampaignContent, Flight, Lane, LaneState, Prepared
+from stentor.senders.paced import Controls, PacedFlight
+from stentor.senders.retry import Circumstances, Decision, decide, quiet
+from stentor.senders.settling import at_positions, bury, called_off, due, end_all, give_back, read_batch
 from stentor.states import STOPPED, CampaignState
 
 CHECKPOINT = 1.0
@@ -53,6 +56,8 @@ HELD_PAUSE, LONGEST_HELD_PAUSE = 0.5, 5.0
 """Seconds after which a paused campaign's batch is looked at again: the rarer the longer it has been paused."""
 SUSPECT = 2
 """Deliveries from which a batch is sent alone: if it kills its sender, nobody else's count rises with it."""
+AHEAD, LEAST_AHEAD = 2.0, 1.0
+"""Seconds' worth of a budget that is taken from the queue at most, and below which more is."""
 CONTENTS = 16
 """Campaigns whose rendered content is kept at most."""
 LIFETIME = "Lifetime"
@@ -95,6 +100,8 @@ class _Delivery:
     """In the batch, of those that the flight sends."""
     batch: Batch | None = None
     withdrawn: bool = False
+    trouble: tuple[str, str] | None = None
+    """Why it could not be begun, or not to its end, and what mends that."""
     suspect: bool = False
     """Whether it may have killed its sender: it is sent when nothing else is held, and nothing is taken meanwhile."""
     collapses: bool = False
@@ -112,12 +119,23 @@ class Tally:
     batches: int = 0
     sent: int = 0
     accepted: int = 0
+    retried: int = 0
+    """Recipients that were put back to be tried again, each time."""
+    rejected: Counter[str] = field(default_factory=Counter)
+    """By reason; as many as the provider's table has, and our own."""
     unknown: dict[str, int] = field(default_factory=dict)
     """Answers that no table has, by reason."""
+
+    def settle(self, settlement: Settlement) -> None:
+        self.retried += len(settlement.waiting)
+        if settlement.failures:
+            self.rejected.update(each.reason for each in settlement.failures if each.outcome is Outcome.REJECTED)
 
 
 class LaneSender:
     """Sends one lane's batches until it is told to stop."""
+
+    problem: str | None = None
 
     def __init__(
         self,
@@ -151,13 +169,40 @@ class LaneSender:
         self._paused_at: dict[str, float] = {}
         self._suspected: set[str] = set()
         self._quarantine = set[str]() if quarantine is None else quarantine
+        self._budget: Budget | None = None
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
         self._reported: list[Problem | None] = []  # the last; none yet, as one that was killed may have left another
         self._reload_at = 0.0
+        self.beat = time.monotonic()
+        """When `run` last went round, by the monotonic clock."""
+
+    @property
+    def name(self) -> str:
+        return self._lane.name
+
+    @property
+    def notice(self) -> str | None:
+        problem = self.gate.problem
+        return problem and f"closed: {problem.what}; {problem.remedy}"
+
+    @property
+    def state(self) -> LaneState:
+        """Of its connections."""
+        return self._lane.state
+
+    @property
+    def held(self) -> int:
+        """Batches in hand."""
+        return len(self._deliveries)
 
     def __repr__(self) -> str:
         return f"<LaneSender {self._lane.name}, {len(self._deliveries)} batches, {self.gate!r}>"
+
+    def share(self, budget: Budget) -> None:
+        """Keep to the budget and the calls for quiet that the lane's senders share, wherever they are. Before `run`."""
+        self._budget = budget
+        budget.attach(self._hear_of_quiet, self._has_work)
 
     def stop(self) -> None:
         """Take nothing more; `run` returns when what is under way is settled or given back."""
@@ -169,8 +214,11 @@ class LaneSender:
         async with asyncio.TaskGroup() as group:
             watches = ((TICK, self._heed), (TICK, self._hold_on), (TICK, self._report), (CHECKPOINT, self._checkpoint))
             watchers = [group.create_task(_every(seconds, watch)) for seconds, watch in watches]
+            if self._budget is not None:
+                watchers.append(group.create_task(self._budget.run()))
             idle = SHORTEST_IDLE
             while not self._stopping.is_set():
+                self.beat = time.monotonic()
                 taken = await self._take()
                 for lease, standing in taken:
                     now = time.monotonic()
@@ -185,6 +233,8 @@ class LaneSender:
             await self._finish()
             for watcher in watchers:
                 watcher.cancel()
+            if self._budget is not None:
+                await self._budget.leave()
             await self._report()
 
     # -- taking -----------------------------------------------------------------------------------------------------
@@ -233,7 +283,20 @@ class LaneSender:
     def _room(self) -> int:
         """How many batches may be taken: enough to keep the wire full while the next ones are fetched."""
         wanted = max(2, 2 * -(-self._lane.window() // self._settings.batch))
-        return wanted - self._flying if self._flying <= wanted // 2 and len(self._deliveries) < 4 * wanted else 0
+        room = wanted - self._flying if self._flying <= wanted // 2 and len(self._deliveries) < 4 * wanted else 0
+        return min(room, self._paced_room()) if self._budget is not None and self._budget.is_paced else room
+
+    def _paced_room(self) -> int:
+        """How many batches may be taken within the budget: a slow lane's stay in the queue, where others find them."""
+        assert self._budget is not None
+        rate = self._budget.rate
+        unsent = sum(
+            held.flight.unsent if isinstance(held.flight, PacedFlight) else self._settings.batch
+            for held in self._deliveries
+        )
+        if rate <= 0 or unsent >= LEAST_AHEAD * rate:
+            return 0
+        return max(1, int((AHEAD * rate - unsent) // self._settings.batch))
 
     async def _wait_for_change(self, timeout: float) -> None:
         self._changed.clear()
@@ -249,6 +312,7 @@ class LaneSender:
             while delivery.suspect and len(self._deliveries) > 1:
                 await self._wait_for_change(LONGEST_IDLE)
             settlement = await self._deliver(delivery, standing)
+            self.tally.settle(settlement)
             self._flying -= 1
             flying = False
             self._changed.set()
@@ -264,7 +328,7 @@ class LaneSender:
         """What becomes of a batch: the whole way from its payload to its settlement."""
         lease = delivery.lease
         if standing is None:
-            return unknown(lease)
+            return await self._unplanned(lease)
         try:
             with self._meter.stage("take"):
                 batch = delivery.batch = read_batch(lease, standing)
@@ -277,8 +341,14 @@ class LaneSender:
         except StoreUnavailable:
             return give_back(lease, batch, HELD_PAUSE)
         except UnknownCampaign:  # it was deleted a moment ago
-            return unknown(lease)
+            return await self._unplanned(lease)
         return self._unless_sent(lease, batch, standing, state) or await self._fly(delivery, batch, standing)
+
+    async def _unplanned(self, lease: Lease) -> Settlement:
+        try:
+            return await self._ledger.unplanned(lease)
+        except StoreUnavailable:
+            return give_back(lease, None, HELD_PAUSE)
 
     def _unless_sent(self, lease: Lease, batch: Batch, standing: Standing, state: CampaignState) -> Settlement | None:
         """What becomes of a batch of which nothing is to be sent now."""
@@ -318,22 +388,22 @@ class LaneSender:
             delivery.flight = await self._meter.during("encode", self._begin(delivery, batch, positions))
             if delivery.flight is not None:
                 self.tally.batches += 1
-                self.tally.sent += len(positions)
                 await delivery.flight.done()
         except InvalidMessage as error:  # it was checked before the start, so an option of the app's has changed since
             refusal = Answer(verdict=Verdict.FIX, reason="InvalidMessage", detail=text(str(error)))
             self._refused[batch.campaign_id] = refusal
             return end_all(delivery.lease, batch, standing, Outcome.REJECTED, refusal)
         except (CredentialError, InvalidConfiguration) as error:
-            self.gate.stop(str(error), MEND, time.monotonic())
+            delivery.trouble = (str(error), MEND)
         except CredentialUnavailable as error:
-            self.gate.stop(str(error), GOES_ON, time.monotonic())
+            delivery.trouble = (str(error), GOES_ON)
         except (PoolClosed, UnknownCampaign):
             pass  # this process is stopping, and another one goes on with the batch; or the store soon knows it no more
         finally:
             if way is Pass.TRIAL:
                 self.gate.end_trial()
         if delivery.flight is None:
+            self._close_over(delivery)
             delay = 0.0 if self._stopping.is_set() else max(self._until_open(), HELD_PAUSE)
             return give_back(delivery.lease, batch, delay)
         return await self._meter.during("decide", self._land(delivery, delivery.flight, batch, standing))
@@ -358,16 +428,31 @@ class LaneSender:
             chosen = [column[position] for position in positions]
             return bytes(chosen) if isinstance(column, bytes) else chosen
 
-        return await self._lane.begin(
-            prepared, some(batch.recipients), some(batch.addresses), some(batch.languages), some(batch.variables)
+        columns = [some(each) for each in (batch.recipients, batch.addresses, batch.languages, batch.variables)]
+        budget = self._budget
+        if budget is None or not budget.is_paced:
+            self.tally.sent += len(positions)
+            return await self._lane.begin(prepared, *columns)
+
+        async def begin(start: int, stop: int) -> Flight:
+            self.tally.sent += stop - start
+            part = [column and column[start:stop] for column in columns]
+            return await self._meter.during("encode", self._lane.begin(prepared, *part))
+
+        controls = Controls(
+            closed=lambda: self.gate.closed_until > time.monotonic(),
+            forbids=self._forbids,
+            backlog=self._lane.backlog,
+            clock=self._clock,
         )
+        return PacedFlight(len(positions), budget, begin, controls)
 
     async def _land(self, delivery: _Delivery, flight: Flight, batch: Batch, standing: Standing) -> Settlement:
         """Everything is settled on the wire: what is to be recorded, and what the lane is to do."""
         now = self._clock()
         answers = at_positions(flight.answers(now), delivery.positions, batch)
         sent: Sequence[int] = delivery.positions
-        if delivery.withdrawn:
+        if delivery.withdrawn or (isinstance(flight, PacedFlight) and flight.stopped):
             untouched = {at for at, answer in answers.items() if answer.verdict is Verdict.RECONNECT}
             sent = [position for position in sent if position not in untouched]
             answers = {at: answer for at, answer in answers.items() if at not in untouched}
@@ -383,6 +468,7 @@ class LaneSender:
         )
         decision = decide(len(batch), sent, answers, before, where)
         await self._tell_the_lane(decision, batch.campaign_id, answers, flight)
+        self._close_over(delivery)
         return self._settle(delivery.lease, batch, standing, decision)
 
     def _settle(self, lease: Lease, batch: Batch, standing: Standing, decision: Decision) -> Settlement:
@@ -433,11 +519,41 @@ class LaneSender:
         if decision.hold:
             self._lane.hold()
         if decision.throttle:
-            self.gate.throttle(decision.throttle, now)
+            self._be_quiet(decision.throttle)
+
+    def _forbids(self, answers: Mapping[int, Answer], sent: int) -> bool:
+        """Whether the answers to a part of a batch forbid to send the rest now. Where the provider wants quiet, all
+        senders are quiet from this moment."""
+        if seconds := quiet(answers, sent, self._settings.longest_backoff):
+            self._be_quiet(seconds)
+        return bool(seconds) or any(
+            answer.verdict is Verdict.REFRESH or (answer.verdict is Verdict.STOP and answer.scope is not Scope.PLATFORM)
+            for answer in answers.values()
+        )
+
+    def _be_quiet(self, seconds: float) -> None:
+        self._hear_of_quiet(seconds)
+        if self._budget is not None:
+            self._budget.be_quiet(seconds)
+
+    def _hear_of_quiet(self, seconds: float) -> None:
+        self.gate.throttle(seconds, time.monotonic())
+
+    async def _has_work(self) -> bool:
+        return (await self._queue.depths([self._lane.name]))[self._lane.name].ready > 0
+
+    def _close_over(self, delivery: _Delivery) -> None:
+        """Close the gate where a batch could not be sent, or not to its end, for want of credentials; after what came
+        back of it was noted, which may open it."""
+        if delivery.trouble is not None:
+            self.gate.stop(*delivery.trouble, time.monotonic())
 
     async def _refresh(self, flight: Flight, now: float) -> None:
+        sent = flight.refused if isinstance(flight, PacedFlight) else flight
+        if sent is None:
+            return
         try:
-            renewal = await self._lane.refused(flight)
+            renewal = await self._lane.refused(sent)
         except CredentialError as error:
             self.gate.stop(str(error), MEND, now)
         except CredentialUnavailable as error:
@@ -455,9 +571,12 @@ class LaneSender:
     # -- what is under way ------------------------------------------------------------------------------------------
 
     async def _heed(self) -> None:
-        """Withdraw what was paused or cancelled."""
+        """Withdraw what was paused or cancelled, and everything when the provider wants quiet."""
+        is_quiet = self.gate.is_quiet(time.monotonic())
         for delivery in self._deliveries:
-            if self._desk.halted(delivery.lease.campaign_id):
+            if is_quiet:
+                _withdraw(delivery, "the provider asked for quiet")
+            elif self._desk.halted(delivery.lease.campaign_id):
                 _withdraw(delivery, "the campaign was paused or cancelled")
 
     async def _checkpoint(self) -> None:

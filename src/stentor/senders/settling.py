@@ -63,16 +63,9 @@ def end_all(
     return Settlement(lease=lease, batch=batch, outcomes=bytes(outcomes), failures=tuple(failures), then=Then.ACK)
 
 
-def called_off(lease: Lease, standing: Standing | None) -> Settlement:
+def called_off(lease: Lease, standing: Standing) -> Settlement:
     """What becomes of a batch whose campaign was stopped, whatever is in it: who is pending is cancelled, unsent."""
-    if standing is None:
-        return unknown(lease)
     return end_all(lease, None, standing, Outcome.CANCELLED)
-
-
-def unknown(lease: Lease) -> Settlement:
-    """The store has no such batch."""
-    return Settlement(lease=lease, batch=None, outcomes=b"", then=Then.BURY, why="the store doesn't know it")
 
 
 def _unsent(position: int, outcome: Outcome, answer: Answer | None, tried: Waiting | None) -> Failure | None:
@@ -114,6 +107,6 @@ def _pending(standing: Standing) -> Sequence[int]:
     return [position for position, outcome in enumerate(standing.outcomes) if outcome == Outcome.PENDING]
 
 
-def give_back(lease: Lease, batch: Batch, delay: float) -> Settlement:
+def give_back(lease: Lease, batch: Batch | None, delay: float) -> Settlement:
     """Nothing is new; it is taken again after `delay` seconds."""
     return Settlement(lease=lease, batch=batch, outcomes=b"", then=Then.RELEASE, delay=max(0.0, delay))

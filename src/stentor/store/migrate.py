@@ -76,12 +76,12 @@ async def _alone_in_this_process() -> AsyncIterator[None]:
 
     To be entered before the database's own lock is asked for, as somebody else here may hold that one.
     """
-    while False:
+    while not _ALEMBIC.acquire(blocking=False):  # noqa: ASYNC110 - an event would belong to one event loop
         await asyncio.sleep(LOOK_AGAIN)
     try:
         yield
     finally:
-        pass
+        _ALEMBIC.release()
 
 
 async def _bring_up(connection: AsyncConnection, name: str) -> None:

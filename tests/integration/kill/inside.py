@@ -6,11 +6,8 @@ import asyncio
 import time
 
 from stentor import pipeline
-from stentor.config import lanes
 from stentor.meter import Meter
-from stentor.pipeline import Ports
-from stentor.queue.sql import SqlQueue
-from stentor.runtime.desk import Desk
+from stentor.runtime.backend import open_backend, ports_for
 from stentor.runtime.sources import Sources
 from stentor.senders.channels import open_lane
 from stentor.states import FINAL
@@ -32,16 +29,7 @@ async def run_roles(stage: Stage, database: Database, clock: Clock) -> None:
     """Planner and sender until the campaign's end. The database is closed."""
     config, stop = stage.config, asyncio.Event()
     sources = Sources(config, database)
-    ports = Ports(
-        database=database,
-        queue=SqlQueue(database, clock),
-        sources=sources,
-        desk=Desk(database, clock),
-        settings=config.sending,
-        lanes=tuple(lanes(config)),
-        clock=clock,
-        meter=Meter(),
-    )
+    ports = ports_for(config, database, open_backend(config, database, clock), sources, meter=Meter(), clock=clock)
     opened = [open_lane(name, app, time.time) for name, app in config.apps.items()]
 
     async def until_the_end() -> None:

@@ -12,7 +12,7 @@ from stentor.batch import VERSION, Batch
 from stentor.outcome import Outcome
 from stentor.queue.contract import Lease
 from stentor.recording.contract import Failure, Settlement
-from stentor.recording.recorder import write
+from stentor.recording.writing import write
 from stentor.store.tables import batches, campaigns, chains, failures, installations
 from tests.integration.recording.rows import NOW, Rows
 

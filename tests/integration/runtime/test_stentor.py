@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from stentor import pipeline
 from stentor.audience.contract import Selection
-from stentor.config import FILE, Config, lanes, load
+from stentor.config import FILE, Config, load
 from stentor.errors import (
     CredentialError,
     InvalidAudience,
@@ -27,13 +27,12 @@ from stentor.errors import (
 from stentor.meter import Meter
 from stentor.model import Message
 from stentor.outcome import Outcome
-from stentor.pipeline import Ports
 from stentor.planning.content import Content
 from stentor.queue.contract import PLAN
 from stentor.queue.sql import SqlQueue
 from stentor.recording.report import Progress
 from stentor.runtime import supervisor
-from stentor.runtime.desk import Desk
+from stentor.runtime.backend import open_backend, ports_for
 from stentor.runtime.sources import Sources
 from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
@@ -61,20 +60,11 @@ async def stentor(config: Config) -> AsyncIterator[Stentor]:
 async def plan(config: Config, clock: Callable[[], float]) -> None:
     """Plan all there is, as the planner's process would."""
     database = Database.open(config.store.url)
-    queue, sources, stop = SqlQueue(database, clock), Sources(config, database), asyncio.Event()
-    ports = Ports(
-        database=database,
-        queue=queue,
-        sources=sources,
-        desk=Desk(database, clock),
-        settings=config.sending,
-        lanes=tuple(lanes(config)),
-        clock=clock,
-        meter=Meter(),
-    )
+    sources, stop = Sources(config, database), asyncio.Event()
+    ports = ports_for(config, database, open_backend(config, database, clock), sources, meter=Meter(), clock=clock)
     async with asyncio.TaskGroup() as group:
         group.create_task(pipeline.plan(ports, stop))
-        while (await queue.depths([PLAN]))[PLAN].total:  # noqa: ASYNC110 - it is the database that says so
+        while (await ports.queue.depths([PLAN]))[PLAN].total:  # noqa: ASYNC110 - it is the database that says so
             await asyncio.sleep(0.01)
         stop.set()
     await sources.aclose()

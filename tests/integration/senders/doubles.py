@@ -106,6 +106,7 @@ class LaneDouble:
 
     name = LANE
     ceiling = float("inf")
+    rate: float | None = None
     state = LaneState()
 
     def __init__(self) -> None:
@@ -120,6 +121,7 @@ class LaneDouble:
         self.wrong: Exception | None = None
         """What `prepare` raises."""
         self.room = 4000
+        self.unwritten = 0
         self.mended = asyncio.Event()
         self.renewal: Renewal | Exception = Renewal(True)
         self.calls: list[str] = []
@@ -178,6 +180,9 @@ class LaneDouble:
 
     def window(self) -> int:
         return self.room
+
+    def backlog(self) -> int:
+        return self.unwritten
 
     async def aclose(self, drain: float | None = None) -> None:
         self.calls.append(f"aclose {drain}")

@@ -7,7 +7,9 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 from zipfile import ZipFile
 
 import pytest
@@ -18,7 +20,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.errors import StoreOutdated, StoreUnavailable
+from stentor.errors import InvalidConfiguration, StoreOutdated, StoreUnavailable
+from stentor.store import migrate as migrations
 from stentor.store.database import SQLITE, Database
 from stentor.store.migrate import MIGRATIONS, REVISIONS, VERSION_TABLE, check, migrate
 from stentor.store.tables import METADATA
@@ -134,21 +137,104 @@ async def test_migrating_twice_changes_nothing(database: Database) -> None:
         assert (await connection.execute(text("SELECT lane FROM stentor_lanes"))).scalar_one() == "apns/ios"
 
 
-async def test_many_tasks_and_processes_migrate_at_once(database: Database, database_url: str) -> None:
-    others = [
+async def test_many_tasks_and_processes_migrate_at_once(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = count_runs(monkeypatch)
+    processes = [
         await asyncio.create_subprocess_exec(
             sys.executable, "-c", MIGRATE, database_url, stdin=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        for _ in range(3)
+        for _ in range(5)
     ]
+    others = [Database.open(database_url, connections=1) for _ in range(3)]
     *ends, _ = await asyncio.gather(
-        *(other.communicate(b"go\n") for other in others), asyncio.gather(*(migrate(database) for _ in range(4)))
+        *(process.communicate(b"go\n") for process in processes),
+        asyncio.gather(*(migrate(each) for each in (database, database, *others))),
     )
-    assert [other.returncode for other in others] == [0, 0, 0], ends
+    assert [process.returncode for process in processes] == [0] * 5, ends
+    assert len(runs) <= 1
     await check(database)
     async with database.read() as connection:
         versions = await connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}"))
         assert versions.scalars().all() == [REVISIONS[-1]]
+    for each in others:
+        await each.aclose()
+
+
+def count_runs(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
+    """The connections that Alembic is run on in this process from now on."""
+    runs: list[Connection] = []
+    run = migrations._run_alembic
+
+    def counted(connection: Connection) -> None:
+        runs.append(connection)
+        run(connection)
+
+    monkeypatch.setattr(migrations, "_run_alembic", counted)
+    return runs
+
+
+async def test_of_many_roles_with_connections_of_their_own_one_migrates(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = count_runs(monkeypatch)
+    roles = [Database.open(database_url, connections=1) for _ in range(8)]
+    await asyncio.gather(*map(migrate, roles))
+    assert len(runs) == 1
+    for role in roles:
+        await check(role)
+        await role.aclose()
+
+
+async def test_several_databases_may_be_migrated_at_once_in_one_process(
+    tmp_path: Path, postgres_server: Postgres
+) -> None:
+    """Alembic's own state is the process's: neither another task nor another thread may come between."""
+
+    def in_a_thread(url: str) -> None:
+        async def bring_up() -> None:
+            database = Database.open(url)
+            await migrate(database)
+            await database.aclose()
+
+        asyncio.run(bring_up())
+
+    async with (
+        postgres_server.database() as one,
+        postgres_server.database() as two,
+        postgres_server.database() as three,
+    ):
+        urls = [one, f"sqlite:///{tmp_path / 'one.db'}", two, f"sqlite:///{tmp_path / 'two.db'}"]
+        databases = [Database.open(url) for url in urls]
+        threads = [asyncio.to_thread(in_a_thread, url) for url in (three, f"sqlite:///{tmp_path / 'three.db'}")]
+        await asyncio.gather(*map(migrate, databases), *threads)
+        databases += [Database.open(three), Database.open(f"sqlite:///{tmp_path / 'three.db'}")]
+        for database in databases:
+            await check(database)
+            await database.aclose()
+
+
+async def test_whoever_gives_up_waiting_lets_the_next_one_go_on(tmp_path: Path) -> None:
+    slow, database = (Database.open(f"sqlite:///{tmp_path / name}") for name in ("slow.db", "other.db"))
+    begun = asyncio.Event()
+
+    async def hold(connection: AsyncConnection) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    holder = asyncio.ensure_future(slow.write(hold))
+    await begun.wait()
+    waiting = [asyncio.ensure_future(migrate(each)) for each in (slow, database)]
+    done, _ = await asyncio.wait(waiting, timeout=0.1)
+    assert not done  # the first waits for the database, and the second for the first
+    waiting[0].cancel()
+    await waiting[1]
+    await check(database)
+    holder.cancel()
+    await asyncio.gather(holder, waiting[0], return_exceptions=True)
+    await slow.aclose()
+    await database.aclose()
 
 
 async def test_a_migration_that_fails_leaves_nothing_behind(database: Database) -> None:
@@ -177,6 +263,57 @@ async def test_newer_tables_are_left_alone(database: Database) -> None:
     for refused in (check, migrate):
         with pytest.raises(StoreOutdated, match=r"newer Stentor \(revision 9999.*this Stentor is too old, upgrade it"):
             await refused(database)
+
+
+@asynccontextmanager
+async def a_user(server: Postgres, name: str, url: str) -> AsyncIterator[Database]:
+    """The same database for a user who may do nothing in particular."""
+    await server.execute(f"CREATE ROLE {name} LOGIN")
+    parts = urlsplit(url)
+    database = Database.open(urlunsplit(parts._replace(netloc=f"{name}@")))
+    try:
+        yield database
+    finally:
+        await database.aclose()
+        owner = Database.open(url)
+        await execute(owner, f"DROP OWNED BY {name}")
+        await owner.aclose()
+        await server.execute(f"DROP ROLE {name}")
+
+
+async def test_a_user_who_may_not_create_tables_is_told_what_to_grant(postgres: str, postgres_server: Postgres) -> None:
+    async with a_user(postgres_server, "guest", postgres) as database:
+        with pytest.raises(InvalidConfiguration, match="GRANT CREATE ON SCHEMA public TO guest"):
+            await migrate(database)
+        owner = Database.open(postgres)
+        await execute(owner, "GRANT CREATE ON SCHEMA public TO guest")
+        await migrate(database)
+        await check(owner)
+        await owner.aclose()
+
+
+async def test_a_user_without_a_schema_is_told_so(postgres: str, postgres_server: Postgres) -> None:
+    owner = Database.open(postgres)
+    await execute(owner, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
+    async with a_user(postgres_server, "stranger", postgres) as database:
+        with pytest.raises(InvalidConfiguration, match="GRANT USAGE, CREATE ON SCHEMA public TO stranger"):
+            await migrate(database)
+    await owner.aclose()
+
+
+async def test_only_the_owner_of_older_tables_may_upgrade_them(postgres: str, postgres_server: Postgres) -> None:
+    owner = Database.open(postgres)
+    await migrate(owner)
+    async with a_user(postgres_server, "helper", postgres) as database:
+        await execute(owner, f"GRANT SELECT ON {VERSION_TABLE} TO helper")
+        await execute(owner, "GRANT CREATE ON SCHEMA public TO helper")
+        await migrate(database)  # there is nothing to do
+        await execute(owner, f"UPDATE {VERSION_TABLE} SET version_num = '{REVISIONS[0]}'")
+        with pytest.raises(InvalidConfiguration, match=r"belong to the user postgres.*--upgrade` once as postgres"):
+            await migrate(database)
+        with pytest.raises(StoreOutdated, match="older Stentor"):
+            await check(database)
+    await owner.aclose()
 
 
 async def test_a_version_table_without_a_version_is_no_migrated_database(database: Database) -> None:

@@ -26,7 +26,7 @@ class ApnsLane(Http2Lane[wire.Rendered]):
 
     def __init__(self, app: ApnsApp, name: str, clock: Callable[[], float], options: PoolOptions | None = None) -> None:
         options = options or PoolOptions(max_connections=app.max_connections, patience=PATIENCE)
-        super().__init__(f"apns/{name}", options, TABLE, wire.decode, wire.decode_goaway)
+        super().__init__(f"apns/{name}", options, TABLE, wire.decode, wire.decode_goaway, app.rate)
         self._app = app
         self._clock = clock
         host = wire.AUTHORITY if app.environment == "production" else wire.SANDBOX_AUTHORITY

@@ -26,11 +26,11 @@ _DEFAULT_CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
 class FcmLane(Http2Lane[wire.Rendered]):
     """One project of FCM. `clock` gives epoch seconds."""
 
-    ceiling = QUOTA / 60
+    provider_ceiling = QUOTA / 60
 
     def __init__(self, app: FcmApp, name: str, clock: Callable[[], float], options: PoolOptions | None = None) -> None:
         options = options or PoolOptions(max_connections=app.max_connections, patience=PATIENCE)
-        super().__init__(f"fcm/{name}", options, TABLE, wire.decode, wire.decode_goaway)
+        super().__init__(f"fcm/{name}", options, TABLE, wire.decode, wire.decode_goaway, app.rate)
         self._app = app
         self._clock = clock
         self._host, self._port, self._authority = address_of(app.url or f"https://{wire.AUTHORITY}")

@@ -1,0 +1,148 @@
+"""The recorder as a role: takes outcomes from the stream, many at a time, and writes them to the store in one go.
+
+Rules: a message is acked only when it is durable in the store; one that cannot be read, or that kills whoever records
+it, is put aside; while the store is away the messages are held, and wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stentor.config import SendingConfig
+from stentor.errors import BatchUnreadable, StoreUnavailable
+from stentor.meter import Meter
+from stentor.queue.contract import Lease, Outbox
+from stentor.recording.contract import Settlement
+from stentor.recording.tally import Recorded, RecordTally
+from stentor.recording.tidings import settlement_of
+from stentor.recording.writing import write
+from stentor.store.database import Database
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 200
+"""Messages that are written in one transaction at most."""
+GATHER = 0.05
+"""Seconds between two looks into the stream: a transaction for many costs about as much as one for a few."""
+LONGEST_PAUSE = 2.0
+"""Seconds between attempts while the store cannot be written to."""
+
+
+class RecordWorker:
+    """Records what senders tell until it is told to stop."""
+
+    name = "record"
+    notice: str | None = None
+
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        settings: SendingConfig,
+        clock: Callable[[], float] = time.time,
+        meter: Meter | None = None,
+    ) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._settings = settings
+        self._clock = clock
+        self._meter = meter or Meter()
+        self._stopping = asyncio.Event()
+        self.tally = RecordTally()
+        self.problem: str | None = None
+        """Why nothing can be recorded just now; None while it can."""
+        self.beat: float | None = None
+        """When `run` last went round, by the monotonic clock."""
+
+    def stop(self) -> None:
+        """Take nothing more; `run` returns when what was taken is recorded."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Record until `stop`."""
+        while not self._stopping.is_set():
+            self.beat = time.monotonic()
+            leases = await self._take()
+            if leases:
+                await self._record(leases)
+            if len(leases) < AT_ONCE:
+                await self._pause(GATHER)
+
+    async def _take(self) -> list[Lease]:
+        try:
+            leases = await self._meter.during("take", self._outbox.take(AT_ONCE, self._settings.lease))
+        except StoreUnavailable as error:
+            self._complain(error)
+            await self._pause(LONGEST_PAUSE / 4)
+            return []
+        self.problem = None
+        return leases
+
+    async def _record(self, leases: Sequence[Lease]) -> None:
+        """See these through to the store."""
+        settlements = await self._read(leases)
+        pause = 0.05
+        while settlements and not await self._meter.during("write", self._write(settlements)):
+            if self._stopping.is_set():
+                return  # they come back when their leases end, to whoever is there then
+            pause = min(LONGEST_PAUSE, pause * 2)
+            await self._pause(pause * random.uniform(0.5, 1.0))
+            await self._quietly(self._outbox.extend([each.lease for each in settlements]))
+            self.beat = time.monotonic()
+        await self._quietly(self._outbox.ack([each.lease for each in settlements]))
+
+    async def _read(self, leases: Sequence[Lease]) -> list[Settlement]:
+        found = []
+        for lease in leases:
+            try:
+                if lease.deliveries > self._settings.deliveries:
+                    raise BatchUnreadable(f"{lease.deliveries - 1} recorders died while they held it")
+                found.append(settlement_of(lease))
+            except BatchUnreadable as error:
+                logger.error("outcomes of batch %s are put aside: %s", lease.id, error)
+                await self._quietly(self._outbox.bury(lease, str(error)))
+        return found
+
+    async def _write(self, settlements: Sequence[Settlement]) -> bool:
+        """Whether they are durable now."""
+        now = self._clock()
+
+        async def change(connection: AsyncConnection) -> Recorded:
+            return await write(connection, settlements, now)
+
+        try:
+            recorded = await self._database.write(change)
+        except StoreUnavailable as error:
+            self._complain(error)
+            return False
+        self.problem = None
+        self.tally.commits += 1
+        self.tally.outcomes.update(recorded)
+        for each in settlements:
+            self.tally.latency.note(max(0.0, now - (each.at or now)))
+        return True
+
+    async def _quietly(self, doing: Awaitable[None]) -> None:
+        """What fails here comes back, and recording twice changes nothing."""
+        try:
+            await doing
+        except StoreUnavailable as error:
+            self._complain(error)
+
+    def _complain(self, error: StoreUnavailable) -> None:
+        if self.problem is None:
+            logger.warning("outcomes wait to be recorded, and nothing is lost: %s", error)
+        self.problem = str(error)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return

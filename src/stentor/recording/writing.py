@@ -1,0 +1,217 @@
+"""Writing down what became of batches, many at once, in a transaction of the caller's.
+
+Settlements come as they come: twice, the older after the newer, from several recorders at once. Rules: a recipient's
+first terminal outcome is its last; a failure is recorded only with the outcome that stands, so the two always agree;
+what isn't news isn't written. Rows are locked in the order of their ids, so that recorders which share batches wait
+for each other instead of deadlocking.
+
+However many batches: on PostgreSQL one SELECT, at most one UPDATE of the batches, and at most one statement for the
+failures and the dead addresses among them (`docs/store.md`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import ARRAY, Double, Executable, Text, any_, bindparam, select, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stentor.outcome import Outcome
+from stentor.recording.contract import Failure, Settlement, Waiting
+from stentor.recording.hygiene import mark_dead, marking
+from stentor.recording.tally import Recorded, news
+from stentor.store.bulk import Bulk, Fields, bulk, columns, insert_ignoring, unnested
+from stentor.store.database import POSTGRESQL, SQLITE
+from stentor.store.tables import batches, failures
+
+COLUMNS = {
+    Outcome.PENDING: "pending",
+    Outcome.ACCEPTED: "accepted",
+    Outcome.REJECTED: "rejected",
+    Outcome.EXPIRED: "expired",
+    Outcome.CANCELLED: "cancelled",
+    Outcome.AMBIGUOUS: "ambiguous",
+}
+"""The column of `batches` that counts each outcome."""
+
+_WAITING = msgspec.msgpack.Decoder(tuple[Waiting, ...])
+_NOBODY = msgspec.msgpack.encode(())
+_OPEN = bytes([0xFF]) + bytes(0xFF)
+"""Translates outcomes to a mask: all bits where one is pending, none where it is terminal."""
+_FAILURE = tuple(column.name for column in failures.c)
+
+_AMONG_FEW = batches.c.id.in_(bindparam("ids", expanding=True))
+_AMONG_LIST = batches.c.id == any_(bindparam("ids", type_=ARRAY(Text, dimensions=1)))
+"""The same on PostgreSQL: one statement, prepared once, for any number."""
+_LOCK = select(batches.c.id, batches.c.size, batches.c.outcomes, batches.c.waiting).order_by(batches.c.id)
+_RECIPIENTS = select(batches.c.id, batches.c.recipients)
+_FIND = {
+    SQLITE: (_LOCK.where(_AMONG_FEW), _RECIPIENTS.where(_AMONG_FEW)),
+    POSTGRESQL: (_LOCK.where(_AMONG_LIST).with_for_update(), _RECIPIENTS.where(_AMONG_LIST)),
+}
+"""How rows are locked and recipients are looked up; SQLite has a single writer, who needs no locks."""
+
+
+def _update(news: Fields) -> Executable:
+    values = {name: field for name, field in news.items() if name != "batch"}
+    return update(batches).where(batches.c.id == news["batch"]).values(values)
+
+
+_UPDATE: Bulk = bulk(
+    _update,
+    {
+        "batch": batches.c.id.type,
+        **{name: batches.c[name].type for name in ("outcomes", "waiting", "recorded_at", *COLUMNS.values())},
+    },
+)
+_INSERT = insert_ignoring(failures, *_FAILURE)
+
+
+def _insert_and_mark() -> Executable:
+    """Failures, and the dead addresses among them, in one statement of PostgreSQL's."""
+    fields = {column.name: column.type for column in failures.c} | {"address": Text(), "since": Double()}
+    lost = select(*unnested(fields).c).cte("lost")
+    explained = postgresql.insert(failures).from_select(_FAILURE, select(*(lost.c[name] for name in _FAILURE)))
+    return marking(lost).add_cte(explained.on_conflict_do_nothing().cte("explained"))
+
+
+_INSERT_AND_MARK = _insert_and_mark()
+
+
+@dataclass(slots=True)
+class _Row:
+    """A batch's row while its settlements are merged into it."""
+
+    size: int
+    outcomes: bytes
+    waiting: bytes | None
+    changed: bool = False
+
+
+async def write(connection: AsyncConnection, settlements: Sequence[Settlement], now: float) -> Recorded:
+    """Merge settlements into the rows of their batches, in the order given, within the caller's transaction.
+
+    A batch that the store doesn't know, because its campaign was deleted, is left out; so is a settlement of another
+    number of recipients than the batch has.
+
+    Args:
+        settlements: each with the failures of all whom it says to have failed. Of its `batch` only the recipients and
+            addresses at the positions of these are read; where it is None, the recipients are looked up.
+        now: epoch seconds.
+
+    Returns:
+        Whose outcomes are new with them.
+    """
+    rows = await _lock_rows(connection, {settlement.lease.id for settlement in settlements})
+    before = {batch: row.outcomes for batch, row in rows.items()}
+    found: list[tuple[Settlement, list[Failure]]] = []
+    for settlement in settlements:
+        row = rows.get(settlement.lease.id)
+        if row is None or len(settlement.outcomes) not in (0, row.size):
+            continue
+        if explained := _merge(row, settlement):
+            found.append((settlement, explained))
+    await _UPDATE.execute(connection, [_values(batch, row, now) for batch, row in rows.items() if row.changed])
+    if found:
+        planned = await _recipients(connection, {each.lease.id for each, _ in found if each.batch is None})
+        await _write_failures(connection, _failures(found, planned, now))
+    lanes = {settlement.lease.id: settlement.lease.lane for settlement in settlements}
+    return news((lanes[batch], before[batch], row.outcomes) for batch, row in rows.items())
+
+
+async def _lock_rows(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, _Row]:
+    lock, _ = _FIND[connection.dialect.name]
+    rows = await connection.execute(lock, {"ids": sorted(ids)})
+    return {row.id: _Row(row.size, row.outcomes or bytes(row.size), row.waiting) for row in rows}
+
+
+async def _recipients(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, list[bytes]]:
+    """As they were planned: of batches that cannot be read any more, or needn't be."""
+    wanted = sorted(ids)
+    if not wanted:
+        return {}
+    _, find = _FIND[connection.dialect.name]
+    rows = await connection.execute(find, {"ids": wanted})
+    return {row.id: msgspec.msgpack.decode(row.recipients, type=list[bytes]) for row in rows}
+
+
+async def _write_failures(connection: AsyncConnection, lost: Sequence[Mapping[str, Any]]) -> None:
+    if connection.dialect.name != SQLITE:
+        await connection.execute(_INSERT_AND_MARK, columns(lost))
+        return
+    await _INSERT.execute(connection, [{name: row[name] for name in _FAILURE} for row in lost])
+    if dead := [row for row in lost if row["dead"]]:
+        await mark_dead(connection, dead)
+
+
+def _merge(row: _Row, settlement: Settlement) -> list[Failure]:
+    """Put what is new into the row. Returns the failures that explain an outcome which stands: an older one later, or
+    the same again, finds its row there already, but may also bring what is lacking."""
+    before, waiting = row.outcomes, row.waiting
+    if settlement.outcomes:
+        row.outcomes = merge_outcomes(before, settlement.outcomes)
+    if settlement.waiting or waiting is not None:
+        row.waiting = _merge_waiting(waiting, settlement.waiting, row.outcomes)
+    row.changed |= row.outcomes != before or row.waiting != waiting
+    return [each for each in settlement.failures if row.outcomes[each.position] == each.outcome]
+
+
+def merge_outcomes(before: bytes, news: bytes) -> bytes:
+    """The first terminal outcome of each recipient. Both have the same length."""
+    if before == bytes(len(before)):
+        return news
+    known, told = int.from_bytes(before, "little"), int.from_bytes(news, "little")  # a thousand bytes at once
+    undecided = int.from_bytes(before.translate(_OPEN), "little")
+    return (known | (told & undecided)).to_bytes(len(before), "little")
+
+
+def _merge_waiting(known: bytes | None, news: Iterable[Waiting], outcomes: bytes) -> bytes | None:
+    """Of each who is pending, the one with the most tries. Who may have got it once, may have got it for ever."""
+    merged = {each.position: each for each in _WAITING.decode(known or _NOBODY)}
+    for each in news:
+        other = merged.setdefault(each.position, each)
+        latest = max(other, each, key=lambda waits: (waits.tries, waits.not_before))
+        if (other.ambiguous or each.ambiguous) and not latest.ambiguous:
+            latest = msgspec.structs.replace(latest, ambiguous=True)
+        merged[each.position] = latest
+    still = [merged[at] for at in sorted(merged) if at < len(outcomes) and outcomes[at] == Outcome.PENDING]
+    return msgspec.msgpack.encode(still) if still else None
+
+
+def _failures(
+    found: Iterable[tuple[Settlement, Iterable[Failure]]], planned: Mapping[str, Sequence[bytes]], now: float
+) -> list[dict[str, Any]]:
+    """As rows of the table, with `address` and `since`."""
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    for settlement, explained in found:
+        lease, batch = settlement.lease, settlement.batch
+        known_at = now if settlement.at is None else settlement.at
+        recipients = planned[lease.id] if batch is None else batch.recipients
+        for failure in explained:
+            row = {
+                "batch_id": lease.id,
+                "position": failure.position,
+                "campaign_id": lease.campaign_id,
+                "lane": lease.lane,
+                "installation": recipients[failure.position].decode(),
+                "outcome": int(failure.outcome),
+                "reason": failure.reason,
+                "status": failure.status,
+                "detail": failure.detail,
+                "dead": failure.dead,
+                "tries": failure.tries,
+                "at": now,
+                "address": "" if batch is None else batch.addresses[failure.position].decode(errors="replace"),
+                "since": known_at if failure.since is None else failure.since,
+            }
+            rows.setdefault((lease.id, failure.position), row)
+    return list(rows.values())
+
+
+def _values(batch: str, row: _Row, now: float) -> dict[str, Any]:
+    counts = {name: row.outcomes.count(outcome) for outcome, name in COLUMNS.items()}
+    return {"batch": batch, "outcomes": row.outcomes, "waiting": row.waiting, "recorded_at": now, **counts}
