@@ -21,15 +21,18 @@ ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && cat $(VENV)/.locked 2>/dev/nul
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo test check format bench fuzz soak kill lock clean
+.PHONY: help env demo cluster-demo test check format bench fuzz soak kill lock clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 21
 
 env: $(VENV)/.ready ## set up .venv and nothing more (each command below does so by itself)
 
 demo: $(VENV)/.ready ## see it work: a campaign to 100,000 simulated phones on this machine, each accounted for
 	@$(BIN)/stentor demo
+
+cluster-demo: $(VENV)/.ready ## see a cluster work: 500,000 phones, while NATS, PostgreSQL and one of each role are killed
+	@$(BIN)/python -m stentor.testing.cluster
 
 test: check ## all there is to check: what `make check` does, then all tests
 	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)

@@ -39,6 +39,11 @@ A second Ctrl-C doesn't wait. SIGTERM stops sending gracefully and leaves the ca
 **Durations** are written `90s`, `15m`, `1h30m` or `2d`; times `2030-01-31T18:00` (this machine's time zone),
 `2030-01-31T18:00+01:00`, or `+90m` from now.
 
+**Roles.** `stentor send` runs all roles itself, for as long as its campaign takes. `stentor serve` and `stentor worker`
+run them for as long as they are wanted, for campaigns that were started with `--detach`: see [cluster.md](cluster.md).
+SIGTERM or Ctrl-C stops them gracefully, within `sending.stop_within` seconds and a few more; they exit with 0 then. A
+second one doesn't wait.
+
 `STENTOR_DEBUG=1` shows the traceback of an error. All settings can be overridden by variables: see
 [configuration.md](configuration.md).
 
@@ -48,15 +53,18 @@ Times are epoch seconds, durations seconds. Fields may be added; those that are 
 
 | command | object |
 |---|---|
-| `send`, `campaign show`, `resume`, `cancel`, `retry` | a report: `campaign`, `installations` (read so far), \
+| `send`, `campaign show`, `watch`, `resume`, `cancel`, `retry` | a report: `campaign`, `installations` (read so far), \
 `delivered` (accepted by the provider), `failed` (rejected, expired or ambiguous), `cancelled`, `pending`, `lanes`, \
 `reasons`, `dead` (addresses that will never work again), `dead_letters` (batches nobody could work on) and the latest \
 of them as `put_aside`, `seconds`, `rate`, `at`; `show` adds `problems`: why a lane doesn't send |
 | `send --dry-run` | `lanes` (each with `recipients`, `ceiling` in pushes a second or null, `seconds` at least), \
 `recipients`, `unroutable`, `seconds`, `warnings`, `sample` (the payload a lane's recipients get) |
 | `campaign list` | `campaigns`: a list of campaigns |
-| `campaign pause` | the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, `starts_at`, \
-`expires_at`, `finished_at`, `planned` (whether the audience is read to its end), `expected` (recipients by lane) |
+| `send --detach`, `campaign pause` | the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
+`starts_at`, `expires_at`, `finished_at`, `planned` (whether the audience is read to its end), `expected` \
+(recipients by lane) |
+| `drain` | `drained`, and what is left: `campaigns` (state by id), `recipients` without an outcome, queued `batches`, \
+messages of senders that are `unrecorded`; `drain --end` says `draining` |
 | `campaign audit` | `campaign`, `state`, `exact`, `checks` (`name`, `ok`, `detail`), `at` |
 | `campaign failures` | a line for each: `installation`, `lane`, `outcome`, `reason`, `status`, `detail`, `dead`, \
 `tries`, `at`, `batch_id`, `position`, `meaning` |

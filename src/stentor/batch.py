@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from stentor.errors import BatchUnreadable
+from stentor.errors import BatchTooNew, BatchUnreadable
 
 LARGEST_BATCH = 512 * 1024
 """Bytes of an encoded batch at most; NATS takes 1 MiB by default."""
@@ -51,6 +51,27 @@ _ENCODER = msgspec.msgpack.Encoder(enc_hook=str)  # a column of addresses or ran
 _DECODER = msgspec.msgpack.Decoder(Batch)
 
 
+class _Versioned(msgspec.Struct):
+    version: int
+
+
+_VERSION_DECODER = msgspec.msgpack.Decoder(_Versioned)
+
+
+def check_version(payload: bytes, version: int, what: str) -> None:
+    """See that a message's format is the one that is read here, whatever else is in it.
+
+    Raises: BatchTooNew: it is a later one. BatchUnreadable: it is an earlier one, or says nothing of it.
+    """
+    try:
+        found = _VERSION_DECODER.decode(payload).version
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BatchUnreadable(f"not {what}: {error}") from None
+    if found != version:
+        wrong = BatchTooNew if found > version else BatchUnreadable
+        raise wrong(f"{what} of format {found}; this Stentor reads format {version}")
+
+
 def encode_batch(batch: Batch) -> bytes:
     return _ENCODER.encode(batch)
 
@@ -59,14 +80,14 @@ def decode_batch(payload: bytes) -> Batch:
     """The batch that `payload` holds.
 
     Raises:
-        BatchUnreadable: it is no batch, one of another version, or its columns differ in length.
+        BatchTooNew: it is one of a later version.
+        BatchUnreadable: it is no batch, one of an earlier version, or its columns differ in length.
     """
+    check_version(payload, VERSION, "a batch")
     try:
         batch = _DECODER.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BatchUnreadable(f"not a batch: {error}") from None
-    if batch.version != VERSION:
-        raise BatchUnreadable(f"a batch of format {batch.version}; this Stentor reads format {VERSION}")
     columns = (batch.addresses, batch.registered_at, batch.languages, batch.variables)
     if any(column is not None and len(column) != len(batch.recipients) for column in columns):
         raise BatchUnreadable("its columns have different lengths")

@@ -64,6 +64,10 @@ class BatchUnreadable(StentorError):
     """A queued batch cannot be read; it goes to the dead letters."""
 
 
+class BatchTooNew(BatchUnreadable):
+    """A newer Stentor's batch; it waits for one that can read it."""
+
+
 class StoreUnavailable(StentorError):
     """Stentor's database cannot be reached or written to just now; nothing was lost, try again later."""
 

@@ -24,11 +24,15 @@ from typing import Protocol
 from stentor.config import SendingConfig
 from stentor.meter import Meter
 from stentor.planning.caretaker import Caretaker
+from stentor.planning.healing import LOST_AFTER, Healer
 from stentor.planning.planner import Planner
 from stentor.planning.worker import PlanWorker, Sources
 from stentor.queue.contract import PLAN, Outbox, Queue
 from stentor.recording.contract import Ledger
+from stentor.recording.losses import Losses
 from stentor.recording.worker import RecordWorker
+from stentor.senders.board import Board
+from stentor.senders.budget import Budget
 from stentor.senders.gate import Problem
 from stentor.senders.lane import Lane
 from stentor.senders.sender import Desk, LaneSender
@@ -91,6 +95,8 @@ class Ports:
     """The senders'."""
     outbox: Outbox | None
     """Where recorders find their work; None where the senders record themselves."""
+    board: Board
+    """Where the senders of a lane share its budget."""
     sources: Sources
     desk: Watch
     settings: SendingConfig
@@ -103,10 +109,10 @@ class Ports:
     """Those at work, for whoever watches over them: the roles add theirs."""
 
 
-async def plan(ports: Ports, stop: asyncio.Event) -> None:
-    """Turn audiences into batches until `stop`. A step under way is finished first."""
+async def plan(ports: Ports, stop: asyncio.Event, *, at_once: int | None = None) -> None:
+    """Turn audiences into batches until `stop`, so many steps at once. A step under way is finished first."""
     worker = PlanWorker(
-        ports.database, ports.queue, ports.sources, ports.settings, ports.lanes, ports.clock, ports.meter
+        ports.database, ports.queue, ports.sources, ports.settings, ports.lanes, ports.clock, ports.meter, at_once
     )
     ports.stages.extend([ports.desk, worker])
     async with asyncio.TaskGroup() as group:
@@ -130,6 +136,8 @@ async def send(ports: Ports, lanes: Sequence[Lane], stop: asyncio.Event) -> None
         LaneSender(lane, ports.queue, ledger, ports.desk, ports.settings, ports.clock, ports.meter, quarantine)
         for lane in lanes
     ]
+    for sender, lane in zip(senders, lanes, strict=True):
+        sender.share(Budget(ports.board, lane.name, lane.rate))
     ports.stages.extend([ports.desk, ledger, *senders])
     async with asyncio.TaskGroup() as group:
         recording = group.create_task(ports.meter.during("record", ledger.run()))
@@ -156,12 +164,18 @@ async def record(ports: Ports, stop: asyncio.Event) -> None:
         _cancel(helpers)
 
 
-async def schedule(ports: Ports, stop: asyncio.Event) -> None:
-    """See that campaigns begin, go on and end, whatever became of the queue, until `stop`."""
+async def schedule(ports: Ports, stop: asyncio.Event, *, lost_after: float = LOST_AFTER) -> None:
+    """See that campaigns begin, go on and end, whatever became of the queue, until `stop`.
+
+    Args:
+        lost_after: seconds for which nobody has touched a batch that counts as lost when the queue doesn't know it.
+    """
     caretaker = Caretaker(ports.database, ports.queue)
-    ports.stages.extend([ports.desk, caretaker])
+    losses = Losses(ports.database, ports.queue, ports.outbox)
+    healer = Healer(ports.database, ports.queue, ports.sources, losses, ports.clock, lost_after)
+    ports.stages.extend([ports.desk, caretaker, healer])
     async with asyncio.TaskGroup() as group:
-        helpers = [group.create_task(ports.desk.run()), group.create_task(caretaker.run())]
+        helpers = [group.create_task(each.run()) for each in (ports.desk, caretaker, healer)]
         await stop.wait()
         _cancel(helpers)
 

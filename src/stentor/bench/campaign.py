@@ -32,6 +32,12 @@ from stentor.errors import InvalidConfiguration
 COMPARED = 300_000
 """Requests for each measurement that the campaign is compared with, at most."""
 TABLE = "installations"
+COLUMNS = {
+    "table": TABLE,
+    "channels": {"ios": "apns", "android": "fcm"},
+    "columns": {"channel": "platform"},
+}
+"""Where an audience has what, as settings say it."""
 PORTION = 50_000
 """Rows that are copied to PostgreSQL at a time."""
 STARTUP = "startup"
@@ -66,45 +72,60 @@ def run(recipients: int, database: str | None, say: Callable[[str], None]) -> di
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stentor-bench-")))
         say(f"campaign: making {recipients:,} installations")
-        make = _sqlite(folder, recipients) if database is None else _postgresql(database, recipients)
+        make = sqlite(folder, recipients) if database is None else postgresql(database, recipients)
         store, audience = stack.enter_context(make)
-        sent, simulators = _send(store, audience, say)
+        say("campaign: sending")
+        sent, simulators = send(store, audience)
     return _found(recipients, database, sent, simulators, yardstick, rates)
 
 
-def _send(store: str, audience: str, say: Callable[[str], None]) -> tuple[Measured, dict[str, dict[str, Any]]]:
-    """The campaign, and what the simulators say of it."""
+Summaries = Mapping[str, Mapping[str, Any]]
+"""What each simulator says at its end."""
+
+
+def send(store: str, audience: str, **sections: Mapping[str, Any]) -> tuple[Measured, Summaries]:
+    """The campaign, with half of its audience on each lane, and what the simulators say of it.
+
+    Args:
+        store, audience: their URLs.
+        sections: more settings, by table: `queue`, `sending`.
+
+    Raises: RuntimeError: it failed; says what it complained of.
+    """
     fast = ("--mode", "fast")
     with simulator("apns", *fast) as (apns, apns_summary), simulator("fcm", *fast) as (fcm, fcm_summary):
-        settings = dump(_config(store, audience, apns, fcm))
-        say("campaign: sending")
-        journey = subprocess.run(
-            [sys.executable, "-m", "stentor.bench.journey"], input=settings, capture_output=True, check=False
-        )
-        if journey.returncode:
-            raise RuntimeError(f"the campaign failed:\n{journey.stderr.decode(errors='replace')[-2000:]}")
-        sent = msgspec.json.decode(journey.stdout, type=Measured)
+        sent = travel(_config(store, audience, apns, fcm, sections))
     return sent, {"apns": apns_summary, "fcm": fcm_summary}
 
 
-def _config(store: str, audience: str, apns: dict[str, Any], fcm: dict[str, Any]) -> Config:
+def travel(config: Config) -> Measured:
+    """A journey with these settings. Raises: RuntimeError: it failed; says what it complained of."""
+    journey = subprocess.run(
+        [sys.executable, "-m", "stentor.bench.journey"], input=dump(config), capture_output=True, check=False
+    )
+    if journey.returncode:
+        raise RuntimeError(f"the campaign failed:\n{journey.stderr.decode(errors='replace')[-2000:]}")
+    return msgspec.json.decode(journey.stdout, type=Measured)
+
+
+def _config(
+    store: str,
+    audience: str,
+    apns: dict[str, Any],
+    fcm: dict[str, Any],
+    sections: Mapping[str, Mapping[str, Any]],
+) -> Config:
     ios = {key: apns[key] for key in ("url", "ca_file", "key_file", "key_id", "team_id")}
     android = {key: fcm[key] for key in ("url", "ca_file", "service_account_file", "project", "token_url")}
     return Config.model_validate(
         {
+            **sections,
             "store": {"url": store},
             "apps": {
                 "ios": {"channel": "apns", "topic": "com.example.app", **ios},
                 "android": {"channel": "fcm", **android},
             },
-            "audiences": {
-                AUDIENCE: {
-                    "url": audience,
-                    "table": TABLE,
-                    "channels": {"ios": "apns", "android": "fcm"},
-                    "columns": {"channel": "platform"},
-                }
-            },
+            "audiences": {AUDIENCE: {"url": audience, **COLUMNS}},
         }
     )
 
@@ -113,28 +134,38 @@ def _found(
     recipients: int,
     database: str | None,
     sent: Measured,
-    simulators: dict[str, dict[str, Any]],
+    simulators: Summaries,
     yardstick: dict[str, Any],
     rates: Mapping[Shape, float],
 ) -> dict[str, Any]:
-    seconds = sent.finished_at - sent.started_at
-    rate = recipients / seconds
+    found = figures(recipients, sent, simulators)
+    rate = found["rate"]
     best = yardstick["rate"]
     both = _half_each(list(rates.values()))
     shapes = [yardstick[shape]["rate"] for shape in rates] if best else []
-    first = min((each["first_at"] for each in simulators.values() if each["first_at"]), default=None)
-    stages = {stage: cpu / recipients * 1e6 for stage, cpu in _stages(sent).items()}
     return {
         "recipients": recipients,
         "database": "sqlite" if database is None else "postgresql",
-        "seconds": round(seconds, 2),
-        "rate": round(rate),
         "ratio_h2load": round(rate / best, 3) if best else None,
         "ratio_h2load_same_shapes": round(rate / _half_each(shapes), 3) if best else None,
         "ratio_wire": round(rate / both, 3),
+        **found,
+        "h2load": yardstick,
+        "wire": {"rate": round(both), **{shape: round(each) for shape, each in rates.items()}},
+    }
+
+
+def figures(recipients: int, sent: Measured, simulators: Summaries) -> dict[str, Any]:
+    """What a campaign cost, and whether it is exact; described in `bench/README.md`."""
+    seconds = sent.finished_at - sent.started_at
+    first = min((each["first_at"] for each in simulators.values() if each["first_at"]), default=None)
+    by_stage = {stage: cpu / recipients * 1e6 for stage, cpu in stages(sent).items()}
+    return {
+        "seconds": round(seconds, 2),
+        "rate": round(recipients / seconds),
         "first_push_seconds": None if first is None else round(first - sent.started_at, 3),
-        "cpu_us": round(sum(stages.values()), 2),
-        "stages": {stage: round(cpu, 2) for stage, cpu in stages.items()},
+        "cpu_us": round(sum(by_stage.values()), 2),
+        "stages": {stage: round(cpu, 2) for stage, cpu in by_stage.items()},
         "simulator_cpu_us": {name: each["cpu_us"] for name, each in simulators.items()},
         "peak_mb": round(max(sent.peak_mb, *(role.peak_mb for role in sent.roles)), 1),
         "processes": [
@@ -146,8 +177,6 @@ def _found(
         "failed": sent.failed,
         "exact": sent.exact,
         "problems": sent.problems,
-        "h2load": yardstick,
-        "wire": {"rate": round(both), **{shape: round(each) for shape, each in rates.items()}},
     }
 
 
@@ -156,7 +185,7 @@ def _half_each(rates: Sequence[float]) -> float:
     return len(rates) / sum(1 / rate for rate in rates)
 
 
-def _stages(sent: Measured) -> dict[str, float]:
+def stages(sent: Measured) -> dict[str, float]:
     """CPU seconds by `role.stage`, all processes of a role together, without their startup."""
     found: dict[str, float] = {}
     for role in sorted(sent.roles, key=lambda role: role.role):
@@ -169,43 +198,46 @@ def _stages(sent: Measured) -> dict[str, float]:
 # -- the audience -----------------------------------------------------------------------------------------------------
 
 
-def _rows(recipients: int) -> Iterator[tuple[int, str, str]]:
-    """Every other one is an iPhone; addresses of the usual lengths, no two alike."""
+def _rows(recipients: int, *, androids: bool) -> Iterator[tuple[int, str, str]]:
+    """Every other one is an iPhone, or none where all are Androids; addresses of the usual lengths, no two alike."""
     for number in range(1, recipients + 1):
-        if number % 2:
+        if number % 2 and not androids:
             yield number, "ios", f"{number * 0x9E3779B97F4A7C15F39CC0605CEDC834:064x}"
         else:
             yield number, "android", f"phone{number:017d}:APA91b{number * 0x9E3779B97F4A7C15F39CC0605CEDC834:0134x}"
 
 
 @contextmanager
-def _sqlite(folder: Path, recipients: int) -> Iterator[tuple[str, str]]:
+def sqlite(folder: Path, recipients: int) -> Iterator[tuple[str, str]]:
     """The URLs of store and audience, each a file of its own, as an app and its Stentor have them."""
     path = folder / "app.db"
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(f"CREATE TABLE {TABLE} (id INTEGER PRIMARY KEY, platform TEXT, token TEXT)")
-        connection.executemany(f"INSERT INTO {TABLE} VALUES (?, ?, ?)", _rows(recipients))
+        connection.executemany(f"INSERT INTO {TABLE} VALUES (?, ?, ?)", _rows(recipients, androids=False))
     yield f"sqlite:///{folder / 'stentor.db'}", f"sqlite:///{path}"
 
 
 @contextmanager
-def _postgresql(database: str, recipients: int) -> Iterator[tuple[str, str]]:
-    """The URL of both, in a schema that is dropped at the end with all that is in it."""
+def postgresql(database: str, recipients: int, *, androids: bool = False) -> Iterator[tuple[str, str]]:
+    """The URL of both, in a schema that is dropped at the end with all that is in it.
+
+    Args:
+        androids: every installation is FCM's, instead of every other one.
+    """
     schema = f"stentor_bench_{secrets.token_hex(4)}"
     url = f"{database}{'&' if '?' in database else '?'}search_path={schema}"
-    uvloop.run(_fill(url, schema, recipients))
+    uvloop.run(_fill(url, schema, _rows(recipients, androids=androids)))
     try:
         yield url, url
     finally:
         uvloop.run(_execute(database, f"DROP SCHEMA {schema} CASCADE"))
 
 
-async def _fill(url: str, schema: str, recipients: int) -> None:
+async def _fill(url: str, schema: str, rows: Iterator[tuple[int, str, str]]) -> None:
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(f"CREATE SCHEMA {schema}")
         await connection.execute(f"CREATE TABLE {TABLE} (id bigint PRIMARY KEY, platform text, token text)")
-        rows = _rows(recipients)
         while some := list(islice(rows, PORTION)):
             await connection.copy_records_to_table(TABLE, records=some)
         await connection.execute(f"VACUUM ANALYZE {TABLE}")

@@ -36,6 +36,8 @@ class Measured(msgspec.Struct, frozen=True):
     peak_mb: float
     """Resident memory of this process at its highest, before the audit, in MiB."""
     roles: list[Closing]
+    progress: list[tuple[float, int]]
+    """A few times a second: when, and how many had an outcome by then."""
     delivered: int
     failed: int
     exact: bool
@@ -46,6 +48,7 @@ class Measured(msgspec.Struct, frozen=True):
 
 async def send(config: Config) -> Measured:
     """Prepare, start and watch one campaign to its end, then recount it."""
+    progress: list[tuple[float, int]] = []
     async with Stentor(config) as stentor:
         async with stentor.roles():
             content, selection = Content(message=MESSAGE), Selection(source=AUDIENCE)
@@ -53,7 +56,9 @@ async def send(config: Config) -> Measured:
             draft = await stentor.create(content, selection, preview=preview)
             started_at, before = time.time(), time.process_time()
             await stentor.start(draft.id)
-            report = await stentor.run(draft.id)
+            report = await stentor.run(
+                draft.id, on_progress=lambda seen: progress.append((time.time(), seen.total.settled))
+            )
             watching = time.process_time() - before
         peak = peak_mb()
         audit = await stentor.audit(draft.id)
@@ -63,6 +68,7 @@ async def send(config: Config) -> Measured:
         watching=watching,
         peak_mb=peak,
         roles=stentor.closings,
+        progress=progress,
         delivered=report.total.accepted,
         failed=report.total.settled - report.total.accepted,
         exact=audit.exact,

@@ -12,10 +12,21 @@ from rich.console import Console
 from rich.table import Table
 
 from stentor.bench import campaign as campaign_bench
+from stentor.bench import cluster as cluster_bench
+from stentor.bench import scaling as scaling_bench
 from stentor.bench import wire as wire_bench
-from stentor.errors import StentorError
+from stentor.errors import InvalidConfiguration, StentorError
 
 app = typer.Typer(help="Measure Stentor on this machine, beside a yardstick in C.", no_args_is_help=True)
+
+NatsUrl = Annotated[
+    str | None, typer.Option("--nats", metavar="URL", help="nats://… to use. Default: one is started for this.")
+]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option("--database", metavar="URL", help="postgresql://… to use. Default: one is started for this."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @app.callback()
@@ -73,6 +84,66 @@ def campaign(
             console.print(line, highlight=False)
 
 
+@app.command()
+def cluster(
+    recipients: Annotated[int, typer.Option(min=2, help="Installations to make and send to.")] = 1_000_000,
+    nodes: Annotated[int, typer.Option(min=1, max=5, help="NATS servers to start.")] = 1,
+    senders: Annotated[int, typer.Option(min=0, max=256, help="Sender processes; 0: one a core.")] = 0,
+    nats: NatsUrl = None,
+    database: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the same campaign over NATS JetStream and PostgreSQL, by role, and on SQLite alone, in one run.
+
+    Both servers are started from PyPI's wheels, and are gone at the end. What is made on servers of yours is removed.
+
+    \b
+    Examples:
+      stentor bench cluster
+      stentor bench cluster --recipients 2000000 --nodes 3 --json
+      stentor bench cluster --nats nats://localhost --database postgresql://stentor@localhost/bench
+    """
+    run = cluster_bench.run
+    found = _measure(lambda say: run(recipients, nodes, senders, (nats, database), say), as_json=as_json)
+    if as_json:
+        sys.stdout.write(json.dumps(found) + "\n")
+    else:
+        console = Console()
+        console.print(_both_paths(found))
+        for line in _of_cluster(found):
+            console.print(line, highlight=False)
+
+
+@app.command()
+def scaling(
+    senders: Annotated[str, typer.Option(metavar="N,N", help="Numbers of sender processes to compare.")] = "1,2,4,8",
+    seconds: Annotated[float, typer.Option(min=1.0, help="How long each campaign takes, at least.")] = 15.0,
+    nats: NatsUrl = None,
+    database: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what more senders bring over NATS JetStream and PostgreSQL, each held to 3,000 pushes a second.
+
+    \b
+    Examples:
+      stentor bench scaling
+      stentor bench scaling --senders 1,3 --seconds 30 --json
+    """
+    numbers = _numbers(senders)
+    found = _measure(lambda say: scaling_bench.run(numbers, seconds, (nats, database), say), as_json=as_json)
+    if as_json:
+        sys.stdout.write(json.dumps(found) + "\n")
+    else:
+        Console().print(_by_senders(found))
+
+
+def _numbers(text: str) -> list[int]:
+    found = [int(each) for each in text.split(",") if each.strip().isdecimal() and int(each)]
+    if len(found) != text.count(",") + 1:
+        raise InvalidConfiguration(f"--senders is {text!r}; give numbers with commas between, as 1,2,4")
+    return found
+
+
 def _measure(run: Callable[[Callable[[str], None]], dict[str, Any]], *, as_json: bool) -> dict[str, Any]:
     """Run a bench; on a terminal, say what is being measured."""
     console = Console(stderr=True, quiet=as_json)
@@ -107,6 +178,75 @@ def _in_words(found: dict[str, Any]) -> Iterator[str]:
     yield f"the simulators on the same machine: {simulated} CPU a push"
     yield f"delivered {found['delivered']:,}, failed {found['failed']:,}"
     yield "audit: exact" if found["exact"] else "[red]audit: not exact[/red]: " + "; ".join(found["problems"])
+
+
+def _both_paths(found: dict[str, Any]) -> Table:
+    """Where the CPU time of our processes goes, over NATS and PostgreSQL and embedded."""
+    table = Table(title="CPU of our processes, µs a recipient", title_justify="left")
+    for heading in ("stage", "cluster", "embedded"):
+        table.add_column(heading, justify="left" if heading == "stage" else "right")
+    paths = [found["cluster"], found["embedded"]]
+    for role in dict.fromkeys(role for path in paths for role in path["roles"]):
+        table.add_row(f"[bold]{role}", *(f"[bold]{_cpu(path['roles'], role)}" for path in paths))
+        inner = dict.fromkeys(stage for path in paths for stage in path["stages"] if stage.startswith(f"{role}."))
+        for stage in inner:
+            table.add_row(f"  {stage}", *(_cpu(path["stages"], stage) for path in paths))
+    table.add_row("[bold]sum", *(f"[bold]{path['cpu_us']:.2f}" for path in paths))
+    return table
+
+
+def _cpu(account: dict[str, float], name: str) -> str:
+    return f"{account[name]:.2f}" if name in account else "–"
+
+
+def _of_cluster(found: dict[str, Any]) -> Iterator[str]:
+    yield f"{found['ratio']:.2f} of the embedded path's CPU"
+    for name in ("cluster", "embedded"):
+        path = found[name]
+        first = path["first_push_seconds"]
+        yield (
+            f"{name}: {found['recipients']:,} recipients in {path['seconds']:.1f} s, {path['rate']:,} a second"
+            + ("" if first is None else f"; first push after {first:.2f} s")
+        )
+    queue, store = found["servers"]["nats"], found["servers"]["postgresql"]
+    if queue["cpu_us"] is not None:
+        messages, size = queue["messages_a_batch"], queue["bytes_a_recipient"]
+        yield (
+            f"NATS: {queue['cpu_us']:.1f} µs a recipient, {queue['peak_mb']:.0f} MiB;"
+            f" {messages['in']:.1f} messages a batch in, {messages['out']:.1f} out; {size['in']:.0f} bytes a recipient"
+            f" in, {size['out']:.0f} out; stored {queue['most_stored_mb']:.1f} MiB at most"
+        )
+    ours = "" if store["cpu_us"] is None else f"{store['cpu_us']:.1f} µs a recipient, {store['peak_mb']:.0f} MiB; "
+    writes = "" if store["writes_a_batch"] is None else f", {store['writes_a_batch']:.2f} writing statements a batch"
+    yield (
+        f"PostgreSQL: {ours}{store['wal_bytes_a_recipient']:.0f} bytes of log and"
+        f" {store['table_bytes_a_recipient']:.0f} of tables a recipient{writes}"
+    )
+    path = found["cluster"]
+    yield "memory at most: " + ", ".join(f"{each['role']} {each['peak_mb']:.0f} MiB" for each in path["processes"])
+    simulated = ", ".join(f"{name} {cpu:.1f} µs" for name, cpu in path["simulator_cpu_us"].items())
+    yield f"the simulators on the same machine: {simulated} CPU a push"
+    yield f"delivered {path['delivered']:,}, failed {path['failed']:,}"
+    for name in ("cluster", "embedded"):
+        problems = "; ".join(found[name]["problems"])
+        yield f"{name}: audit: exact" if found[name]["exact"] else f"{name}: [red]audit: not exact[/red]: {problems}"
+
+
+def _by_senders(found: dict[str, Any]) -> Table:
+    title = f"each sender held to {found['held_to']:,} pushes a second: {found['streams']} streams, "
+    table = Table(title=f"{title}{found['latency_ms']:.0f} ms", title_justify="left")
+    for heading in ("senders", "pushes/s", "a sender", "of linear", "CPU each", "audit"):
+        table.add_column(heading, justify="right")
+    for row in found["rows"]:
+        table.add_row(
+            str(row["senders"]),
+            f"{row['rate']:,}",
+            f"{row['rate_a_sender']:,}",
+            f"{row['linearity']:.2f}",
+            f"{row['cpu_us']:.1f} µs",
+            "exact" if row["exact"] else "[red]not exact",
+        )
+    return table
 
 
 def _rates(found: dict[str, Any]) -> Table:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +18,7 @@ from stentor.cli import shapes, words
 from stentor.cli.live import LiveView, Pace, account, proof, view
 from stentor.cli.operations import (
     FAILED,
+    INTERRUPTED,
     AsJson,
     CampaignName,
     ConfigFile,
@@ -28,6 +29,7 @@ from stentor.cli.operations import (
     drive,
     named,
     perform,
+    signals,
     tell,
 )
 from stentor.errors import InvalidState
@@ -37,7 +39,7 @@ from stentor.states import FINAL, CampaignState
 from stentor.store.campaigns import Campaign
 
 LOOK_EVERY = 0.5
-"""Seconds between two looks of `show --watch`."""
+"""Seconds between two looks whether a campaign is cancelled."""
 
 app = typer.Typer(
     help="Look at campaigns, stop them, go on with them, and learn who was not reached and why.",
@@ -78,46 +80,60 @@ def list_campaigns(
 @app.command()
 def show(
     campaign: CampaignName,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it live until it ends; Ctrl-C stops looking.")] = False,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how far a campaign is and what became of its recipients so far.
 
-    Looking changes nothing: a campaign that another process sends goes on, whatever happens to this command.
-
     \b
     Examples:
       stentor campaign show last
-      stentor campaign show 7k2m --watch
       stentor campaign show last --json
     """
     out = console(as_json=as_json)
 
     async def work(stentor: Stentor) -> None:
         found = await named(stentor, campaign)
-        if watch:
-            await _watch(stentor, found, out)
         report = await stentor.report(found.id)
         if as_json:
             now = await stentor.progress(found.id)
             shapes.say(shapes.report(report) | {"problems": shapes.progress(now)["problems"]})
             return
-        if report.campaign.state not in FINAL and not watch:
+        if report.campaign.state not in FINAL:
             out.print(view(await stentor.progress(found.id), Pace()))
         out.print(account(report))
 
     perform(config, work)
 
 
-async def _watch(stentor: Stentor, campaign: Campaign, out: Console) -> None:
-    with LiveView(out) as live:
-        while True:
-            now = await stentor.progress(campaign.id)
-            live.show(now)
-            if now.state in FINAL:
-                return
-            await asyncio.sleep(LOOK_EVERY)
+@app.command()
+def watch(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Show a campaign live until it ends, while roles that run elsewhere send it.
+
+    Looking changes nothing: the campaign goes on, whatever happens to this command. Ctrl-C leaves. Says so where
+    nothing is working on it.
+
+    \b
+    Examples:
+      stentor campaign watch last
+      stentor campaign watch 7k2m --json
+    """
+    out = console(as_json=as_json)
+
+    async def work(stentor: Stentor) -> Report:
+        found = await named(stentor, campaign)
+        stop = asyncio.Event()
+        with LiveView(out) as live, signals({signal.SIGINT: stop.set, signal.SIGTERM: stop.set}):
+            return await stentor.watch(found.id, on_progress=live.show, stop=stop)
+
+    report = perform(config, work)
+    if report.campaign.state in FINAL:
+        close(report, out, as_json=as_json)
+        return
+    tell(report, out, as_json=as_json)
+    here = report.campaign.id
+    typer.echo(f"Campaign {here} is {report.campaign.state}, and goes on. `stentor campaign watch {here}`", err=True)
+    raise typer.Exit(INTERRUPTED)
 
 
 @app.command()

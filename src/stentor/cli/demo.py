@@ -105,7 +105,7 @@ def demo(
     if as_json:
         sys.stdout.write(json.dumps(_shape(found)) + "\n")
     else:
-        _show(found, out)
+        show(found, out)
         _say_what_next(found, keep, out)
     if not found.exact:
         raise StentorError("the account is not exact, or differs from the simulators' ledgers; that is a defect")
@@ -203,7 +203,8 @@ def _say_goodbye(keep: Path | None) -> None:
 # -- what is shown ----------------------------------------------------------------------------------------------------
 
 
-def _show(found: Account, out: Console) -> None:
+def show(found: Account, out: Console) -> None:
+    """What was found, from both sides."""
     out.print("\n[bold]The audit[/bold]: every recipient recounted from the outcomes on record")
     out.print(proof(found.audit))
     out.print("\n[bold]The simulators' ledgers[/bold]: what they really accepted, phone by phone")

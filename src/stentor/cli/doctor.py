@@ -22,6 +22,7 @@ from rich.text import Text
 
 from stentor.cli.app_checks import check_app
 from stentor.cli.findings import Finding, Status, check_audiences, check_machine, check_store, problem
+from stentor.cli.queue_checks import check_queue
 from stentor.config import Config, load
 from stentor.errors import InvalidConfiguration
 
@@ -34,7 +35,7 @@ def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Ask no provider.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Check configuration, database, audiences, credentials and providers; tell what to mend.
+    """Check configuration, databases, queue, audiences, credentials and providers; tell what to mend.
 
     \b
     Providers are asked to deliver to an address that cannot exist: that shows whether they take the credentials, and
@@ -69,7 +70,8 @@ async def examine(config: Config, *, app: str | None = None, offline: bool = Fal
     found: list[Finding] = []
     if app is None:
         found = [Finding(check="configuration", detail="readable, and every setting known")]
-        found += [*await check_machine(config), *await check_store(config), *await check_audiences(config)]
+        found += [*await check_machine(config), *await check_store(config), *await check_queue(config)]
+        found += await check_audiences(config)
         if not chosen:
             found.append(problem("apps", "there is none", "Add one under [apps.NAME]: without it nothing can be sent."))
     async with asyncio.TaskGroup() as group:

@@ -23,7 +23,7 @@ from stentor.audience.sql import SqlAudience
 from stentor.config import REGISTRY, AudienceConfig, Config
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidConfiguration, StentorError
 from stentor.runtime.sources import routes
-from stentor.store import tables
+from stentor.store import flags, tables
 from stentor.store.database import Database
 from stentor.store.migrate import check as check_tables
 
@@ -104,6 +104,7 @@ async def check_store(config: Config) -> list[Finding]:
         await database.write(_touch)
         async with database.read() as connection:
             stopped = (await connection.execute(_STOPPED)).all()
+            draining = await flags.get(connection, flags.DRAINING)
     except StentorError as error:
         return [problem("store", str(error), "Mend that, or `store.url`; `stentor init --upgrade` makes its tables.")]
     finally:
@@ -111,6 +112,8 @@ async def check_store(config: Config) -> list[Finding]:
     detail = f"{file or 'PostgreSQL'}: its tables are of this version, and can be written"
     found = [Finding(check="store", detail=detail)]
     found += [warning(f"lane {lane}", f"stopped: {what}", remedy or "") for lane, what, remedy in stopped]
+    if draining is not None:
+        found.append(warning("campaigns", "held back by `stentor drain`", "`stentor drain --end` lets them start."))
     if file is not None:
         found.append(check_space(shutil.disk_usage(file.parent).free, file.parent))
     return found

@@ -20,6 +20,7 @@ from rich.text import Text
 from stentor.audience.contract import NO_LANE
 from stentor.cli import words
 from stentor.cli.shapes import selection_of
+from stentor.queue.contract import PLAN
 from stentor.recording.audit import Audit
 from stentor.recording.report import LaneCounts, LaneProblem, Progress, Report
 from stentor.states import FINAL, CampaignState
@@ -169,7 +170,8 @@ def _left(progress: Progress, pace: Pace) -> str:
 
 
 def _problem(lane: str, problem: LaneProblem) -> Text:
-    line = Text(f"{words.lane_name(lane)} doesn't send. {problem}", style="red")
+    what = "The audience isn't read" if lane == PLAN else f"{words.lane_name(lane)} doesn't send"
+    line = Text(f"{what}. {problem}", style="red")
     if problem.until is not None:
         line.append(f" It is tried again at {words.clock(problem.until)}.", style="dim")
     return line

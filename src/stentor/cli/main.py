@@ -24,8 +24,10 @@ import stentor
 from stentor.cli import bench, campaign, simulate
 from stentor.cli.demo import demo
 from stentor.cli.doctor import doctor
+from stentor.cli.drain import drain
 from stentor.cli.import_ import import_
 from stentor.cli.init import init
+from stentor.cli.roles import serve, worker
 from stentor.cli.send import send
 from stentor.errors import (
     CredentialError,
@@ -50,6 +52,7 @@ Examples:
   stentor init                        begin: settings with a word on each, and the database
   stentor doctor                      what is wrong or missing, and what to do about it
   stentor send --title Hello --audience users
+  stentor serve                       run all roles on this machine, for `stentor send --detach`
   stentor simulate apns --port 8443   a provider on this machine, to rehearse against
   stentor bench wire                  how many pushes a second this machine sends
   stentor simulate apns --help        the options of a command
@@ -101,6 +104,9 @@ app.command()(init)
 app.command("import")(import_)
 app.command()(doctor)
 app.command()(send)
+app.command()(serve)
+app.command()(worker)
+app.command()(drain)
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(bench.app, name="bench")

@@ -159,7 +159,7 @@ async def drive(
             interrupted = True
             stop.set()
 
-        with _signals({signal.SIGINT: interrupt, signal.SIGTERM: terminate}):
+        with signals({signal.SIGINT: interrupt, signal.SIGTERM: terminate}):
             try:
                 report = await run
             except asyncio.CancelledError:
@@ -177,7 +177,8 @@ async def drive(
 
 
 @contextmanager
-def _signals(handlers: dict[signal.Signals, Callable[[], None]]) -> Iterator[None]:
+def signals(handlers: dict[signal.Signals, Callable[[], None]]) -> Iterator[None]:
+    """Have these called when the signals come, instead of whatever else they would do."""
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in handlers}
     for number, handler in handlers.items():

@@ -20,6 +20,7 @@ from stentor.model import Message, Priority
 from stentor.planning.content import Content, content_from
 from stentor.recording.report import Report
 from stentor.runtime.stentor import Preview, Stentor
+from stentor.store.campaigns import Campaign
 
 
 def send(
@@ -65,6 +66,9 @@ def send(
         typer.Option(metavar="TIME", help="Start then: 2030-01-31T18:00, or +90m."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What the campaign is called in lists and reports.")] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Only start it, for roles that run elsewhere: `stentor serve`.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, render and count; send nothing.")] = False,
     yes: Yes = False,
     config: ConfigFile = None,
@@ -73,7 +77,8 @@ def send(
     """Send a message to an audience, and show how it goes.
 
     Checks all there is to check first, shows how many get it and what they get, and asks. Ctrl-C pauses the campaign;
-    `stentor campaign resume` goes on with it.
+    `stentor campaign resume` goes on with it. With --detach it returns when the campaign is started; roles that run
+    elsewhere, by `stentor serve` or `stentor worker`, send it.
 
     \b
     Examples:
@@ -81,6 +86,7 @@ def send(
       stentor send --message sale.toml --audience users --test-to 4711
       stentor send --message sale.toml --audience users --filter country=de --filter country=at
       stentor send --body "Doors open" --ttl 2h --audience users --at 2030-01-31T18:00 --yes --json
+      stentor send --message sale.toml --audience users --detach
     """
     content = _content(
         message,
@@ -110,6 +116,16 @@ def send(
             _show(preview, selection, out)
             out.print("All is in order; nothing was sent, as this was a dry run.")
             return None
+        if detach:
+            preview = await stentor.prepare(content, selection, title=name, starts_at=starts_at)
+            _show(preview, selection, out)
+            confirm("Send it?", yes=yes)
+            _say_how_to_watch(
+                await stentor.send(content, selection, title=name, starts_at=starts_at, preview=preview),
+                out,
+                as_json=as_json,
+            )
+            return None
         async with stentor.roles():  # they start while everything is checked and somebody is asked
             preview = await stentor.prepare(content, selection, title=name, starts_at=starts_at)
             _show(preview, selection, out)
@@ -120,6 +136,15 @@ def send(
     report = perform(config, work)
     if report is not None:
         close(report, out, as_json=as_json)
+
+
+def _say_how_to_watch(campaign: Campaign, out: Console, *, as_json: bool) -> None:
+    if as_json:
+        shapes.say(shapes.campaign(campaign))
+    how = "`stentor serve`, or `stentor worker`, sends it"
+    out.print(f"Campaign {campaign.id} is {campaign.state}. Nothing is sent by this command: {how}.", soft_wrap=True)
+    out.print(f"  stentor campaign watch {campaign.id}   shows how it goes")
+    out.print(f"  stentor campaign cancel {campaign.id}  gives it up")
 
 
 def _content(file: Path | None, options: dict[str, object]) -> Content:

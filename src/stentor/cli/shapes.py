@@ -17,7 +17,7 @@ from stentor.cli import words
 from stentor.recording.audit import Audit
 from stentor.recording.explain import Explanation
 from stentor.recording.report import FailureRow, LaneCounts, Progress, Report
-from stentor.runtime.stentor import Preview
+from stentor.runtime.stentor import Backlog, Preview
 from stentor.store.campaigns import Campaign
 
 Shape = dict[str, Any]
@@ -110,6 +110,16 @@ def preview(seen: Preview) -> Shape:
         "seconds": round(seen.seconds, 1),
         "warnings": list(seen.warnings),
         "sample": {name: payload.decode(errors="replace") for name, payload in seen.sample.items()},
+    }
+
+
+def backlog(left: Backlog) -> Shape:
+    return {
+        "drained": left.empty,
+        "campaigns": {name: state.value for name, state in left.campaigns.items()},
+        "recipients": left.recipients,
+        "batches": left.batches,
+        "unrecorded": left.unrecorded,
     }
 
 

@@ -49,7 +49,7 @@ def make_database(file: Path, phones: int) -> None:
         database = sqlite3.connect(file)
         try:
             database.execute("CREATE TABLE devices (id INTEGER PRIMARY KEY, platform TEXT, token TEXT, language TEXT)")
-            database.executemany("INSERT INTO devices VALUES (?, ?, ?, ?)", map(_device, range(1, phones + 1)))
+            database.executemany("INSERT INTO devices VALUES (?, ?, ?, ?)", map(device, range(1, phones + 1)))
             database.commit()
         finally:
             database.close()
@@ -57,7 +57,8 @@ def make_database(file: Path, phones: int) -> None:
         raise InvalidConfiguration(f"{file} cannot be written: {error}") from None
 
 
-def _device(number: int) -> tuple[int, str, str, str]:
+def device(number: int) -> tuple[int, str, str, str]:
+    """A phone's row, by its number."""
     language = LANGUAGES[number // 2 % len(LANGUAGES)]
     if number % 2:
         return number, "ios", f"{number:064x}", language

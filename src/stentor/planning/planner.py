@@ -27,7 +27,7 @@ from stentor.outcome import Outcome
 from stentor.planning.division import Divider, Planned
 from stentor.queue.contract import PLAN, Lease, Queue, Task
 from stentor.states import CampaignState
-from stentor.store import campaigns
+from stentor.store import campaigns, flags
 from stentor.store.bulk import insert_ignoring
 from stentor.store.campaigns import Campaign
 from stentor.store.database import insert_or_ignore
@@ -38,6 +38,8 @@ FULL_PAUSE = 0.2
 """Seconds after which a step that found the queue full looks again."""
 HELD_PAUSE = 0.5
 """The same where the campaign is paused."""
+HELD_BACK_PAUSE = 1.0
+"""The same where campaigns are held back."""
 EARLY_PAUSE = 0.1
 """The same where the step before it is not committed yet."""
 PATIENT = 8
@@ -83,6 +85,10 @@ class StaleStep(Exception):
     """Somebody else has done this step."""
 
 
+class HeldBack(Exception):
+    """No campaign may begin just now; see `store.flags.DRAINING`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """How far a chain is."""
@@ -103,6 +109,8 @@ class Plan:
     audience: Audience
     wanted: Wanted
     divider: Divider
+    held_back: bool = False
+    """Whether no campaign may begin just now."""
 
 
 def start_task(campaign_id: str) -> Task:
@@ -173,6 +181,8 @@ class Planner:
                 await self._page(lease, plan.place.next, plan)
         except StaleStep:
             await self._queue.settle(ack=[lease])
+        except HeldBack:
+            await self._queue.settle(release=[(lease, HELD_BACK_PAUSE)])
 
     async def _wait_or_drop(self, lease: Lease, plan: Plan) -> None:
         """A step that was put and isn't committed: it may be any moment, or its planner died and did it otherwise."""
@@ -187,12 +197,16 @@ class Planner:
         if campaign.starts_at is not None and campaign.starts_at > now:
             await self._queue.settle(release=[(lease, min(campaign.starts_at - now, 60.0))])
             return
+        if plan.held_back and campaign.state is CampaignState.SCHEDULED:
+            raise HeldBack
         parts = await plan.audience.ranges(self._settings.ranges)
         steps = [Step(chain=f"0.{number}", part=part) for number, part in enumerate(parts)]
 
         async def change(connection: AsyncConnection) -> None:
             locked = await _lock(connection, campaign.id)
             if locked.state is CampaignState.SCHEDULED:
+                if await flags.hold(connection, flags.DRAINING) is not None:
+                    raise HeldBack
                 await campaigns.move(connection, campaign.id, CampaignState.RUNNING)
             begun = await connection.scalar(
                 select(func.count()).select_from(chains).where(chains.c.campaign_id == campaign.id)

@@ -26,7 +26,7 @@ from stentor.planning.division import Divider
 from stentor.planning.planner import HELD_PAUSE, Place, Plan, Planner, PlanTally, place
 from stentor.queue.contract import PLAN, Change, Lease, Queue
 from stentor.states import MOVES, CampaignState
-from stentor.store import campaigns
+from stentor.store import campaigns, flags
 from stentor.store.campaigns import Campaign
 from stentor.store.database import Database
 
@@ -62,11 +62,16 @@ class PlanWorker:
         lanes: Iterable[str],
         clock: Callable[[], float] = time.time,
         meter: Meter | None = None,
+        at_once: int | None = None,
     ) -> None:
+        """Args:
+        at_once: steps that are done at a time at most; None: as many as an audience has ranges.
+        """
         self._database = database
         self._queue = queue
         self._sources = sources
         self._settings = settings
+        self._at_once = at_once or settings.ranges
         self._clock = clock
         self._planner = Planner(queue, settings, tuple(lanes), clock, meter)
         self._plans: dict[str, Plan] = {}
@@ -100,7 +105,7 @@ class PlanWorker:
             stopped = group.create_task(self._stopping.wait())
             while not self._stopping.is_set():
                 self.beat = time.monotonic()
-                leases = await self._take(self._settings.ranges - len(steps))
+                leases = await self._take(self._at_once - len(steps))
                 for lease in leases:
                     step = group.create_task(self._do(lease))
                     steps.add(step)
@@ -146,16 +151,18 @@ class PlanWorker:
         campaign_id = lease.campaign_id
         plan = self._plans.get(campaign_id)
 
-        async def question(connection: AsyncConnection) -> tuple[Campaign, Place | None, bytes]:
+        async def question(connection: AsyncConnection) -> tuple[Campaign, Place | None, bool, bytes]:
             campaign = await campaigns.get(connection, campaign_id)
             encoded = await campaigns.content(connection, campaign_id) if plan is None else b""
-            return campaign, await place(connection, lease), encoded
+            begins = campaign.state is CampaignState.SCHEDULED
+            held_back = begins and await flags.get(connection, flags.DRAINING) is not None
+            return campaign, await place(connection, lease), held_back, encoded
 
-        campaign, at, encoded = await self._database.ask(question)
+        campaign, at, held_back, encoded = await self._database.ask(question)
         if campaign.expires_at is None:
             return None
         if plan is not None:
-            return replace(plan, campaign=campaign, place=at)
+            return replace(plan, campaign=campaign, place=at, held_back=held_back)
         selection = msgspec.json.decode(campaign.audience, type=Selection)
         content = decode_content(encoded)
         while len(self._plans) >= PLANS:
@@ -164,6 +171,7 @@ class PlanWorker:
         plan = self._plans[campaign_id] = Plan(
             campaign=campaign,
             place=at,
+            held_back=held_back,
             audience=self._sources.open(selection),
             wanted=Wanted(language=several, variables=tuple(content.variables)),
             divider=Divider(

@@ -114,6 +114,9 @@ class Outbox(Protocol):
     async def tasks(self, campaign_id: str) -> AbstractSet[str]:
         """The ids of a campaign's tasks about which something was sent that isn't acked."""
 
+    async def waiting(self) -> int:
+        """How many messages aren't acked."""
+
 
 class Queue(Protocol):
     """A durable queue with lanes. Times are seconds.

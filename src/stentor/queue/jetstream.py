@@ -13,10 +13,13 @@ again within `streams.DUPLICATES` seconds; nobody can take the tasks of one camp
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 import msgspec
 from nats.aio.msg import Msg
@@ -27,15 +30,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import QueueUnavailable
 from stentor.queue.contract import Change, DeadLetter, Depth, Lease, Task
-from stentor.queue.nats import Nats
+from stentor.queue.nats import Nats, StreamGone, together
 from stentor.queue.pulling import Puller
-from stentor.queue.streams import Address, Streams, token
+from stentor.queue.streams import Address, Streams, consumer_name, token
 from stentor.store.database import Database
 from stentor.store.tables import dead_letters
 
 ACK, NAK, IN_PROGRESS = b"+ACK", b"-NAK", b"+WPI"
-SUBJECT_TAKEN = 10077
-"""Error code: there is a message of that subject already."""
+NOT_STORED, WRONG_LAST = 10077, 10071
+"""Error codes: a message could not be stored, as there is one of its subject, for instance; the last one of its subject
+is another than was expected."""
+PATIENCE = 5.0
+"""Seconds for which what is to be settled is tried again while NATS is away."""
+SOON = 1.0
+"""Seconds before the end of a delay from which nothing is hastened any more: it may be delivered any moment."""
+LONGEST_REASON = 1000
+"""Characters of a dead letter's reason that its headers have; the store has all of it."""
 WAITING, FLYING = "w", "f"
 """Kinds of notes: of a task that was released, and of one that somebody holds or held."""
 
@@ -49,8 +59,8 @@ class Note(msgspec.Struct, frozen=True, array_like=True):
     """For the next holder, whatever it means."""
     reply: str = ""
     """Where to ask that it be delivered at once."""
-    until: float = 0.0
-    """Epoch seconds before which it isn't delivered."""
+    delay: float = 0.0
+    """Seconds for which it isn't delivered."""
 
 
 _NOTE = msgspec.msgpack.Decoder(Note)
@@ -72,38 +82,44 @@ class JetStreamQueue:
     def __repr__(self) -> str:
         return f"<JetStreamQueue on {self._nats.name}>"
 
+    @property
+    def held(self) -> int:
+        """How many leases it knows of, those that ended a while ago among them."""
+        return len(self._held)
+
     async def take(self, lane: str, limit: int, lease: float) -> list[Lease]:
         """See `queue.contract.Queue.take`."""
+        consumer = await self._streams.consumer(lane, lease)
         puller = self._pullers.get(lane)
         if puller is None:
-            consumer = await self._streams.consumer(lane, lease)
-            puller = self._pullers[lane] = Puller(self._nats, self._streams.stream_of(lane), consumer)
+            puller = self._pullers[lane] = Puller(self._nats, self._streams.stream_of(lane), consumer, lease)
         try:
-            messages = await puller.pull(limit)
-        except QueueUnavailable:
-            self._pullers.clear()
+            pulled = await puller.pull(limit)
+        except StreamGone:
             self._streams.forget()
             raise
-        until = time.monotonic() + lease
-        if not messages:
+        if not pulled:
             return []
         self._forget_lost()
-        async with self._nats.trouble():
-            leases = await asyncio.gather(*(self._leased(message) for message in messages))
-        for found, message in zip(leases, messages, strict=True):
-            self._held[found.token] = _Held(until, message.metadata.num_delivered, found.note is not None)
-        return list(leases)
+        try:
+            leases = await together(self._leased(each.message) for each in pulled)
+        except BaseException:
+            puller.give_back(pulled)
+            raise
+        for found, each in zip(leases, pulled, strict=True):
+            delivered = each.message.metadata.num_delivered
+            self._held[found.token] = _Held(each.since + lease, delivered, found.note is not None)
+        return leases
 
     async def withdraw(self, campaign_id: str, limit: int, lease: float) -> list[Lease]:
         """See `queue.contract.Queue.withdraw`: gives none, and has what waits delivered now, to whoever takes it."""
-        await self._streams.ready()
-        async with self._nats.trouble():
-            jetstream = await self._nats.jetstream()
+        async with self._streams.use() as jetstream:
             filters = f"$KV.{self._streams.notes}.{WAITING}.*.{token(campaign_id)}.>"
-            subjects = await _subjects(jetstream, f"KV_{self._streams.notes}", filters)
-            notes = await asyncio.gather(*(self._note_at(jetstream, subject) for subject in subjects))
-        now = self._clock()
-        await self._nats.confirm((note.reply, NAK) for note in notes if note and note.until > now + 1)
+            subjects = await _subjects(jetstream, self._notes, filters)
+            notes = await together(self._stored(subject) for subject in subjects)
+            said = json.loads(await self._nats.request(f"$JS.API.STREAM.INFO.{self._notes}"))
+            now = datetime.fromisoformat(said["ts"])
+            await together(self._hasten(jetstream, note, now) for note in notes if note is not None)
         return []
 
     async def settle(
@@ -117,7 +133,7 @@ class JetStreamQueue:
     ) -> None:
         """See `queue.contract.Queue.settle`. One after the other, not all or nothing: each may be done again."""
         if tasks := sorted(put, key=lambda task: task.id):
-            await self._put(tasks)
+            await self._patiently(lambda: self._put(tasks))
         if change is not None:
             await self._database.write(change)
         acked = {lease.token: lease for lease in ack}
@@ -127,16 +143,16 @@ class JetStreamQueue:
                 await self._bury(lease, reason)
                 acked[lease.token] = lease
         if acked:
-            await self._ack(acked.values())
+            await self._patiently(lambda: self._ack(acked.values()))
         if released:
-            await asyncio.gather(*(self.release(lease, delay, lease.note or b"") for lease, delay in released))
+            await together(self.release(lease, delay, lease.note or b"") for lease, delay in released)
 
     async def release(self, lease: Lease, delay: float, left: bytes) -> None:
         """Give a task back, to be taken again after `delay` seconds, with a note for whoever takes it."""
         held = self._held.get(lease.token)
         if held is None or not self._holds(lease):
             return
-        note = Note(held.deliveries, left, lease.token, self._clock() + delay)
+        note = Note(held.deliveries, left, lease.token, max(0.0, delay))
         await self._leave(WAITING, lease, note)
         how = b'-NAK {"delay": %d}' % int(delay * 1e9) if delay > 0 else NAK
         await self._nats.confirm([(lease.token, how)])
@@ -146,8 +162,8 @@ class JetStreamQueue:
         """Leave a note of a task that is still held, in case its holder dies."""
         held = self._held.get(lease.token)
         if held is not None and self._holds(lease):
-            await self._leave(FLYING, lease, Note(held.deliveries - lease.deliveries, left))
             held.noted = True
+            await self._leave(FLYING, lease, Note(held.deliveries - lease.deliveries, left))
 
     async def extend(self, leases: Sequence[Lease], lease: float) -> None:
         """See `queue.contract.Queue.extend`."""
@@ -155,22 +171,19 @@ class JetStreamQueue:
         until = time.monotonic() + lease
         await self._nats.confirm((each.token, IN_PROGRESS) for each in holding)
         for each in holding:
-            self._held[each.token].until = until
+            if (held := self._held.get(each.token)) is not None:  # it may have been done meanwhile
+                held.until = until
 
     async def depths(self, lanes: Iterable[str]) -> Mapping[str, Depth]:
         """See `queue.contract.Queue.depths`. What was released and is held again counts as delayed."""
         wanted = list(lanes)
-        await self._streams.ready()
-        async with self._nats.trouble():
-            jetstream = await self._nats.jetstream()
-            found = await asyncio.gather(*(self._depth(jetstream, lane) for lane in wanted))
+        async with self._streams.use() as jetstream:
+            found = await together(self._depth(jetstream, lane) for lane in wanted)
         return dict(zip(wanted, found, strict=True))
 
     async def queued(self, campaign_id: str) -> AbstractSet[str]:
         """See `queue.contract.Queue.queued`."""
-        await self._streams.ready()
-        async with self._nats.trouble():
-            jetstream = await self._nats.jetstream()
+        async with self._streams.use() as jetstream:
             filters = self._streams.of_campaign("batch", campaign_id)
             subjects = await _subjects(jetstream, self._streams.batches, filters)
         return {self._streams.address(subject).id for subject in subjects}
@@ -185,11 +198,23 @@ class JetStreamQueue:
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
+    async def _patiently(self, do: Callable[[], Awaitable[None]]) -> None:
+        """Do what may be done twice, and again for a while where it fails: whoever settles has done its work."""
+        until = time.monotonic() + PATIENCE
+        pause = 0.05
+        while True:
+            try:
+                await do()
+                return
+            except QueueUnavailable:
+                if time.monotonic() + pause > until:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(1.0, pause * 2)
+
     async def _put(self, tasks: Sequence[Task]) -> None:
-        await self._streams.ready()
-        async with self._nats.trouble():
-            jetstream = await self._nats.jetstream()
-            await asyncio.gather(*(self._publish(jetstream, task) for task in tasks))
+        async with self._streams.use() as jetstream:
+            await together(self._publish(jetstream, task) for task in tasks)
 
     async def _publish(self, jetstream: JetStreamContext, task: Task) -> None:
         subject = self._streams.subject(Address(task.id, task.lane, task.campaign_id, task.edition))
@@ -197,32 +222,33 @@ class JetStreamQueue:
         stream = self._streams.stream_of(task.lane)
         try:
             await jetstream.publish(subject, task.payload, stream=stream, headers=headers)
-        except APIError as error:
-            if error.err_code != SUBJECT_TAKEN:
+        except APIError as error:  # the code alone says that it could not be stored, for whatever reason
+            if error.err_code != NOT_STORED or "per subject" not in str(error.description):
                 raise
 
     async def _leased(self, message: Msg) -> Lease:
         address = self._streams.address(message.subject)
         delivered = message.metadata.num_delivered
-        note = await self._note(address) if delivered > 1 else None
+        note = await self._note(address, delivered) if delivered > 1 else None
         return Lease(
             id=address.id,
             lane=address.lane,
             campaign_id=address.campaign_id,
             payload=message.data,
-            deliveries=max(1, delivered - (note.deliveries if note else 0)),
+            deliveries=delivered if note is None else max(1, delivered - note.deliveries),
             token=message.reply,
             edition=address.edition,
-            note=note.left if note else (b"" if delivered > 1 else None),
+            note=None if note is None else note.left,
         )
 
     async def _ack(self, leases: Iterable[Lease]) -> None:
         leases = list(leases)
         await self._nats.confirm((lease.token, ACK) for lease in leases)
+        held = {lease.token: self._held.get(lease.token) for lease in leases}
+        noted = [lease for lease in leases if (each := held[lease.token]) is None or each.noted]
+        await together(self._forget(lease) for lease in noted)
         for lease in leases:
-            held = self._held.pop(lease.token, None)
-            if held is None or held.noted:
-                await self._forget(lease)
+            self._held.pop(lease.token, None)
 
     async def _bury(self, lease: Lease, reason: str) -> None:
         letter = {
@@ -239,17 +265,18 @@ class JetStreamQueue:
             await connection.execute(delete(dead_letters).where(dead_letters.c.id == lease.id))
             await connection.execute(insert(dead_letters), letter)
 
-        async with self._nats.trouble():
-            jetstream = await self._nats.jetstream()
+        async with self._streams.use() as jetstream:
             subject = self._streams.dead_subject(_address(lease))
-            headers = {"Stentor-Reason": " ".join(reason.split()), "Stentor-Deliveries": str(lease.deliveries)}
+            headers = {
+                "Stentor-Reason": " ".join(reason.split())[:LONGEST_REASON],
+                "Stentor-Deliveries": str(lease.deliveries),
+            }
             await jetstream.publish(subject, lease.payload, stream=self._streams.dead, headers=headers)
         await self._database.write(change)
 
     async def _depth(self, jetstream: JetStreamContext, lane: str) -> Depth:
         try:
-            consumer = token(lane).replace("/", "_")
-            info = await jetstream.consumer_info(self._streams.stream_of(lane), consumer)
+            info = await jetstream.consumer_info(self._streams.stream_of(lane), consumer_name(lane))
         except NotFoundError:  # nobody took anything from it yet
             subjects = f"*.*.{token(lane)}.>"
             stream = await jetstream.stream_info(self._streams.stream_of(lane), subjects_filter=subjects)
@@ -258,37 +285,70 @@ class JetStreamQueue:
         delayed = 0
         if taken:
             filters = f"$KV.{self._streams.notes}.{WAITING}.{token(lane)}.>"
-            delayed = min(taken, len(await _subjects(jetstream, f"KV_{self._streams.notes}", filters)))
+            delayed = min(taken, len(await _subjects(jetstream, self._notes, filters)))
         return Depth(ready=info.num_pending or 0, delayed=delayed, leased=taken - delayed)
 
     # -- notes ------------------------------------------------------------------------------------------------------
 
+    @property
+    def _notes(self) -> str:
+        return f"KV_{self._streams.notes}"
+
     async def _leave(self, kind: str, lease: Lease, note: Note) -> None:
-        async with self._nats.trouble():
-            jetstream = await self._nats.jetstream()
+        async with self._streams.use() as jetstream:
             subject = f"$KV.{self._streams.notes}.{kind}.{_address(lease).key}"
-            await jetstream.publish(subject, msgspec.msgpack.encode(note), stream=f"KV_{self._streams.notes}")
+            await jetstream.publish(subject, msgspec.msgpack.encode(note), stream=self._notes)
 
-    async def _note(self, address: Address) -> Note | None:
-        """The later of what was left: deliveries only ever grow, and of a task that was taken again both are there."""
-        jetstream = await self._nats.jetstream()
-        subjects = (f"$KV.{self._streams.notes}.{kind}.{address.key}" for kind in (FLYING, WAITING))
-        notes = await asyncio.gather(*(self._note_at(jetstream, subject) for subject in subjects))
-        return max((note for note in notes if note), key=lambda note: note.deliveries, default=None)
+    async def _note(self, address: Address, delivered: int) -> Note:
+        """The later of what was left: deliveries only ever grow, and of a task that was taken again both are there. One
+        that a newer Stentor left, and that cannot be read, counts as a release just now that says nothing."""
+        async with self._streams.use() as jetstream:
+            subjects = (f"$KV.{self._streams.notes}.{kind}.{address.key}" for kind in (FLYING, WAITING))
+            found = await together(self._note_at(jetstream, subject) for subject in subjects)
+        try:
+            notes = [_NOTE.decode(payload) for payload in found if payload is not None]
+        except msgspec.DecodeError:
+            return Note(delivered - 1, b"")
+        return max(notes, key=lambda note: note.deliveries, default=Note(0, b""))
 
-    async def _note_at(self, jetstream: JetStreamContext, subject: str) -> Note | None:
+    async def _note_at(self, jetstream: JetStreamContext, subject: str) -> bytes | None:
         """From the stream's leader, so that it is the last one."""
         try:
-            message = await jetstream.get_last_msg(f"KV_{self._streams.notes}", subject)
+            return (await jetstream.get_last_msg(self._notes, subject)).data or b""
         except (KeyNotFoundError, NotFoundError):
             return None
-        return _NOTE.decode(message.data or b"")
+
+    async def _stored(self, subject: str) -> dict[str, Any] | None:
+        """A note as the server tells of it."""
+        asked = json.dumps({"last_by_subj": subject}).encode()
+        answer = json.loads(await self._nats.request(f"$JS.API.STREAM.MSG.GET.{self._notes}", asked))
+        message: dict[str, Any] | None = answer.get("message")
+        return message
+
+    async def _hasten(self, jetstream: JetStreamContext, message: Mapping[str, Any], now: datetime) -> None:
+        """Have a task delivered that was released and waits. Its note is replaced by one that says so, by one only of
+        those who try: what was hastened may be held by somebody, and would be taken from them."""
+        try:
+            note = _NOTE.decode(base64.b64decode(message["data"]))
+        except msgspec.DecodeError:
+            return
+        waited = now - datetime.fromisoformat(message["time"])  # both by the server's clock
+        if note.delay - waited.total_seconds() < SOON:
+            return
+        headers = {"Nats-Expected-Last-Subject-Sequence": str(message["seq"])}
+        hastened = msgspec.msgpack.encode(msgspec.structs.replace(note, delay=0.0))
+        try:
+            await jetstream.publish(message["subject"], hastened, stream=self._notes, headers=headers)
+        except APIError as error:
+            if error.err_code == WRONG_LAST:
+                return
+            raise
+        await self._nats.confirm([(note.reply, NAK)])
 
     async def _forget(self, lease: Lease) -> None:
-        async with self._nats.trouble():
-            jetstream = await self._nats.jetstream()
+        async with self._streams.use() as jetstream:
             filters = f"$KV.{self._streams.notes}.*.{_address(lease).key}"
-            await jetstream.purge_stream(f"KV_{self._streams.notes}", subject=filters)
+            await jetstream.purge_stream(self._notes, subject=filters)
 
     # -- leases -----------------------------------------------------------------------------------------------------
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import secrets
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
@@ -11,10 +9,9 @@ from typing import Final
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from stentor.errors import QueueUnavailable
 from stentor.queue.contract import Lease
 from stentor.queue.jetstream import ACK, IN_PROGRESS
-from stentor.queue.nats import Nats
+from stentor.queue.nats import Nats, StreamGone, together
 from stentor.queue.pulling import Puller
 from stentor.queue.streams import Address, Streams
 
@@ -32,35 +29,22 @@ class JetStreamOutbox:
 
     async def send(self, about: Lease, messages: Sequence[bytes]) -> None:
         """See `queue.contract.Outbox.send`."""
-        await self._streams.ready()
         subject = self._streams.outcome_subject(_address(about))
-        async with self._nats.trouble():
-            jetstream = await self._nats.jetstream()
-            await asyncio.gather(
-                *(
-                    jetstream.publish(
-                        subject,
-                        message,
-                        stream=self._streams.outcomes,
-                        headers={"Nats-Msg-Id": f"{about.id}#{secrets.token_hex(8)}"},
-                    )
-                    for message in messages
-                )
-            )
+        async with self._streams.use() as jetstream:
+            await together(jetstream.publish(subject, each, stream=self._streams.outcomes) for each in messages)
 
     async def take(self, limit: int, lease: float) -> list[Lease]:
         """See `queue.contract.Outbox.take`."""
+        consumer = await self._streams.recorders(lease)
         if self._puller is None:
-            consumer = await self._streams.recorders(lease)
-            self._puller = Puller(self._nats, self._streams.outcomes, consumer)
+            self._puller = Puller(self._nats, self._streams.outcomes, consumer, lease)
         try:
-            messages = await self._puller.pull(limit)
-        except QueueUnavailable:
-            self._puller = None
+            pulled = await self._puller.pull(limit)
+        except StreamGone:
             self._streams.forget()
             raise
         leases = []
-        for message in messages:
+        for message in (each.message for each in pulled):
             task = self._streams.address(message.subject)
             leases.append(
                 Lease(
@@ -84,8 +68,7 @@ class JetStreamOutbox:
 
     async def bury(self, lease: Lease, reason: str) -> None:
         """See `queue.contract.Outbox.bury`."""
-        async with self._nats.trouble():
-            jetstream = await self._nats.jetstream()
+        async with self._streams.use() as jetstream:
             subject = f"{self._streams.dead_subject(_address(lease))}.outcomes"
             headers = {"Stentor-Reason": " ".join(reason.split())}
             await jetstream.publish(subject, lease.payload, stream=self._streams.dead, headers=headers)
@@ -95,8 +78,7 @@ class JetStreamOutbox:
         """See `queue.contract.Outbox.about`."""
         subject = self._streams.outcome_subject(_address(task))
         found: list[bytes] = []
-        async with self._nats.trouble():
-            jetstream = await self._nats.jetstream()
+        async with self._streams.use() as jetstream:
             after = 0
             while (message := await self._next(jetstream, subject, after + 1)) is not None:
                 after, payload = message
@@ -105,12 +87,17 @@ class JetStreamOutbox:
 
     async def tasks(self, campaign_id: str) -> AbstractSet[str]:
         """See `queue.contract.Outbox.tasks`."""
-        await self._streams.ready()
-        async with self._nats.trouble():
-            jetstream = await self._nats.jetstream()
+        async with self._streams.use() as jetstream:
             filters = self._streams.of_campaign("outcome", campaign_id)
             info = await jetstream.stream_info(self._streams.outcomes, subjects_filter=filters)
         return {self._streams.address(subject).id for subject in info.state.subjects or {}}
+
+    async def waiting(self) -> int:
+        """See `queue.contract.Outbox.waiting`."""
+        await self._streams.ready()
+        async with self._nats.trouble():
+            jetstream = await self._nats.jetstream()
+            return (await jetstream.stream_info(self._streams.outcomes)).state.messages
 
     async def _next(self, jetstream: JetStreamContext, subject: str, at: int) -> tuple[int, bytes] | None:
         try:

@@ -15,16 +15,18 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
 from nats.js import JetStreamContext, api
-from nats.js.errors import NotFoundError
+from nats.js.errors import BadRequestError, NotFoundError
 
 from stentor.errors import InvalidConfiguration
 from stentor.queue.contract import PLAN
-from stentor.queue.nats import Nats
+from stentor.queue.nats import Nats, StreamGone, together
 
 DUPLICATES = 120.0
 """Seconds for which a stream knows a message that was put by its id, even when it is done."""
@@ -32,6 +34,9 @@ DEAD_KEPT = 30 * 86_400.0
 """Seconds for which dead letters are kept."""
 NOTES_KEPT = 7 * 86_400.0
 """Seconds after which a note is forgotten whose batch's end was not seen: longer than any message lives."""
+
+NAME_TAKEN = 10058
+"""Error code: there is a stream of that name, with another configuration."""
 
 _PLAIN = re.compile(r"[^A-Za-z0-9_/-]")
 
@@ -44,6 +49,11 @@ def token(text: str) -> str:
 def text_of(token: str) -> str:
     """What `token` was made of."""
     return unquote(token.replace("=", "%"))
+
+
+def consumer_name(lane: str) -> str:
+    """What the consumer of a lane is called. Of no two lanes the same, as no channel's name has a `_`."""
+    return token(lane).replace("/", "_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +124,26 @@ class Streams:
         """
         if self._ready:
             return
-        async with self._making, self._nats.trouble():
-            jetstream = await self._nats.jetstream()
-            for config in self._configs():
-                await self._ensure(jetstream, config)
-            self._ready = True
+        async with self._making:
+            if not self._ready:
+                async with self._nats.trouble():
+                    jetstream = await self._nats.jetstream()
+                    await together(self._ensure(jetstream, config) for config in self._configs())
+                self._ready = True
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[JetStreamContext]:
+        """JetStream with all our streams. Where one turns out to be gone, it is made again before the next use.
+
+        Raises: QueueUnavailable, InvalidConfiguration.
+        """
+        await self.ready()
+        try:
+            async with self._nats.trouble():
+                yield await self._nats.jetstream()
+        except StreamGone:
+            self.forget()
+            raise
 
     async def consumer(self, lane: str, lease: float) -> str:
         """The name of the consumer of a lane, which is there when this returns.
@@ -126,7 +151,7 @@ class Streams:
         Args:
             lease: seconds after which a task that was taken and not heard of is taken by another.
         """
-        name = token(lane).replace("/", "_")
+        name = consumer_name(lane)
         kind = "plan" if lane == PLAN else "batch"
         await self._consumer(self.stream_of(lane), name, f"{self._name}.{kind}.{token(lane)}.>", lease)
         return name
@@ -139,7 +164,6 @@ class Streams:
     async def _consumer(self, stream: str, name: str, subjects: str, lease: float) -> None:
         if f"{stream}/{name}" in self._consumers:
             return
-        await self.ready()
         config = api.ConsumerConfig(
             durable_name=name,
             filter_subject=subjects,
@@ -148,8 +172,8 @@ class Streams:
             max_ack_pending=-1,  # what waits for another try counts as well
             max_deliver=-1,  # to the server a release is a delivery; its takers count the deaths, and bury it
         )
-        async with self._nats.trouble():
-            await (await self._nats.jetstream()).add_consumer(stream, config)
+        async with self.use() as jetstream:
+            await jetstream.add_consumer(stream, config)
         self._consumers.add(f"{stream}/{name}")
 
     def forget(self) -> None:
@@ -200,8 +224,14 @@ class Streams:
         try:
             there = (await jetstream.stream_info(config.name)).config
         except NotFoundError:
-            await jetstream.add_stream(config)
-            return
+            try:
+                await jetstream.add_stream(config)
+            except BadRequestError as error:
+                if error.err_code != NAME_TAKEN:
+                    raise
+                there = (await jetstream.stream_info(config.name)).config  # somebody else made it just now
+            else:
+                return
         wanted = (config.retention or api.RetentionPolicy.LIMITS, config.max_msgs_per_subject, config.discard)
         found = (there.retention, there.max_msgs_per_subject, there.discard)
         if wanted != found or there.subjects != config.subjects:

@@ -68,8 +68,13 @@ class Explanation:
     failure: FailureRow | None = None
 
 
-async def explain(connection: AsyncConnection, campaign_id: str, installation: str, now: float) -> Explanation:
+async def explain(
+    connection: AsyncConnection, campaign_id: str, installation: str, now: float, *, queue_apart: bool = False
+) -> Explanation:
     """What became of an installation.
+
+    Args:
+        queue_apart: the queue isn't in the store, so that nothing sure can be told of where a batch is just now.
 
     Raises:
         UnknownCampaign: there is no such campaign.
@@ -96,7 +101,7 @@ async def explain(connection: AsyncConnection, campaign_id: str, installation: s
         )
     )
     if outcome is Outcome.PENDING:
-        events += await _pending(connection, campaign, place, waiting, now)
+        events += await _pending(connection, campaign, place, waiting, now, queue_apart=queue_apart)
     else:
         events.append(_ending(outcome, row, failure))
     return Explanation(
@@ -182,7 +187,13 @@ def _ending(outcome: Outcome, row: Row[Any], failure: FailureRow | None) -> Even
 
 
 async def _pending(
-    connection: AsyncConnection, campaign: Campaign, place: Place, waiting: Waiting | None, now: float
+    connection: AsyncConnection,
+    campaign: Campaign,
+    place: Place,
+    waiting: Waiting | None,
+    now: float,
+    *,
+    queue_apart: bool,
 ) -> list[Event]:
     events = []
     if waiting is not None:
@@ -191,7 +202,7 @@ async def _pending(
             Event(at=None, text=f"After {_tries(waiting.tries)} it wasn't accepted: {waiting.reason}.{unsure}")
         )
         events.append(Event(at=waiting.not_before, text="It may be sent again from then on."))
-    events.append(await _queued(connection, place, now))
+    events.append(await (_apart(connection, place) if queue_apart else _queued(connection, place, now)))
     problem: LaneProblem | None = (await lane_problems(connection, {place.lane})).get(place.lane)
     if problem is not None:
         events.append(Event(at=problem.since, text=f"Lane {place.lane} doesn't send. {problem}"))
@@ -212,10 +223,23 @@ async def _queued(connection: AsyncConnection, place: Place, now: float) -> Even
         return Event(
             at=task.ready_at, text=f"Its batch waits in the queue of lane {place.lane}; it {word} at this time."
         )
+    defect = Event(at=None, text="Its batch isn't in the queue, which is a defect: see `campaign audit`.")
+    return await _buried(connection, place) or defect
+
+
+async def _apart(connection: AsyncConnection, place: Place) -> Event:
+    return await _buried(connection, place) or Event(
+        at=None,
+        text=f"Its batch was given to lane {place.lane}; whether it waits there or a sender has it just now, only the"
+        " queue knows. `campaign audit` asks the queue whether it is there.",
+    )
+
+
+async def _buried(connection: AsyncConnection, place: Place) -> Event | None:
     buried = (await connection.execute(select(dead_letters).where(dead_letters.c.id == place.batch_id))).first()
-    if buried is not None:
-        return Event(at=buried.at, text=f"Its batch was put aside, as nobody could work on it: {buried.reason}")
-    return Event(at=None, text="Its batch isn't in the queue, which is a defect: see `campaign audit`.")
+    if buried is None:
+        return None
+    return Event(at=buried.at, text=f"Its batch was put aside, as nobody could work on it: {buried.reason}")
 
 
 def _tries(tries: int) -> str:

@@ -13,12 +13,13 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.errors import StoreUnavailable
+from stentor.errors import BatchTooNew, BatchUnreadable, StoreUnavailable
 from stentor.queue.contract import Lease, NotingQueue, Outbox
 from stentor.recording.contract import Settlement, Standing, Then, Waiting
 from stentor.recording.standings import merged, stored
@@ -88,7 +89,9 @@ class Relay:
             standing = found.get(lease.id)
             if standing is None or standing.edition != lease.edition:
                 continue  # `unplanned` says what that means
-            for left in told.get(lease.id, ()):
+            if (lefts := told.get(lease.id, ())) is None:
+                continue  # it waits until a recorder that understands what was told has written it
+            for left in lefts:
                 standing = merged(standing, left.outcomes, left.waiting)
             known[lease.id] = standing
         self._known |= known
@@ -167,13 +170,27 @@ class Relay:
         self._known[settlement.lease.id] = standing
         return msgspec.msgpack.encode(_Left(standing.outcomes or b"", standing.waiting))
 
-    async def _told(self, leases: Sequence[Lease]) -> dict[str, list[_Left]]:
-        """What is known beside the store of batches that somebody held before."""
+    async def _told(self, leases: Sequence[Lease]) -> dict[str, list[_Left] | None]:
+        """What is known beside the store of batches that somebody held before; None where a newer Stentor has told what
+        cannot be read here."""
         again = [lease for lease in leases if lease.note is not None]
         messages = await asyncio.gather(*(self._outbox.about(lease) for lease in again))
-        told: dict[str, list[_Left]] = {}
-        for lease, some in zip(again, messages, strict=True):
-            lefts = [_LEFT.decode(lease.note)] if lease.note else []
-            tidings = map(decode_tidings, some)
-            told[lease.id] = lefts + [_Left(each.outcomes, each.waiting) for each in tidings]
-        return told
+        return {lease.id: _lefts(lease.note, some) for lease, some in zip(again, messages, strict=True)}
+
+
+def _lefts(note: bytes | None, messages: Sequence[bytes]) -> list[_Left] | None:
+    """A note or a message that is unreadable says nothing: at worst some are sent to again. Of a newer Stentor's
+    message we know that there is one, and that it will be in the store."""
+    lefts = []
+    if note:
+        with suppress(msgspec.DecodeError):
+            lefts.append(_LEFT.decode(note))
+    for message in messages:
+        try:
+            tidings = decode_tidings(message)
+        except BatchTooNew:
+            return None
+        except BatchUnreadable:
+            continue
+        lefts.append(_Left(tidings.outcomes, tidings.waiting))
+    return lefts

@@ -40,9 +40,10 @@ class LaneCounts:
     read: int = 0
     """Read from the audience so far."""
     queued: int = 0
-    """In a batch that waits for a sender, and not tried yet."""
+    """In a batch that waits for a sender, and not tried yet. With a queue that isn't in the store, also in one that a
+    sender holds: who holds what is the queue's own affair there."""
     in_flight: int = 0
-    """In a batch that a sender holds, without an outcome on record."""
+    """In a batch that a sender holds, without an outcome on record; 0 where the queue isn't in the store."""
     retrying: int = 0
     """Tried, not accepted, and waiting to be tried again."""
     accepted: int = 0
@@ -295,7 +296,8 @@ async def _counts(connection: AsyncConnection, campaign_id: str, now: float) -> 
 
 
 async def _places(connection: AsyncConnection, campaign_id: str, now: float) -> dict[str, tuple[int, int]]:
-    """By lane, how many pending recipients are in flight, and how many wait to be tried again.
+    """By lane, how many pending recipients are in flight, and how many wait to be tried again. Nobody is in flight
+    where the queue isn't in the store: a task that was left there has no lease that still runs.
 
     Only batches that are not done yet are looked at: however large the audience, not many more than the queue's depth.
     """

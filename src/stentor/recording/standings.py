@@ -18,6 +18,7 @@ from stentor.store.database import Database
 from stentor.store.tables import batches
 
 _WAITING = msgspec.msgpack.Decoder(tuple[Waiting, ...])
+_PENDING = bytes([Outcome.PENDING])
 _COLUMNS = (batches.c.id, batches.c.edition, batches.c.outcomes, batches.c.waiting, batches.c.pending)
 _STANDINGS = select(*_COLUMNS).where(batches.c.id.in_(bindparam("ids", expanding=True)))
 
@@ -40,8 +41,11 @@ async def stored(database: Database, leases: Sequence[Lease]) -> dict[str, Stand
 
 
 def merged(standing: Standing, outcomes: bytes, waiting: Iterable[Waiting]) -> Standing:
-    """A standing with what else is known. `outcomes` may be empty, where nothing is new."""
+    """A standing with what else is known. `outcomes` may be empty, where nothing is new; what is of another number of
+    recipients than the batch has is left out."""
     known = bytes(standing.size) if standing.outcomes is None else standing.outcomes
+    if len(outcomes) not in (0, len(known)):
+        return standing
     if outcomes:
         known = merge_outcomes(known, outcomes)
     latest = {each.position: each for each in standing.waiting}
@@ -49,6 +53,6 @@ def merged(standing: Standing, outcomes: bytes, waiting: Iterable[Waiting]) -> S
         other = latest.get(each.position)
         if other is None or each.tries >= other.tries:
             latest[each.position] = each
-    still = tuple(each for at, each in sorted(latest.items()) if known[at] == Outcome.PENDING)
+    still = tuple(each for at, each in sorted(latest.items()) if known[at : at + 1] == _PENDING)
     pending = known.count(Outcome.PENDING)
     return Standing(outcomes=known, waiting=still, pending=pending, edition=standing.edition)

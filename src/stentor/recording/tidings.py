@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from stentor.batch import LARGEST_BATCH
+from stentor.batch import LARGEST_BATCH, check_version
 from stentor.errors import BatchUnreadable
 from stentor.outcome import Outcome
 from stentor.queue.contract import Lease
@@ -85,18 +85,23 @@ def _only(outcomes: bytes, part: range) -> bytes:
 
 
 def decode_tidings(message: bytes) -> Tidings:
-    """What `encode_tidings` made a message of. Raises: BatchUnreadable."""
+    """What `encode_tidings` made a message of. Raises: BatchTooNew, BatchUnreadable."""
+    check_version(message, VERSION, "outcomes")
     try:
         tidings = _DECODER.decode(message)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BatchUnreadable(f"no outcomes: {error}") from None
-    if tidings.version != VERSION:
-        raise BatchUnreadable(f"outcomes of format {tidings.version}; this Stentor reads format {VERSION}")
+        raise BatchUnreadable(f"not outcomes: {error}") from None
+    positions = {each.position for each in tidings.failures}
+    named = tidings.named
+    if not positions <= set(range(len(tidings.outcomes))) or (
+        named is not None and not (positions <= named.recipients.keys() and positions <= named.addresses.keys())
+    ):
+        raise BatchUnreadable("its failures are of recipients that it doesn't name")
     return tidings
 
 
 def settlement_of(lease: Lease) -> Settlement:
-    """The settlement that a message tells of. Raises: BatchUnreadable."""
+    """The settlement that a message tells of. Raises: BatchTooNew, BatchUnreadable."""
     tidings = decode_tidings(lease.payload)
     return Settlement(
         lease=lease,

@@ -1,7 +1,8 @@
 """The recorder as a role: takes outcomes from the stream, many at a time, and writes them to the store in one go.
 
 Rules: a message is acked only when it is durable in the store; one that cannot be read, or that kills whoever records
-it, is put aside; while the store is away the messages are held, and wait.
+it, is put aside, and one of a newer Stentor is left to a newer recorder; while the store is away the messages are held,
+and wait.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.config import SendingConfig
-from stentor.errors import BatchUnreadable, StoreUnavailable
+from stentor.errors import BatchTooNew, BatchUnreadable, StoreUnavailable
 from stentor.meter import Meter
 from stentor.queue.contract import Lease, Outbox
 from stentor.recording.contract import Settlement
@@ -30,6 +31,8 @@ AT_ONCE = 200
 """Messages that are written in one transaction at most."""
 GATHER = 0.05
 """Seconds between two looks into the stream: a transaction for many costs about as much as one for a few."""
+SUSPECT = 2
+"""Deliveries from which a message is written alone, last: if it kills its recorder, the others are recorded."""
 LONGEST_PAUSE = 2.0
 """Seconds between attempts while the store cannot be written to."""
 
@@ -87,8 +90,15 @@ class RecordWorker:
     async def _record(self, leases: Sequence[Lease]) -> None:
         """See these through to the store."""
         settlements = await self._read(leases)
+        suspects = [each for each in settlements if each.lease.deliveries > SUSPECT]
+        random.shuffle(suspects)
+        others = [each for each in settlements if each.lease.deliveries <= SUSPECT]
+        for some in ([others] if others else []) + [[each] for each in suspects]:
+            await self._see_through(some)
+
+    async def _see_through(self, settlements: Sequence[Settlement]) -> None:
         pause = 0.05
-        while settlements and not await self._meter.during("write", self._write(settlements)):
+        while not await self._meter.during("write", self._write(settlements)):
             if self._stopping.is_set():
                 return  # they come back when their leases end, to whoever is there then
             pause = min(LONGEST_PAUSE, pause * 2)
@@ -101,13 +111,26 @@ class RecordWorker:
         found = []
         for lease in leases:
             try:
+                settlement = settlement_of(lease)
                 if lease.deliveries > self._settings.deliveries:
                     raise BatchUnreadable(f"{lease.deliveries - 1} recorders died while they held it")
-                found.append(settlement_of(lease))
+                found.append(settlement)
+            except BatchTooNew as error:
+                await self._leave(lease, error)
             except BatchUnreadable as error:
                 logger.error("outcomes of batch %s are put aside: %s", lease.id, error)
                 await self._quietly(self._outbox.bury(lease, str(error)))
         return found
+
+    async def _leave(self, lease: Lease, error: BatchTooNew) -> None:
+        """To a newer recorder: it comes back when its lease ends. Before that looks like deaths, it is sent anew."""
+        logger.warning("outcomes of batch %s are left to a newer Stentor's recorder: %s", lease.id, error)
+        if lease.deliveries >= self._settings.deliveries:
+            await self._quietly(self._send_anew(lease))
+
+    async def _send_anew(self, lease: Lease) -> None:
+        await self._outbox.send(lease, [lease.payload])
+        await self._outbox.ack([lease])
 
     async def _write(self, settlements: Sequence[Settlement]) -> bool:
         """Whether they are durable now."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from stentor.config import Config, lanes
 from stentor.meter import Meter
 from stentor.pipeline import Ports
+from stentor.queue.boards import JetStreamBoard
 from stentor.queue.contract import Outbox, Queue
 from stentor.queue.jetstream import JetStreamQueue
 from stentor.queue.nats import Nats
@@ -24,6 +25,7 @@ from stentor.recording.relay import Relay
 from stentor.runtime.bell import Bell, LocalBell, NatsBell
 from stentor.runtime.desk import Desk
 from stentor.runtime.sources import Sources
+from stentor.senders.board import Board, SqlBoard
 from stentor.store.database import Database
 
 
@@ -36,6 +38,7 @@ class Backend:
     """The senders'."""
     outbox: Outbox | None
     """Where recorder processes find their work; None where there are none."""
+    board: Board
     bell: Bell
     nats: Nats | None
 
@@ -62,14 +65,16 @@ def open_backend(config: Config, database: Database, clock: Callable[[], float])
     if config.queue.url is None:
         queue = SqlQueue(database, clock)
         recorder = Recorder(database, queue, clock)
-        return Backend(queue=queue, ledger=recorder, outbox=None, bell=LocalBell(), nats=None)
+        local = SqlBoard(database)
+        return Backend(queue=queue, ledger=recorder, outbox=None, board=local, bell=LocalBell(), nats=None)
     nats = Nats(config.queue)
     streams = Streams(nats, config.queue.name, config.queue.replicas)
     jetstream = JetStreamQueue(nats, streams, database, clock)
     outbox = JetStreamOutbox(nats, streams)
     relay = Relay(database, jetstream, outbox, clock)
     bell = NatsBell(nats, config.queue.name)
-    return Backend(queue=jetstream, ledger=relay, outbox=outbox, bell=bell, nats=nats)
+    board = JetStreamBoard(nats, streams)
+    return Backend(queue=jetstream, ledger=relay, outbox=outbox, board=board, bell=bell, nats=nats)
 
 
 def ports_for(
@@ -87,6 +92,7 @@ def ports_for(
         queue=backend.queue,
         ledger=backend.ledger,
         outbox=backend.outbox,
+        board=backend.board,
         sources=sources,
         desk=Desk(database, clock, backend.bell),
         settings=config.sending,

@@ -1,6 +1,7 @@
 """How a change of a campaign reaches every process at once: a bell that all of them hear, and then look for themselves.
 
-Rules: the bell says that something changed, never what; who doesn't hear it looks within a second all the same.
+Rules: the bell says that something changed, never what; who doesn't hear it looks within a second all the same, also
+where NATS is away or doesn't let us ring.
 """
 
 from __future__ import annotations
@@ -45,20 +46,24 @@ class NatsBell:
     INTERVAL = 0.5
     """Seconds between two looks where it isn't rung."""
 
+    PATIENCE = 1.0
+    """Seconds for which ringing takes at most."""
+
     def __init__(self, nats: Nats, name: str) -> None:
         self._nats = nats
         self._subject = f"{name}.bell"
+        nats.spare(self._subject)
         self._client: Client | None = None
         self._rung = asyncio.Event()
 
     async def ring(self) -> None:
         """See `Bell.ring`."""
         try:
-            async with self._nats.trouble():
+            async with asyncio.timeout(self.PATIENCE), self._nats.trouble():
                 client = await self._nats.client()
                 await client.publish(self._subject, b"")
-                await client.flush(timeout=1)
-        except StentorError:
+                await client.flush()
+        except (StentorError, TimeoutError):
             return
 
     async def wait(self) -> None:

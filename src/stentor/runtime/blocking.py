@@ -15,7 +15,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from stentor.config import Config
 from stentor.recording.report import Progress, Report
-from stentor.runtime.stentor import Stentor
+from stentor.runtime.stentor import Backlog, Stentor
 from stentor.runtime.supervisor import Closing
 
 P = ParamSpec("P")
@@ -115,10 +115,21 @@ class BlockingStentor:
     audit = _blocking(Stentor.audit)
     failures = _iterating(Stentor.failures)
     explain = _blocking(Stentor.explain)
+    draining = _blocking(Stentor.draining)
+    end_drain = _blocking(Stentor.end_drain)
+    backlog = _blocking(Stentor.backlog)
 
     def run(self, campaign_id: str, *, on_progress: Callable[[Progress], None] | None = None) -> Report:
         """See `Stentor.run`."""
         return self._do(self._stentor.run(campaign_id, on_progress=on_progress))
+
+    def watch(self, campaign_id: str, *, on_progress: Callable[[Progress], None] | None = None) -> Report:
+        """See `Stentor.watch`."""
+        return self._do(self._stentor.watch(campaign_id, on_progress=on_progress))
+
+    def drain(self, *, on_progress: Callable[[Backlog], None] | None = None) -> Backlog:
+        """See `Stentor.drain`."""
+        return self._do(self._stentor.drain(on_progress=on_progress))
 
     def _do(self, work: Awaitable[T]) -> T:
         async def done() -> T:

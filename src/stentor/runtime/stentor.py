@@ -7,6 +7,7 @@ settings may run, pause or ask about it. What is refused is refused before anyth
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 import time
@@ -21,30 +22,40 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import NO_LANE, Audience, Selection, Wanted
 from stentor.config import REGISTRY, Config, lanes
-from stentor.errors import InvalidAudience, InvalidConfiguration, InvalidState
-from stentor.pipeline import call_off
+from stentor.errors import InvalidAudience, InvalidConfiguration, InvalidState, QueueUnavailable
+from stentor.pipeline import WAITING, call_off
+from stentor.planning.caretaker import Caretaker
 from stentor.planning.content import Content, decode_content, encode_content
 from stentor.planning.planner import Planner, start_task
+from stentor.queue.contract import PLAN
 from stentor.recording import report as reports
-from stentor.recording.audit import Audit, audit
+from stentor.recording.audit import Audit, audit, audit_apart
 from stentor.recording.explain import Explanation, explain
+from stentor.recording.losses import Losses
 from stentor.recording.report import FailureRow, LaneProblem, Progress, Report
 from stentor.runtime.backend import open_backend
 from stentor.runtime.desk import Desk
 from stentor.runtime.sources import Sources
+from stentor.runtime.standstill import Standstill
 from stentor.runtime.supervisor import Closing, Supervisor
 from stentor.runtime.worker import Role
 from stentor.senders.channels import open_lane
 from stentor.senders.lane import CampaignContent
 from stentor.states import FINAL, CampaignState
-from stentor.store import campaigns
+from stentor.store import campaigns, flags
 from stentor.store.campaigns import Campaign, new_id
 from stentor.store.database import Database
 from stentor.store.migrate import migrate
 
+logger = logging.getLogger(__name__)
+
+DRAIN_LOOK = 0.5
+"""Seconds between two looks whether all is drained."""
 LOOK = 0.25
 """Seconds between two looks at a campaign that runs."""
 AGAIN = "it is started again by itself"
+NO_RECORDERS = "there is no work for recorders: the queue is in the store, where senders record by themselves"
+HELD_BACK = "no campaign can be started while the queue is being drained; `stentor drain --end` allows it again"
 NOW_OR_NEVER = 60.0
 """Seconds for which a message with a lifetime of 0 is tried: it asks the provider to store nothing, not us to hurry."""
 UNPACED = 100_000.0
@@ -78,6 +89,24 @@ class Preview:
     @property
     def recipients(self) -> int:
         return sum(lane.recipients for lane in self.lanes.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What is under way, and would be lost with the queue."""
+
+    campaigns: Mapping[str, CampaignState]
+    """Those that are running or being cancelled, and stopped ones of which something is queued; by id."""
+    recipients: int
+    """Planned, and without an outcome."""
+    batches: int
+    """In the queue's lanes, held or not."""
+    unrecorded: int
+    """Messages of senders that recorders haven't written down yet; 0 where senders record by themselves."""
+
+    @property
+    def empty(self) -> bool:
+        return not (self.campaigns or self.recipients or self.batches or self.unrecorded)
 
 
 class Stentor:
@@ -213,11 +242,16 @@ class Stentor:
     async def start(self, campaign_id: str) -> Campaign:
         """Start a draft: at once, or have it wait for its time.
 
-        Raises: InvalidState, UnknownCampaign.
+        Raises:
+            InvalidState: it isn't a draft, or no campaign may be started, as the queue is being drained.
+            UnknownCampaign: there is none of this id.
         """
         now = self._clock()
+        await self._refuse_while_draining()  # before anything is put into a queue that shares no transaction
 
         async def change(connection: AsyncConnection) -> None:
+            if await flags.hold(connection, flags.DRAINING) is not None:
+                raise InvalidState(HELD_BACK)
             campaign = await campaigns.get(connection, campaign_id)
             content = decode_content(await campaigns.content(connection, campaign_id))
             starts_at = max(now, campaign.starts_at or now)
@@ -245,8 +279,9 @@ class Stentor:
     ) -> Campaign:
         """Make a campaign and start it. `run`, here or in any other process, then sends it.
 
-        Raises: as `prepare`.
+        Raises: as `prepare`; InvalidState: as `start`.
         """
+        await self._refuse_while_draining()
         draft = await self.create(content, selection, title=title, starts_at=starts_at, preview=preview)
         return await self.start(draft.id)
 
@@ -283,10 +318,11 @@ class Stentor:
         if self._supervisor is not None:
             yield self._supervisor
             return
-        senders = self._config.sending.senders or os.cpu_count() or 1
-        roles: list[Role] = ["planner", *(["sender"] * senders)]  # type: ignore[list-item]
+        roles: list[Role] = ["planner", *self._senders()]
         if self._backend.outbox is not None:
             roles += ["recorder", "scheduler"]
+        else:  # no scheduler for so short a time; what another queue held is put once
+            await Caretaker(self._database, self._queue).look()
         async with Supervisor(self._config, roles) as supervisor:
             self._supervisor = supervisor
             try:
@@ -331,6 +367,128 @@ class Stentor:
                     break
                 await _sleep(LOOK, stop)
         return await self.report(campaign_id)
+
+    async def serve(
+        self,
+        stop: asyncio.Event,
+        *,
+        senders: int | None = None,
+        planners: int = 1,
+        recorders: int | None = None,
+        listen: str | None = None,
+    ) -> None:
+        """Run all roles of a machine until `stop`, whatever campaigns there are, and start again those that die.
+
+        While the store or the queue is away they wait. `closings` tells what they cost.
+
+        Args:
+            senders: processes that send; None: as `SendingConfig.senders` says.
+            recorders: processes that record what senders tell; None: one where the queue has senders tell them.
+            listen: where to answer probes for all of them (`HOST:PORT`, port 0: the system's choice); None: nowhere.
+
+        Raises:
+            InvalidConfiguration: it cannot listen there, the queue cannot be used, or has no use for recorders.
+            QueueUnavailable: the queue cannot be reached.
+            WorkerFailed: one of the processes doesn't get to work, however often it is started.
+        """
+        if recorders and self._backend.outbox is None:
+            raise InvalidConfiguration(NO_RECORDERS)
+        await self._backend.ready()
+        roles: list[Role] = [*_times("planner", planners), *self._senders(senders), "scheduler"]
+        if self._backend.outbox is not None:
+            roles += _times("recorder", 1 if recorders is None else recorders)
+        async with Supervisor(self._config, roles, listen=listen, relay=True) as supervisor:
+            if supervisor.address is not None:
+                logger.info("answering probes on http://%s", supervisor.address)
+            while not stop.is_set():
+                supervisor.check()
+                await _sleep(LOOK, stop)
+            logger.info("stopping")
+        self.closings += supervisor.closings
+
+    async def watch(
+        self,
+        campaign_id: str,
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> Report:
+        """Look on while others run a campaign, until it has ended. Changes nothing.
+
+        Where it doesn't get on because a role runs nowhere, `Progress.problems` says so after some seconds.
+
+        Args:
+            on_progress: told how it goes a few times a second.
+            stop: set it to look no longer.
+
+        Raises:
+            InvalidState: it is a draft, which must be started first.
+            UnknownCampaign: there is none of this id.
+        """
+        if (await self.campaign(campaign_id)).state is CampaignState.DRAFT:
+            raise InvalidState(f"campaign {campaign_id} is a draft; start it first")
+        standstill = Standstill(self._queue, self._backend.outbox, self._config.sending.lease)
+        while not (stop is not None and stop.is_set()):
+            progress = await self.progress(campaign_id)
+            missing = await self._missing(standstill, progress)
+            if on_progress is not None:
+                on_progress(replace(progress, problems={**missing, **progress.problems}))
+            if progress.state in FINAL and not progress.total.pending:
+                break
+            await _sleep(LOOK, stop)
+        return await self.report(campaign_id)
+
+    # -- replacing the queue ----------------------------------------------------------------------------------------
+
+    async def drain(
+        self,
+        *,
+        on_progress: Callable[[Backlog], None] | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> Backlog:
+        """Have no campaign start from now on, and wait until those under way have ended and the queue is empty.
+
+        Roles must be running somewhere. Scheduled campaigns wait, also beyond their time; paused ones of which
+        something is queued must be resumed or cancelled. It stays so until `end_drain`, whoever asks.
+
+        Args:
+            on_progress: told what is left a few times a second.
+            stop: set it to wait no longer.
+
+        Returns: what is left: nothing, unless it was stopped.
+        """
+        await self._database.write(lambda connection: flags.put(connection, flags.DRAINING, "yes", self._clock()))
+        while True:
+            left = await self.backlog()
+            if on_progress is not None:
+                on_progress(left)
+            if left.empty or (stop is not None and stop.is_set()):
+                return left
+            await _sleep(DRAIN_LOOK, stop)
+
+    async def end_drain(self) -> None:
+        """Let campaigns start again. Does nothing where they may."""
+        await self._database.write(lambda connection: flags.put(connection, flags.DRAINING, None, self._clock()))
+        await self._backend.bell.ring()
+
+    async def draining(self) -> bool:
+        """Whether no campaign may be started."""
+        return await self._database.ask(lambda connection: flags.get(connection, flags.DRAINING)) is not None
+
+    async def backlog(self) -> Backlog:
+        """What is under way just now."""
+        await self._desk.look()
+        under_way, recipients = await self._database.ask(campaigns.under_way)
+        depths = await self._queue.depths(lanes(self._config))
+        outbox = self._backend.outbox
+        return Backlog(
+            campaigns=under_way,
+            recipients=recipients,
+            batches=sum(depth.total for depth in depths.values()),
+            unrecorded=0 if outbox is None else await outbox.waiting(),
+        )
+
+    # -- stopping them ----------------------------------------------------------------------------------------------
 
     async def pause(self, campaign_id: str) -> Campaign:
         """Send nothing more of it until it is resumed. Takes effect within a second. Raises: InvalidState."""
@@ -391,8 +549,11 @@ class Stentor:
         return await self._database.ask(lambda connection: reports.report(connection, campaign_id, self._clock()))
 
     async def audit(self, campaign_id: str) -> Audit:
-        """Recount everything, and compare. Raises: UnknownCampaign."""
-        return await self._database.ask(lambda connection: audit(connection, campaign_id, self._clock()))
+        """Recount everything, and compare. Raises: UnknownCampaign; QueueUnavailable: the queue isn't in the store."""
+        if (outbox := self._backend.outbox) is None:
+            return await self._database.ask(lambda connection: audit(connection, campaign_id, self._clock()))
+        losses = Losses(self._database, self._queue, outbox)
+        return await audit_apart(self._database, losses, campaign_id, self._clock())
 
     def failures(
         self, campaign_id: str, *, lane: str | None = None, reason: str | None = None, dead: bool | None = None
@@ -402,11 +563,26 @@ class Stentor:
 
     async def explain(self, campaign_id: str, installation: str) -> Explanation:
         """What became of one recipient, from planning to the provider's answer. Raises: UnknownCampaign."""
+        apart = self._backend.outbox is not None
         return await self._database.ask(
-            lambda connection: explain(connection, campaign_id, installation, self._clock())
+            lambda connection: explain(connection, campaign_id, installation, self._clock(), queue_apart=apart)
         )
 
     # -- helpers ----------------------------------------------------------------------------------------------------
+
+    def _senders(self, number: int | None = None) -> list[Role]:
+        return _times("sender", (self._config.sending.senders or os.cpu_count() or 1) if number is None else number)
+
+    async def _refuse_while_draining(self) -> None:
+        if await self.draining():
+            raise InvalidState(HELD_BACK)
+
+    async def _missing(self, standstill: Standstill, progress: Progress) -> Mapping[str, LaneProblem]:
+        """Who is missing; nobody can say where the queue is away."""
+        try:
+            return await standstill.look(progress)
+        except QueueUnavailable as error:
+            return {PLAN: LaneProblem(problem=str(error), remedy=WAITING)}
 
     async def _count(self, audience: Audience, content: Content, selection: Selection) -> dict[str, int]:
         wanted = Wanted(language=len(content.languages) > 1, variables=tuple(content.variables))
@@ -432,6 +608,10 @@ class Stentor:
         await self._database.write(lambda connection: campaigns.move(connection, campaign_id, to))
         await self._backend.bell.ring()
         return await self.campaign(campaign_id)
+
+
+def _times(role: Role, number: int) -> list[Role]:
+    return [role] * number
 
 
 async def _sleep(seconds: float, stop: asyncio.Event | None) -> None:

@@ -26,7 +26,7 @@ from stentor.config import Config, dump
 from stentor.errors import WorkerFailed
 from stentor.runtime.health import Finding, pages
 from stentor.runtime.plain_http import Response, Unanswered, get, listening
-from stentor.runtime.worker import Role
+from stentor.runtime.worker import LATER, Role
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +42,8 @@ EXTRA = 5.0
 AT_ONCE = 10.0
 """Seconds before which a worker that ends with an error never got to work."""
 HOPELESS = 7
-"""Deaths in a row of that kind after which there is no sense in another start. A batch that kills its senders is put
-aside before that (`SendingConfig.deliveries`)."""
+"""Deaths in a row of that kind, other than for want of the store or the queue, after which there is no sense in another
+start. A batch that kills its senders is put aside before that (`SendingConfig.deliveries`)."""
 LAST_WORDS = 4000
 """Bytes of a dead worker's stderr that are shown at most."""
 LONGEST_LINE = 2**20
@@ -99,9 +99,12 @@ class _Worker:
 class Supervisor:
     """The roles of one machine. Use as an async context manager."""
 
-    def __init__(self, config: Config, roles: Sequence[Role], *, listen: str | None = None) -> None:
+    def __init__(
+        self, config: Config, roles: Sequence[Role], *, listen: str | None = None, relay: bool = False
+    ) -> None:
         """Args:
         listen: where to answer probes for all workers (`HOST:PORT`, port 0: the system's choice); None: nowhere.
+        relay: write what the workers say on stderr to ours, a line at a time.
         """
         self._config = config
         self._settings = dump(config) + b"\n"
@@ -111,6 +114,7 @@ class Supervisor:
             self._workers.append(_Worker(role, f"{role}-{earlier + 1}", after=STAGGER * earlier))
         self._stopping = asyncio.Event()
         self._listen = listen
+        self._relay = relay
         self._pages = AsyncExitStack()
         self.address: str | None = None
         """Where it answers probes."""
@@ -242,9 +246,11 @@ class Supervisor:
                 return  # told to stop before it had begun
             lived = time.monotonic() - began
             worker.deaths = 1 if lived > LIVED else worker.deaths + 1
-            worker.hopeless = worker.hopeless + 1 if code > 0 and lived < AT_ONCE else 0
+            own_fault = code > 0 and code != LATER and lived < AT_ONCE
+            worker.hopeless = worker.hopeless + 1 if own_fault else 0
             worker.last_words = f"the {worker.role} ended with {_how(code)}: {complained or 'it said nothing'}"
-            logger.warning("%s", worker.last_words)
+            last_line = complained.rpartition("\n")[2] or "it said nothing"
+            logger.warning("%s ended with %s: %s", worker.name, _how(code), last_line)
             await self._pause(min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (worker.deaths - 1)))
 
     async def _run(self, worker: _Worker) -> tuple[int, bytes, str]:
@@ -265,12 +271,15 @@ class Supervisor:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdin.write(self._settings)
+        logger.info("%s runs as process %d", worker.name, process.pid)
         worker.started.set()
         if self._stopping.is_set():
             process.terminate()
         well = asyncio.get_running_loop().call_later(LIVED, _forgive, worker)
         try:
-            said, complained = await asyncio.gather(self._hear(worker, process.stdout), _tail(process.stderr))
+            said, complained = await asyncio.gather(
+                self._hear(worker, process.stdout), _tail(process.stderr, relay=self._relay)
+            )
         finally:
             well.cancel()
             worker.address = None
@@ -319,11 +328,15 @@ def _silence(worker: _Worker) -> Finding:
     return Finding(role=worker.role, ok=False, problems=[silent])
 
 
-async def _tail(stream: asyncio.StreamReader) -> str:
-    """The end of what comes, however much it is."""
-    tail = b""
+async def _tail(stream: asyncio.StreamReader, *, relay: bool) -> str:
+    """The end of what comes, however much it is; all of it goes to our stderr as well where it is relayed."""
+    tail = rest = b""
     while some := await stream.read(65_536):
         tail = (tail + some)[-LAST_WORDS:]
+        if relay:
+            lines, newline, rest = (rest + some).rpartition(b"\n")
+            sys.stderr.write((lines + newline).decode(errors="replace"))
+            sys.stderr.flush()
     return tail.decode(errors="replace").strip()
 
 

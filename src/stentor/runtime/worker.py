@@ -23,7 +23,7 @@ import uvloop
 
 from stentor import pipeline
 from stentor.config import Config, restore
-from stentor.errors import StentorError
+from stentor.errors import StentorError, StoreUnavailable
 from stentor.meter import Meter
 from stentor.pipeline import Ports
 from stentor.runtime.backend import open_backend, ports_for
@@ -38,6 +38,8 @@ GARBAGE = 50_000
 at Python's own 700, looking cost a fifth of the planner's time."""
 CONNECTIONS = 6
 """Connections to the store that a role needs at most."""
+LATER = 75
+"""What it exits with where the store or the queue could not be reached: that passes (EX_TEMPFAIL of sysexits.h)."""
 REST: dict[Role, str] = {"planner": "steps", "sender": "wire", "recorder": "acks", "scheduler": "watch"}
 """The stage of what is on no other's account: the planner's taking of steps and looking around; the sender's wire."""
 STORING: dict[Role, str] = {"planner": "put", "sender": "record", "recorder": "write", "scheduler": "watch"}
@@ -57,14 +59,20 @@ async def work(
     *,
     listen: str | None = None,
     tell: Callable[[str], None] = tell_parent,
+    clock: Callable[[], float] = time.time,
+    at_once: int | None = None,
 ) -> dict[str, float]:
     """Run a role in this process until `stop`.
 
     Args:
         listen: where it answers probes (`HOST:PORT`, port 0: the system's choice), if it does.
         tell: told where that is.
+        clock: the machine's time of day, in epoch seconds.
+        at_once: steps that a planner does at a time at most; None: as many as an audience has ranges.
 
-    Raises: InvalidConfiguration: it cannot listen there.
+    Raises:
+        InvalidConfiguration: it cannot listen there, or the queue cannot be used.
+        QueueUnavailable: the queue cannot be reached just now.
 
     Returns: CPU seconds by stage; `startup` is what the process had used before it was ready.
     """
@@ -72,12 +80,12 @@ async def work(
     meter = Meter(REST[role])
     database = Database.open(config.store.url, connections=CONNECTIONS)
     sources = Sources(config, database)
-    backend = open_backend(config, database, time.time)
-    ports = ports_for(config, database, backend, sources, meter=meter)
+    backend = open_backend(config, database, clock)
+    ports = ports_for(config, database, backend, sources, meter=meter, clock=clock)
     try:
         await backend.ready()
         async with watched(role, ports, stop, listen, tell, [lambda: backend.problem]):
-            await _run(role, ports, config, stop)
+            await _run(role, ports, config, stop, at_once)
         return {"startup": startup, **_stages(role, config, meter, startup)}
     finally:
         await backend.aclose()
@@ -85,10 +93,10 @@ async def work(
         await database.aclose()
 
 
-async def _run(role: Role, ports: Ports, config: Config, stop: asyncio.Event) -> None:
+async def _run(role: Role, ports: Ports, config: Config, stop: asyncio.Event, at_once: int | None) -> None:
     match role:
         case "planner":
-            await pipeline.plan(ports, stop)
+            await pipeline.plan(ports, stop, at_once=at_once)
         case "recorder":
             await pipeline.record(ports, stop)
         case "scheduler":
@@ -96,7 +104,7 @@ async def _run(role: Role, ports: Ports, config: Config, stop: asyncio.Event) ->
         case "sender":
             from stentor.senders.channels import open_lane  # noqa: PLC0415 - others need no provider's libraries
 
-            opened = [open_lane(name, app, time.time) for name, app in config.apps.items()]
+            opened = [open_lane(name, app, ports.clock) for name, app in config.apps.items()]
             await pipeline.send(ports, opened, stop)
 
 
@@ -135,11 +143,18 @@ async def _when_left(reader: asyncio.StreamReader, stop: asyncio.Event) -> None:
     stop.set()
 
 
-def _first(errors: BaseExceptionGroup[StentorError]) -> StentorError:
+def first_of(errors: BaseExceptionGroup[StentorError]) -> StentorError:
+    """The one to tell of: that of the task that failed first."""
     error: StentorError | BaseExceptionGroup[StentorError] = errors
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def collect_seldom() -> None:
+    """Have Python look for cycles as seldom as suits a role, and not among what is there already."""
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
 
 
 def main() -> None:
@@ -148,17 +163,17 @@ def main() -> None:
     if role not in get_args(Role) or (listen is None) != (len(sys.argv) == 2):
         sys.exit(f"usage: python -m stentor.runtime.worker {'|'.join(get_args(Role))} [--listen HOST:PORT] < settings")
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {role} %(levelname)s %(message)s")
-    gc.freeze()
-    gc.set_threshold(GARBAGE)
+    collect_seldom()
     stages: dict[str, float] = {}
     complaint: StentorError | None = None
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             stages = runner.run(_serve(role, listen))  # type: ignore[arg-type]  # checked above
         except* StentorError as errors:
-            complaint = _first(errors)
+            complaint = first_of(errors)
     if complaint is not None:
-        sys.exit(str(complaint))
+        sys.stderr.write(f"{complaint}\n")
+        sys.exit(LATER if isinstance(complaint, StoreUnavailable) else 1)
     used = resource.getrusage(resource.RUSAGE_SELF)
     cpu_seconds = used.ru_utime + used.ru_stime
     closing = {"role": role, "cpu_seconds": cpu_seconds, "stages": stages, "peak_mb": used.ru_maxrss / 1024}

@@ -30,8 +30,8 @@ STEP = 0.025
 """Seconds' worth of pushes that are sent at a time at least; half of what a bucket saves up, so that a late timer loses
 nothing."""
 GRAIN = 0.001
-"""Seconds by which timers are too early, so that a second wait would follow; a bucket of more than a few pushes has room
-for what comes meanwhile."""
+"""Seconds by which a timer may be too early, so that a second wait would follow. Where a step is more than a push, the
+bucket has room for what comes in that time."""
 TRIES = 20
 """How often a look is begun anew because another sender wrote at the same time."""
 CONFLICT = 0.05

@@ -194,6 +194,11 @@ class Http2Lane(ABC, Generic[R]):
 
     # -- what a provider adds -----------------------------------------------------------------------------------------
 
+    @property
+    @abstractmethod
+    def files(self) -> Sequence[Path | None]:
+        """Those that `load` reads; their `fingerprint` is the access's."""
+
     @abstractmethod
     def load(self) -> Access:
         """Read the credential files; blocks. Raises: CredentialError, InvalidConfiguration."""
@@ -273,16 +278,14 @@ class Http2Lane(ABC, Generic[R]):
 
     async def reload(self) -> bool:
         async with self._loading:
-            fresh = await asyncio.to_thread(self.load)
             old = self._access
-            if old is not None and fresh.fingerprint == old.fingerprint:
-                fresh.close()
+            if old is not None and await asyncio.to_thread(fingerprint, *self.files) == old.fingerprint:
                 return False
-            self._access = fresh
+            self._access = await asyncio.to_thread(self.load)
         self._retire()
         if old is not None:
             old.close()
-        return old is not None
+        return True
 
     def meaning(self, reason: str) -> str:
         return self._meanings.get(reason, "")

@@ -143,7 +143,7 @@ class Lane(Protocol):
     async def reload(self) -> bool:
         """Read the credential files again. Where they changed, new flights use them on connections of their own.
 
-        Returns: whether they changed.
+        Returns: whether they changed, or were read for the first time.
 
         Raises: CredentialError, InvalidConfiguration: as `check`; the old ones stay in use.
         """

@@ -19,6 +19,8 @@ import msgspec
 
 BURST = 0.05
 """Seconds' worth of pushes that may be saved up while nothing is sent: by so much any one second is above its rate."""
+LATE = 0.02
+"""Seconds by which whoever waits for a push may be late and lose nothing: it is so much nearer to the next one then."""
 LEASE = 5.0
 """Seconds without a renewal after which the others divide a sender's slice."""
 KEPT = 3.0
@@ -33,17 +35,19 @@ EPSILON = 1e-9
 
 
 class TokenBucket:
-    """Lets `rate` pushes a second through. In any T seconds no more than `rate * T + burst(rate)`.
+    """Lets `rate` pushes a second through. In any T seconds no more than `rate * T + burst(rate)`, but that whoever was
+    told to wait, and came late, may be one push ahead for it.
 
     It begins empty. Times are seconds of a clock that never goes back.
     """
 
-    __slots__ = ("_level", "_now", "rate")
+    __slots__ = ("_awaited", "_level", "_now", "rate")
 
     def __init__(self, rate: float, now: float) -> None:
         self.rate = rate
         self._level = 0.0
         self._now = now
+        self._awaited = False  # somebody was told to wait, and has taken nothing since
 
     def __repr__(self) -> str:
         return f"<TokenBucket {self.rate:g}/s, {self._level:.1f} there>"
@@ -64,6 +68,7 @@ class TokenBucket:
         self._fill(now)
         taken = min(most, int(self._level + EPSILON))
         self._level = max(0.0, self._level - taken)
+        self._awaited = False
         return taken
 
     def wait(self, count: float, now: float) -> float:
@@ -72,10 +77,14 @@ class TokenBucket:
         lacking = min(count, burst(self.rate)) - self._level
         if lacking <= EPSILON and self.rate > 0:
             return 0.0
+        self._awaited = True
         return lacking / self.rate if self.rate > 0 else math.inf
 
     def _fill(self, now: float) -> None:
-        self._level = min(burst(self.rate), self._level + self.rate * max(0.0, now - self._now))
+        most = burst(self.rate)
+        if self._awaited and self.rate > 0:
+            most = max(most, 1.0 + LATE * self.rate)
+        self._level = min(most, self._level + self.rate * max(0.0, now - self._now))
         self._now = max(self._now, now)
 
 

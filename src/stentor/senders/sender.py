@@ -10,6 +10,7 @@ is sent again, with the same ids.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ from typing import Any, Protocol
 from stentor.batch import Batch
 from stentor.config import SendingConfig
 from stentor.errors import (
+    BatchTooNew,
     BatchUnreadable,
     CredentialError,
     CredentialUnavailable,
@@ -43,6 +45,8 @@ from stentor.senders.retry import Circumstances, Decision, decide, quiet
 from stentor.senders.settling import at_positions, bury, called_off, due, end_all, give_back, read_batch
 from stentor.states import STOPPED, CampaignState
 
+logger = logging.getLogger(__name__)
+
 CHECKPOINT = 1.0
 """Seconds between two recordings of what is under way."""
 TICK = 0.1
@@ -50,8 +54,8 @@ TICK = 0.1
 SHORTEST_IDLE, BUSY_IDLE, LONGEST_IDLE = 0.01, 0.04, 0.25
 """Seconds between two looks into an empty queue: just after something was there, at most while campaigns run, and
 at most otherwise."""
-RELOAD = 2.0
-"""Seconds between two looks at the credential files of a lane that has a problem."""
+RELOAD = 0.8
+"""Seconds between two looks at the credential files."""
 HELD_PAUSE, LONGEST_HELD_PAUSE = 0.5, 5.0
 """Seconds after which a paused campaign's batch is looked at again: the rarer the longer it has been paused."""
 SUSPECT = 2
@@ -174,6 +178,7 @@ class LaneSender:
         self._changed = asyncio.Event()
         self._reported: list[Problem | None] = []  # the last; none yet, as one that was killed may have left another
         self._reload_at = 0.0
+        self._warned = ""
         self.beat = time.monotonic()
         """When `run` last went round, by the monotonic clock."""
 
@@ -184,7 +189,7 @@ class LaneSender:
     @property
     def notice(self) -> str | None:
         problem = self.gate.problem
-        return problem and f"closed: {problem.what}; {problem.remedy}"
+        return f"closed: {problem.what}; {problem.remedy}" if problem else None
 
     @property
     def state(self) -> LaneState:
@@ -219,11 +224,11 @@ class LaneSender:
             idle = SHORTEST_IDLE
             while not self._stopping.is_set():
                 self.beat = time.monotonic()
-                taken = await self._take()
+                held_until = self.beat + self._settings.lease
+                taken = await self._take(held_until)
                 for lease, standing in taken:
-                    now = time.monotonic()
                     suspect = self._suspects(lease)
-                    delivery = _Delivery(lease, now, suspect=suspect, held_until=now + self._settings.lease)
+                    delivery = _Delivery(lease, time.monotonic(), suspect=suspect, held_until=held_until)
                     self._deliveries.add(delivery)
                     self._flying += 1
                     group.create_task(self._see_through(delivery, standing))
@@ -239,8 +244,12 @@ class LaneSender:
 
     # -- taking -----------------------------------------------------------------------------------------------------
 
-    async def _take(self) -> list[tuple[Lease, Standing | None]]:
-        """Batches to begin with now, and what is recorded of each."""
+    async def _take(self, held_until: float) -> list[tuple[Lease, Standing | None]]:
+        """Batches to begin with now, and what is recorded of each.
+
+        Args:
+            held_until: when a lease that begins now ends, by the monotonic clock.
+        """
         way = self.gate.look(time.monotonic())
         room = self._room()
         if way is Pass.TRIAL:
@@ -254,15 +263,33 @@ class LaneSender:
             taking = self._queue.take(self._lane.name, room, self._settings.lease)
             leases = await self._meter.during("take", taking)
             leases = await self._leave_one_suspect(leases)
-            standings = await self._meter.during("take", self._ledger.standings(leases)) if leases else {}
+            standings = await self._meter.during("take", self._standings(leases)) if leases else {}
         except StoreUnavailable:
             self._quarantine.difference_update(lease.id for lease in leases)
-            return []  # what was taken comes back when its lease ends
+            await self._hand_back(leases)
+            return []
+        if time.monotonic() >= held_until:  # this process stood still, and others may be at it by now
+            self._quarantine.difference_update(lease.id for lease in leases)
+            return []
         held = {delivery.lease.id: delivery for delivery in self._deliveries}
         for lease in leases:
             if (delivery := held.get(lease.id)) is not None:  # its lease had ended under us, the store was gone, say
-                delivery.lease, delivery.held_until = lease, time.monotonic() + self._settings.lease
+                delivery.lease, delivery.held_until = lease, held_until
         return [(lease, standings.get(lease.id)) for lease in leases if lease.id not in held]
+
+    async def _standings(self, leases: Sequence[Lease]) -> Mapping[str, Standing]:
+        """Raises: StoreUnavailable: also where the answer takes so long that others will have the batches by then."""
+        try:
+            async with asyncio.timeout(self._settings.lease / 2):
+                return await self._ledger.standings(leases)
+        except TimeoutError:
+            raise StoreUnavailable from None
+
+    async def _hand_back(self, leases: Sequence[Lease]) -> None:
+        """Nothing can be done with them now. Where this fails too they come back when their leases end."""
+        with suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(self._settings.lease / 4):
+                await self._queue.settle(release=[(lease, HELD_PAUSE) for lease in leases])
 
     async def _leave_one_suspect(self, leases: list[Lease]) -> list[Lease]:
         """Give back all suspects but one, drawn by lot, their deaths forgotten: it is sent, and if it kills us no other
@@ -332,6 +359,8 @@ class LaneSender:
         try:
             with self._meter.stage("take"):
                 batch = delivery.batch = read_batch(lease, standing)
+        except BatchTooNew:
+            return give_back(lease, None, LONGEST_HELD_PAUSE)
         except BatchUnreadable as error:
             return bury(lease, None, standing, str(error))
         if lease.deliveries > self._settings.deliveries and lease.id not in self._suspected:
@@ -586,9 +615,15 @@ class LaneSender:
         await asyncio.gather(*(self._ledger.record(settlement) for settlement in news))
 
     async def _hold_on(self) -> None:
-        """Keep the leases of what is still under way."""
+        """Keep the leases of what is still under way. Where one has ended all the same, as this process stood still or
+        the queue couldn't be reached, another sender may have the batch: nothing more of it is sent here."""
         now = time.monotonic()
-        late = [held for held in self._deliveries if held.held_until - now < self._settings.lease / 2]
+        late = []
+        for held in self._deliveries:
+            if held.held_until <= now:
+                _withdraw(held, "its lease has ended")
+            elif held.held_until - now < self._settings.lease / 2:
+                late.append(held)
         if not late:
             return
         try:
@@ -601,14 +636,16 @@ class LaneSender:
     async def _report(self) -> None:
         """Tell what keeps the lane from sending, once, and look whether its credentials were mended."""
         problem = self.gate.problem
-        if problem is not None and time.monotonic() >= self._reload_at:
+        if time.monotonic() >= self._reload_at:
             self._reload_at = time.monotonic() + RELOAD
             try:
                 if await self._lane.reload():
                     self._blamed = False
                     self.gate.reset()
-            except (CredentialError, InvalidConfiguration):
-                pass  # not mended yet; the gate's problem says what is wrong
+            except (CredentialError, InvalidConfiguration) as error:
+                if problem is None and str(error) != self._warned:  # else that says what is wrong
+                    logger.warning("the credential files of %s cannot be used: %s", self._lane.name, error)
+                    self._warned = str(error)
         if [problem] != self._reported:
             self._reported = [problem]
             await self._desk.report(self._lane.name, problem)

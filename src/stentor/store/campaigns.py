@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, bindparam, exists, select, update
+from sqlalchemy import Row, bindparam, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import InvalidState, UnknownCampaign
@@ -112,6 +112,20 @@ async def states(connection: AsyncConnection, campaign_ids: Collection[str]) -> 
     """The state of each of these that exists."""
     found = await connection.execute(select(campaigns.c.id, campaigns.c.state).where(campaigns.c.id.in_(campaign_ids)))
     return {row.id: CampaignState(row.state) for row in found}
+
+
+async def under_way(connection: AsyncConnection) -> tuple[dict[str, CampaignState], int]:
+    """The campaigns that are being sent or cancelled, or of which something planned has no outcome; and how many
+    recipients those are."""
+    pending = select(batches.c.campaign_id, func.sum(batches.c.pending)).where(batches.c.pending > 0)
+    rows = await connection.execute(pending.group_by(batches.c.campaign_id))
+    left = {campaign_id: int(recipients) for campaign_id, recipients in rows}
+    moving = (CampaignState.RUNNING.value, CampaignState.CANCELLING.value)
+    query = select(campaigns.c.id, campaigns.c.state).where(
+        or_(campaigns.c.state.in_(moving), campaigns.c.id.in_(list(left)))
+    )
+    found = await connection.execute(query.order_by(campaigns.c.created_at))
+    return {row.id: CampaignState(row.state) for row in found}, sum(left.values())
 
 
 async def move(

@@ -3,6 +3,10 @@
 Rules: a migration that was released is never changed; a new one is a file in `migrations/versions`, numbered on, and
 its number goes into REVISIONS. All that is missing is done in one transaction, once, however many processes ask at the
 same time: whoever comes second finds it done. Checking costs one query and doesn't load Alembic.
+
+While a cluster is upgraded, older roles run on tables that a newer one has migrated. So the tables say which Stentors
+may use them, and an older one that is among these leaves them as they are. A migration should only add what those
+before it needn't know; one that cannot raises COMPATIBLE_WITH, and its upgrade needs all roles stopped.
 """
 
 from __future__ import annotations
@@ -19,9 +23,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import InvalidConfiguration, StoreOutdated
 from stentor.store.database import POSTGRESQL, Database
+from stentor.store.tables import schema
 
-REVISIONS: Final = ("0001", "0002", "0003")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
 """All revisions there are, the oldest first."""
+COMPATIBLE_WITH: Final = "0001"
+"""A Stentor that knows this revision can use the tables as the last one of REVISIONS leaves them. Kept in
+`stentor_schema`, for those that don't know the last one."""
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 VERSION_TABLE: Final = "stentor_alembic_version"
 ADVISORY_LOCK: Final = 0x5354454E544F52
@@ -39,12 +47,13 @@ _OWNER = text(
 
 
 async def migrate(database: Database) -> None:
-    """Make the store's tables, or bring them to the newest revision. Does nothing where they are.
+    """Make the store's tables, or bring them to the newest revision. Does nothing where they are, or where a newer
+    Stentor brought them further and this one may use them.
 
     No statement may take longer than the database's `patience`: open it with a long one for this.
 
     Raises:
-        StoreOutdated: a newer Stentor made them.
+        StoreOutdated: a newer Stentor made them, and this one cannot use them.
         InvalidConfiguration: this user may not make them, or not change them; also as `Database.write`.
         StoreUnavailable: see `Database.write`.
     """
@@ -61,9 +70,10 @@ async def check(database: Database) -> None:
     """
     async with database.read() as connection:
         revision = await connection.run_sync(_revision)
-    if revision is None:
-        raise StoreOutdated(f"There are no tables of Stentor's yet in {database.name}; run `stentor init`.")
-    _refuse_newer(revision, database.name)
+        if revision is None:
+            raise StoreOutdated(f"There are no tables of Stentor's yet in {database.name}; run `stentor init`.")
+        if await _is_newer(connection, revision, database.name):
+            return
     if revision != REVISIONS[-1]:
         raise StoreOutdated(
             f"The tables in {database.name} were made by an older Stentor; run `stentor init --upgrade`."
@@ -88,12 +98,13 @@ async def _bring_up(connection: AsyncConnection, name: str) -> None:
     if connection.dialect.name == POSTGRESQL:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
     revision = await connection.run_sync(_revision)
-    if revision is not None:
-        _refuse_newer(revision, name)
-    if revision != REVISIONS[-1]:
-        if connection.dialect.name == POSTGRESQL:
-            await _see_that_we_may(connection, name, upgrade=revision is not None)
-        await connection.run_sync(_run_alembic)
+    if revision == REVISIONS[-1] or (revision is not None and await _is_newer(connection, revision, name)):
+        return
+    if connection.dialect.name == POSTGRESQL:
+        await _see_that_we_may(connection, name, upgrade=revision is not None)
+    await connection.run_sync(_run_alembic)
+    await connection.execute(schema.delete())
+    await connection.execute(schema.insert(), {"compatible": COMPATIBLE_WITH})
 
 
 async def _see_that_we_may(connection: AsyncConnection, name: str, *, upgrade: bool) -> None:
@@ -136,9 +147,24 @@ def _revision(connection: Connection) -> str | None:
     return revision
 
 
-def _refuse_newer(revision: str, name: str) -> None:
-    if revision not in REVISIONS:
-        raise StoreOutdated(
-            f"The tables in {name} were made by a newer Stentor (revision {revision}; this one knows {REVISIONS[-1]}): "
-            "this Stentor is too old, upgrade it."
-        )
+async def _is_newer(connection: AsyncConnection, revision: str, name: str) -> bool:
+    """Whether a newer Stentor made the tables, and this one may use them.
+
+    Raises: StoreOutdated: it may not.
+    """
+    if revision in REVISIONS:
+        return False
+    if await connection.run_sync(_compatible) in REVISIONS:
+        return True
+    raise StoreOutdated(
+        f"The tables in {name} were made by a newer Stentor (revision {revision}; this one knows {REVISIONS[-1]}): "
+        "this Stentor is too old, upgrade it."
+    )
+
+
+def _compatible(connection: Connection) -> str | None:
+    """The revision that a Stentor must know to use the tables; None where they don't say."""
+    if not inspect(connection).has_table(schema.name):
+        return None
+    compatible: str | None = connection.scalar(select(schema.c.compatible))
+    return compatible

@@ -128,6 +128,20 @@ budgets = Table(  # what the senders of a lane share; see `senders.pacing`
     Column("revision", BigInteger, nullable=False),  # a higher one with each change
 )
 
+flags = Table(  # what all processes must know; see `store.flags`
+    "stentor_flags",
+    METADATA,
+    Column("name", KEY, primary_key=True),
+    Column("value", Text),  # NULL: not set
+    Column("at", Double, nullable=False),  # when that was last changed
+)
+
+schema = Table(  # one row; see `store.migrate.COMPATIBLE_WITH`
+    "stentor_schema",
+    METADATA,
+    Column("compatible", Text, nullable=False),
+)
+
 tasks = Table(  # the queue
     "stentor_tasks",
     METADATA,

@@ -12,6 +12,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Coroutine
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
@@ -87,9 +88,13 @@ def context() -> ForkServerContext:
     return made
 
 
-def start_role(processes: ForkServerContext, role: Role, config: Config) -> RoleProcess:
-    """A process that runs a role until it is stopped or killed."""
-    return RoleProcess(processes.Process(target=run_role, args=(role, dump(config))), role)
+def start_role(processes: ForkServerContext, role: Role, config: Config, *, ahead: float = 0.0) -> RoleProcess:
+    """A process that runs a role until it is stopped or killed.
+
+    Args:
+        ahead: seconds by which its machine's time of day is ahead of this one's.
+    """
+    return RoleProcess(processes.Process(target=run_role, args=(role, dump(config), ahead)), role)
 
 
 def start_stentor(processes: ForkServerContext, campaign_id: str, config: Config) -> RoleProcess:
@@ -97,10 +102,10 @@ def start_stentor(processes: ForkServerContext, campaign_id: str, config: Config
     return RoleProcess(processes.Process(target=_run_stentor, args=(campaign_id, dump(config))), "stentor")
 
 
-def run_role(role: Role, settings: bytes) -> None:
+def run_role(role: Role, settings: bytes, ahead: float = 0.0) -> None:
     """What such a process does; `settings` are what `config.dump` made."""
     stop = asyncio.Event()
-    _run(work(role, restore(settings), stop), stop)
+    _run(work(role, restore(settings), stop, clock=lambda: time.time() + ahead), stop)
 
 
 def _run_stentor(campaign_id: str, settings: bytes) -> None:

@@ -189,18 +189,27 @@ def make_addresses(first: int, count: int) -> tuple[dict[str, tuple[str, str]], 
 
 @asynccontextmanager
 async def open_stage(
-    url: str, providers: Providers, *, first: int = 0, recipients: int = 400, start: bool = True, **sending: Any
+    url: str,
+    providers: Providers,
+    *,
+    first: int = 0,
+    recipients: int = 400,
+    start: bool = True,
+    queue: Mapping[str, Any] | None = None,
+    **sending: Any,
 ) -> AsyncIterator[Stage]:
     """A campaign, started but with nobody to run it yet.
 
     Args:
         first: the number of the first address; stages that share simulators must not share addresses.
+        queue: settings of `QueueConfig`, where it isn't the store.
         sending: settings of `SendingConfig`, over those that make many steps of a small campaign.
     """
     settings = {"senders": 1, "page": 40, "batch": 10, "ranges": 3, "lease": 1.0, "longest_backoff": 0.2, **sending}
     config = Config.model_validate(
         {
             "store": {"url": url},
+            "queue": dict(queue or {}),
             "apps": providers.apps(),
             "audiences": {"users": {"table": "users", "columns": {"channel": "channel"}}},
             "sending": settings,

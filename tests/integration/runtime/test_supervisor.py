@@ -16,6 +16,7 @@ from stentor.config import Config, SendingConfig, StoreConfig, dump
 from stentor.errors import WorkerFailed
 from stentor.runtime import supervisor
 from stentor.runtime.supervisor import Supervisor
+from stentor.runtime.worker import LATER
 
 PASSWORD = "correct-horse"
 
@@ -145,6 +146,7 @@ PARENT = """
 import asyncio, sys
 from stentor.config import restore
 from stentor.runtime.supervisor import Supervisor
+from stentor.runtime.worker import LATER
 
 async def main():
     async with Supervisor(restore(sys.stdin.buffer.readline()), ["planner", "sender"]) as found:
@@ -182,3 +184,25 @@ def test_a_worker_says_in_a_line_what_is_wrong(tmp_path: Path) -> None:
     assert run.returncode == 1
     assert b"stentor init" in run.stderr
     assert b"Traceback" not in run.stderr
+
+
+async def test_whoever_waits_for_the_store_or_the_queue_is_not_hopeless(
+    config: Config, play: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it is started while a database server is restarted."""
+    play(f"echo 'the queue is away' >&2; exit {LATER}")
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE", 0.0)
+    async with Supervisor(config, ["sender"]) as found:
+        await until(lambda: found.restarts["sender"] > supervisor.HOPELESS)
+        found.check()
+        assert "the queue is away" in found.problems["sender"]
+
+
+@pytest.mark.parametrize("relay", [True, False])
+async def test_what_workers_say_may_be_relayed(
+    relay: bool, config: Config, play: Callable[[str], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    play(f"echo 'in one' >&2; printf 'in two ' >&2; echo parts >&2; touch {tmp_path}/ready; exec sleep 60")
+    async with Supervisor(config, ["planner"], relay=relay):
+        await until((tmp_path / "ready").exists)
+    assert capsys.readouterr().err == ("in one\nin two parts\n" if relay else "")

@@ -518,7 +518,9 @@ def broken(tmp_path: Path, channel: str, **given: Any) -> Lane:
     for name in ("absent.pem", "absent.json"):
         assert not (tmp_path / name).exists()
     (tmp_path / "wrong").write_text("nothing of the kind")
-    files = {name: tmp_path / value for name, value in given.items()}
+    files: dict[str, Any] = {
+        name: tmp_path / value if isinstance(value, str) else value for name, value in given.items()
+    }
     app: ApnsApp | FcmApp
     if channel == "fcm":
         app = FcmApp(**{"service_account_file": tmp_path / "absent.json", **files})
@@ -559,6 +561,18 @@ async def test_opening_reads_nothing_and_names_the_lane(tmp_path: Path) -> None:
     ios, android = broken(tmp_path, "apns"), broken(tmp_path, "fcm")
     assert (ios.name, android.name) == ("apns/main", "fcm/main")
     assert (ios.ceiling, android.ceiling) == (float("inf"), 10_000)
+    assert (ios.rate, ios.backlog(), android.rate, android.backlog()) == (None, 0, None, 0)
     assert ios.meaning("NobodyKnowsThis") == ""
     await ios.aclose()
     await android.aclose()
+
+
+@pytest.mark.parametrize(
+    ("channel", "rate", "ceiling"), [("apns", 500.0, 500.0), ("fcm", 500.0, 500.0), ("fcm", 50_000.0, 10_000.0)]
+)
+async def test_the_ceiling_is_the_providers_or_the_settings(
+    tmp_path: Path, channel: str, rate: float, ceiling: float
+) -> None:
+    lane = broken(tmp_path, channel, rate=rate)
+    assert (lane.rate, lane.ceiling) == (rate, ceiling)
+    await lane.aclose()

@@ -247,6 +247,33 @@ async def test_mended_credentials_are_tried_at_once_however_long_the_pause(stage
     assert len(stage.lane.flights[1].recipients) == TRIAL
 
 
+async def test_credentials_that_changed_are_taken_up_though_nothing_is_wrong(stage: Works) -> None:
+    async with stage.at_work():
+        stage.lane.mended.set()
+        await until(lambda: not stage.lane.mended.is_set())
+    assert told(stage) == []
+
+
+async def test_credential_files_that_are_broken_are_told_of_once_and_the_old_ones_serve(
+    stage: Works, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks = []
+
+    async def reload() -> bool:
+        looks.append(1)
+        raise CredentialError("apps.ios.key_file: half of a key")
+
+    monkeypatch.setattr(stage.lane, "reload", reload)
+    batch = await stage.put(1, 10)
+    async with stage.at_work():
+        await until(lambda: len(looks) > 2)
+        await drained(stage)
+    assert await stage.outcomes(batch) == ALL * 10
+    assert [record.message for record in caplog.records] == [
+        f"the credential files of {LANE} cannot be used: apps.ios.key_file: half of a key"
+    ]
+
+
 async def test_addresses_of_the_other_environment_are_not_dropped_not_even_by_trials(stage: Works) -> None:
     name = await stage.put(1, 30)
     small = await stage.put(2, 5)
@@ -505,12 +532,13 @@ async def test_an_outage_of_the_store_loses_nothing_and_holds_little(stage: Work
     assert len(stage.lane.sent) == 60
 
 
-async def test_what_was_taken_in_an_outage_comes_back(stage: Works) -> None:
+async def test_what_was_taken_in_an_outage_is_handed_back(stage: Works) -> None:
+    """At once, as it counts as a death of its holder otherwise."""
     name = await stage.put()
     outage = Outage(stage)
     outage.after_taking = True
     async with stage.at_work():
-        await stage.until_queue(leased=1)
+        await stage.until_queue(delayed=1)
         stage.clock.move(stage.settings.lease)
         await stage.until_queue()
     assert await stage.outcomes(name) == ALL * 30

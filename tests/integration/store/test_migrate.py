@@ -257,12 +257,58 @@ async def test_older_tables_are_told_to_upgrade(database: Database, monkeypatch:
         await check(database)
 
 
-async def test_newer_tables_are_left_alone(database: Database) -> None:
+@pytest.mark.parametrize(
+    "said",
+    ["UPDATE stentor_schema SET compatible = '9998'", "DELETE FROM stentor_schema", "DROP TABLE stentor_schema"],
+    ids=["only newer ones", "nothing", "no table"],
+)
+async def test_newer_tables_are_left_alone_unless_they_say_otherwise(database: Database, said: str) -> None:
     await migrate(database)
     await execute(database, f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    await execute(database, said)
     for refused in (check, migrate):
         with pytest.raises(StoreOutdated, match=r"newer Stentor \(revision 9999.*this Stentor is too old, upgrade it"):
             await refused(database)
+
+
+async def test_an_older_stentor_uses_tables_that_a_newer_one_only_added_to(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while a cluster is upgraded: a newer role migrates, an older one restarts."""
+    await migrate(database)
+    await a_newer_one_migrates(database, monkeypatch, compatible_with=REVISIONS[-1])
+    before = await dump(database)
+    runs = count_runs(monkeypatch)
+    await check(database)
+    await migrate(database)
+    assert not runs
+    assert await dump(database) == before
+    async with database.read() as connection:
+        assert await connection.scalar(text("SELECT compatible FROM stentor_schema")) == REVISIONS[-1]
+        assert await connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == "9999"
+
+
+async def test_an_older_stentor_is_refused_where_a_newer_one_changed_what_it_needs(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await migrate(database)
+    await a_newer_one_migrates(database, monkeypatch, compatible_with="9999")
+    with pytest.raises(StoreOutdated, match="too old, upgrade it"):
+        await check(database)
+
+
+async def a_newer_one_migrates(database: Database, monkeypatch: pytest.MonkeyPatch, *, compatible_with: str) -> None:
+    """What `migrate` of a Stentor with one more revision does, which adds a column."""
+
+    def add(connection: Connection) -> None:
+        connection.execute(text("ALTER TABLE stentor_lanes ADD COLUMN mood TEXT"))
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+
+    with monkeypatch.context() as newer:
+        newer.setattr(migrations, "REVISIONS", (*REVISIONS, "9999"))
+        newer.setattr(migrations, "COMPATIBLE_WITH", compatible_with)
+        newer.setattr(migrations, "_run_alembic", add)
+        await migrate(database)
 
 
 @asynccontextmanager

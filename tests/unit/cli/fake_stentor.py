@@ -18,6 +18,7 @@ from stentor import config
 from stentor.audience.contract import Selection
 from stentor.cli import campaign as campaign_commands
 from stentor.cli import operations
+from stentor.cli.drain import drain
 from stentor.cli.main import Commands
 from stentor.cli.send import send
 from stentor.config import Config
@@ -27,7 +28,7 @@ from stentor.planning.content import Content
 from stentor.recording.audit import Audit, Check
 from stentor.recording.explain import Event, Explanation, Place
 from stentor.recording.report import FailureRow, Progress, Report
-from stentor.runtime.stentor import LanePreview, Preview
+from stentor.runtime.stentor import Backlog, LanePreview, Preview
 from stentor.states import FINAL, CampaignState
 from stentor.store.campaigns import Campaign
 from tests.unit.cli.moments import ANDROID, IOS, NOW, campaign, failure, progress, report
@@ -62,6 +63,8 @@ class FakeStentor:
         """Called in the middle of a run, e.g. to interrupt it."""
         self.cancelled = CampaignState.CANCELLED
         """What a cancel leads to at once: CANCELLING while some process holds a part of it."""
+        self.backlogs = [Backlog(campaigns={}, recipients=0, batches=0, unrecorded=0)]
+        """What is left at each look of a drain; the last one stays."""
         self.waits_for_stop = False
         self.ignores_stop = False
 
@@ -134,6 +137,37 @@ class FakeStentor:
         on_progress(progress(2000, 1))
         return await self.report(campaign_id)
 
+    async def watch(
+        self,
+        campaign_id: str,
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> Report:
+        report = await self.run(campaign_id, on_progress=on_progress, stop=stop)
+        self.done[-1] = ("watch", campaign_id)
+        return report
+
+    async def drain(
+        self, *, on_progress: Callable[[Backlog], None] | None = None, stop: asyncio.Event | None = None
+    ) -> Backlog:
+        self.done.append(("drain",))
+        assert on_progress is not None
+        assert stop is not None
+        while True:
+            left = self.backlogs[0]
+            on_progress(left)
+            if left.empty or stop.is_set():
+                return left
+            if len(self.backlogs) > 1:
+                self.backlogs.pop(0)
+            else:
+                self.running(self)
+                await stop.wait()
+
+    async def end_drain(self) -> None:
+        self.done.append(("end_drain",))
+
     async def campaigns(self, *, state: CampaignState | None = None, limit: int = 50) -> list[Campaign]:
         return [each for each in self.known if state in (None, each.state)][:limit]
 
@@ -202,6 +236,7 @@ class Command:
         self._app = typer.Typer(cls=Commands)
         self._app.add_typer(campaign_commands.app, name="campaign")
         self._app.command()(send)
+        self._app.command()(drain)
 
     def __call__(self, *arguments: str, answer: str | None = None) -> Any:  # Any: click's result
         """Run it. With an `answer` there is a terminal, and somebody who types this."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -103,12 +105,30 @@ def test_show_for_programs(stentor: Command) -> None:
     assert found["reasons"][0]["meaning"].startswith("The app was removed.")
 
 
-def test_watch_looks_until_the_end(stentor: Command, fake: FakeStentor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "LOOK_EVERY", 0)
-    done = stentor("campaign", "show", "last", "--watch")
+def test_watch_looks_until_the_end(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("campaign", "watch", "last")
     assert done.exit_code == 0
-    assert fake.verbs() == ["progress", "progress", "progress", "close"]
+    assert fake.verbs() == ["watch", "close"]
+    assert "running: 2,000 of 1,000,000" in words(done.stdout)
     assert "state completed" in words(done.stdout)
+
+
+def test_watch_for_programs(stentor: Command, fake: FakeStentor) -> None:
+    fake.ends = {"state": CampaignState.FAILED}
+    done = stentor("campaign", "watch", "last", "--json")
+    assert done.exit_code == 1
+    (found,) = map(json.loads, done.stdout.splitlines())
+    assert (found["campaign"]["state"], found["delivered"]) == ("failed", 999_000)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_who_stops_looking_changes_nothing(stentor: Command, fake: FakeStentor, sign: signal.Signals) -> None:
+    fake.running, fake.waits_for_stop = (lambda _: os.kill(os.getpid(), sign)), True
+    done = stentor("campaign", "watch", "last")
+    assert done.exit_code == 130
+    assert fake.verbs() == ["watch", "close"]
+    assert fake.known[0].state is CampaignState.RUNNING
+    assert f"Campaign {ID} is running, and goes on." in done.stderr
 
 
 def test_pause(stentor: Command, fake: FakeStentor) -> None:

@@ -23,7 +23,9 @@ def test_every_field_of_the_json_is_explained(stentor: Command) -> None:
         ("campaign", "pause", "last"),
         HELLO,
         (*HELLO, "--dry-run"),
-        *(("campaign", verb, "last") for verb in ("show", "audit", "failures")),
+        (*HELLO, "--detach"),
+        ("drain",),
+        *(("campaign", verb, "last") for verb in ("show", "watch", "audit", "failures")),
         ("campaign", "list"),
         ("campaign", "explain", "last", "user-0"),
     ):

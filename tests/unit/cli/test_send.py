@@ -124,6 +124,26 @@ def test_for_programs_it_prints_one_object(stentor: Command, fake: FakeStentor) 
     assert done.stderr == ""
 
 
+def test_detached_it_only_starts(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("send", *HELLO, "--detach", answer="y\n")
+    assert done.exit_code == 0, done.output
+    assert fake.verbs() == ["prepare", "send", "close"]
+    asked(fake)
+    assert f"stentor campaign watch {fake.known[0].id}" in done.stdout
+    assert "`stentor serve`" in done.stdout
+
+
+def test_detached_for_programs(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("send", *HELLO, "--detach", "--yes", "--json")
+    (found,) = map(json.loads, done.stdout.splitlines())
+    assert (found["id"], found["state"]) == (fake.known[0].id, "running")
+
+
+def test_detached_no_means_no(stentor: Command, fake: FakeStentor) -> None:
+    assert stentor("send", *HELLO, "--detach", answer="n\n").exit_code == 1
+    assert fake.verbs() == ["prepare", "close"]
+
+
 def test_a_dry_run_sends_nothing_and_does_not_ask(stentor: Command, fake: FakeStentor) -> None:
     done = stentor("send", *HELLO, "--dry-run")
     assert done.exit_code == 0

@@ -154,6 +154,18 @@ def test_quiet_is_no_problem_and_needs_no_trial() -> None:
     assert gate.look(30.0) is Pass.OPEN
 
 
+def test_quiet_is_told_from_other_reasons_to_be_closed() -> None:
+    gate = Gate()
+    gate.stop("wrong key", "mend it", 0.0, 60.0)
+    assert not gate.is_quiet(1.0)
+    gate.throttle(30.0, 0.0)
+    assert gate.is_quiet(29.9)
+    assert not gate.is_quiet(30.0)
+    gate.throttle(90.0, 0.0)
+    gate.reset()
+    assert not gate.is_quiet(1.0)
+
+
 def test_quiet_that_ends_later_keeps_a_stopped_gate_closed() -> None:
     gate = Gate()
     gate.stop("wrong key", "mend it", 0.0)

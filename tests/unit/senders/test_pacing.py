@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from stentor.senders.pacing import (
-    BURST,
     FAR_ENOUGH,
     KEPT,
     LEASE,
@@ -61,7 +60,31 @@ asks = st.lists(st.tuples(st.integers(0, 2 * TICKS), st.integers(1, 30_000)), ma
 
 @given(rate=st.integers(1, 20_000), asks=asks)
 def test_no_second_has_more_than_a_twentieth_above_the_rate(rate: int, asks: list[tuple[int, int]]) -> None:
-    assert fullest(run(rate, asks)) <= (rate if rate < 1 / BURST else (1 + BURST) * rate)
+    assert fullest(run(rate, asks)) <= (rate if rate < 20 else 1.05 * rate)
+
+
+@pytest.mark.parametrize("rate", [1, 3, 19, 20, 30, 1000, 10_000])
+def test_nor_the_one_after_a_rest(rate: int) -> None:
+    sent = run(rate, [(2 * TICKS, 30_000), *[(8, 30_000)] * 400])
+    assert 0.9 * rate <= fullest(sent) <= (rate if rate < 20 else 1.05 * rate)
+
+
+@pytest.mark.parametrize("rate", [1, 3, 10, 15, 20, 25, 33])
+def test_who_is_a_little_late_each_time_loses_nothing_and_is_one_ahead_at_most(rate: int) -> None:
+    bucket, now, sent = TokenBucket(rate, 0.0), 0.0, []
+    for number in range(100 * rate):
+        now += bucket.wait(1, now) + (0.0, 0.015, 0.004)[number % 3]
+        sent.append((now, bucket.take(1, now)))
+    assert sum(count for _, count in sent) == 100 * rate
+    assert now == pytest.approx(100.0, abs=0.1)
+    assert fullest(sent) <= rate + 1
+
+
+def test_who_comes_much_too_late_gets_no_more_for_it() -> None:
+    bucket = TokenBucket(10.0, 0.0)
+    assert bucket.wait(1, 0.0) == pytest.approx(0.1)
+    assert bucket.take(10, 60.0) == 1
+    assert bucket.wait(1, 60.0) == pytest.approx(0.08)
 
 
 @given(rate=st.floats(0.01, 20_000), asks=asks, seconds=st.floats(0.01, 5.0))

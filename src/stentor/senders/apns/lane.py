@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from stentor.config import ApnsApp
 from stentor.errors import CredentialError
@@ -32,11 +33,15 @@ class ApnsLane(Http2Lane[wire.Rendered]):
         host = wire.AUTHORITY if app.environment == "production" else wire.SANDBOX_AUTHORITY
         self._host, self._port, self._authority = address_of(app.url or f"https://{host}")
 
+    @property
+    def files(self) -> Sequence[Path | None]:
+        app = self._app
+        certificate = (app.certificate_file, app.certificate_key_file, app.certificate_password_file)
+        return (app.key_file, *certificate, app.ca_file)
+
     def load(self) -> Access:
         app = self._app
-        mark = fingerprint(
-            *(app.key_file, app.certificate_file, app.certificate_key_file, app.certificate_password_file, app.ca_file)
-        )
+        mark = fingerprint(*self.files)
         with setting(self.name, "ca_file"):
             tls = tls_context(ca_file=app.ca_file)
         credentials = None

@@ -35,10 +35,15 @@ class FcmLane(Http2Lane[wire.Rendered]):
         self._clock = clock
         self._host, self._port, self._authority = address_of(app.url or f"https://{wire.AUTHORITY}")
 
-    def load(self) -> Access:
+    @property
+    def files(self) -> Sequence[Path | None]:
         app = self._app
         named = os.environ.get(_DEFAULT_CREDENTIALS) if app.service_account_file is None else None
-        mark = fingerprint(app.service_account_file, Path(named) if named else None, app.ca_file)
+        return (app.service_account_file, Path(named) if named else None, app.ca_file)
+
+    def load(self) -> Access:
+        app = self._app
+        mark = fingerprint(*self.files)
         with setting(self.name, "ca_file"):
             tls = tls_context(ca_file=app.ca_file)
         with setting(self.name, "proxy"):

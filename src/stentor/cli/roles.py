@@ -1,0 +1,208 @@
+"""`stentor serve` and `stentor worker`: what does the work, for as long as it is wanted.
+
+Both log to stderr, a line a record, and end with 0 when they are told to stop: by SIGTERM or Ctrl-C, after which what
+is under way is finished or given back. A second one doesn't wait for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Collection, Coroutine
+from typing import Annotated, Any
+
+import typer
+import uvloop
+
+from stentor.cli.operations import INTERRUPTED, ConfigFile, signals
+from stentor.config import Config, lanes, load
+from stentor.errors import InvalidConfiguration, StentorError
+from stentor.runtime.stentor import NO_RECORDERS, Stentor
+from stentor.runtime.worker import Role, collect_seldom, first_of, work
+from stentor.store.database import Database
+from stentor.store.migrate import check
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 5.0
+"""Seconds for which a role waits for the store before it begins."""
+MOST_STEPS, MOST_CONNECTIONS = 64, 1000
+"""The highest `--concurrency` of a planner and of a sender, as of the settings that it stands for."""
+
+Listen = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Answer /healthz, /readyz and /metrics there; port 0: one that is free, which is logged.",
+    ),
+]
+
+
+def worker(
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help="planner, sender, recorder or scheduler.")],
+    lane: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LANE", help="Of a sender: send on this lane alone, e.g. apns/ios; may be given again."),
+    ] = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of a planner: steps at once, in place of `sending.ranges`. Of a sender: connections a lane at most,"
+            " in place of the apps' `max_connections`.",
+        ),
+    ] = None,
+    listen: Listen = None,
+    config: ConfigFile = None,
+) -> None:
+    """Run one role in this process, until SIGTERM or Ctrl-C; any number of them, on any number of machines.
+
+    A planner reads audiences into batches, a sender sends them, a recorder writes down what became of them (with NATS
+    alone), a scheduler sees that campaigns begin, go on and end. Each may be started and killed at any time.
+    docs/cluster.md says what is needed where.
+
+    Exits with 0 when it was told to stop, with 2 where settings must be changed first, and with 1 where the store or
+    the queue cannot be reached at the start: start it again then, as systemd and Kubernetes do.
+
+    \b
+    Examples:
+      stentor worker planner
+      stentor worker sender --lane apns/ios --concurrency 4 --listen 0.0.0.0:9464
+    """
+    settings = load(config)
+    settings, at_once = narrowed(settings, role, lanes_wanted=lane or (), concurrency=concurrency)
+    collect_seldom()
+
+    async def run(stop: asyncio.Event) -> None:
+        await _see_that_the_tables_are_right(settings)
+        logger.info("the %s runs as process %d", role, os.getpid())
+        await work(role, settings, stop, listen=listen, tell=_tell, at_once=at_once)
+        logger.info("the %s has stopped", role)
+
+    _until_told(role, run)
+
+
+def serve(
+    senders: Annotated[
+        int | None, typer.Option(min=0, max=256, help="Sender processes. Default: `sending.senders`, or one a core.")
+    ] = None,
+    planners: Annotated[int, typer.Option(min=0, max=256, help="Planner processes.")] = 1,
+    recorders: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=256, help="Recorder processes; there is work for them with NATS alone. Default: 1 then."
+        ),
+    ] = None,
+    listen: Listen = None,
+    config: ConfigFile = None,
+) -> None:
+    """Run all roles on this machine, until SIGTERM or Ctrl-C, and start again what dies.
+
+    On several machines with one NATS and one PostgreSQL it makes a cluster. `stentor send --detach` gives it work.
+
+    \b
+    Examples:
+      stentor serve
+      stentor serve --senders 8 --recorders 2 --listen 127.0.0.1:9464
+    """
+    settings = load(config)
+    if recorders and settings.queue.url is None:
+        raise InvalidConfiguration(f"--recorders: {NO_RECORDERS}")
+
+    async def run(stop: asyncio.Event) -> None:
+        async with Stentor(settings) as stentor:
+            await stentor.serve(stop, senders=senders, planners=planners, recorders=recorders, listen=listen)
+        logger.info("all have stopped")
+
+    _until_told("serve", run)
+
+
+def narrowed(
+    config: Config, role: Role, *, lanes_wanted: Collection[str], concurrency: int | None
+) -> tuple[Config, int | None]:
+    """The settings as a role with these options has them; and how many steps a planner does at once.
+
+    Raises:
+        InvalidConfiguration: an option has no meaning for the role, or no lane is called so.
+    """
+    if lanes_wanted and role != "sender":
+        raise InvalidConfiguration(f"--lane is for senders alone: a {role} works for all lanes")
+    if concurrency is not None and role in ("recorder", "scheduler"):
+        raise InvalidConfiguration(
+            f"--concurrency has no meaning for a {role}, which does one thing after the other; start several of them"
+        )
+    if role == "recorder" and config.queue.url is None:
+        raise InvalidConfiguration(NO_RECORDERS)
+    if role == "planner":
+        _see_that_it_is_at_most(MOST_STEPS, concurrency)
+        return config, concurrency
+    known = lanes(config)
+    for lane in lanes_wanted:
+        if lane not in known:
+            raise InvalidConfiguration(f"--lane: there is no lane {lane}; there are: {', '.join(known) or 'none'}")
+    apps = {lane.partition("/")[2]: app for lane, app in known.items() if not lanes_wanted or lane in lanes_wanted}
+    if concurrency is not None:
+        _see_that_it_is_at_most(MOST_CONNECTIONS, concurrency)
+        apps = {name: app.model_copy(update={"max_connections": concurrency}) for name, app in apps.items()}
+    return config.model_copy(update={"apps": apps}), None
+
+
+def _see_that_it_is_at_most(most: int, concurrency: int | None) -> None:
+    if concurrency is not None and concurrency > most:
+        raise InvalidConfiguration(f"--concurrency: {concurrency} is too many; {most} at most")
+
+
+async def _see_that_the_tables_are_right(config: Config) -> None:
+    database = Database.open(config.store.url, connections=1, patience=PATIENCE)
+    try:
+        await check(database)
+    finally:
+        await database.aclose()
+
+
+def _tell(address: str) -> None:
+    logger.info("answering probes on http://%s", address)
+
+
+# -- running until told -----------------------------------------------------------------------------------------------
+
+
+class _OneLine(logging.Formatter):
+    """A record is a line, whatever is in it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return " ".join(super().format(record).split("\n"))
+
+
+def _until_told(name: str, run: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run something until a signal, which it is told by an event."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine(f"%(asctime)s {name} %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("stentor").setLevel(logging.INFO)
+
+    async def until_told() -> None:
+        stop = asyncio.Event()
+        running = asyncio.current_task()
+        assert running is not None
+
+        def told() -> None:
+            if stop.is_set():
+                running.cancel()
+            stop.set()
+
+        with signals({signal.SIGINT: told, signal.SIGTERM: told}):
+            await run(stop)
+
+    complaint: StentorError | None = None
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(until_told())
+        except* StentorError as errors:
+            complaint = first_of(errors)
+        except* asyncio.CancelledError as interrupt:
+            raise typer.Exit(INTERRUPTED) from interrupt
+    if complaint is not None:
+        raise complaint

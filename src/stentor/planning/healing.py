@@ -1,0 +1,223 @@
+"""Puts batches again that the queue has lost: in a storage of its own, it may lose what the store knows to be pending.
+
+The store has the recipients' keys and not their addresses, so these are read from the audience again. Rules: a batch
+counts as lost only when nobody has touched it for minutes and two looks in a row found it lost; it is put with the same
+id, edition and order, so that putting it twice, or beside the one that was thought lost, changes nothing; who is
+settled stays so. Who is no longer in the audience ends as ambiguous: such a batch may have been sent, and what came of
+it lost with the queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy import Row, bindparam, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stentor.audience.contract import Selection, Wanted
+from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage, StoreUnavailable, UnknownCampaign
+from stentor.outcome import Outcome
+from stentor.planning.content import decode_content
+from stentor.planning.division import TOO_LARGE_REASON
+from stentor.planning.restoring import GONE_REASON, Lost, Restored, restore, restore_to_end
+from stentor.planning.worker import Sources
+from stentor.queue.contract import Lease, Queue, Task
+from stentor.recording.contract import Failure, Settlement, Waiting
+from stentor.states import STOPPED, CampaignState
+from stentor.store import campaigns
+from stentor.store.campaigns import Campaign
+from stentor.store.database import Database
+from stentor.store.tables import batches
+from stentor.store.tables import campaigns as campaigns_table
+
+logger = logging.getLogger(__name__)
+
+LOST_AFTER = 120.0
+"""Seconds for which nobody has touched a batch that counts as lost. As long as a queue may refuse to take a task again
+that it had before (`queue.streams.DUPLICATES`): looking earlier would be in vain."""
+SURELY_OVER = 60.0
+"""Seconds after which a batch's time is over by everybody's clock."""
+DETAILS = {
+    GONE_REASON: "its batch was lost with the queue, and it is no longer in the audience",
+    TOO_LARGE_REASON: "its batch was lost with the queue, and it no longer fits into one",
+}
+
+_OPEN = (CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.CANCELLING, CampaignState.FAILED)
+_UNTOUCHED = (
+    select(batches.c.id, batches.c.campaign_id)
+    .join_from(batches, campaigns_table, campaigns_table.c.id == batches.c.campaign_id)
+    .where(
+        campaigns_table.c.state.in_([state.value for state in _OPEN]),
+        batches.c.pending > 0,
+        func.coalesce(batches.c.recorded_at, batches.c.planned_at) <= bindparam("before"),
+    )
+)
+_COLUMNS = ("id", "campaign_id", "lane", "size", "edition", "outcomes", "waiting", "recipients")
+_BATCH = select(*(batches.c[name] for name in _COLUMNS)).where(
+    batches.c.id == bindparam("batch"), batches.c.pending > 0
+)
+_RECIPIENTS = msgspec.msgpack.Decoder(list[bytes])
+_WAITING = msgspec.msgpack.Decoder(tuple[Waiting, ...])
+
+
+class Losses(Protocol):
+    """Knows what is lost, and writes down how those end who cannot be sent to; `recording.losses.Losses` is one."""
+
+    async def find(self, campaign_id: str) -> Sequence[str]:
+        """The ids of a campaign's batches that are lost. Raises: StoreUnavailable."""
+
+    async def settle(self, settlements: Sequence[Settlement], now: float) -> None:
+        """Raises: StoreUnavailable."""
+
+
+class Healer:
+    """Puts lost batches again. Any number may work at once."""
+
+    name = "heal"
+
+    def __init__(
+        self,
+        database: Database,
+        queue: Queue,
+        sources: Sources,
+        losses: Losses,
+        clock: Callable[[], float] = time.time,
+        lost_after: float = LOST_AFTER,
+    ) -> None:
+        """Args:
+        lost_after: seconds for which nobody has touched a batch that counts as lost; it is looked twice in that time.
+        """
+        self._database = database
+        self._queue = queue
+        self._sources = sources
+        self._losses = losses
+        self._clock = clock
+        self._lost_after = lost_after
+        self._seen: frozenset[str] = frozenset()  # lost when we looked the last time
+        self._troubles: dict[str, str] = {}
+        self.beat: float | None = None
+        """When it last gave a sign, by the monotonic clock; None while it rests."""
+        self.problem: str | None = None
+        """Why it could not look the last time; None where it could."""
+
+    @property
+    def notice(self) -> str | None:
+        """Why a campaign's lost batches cannot be put again just now."""
+        return next(iter(self._troubles.values()), None)
+
+    async def run(self) -> None:
+        """Look twice in `lost_after` seconds, for ever."""
+        while True:
+            self.beat = time.monotonic()
+            try:
+                await self.look()
+                self.problem = None
+            except StoreUnavailable as error:
+                self.problem = str(error)
+            self.beat = None
+            await asyncio.sleep(self._lost_after / 2)
+
+    async def look(self) -> int:
+        """Find what is lost, and put again what was found lost the last time as well. Returns how many batches.
+
+        Raises: StoreUnavailable.
+        """
+        before = self._clock() - self._lost_after
+        untouched: dict[str, set[str]] = defaultdict(set)
+        for row in await self._database.rows(_UNTOUCHED, {"before": before}):
+            untouched[row.campaign_id].add(row.id)
+        lost = {each: untouched[each].intersection(await self._losses.find(each)) for each in untouched}
+        again = {each: sorted(names & self._seen) for each, names in lost.items()}
+        self._seen = frozenset().union(*lost.values())
+        self._troubles = {name: trouble for name, trouble in self._troubles.items() if lost.get(name)}
+        return sum([await self._heal(campaign_id, names) for campaign_id, names in again.items() if names])
+
+    async def _heal(self, campaign_id: str, names: Sequence[str]) -> int:
+        logger.warning("%d batches of campaign %s were lost with the queue, and are put again", len(names), campaign_id)
+        try:
+            campaign, content = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
+            if campaign.state in STOPPED or (campaign.expires_at or 0.0) <= self._clock() - SURELY_OVER:
+                return await self._put_to_end(campaign, names)
+            return await self._put_again(campaign, content, names)
+        except UnknownCampaign:
+            return 0  # it was deleted
+        except (AudienceUnavailable, InvalidAudience, InvalidMessage) as error:
+            if campaign_id not in self._troubles:
+                logger.warning("the lost batches of campaign %s wait: %s", campaign_id, error)
+            self._troubles[campaign_id] = f"batches of campaign {campaign_id} were lost, and wait: {error}"
+            return 0
+
+    async def _put_to_end(self, campaign: Campaign, names: Sequence[str]) -> int:
+        """Nobody is sent to any more: who takes these settles all, and needs no address for it."""
+        for name in names:
+            if (row := await self._row(name)) is not None:
+                await self._put([restore_to_end(_lost(row), campaign.expires_at or 0.0)])
+        return len(names)
+
+    async def _put_again(self, campaign: Campaign, encoded: bytes, names: Sequence[str]) -> int:
+        content = decode_content(encoded)
+        several = len(content.languages) > 1
+        wanted = Wanted(language=several, variables=tuple(content.variables))
+        index_of = content.language_index if several else None
+        audience = self._sources.open(msgspec.json.decode(campaign.audience, type=Selection))
+        try:
+            for name in names:
+                if (row := await self._row(name)) is not None:
+                    lost = _lost(row)
+                    found = await audience.find([lost.recipients[at].decode() for at in lost.pending], wanted)
+                    await self._finish(row, lost, restore(lost, campaign.expires_at or 0.0, found, index_of))
+        finally:
+            await audience.aclose()
+        return len(names)
+
+    async def _finish(self, row: Row[Any], lost: Lost, restored: Restored) -> None:
+        """Settle first: whoever takes the batch must know already whom to leave out."""
+        if restored.unsendable:
+            now = self._clock()
+            tried = {each.position: each for each in (_WAITING.decode(row.waiting) if row.waiting else ())}
+            await self._losses.settle([_end(lost, restored.unsendable, tried)], now)
+        if len(restored.unsendable) < len(lost.pending):
+            await self._put([restored.task])
+
+    async def _put(self, tasks: Sequence[Task]) -> None:
+        await self._queue.settle(put=tasks)
+        self.beat = time.monotonic()
+
+    async def _row(self, name: str) -> Row[Any] | None:
+        """A batch that is still pending."""
+
+        async def question(connection: AsyncConnection) -> Row[Any] | None:
+            return (await connection.execute(_BATCH, {"batch": name})).first()
+
+        return await self._database.ask(question)
+
+
+def _lost(row: Row[Any]) -> Lost:
+    return Lost(
+        id=row.id,
+        campaign_id=row.campaign_id,
+        lane=row.lane,
+        edition=row.edition or "",
+        recipients=_RECIPIENTS.decode(row.recipients),
+        outcomes=bytes(row.size) if row.outcomes is None else bytes(row.outcomes),
+    )
+
+
+def _end(lost: Lost, unsendable: Mapping[int, str], tried: Mapping[int, Waiting]) -> Settlement:
+    """How those end who cannot be sent to again."""
+    outcomes = bytearray(len(lost.recipients))
+    failures = []
+    for position, reason in unsendable.items():
+        outcomes[position] = Outcome.AMBIGUOUS
+        tries = tried[position].tries if position in tried else 0
+        failures.append(
+            Failure(position=position, outcome=Outcome.AMBIGUOUS, reason=reason, detail=DETAILS[reason], tries=tries)
+        )
+    nobodys = Lease(id=lost.id, lane=lost.lane, campaign_id=lost.campaign_id, payload=b"", deliveries=0, token="")
+    return Settlement(lease=nobodys, batch=None, outcomes=bytes(outcomes), failures=tuple(failures))

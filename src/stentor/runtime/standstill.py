@@ -1,0 +1,97 @@
+"""Why a campaign stands still that nobody stopped: which role is missing, as far as store and queue show it.
+
+Nothing tells who runs where, and nothing needs to. What shows is the work: a task that is ready and that nobody takes,
+outcomes that nobody records. Rules: said only of what hasn't moved for a while, and never of a lane that waits for its
+provider, has told of a problem itself, or holds work; so a quiet campaign isn't called a dead one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from stentor.audience.contract import NO_LANE
+from stentor.queue.contract import PLAN, Depth, Outbox, Queue
+from stentor.recording.report import LaneProblem, Progress
+from stentor.states import CampaignState
+
+STILL = 8.0
+"""Seconds without a step, after which somebody should be missing."""
+LOOK_AGAIN = 2.0
+"""Seconds between two looks into the queue while nothing moves."""
+REMEDY = "nothing is working on it: see whether `stentor serve` is running, or `stentor worker {role}`"
+
+
+class Standstill:
+    """Watches one campaign; made anew for each that is watched."""
+
+    def __init__(
+        self, queue: Queue, outbox: Outbox | None, lease: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Args:
+        lease: seconds after which what a dead process held is given to another. A queue that isn't in the store may
+            count it as held for longer.
+        """
+        self._queue = queue
+        self._outbox = outbox
+        self._lease = lease
+        self._clock = clock
+        self._seen: object = None
+        self._moved_at = clock()
+        self._looked_at = -LOOK_AGAIN
+        self._found: dict[str, LaneProblem] = {}
+
+    async def look(self, progress: Progress) -> Mapping[str, LaneProblem]:
+        """By lane, who is missing; nothing while anything moves.
+
+        Raises: StoreUnavailable: the queue cannot be reached.
+        """
+        now = self._clock()
+        seen = (progress.campaign, progress.lanes)
+        if seen != self._seen or not _should_move(progress):
+            self._seen, self._moved_at, self._found = seen, now, {}
+        elif now - self._moved_at >= STILL and now - self._looked_at >= LOOK_AGAIN:
+            self._looked_at = now
+            self._found = await self._look(progress, now - self._moved_at)
+        return self._found
+
+    async def _look(self, progress: Progress, still: float) -> dict[str, LaneProblem]:
+        waiting = {
+            lane
+            for lane, counts in progress.lanes.items()
+            if counts.queued and not counts.in_flight and not counts.retrying and lane != NO_LANE
+        }
+        if not progress.planned:
+            waiting.add(PLAN)
+        waiting -= progress.problems.keys()
+        depths = await self._queue.depths(sorted(waiting))
+        recording = bool(await self._outbox.tasks(progress.campaign_id)) if self._outbox else False
+        held_for_long = still >= STILL + 2 * self._lease
+        return {
+            lane: problem
+            for lane, depth in depths.items()
+            if (problem := _missing(lane, depth, recording=recording, held_for_long=held_for_long)) is not None
+        }
+
+
+def _should_move(progress: Progress) -> bool:
+    if progress.state is CampaignState.SCHEDULED:
+        return progress.at > (progress.campaign.starts_at or 0.0)
+    return progress.state in (CampaignState.RUNNING, CampaignState.CANCELLING)
+
+
+def _missing(lane: str, depth: Depth, *, recording: bool, held_for_long: bool) -> LaneProblem | None:
+    if depth.leased and not held_for_long:
+        return None
+    if depth.ready or depth.leased:
+        role = "planner" if lane == PLAN else "sender"
+        return _problem(f"no {role} takes what is ready", role)
+    if depth.delayed:
+        return None
+    if lane == PLAN:
+        return _problem("its next step isn't in the queue, and no scheduler puts it there", "scheduler")
+    return _problem("no recorder writes down what became of it", "recorder") if recording else None
+
+
+def _problem(what: str, role: str) -> LaneProblem:
+    return LaneProblem(problem=what, remedy=REMEDY.format(role=role))

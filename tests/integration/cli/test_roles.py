@@ -1,0 +1,183 @@
+"""The commands of a cluster as processes, on both queues: from `send --detach` to a graceful end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stentor.runtime.plain_http import get
+from stentor.testing.nats import run_nats
+from tests.integration.runtime.rehearsal import AUDIENCE, Facts, providers, write
+
+COMMAND = (sys.executable, "-m", "stentor.cli")
+PHONES = 40
+SEND = ("send", "--title", "Hello", "--audience", AUDIENCE, "--detach", "--yes", "--json")
+RECORD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} \w+ (INFO|WARNING|ERROR) .+")
+
+
+@pytest.fixture(scope="module")
+def facts() -> Iterator[Facts]:
+    with providers() as found:
+        yield found
+
+
+class Cluster:
+    """The settings of one, by which commands are run."""
+
+    def __init__(self, file: Path, **variables: str) -> None:
+        self._environment = {**os.environ, "STENTOR_CONFIG": str(file), **variables}
+
+    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *COMMAND,
+            *arguments,
+            env=self._environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+    async def run(self, *arguments: str) -> tuple[int, str, str]:
+        process = await self.start(*arguments)
+        out, err = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, out.decode(), err.decode()
+
+    async def json(self, *arguments: str) -> Any:
+        code, out, err = await self.run(*arguments)
+        assert code == 0, err
+        return json.loads(out)
+
+    @asynccontextmanager
+    async def running(self, *arguments: str) -> AsyncIterator[Running]:
+        process = await self.start(*arguments)
+        found = Running(process)
+        try:
+            yield found
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+class Running:
+    """A command that runs until it is told to stop, and what it logs."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.log: list[str] = []
+
+    async def until(self, pattern: str) -> re.Match[str]:
+        """The first line from now on that has this in it."""
+        assert self.process.stderr is not None
+        while line := (await self.process.stderr.readline()).decode():
+            self.log.append(line)
+            if found := re.search(pattern, line):
+                return found
+        raise AssertionError(f"it ended, and said only: {self.log}")
+
+    async def stop(self) -> int:
+        """SIGTERM; its exit code. Each line that it said is a record."""
+        self.process.terminate()
+        out, err = await self.process.communicate()
+        self.log += err.decode().splitlines()
+        assert out == b""
+        assert all(RECORD.fullmatch(line.strip()) for line in self.log), self.log
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+
+async def send(cluster: Cluster) -> str:
+    """Start a campaign, and look on until all got it. Returns its id."""
+    started = await cluster.json(*SEND)
+    assert started["state"] == "running"
+    name: str = started["id"]
+    found = await cluster.json("campaign", "watch", name, "--json")
+    assert (found["campaign"]["state"], found["delivered"], found["failed"]) == ("completed", PHONES, 0)
+    assert (await cluster.json("campaign", "audit", name, "--json"))["exact"]
+    return name
+
+
+async def test_serve(tmp_path: Path, facts: Facts) -> None:
+    cluster = Cluster(write(tmp_path, facts, PHONES))
+    async with cluster.running("serve", "--listen", "127.0.0.1:0") as served:
+        pids = {}
+        for role in ("planner", "sender", "scheduler"):
+            pids[role] = int((await served.until(rf"INFO {role}-1 runs as process (\d+)"))[1])
+        address = (await served.until(r"answering probes on http://(\S+)"))[1]
+        await send(cluster)
+        assert (await get(address, "/readyz")).status == 200
+
+        os.kill(pids["planner"], signal.SIGKILL)
+        await served.until("WARNING planner-1 ended with signal SIGKILL")
+        await served.until(r"INFO planner-1 runs as process \d+")
+        await send(cluster)
+        assert await served.stop() == 0
+        assert served.log[-1].endswith("INFO all have stopped")
+
+
+async def test_workers_on_jetstream_and_postgresql(
+    tmp_path: Path, facts: Facts, postgres: str, nats_url: str, queue_name: str
+) -> None:
+    queue = {"STENTOR_QUEUE__URL": nats_url, "STENTOR_QUEUE__NAME": queue_name}
+    cluster = Cluster(write(tmp_path, facts, PHONES), STENTOR_STORE__URL=postgres, **queue)
+    assert (await cluster.run("init", "--upgrade"))[0] == 0
+    async with (
+        cluster.running("worker", "planner", "--concurrency", "2") as planner,
+        cluster.running("worker", "sender", "--lane", "apns/ios", "--concurrency", "2") as ios,
+        cluster.running("worker", "sender", "--lane", "fcm/android", "--listen", "127.0.0.1:0") as android,
+        cluster.running("worker", "recorder") as recorder,
+        cluster.running("worker", "scheduler") as scheduler,
+    ):
+        await send(cluster)
+        drained = await cluster.json("drain", "--json", "--timeout", "30")
+        assert drained == {"drained": True, "campaigns": {}, "recipients": 0, "batches": 0, "unrecorded": 0}
+        code, _, err = await cluster.run(*SEND)
+        assert code == 2
+        assert "`stentor drain --end`" in err
+        assert [each["check"] for each in await findings(cluster) if each["status"] == "warning"] == ["campaigns"]
+        assert await cluster.json("drain", "--end", "--json") == {"draining": False}
+        await send(cluster)
+        address = (await android.until(r"answering probes on http://(\S+)"))[1]
+        assert b'lane="fcm/android"' in (page := (await get(address, "/metrics")).body)
+        assert b'lane="apns/ios"' not in page, "it sends on one lane alone"
+        for each in (planner, ios, android, recorder, scheduler):
+            assert await each.stop() == 0
+            assert each.log[-1].endswith("has stopped")
+
+
+async def findings(cluster: Cluster) -> list[Mapping[str, Any]]:
+    _, out, _ = await cluster.run("doctor", "--offline", "--json")
+    checks: list[Mapping[str, Any]] = json.loads(out)["checks"]
+    return checks
+
+
+async def test_what_passes_is_1_and_what_must_be_mended_is_2(tmp_path: Path, facts: Facts) -> None:
+    """By that systemd knows whether to start it again."""
+    file = write(tmp_path, facts, PHONES)
+    away = Cluster(file, STENTOR_STORE__URL="postgresql://stentor@127.0.0.1:1/stentor")
+    code, _, err = await away.run("worker", "planner")
+    assert code == 1
+    assert "PostgreSQL" in err
+    assert (await Cluster(file).run("init", "--upgrade"))[0] == 0
+    code, _, err = await Cluster(file).run("worker", "planner", "--listen", "nowhere.invalid:1")
+    assert code == 2
+    with run_nats(jetstream=False) as nats:
+        useless = Cluster(file, STENTOR_QUEUE__URL=nats.url)
+        for arguments in (("worker", "sender"), ("serve",)):
+            code, _, err = await useless.run(*arguments)
+            assert code == 2, err
+            assert "has no JetStream" in err
+        nats.stop()
+        code, _, err = await useless.run("serve")
+        assert code == 1, err
+        assert "cannot be reached" in err

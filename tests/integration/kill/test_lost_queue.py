@@ -1,0 +1,263 @@
+"""The queue loses what it had, or is another than before: everybody ends in one outcome all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from multiprocessing.context import ForkServerContext
+
+import nats
+import pytest
+import sqlalchemy as sa
+from nats.js import JetStreamContext
+
+from stentor import pipeline
+from stentor.config import QueueConfig
+from stentor.meter import Meter
+from stentor.outcome import Outcome
+from stentor.recording.audit import Audit
+from stentor.runtime.backend import open_backend, ports_for
+from stentor.runtime.sources import Sources
+from stentor.runtime.stentor import Stentor
+from stentor.runtime.worker import Role
+from stentor.states import CampaignState
+from stentor.store.database import Database
+from stentor.store.tables import failures, tasks
+from tests.integration.kill.stage import SLOW, Stage, open_providers, open_stage, prove, repeats
+from tests.integration.kill.trial import running_roles, until, until_final, until_sent
+
+ROLES: tuple[Role, ...] = ("planner", "sender", "recorder")
+LOST_AFTER = 0.3
+"""Seconds, instead of minutes."""
+LARGE = 600
+"""Recipients: those of some seconds, so that there is a middle."""
+
+
+@asynccontextmanager
+async def scheduling(stage: Stage) -> AsyncIterator[None]:
+    """A scheduler that needn't wait for minutes, meanwhile."""
+    config, stop = stage.config, asyncio.Event()
+    database = Database.open(config.store.url)
+    sources = Sources(config, database)
+    backend = open_backend(config, database, time.time)
+    ports = ports_for(config, database, backend, sources, meter=Meter())
+    running = asyncio.create_task(pipeline.schedule(ports, stop, lost_after=LOST_AFTER))
+    try:
+        yield
+        stop.set()
+        await running
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await backend.aclose()
+        await sources.aclose()
+        await database.aclose()
+
+
+@asynccontextmanager
+async def jetstream(url: str) -> AsyncIterator[JetStreamContext]:
+    client = await nats.connect(url)
+    try:
+        yield client.jetstream()
+    finally:
+        await client.close()
+
+
+async def delete_streams(url: str, name: str, only: Sequence[str] = ()) -> None:
+    """All that a queue has, or some of it."""
+    async with jetstream(url) as context:
+        for stream in await context.streams_info():
+            found = stream.config.name or ""
+            if found in [f"{name}_{each}" for each in only] or (
+                not only and found.startswith((f"{name}_", f"KV_{name}_"))
+            ):
+                await context.delete_stream(found)
+
+
+async def all_recorded(stage: Stage) -> None:
+    """Until everybody who was sent to has an outcome on record."""
+
+    async def recorded() -> bool:
+        return stage.sends().keys() <= await stage.settled()
+
+    await until(recorded)
+
+
+async def pause_in_the_middle(stage: Stage) -> None:
+    await until_sent(stage, 60)
+    await stage.stentor.pause(stage.campaign_id)
+    await all_recorded(stage)
+    assert stage.pushes < LARGE * 0.9
+
+
+async def audit(stage: Stage) -> Audit:
+    return await stage.stentor.audit(stage.campaign_id)
+
+
+@pytest.fixture
+async def queue(nats_url: str, queue_name: str) -> dict[str, str]:
+    return {"url": nats_url, "name": queue_name}
+
+
+async def test_the_audit_of_a_campaign_in_the_middle(
+    postgres: str, queue: dict[str, str], processes: ForkServerContext
+) -> None:
+    async with (
+        open_providers(SLOW) as providers,
+        open_stage(postgres, providers, recipients=LARGE, queue=queue) as stage,
+        running_roles(stage, processes, *ROLES),
+    ):
+        await until_sent(stage, 30)
+        while stage.pushes < 150:
+            found = await audit(stage)
+            assert found.exact, found.checks
+        await pause_in_the_middle(stage)
+        found = await audit(stage)
+        assert found.exact, found.checks
+        total = (await stage.stentor.progress(stage.campaign_id)).total
+        assert (total.in_flight, total.read) == (0, total.queued + total.retrying + total.settled)
+        assert total.pending > 100
+
+        async with jetstream(queue["url"]) as context:
+            stream = f"{queue['name']}_batches"
+            message = await context.get_msg(stream, (await context.stream_info(stream)).state.first_seq)
+            await context.delete_msg(stream, message.seq or 0)
+        found = await audit(stage)
+        (check,) = [check for check in found.checks if not check.ok]
+        assert check.name == "queue"
+        assert check.detail.endswith("has pending recipients and is lost")
+
+
+async def test_all_streams_are_lost_while_it_is_paused(
+    postgres: str, queue: dict[str, str], processes: ForkServerContext
+) -> None:
+    async with (
+        open_providers(SLOW) as providers,
+        open_stage(postgres, providers, recipients=LARGE, queue=queue) as stage,
+    ):
+        async with running_roles(stage, processes, *ROLES):
+            await pause_in_the_middle(stage)
+        await delete_streams(**queue)
+        async with running_roles(stage, processes, *ROLES) as roles, scheduling(stage):
+            await until_exact(stage)
+            assert await stage.state() is CampaignState.PAUSED
+            await stage.stentor.resume(stage.campaign_id)
+            await until_final(stage)
+            assert [await role.stop() for role in roles] == [0, 0, 0]
+        assert not repeats(await prove(stage))
+
+
+async def until_exact(stage: Stage) -> None:
+    async def exact() -> bool:
+        return (await audit(stage)).exact
+
+    await until(exact)
+
+
+async def test_all_is_lost_in_full_flight(postgres: str, queue: dict[str, str], processes: ForkServerContext) -> None:
+    """The servers and every role at once; who was sent to and isn't on record is sent to again, with the same id."""
+    async with (
+        open_providers(SLOW) as providers,
+        open_stage(postgres, providers, recipients=LARGE, queue=queue) as stage,
+    ):
+        async with running_roles(stage, processes, *ROLES) as roles:
+            await until_sent(stage, 100)
+            await asyncio.gather(*(role.kill() for role in roles))
+        await delete_streams(**queue)
+        settled, before = await stage.settled(), await stage.counts()
+        async with running_roles(stage, processes, *ROLES) as roles, scheduling(stage):
+            await until_final(stage)
+            assert [await role.stop() for role in roles] == [0, 0, 0]
+        after = await prove(stage)
+        assert {key: after[key] for key in settled & before.keys()} == {
+            key: before[key] for key in settled & before.keys()
+        }
+        assert repeats(after).keys() <= before.keys() - settled
+
+
+async def test_the_outcomes_alone_are_lost(postgres: str, queue: dict[str, str], processes: ForkServerContext) -> None:
+    async with (
+        open_providers(SLOW) as providers,
+        open_stage(postgres, providers, recipients=LARGE, queue=queue) as stage,
+    ):
+        async with running_roles(stage, processes, "planner", "sender"):
+            await until_sent(stage, 100)  # nobody records
+            await stage.stentor.pause(stage.campaign_id)
+        unrecorded = stage.pushes
+        await delete_streams(**queue, only=["outcomes"])
+        async with running_roles(stage, processes, *ROLES) as roles, scheduling(stage):
+            await stage.stentor.resume(stage.campaign_id)
+            await until_final(stage)
+            assert [await role.stop() for role in roles] == [0, 0, 0]
+        twice = repeats(await prove(stage))
+        assert 0 < len(twice) <= unrecorded
+        assert {*twice.values()} == {2}
+
+
+async def test_a_paused_campaign_moves_to_another_queue(
+    postgres: str, queue: dict[str, str], processes: ForkServerContext
+) -> None:
+    async with open_providers(SLOW) as providers, open_stage(postgres, providers, recipients=LARGE) as stage:
+        async with running_roles(stage, processes, "planner", "sender"):
+            await pause_in_the_middle(stage)
+        assert (await audit(stage)).exact
+        config = stage.config.model_copy(update={"queue": QueueConfig.model_validate(queue)})
+        async with Stentor(config) as stentor:
+            moved = replace(stage, stentor=stentor, config=config)
+            assert not (await audit(moved)).exact
+            async with running_roles(moved, processes, *ROLES) as roles, scheduling(moved):
+                await until_exact(moved)
+                await stentor.resume(moved.campaign_id)
+                await until_final(moved)
+                assert [await role.stop() for role in roles] == [0, 0, 0]
+            assert not repeats(await prove(moved))
+        assert await stage.database.rows(sa.select(tasks.c.id).limit(1))  # what is left of the other queue harms nobody
+
+
+async def test_who_went_meanwhile_ends_as_ambiguous(
+    postgres: str, queue: dict[str, str], processes: ForkServerContext
+) -> None:
+    async with (
+        open_providers(SLOW) as providers,
+        open_stage(postgres, providers, recipients=LARGE, queue=queue) as stage,
+    ):
+        async with running_roles(stage, processes, *ROLES):
+            await pause_in_the_middle(stage)
+        await delete_streams(**queue)
+        planned = await stage.outcomes()
+        gone = [key for key, outcome in planned.items() if outcome == Outcome.PENDING][::7]
+        assert len(gone) > 5
+        await stage.database.write(
+            lambda connection: connection.execute(
+                sa.text("DELETE FROM users WHERE id = :id"), [{"id": key} for key in gone]
+            )
+        )
+        async with running_roles(stage, processes, *ROLES) as roles, scheduling(stage):
+            await until_exact(stage)
+            await stage.stentor.resume(stage.campaign_id)
+            await until_final(stage)
+            assert [await role.stop() for role in roles] == [0, 0, 0]
+        assert not repeats(await prove(stage, lost=gone))
+        rows = await stage.database.rows(sa.select(failures.c.installation).where(failures.c.reason == "Gone"))
+        assert sorted(row.installation for row in rows) == sorted(gone)
+
+
+async def test_a_campaign_is_cancelled_whose_queue_was_lost(
+    postgres: str, queue: dict[str, str], processes: ForkServerContext
+) -> None:
+    async with (
+        open_providers(SLOW) as providers,
+        open_stage(postgres, providers, recipients=LARGE, queue=queue) as stage,
+    ):
+        async with running_roles(stage, processes, *ROLES):
+            await pause_in_the_middle(stage)
+        await delete_streams(**queue)
+        await stage.stentor.cancel(stage.campaign_id)
+        async with running_roles(stage, processes, *ROLES) as roles, scheduling(stage):
+            await until_final(stage)
+            assert [await role.stop() for role in roles] == [0, 0, 0]
+        assert not repeats(await prove(stage, state=CampaignState.CANCELLED))
+        assert list((await stage.outcomes()).values()).count(Outcome.CANCELLED) > 100

@@ -1,0 +1,456 @@
+"""JetStream lost, late or emptied under a queue: what it holds stays held, what it promised is kept, and it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nats.js import JetStreamContext
+
+from stentor.config import QueueConfig
+from stentor.errors import QueueUnavailable
+from stentor.queue.contract import PLAN, Lease, Task
+from stentor.queue.jetstream import FLYING, WAITING, JetStreamQueue
+from stentor.queue.nats import Nats
+from stentor.queue.outboxes import JetStreamOutbox
+from stentor.queue.pulling import Puller
+from stentor.queue.streams import Address, Streams, text_of, token
+from stentor.runtime.bell import NatsBell
+from stentor.store.database import Database
+from stentor.store.migrate import migrate
+from stentor.testing.nats import Nats as Server
+from stentor.testing.nats import run_nats
+from stentor.testing.ports import LOOPBACK
+from stentor.testing.proxy import Proxy, Way
+
+LANE = "apns/ios"
+HOLD = 3.0
+"""Seconds for which these tests hold what they take."""
+PATIENCE = 20.0
+"""Seconds in which what was lost must be back."""
+T = TypeVar("T")
+
+
+class Rig:
+    """A queue and all that belongs to it, as a process has them."""
+
+    def __init__(self, url: str, name: str, database: Database) -> None:
+        self.nats = Nats(QueueConfig(url=url, name=name))
+        self.streams = Streams(self.nats, name, 1)
+        self.queue = JetStreamQueue(self.nats, self.streams, database)
+        self.outbox = JetStreamOutbox(self.nats, self.streams)
+        self.bell = NatsBell(self.nats, name)
+
+    async def take(self, limit: int = 10, lane: str = LANE, lease: float = HOLD) -> list[Lease]:
+        return await self.queue.take(lane, limit, lease)
+
+    async def take_one(self) -> Lease:
+        (lease,) = await again(self.take)
+        return lease
+
+    async def notes(self) -> dict[str, bytes]:
+        """What is in the bucket, by kind."""
+        jetstream = await self.nats.jetstream()
+        stream = f"KV_{self.streams.notes}"
+        info = await jetstream.stream_info(stream, subjects_filter=">")
+        return {
+            subject.split(".")[2]: (await jetstream.get_last_msg(stream, subject)).data or b""
+            for subject in info.state.subjects or {}
+        }
+
+    async def jetstream(self) -> JetStreamContext:
+        return await self.nats.jetstream()
+
+
+async def again(do: Callable[[], Awaitable[T]]) -> T:
+    """What comes of it when it finds something and NATS is there."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                if found := await do():
+                    return found
+            except QueueUnavailable:
+                pass
+            await asyncio.sleep(0.02)
+
+
+def task(number: int = 1, payload: bytes = b"payload", lane: str = LANE) -> Task:
+    return Task(id=f"c1/{lane}/{number}", lane=lane, campaign_id="c1", payload=payload)
+
+
+def ids(tasks: Iterable[Task | Lease]) -> list[str]:
+    return sorted(each.id for each in tasks)
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database.open(f"sqlite:///{tmp_path / 'stentor.db'}")
+    await migrate(database)
+    yield database
+    await database.aclose()
+
+
+@asynccontextmanager
+async def rig_on(url: str, name: str, database: Database) -> AsyncIterator[Rig]:
+    rig = Rig(url, name, database)
+    try:
+        yield rig
+    finally:
+        await rig.nats.aclose()
+
+
+@pytest.fixture
+async def rig(nats_url: str, queue_name: str, database: Database) -> AsyncIterator[Rig]:
+    async with rig_on(nats_url, queue_name, database) as rig:
+        yield rig
+
+
+@pytest.fixture
+async def other(nats_url: str, queue_name: str, database: Database) -> AsyncIterator[Rig]:
+    async with rig_on(nats_url, queue_name, database) as rig:
+        yield rig
+
+
+@pytest.fixture
+async def proxy(nats_server: Server) -> AsyncIterator[Proxy]:
+    async with Proxy(LOOPBACK, nats_server.nodes[0].port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def far(proxy: Proxy, queue_name: str, database: Database) -> AsyncIterator[Rig]:
+    """A rig behind the proxy."""
+    async with rig_on(f"nats://{LOOPBACK}:{proxy.port}", queue_name, database) as rig:
+        yield rig
+
+
+# Connections
+
+
+@pytest.mark.parametrize("step", ["take", "put", "ack", "release", "extend"])
+async def test_a_connection_cut_under_a_step(far: Rig, rig: Rig, proxy: Proxy, step: str) -> None:
+    await far.queue.settle(put=[task(1)])
+    held = await far.take_one()
+    await far.queue.settle(put=[task(2)])
+    proxy.halve(Way.BACK)  # what we say arrives, what the server answers doesn't
+    steps: dict[str, Callable[[], Awaitable[object]]] = {
+        "take": far.take,
+        "put": lambda: far.queue.settle(put=[task(3)]),
+        "ack": lambda: far.queue.settle(ack=[held]),
+        "release": lambda: far.queue.settle(release=[(held, 0.0)]),
+        "extend": lambda: far.queue.extend([held], HOLD),
+    }
+    doing = asyncio.ensure_future(steps[step]())
+    await asyncio.sleep(0.1)
+    await proxy.cut()
+    proxy.thaw()
+    await proxy.mend()
+    async with asyncio.timeout(HOLD):  # sooner than the answers were given up
+        await asyncio.wait([doing])
+    if doing.exception() is not None:
+        assert isinstance(doing.exception(), QueueUnavailable)
+        assert step not in ("put", "ack")  # these are tried again
+    expected = {"put": [1, 2, 3], "ack": [2]}.get(step, [1, 2])
+    assert await rig.queue.queued("c1") == set(ids(task(number) for number in expected))
+    everything: dict[str, Lease] = {}
+
+    async def all_back() -> bool:
+        everything.update({lease.id: lease for lease in await far.take()})
+        return len(everything) == len(expected)
+
+    await again(all_back)
+
+
+async def test_the_server_is_restarted_under_everything(nats_server: Server, rig: Rig, other: Rig) -> None:
+    await rig.queue.settle(put=[task(1), task(2)])
+    held = await rig.take(1)
+    assert await other.outbox.take(1, HOLD) == []
+    await rig.bell.wait()
+    heard = asyncio.ensure_future(_heard(rig))
+    node = nats_server.nodes[0]
+    await asyncio.to_thread(node.kill)
+    assert rig.nats.problem
+    await asyncio.to_thread(node.start)
+    await again(lambda: _done(rig.queue.extend(held, HOLD)))
+    assert len(await again(rig.take)) == 1
+    await rig.outbox.send(held[0], [b"told"])
+    assert [lease.payload for lease in await again(lambda: other.outbox.take(1, HOLD))] == [b"told"]
+    async with asyncio.timeout(PATIENCE):
+        while not heard.done():
+            await other.bell.ring()
+            await asyncio.wait([heard], timeout=0.2)
+    assert rig.nats.problem is None
+
+
+async def test_a_client_that_is_closed_for_good_is_replaced(rig: Rig, other: Rig) -> None:
+    await rig.queue.settle(put=[task(1), task(2)])
+    held = await rig.take(1)
+    await rig.bell.wait()
+    await (await rig.nats.client()).close()
+    await rig.queue.settle(ack=held)
+    assert ids(await rig.take()) == ids([task(2)])
+    await rig.bell.wait()
+    heard = asyncio.ensure_future(_heard(rig))
+    async with asyncio.timeout(PATIENCE):
+        while not heard.done():
+            await other.bell.ring()
+            await asyncio.wait([heard], timeout=0.2)
+
+
+async def _done(doing: Awaitable[None]) -> bool:
+    await doing
+    return True
+
+
+async def _heard(rig: Rig) -> None:
+    """Returns when the bell was rung, and not just when it is time to look."""
+    while True:
+        began = time.monotonic()
+        await rig.bell.wait()
+        if time.monotonic() < began + rig.bell.INTERVAL * 0.9:
+            return
+
+
+async def test_whoever_gives_up_connecting_does_not_keep_others_from_it(proxy: Proxy, far: Rig) -> None:
+    proxy.freeze()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await far.nats.client()
+    waiting = asyncio.ensure_future(far.nats.client())
+    await far.bell.wait()  # gives up after half a second
+    proxy.thaw()
+    assert (await waiting).is_connected
+
+
+async def test_what_comes_late_is_given_to_the_next_pull(far: Rig, rig: Rig, proxy: Proxy) -> None:
+    await far.queue.settle(put=[task(number) for number in range(3)])
+    assert await far.take(lane=PLAN) == []
+    await far.streams.consumer(LANE, 60.0)
+    puller = Puller(far.nats, far.streams.batches, "apns_ios", 60.0)
+    proxy.halve(Way.BACK)
+    pulling = asyncio.ensure_future(puller.pull(3))
+    await again(lambda: _leased(rig, 3))
+    pulling.cancel()
+    await asyncio.wait([pulling])
+    proxy.thaw()
+    found = await again(lambda: puller.pull(3))
+    assert len(found) + len(await puller.pull(3)) == 3
+
+
+async def _leased(rig: Rig, count: int) -> bool:
+    return (await rig.queue.depths([LANE]))[LANE].leased == count
+
+
+async def test_what_comes_too_late_is_left_to_others(far: Rig, rig: Rig, proxy: Proxy) -> None:
+    await rig.queue.settle(put=[task()])
+    await rig.streams.consumer(LANE, HOLD)
+    puller = Puller(far.nats, far.streams.batches, "apns_ios", HOLD)
+    assert await puller.pull(0) == []
+    await far.nats.client()
+    proxy.halve(Way.BACK)
+    pulling = asyncio.ensure_future(puller.pull(1))
+    await again(lambda: _leased(rig, 1))
+    pulling.cancel()
+    await asyncio.wait([pulling])
+    await asyncio.sleep(HOLD * 0.6)
+    proxy.thaw()
+    async with asyncio.timeout(PATIENCE):
+        while not (found := await puller.pull(1)):  # when its lease has ended, delivered anew
+            pass
+    (pulled,) = found
+    assert pulled.message.metadata.num_delivered == 2
+    assert pulled.since > time.monotonic() - HOLD / 2
+
+
+async def test_takers_of_one_lane_at_once(rig: Rig) -> None:
+    await rig.queue.settle(put=[task(number) for number in range(20)])
+    taken = await asyncio.gather(*(rig.take(3) for _ in range(10)))
+    assert ids(lease for leases in taken for lease in leases) == ids(task(number) for number in range(20))
+    assert [len(leases) for leases in taken].count(3) >= 6
+
+
+async def test_the_largest_batches(rig: Rig) -> None:
+    tasks = [task(number, bytes([number]) * (512 * 1024)) for number in range(20)]
+    await rig.queue.settle(put=tasks)
+    found = await again(lambda: rig.take(100))
+    assert [lease.payload for lease in found] == [each.payload for each in tasks]
+
+
+# What is deleted
+
+
+async def test_a_consumer_that_is_deleted_is_made_again(rig: Rig) -> None:
+    await rig.queue.settle(put=[task()])
+    assert await rig.take(0) == []
+    assert await rig.outbox.take(1, HOLD) == []
+    jetstream = await rig.jetstream()
+    await jetstream.delete_consumer(rig.streams.batches, "apns_ios")
+    await jetstream.delete_consumer(rig.streams.outcomes, "recorders")
+    held = await rig.take_one()
+    await rig.outbox.send(held, [b"told"])
+    (told,) = await again(lambda: rig.outbox.take(1, HOLD))
+    assert told.payload == b"told"
+
+
+@pytest.mark.parametrize("stream", ["batches", "plan", "outcomes", "dead", "notes"])
+async def test_a_stream_that_is_deleted_is_made_again(rig: Rig, stream: str) -> None:
+    await rig.queue.settle(put=[task(), task(lane=PLAN)])
+    held = await rig.take_one()
+    names = {"notes": f"KV_{rig.streams.notes}"}
+    await (await rig.jetstream()).delete_stream(names.get(stream, getattr(rig.streams, stream)))
+
+    async def everything() -> bool:
+        await rig.queue.settle(put=[task(2), task(2, lane=PLAN)])
+        await rig.queue.remember(held, b"note")
+        await rig.outbox.send(held, [b"told"])
+        await rig.queue.settle(bury=[(held, "why")])
+        return True
+
+    await again(everything)
+    assert task(2).id in ids(await again(rig.take))
+    assert task(2, lane=PLAN).id in ids(await again(lambda: rig.take(lane=PLAN)))
+    assert [lease.payload for lease in await again(lambda: rig.outbox.take(1, HOLD))] == [b"told"]
+
+
+# Names
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_text_survives_as_a_token(text: str) -> None:
+    made = token(text)
+    assert text_of(made) == text
+    assert not set(made) & set(". *>\\\t\r\n")
+    assert made.isascii()
+
+
+@given(
+    st.tuples(*[st.text(st.characters(exclude_categories=["Cs"]), min_size=1)] * 3),
+    st.from_regex(r"[a-f0-9]*", fullmatch=True),
+)
+def test_a_task_is_its_subject(parts: tuple[str, str, str], edition: str) -> None:
+    streams = Streams(Nats(QueueConfig(url="nats://localhost:4222")), "stentor", 1)
+    address = Address(*parts, edition)
+    assert Streams.address(streams.subject(address)) == address
+
+
+async def test_lanes_with_similar_names_are_apart(rig: Rig) -> None:
+    lanes = ["apns/a_b", "apns/a-b", "apns/a.b", "apns/a=2Eb", "apns/A_b", "apns/ü"]
+    await rig.queue.settle(put=[task(number, lane=lane) for number, lane in enumerate(lanes)])
+    taken = [(await rig.take(lane=lane)) for lane in lanes]
+    assert [[lease.lane for lease in leases] for leases in taken] == [[lane] for lane in lanes]
+
+
+# Notes
+
+
+async def test_a_checkpoint_after_a_release_wins(rig: Rig, other: Rig) -> None:
+    await rig.queue.settle(put=[task()])
+    await rig.queue.release(await rig.take_one(), 0.0, b"first")
+    second = await rig.take_one()
+    assert (second.note, second.deliveries) == (b"first", 1)
+    await rig.queue.remember(second, b"second")
+    third = await other.take_one()  # when the lease has ended
+    assert (third.note, third.deliveries) == (b"second", 2)
+    await other.queue.release(third, 0.0, b"third")
+    fourth = await rig.take_one()
+    assert (fourth.note, fourth.deliveries) == (b"third", 1)
+
+
+async def test_a_task_that_is_done_leaves_no_note(rig: Rig) -> None:
+    await rig.queue.settle(put=[task(1), task(2), task(3)])
+    one, two, three = await rig.take()
+    await rig.queue.release(one, 0.0, b"released")
+    await rig.queue.remember(two, b"checkpoint")
+    await rig.queue.remember(three, b"checkpoint")
+    assert set(await rig.notes()) == {WAITING, FLYING}
+    one = await rig.take_one()
+    await rig.queue.settle(ack=[one, two], bury=[(three, "why")])
+    assert await rig.notes() == {}
+    assert rig.queue.held == 0
+
+
+async def test_a_lost_lease_leaves_no_note(rig: Rig, other: Rig) -> None:
+    await rig.queue.settle(put=[task()])
+    lost = await rig.take_one()
+    held = await other.take_one()
+    assert held.deliveries == 2
+    await rig.queue.remember(lost, b"lost")
+    await rig.queue.release(lost, 0.0, b"lost")
+    assert await rig.notes() == {}
+    assert await rig.take() == []
+
+
+async def test_a_note_of_a_newer_stentor_counts_as_a_release(rig: Rig) -> None:
+    await rig.queue.settle(put=[task()])
+    for kind in (WAITING, FLYING):
+        await rig.queue.release(await rig.take_one(), 0.0, b"mine")
+        (subject,) = [f"$KV.{rig.streams.notes}.{kind}.{Address(task().id, LANE, 'c1').key}"]
+        await (await rig.jetstream()).publish(subject, msgspec.msgpack.encode({"version": 2}))
+        lease = await rig.take_one()
+        assert (lease.deliveries, lease.note) == (1, b"")
+        await rig.queue.release(lease, 0.0, b"mine")
+
+
+async def test_withdrawing_hastens_what_waits_once(rig: Rig, other: Rig) -> None:
+    await rig.queue.settle(put=[task(1), task(2)])
+    one, two = await rig.take(lease=30.0)
+    await rig.queue.release(one, 60.0, b"one")
+    await asyncio.gather(*(each.queue.withdraw("c1", 10, HOLD) for each in (rig, other)))
+    hastened = await other.take_one()
+    assert (hastened.id, hastened.note) == (one.id, b"one")
+    await asyncio.gather(*(each.queue.withdraw("c1", 10, HOLD) for each in (rig, other)))
+    assert await rig.take() == []  # both are held
+    await other.queue.release(hastened, 60.0, b"again")
+    await rig.queue.withdraw("c1", 10, HOLD)
+    assert (await rig.take_one()).note == b"again"
+    await rig.queue.settle(ack=[two])
+
+
+async def test_notes_that_cannot_be_had_keep_what_was_taken(far: Rig, proxy: Proxy) -> None:
+    await far.queue.settle(put=[task()])
+    await far.queue.release(await far.take_one(), 0.0, b"note")
+    calls = []
+    real = far.streams.use
+
+    @asynccontextmanager
+    async def fail_once() -> AsyncIterator[JetStreamContext]:
+        if not calls:
+            calls.append(1)
+            raise QueueUnavailable
+        async with real() as jetstream:
+            yield jetstream
+
+    far.streams.use = fail_once  # type: ignore[method-assign]
+    with pytest.raises(QueueUnavailable):
+        await far.take()
+    (lease,) = await far.take()
+    assert (lease.note, lease.deliveries) == (b"note", 1)
+    await far.queue.settle(ack=[lease])
+
+
+@pytest.mark.parametrize("nodes", [3])
+async def test_a_cluster_loses_its_leader(nodes: int, database: Database) -> None:
+    with run_nats(nodes) as server:
+        rig = Rig(server.url, "stentor", database)
+        rig.streams = Streams(rig.nats, "stentor", 3)
+        rig.queue = JetStreamQueue(rig.nats, rig.streams, database)
+        try:
+            await rig.queue.settle(put=[task(1)])
+            held = await rig.take_one()
+            info = await (await rig.jetstream()).stream_info(rig.streams.batches)
+            assert info.cluster is not None
+            assert info.cluster.leader is not None
+            await asyncio.to_thread(server.node(info.cluster.leader).kill)
+            await again(lambda: _done(rig.queue.settle(put=[task(2)])))
+            await again(lambda: _done(rig.queue.settle(ack=[held])))
+            assert (await rig.take_one()).id == task(2).id
+        finally:
+            await rig.nats.aclose()
