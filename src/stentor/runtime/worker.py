@@ -23,7 +23,7 @@ import uvloop
 
 from stentor import pipeline
 from stentor.config import Config, restore
-from stentor.errors import StentorError, StoreUnavailable
+from stentor.errors import InvalidConfiguration, StentorError, StoreUnavailable
 from stentor.meter import Meter
 from stentor.pipeline import Ports
 from stentor.runtime.backend import open_backend, ports_for
@@ -102,6 +102,8 @@ async def _run(role: Role, ports: Ports, config: Config, stop: asyncio.Event, at
         case "scheduler":
             await pipeline.schedule(ports, stop)
         case "sender":
+            if not config.apps:
+                raise InvalidConfiguration("there is nobody to send to: add an app under [apps] in stentor.toml")
             from stentor.senders.channels import open_lane  # noqa: PLC0415 - others need no provider's libraries
 
             opened = [open_lane(name, app, ports.clock) for name, app in config.apps.items()]

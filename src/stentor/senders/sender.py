@@ -99,6 +99,8 @@ class _Delivery:
 
     lease: Lease
     began: float
+    beginning: asyncio.Timeout | None = None
+    """Cuts short what comes before the flight."""
     flight: Flight | None = None
     positions: Sequence[int] = ()
     """In the batch, of those that the flight sends."""
@@ -414,7 +416,9 @@ class LaneSender:
             self.gate.begin_trial()
         delivery.positions = positions
         try:
-            delivery.flight = await self._meter.during("encode", self._begin(delivery, batch, positions))
+            async with asyncio.timeout(None) as delivery.beginning:
+                delivery.flight = await self._meter.during("encode", self._begin(delivery, batch, positions))
+            delivery.beginning = None
             if delivery.flight is not None:
                 self.tally.batches += 1
                 await delivery.flight.done()
@@ -426,9 +430,10 @@ class LaneSender:
             delivery.trouble = (str(error), MEND)
         except CredentialUnavailable as error:
             delivery.trouble = (str(error), GOES_ON)
-        except (PoolClosed, UnknownCampaign):
+        except (PoolClosed, TimeoutError, UnknownCampaign):
             pass  # this process is stopping, and another one goes on with the batch; or the store soon knows it no more
         finally:
+            delivery.beginning = None
             if way is Pass.TRIAL:
                 self.gate.end_trial()
         if delivery.flight is None:
@@ -658,6 +663,9 @@ class LaneSender:
             if time.monotonic() >= began + half:
                 for delivery in self._deliveries:
                     _withdraw(delivery, "the sender is stopping")
+                    if delivery.beginning is not None:  # it waits for a credential, say
+                        delivery.beginning.reschedule(0.0)
+                        delivery.beginning = None
             await self._wait_for_change(TICK)
         await self._lane.aclose(0.0)
         while self._deliveries:

@@ -8,14 +8,17 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stentor.config import load
 from stentor.runtime.plain_http import get
+from stentor.store.database import Database
+from stentor.store.migrate import migrate
 from stentor.testing.nats import run_nats
 from tests.integration.runtime.rehearsal import AUDIENCE, Facts, providers, write
 
@@ -96,15 +99,12 @@ class Running:
         return self.process.returncode
 
 
-async def send(cluster: Cluster) -> str:
-    """Start a campaign, and look on until all got it. Returns its id."""
+async def send(cluster: Cluster) -> None:
+    """Start a campaign, and look on until all got it."""
     started = await cluster.json(*SEND)
     assert started["state"] == "running"
-    name: str = started["id"]
-    found = await cluster.json("campaign", "watch", name, "--json")
+    found = await cluster.json("campaign", "watch", started["id"], "--json")
     assert (found["campaign"]["state"], found["delivered"], found["failed"]) == ("completed", PHONES, 0)
-    assert (await cluster.json("campaign", "audit", name, "--json"))["exact"]
-    return name
 
 
 async def test_serve(tmp_path: Path, facts: Facts) -> None:
@@ -120,7 +120,6 @@ async def test_serve(tmp_path: Path, facts: Facts) -> None:
         os.kill(pids["planner"], signal.SIGKILL)
         await served.until("WARNING planner-1 ended with signal SIGKILL")
         await served.until(r"INFO planner-1 runs as process \d+")
-        await send(cluster)
         assert await served.stop() == 0
         assert served.log[-1].endswith("INFO all have stopped")
 
@@ -130,7 +129,7 @@ async def test_workers_on_jetstream_and_postgresql(
 ) -> None:
     queue = {"STENTOR_QUEUE__URL": nats_url, "STENTOR_QUEUE__NAME": queue_name}
     cluster = Cluster(write(tmp_path, facts, PHONES), STENTOR_STORE__URL=postgres, **queue)
-    assert (await cluster.run("init", "--upgrade"))[0] == 0
+    await make_tables(postgres)
     async with (
         cluster.running("worker", "planner", "--concurrency", "2") as planner,
         cluster.running("worker", "sender", "--lane", "apns/ios", "--concurrency", "2") as ios,
@@ -141,12 +140,6 @@ async def test_workers_on_jetstream_and_postgresql(
         await send(cluster)
         drained = await cluster.json("drain", "--json", "--timeout", "30")
         assert drained == {"drained": True, "campaigns": {}, "recipients": 0, "batches": 0, "unrecorded": 0}
-        code, _, err = await cluster.run(*SEND)
-        assert code == 2
-        assert "`stentor drain --end`" in err
-        assert [each["check"] for each in await findings(cluster) if each["status"] == "warning"] == ["campaigns"]
-        assert await cluster.json("drain", "--end", "--json") == {"draining": False}
-        await send(cluster)
         address = (await android.until(r"answering probes on http://(\S+)"))[1]
         assert b'lane="fcm/android"' in (page := (await get(address, "/metrics")).body)
         assert b'lane="apns/ios"' not in page, "it sends on one lane alone"
@@ -155,10 +148,12 @@ async def test_workers_on_jetstream_and_postgresql(
             assert each.log[-1].endswith("has stopped")
 
 
-async def findings(cluster: Cluster) -> list[Mapping[str, Any]]:
-    _, out, _ = await cluster.run("doctor", "--offline", "--json")
-    checks: list[Mapping[str, Any]] = json.loads(out)["checks"]
-    return checks
+async def make_tables(url: str) -> None:
+    database = Database.open(url)
+    try:
+        await migrate(database)
+    finally:
+        await database.aclose()
 
 
 async def test_what_passes_is_1_and_what_must_be_mended_is_2(tmp_path: Path, facts: Facts) -> None:
@@ -168,7 +163,7 @@ async def test_what_passes_is_1_and_what_must_be_mended_is_2(tmp_path: Path, fac
     code, _, err = await away.run("worker", "planner")
     assert code == 1
     assert "PostgreSQL" in err
-    assert (await Cluster(file).run("init", "--upgrade"))[0] == 0
+    await make_tables(load(file, {}).store.url)
     code, _, err = await Cluster(file).run("worker", "planner", "--listen", "nowhere.invalid:1")
     assert code == 2
     with run_nats(jetstream=False) as nats:

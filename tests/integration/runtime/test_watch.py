@@ -71,17 +71,16 @@ async def test_each_role_that_is_missing_is_named(
 
 
 async def test_a_draft_never_moves(tmp_path: Path) -> None:
-    async with open_providers() as providers:
-        url = f"sqlite:///{tmp_path / 's.db'}"
-        async with open_stage(url, providers, recipients=1, start=False) as stage:
-            with pytest.raises(InvalidState, match="is a draft; start it first"):
-                await stage.stentor.watch(stage.campaign_id)
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    async with open_providers() as providers, open_stage(url, providers, recipients=1, start=False) as stage:
+        with pytest.raises(InvalidState, match="is a draft; start it first"):
+            await stage.stentor.watch(stage.campaign_id)
 
 
 async def test_who_stops_looking_changes_nothing(tmp_path: Path) -> None:
-    async with open_providers() as providers:
-        async with open_stage(f"sqlite:///{tmp_path / 's.db'}", providers, recipients=1) as stage:
-            stop = asyncio.Event()
-            report = await stage.stentor.watch(stage.campaign_id, on_progress=lambda _: stop.set(), stop=stop)
-            assert report.campaign.state is CampaignState.RUNNING
-            assert (await stage.stentor.progress(stage.campaign_id)).total.read == 0
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    async with open_providers() as providers, open_stage(url, providers, recipients=1) as stage:
+        stop = asyncio.Event()
+        report = await stage.stentor.watch(stage.campaign_id, on_progress=lambda _: stop.set(), stop=stop)
+        assert report.campaign.state is CampaignState.RUNNING
+        assert (await stage.stentor.progress(stage.campaign_id)).total.read == 0

@@ -574,6 +574,24 @@ async def test_what_takes_too_long_at_the_end_is_taken_back(stage: Works) -> Non
     await stage.until_queue(ready=1)
 
 
+async def test_a_stop_does_not_wait_for_a_credential_that_does_not_come(
+    stage: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def begin(*_: object) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(stage.lane, "begin", begin)
+    batch = await stage.put(1, 10)
+    async with asyncio.timeout(10), stage.at_work():
+        await asked.wait()
+        stage.sender.stop()
+    assert await stage.outcomes(batch) == bytes(10)
+    await stage.until_queue(ready=1)
+
+
 async def test_what_cannot_be_taken_back_is_cut_off(stage: Works) -> None:
     name = await stage.put(1, 2)
     stage.lane.holds = stage.lane.stubborn = True
