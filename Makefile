@@ -9,6 +9,8 @@ FUZZ_CASES ?= 5000000
 SOAK_PUSHES ?= 500000
 KILL_TRIALS ?= 2000
 KILL_SEED ?=
+CHAOS_TRIALS ?= 100
+CHAOS_SEED ?=
 PYTEST_ARGS ?=
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3 …` overrules it.
@@ -21,7 +23,7 @@ ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && cat $(VENV)/.locked 2>/dev/nul
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo cluster-demo test check format bench fuzz soak kill lock clean
+.PHONY: help env demo cluster-demo test check format bench fuzz soak kill chaos lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 21
@@ -63,6 +65,10 @@ soak: $(VENV)/.ready ## the wire under the whole menu of faults for a long time 
 kill: $(VENV)/.ready ## kill campaigns at random moments, and see that nothing is lost (KILL_TRIALS=2000)
 	STENTOR_KILL_TRIALS=$(KILL_TRIALS) STENTOR_KILL_SEED=$(KILL_SEED) \
 		$(BIN)/python -m pytest tests/soak/kill.py --timeout=0 -s $(PYTEST_ARGS)
+
+chaos: $(VENV)/.ready ## a cluster under random kills, outages, bad networks and wrong clocks (CHAOS_TRIALS=100)
+	STENTOR_CHAOS_TRIALS=$(CHAOS_TRIALS) STENTOR_CHAOS_SEED=$(CHAOS_SEED) \
+		$(BIN)/python -m pytest tests/soak/chaos.py --timeout=0 -s $(PYTEST_ARGS)
 
 lock: $(VENV)/.ready ## choose the newest versions that pyproject.toml allows, and write requirements.lock
 	$(BIN)/python -m pip install --quiet 'uv>=0.8,<1'

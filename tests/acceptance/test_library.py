@@ -69,7 +69,7 @@ def test_the_example_of_content_runs() -> None:
 
 
 def test_the_twin_has_every_operation_with_the_same_arguments() -> None:
-    own = {"roles"}  # an async context: the twin's `run` starts its own
+    own = {"roles", "serve"}  # an async context: the twin's `run` starts its own; what goes on until it is told to stop
     assert len(PUBLIC) > 15
     for name in set(PUBLIC) - own:
         theirs, ours = getattr(Stentor, name), getattr(BlockingStentor, name)

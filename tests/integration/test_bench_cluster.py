@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -101,3 +102,18 @@ def test_scaling_compares_each_number_of_senders_with_the_first() -> None:
         assert 0 < row["rate_a_sender"] < found["held_to"] * 1.1  # what one connection's streams allow
     assert first["linearity"] == 1.0
     assert second["linearity"] == pytest.approx(second["rate_a_sender"] / first["rate_a_sender"], abs=0.01)
+
+
+def test_a_nats_that_is_not_there_is_told_without_its_password() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    run = subprocess.run(
+        [sys.executable, "-m", "stentor.cli", "bench", "cluster", "--nats", f"nats://me:hidden@127.0.0.1:{port}"],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "cannot be reached" in " ".join(run.stderr.split())
+    assert "hidden" not in run.stdout + run.stderr

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from stentor import Stentor, load
 from stentor.cli import stage
 from stentor.simulators.apns import ApnsSimulator
 from stentor.simulators.faults import Devices, Faults
@@ -21,9 +22,9 @@ DEAD = Faults(devices=Devices(unregistered=0.05))
 async def test_the_examples_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first, second, third = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    examples = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     names: dict[str, object] = {}
-    for example in (first, second, third):
+    for example in examples:
         exec(compile(example, "library.md", "exec"), names)  # the page is ours
     stage.make_database(tmp_path / stage.DATABASE, PHONES)
     async with ApnsSimulator(faults=DEAD, seed=1) as apns, FcmSimulator(faults=DEAD, seed=1) as fcm:
@@ -45,3 +46,17 @@ async def test_the_examples_run(
 
         await asyncio.to_thread(names["remind"])  # type: ignore[arg-type]
         assert capsys.readouterr().out in ("3\n", "2\n")
+
+        await hand_over(names["hand_over"])
+        *counts, state = capsys.readouterr().out.splitlines()
+        assert state == "completed"
+        assert PHONES * 0.9 < int(counts[-1]) < PHONES
+
+
+async def hand_over(example: object) -> None:
+    """While roles run elsewhere."""
+    stop = asyncio.Event()
+    async with Stentor(load()) as stentor, asyncio.TaskGroup() as group:
+        group.create_task(stentor.serve(stop, senders=1))
+        await example()  # type: ignore[operator]  # a function of the page
+        stop.set()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stentor.batch import LARGEST_BATCH, VERSION, Batch, decode_batch, encode_batch
-from stentor.errors import BatchUnreadable
+from stentor.errors import BatchTooNew, BatchUnreadable
 
 PLAIN = Batch(
     version=VERSION,
@@ -46,9 +46,23 @@ def test_a_newer_one_of_the_same_version_is_read() -> None:
     assert decode_batch(msgspec.msgpack.encode(newer)) == FULL
 
 
+def test_an_older_stentor_reads_one_without_what_it_does_not_need() -> None:
+    older = msgspec.msgpack.decode(encode_batch(PLAIN))
+    assert older.keys() == {"version", "id", "campaign_id", "lane", "expires_at", "recipients", "addresses"}
+    assert decode_batch(msgspec.msgpack.encode(older)) == PLAIN
+
+
 def test_another_version_is_not_guessed_at() -> None:
-    with pytest.raises(BatchUnreadable, match=r"format 2; .* reads format 1"):
+    with pytest.raises(BatchTooNew, match=r"format 2; .* reads format 1"):
         decode_batch(encode_batch(msgspec.structs.replace(PLAIN, version=2)))
+    with pytest.raises(BatchUnreadable, match=r"format 0; .* reads format 1") as raised:
+        decode_batch(encode_batch(msgspec.structs.replace(PLAIN, version=0)))
+    assert not isinstance(raised.value, BatchTooNew)
+
+
+def test_a_later_version_is_told_whatever_else_is_in_it() -> None:
+    with pytest.raises(BatchTooNew):
+        decode_batch(msgspec.msgpack.encode({"version": 3, "recipients": "packed otherwise"}))
 
 
 @pytest.mark.parametrize(

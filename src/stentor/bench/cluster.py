@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]  # has no annotations
-import nats
 import uvloop
+from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
 
 from stentor.bench import campaign
 from stentor.bench.journey import Measured
 from stentor.bench.servers import NatsServers, PostgresServer, Traffic, nats_servers, postgres_server
+from stentor.config import QueueConfig
 from stentor.errors import InvalidConfiguration
+from stentor.queue.nats import Nats
+from stentor.queue.streams import Streams
 from stentor.store.tables import batches as table
 
 INTERVAL = 0.2
@@ -49,7 +53,8 @@ def run(
     Returns: a JSON object, described in `bench/README.md`.
 
     Raises:
-        InvalidConfiguration: a server's wheel isn't installed, or the database's URL isn't PostgreSQL's.
+        InvalidConfiguration: a server's wheel isn't installed, or one that was named can't be used.
+        QueueUnavailable: the NATS that was named can't be reached.
     """
     sections = {"sending": {"senders": senders}}
     with ExitStack() as stack:
@@ -62,7 +67,7 @@ def run(
         say(f"cluster: making {recipients:,} installations in PostgreSQL")
         store, audience = stack.enter_context(campaign.postgresql(place.database, recipients))
         queue = stack.enter_context(place.queue())
-        say(f"cluster: sending over {place.nats}")
+        say("cluster: sending")
         watcher = Watcher(place)
         with watcher:
             sent, simulators = campaign.send(store, audience, queue=queue, **sections)
@@ -95,8 +100,8 @@ def by_role(stages: Mapping[str, float]) -> dict[str, float]:
 class Place:
     """Where a campaign is sent: a NATS and a PostgreSQL, and whether they are ours to look into."""
 
-    nats: str
-    database: str
+    nats: str = field(repr=False)
+    database: str = field(repr=False)
     nodes: int
     nats_servers: NatsServers | None
     """None where they are somebody else's."""
@@ -105,10 +110,17 @@ class Place:
     @classmethod
     @contextmanager
     def found(cls, nodes: int, servers: tuple[str | None, str | None]) -> Iterator[Place]:
-        """Those servers that are given, and for the rest some that run as long as this context lasts."""
+        """Those servers that are given, and for the rest some that run as long as this context lasts.
+
+        Raises: InvalidConfiguration, QueueUnavailable: they can't be used.
+        """
         nats_url, database = servers
         if database is not None and not database.startswith("postgresql://"):
             raise InvalidConfiguration("--database must be postgresql://user:password@host/database")
+        if nats_url is not None:
+            if not nats_url.startswith(("nats://", "tls://")):
+                raise InvalidConfiguration("--nats must be nats://host:4222, or tls://…")
+            uvloop.run(_check(nats_url))
         with ExitStack() as stack:
             started = None if nats_url is not None else stack.enter_context(nats_servers(nodes))
             postgres = None if database is not None else stack.enter_context(postgres_server())
@@ -255,13 +267,24 @@ async def _sizes(store: str) -> tuple[int, int]:
         await connection.close()
 
 
-async def _delete_streams(url: str, name: str) -> None:
-    client = await nats.connect(url.split(","))
+@asynccontextmanager
+async def _connected(url: str, name: str) -> AsyncIterator[tuple[JetStreamContext, Streams]]:
+    """Raises: QueueUnavailable, InvalidConfiguration."""
+    nats = Nats(QueueConfig(url=url, name=name))
     try:
-        jetstream = client.jetstream()
-        for stream in await jetstream.streams_info():
-            found = stream.config.name or ""
-            if found.removeprefix("KV_").startswith(f"{name}_"):
-                await jetstream.delete_stream(found)
+        async with nats.trouble():
+            yield await nats.jetstream(), Streams(nats, name, 1)
     finally:
-        await client.close()
+        await nats.aclose()
+
+
+async def _check(url: str) -> None:
+    async with _connected(url, "bench"):
+        return
+
+
+async def _delete_streams(url: str, name: str) -> None:
+    async with _connected(url, name) as (jetstream, streams):
+        for stream in (streams.batches, streams.plan, streams.outcomes, streams.dead, f"KV_{streams.notes}"):
+            with suppress(NotFoundError):
+                await jetstream.delete_stream(stream)

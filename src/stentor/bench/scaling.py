@@ -47,7 +47,7 @@ def run(
     with Place.found(1, servers) as place:
         for number in senders:
             recipients = round(number * RATE * seconds)
-            say(f"{number} senders: {recipients:,} recipients")
+            say(f"{number} sender{'s' * (number != 1)}: {recipients:,} recipients")
             sent, spent = _send(place, number, recipients)
             rate = steady_rate(sent.progress, recipients)
             first = rows[0] if rows else {"rate": rate, "senders": number}

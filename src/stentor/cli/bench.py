@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from types import FrameType
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -147,10 +149,18 @@ def _numbers(text: str) -> list[int]:
 def _measure(run: Callable[[Callable[[str], None]], dict[str, Any]], *, as_json: bool) -> dict[str, Any]:
     """Run a bench; on a terminal, say what is being measured."""
     console = Console(stderr=True, quiet=as_json)
+    before = signal.signal(signal.SIGTERM, _end)
     try:
         return run(lambda text: console.print(f"[dim]{text}[/dim]"))
     except (RuntimeError, OSError) as error:
         raise StentorError(f"the bench could not be run: {error}") from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    """Unwind, so that the servers and simulators that were started are ended."""
+    sys.exit(128 + number)
 
 
 def _by_stage(found: dict[str, Any]) -> Table:

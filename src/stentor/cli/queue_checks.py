@@ -35,7 +35,7 @@ async def check_queue(config: Config) -> list[Finding]:
     streams = Streams(nats, config.queue.name, config.queue.replicas)
     try:
         client = await nats.client()
-        found = [_describe(nats, client), *check_replicas(config.queue.replicas, addresses_of(client))]
+        found = [_describe(nats, client)]
         async with nats.trouble():
             jetstream = client.jetstream(timeout=PATIENCE)
             there = await _streams(jetstream, streams)
@@ -45,6 +45,8 @@ async def check_queue(config: Config) -> list[Finding]:
         return [problem("queue", str(error), MEND)]
     finally:
         await nats.aclose()
+    if config.queue.replicas > min((each.config.num_replicas or 1 for each in there), default=0):
+        found += check_replicas(config.queue.replicas, addresses_of(client))  # those that are there have theirs
     return [*found, *_describe_streams(there)]
 
 

@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 LOST_AFTER = 120.0
 """Seconds for which nobody has touched a batch that counts as lost. As long as a queue may refuse to take a task again
 that it had before (`queue.streams.DUPLICATES`): looking earlier would be in vain."""
+AGAIN = 5.0
+"""Seconds after which is looked again where the store or the queue could not be reached."""
 SURELY_OVER = 60.0
 """Seconds after which a batch's time is over by everybody's clock."""
 DETAILS = {
@@ -115,13 +117,15 @@ class Healer:
         """Look twice in `lost_after` seconds, for ever."""
         while True:
             self.beat = time.monotonic()
+            pause = self._lost_after / 2
             try:
                 await self.look()
                 self.problem = None
             except StoreUnavailable as error:
                 self.problem = str(error)
+                pause = min(pause, AGAIN)
             self.beat = None
-            await asyncio.sleep(self._lost_after / 2)
+            await asyncio.sleep(pause)
 
     async def look(self) -> int:
         """Find what is lost, and put again what was found lost the last time as well. Returns how many batches.

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 SHORTEST_IDLE, LONGEST_IDLE = 0.01, 0.2
 """Seconds between two looks for steps."""
+STORE_PAUSE = 0.5
+"""Seconds after which a step is tried again during which the store was away."""
 AUDIENCE_PAUSE = 2.0
 """Seconds after which an audience that couldn't be read is tried again."""
 PLANS = 16
@@ -122,6 +125,21 @@ class PlanWorker:
             return []
 
     async def _do(self, lease: Lease) -> None:
+        """One step, held while it is under way: to be given out again meanwhile would count as our death."""
+        holding = asyncio.create_task(self._hold(lease))
+        try:
+            await self._see_through(lease)
+        finally:
+            holding.cancel()
+            await asyncio.wait([holding])
+
+    async def _hold(self, lease: Lease) -> None:
+        while True:
+            await asyncio.sleep(self._settings.lease / 3)
+            with suppress(StoreUnavailable):
+                await self._queue.extend([lease], self._settings.lease)
+
+    async def _see_through(self, lease: Lease) -> None:
         """One step, to one of its ends: done, put back, or buried with its campaign failed."""
         try:
             if lease.deliveries > self._settings.deliveries:
@@ -134,7 +152,7 @@ class PlanWorker:
             await self._planner.step(lease, plan)
             self._troubles.pop(lease.campaign_id, None)
         except StoreUnavailable:
-            return  # it comes back when its lease ends
+            await self._settle(release=[(lease, STORE_PAUSE)])
         except UnknownCampaign:
             await self._settle(ack=[lease])  # it was deleted
         except AudienceUnavailable as error:

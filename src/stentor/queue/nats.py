@@ -406,13 +406,16 @@ class _CredentialsError(errors.InvalidUserCredentialsError):
 
 async def together(things: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """All at once; if one fails, none goes on."""
-    tasks = [asyncio.ensure_future(each) for each in things]
+    coroutines = list(things)
+    if len(coroutines) == 1:
+        return [await coroutines[0]]
+    tasks = [asyncio.ensure_future(each) for each in coroutines]
     try:
         return await asyncio.gather(*tasks)
     except BaseException:
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
+        await asyncio.gather(*tasks, return_exceptions=True)
         raise
 
 

@@ -105,7 +105,7 @@ class Relay:
             row = await connection.execute(select(batches.c.edition).where(batches.c.id == lease.id))
             planned = await connection.execute(select(campaigns.c.planned).where(campaigns.c.id == lease.campaign_id))
             if (batch := row.first()) is not None:
-                return Then.RELEASE if batch.edition == lease.edition else Then.ACK
+                return Then.RELEASE if (batch.edition or "") == lease.edition else Then.ACK
             return Then.ACK if planned.scalar() in (None, True) else Then.RELEASE
 
         then = await self._database.ask(question)

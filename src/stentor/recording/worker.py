@@ -97,15 +97,25 @@ class RecordWorker:
             await self._see_through(some)
 
     async def _see_through(self, settlements: Sequence[Settlement]) -> None:
-        pause = 0.05
-        while not await self._meter.during("write", self._write(settlements)):
-            if self._stopping.is_set():
-                return  # they come back when their leases end, to whoever is there then
-            pause = min(LONGEST_PAUSE, pause * 2)
-            await self._pause(pause * random.uniform(0.5, 1.0))
-            await self._quietly(self._outbox.extend([each.lease for each in settlements]))
-            self.beat = time.monotonic()
+        holding = asyncio.create_task(self._hold([each.lease for each in settlements]))
+        try:
+            pause = 0.05
+            while not await self._meter.during("write", self._write(settlements)):
+                if self._stopping.is_set():
+                    return  # they come back when their leases end, to whoever is there then
+                pause = min(LONGEST_PAUSE, pause * 2)
+                await self._pause(pause * random.uniform(0.5, 1.0))
+                self.beat = time.monotonic()
+        finally:
+            holding.cancel()
+            await asyncio.wait([holding])
         await self._quietly(self._outbox.ack([each.lease for each in settlements]))
+
+    async def _hold(self, leases: Sequence[Lease]) -> None:
+        """Keep them while the store takes its time: to be given out again would count as our death."""
+        while True:
+            await asyncio.sleep(self._settings.lease / 3)
+            await self._quietly(self._outbox.extend(leases))
 
     async def _read(self, leases: Sequence[Lease]) -> list[Settlement]:
         found = []

@@ -30,6 +30,7 @@ from stentor.runtime.backend import open_backend, ports_for
 from stentor.runtime.health import watched
 from stentor.runtime.sources import Sources
 from stentor.store import sqlite_driver
+from stentor.store.clock import StoreClock
 from stentor.store.database import Database
 
 Role = Literal["planner", "sender", "recorder", "scheduler"]
@@ -67,7 +68,7 @@ async def work(
     Args:
         listen: where it answers probes (`HOST:PORT`, port 0: the system's choice), if it does.
         tell: told where that is.
-        clock: the machine's time of day, in epoch seconds.
+        clock: the machine's time of day, in epoch seconds. Credentials are signed by it; all else goes by the store's.
         at_once: steps that a planner does at a time at most; None: as many as an audience has ranges.
 
     Raises:
@@ -80,12 +81,13 @@ async def work(
     meter = Meter(REST[role])
     database = Database.open(config.store.url, connections=CONNECTIONS)
     sources = Sources(config, database)
-    backend = open_backend(config, database, clock)
-    ports = ports_for(config, database, backend, sources, meter=meter, clock=clock)
+    agreed = StoreClock(database, clock)
+    backend = open_backend(config, database, agreed)
+    ports = ports_for(config, database, backend, sources, meter=meter, clock=agreed)
     try:
         await backend.ready()
-        async with watched(role, ports, stop, listen, tell, [lambda: backend.problem]):
-            await _run(role, ports, config, stop, at_once)
+        async with watched(role, ports, stop, listen, tell, [lambda: backend.problem]), agreed.kept():
+            await _run(role, ports, config, stop, at_once, clock)
         return {"startup": startup, **_stages(role, config, meter, startup)}
     finally:
         await backend.aclose()
@@ -93,7 +95,14 @@ async def work(
         await database.aclose()
 
 
-async def _run(role: Role, ports: Ports, config: Config, stop: asyncio.Event, at_once: int | None) -> None:
+async def _run(
+    role: Role,
+    ports: Ports,
+    config: Config,
+    stop: asyncio.Event,
+    at_once: int | None,
+    clock: Callable[[], float],
+) -> None:
     match role:
         case "planner":
             await pipeline.plan(ports, stop, at_once=at_once)
@@ -106,7 +115,7 @@ async def _run(role: Role, ports: Ports, config: Config, stop: asyncio.Event, at
                 raise InvalidConfiguration("there is nobody to send to: add an app under [apps] in stentor.toml")
             from stentor.senders.channels import open_lane  # noqa: PLC0415 - others need no provider's libraries
 
-            opened = [open_lane(name, app, ports.clock) for name, app in config.apps.items()]
+            opened = [open_lane(name, app, clock) for name, app in config.apps.items()]
             await pipeline.send(ports, opened, stop)
 
 

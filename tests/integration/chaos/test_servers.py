@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
 
 import pytest
 
 from stentor.testing.nats import Nats, NatsNode
 from stentor.testing.postgres import Postgres
-from tests.integration.chaos.stage import LEASE, WHOLE, Cluster
+from tests.integration.chaos.stage import LEASE, WHOLE, Cluster, open_cluster
+from tests.integration.kill.stage import Providers
 
 AWAY = 5.0
 """Seconds for which PostgreSQL is stopped: two leases."""
@@ -36,17 +38,17 @@ async def test_the_leader_of_the_batches_is_killed(wide_cluster: Cluster) -> Non
     await wide_cluster.struck(goes_on=True)
     await wide_cluster.until_sent(300)
     await asyncio.to_thread(wide_cluster.nats.start)
-    await wide_cluster.finish()
+    await wide_cluster.finish(notes=False)
     await wide_cluster.prove()
 
 
 async def test_all_of_nats_is_killed_and_started_again(wide_cluster: Cluster) -> None:
     wide_cluster.start(*WHOLE)
     await wide_cluster.until_sent(60)
-    await wide_cluster.struck(goes_on=True)
+    await wide_cluster.struck(goes_on=True, nats=True)
     await asyncio.to_thread(wide_cluster.nats.kill)
     await asyncio.to_thread(wide_cluster.nats.start)
-    await wide_cluster.finish()
+    await wide_cluster.finish(notes=False)
     await wide_cluster.prove()
 
 
@@ -58,7 +60,7 @@ async def test_a_nats_server_stands_still(wide_cluster: Cluster) -> None:
     await wide_cluster.struck(goes_on=True)
     await wide_cluster.until_sent(300)
     leader.go_on()
-    await wide_cluster.finish()
+    await wide_cluster.finish(notes=False)
     await wide_cluster.prove()
 
 
@@ -66,11 +68,11 @@ async def test_the_only_nats_server_is_killed_again_and_again(cluster: Cluster) 
     cluster.start(*WHOLE)
     for pushes in (1, 80, 160):
         await cluster.until_sent(pushes)
-        await cluster.struck(goes_on=True)
+        await cluster.struck(goes_on=True, nats=True)
         await asyncio.to_thread(cluster.nats.kill)
         await asyncio.sleep(LEASE / 2)
         await asyncio.to_thread(cluster.nats.start)
-    await cluster.finish()
+    await cluster.finish(notes=False)
     await cluster.prove()
 
 
@@ -84,15 +86,24 @@ async def test_postgresql_is_restarted_again_and_again(cluster: Cluster, postgre
     assert await cluster.prove() == 0
 
 
-async def test_postgresql_is_away_for_longer_than_the_leases(cluster: Cluster, postgres_server: Postgres) -> None:
-    """Senders go on with what they hold, and what becomes of it waits in NATS."""
-    cluster.start(*WHOLE)
-    await cluster.until_sent(60)
-    await asyncio.to_thread(postgres_server.stop)
-    sent = cluster.stage.pushes
-    await asyncio.sleep(AWAY)
-    assert cluster.stage.pushes > sent
-    assert (await cluster.stored())[f"{cluster.name}_outcomes"] > 0
-    await asyncio.to_thread(postgres_server.start)
-    await cluster.finish()
-    assert await cluster.prove() == 0
+async def test_postgresql_is_away_for_longer_than_the_leases(
+    postgres: str,
+    postgres_server: Postgres,
+    nats_server: Nats,
+    queue_name: str,
+    providers: Providers,
+    processes: ForkServerContext,
+) -> None:
+    """Senders go on with what they hold, and what becomes of it waits in NATS. It is nobody's death."""
+    opening = open_cluster(postgres, nats_server, queue_name, providers, processes, deliveries=1)
+    async with opening as cluster:
+        cluster.start(*WHOLE)
+        await cluster.until_sent(60)
+        await asyncio.to_thread(postgres_server.stop)
+        sent = cluster.stage.pushes
+        await asyncio.sleep(AWAY)
+        assert cluster.stage.pushes > sent
+        assert (await cluster.stored())[f"{cluster.name}_outcomes"] > 0
+        await asyncio.to_thread(postgres_server.start)
+        await cluster.finish()
+        assert await cluster.prove() == 0

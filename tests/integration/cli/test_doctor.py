@@ -434,7 +434,7 @@ async def test_everything_is_looked_at(apns: ApnsSimulator, fcm: FcmSimulator, s
     found = await examine(Config(store=store, apps=apps, audiences={"users": USERS}))
     checks = [finding.check for finding in found]
     assert checks == [
-        *("configuration", "event loop", "open files", "store", "disk", "audiences.users"),
+        *("configuration", "event loop", "open files", "store", "disk", "queue", "audiences.users"),
         *("apps.ios: key", "apps.ios: provider", "apps.droid: credentials", "apps.droid: provider"),
     ]
     assert {finding.check for finding in found if finding.status is Status.PROBLEM} == set()

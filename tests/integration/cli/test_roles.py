@@ -20,6 +20,7 @@ from stentor.runtime.plain_http import get
 from stentor.store.database import Database
 from stentor.store.migrate import migrate
 from stentor.testing.nats import run_nats
+from stentor.testing.postgres import Postgres
 from tests.integration.runtime.rehearsal import AUDIENCE, Facts, providers, write
 
 COMMAND = (sys.executable, "-m", "stentor.cli")
@@ -156,23 +157,50 @@ async def make_tables(url: str) -> None:
         await database.aclose()
 
 
+async def test_serve_outlives_a_restart_of_postgresql_and_nats(
+    tmp_path: Path, facts: Facts, postgres: str, postgres_server: Postgres
+) -> None:
+    """Also what must be started anew meanwhile is started again and again, until it can work."""
+    with run_nats() as nats:
+        cluster = Cluster(write(tmp_path, facts, PHONES), STENTOR_STORE__URL=postgres, STENTOR_QUEUE__URL=nats.url)
+        async with cluster.running("serve") as served:
+            sender = int((await served.until(r"sender-1 runs as process (\d+)"))[1])
+            await served.until("recorder-1 runs")
+            await asyncio.to_thread(nats.stop)
+            await asyncio.to_thread(postgres_server.stop)
+            try:
+                os.kill(sender, signal.SIGKILL)
+                await served.until("sender-1 ended with exit code 75: NATS on .* cannot be reached")
+                await served.until("sender-1 runs as process")
+            finally:
+                await asyncio.to_thread(postgres_server.start)
+            await asyncio.to_thread(nats.start)
+            await send(cluster)
+            served.process.terminate()
+            await served.process.communicate()
+            assert served.process.returncode == 0
+
+
 async def test_what_passes_is_1_and_what_must_be_mended_is_2(tmp_path: Path, facts: Facts) -> None:
     """By that systemd knows whether to start it again."""
     file = write(tmp_path, facts, PHONES)
-    away = Cluster(file, STENTOR_STORE__URL="postgresql://stentor@127.0.0.1:1/stentor")
-    code, _, err = await away.run("worker", "planner")
-    assert code == 1
-    assert "PostgreSQL" in err
     await make_tables(load(file, {}).store.url)
-    code, _, err = await Cluster(file).run("worker", "planner", "--listen", "nowhere.invalid:1")
-    assert code == 2
+    away = Cluster(file, STENTOR_STORE__URL="postgresql://stentor@127.0.0.1:1/stentor")
     with run_nats(jetstream=False) as nats:
         useless = Cluster(file, STENTOR_QUEUE__URL=nats.url)
-        for arguments in (("worker", "sender"), ("serve",)):
-            code, _, err = await useless.run(*arguments)
-            assert code == 2, err
-            assert "has no JetStream" in err
+        found = list(
+            await asyncio.gather(
+                away.run("worker", "planner"),
+                Cluster(file).run("worker", "planner", "--listen", "nowhere.invalid:1"),
+                useless.run("worker", "sender"),
+                useless.run("serve"),
+            )
+        )
         nats.stop()
-        code, _, err = await useless.run("serve")
-        assert code == 1, err
-        assert "cannot be reached" in err
+        found.append(await useless.run("serve"))
+    assert [code for code, _, _ in found] == [1, 2, 2, 2, 1], found
+    wanted = ("PostgreSQL", "nowhere.invalid", "has no JetStream", "has no JetStream", "cannot be reached")
+    for text, (_, out, err) in zip(wanted, found, strict=True):
+        assert text in err
+        assert out == ""
+        assert "Traceback" not in err

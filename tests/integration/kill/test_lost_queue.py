@@ -27,12 +27,12 @@ from stentor.states import CampaignState
 from stentor.store.database import Database
 from stentor.store.tables import failures, tasks
 from tests.integration.kill.stage import SLOW, Stage, open_providers, open_stage, prove, repeats
-from tests.integration.kill.trial import running_roles, until, until_final, until_sent
+from tests.integration.kill.trial import LOOK, running_roles, until_final, until_sent
 
 ROLES: tuple[Role, ...] = ("planner", "sender", "recorder")
 LOST_AFTER = 0.3
 """Seconds, instead of minutes."""
-LARGE = 600
+LARGE = 320
 """Recipients: those of some seconds, so that there is a middle."""
 
 
@@ -80,14 +80,12 @@ async def delete_streams(url: str, name: str, only: Sequence[str] = ()) -> None:
 async def all_recorded(stage: Stage) -> None:
     """Until everybody who was sent to has an outcome on record."""
 
-    async def recorded() -> bool:
-        return stage.sends().keys() <= await stage.settled()
-
-    await until(recorded)
+    while not stage.sends().keys() <= await stage.settled():  # noqa: ASYNC110 - it happens in other processes
+        await asyncio.sleep(LOOK)
 
 
 async def pause_in_the_middle(stage: Stage) -> None:
-    await until_sent(stage, 60)
+    await until_sent(stage, 40)
     await stage.stentor.pause(stage.campaign_id)
     await all_recorded(stage)
     assert stage.pushes < LARGE * 0.9
@@ -97,8 +95,14 @@ async def audit(stage: Stage) -> Audit:
     return await stage.stentor.audit(stage.campaign_id)
 
 
+async def until_exact(stage: Stage) -> None:
+    """Until nothing is lost any more."""
+    while not (await audit(stage)).exact:  # noqa: ASYNC110 - it happens in other processes
+        await asyncio.sleep(LOOK)
+
+
 @pytest.fixture
-async def queue(nats_url: str, queue_name: str) -> dict[str, str]:
+def queue(nats_url: str, queue_name: str) -> dict[str, str]:
     return {"url": nats_url, "name": queue_name}
 
 
@@ -111,15 +115,16 @@ async def test_the_audit_of_a_campaign_in_the_middle(
         running_roles(stage, processes, *ROLES),
     ):
         await until_sent(stage, 30)
-        while stage.pushes < 150:
+        while stage.pushes < 100:
             found = await audit(stage)
             assert found.exact, found.checks
+            await asyncio.sleep(LOOK)
         await pause_in_the_middle(stage)
         found = await audit(stage)
         assert found.exact, found.checks
         total = (await stage.stentor.progress(stage.campaign_id)).total
         assert (total.in_flight, total.read) == (0, total.queued + total.retrying + total.settled)
-        assert total.pending > 100
+        assert total.pending > 50
 
         async with jetstream(queue["url"]) as context:
             stream = f"{queue['name']}_batches"
@@ -150,13 +155,6 @@ async def test_all_streams_are_lost_while_it_is_paused(
         assert not repeats(await prove(stage))
 
 
-async def until_exact(stage: Stage) -> None:
-    async def exact() -> bool:
-        return (await audit(stage)).exact
-
-    await until(exact)
-
-
 async def test_all_is_lost_in_full_flight(postgres: str, queue: dict[str, str], processes: ForkServerContext) -> None:
     """The servers and every role at once; who was sent to and isn't on record is sent to again, with the same id."""
     async with (
@@ -164,7 +162,7 @@ async def test_all_is_lost_in_full_flight(postgres: str, queue: dict[str, str], 
         open_stage(postgres, providers, recipients=LARGE, queue=queue) as stage,
     ):
         async with running_roles(stage, processes, *ROLES) as roles:
-            await until_sent(stage, 100)
+            await until_sent(stage, 60)
             await asyncio.gather(*(role.kill() for role in roles))
         await delete_streams(**queue)
         settled, before = await stage.settled(), await stage.counts()
@@ -178,23 +176,46 @@ async def test_all_is_lost_in_full_flight(postgres: str, queue: dict[str, str], 
         assert repeats(after).keys() <= before.keys() - settled
 
 
-async def test_the_outcomes_alone_are_lost(postgres: str, queue: dict[str, str], processes: ForkServerContext) -> None:
+async def test_all_streams_are_lost_under_roles_that_go_on(
+    postgres: str, queue: dict[str, str], processes: ForkServerContext
+) -> None:
+    async with (
+        open_providers(SLOW) as providers,
+        open_stage(postgres, providers, recipients=LARGE, queue=queue) as stage,
+        running_roles(stage, processes, *ROLES) as roles,
+        scheduling(stage),
+    ):
+        await until_sent(stage, 60)
+        settled, before = await stage.settled(), await stage.counts()
+        await delete_streams(**queue)
+        await until_final(stage)
+        assert [await role.stop() for role in roles] == [0, 0, 0]
+        after = await prove(stage)
+        assert {key: after[key] for key in settled & before.keys()} == {
+            key: before[key] for key in settled & before.keys()
+        }
+
+
+async def test_outcomes_are_lost_that_nobody_had_recorded(
+    postgres: str, queue: dict[str, str], processes: ForkServerContext
+) -> None:
+    """Nobody knows any more what came of those: they are sent to once more, and nobody else is."""
     async with (
         open_providers(SLOW) as providers,
         open_stage(postgres, providers, recipients=LARGE, queue=queue) as stage,
     ):
-        async with running_roles(stage, processes, "planner", "sender"):
-            await until_sent(stage, 100)  # nobody records
+        async with running_roles(stage, processes, "planner", "sender") as roles:
+            await until_sent(stage, 60)
             await stage.stentor.pause(stage.campaign_id)
-        unrecorded = stage.pushes
-        await delete_streams(**queue, only=["outcomes"])
+            assert [await role.stop() for role in roles] == [0, 0]
+        before, settled = await stage.counts(), await stage.settled()
+        # The batches' as well: it remembers those that were done, and for two minutes refuses to take them again.
+        await delete_streams(**queue, only=["outcomes", "batches"])
         async with running_roles(stage, processes, *ROLES) as roles, scheduling(stage):
             await stage.stentor.resume(stage.campaign_id)
             await until_final(stage)
             assert [await role.stop() for role in roles] == [0, 0, 0]
-        twice = repeats(await prove(stage))
-        assert 0 < len(twice) <= unrecorded
-        assert {*twice.values()} == {2}
+        assert repeats(await prove(stage)) == dict.fromkeys(before.keys() - settled, 2)
 
 
 async def test_a_paused_campaign_moves_to_another_queue(
@@ -228,7 +249,8 @@ async def test_who_went_meanwhile_ends_as_ambiguous(
             await pause_in_the_middle(stage)
         await delete_streams(**queue)
         planned = await stage.outcomes()
-        gone = [key for key, outcome in planned.items() if outcome == Outcome.PENDING][::7]
+        pending = {key for key, outcome in planned.items() if outcome == Outcome.PENDING}
+        gone = sorted(pending - stage.unroutable)[::7]
         assert len(gone) > 5
         await stage.database.write(
             lambda connection: connection.execute(
@@ -255,9 +277,10 @@ async def test_a_campaign_is_cancelled_whose_queue_was_lost(
         async with running_roles(stage, processes, *ROLES):
             await pause_in_the_middle(stage)
         await delete_streams(**queue)
-        await stage.stentor.cancel(stage.campaign_id)
+        async with Stentor(stage.config) as another:
+            await another.cancel(stage.campaign_id)
         async with running_roles(stage, processes, *ROLES) as roles, scheduling(stage):
             await until_final(stage)
             assert [await role.stop() for role in roles] == [0, 0, 0]
         assert not repeats(await prove(stage, state=CampaignState.CANCELLED))
-        assert list((await stage.outcomes()).values()).count(Outcome.CANCELLED) > 100
+        assert list((await stage.outcomes()).values()).count(Outcome.CANCELLED) > 50

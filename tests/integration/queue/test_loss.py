@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 import pytest
@@ -18,68 +19,17 @@ from nats.js import JetStreamContext
 from stentor.config import QueueConfig
 from stentor.errors import QueueUnavailable
 from stentor.queue.contract import PLAN, Lease, Task
-from stentor.queue.jetstream import FLYING, WAITING, JetStreamQueue
+from stentor.queue.jetstream import FLYING, WAITING
 from stentor.queue.nats import Nats
-from stentor.queue.outboxes import JetStreamOutbox
 from stentor.queue.pulling import Puller
 from stentor.queue.streams import Address, Streams, text_of, token
-from stentor.runtime.bell import NatsBell
 from stentor.store.database import Database
 from stentor.store.migrate import migrate
 from stentor.testing.nats import Nats as Server
 from stentor.testing.nats import run_nats
 from stentor.testing.ports import LOOPBACK
 from stentor.testing.proxy import Proxy, Way
-
-LANE = "apns/ios"
-HOLD = 3.0
-"""Seconds for which these tests hold what they take."""
-PATIENCE = 20.0
-"""Seconds in which what was lost must be back."""
-T = TypeVar("T")
-
-
-class Rig:
-    """A queue and all that belongs to it, as a process has them."""
-
-    def __init__(self, url: str, name: str, database: Database) -> None:
-        self.nats = Nats(QueueConfig(url=url, name=name))
-        self.streams = Streams(self.nats, name, 1)
-        self.queue = JetStreamQueue(self.nats, self.streams, database)
-        self.outbox = JetStreamOutbox(self.nats, self.streams)
-        self.bell = NatsBell(self.nats, name)
-
-    async def take(self, limit: int = 10, lane: str = LANE, lease: float = HOLD) -> list[Lease]:
-        return await self.queue.take(lane, limit, lease)
-
-    async def take_one(self) -> Lease:
-        (lease,) = await again(self.take)
-        return lease
-
-    async def notes(self) -> dict[str, bytes]:
-        """What is in the bucket, by kind."""
-        jetstream = await self.nats.jetstream()
-        stream = f"KV_{self.streams.notes}"
-        info = await jetstream.stream_info(stream, subjects_filter=">")
-        return {
-            subject.split(".")[2]: (await jetstream.get_last_msg(stream, subject)).data or b""
-            for subject in info.state.subjects or {}
-        }
-
-    async def jetstream(self) -> JetStreamContext:
-        return await self.nats.jetstream()
-
-
-async def again(do: Callable[[], Awaitable[T]]) -> T:
-    """What comes of it when it finds something and NATS is there."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                if found := await do():
-                    return found
-            except QueueUnavailable:
-                pass
-            await asyncio.sleep(0.02)
+from tests.integration.queue.rig import HOLD, LANE, PATIENCE, Rig, again, rig_on
 
 
 def task(number: int = 1, payload: bytes = b"payload", lane: str = LANE) -> Task:
@@ -96,15 +46,6 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await migrate(database)
     yield database
     await database.aclose()
-
-
-@asynccontextmanager
-async def rig_on(url: str, name: str, database: Database) -> AsyncIterator[Rig]:
-    rig = Rig(url, name, database)
-    try:
-        yield rig
-    finally:
-        await rig.nats.aclose()
 
 
 @pytest.fixture
@@ -188,6 +129,27 @@ async def test_the_server_is_restarted_under_everything(nats_server: Server, rig
             await other.bell.ring()
             await asyncio.wait([heard], timeout=0.2)
     assert rig.nats.problem is None
+
+
+async def test_a_server_that_stands_still_is_given_up_and_comes_back(database: Database) -> None:
+    with run_nats() as server:
+        async with rig_on(server.url, "stentor", database) as rig:
+            await rig.queue.settle(put=[task(1), task(2)])
+            held = await rig.take(1, lease=30.0)
+            server.nodes[0].suspend()
+            doing = [
+                rig.take(1, lease=30.0),
+                rig.queue.settle(ack=held),
+                rig.outbox.take(1, HOLD),
+                rig.queue.depths([LANE]),
+            ]
+            async with asyncio.timeout(12):
+                ends = await asyncio.gather(*doing, return_exceptions=True)
+            assert [type(end) for end in ends] == [QueueUnavailable] * 4
+            assert "doesn't answer" in str(ends[0])
+            server.nodes[0].go_on()
+            await again(lambda: _done(rig.queue.settle(ack=held)))
+            assert ids(await again(lambda: rig.take(lease=30.0))) == ids([task(2)])
 
 
 async def test_a_client_that_is_closed_for_good_is_replaced(rig: Rig, other: Rig) -> None:
@@ -364,6 +326,37 @@ async def test_a_checkpoint_after_a_release_wins(rig: Rig, other: Rig) -> None:
     assert (fourth.note, fourth.deliveries) == (b"third", 1)
 
 
+async def test_whatever_becomes_of_its_holders_a_task_tells_the_next_one(rig: Rig, other: Rig) -> None:
+    """Deliveries are counted since the last release, and the note is the last that was left by who held it."""
+    await asyncio.gather(*(_relayed(rig, other, random.Random(seed), f"apns/a{seed}") for seed in range(12)))
+    assert await rig.notes() == {}
+
+
+async def _relayed(rig: Rig, other: Rig, chance: random.Random, lane: str) -> None:
+    await rig.queue.settle(put=[task(lane=lane)])
+    note: bytes | None = None
+    deliveries = 0
+    lost: list[tuple[Rig, Lease]] = []
+    for number in range(7):
+        holder = chance.choice((rig, other))
+        (held,) = await again(partial(holder.take, 1, lane, 1.5))
+        deliveries += 1
+        assert (held.note, held.deliveries) == (note, deliveries), (lane, number)
+        note = note or b""
+        for old, lease in lost:
+            await old.queue.release(lease, 0.0, b"from one who lost it")
+        if chance.random() < 0.5:
+            note = b"%d" % number
+            await holder.queue.remember(held, note)
+        if chance.random() < 0.6:
+            note, deliveries = b"%d released" % number, 0
+            await holder.queue.release(held, chance.choice((0.0, 0.1)), note)
+        else:
+            lost.append((holder, held))
+    (held,) = await again(partial(rig.take, 1, lane, 1.5))
+    await rig.queue.settle(ack=[held])
+
+
 async def test_a_task_that_is_done_leaves_no_note(rig: Rig) -> None:
     await rig.queue.settle(put=[task(1), task(2), task(3)])
     one, two, three = await rig.take()
@@ -438,9 +431,7 @@ async def test_notes_that_cannot_be_had_keep_what_was_taken(far: Rig, proxy: Pro
 
 async def test_a_cluster_loses_its_leader(database: Database) -> None:
     with run_nats(3) as server:
-        rig = Rig(server.url, "stentor", database)
-        rig.streams = Streams(rig.nats, "stentor", 3)
-        rig.queue = JetStreamQueue(rig.nats, rig.streams, database)
+        rig = Rig(server.url, "stentor", database, replicas=3)
         try:
             await rig.queue.settle(put=[task(1)])
             held = await rig.take_one()

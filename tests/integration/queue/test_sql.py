@@ -77,3 +77,7 @@ def test_nothing_of_the_contract_is_left_out(request: pytest.FixtureRequest) -> 
     assert not contract & vars(TestSqlQueue).keys()
     items = [item for item in request.session.items if item.parent and item.parent.name == TestSqlQueue.__name__]
     assert not [item for item in items for mark in item.iter_markers() if mark.name in ("skip", "skipif", "xfail")]
+
+
+def test_nothing_differs() -> None:
+    assert not TestSqlQueue.DIFFERENCES

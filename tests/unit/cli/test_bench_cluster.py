@@ -158,7 +158,8 @@ def test_senders_that_are_no_numbers_are_refused(senders: str) -> None:
     assert "1,2,4" in result.output
 
 
-def test_a_database_of_another_kind_is_refused_before_anything_is_measured() -> None:
-    result = CliRunner().invoke(app, ["bench", "cluster", "--recipients", "10", "--database", "mysql://x/y"])
-    assert result.exit_code == 2
-    assert "postgresql://" in result.output
+def test_servers_of_another_kind_are_refused_before_anything_is_measured() -> None:
+    for option, given, wanted in (("--database", "mysql://x/y", "postgresql://"), ("--nats", "http://x", "nats://")):
+        result = CliRunner().invoke(app, ["bench", "cluster", "--recipients", "10", option, given])
+        assert result.exit_code == 2
+        assert wanted in result.output
