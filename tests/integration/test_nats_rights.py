@@ -21,7 +21,7 @@ from stentor.queue.jetstream import JetStreamQueue
 from stentor.queue.nats import Nats
 from stentor.queue.outboxes import JetStreamOutbox
 from stentor.queue.streams import Streams
-from stentor.runtime.bell import NatsBell
+from stentor.runtime.jetstream import NatsBell
 from stentor.store.database import Database
 from stentor.store.migrate import migrate
 from stentor.testing.nats import run_nats

@@ -242,7 +242,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL that only this user reaches, ready.
 
-    Raises: InvalidConfiguration: the wheel isn't installed.
+    Raises:
+        InvalidConfiguration: the wheel isn't installed.
+        StentorError: it doesn't start; says what it complains of.
     """
     try:
         with warnings.catch_warnings():
@@ -254,10 +256,13 @@ def postgres_server() -> Iterator[PostgresServer]:
     try:
         data = folder / "data"
         server = get_server(data, cleanup_mode="stop", start=False)
-        server.ensure_pgdata_inited()
-        with (data / "postgresql.conf").open("a") as file:
-            file.write(POSTGRES_SETTINGS)
-        server.start()
+        try:
+            server.ensure_pgdata_inited()
+            with (data / "postgresql.conf").open("a") as file:
+                file.write(POSTGRES_SETTINGS)
+            server.start()
+        except subprocess.SubprocessError as error:  # it has logged what the server said
+            raise StentorError(f"PostgreSQL did not start: {error}") from error
         try:
             host = quote(str(server.get_postmaster_info().socket_dir))
             pid = server.get_pid()

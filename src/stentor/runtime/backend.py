@@ -9,24 +9,30 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from stentor.config import Config, lanes
 from stentor.meter import Meter
 from stentor.pipeline import Ports
-from stentor.queue.boards import JetStreamBoard
 from stentor.queue.contract import Outbox, Queue
-from stentor.queue.jetstream import JetStreamQueue
-from stentor.queue.nats import Nats
-from stentor.queue.outboxes import JetStreamOutbox
 from stentor.queue.sql import SqlQueue
-from stentor.queue.streams import Streams
 from stentor.recording.recorder import Recorder
 from stentor.recording.relay import Relay
-from stentor.runtime.bell import Bell, LocalBell, NatsBell
+from stentor.runtime.bell import Bell, LocalBell
 from stentor.runtime.desk import Desk
 from stentor.runtime.sources import Sources
 from stentor.senders.board import Board, SqlBoard
 from stentor.store.database import Database
+
+
+class Link(Protocol):
+    """A connection to a queue's servers."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why they cannot be reached just now; None while they can."""
+
+    async def aclose(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,24 +46,25 @@ class Backend:
     """Where recorder processes find their work; None where there are none."""
     board: Board
     bell: Bell
-    nats: Nats | None
+    link: Link | None
+    """To a queue that isn't in the store."""
 
     async def ready(self) -> None:
         """See that it can be used.
 
         Raises: QueueUnavailable, InvalidConfiguration.
         """
-        if isinstance(self.queue, JetStreamQueue):
+        if self.link is not None:
             await self.queue.depths(())
 
     @property
     def problem(self) -> str | None:
         """Why the queue cannot be reached just now, where that isn't the store; None while it can."""
-        return None if self.nats is None else self.nats.problem
+        return None if self.link is None else self.link.problem
 
     async def aclose(self) -> None:
-        if self.nats is not None:
-            await self.nats.aclose()
+        if self.link is not None:
+            await self.link.aclose()
 
 
 def open_backend(config: Config, database: Database, clock: Callable[[], float]) -> Backend:
@@ -66,15 +73,10 @@ def open_backend(config: Config, database: Database, clock: Callable[[], float])
         queue = SqlQueue(database, clock)
         recorder = Recorder(database, queue, clock)
         local = SqlBoard(database)
-        return Backend(queue=queue, ledger=recorder, outbox=None, board=local, bell=LocalBell(), nats=None)
-    nats = Nats(config.queue)
-    streams = Streams(nats, config.queue.name, config.queue.replicas)
-    jetstream = JetStreamQueue(nats, streams, database, clock)
-    outbox = JetStreamOutbox(nats, streams)
-    relay = Relay(database, jetstream, outbox, clock)
-    bell = NatsBell(nats, config.queue.name)
-    board = JetStreamBoard(nats, streams)
-    return Backend(queue=jetstream, ledger=relay, outbox=outbox, board=board, bell=bell, nats=nats)
+        return Backend(queue=queue, ledger=recorder, outbox=None, board=local, bell=LocalBell(), link=None)
+    from stentor.runtime.jetstream import open_jetstream  # noqa: PLC0415 - NATS takes a sixth of a second to load
+
+    return open_jetstream(config.queue, database, clock)
 
 
 def ports_for(

@@ -37,6 +37,8 @@ LIVED = 30.0
 STAGGER = 0.5
 """Seconds between the starts of workers of one role: the first is at work sooner when the others don't load their
 modules on the same cores meanwhile."""
+NOT_NEEDED_FIRST: dict[Role, float] = {"recorder": 0.5, "scheduler": 1.5}
+"""For the same reason, seconds before the first of those starts that the first push doesn't wait for."""
 EXTRA = 5.0
 """Seconds that a worker has to end beyond those it has to finish its work."""
 AT_ONCE = 10.0
@@ -111,7 +113,9 @@ class Supervisor:
         self._workers = []
         for number, role in enumerate(roles):
             earlier = roles[:number].count(role)
-            self._workers.append(_Worker(role, f"{role}-{earlier + 1}", after=STAGGER * earlier))
+            self._workers.append(
+                _Worker(role, f"{role}-{earlier + 1}", after=NOT_NEEDED_FIRST.get(role, 0.0) + STAGGER * earlier)
+            )
         self._stopping = asyncio.Event()
         self._listen = listen
         self._relay = relay

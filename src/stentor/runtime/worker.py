@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import uvloop
@@ -29,6 +29,7 @@ from stentor.pipeline import Ports
 from stentor.runtime.backend import open_backend, ports_for
 from stentor.runtime.health import watched
 from stentor.runtime.sources import Sources
+from stentor.senders.lane import Lane
 from stentor.store import sqlite_driver
 from stentor.store.clock import StoreClock
 from stentor.store.database import Database
@@ -77,6 +78,7 @@ async def work(
 
     Returns: CPU seconds by stage; `startup` is what the process had used before it was ready.
     """
+    lanes = _lanes(role, config, clock)
     startup = time.process_time()
     meter = Meter(REST[role])
     database = Database.open(config.store.url, connections=CONNECTIONS)
@@ -87,7 +89,7 @@ async def work(
     try:
         await backend.ready()
         async with watched(role, ports, stop, listen, tell, [lambda: backend.problem]), agreed.kept():
-            await _run(role, ports, config, stop, at_once, clock)
+            await _run(role, ports, lanes, stop, at_once)
         return {"startup": startup, **_stages(role, config, meter, startup)}
     finally:
         await backend.aclose()
@@ -95,14 +97,18 @@ async def work(
         await database.aclose()
 
 
-async def _run(
-    role: Role,
-    ports: Ports,
-    config: Config,
-    stop: asyncio.Event,
-    at_once: int | None,
-    clock: Callable[[], float],
-) -> None:
+def _lanes(role: Role, config: Config, clock: Callable[[], float]) -> list[Lane]:
+    """Those that a sender serves."""
+    if role != "sender":
+        return []
+    if not config.apps:
+        raise InvalidConfiguration("there is nobody to send to: add an app under [apps] in stentor.toml")
+    from stentor.senders.channels import open_lane  # noqa: PLC0415 - others need no provider's libraries
+
+    return [open_lane(name, app, clock) for name, app in config.apps.items()]
+
+
+async def _run(role: Role, ports: Ports, lanes: Sequence[Lane], stop: asyncio.Event, at_once: int | None) -> None:
     match role:
         case "planner":
             await pipeline.plan(ports, stop, at_once=at_once)
@@ -111,12 +117,7 @@ async def _run(
         case "scheduler":
             await pipeline.schedule(ports, stop)
         case "sender":
-            if not config.apps:
-                raise InvalidConfiguration("there is nobody to send to: add an app under [apps] in stentor.toml")
-            from stentor.senders.channels import open_lane  # noqa: PLC0415 - others need no provider's libraries
-
-            opened = [open_lane(name, app, clock) for name, app in config.apps.items()]
-            await pipeline.send(ports, opened, stop)
+            await pipeline.send(ports, lanes, stop)
 
 
 def _stages(role: Role, config: Config, meter: Meter, startup: float) -> dict[str, float]:

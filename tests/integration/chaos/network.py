@@ -63,8 +63,8 @@ async def drop_back(proxy: Proxy, seconds: float) -> None:
 
 LOSING: tuple[Trouble, ...] = (cut, drop_there, drop_back)
 """Connections are lost, and what was on them."""
-SLOWING: tuple[Trouble, ...] = (freeze, silence_there, silence_back, delay)
-"""Everything arrives, but later."""
+SILENT: tuple[Trouble, ...] = (freeze, silence_there, silence_back)
+"""Nothing arrives, and then everything."""
 
 
 def before_nats(nats: Nats) -> Proxy:

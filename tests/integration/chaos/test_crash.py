@@ -63,7 +63,7 @@ async def cluster(
     postgres: str, nats_server: Nats, queue_name: str, providers: Providers, processes: ForkServerContext
 ) -> AsyncIterator[Cluster]:
     """Quick to take over, and slow to take many deaths for a batch's fault."""
-    many: dict[str, Any] = {"recipients": 400, "page": 12, "batch": 5, "lease": 1.5, "deliveries": 30}
+    many: dict[str, Any] = {"recipients": 400, "page": 12, "batch": 5, "lease": 1.0, "deliveries": 30}
     async with open_cluster(postgres, nats_server, queue_name, providers, processes, **many) as opened:
         yield opened
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.chaos.network import (
     LOSING,
-    SLOWING,
+    SILENT,
     Trouble,
     before_nats,
     before_provider,
@@ -17,32 +17,33 @@ from tests.integration.chaos.network import (
 from tests.integration.chaos.stage import LEASE, Cluster
 
 
-@pytest.mark.parametrize("trouble", [*LOSING, *SLOWING], ids=lambda trouble: trouble.__name__)
-async def test_between_a_sender_and_nats(trouble: Trouble, cluster: Cluster) -> None:
+@pytest.mark.parametrize("troubles", [LOSING, SILENT, (delay,)], ids=["losing", "silent", "slow"])
+async def test_between_a_sender_and_nats(troubles: tuple[Trouble, ...], cluster: Cluster) -> None:
     """For longer than the lease: others take what it held. It notices, and sends no more of that."""
     async with before_nats(cluster.nats) as proxy:
         cluster.start("planner", "sender", "recorder", "scheduler")
         cluster.start("sender", config=nats_through(proxy, cluster.stage.config))
-        await cluster.until_sent(80)
-        if trouble is not delay:
-            await cluster.struck(goes_on=True)
-        await trouble(proxy, 1.4 * LEASE)
+        for trouble in troubles:
+            await cluster.until_sent(cluster.stage.pushes + 40)
+            if trouble is not delay:
+                await cluster.struck(goes_on=True)
+            await trouble(proxy, 1.2 * LEASE)
         await cluster.finish(notes=False)
     await cluster.prove()
 
 
-@pytest.mark.parametrize("trouble", [*LOSING, *SLOWING], ids=lambda trouble: trouble.__name__)
-async def test_between_senders_and_a_provider(trouble: Trouble, cluster: Cluster) -> None:
+@pytest.mark.parametrize("troubles", [LOSING, (*SILENT, delay)], ids=["losing", "silent"])
+async def test_between_senders_and_a_provider(troubles: tuple[Trouble, ...], cluster: Cluster) -> None:
     """What was on a connection that is lost may have been accepted, and is sent again."""
     config = cluster.stage.config
     async with before_provider(config, "ios") as proxy:
         cluster.start("planner", "recorder", "scheduler")
         cluster.start("sender", "sender", config=provider_through(proxy, config, "ios"))
-        await cluster.until_sent(60)
-        for _ in range(2):
-            if trouble in LOSING:
+        for trouble in troubles:
+            await cluster.until_sent(cluster.stage.pushes + 30)
+            if troubles is LOSING:
                 await cluster.struck(killed=2)
             await trouble(proxy, 1.0)
         await cluster.finish()
     repeated = await cluster.prove()
-    assert trouble in LOSING or repeated == 0
+    assert troubles is LOSING or repeated == 0

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from stentor.runtime.worker import Role
 from stentor.testing.postgres import Postgres
 from stentor.testing.proxy import Proxy
-from tests.integration.chaos.network import LOSING, SLOWING, before_provider, nats_through, provider_through
+from tests.integration.chaos.network import LOSING, SILENT, before_provider, delay, nats_through, provider_through
 from tests.integration.chaos.stage import WHOLE, Cluster
 
 ROLES: tuple[Role, ...] = ("planner", "sender", "recorder", "scheduler")
+TROUBLES = (*LOSING, *SILENT, delay)
 CLOCKS = (0.0, 0.0, 3600.0, -3600.0)
 
 
@@ -106,11 +107,11 @@ async def stop_postgresql(scene: Scene, fault: Fault) -> None:
 
 async def spoil_way_to_nats(scene: Scene, fault: Fault) -> None:
     await scene.cluster.struck(goes_on=True)
-    await scene.draw.choice((*LOSING, *SLOWING))(scene.to_nats, fault.seconds)
+    await scene.draw.choice(TROUBLES)(scene.to_nats, fault.seconds)
 
 
 async def spoil_way_to_provider(scene: Scene, fault: Fault) -> None:
-    trouble = scene.draw.choice((*LOSING, *SLOWING))
+    trouble = scene.draw.choice(TROUBLES)
     if trouble in LOSING:
         await scene.cluster.struck(killed=len(scene.cluster.running["sender"]))
     await trouble(scene.to_provider, fault.seconds)

@@ -342,6 +342,7 @@ async def test_a_store_without_tables(tmp_path: Path) -> None:
 async def test_a_store_of_another_version(store: StoreConfig) -> None:
     connection = sqlite3.connect(store.url.removeprefix("sqlite:///"))
     connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    connection.execute("UPDATE stentor_schema SET compatible = '9999'")
     connection.commit()
     connection.close()
     (finding,) = await check_store(Config(store=store))

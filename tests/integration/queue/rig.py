@@ -17,7 +17,7 @@ from stentor.queue.nats import Nats
 from stentor.queue.outboxes import JetStreamOutbox
 from stentor.queue.streams import Streams
 from stentor.recording.relay import Relay
-from stentor.runtime.bell import NatsBell
+from stentor.runtime.jetstream import NatsBell
 from stentor.store.database import Database
 
 LANE = "apns/ios"

@@ -1,4 +1,4 @@
-"""The queue on a real NATS JetStream: the contract's suite, its declared differences, and what only this queue promises."""
+"""The queue on a real NATS JetStream: the contract's suite, with what differs, and what only this queue promises."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DIFFERENCES = {
     "test_what_is_buried_twice_is_one_letter_with_the_later_reason": "a task that is done is known for two minutes",
     "test_a_lease_that_ended_but_was_taken_by_nobody_still_holds": "a lease that ended is lost",
     "test_a_clock_set_back_loses_nothing": "the server tells the time, by a clock that isn't set",
-    "test_depths_tell_ready_delayed_and_leased_by_lane": "a lease that ended counts as one until somebody takes the task",
+    "test_depths_tell_ready_delayed_and_leased_by_lane": "a lease that ended counts until somebody takes the task",
 }
 
 

@@ -22,7 +22,7 @@ from stentor.queue.nats import Nats
 from stentor.queue.outboxes import JetStreamOutbox
 from stentor.queue.streams import Streams
 from stentor.runtime.backend import open_backend
-from stentor.runtime.bell import NatsBell
+from stentor.runtime.jetstream import NatsBell
 from stentor.simulators.tls import make_server_tls
 from stentor.store.database import Database
 from stentor.testing.nats import Nats as Server

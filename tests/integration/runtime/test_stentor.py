@@ -314,6 +314,7 @@ async def test_a_newer_store_is_refused_and_nothing_stays_open(config: Config) -
 
     async def make_newer(connection: Any) -> None:
         await connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = 'zzz9'"))
+        await connection.execute(sa.text("UPDATE stentor_schema SET compatible = 'zzz9'"))
 
     await database.write(make_newer)
     await database.aclose()

@@ -544,6 +544,24 @@ async def test_what_was_taken_in_an_outage_is_handed_back(stage: Works) -> None:
     assert await stage.outcomes(name) == ALL * 30
 
 
+async def test_of_a_batch_whose_lease_has_ended_nothing_more_is_sent(stage: Works) -> None:
+    """Another sender may have it by now, and what was accepted here is told all the same."""
+    name = await stage.put(1, 4)
+    stage.lane.holds = True
+    async with stage.at_work():
+        await until(lambda: stage.lane.flights)
+        flight = stage.lane.flights[0]
+        flight.answer(2)
+        stage.lane.holds = False
+        (delivery,) = stage.sender._deliveries
+        delivery.held_until = 0.0
+        await until(lambda: flight.withdrawn)
+        await stage.until_queue()
+    assert flight.withdrawn == "its lease has ended"
+    assert len(stage.lane.sent) == 4 + 2
+    assert await stage.outcomes(name) == ALL * 4
+
+
 # -- its end -----------------------------------------------------------------------------------------------------------
 
 
