@@ -29,8 +29,6 @@ MEND = "Mend that, or `[queue]` in the file: without the queue nothing is planne
 
 async def check_queue(config: Config) -> list[Finding]:
     """Whether the servers are there, are able to hold our streams, and let us use them; what the streams hold."""
-    if config.queue.url is None:
-        return [Finding(check="queue", detail="in the store")]
     nats = Nats(config.queue)
     streams = Streams(nats, config.queue.name, config.queue.replicas)
     try:

@@ -147,10 +147,10 @@ class Cluster:
         self.strikes.append(Strike(durable, await self.stage.counts(), more))
 
     async def until_sent(self, pushes: int) -> None:
-        """Until so many were accepted."""
+        """Until so many were accepted, or the campaign has ended."""
 
         async def enough() -> bool:
-            return self.stage.pushes >= pushes
+            return self.stage.pushes >= pushes or await self.has_ended()
 
         await self.until(enough, f"{pushes} are sent")
 
@@ -168,12 +168,12 @@ class Cluster:
                 raise AssertionError(f"{what}: not within {PATIENCE:.0f} s; {await self._describe()}")
             await asyncio.sleep(LOOK)
 
-    async def finish(self, *, notes: bool = True) -> None:
+    async def finish(self, *, notes: bool = False) -> None:
         """See that the campaign ends, the queue runs empty, and all roles that run can be stopped.
 
         Args:
-            notes: no note is left either. Where NATS was in trouble, one may have come after its batch's end; it does
-                no harm, and is forgotten within `streams.NOTES_KEPT`.
+            notes: no note is left either. One may be where NATS was in trouble, or whoever acked a batch was killed
+                before it could take the note away; it does no harm, and is forgotten within `streams.NOTES_KEPT`.
         """
         await self.until(self.has_ended, "the campaign ends")
 
@@ -193,10 +193,8 @@ class Cluster:
         counts = await prove(self.stage, lost=lost)
         again = repeats(counts)
         for key, count in again.items():
-            assert count <= 1 + len(self.strikes), f"{key} was sent to {count} times, with {len(self.strikes)} strikes"
-        for strike in self.strikes:
-            harmed = [key for key in strike.durable if counts.get(key, 0) > strike.before.get(key, 0)]
-            assert not harmed, f"sent to again although their outcomes were durable: {harmed[:5]}"
+            may = 1 + sum(key not in strike.durable for strike in self.strikes)
+            assert count <= may, f"{key} was sent to {count} times, and {may} may be"
         repeated = sum(count - 1 for count in again.values())
         bound = sum(strike.bound for strike in self.strikes)
         print(f"sent twice: {repeated} of {len(counts)}, the bound is {bound}")  # noqa: T201 - shown if a test fails, and in a soak

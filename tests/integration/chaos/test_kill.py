@@ -14,7 +14,7 @@ ROLES: tuple[Role, ...] = ("planner", "sender", "recorder", "scheduler")
 
 async def test_nothing_happens(cluster: Cluster) -> None:
     cluster.start(*WHOLE)
-    await cluster.finish()
+    await cluster.finish(notes=True)
     assert await cluster.prove() == 0
 
 

@@ -28,7 +28,7 @@ async def test_between_a_sender_and_nats(troubles: tuple[Trouble, ...], cluster:
             if trouble is not delay:
                 await cluster.struck(goes_on=True)
             await trouble(proxy, 1.2 * LEASE)
-        await cluster.finish(notes=False)
+        await cluster.finish()
     await cluster.prove()
 
 

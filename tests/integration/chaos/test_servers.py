@@ -38,7 +38,7 @@ async def test_the_leader_of_the_batches_is_killed(wide_cluster: Cluster) -> Non
     await wide_cluster.struck(goes_on=True)
     await wide_cluster.until_sent(250)
     await asyncio.to_thread(wide_cluster.nats.start)
-    await wide_cluster.finish(notes=False)
+    await wide_cluster.finish()
     await wide_cluster.prove()
 
 
@@ -48,7 +48,7 @@ async def test_all_of_nats_is_killed_and_started_again(wide_cluster: Cluster) ->
     await wide_cluster.struck(goes_on=True, nats=True)
     await asyncio.to_thread(wide_cluster.nats.kill)
     await asyncio.to_thread(wide_cluster.nats.start)
-    await wide_cluster.finish(notes=False)
+    await wide_cluster.finish()
     await wide_cluster.prove()
 
 
@@ -60,7 +60,7 @@ async def test_a_nats_server_stands_still(wide_cluster: Cluster) -> None:
     await wide_cluster.struck(goes_on=True)
     await wide_cluster.until_sent(250)
     leader.go_on()
-    await wide_cluster.finish(notes=False)
+    await wide_cluster.finish()
     await wide_cluster.prove()
 
 
@@ -72,7 +72,7 @@ async def test_the_only_nats_server_is_killed_again_and_again(cluster: Cluster) 
         await asyncio.to_thread(cluster.nats.kill)
         await asyncio.sleep(LEASE / 2)
         await asyncio.to_thread(cluster.nats.start)
-    await cluster.finish(notes=False)
+    await cluster.finish()
     await cluster.prove()
 
 

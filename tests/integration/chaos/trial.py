@@ -158,12 +158,7 @@ async def play(plot: Plot, cluster: Cluster, postgres: Postgres) -> int:
             cluster.start(role, config=nats_through(to_nats, through), ahead=plot.ahead[role])
         scene = Scene(cluster, postgres, to_nats, to_provider, random.Random(plot.seed))
         for fault in plot.faults:
-            pushes = cluster.stage.pushes + fault.after
-
-            async def come(pushes: int = pushes) -> bool:
-                return cluster.stage.pushes >= pushes or await cluster.has_ended()
-
-            await cluster.until(come, "the moment of a fault comes")
+            await cluster.until_sent(cluster.stage.pushes + fault.after)
             await KINDS[fault.kind](scene, fault)
-        await cluster.finish(notes=False)
+        await cluster.finish()
     return await cluster.prove()

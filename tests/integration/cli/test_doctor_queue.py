@@ -1,4 +1,4 @@
-"""What `stentor doctor` says of the queue: in the store, on NATS, and each thing that can be wrong there."""
+"""What `stentor doctor` says of a queue on NATS, and each thing that can be wrong there."""
 
 from __future__ import annotations
 
@@ -39,10 +39,6 @@ async def make_streams(config: Config) -> None:
         await Streams(nats, config.queue.name, config.queue.replicas).ready()
     finally:
         await nats.aclose()
-
-
-async def test_in_the_store() -> None:
-    assert said(await check_queue(Config())) == "ok queue: in the store "
 
 
 async def test_before_the_first_role_and_after(nats_url: str, queue_name: str) -> None:
