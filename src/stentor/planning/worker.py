@@ -131,7 +131,6 @@ class PlanWorker:
             await self._see_through(lease)
         finally:
             holding.cancel()
-            await asyncio.wait([holding])
 
     async def _hold(self, lease: Lease) -> None:
         while True:

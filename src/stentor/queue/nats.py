@@ -134,6 +134,8 @@ class Nats:
         Raises: QueueUnavailable, InvalidConfiguration.
         """
         scope: _Scope | None = None
+        task = asyncio.current_task()
+        cancelled = task.cancelling() if task is not None else 0
         try:
             async with asyncio.timeout(None) as timeout:
                 scope = _Scope(timeout)
@@ -146,6 +148,8 @@ class Nats:
         finally:
             if scope is not None:
                 self._scopes.discard(scope)
+        if task is not None and task.cancelling() > cancelled:
+            raise asyncio.CancelledError  # `wait_for`, before Python 3.12, loses one that comes together with an answer
 
     async def aclose(self) -> None:
         if self._attempt is not None:

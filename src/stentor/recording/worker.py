@@ -108,7 +108,6 @@ class RecordWorker:
                 self.beat = time.monotonic()
         finally:
             holding.cancel()
-            await asyncio.wait([holding])
         await self._quietly(self._outbox.ack([each.lease for each in settlements]))
 
     async def _hold(self, leases: Sequence[Lease]) -> None:

@@ -55,7 +55,6 @@ class StoreClock:
             yield
         finally:
             measuring.cancel()
-            await asyncio.wait([measuring])
 
     async def measure(self) -> None:
         """Raises: StoreUnavailable."""

@@ -65,15 +65,15 @@ class Strike:
     """A moment at which a sender lost what it knew, or its lease."""
 
     durable: frozenset[str]
-    before: Mapping[str, int]
-    """How often each installation had been sent to."""
+    reached: frozenset[str]
+    """Who had been accepted by then."""
     more: int
     """How many the victim may have sent to, besides, before it knew."""
 
     @property
     def bound(self) -> int:
         """How many may be sent to again because of it."""
-        return len(self.before.keys() - self.durable) + self.more
+        return len(self.reached - self.durable) + self.more
 
 
 @dataclass(slots=True)
@@ -144,7 +144,7 @@ class Cluster:
         """
         durable = await self.stage.settled() if nats else await self._durable()
         more = HELD if goes_on else killed * LANES * STREAMS
-        self.strikes.append(Strike(durable, await self.stage.counts(), more))
+        self.strikes.append(Strike(durable, frozenset(self.stage.sends()), more))
 
     async def until_sent(self, pushes: int) -> None:
         """Until so many were accepted, or the campaign has ended."""
@@ -183,8 +183,10 @@ class Cluster:
             )
 
         await self.until(empty, "the queue runs empty")
-        processes = [process for several in self.running.values() for process in several]
-        assert {await process.stop() for process in processes} <= {0}
+        for role, processes in self.running.items():
+            for process in processes:
+                process.terminate()
+                assert await self.end_of(process, f"a {role} was told to stop") == 0
         self.running.clear()
 
     async def prove(self, *, lost: Sequence[str] = ()) -> int:

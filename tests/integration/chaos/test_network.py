@@ -16,6 +16,8 @@ from tests.integration.chaos.network import (
 )
 from tests.integration.chaos.stage import LEASE, Cluster
 
+pytestmark = pytest.mark.timeout(120)  # `Cluster.until` gives up before, and says what is stuck
+
 
 @pytest.mark.parametrize("troubles", [LOSING, SILENT, (delay,)], ids=["losing", "silent", "slow"])
 async def test_between_a_sender_and_nats(troubles: tuple[Trouble, ...], cluster: Cluster) -> None:
