@@ -203,6 +203,7 @@ def test_a_store_of_a_newer_stentor(shop: Shop) -> None:
     assert shop("campaign", "list").exit_code == 0
     database = sqlite3.connect(shop.folder / "stentor.db")
     database.execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    database.execute("UPDATE stentor_schema SET compatible = '9999'")
     database.commit()
     database.close()
     shop.refuses(*SEND, *TITLE, says=("newer Stentor", "upgrade it"), code=FAILED)

@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import msgspec
 from sqlalchemy import select
@@ -119,7 +120,8 @@ class Relay:
             return
         began = time.monotonic()
         self.tally.waiting += 1
-        messages = encode_tidings(settlement, self._clock()) if settlement.outcomes or settlement.waiting else []
+        told = self._with_what_was_left(settlement)
+        messages = encode_tidings(told, self._clock()) if told.outcomes or told.waiting else []
         pause = 0.05
         try:
             while not await self._pass_on(settlement, messages):
@@ -154,6 +156,15 @@ class Relay:
             return False
         self.problem = None
         return True
+
+    def _with_what_was_left(self, settlement: Settlement) -> Settlement:
+        """A settlement that is to be told, and with it what the holder before has left in a note and could tell nobody
+        any more: the note goes with the batch."""
+        known = self._known.get(settlement.lease.id)
+        nothing_new = settlement.then is Then.RELEASE and not settlement.outcomes
+        if known is None or not settlement.lease.note or nothing_new:
+            return settlement
+        return replace(settlement, outcomes=merged(known, settlement.outcomes, ()).outcomes or b"")
 
     async def _checkpoint(self, settlement: Settlement) -> None:
         try:

@@ -43,6 +43,8 @@ ROLES = {"planner": 2, "sender": 3, "recorder": 2, "scheduler": 2}
 NAME = "stentor"
 RESTARTED_AFTER = 1.0
 """Seconds after which what was killed is started again, as systemd or Kubernetes would."""
+SECONDS = 25.0
+"""That the budgets let the campaign take at least, so that it isn't over before all that should go wrong has."""
 PORTION = 50_000
 """Rows that are copied to PostgreSQL at a time."""
 WITHIN = 600.0
@@ -222,8 +224,11 @@ async def _make_audience(url: str, phones: int) -> None:
         await connection.close()
 
 
-def _write_settings(folder: Path, facts: Mapping[str, Facts], store: str, audience: str, queue: str) -> Path:
+def _write_settings(folder: Path, facts: Mapping[str, Facts], urls: Sequence[str], rate: int) -> Path:
+    store, audience, queue = urls
     text = stage.settings(facts)
+    for channel in ("apns", "fcm"):
+        text = text.replace(f'channel = "{channel}"', f'channel = "{channel}"\nrate = {rate}')
     text = text.replace('url = "sqlite:///stentor.db"', f'url = "{store}"')
     text = text.replace(f'url = "sqlite:///{stage.DATABASE}"', f'url = "{audience}"')
     text += f'lease = 10.0\n\n[queue]\nurl = "{queue}"\nname = "{NAME}"\nreplicas = 3\n'
@@ -268,8 +273,10 @@ async def _run(folder: Path, stack: ExitStack, recipients: int, out: Console) ->
     async with postgres.database() as store, postgres.database() as audience:
         await _make_audience(audience, recipients)
         out.print(f"PostgreSQL, with {recipients:,} phones in a table of your app's")
-        out.print(", ".join(f"{many} {role}s" for role, many in ROLES.items()) + ": a process each\n")
-        settings = _write_settings(folder, facts, store, audience, nats.url)
+        out.print(", ".join(f"{many} {role}s" for role, many in ROLES.items()) + ": a process each")
+        rate = max(1, int(recipients / len(facts) / SECONDS))
+        out.print(f"A budget for each provider that three senders share: {rate:,} a second\n")
+        settings = _write_settings(folder, facts, (store, audience, nats.url), rate)
         return await perform(settings, postgres, nats, facts, recipients, out)
 
 

@@ -143,6 +143,24 @@ async def test_a_checkpoint_is_known_to_the_next_sender(rig: Rig, other: Rig, ro
     assert await known(rig.relay, await rig.take_one()) == "apa"
 
 
+@pytest.mark.parametrize(("left", "then"), [("app", "paa"), ("aaa", "")])
+async def test_what_a_dead_sender_left_in_a_checkpoint_is_told_by_the_next(
+    rig: Rig, other: Rig, rows: Rows, left: str, then: str
+) -> None:
+    """Nobody else can: the note goes with the batch."""
+    await rows.campaign()
+    name = await put(rig, rows)
+    first = await rig.take_one()
+    await rig.relay.standings([first])
+    await rig.relay.record(settlement(first, left))  # and then it is killed
+    second = await other.take_one()
+    assert await known(other.relay, second) == left
+    await other.relay.record(settlement(second, then, Then.ACK))
+    await record(other, rows)
+    assert await recorded(rows, name) == "aaa"
+    assert await rig.notes() == {}
+
+
 async def test_batches_of_an_edition_that_was_not_planned_are_dropped(rig: Rig, rows: Rows) -> None:
     await rows.campaign()
     name = await put(rig, rows, edition="ghost")
