@@ -25,6 +25,10 @@ from stentor.runtime.stentor import Stentor
 from stentor.runtime.worker import Role, work
 
 
+ORPHANED = 30.0
+"""Seconds in which a role whose test is gone must have stopped; one that hangs would be left running for ever."""
+
+
 class RoleProcess:
     """A process that runs a role, or a whole `Stentor.run`."""
 
@@ -124,7 +128,13 @@ def _run(work: Coroutine[Any, Any, Any], stop: asyncio.Event) -> None:
         loop.add_signal_handler(signal.SIGTERM, stop.set)
         parent = multiprocessing.parent_process()
         assert parent is not None
-        loop.add_reader(parent.sentinel, stop.set)
+
+        def orphaned() -> None:
+            loop.remove_reader(parent.sentinel)
+            stop.set()
+            loop.call_later(ORPHANED, os._exit, 1)
+
+        loop.add_reader(parent.sentinel, orphaned)
         try:
             await work
         finally:
