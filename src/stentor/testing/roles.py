@@ -24,7 +24,6 @@ from stentor.config import Config, dump, restore
 from stentor.runtime.stentor import Stentor
 from stentor.runtime.worker import Role, work
 
-
 ORPHANED = 30.0
 """Seconds in which a role whose test is gone must have stopped; one that hangs would be left running for ever."""
 
