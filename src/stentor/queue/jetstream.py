@@ -183,6 +183,12 @@ class JetStreamQueue:
 
     async def queued(self, campaign_id: str) -> AbstractSet[str]:
         """See `queue.contract.Queue.queued`."""
+        try:
+            return await self._queued(campaign_id)
+        except StreamGone:  # it is made again: nothing is queued there
+            return await self._queued(campaign_id)
+
+    async def _queued(self, campaign_id: str) -> AbstractSet[str]:
         async with self._streams.use() as jetstream:
             filters = self._streams.of_campaign("batch", campaign_id)
             subjects = await _subjects(jetstream, self._streams.batches, filters)

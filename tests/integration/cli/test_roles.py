@@ -113,9 +113,10 @@ async def test_serve(tmp_path: Path, facts: Facts) -> None:
     cluster = Cluster(write(tmp_path, facts, PHONES))
     async with cluster.running("serve", "--listen", "127.0.0.1:0") as served:
         pids = {}
-        for role in ("planner", "sender", "scheduler"):
+        for role in ("planner", "sender"):
             pids[role] = int((await served.until(rf"INFO {role}-1 runs as process (\d+)"))[1])
         address = (await served.until(r"answering probes on http://(\S+)"))[1]
+        await served.until(r"INFO scheduler-1 runs as process \d+")
         await send(cluster)
         assert (await get(address, "/readyz")).status == 200
 

@@ -328,11 +328,11 @@ async def a_user(server: Postgres, name: str, url: str) -> AsyncIterator[Databas
 
 
 async def test_a_user_who_may_not_create_tables_is_told_what_to_grant(postgres: str, postgres_server: Postgres) -> None:
-    async with a_user(postgres_server, "guest", postgres) as database:
-        with pytest.raises(InvalidConfiguration, match="GRANT CREATE ON SCHEMA public TO guest"):
+    async with a_user(postgres_server, "newcomer", postgres) as database:
+        with pytest.raises(InvalidConfiguration, match="GRANT CREATE ON SCHEMA public TO newcomer"):
             await migrate(database)
         owner = Database.open(postgres)
-        await execute(owner, "GRANT CREATE ON SCHEMA public TO guest")
+        await execute(owner, "GRANT CREATE ON SCHEMA public TO newcomer")
         await migrate(database)
         await check(owner)
         await owner.aclose()
