@@ -49,7 +49,9 @@ def test_every_figure_is_there_and_they_add_up() -> None:
         assert path["cpu_us"] == pytest.approx(sum(path["stages"].values()), abs=0.2)
         assert path["cpu_us"] == pytest.approx(sum(path["roles"].values()), abs=0.2)
         assert 0 < path["first_push_seconds"] < path["seconds"] + 0.1
-    assert set(cluster["roles"]) == {each["role"] for each in cluster["processes"]} == ROLES
+    # The scheduler starts last, and so small a campaign may be over by then.
+    assert set(cluster["roles"]) == {each["role"] for each in cluster["processes"]}
+    assert set(cluster["roles"]) | {"scheduler"} == ROLES
     assert set(embedded["roles"]) == {"planner", "sender", "watch"}
     for stage in ("planner.read", "planner.put", "sender.take", "sender.encode", "recorder.take", "recorder.write"):
         assert cluster["stages"][stage] > 0, stage

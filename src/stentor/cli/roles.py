@@ -162,8 +162,9 @@ async def _see_that_the_tables_are_right(config: Config) -> None:
         await database.aclose()
 
 
-def _tell(address: str) -> None:
-    logger.info("answering probes on http://%s", address)
+def _tell(address: str | None) -> None:
+    if address is not None:
+        logger.info("answering probes on http://%s", address)
 
 
 # -- running until told -----------------------------------------------------------------------------------------------

@@ -182,19 +182,20 @@ async def watched(
     ports: Ports,
     stop: asyncio.Event,
     listen: str | None,
-    tell: Callable[[str], None],
+    tell: Callable[[str | None], None],
     doubts: Sequence[Callable[[], str | None]] = (),
 ) -> AsyncIterator[None]:
     """Have the role that works in this context answer probes at `listen`; not at all where that is None.
 
     Args:
         listen: `HOST:PORT`; with port 0 the system chooses.
-        tell: told where it listens.
+        tell: told where it listens, or None, as soon as the role can work.
         doubts: see `Health`.
 
     Raises: InvalidConfiguration: it cannot listen there.
     """
     if listen is None:
+        tell(None)
         yield
         return
     from stentor.runtime.metrics import RoleMetrics  # noqa: PLC0415 - who isn't asked needs no library for it

@@ -2,8 +2,9 @@
 
 Rules: nothing it starts outlives it (a worker stops when its stdin ends, even after a SIGKILL here); a worker that
 keeps dying is started again ever more slowly, and its last words are told (`Supervisor.problems`); one that never gets
-to work ends it all (`Supervisor.check`); a stop is graceful first. Where it listens, each worker answers probes on a
-port of its own, which only this machine can reach, and one address answers for all of them.
+to work ends it all (`Supervisor.check`); a stop is graceful first. What the first push waits for starts first, alone:
+loading modules is most of a start, and what loads them on the same cores meanwhile holds it up. Where it listens, each
+worker answers probes on a port of its own, which only this machine can reach, and one address answers for all of them.
 """
 
 from __future__ import annotations
@@ -34,11 +35,12 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """Seconds before a worker that died is started again: doubled each time, until one has lived for a while."""
 LIVED = 30.0
 """Seconds after which a worker counts as having worked."""
-STAGGER = 0.5
-"""Seconds between the starts of workers of one role: the first is at work sooner when the others don't load their
-modules on the same cores meanwhile."""
-NOT_NEEDED_FIRST: dict[Role, float] = {"recorder": 0.5, "scheduler": 1.5}
-"""For the same reason, seconds before the first of those starts that the first push doesn't wait for."""
+TURNS: dict[Role, int] = {"planner": 0, "sender": 0, "recorder": 1, "scheduler": 2}
+"""When the first of a role starts, of three turns; the others of those that come first start with the second."""
+HEAD_START = 3.0
+"""Seconds that those of a turn have to be at work before the next one's start anyway."""
+BREATH = 0.5
+"""Seconds for which those that are at work then have the cores to themselves."""
 EXTRA = 5.0
 """Seconds that a worker has to end beyond those it has to finish its work."""
 AT_ONCE = 10.0
@@ -69,10 +71,10 @@ class Closing(msgspec.Struct, frozen=True):
     """Resident memory at its highest, in MiB."""
 
 
-class _Listening(msgspec.Struct, frozen=True):
-    """A worker's first line where it was told to listen."""
+class _AtWork(msgspec.Struct, frozen=True):
+    """A worker's first line."""
 
-    listening: str
+    listening: str | None
 
 
 @dataclass(slots=True)
@@ -80,8 +82,8 @@ class _Worker:
     role: Role
     name: str
     """The role and a number, the same after a restart."""
-    after: float = 0.0
-    """Seconds before it is started for the first time."""
+    turn: int
+    """See `TURNS`."""
     process: asyncio.subprocess.Process | None = None
     address: str | None = None
     """Where it answers probes; None before it does, and after it has died."""
@@ -92,6 +94,9 @@ class _Worker:
     last_words: str = ""
     watcher: asyncio.Task[None] | None = field(default=None, repr=False)
     started: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    """It has its settings, or need not be waited for."""
+    settled: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    """It is at work, or never will be: it died before, or all is to stop."""
 
     @property
     def runs(self) -> bool:
@@ -111,11 +116,10 @@ class Supervisor:
         self._config = config
         self._settings = dump(config) + b"\n"
         self._workers = []
-        for number, role in enumerate(roles):
-            earlier = roles[:number].count(role)
-            self._workers.append(
-                _Worker(role, f"{role}-{earlier + 1}", after=NOT_NEEDED_FIRST.get(role, 0.0) + STAGGER * earlier)
-            )
+        for place, role in enumerate(roles):
+            number = roles[:place].count(role) + 1
+            turn = TURNS[role] if number == 1 else max(1, TURNS[role])
+            self._workers.append(_Worker(role, f"{role}-{number}", turn))
         self._stopping = asyncio.Event()
         self._listen = listen
         self._relay = relay
@@ -213,6 +217,8 @@ class Supervisor:
     async def stop(self) -> None:
         """Have all finish what they hold, then end them."""
         self._stopping.set()
+        for worker in self._workers:
+            worker.settled.set()
         self._signal(signal.SIGTERM)
         watchers = [worker.watcher for worker in self._workers if worker.watcher is not None]
         try:
@@ -230,9 +236,9 @@ class Supervisor:
 
     async def _keep(self, worker: _Worker) -> None:
         """Run a worker, again and again until it is told to stop."""
-        if worker.after:
+        if worker.turn:
             worker.started.set()
-            await self._pause(worker.after)
+            await self._until_its_turn(worker)
         again = False
         while not self._stopping.is_set():
             self.restarts[worker.role] += again
@@ -243,6 +249,7 @@ class Supervisor:
             except OSError as error:
                 code, said, complained = 1, b"", f"it cannot be started: {error.strerror}"
                 worker.started.set()
+            worker.settled.set()
             if code == 0:
                 self.closings.append(msgspec.json.decode(said, type=Closing))
                 continue
@@ -256,6 +263,14 @@ class Supervisor:
             last_line = complained.rpartition("\n")[2] or "it said nothing"
             logger.warning("%s ended with %s: %s", worker.name, _how(code), last_line)
             await self._pause(min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (worker.deaths - 1)))
+
+    async def _until_its_turn(self, worker: _Worker) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HEAD_START):
+                for earlier in self._workers:
+                    if earlier.turn < worker.turn:
+                        await earlier.settled.wait()
+        await self._pause(BREATH)
 
     async def _run(self, worker: _Worker) -> tuple[int, bytes, str]:
         """Its exit code, the last line it said, and the end of its complaints."""
@@ -290,13 +305,14 @@ class Supervisor:
         return await process.wait(), said, complained
 
     async def _hear(self, worker: _Worker, stdout: asyncio.StreamReader) -> bytes:
-        """The last line it says. If it listens, its first says where."""
+        """The last line it says. Its first says that it is at work, and if it listens, where."""
         last = b""
         async for line in stdout:
-            last = line
-            if self._listen is not None and worker.address is None:
+            if not last:
+                worker.settled.set()
                 with suppress(msgspec.MsgspecError):  # it ends already: this is its closing line
-                    worker.address = msgspec.json.decode(line, type=_Listening).listening
+                    worker.address = msgspec.json.decode(line, type=_AtWork).listening
+            last = line
         return last
 
     async def _pause(self, seconds: float) -> None:

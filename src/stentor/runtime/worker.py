@@ -1,8 +1,8 @@
 """A role as a process: `python -m stentor.runtime.worker ROLE`, its settings as one line of JSON on stdin.
 
-Rules: it stops gracefully on SIGTERM, and when stdin ends, so that it never outlives whoever started it; its last line
-on stdout says what it cost, and with `--listen HOST:PORT` its first says where it answers probes. Secrets come by stdin
-only, never by arguments, which other users can see.
+Rules: it stops gracefully on SIGTERM, and when stdin ends, so that it never outlives whoever started it; its first line
+on stdout says that it is at work, and with `--listen HOST:PORT` where it answers probes; its last line says what it
+cost. Secrets come by stdin only, never by arguments, which other users can see.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ STORING: dict[Role, str] = {"planner": "put", "sender": "record", "recorder": "w
 """The stage that the threads of SQLite's connections to the store are counted with."""
 
 
-def tell_parent(address: str) -> None:
-    """Tell whoever started this process where it answers probes."""
+def tell_parent(address: str | None) -> None:
+    """Tell whoever started this process that it is at work, and where it answers probes, if it does."""
     sys.stdout.write(json.dumps({"listening": address}) + "\n")
     sys.stdout.flush()
 
@@ -60,7 +60,7 @@ async def work(
     stop: asyncio.Event,
     *,
     listen: str | None = None,
-    tell: Callable[[str], None] = tell_parent,
+    tell: Callable[[str | None], None] = tell_parent,
     clock: Callable[[], float] = time.time,
     at_once: int | None = None,
 ) -> dict[str, float]:
@@ -68,7 +68,7 @@ async def work(
 
     Args:
         listen: where it answers probes (`HOST:PORT`, port 0: the system's choice), if it does.
-        tell: told where that is.
+        tell: told where that is, or None, when it begins.
         clock: the machine's time of day, in epoch seconds. Credentials are signed by it; all else goes by the store's.
         at_once: steps that a planner does at a time at most; None: as many as an audience has ranges.
 

@@ -16,7 +16,7 @@ from stentor.config import Config, SendingConfig, StoreConfig, dump
 from stentor.errors import WorkerFailed
 from stentor.runtime import supervisor
 from stentor.runtime.supervisor import Supervisor
-from stentor.runtime.worker import LATER
+from stentor.runtime.worker import LATER, Role
 
 PASSWORD = "correct-horse"
 
@@ -146,7 +146,7 @@ PARENT = """
 import asyncio, sys
 from stentor.config import restore
 from stentor.runtime.supervisor import Supervisor
-from stentor.runtime.worker import LATER
+from stentor.runtime.worker import LATER, Role
 
 async def main():
     async with Supervisor(restore(sys.stdin.buffer.readline()), ["planner", "sender"]) as found:
@@ -206,3 +206,50 @@ async def test_what_workers_say_may_be_relayed(
     async with Supervisor(config, ["planner"], relay=relay):
         await until((tmp_path / "ready").exists)
     assert capsys.readouterr().err == ("in one\nin two parts\n" if relay else "")
+
+
+ROLES: tuple[Role, ...] = ("planner", "sender", "sender", "recorder", "scheduler")
+AT_WORK = """echo '{"listening":null}'"""
+
+
+async def test_what_the_first_push_waits_for_starts_alone(
+    config: Config, play: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A turn starts when all of the one before are at work."""
+    play(f"until test -e {tmp_path}/$3; do sleep 0.01; done; {AT_WORK}; exec sleep 60")
+    monkeypatch.setattr(supervisor, "HEAD_START", 60.0)
+    monkeypatch.setattr(supervisor, "BREATH", 0.0)
+    async with Supervisor(config, ROLES) as found:
+
+        def run() -> list[str]:
+            return sorted(found.processes.values())
+
+        assert run() == ["planner", "sender"]
+        (tmp_path / "sender").touch()
+        await asyncio.sleep(0.1)
+        assert run() == ["planner", "sender"]
+        (tmp_path / "planner").touch()
+        await until(lambda: run() == ["planner", "recorder", "sender", "sender"])
+        await asyncio.sleep(0.1)
+        assert "scheduler" not in run()
+        (tmp_path / "recorder").touch()
+        await until(lambda: run() == ["planner", "recorder", "scheduler", "sender", "sender"])
+
+
+@pytest.mark.parametrize("script", ["exec sleep 60", "exit 1"], ids=["which-takes-long", "which-dies"])
+async def test_nothing_waits_for_one(
+    script: str, config: Config, play: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play(f"test $3 = planner || {{ {AT_WORK}; exec sleep 60; }}; {script}")
+    monkeypatch.setattr(supervisor, "HEAD_START", 0.2 if "sleep" in script else 60.0)
+    monkeypatch.setattr(supervisor, "BREATH", 0.0)
+    async with Supervisor(config, ROLES) as found:
+        await until(lambda: {"recorder", "scheduler"} <= set(found.processes.values()))
+
+
+async def test_what_waits_for_its_turn_is_not_started_by_a_stop(config: Config, play: Callable[[str], None]) -> None:
+    play("exec sleep 60")
+    async with Supervisor(config, ROLES) as found:
+        await found.stop()
+        assert found.processes == {}
+        assert [each.process is None for each in found._workers] == [False, False, True, True, True]
