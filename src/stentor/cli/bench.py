@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
@@ -28,6 +28,8 @@ DatabaseUrl = Annotated[
     str | None,
     typer.Option("--database", metavar="URL", help="postgresql://… to use. Default: one is started for this."),
 ]
+Found = dict[str, Any]
+"""What a bench has measured, as its JSON has it."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -39,7 +41,7 @@ def bench() -> None:
 @app.command()
 def wire(
     requests: Annotated[int, typer.Option(min=4_000, help="Pushes for each measurement.")] = 1_000_000,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure the wire: our sender against the fast simulators, and h2load against nghttpd, in one run.
 
@@ -48,13 +50,11 @@ def wire(
       stentor bench wire
       stentor bench wire --requests 200000 --json
     """
-    found = _measure(lambda say: wire_bench.run(requests, say), as_json=as_json)
-    if as_json:
-        sys.stdout.write(json.dumps(found) + "\n")
-    else:
-        console = Console()
-        console.print(_rates(found))
-        console.print(_with_latency(found))
+    _report(
+        lambda say: wire_bench.run(requests, say),
+        lambda found: [_rates(found), _with_latency(found)],
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -64,7 +64,7 @@ def campaign(
         str | None,
         typer.Option(metavar="URL", help="postgresql://… for store and audience. Default: temporary SQLite files."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a whole campaign: audience, planner, queue, senders, fast simulators, every outcome on disk.
 
@@ -76,14 +76,11 @@ def campaign(
       stentor bench campaign --recipients 100000 --json
       stentor bench campaign --database postgresql://stentor@localhost/bench
     """
-    found = _measure(lambda say: campaign_bench.run(recipients, database, say), as_json=as_json)
-    if as_json:
-        sys.stdout.write(json.dumps(found) + "\n")
-    else:
-        console = Console()
-        console.print(_by_stage(found))
-        for line in _in_words(found):
-            console.print(line, highlight=False)
+    _report(
+        lambda say: campaign_bench.run(recipients, database, say),
+        lambda found: [_by_stage(found), *_in_words(found)],
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -105,15 +102,11 @@ def cluster(
       stentor bench cluster --recipients 2000000 --nodes 3 --json
       stentor bench cluster --nats nats://localhost --database postgresql://stentor@localhost/bench
     """
-    run = cluster_bench.run
-    found = _measure(lambda say: run(recipients, nodes, senders, (nats, database), say), as_json=as_json)
-    if as_json:
-        sys.stdout.write(json.dumps(found) + "\n")
-    else:
-        console = Console()
-        console.print(_both_paths(found))
-        for line in _of_cluster(found):
-            console.print(line, highlight=False)
+    _report(
+        lambda say: cluster_bench.run(recipients, nodes, senders, (nats, database), say),
+        lambda found: [_both_paths(found), *_of_cluster(found)],
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -132,11 +125,11 @@ def scaling(
       stentor bench scaling --senders 1,3 --seconds 30 --json
     """
     numbers = _numbers(senders)
-    found = _measure(lambda say: scaling_bench.run(numbers, seconds, (nats, database), say), as_json=as_json)
-    if as_json:
-        sys.stdout.write(json.dumps(found) + "\n")
-    else:
-        Console().print(_by_senders(found))
+    _report(
+        lambda say: scaling_bench.run(numbers, seconds, (nats, database), say),
+        lambda found: [_by_senders(found)],
+        as_json=as_json,
+    )
 
 
 def _numbers(text: str) -> list[int]:
@@ -146,7 +139,20 @@ def _numbers(text: str) -> list[int]:
     return found
 
 
-def _measure(run: Callable[[Callable[[str], None]], dict[str, Any]], *, as_json: bool) -> dict[str, Any]:
+def _report(
+    run: Callable[[Callable[[str], None]], Found], show: Callable[[Found], Iterable[Table | str]], *, as_json: bool
+) -> None:
+    """Run a bench, and print what it found, as it is shown to people or as JSON."""
+    found = _measure(run, as_json=as_json)
+    if as_json:
+        sys.stdout.write(json.dumps(found) + "\n")
+        return
+    console = Console(highlight=False)
+    for each in show(found):
+        console.print(each)
+
+
+def _measure(run: Callable[[Callable[[str], None]], Found], *, as_json: bool) -> Found:
     """Run a bench; on a terminal, say what is being measured."""
     console = Console(stderr=True, quiet=as_json)
     before = signal.signal(signal.SIGTERM, _end)
@@ -163,7 +169,7 @@ def _end(number: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
-def _by_stage(found: dict[str, Any]) -> Table:
+def _by_stage(found: Found) -> Table:
     """Where the CPU time of our processes goes."""
     table = Table(title=f"CPU of our processes, {found['cpu_us']:.1f} µs a recipient", title_justify="left")
     for heading in ("stage", "µs a recipient", "share"):
@@ -173,7 +179,7 @@ def _by_stage(found: dict[str, Any]) -> Table:
     return table
 
 
-def _in_words(found: dict[str, Any]) -> Iterator[str]:
+def _in_words(found: Found) -> Iterator[str]:
     yield f"{found['recipients']:,} recipients in {found['seconds']:.1f} s: {found['rate']:,} a second"
     if found["ratio_h2load"] is not None:
         yield (
@@ -190,7 +196,7 @@ def _in_words(found: dict[str, Any]) -> Iterator[str]:
     yield "audit: exact" if found["exact"] else "[red]audit: not exact[/red]: " + "; ".join(found["problems"])
 
 
-def _both_paths(found: dict[str, Any]) -> Table:
+def _both_paths(found: Found) -> Table:
     """Where the CPU time of our processes goes, over NATS and PostgreSQL and embedded."""
     table = Table(title="CPU of our processes, µs a recipient", title_justify="left")
     for heading in ("stage", "cluster", "embedded"):
@@ -209,7 +215,7 @@ def _cpu(account: dict[str, float], name: str) -> str:
     return f"{account[name]:.2f}" if name in account else "–"
 
 
-def _of_cluster(found: dict[str, Any]) -> Iterator[str]:
+def _of_cluster(found: Found) -> Iterator[str]:
     yield f"{found['ratio']:.2f} of the embedded path's CPU"
     for name in ("cluster", "embedded"):
         path = found[name]
@@ -242,7 +248,7 @@ def _of_cluster(found: dict[str, Any]) -> Iterator[str]:
         yield f"{name}: audit: exact" if found[name]["exact"] else f"{name}: [red]audit: not exact[/red]: {problems}"
 
 
-def _by_senders(found: dict[str, Any]) -> Table:
+def _by_senders(found: Found) -> Table:
     title = f"each sender held to {found['held_to']:,} pushes a second: {found['streams']} streams, "
     table = Table(title=f"{title}{found['latency_ms']:.0f} ms", title_justify="left")
     for heading in ("senders", "pushes/s", "a sender", "of linear", "CPU each", "audit"):
@@ -259,7 +265,7 @@ def _by_senders(found: dict[str, Any]) -> Table:
     return table
 
 
-def _rates(found: dict[str, Any]) -> Table:
+def _rates(found: Found) -> Table:
     """Everything without latency; the ratios are to h2load."""
     table = Table(title="a client process against a server process", title_justify="left")
     for heading in ("", "pushes/s", "CPU each", "to best h2load", "to same shape", "memory, ¼ → end"):
@@ -275,7 +281,7 @@ def _rates(found: dict[str, Any]) -> Table:
     return table
 
 
-def _with_latency(found: dict[str, Any]) -> Table:
+def _with_latency(found: Found) -> Table:
     late = found["apns"]["latency"]
     table = Table(
         title=f"{late['median_ms']:.0f} ms median latency, up to {wire_bench.LATENCY_CONNECTIONS} connections",

@@ -27,8 +27,8 @@ from stentor.cli.operations import (
     confirm,
     console,
     drive,
-    named,
     perform,
+    perform_on,
     signals,
     tell,
 )
@@ -92,8 +92,7 @@ def show(
     """
     out = console(as_json=as_json)
 
-    async def work(stentor: Stentor) -> None:
-        found = await named(stentor, campaign)
+    async def work(stentor: Stentor, found: Campaign) -> None:
         report = await stentor.report(found.id)
         if as_json:
             now = await stentor.progress(found.id)
@@ -103,7 +102,7 @@ def show(
             out.print(view(await stentor.progress(found.id), Pace()))
         out.print(account(report))
 
-    perform(config, work)
+    perform_on(config, campaign, work)
 
 
 @app.command()
@@ -120,13 +119,12 @@ def watch(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = F
     """
     out = console(as_json=as_json)
 
-    async def work(stentor: Stentor) -> Report:
-        found = await named(stentor, campaign)
+    async def work(stentor: Stentor, found: Campaign) -> Report:
         stop = asyncio.Event()
         with LiveView(out) as live, signals({signal.SIGINT: stop.set, signal.SIGTERM: stop.set}):
             return await stentor.watch(found.id, on_progress=live.show, stop=stop)
 
-    report = perform(config, work)
+    report = perform_on(config, campaign, work)
     if report.campaign.state in FINAL:
         close(report, out, as_json=as_json)
         return
@@ -144,11 +142,7 @@ def pause(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = F
     Examples:
       stentor campaign pause last
     """
-
-    async def work(stentor: Stentor) -> Campaign:
-        return await stentor.pause((await named(stentor, campaign)).id)
-
-    paused = perform(config, work)
+    paused = perform_on(config, campaign, lambda stentor, found: stentor.pause(found.id))
     if as_json:
         shapes.say(shapes.campaign(paused))
     else:
@@ -170,8 +164,7 @@ def resume(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = 
     """
     out = console(as_json=as_json)
 
-    async def work(stentor: Stentor) -> Report:
-        found = await named(stentor, campaign)
+    async def work(stentor: Stentor, found: Campaign) -> Report:
         if found.state in FINAL and not (await stentor.progress(found.id)).total.pending:
             again = f"; `stentor campaign retry {found.id}` sends again to those not reached"
             raise InvalidState(f"campaign {found.id} is {found.state}, there is nothing to resume{again}")
@@ -181,7 +174,7 @@ def resume(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = 
             found = await stentor.resume(found.id)
         return await drive(stentor, found, out, as_json=as_json)
 
-    close(perform(config, work), out, as_json=as_json)
+    close(perform_on(config, campaign, work), out, as_json=as_json)
 
 
 @app.command()
@@ -197,8 +190,7 @@ def cancel(campaign: CampaignName, yes: Yes = False, config: ConfigFile = None, 
     """
     out = console(as_json=as_json)
 
-    async def work(stentor: Stentor) -> Report:
-        found = await named(stentor, campaign)
+    async def work(stentor: Stentor, found: Campaign) -> Report:
         if found.state not in FINAL:
             confirm(f"Cancel {found.title!r} ({found.id}) for good?", yes=yes)
         with LiveView(out) as live:
@@ -207,7 +199,7 @@ def cancel(campaign: CampaignName, yes: Yes = False, config: ConfigFile = None, 
                 await asyncio.sleep(LOOK_EVERY)
         return await stentor.report(found.id)
 
-    tell(perform(config, work), out, as_json=as_json)
+    tell(perform_on(config, campaign, work), out, as_json=as_json)
 
 
 @app.command()
@@ -230,8 +222,7 @@ def retry(
     out = console(as_json=as_json)
     reasons = reason or []
 
-    async def work(stentor: Stentor) -> Report:
-        found = await named(stentor, campaign)
+    async def work(stentor: Stentor, found: Campaign) -> Report:
         report = await stentor.report(found.id)
         chosen = [each.count for lane in report.reasons.values() for each in lane if each.reason in reasons]
         many = sum(chosen) if reasons else report.total.failed - report.dead
@@ -246,7 +237,7 @@ def retry(
             new = await stentor.start(new.id)
         return await drive(stentor, new, out, as_json=as_json)
 
-    close(perform(config, work), out, as_json=as_json)
+    close(perform_on(config, campaign, work), out, as_json=as_json)
 
 
 @app.command()
@@ -260,16 +251,12 @@ def audit(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = F
       stentor campaign audit last
       stentor campaign audit 7k2m --json
     """
-
-    async def work(stentor: Stentor) -> bool:
-        found = await stentor.audit((await named(stentor, campaign)).id)
-        if as_json:
-            shapes.say(shapes.audit(found))
-            return found.exact
-        console().print(proof(found))
-        return found.exact
-
-    if not perform(config, work):
+    result = perform_on(config, campaign, lambda stentor, found: stentor.audit(found.id))
+    if as_json:
+        shapes.say(shapes.audit(result))
+    else:
+        console().print(proof(result))
+    if not result.exact:
         raise typer.Exit(FAILED)
 
 
@@ -296,13 +283,12 @@ def failures(
       stentor campaign failures 7k2m --reason Unregistered --json
     """
 
-    async def work(stentor: Stentor) -> None:
-        found = await named(stentor, campaign)
+    async def work(stentor: Stentor, found: Campaign) -> None:
         write = _writer(as_csv=as_csv, as_json=as_json)
         async for row in stentor.failures(found.id, lane=lane, reason=reason, dead=dead):
             write(row)
 
-    perform(config, work)
+    perform_on(config, campaign, work)
 
 
 def _writer(*, as_csv: bool, as_json: bool) -> Callable[[FailureRow], None]:
@@ -338,22 +324,18 @@ def explain(
       stentor campaign explain last 4711
       stentor campaign explain 7k2m 4711 --json
     """
-
-    async def work(stentor: Stentor) -> None:
-        told = await stentor.explain((await named(stentor, campaign)).id, installation)
-        if as_json:
-            shapes.say(shapes.explanation(told))
-            return
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
-        table.add_column(no_wrap=True, min_width=19)
-        table.add_column(overflow="fold")
-        for event in told.events:
-            table.add_row("" if event.at is None else words.clock(event.at), Text(event.text))
-        if told.failure is not None:
-            row = told.failure
-            table.add_row("", Text(words.meaning(row.lane, row.reason, row.outcome)))
-        out = console()
-        out.print(Text(f"{installation} in {told.campaign.title!r} ({told.campaign.id}):"))
-        out.print(table)
-
-    perform(config, work)
+    told = perform_on(config, campaign, lambda stentor, found: stentor.explain(found.id, installation))
+    if as_json:
+        shapes.say(shapes.explanation(told))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True, min_width=19)
+    table.add_column(overflow="fold")
+    for event in told.events:
+        table.add_row("" if event.at is None else words.clock(event.at), Text(event.text))
+    if told.failure is not None:
+        row = told.failure
+        table.add_row("", Text(words.meaning(row.lane, row.reason, row.outcome)))
+    out = console()
+    out.print(Text(f"{installation} in {told.campaign.title!r} ({told.campaign.id}):"))
+    out.print(table)

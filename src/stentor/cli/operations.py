@@ -55,6 +55,15 @@ def perform(file: Path | None, work: Callable[[Stentor], Awaitable[T]]) -> T:
         return runner.run(opened())
 
 
+def perform_on(file: Path | None, name: str, work: Callable[[Stentor, Campaign], Awaitable[T]]) -> T:
+    """Open Stentor, and do something with the campaign somebody means; see `named`."""
+
+    async def with_it(stentor: Stentor) -> T:
+        return await work(stentor, await named(stentor, name))
+
+    return perform(file, with_it)
+
+
 async def named(stentor: Stentor, name: str) -> Campaign:
     """The campaign somebody means.
 

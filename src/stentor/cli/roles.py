@@ -19,7 +19,8 @@ import uvloop
 from stentor.cli.operations import INTERRUPTED, ConfigFile, signals
 from stentor.config import Config, lanes, load
 from stentor.errors import InvalidConfiguration, StentorError
-from stentor.runtime.stentor import NO_RECORDERS, Stentor
+from stentor.runtime.crew import NO_RECORDERS
+from stentor.runtime.stentor import Stentor
 from stentor.runtime.worker import Role, collect_seldom, first_of, work
 from stentor.store.database import Database
 from stentor.store.migrate import check

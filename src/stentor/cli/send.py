@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -104,38 +105,53 @@ def send(
             "collapse_key": collapse_key,
         },
     )
-    selection = Selection(source=audience, filters=_filters(filters or []), only=test_to or None)
-    starts_at = None if at is None else moment("--at", at, time.time())
+    order = _Order(
+        content=content,
+        selection=Selection(source=audience, filters=_filters(filters or []), only=test_to or None),
+        name=name,
+        starts_at=None if at is None else moment("--at", at, time.time()),
+    )
     out = console(as_json=as_json)
-
-    async def work(stentor: Stentor) -> Report | None:
-        if dry_run:
-            preview = await stentor.prepare(content, selection, title=name, starts_at=starts_at)
-            if as_json:
-                shapes.say(shapes.preview(preview))
-            _show(preview, selection, out)
-            out.print("All is in order; nothing was sent, as this was a dry run.")
-            return None
-        if detach:
-            preview = await stentor.prepare(content, selection, title=name, starts_at=starts_at)
-            _show(preview, selection, out)
-            confirm("Send it?", yes=yes)
-            _say_how_to_watch(
-                await stentor.send(content, selection, title=name, starts_at=starts_at, preview=preview),
-                out,
-                as_json=as_json,
-            )
-            return None
-        async with stentor.roles():  # they start while everything is checked and somebody is asked
-            preview = await stentor.prepare(content, selection, title=name, starts_at=starts_at)
-            _show(preview, selection, out)
-            confirm("Send it?", yes=yes)
-            campaign = await stentor.send(content, selection, title=name, starts_at=starts_at, preview=preview)
-            return await drive(stentor, campaign, out, as_json=as_json)
-
-    report = perform(config, work)
-    if report is not None:
+    if dry_run:
+        preview = perform(config, lambda stentor: order.prepare(stentor, out))
+        if as_json:
+            shapes.say(shapes.preview(preview))
+        out.print("All is in order; nothing was sent, as this was a dry run.")
+    elif detach:
+        campaign = perform(config, lambda stentor: order.start(stentor, out, yes=yes))
+        _say_how_to_watch(campaign, out, as_json=as_json)
+    else:
+        report = perform(config, lambda stentor: order.see_through(stentor, out, yes=yes, as_json=as_json))
         close(report, out, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """What is to be sent, to whom and when."""
+
+    content: Content
+    selection: Selection
+    name: str | None
+    starts_at: float | None
+
+    async def prepare(self, stentor: Stentor, out: Console) -> Preview:
+        """Check it, and show what it would do."""
+        preview = await stentor.prepare(self.content, self.selection, title=self.name, starts_at=self.starts_at)
+        _show(preview, self.selection, out)
+        return preview
+
+    async def start(self, stentor: Stentor, out: Console, *, yes: bool) -> Campaign:
+        """Check it, show what it does, ask, and start it."""
+        preview = await self.prepare(stentor, out)
+        confirm("Send it?", yes=yes)
+        return await stentor.send(
+            self.content, self.selection, title=self.name, starts_at=self.starts_at, preview=preview
+        )
+
+    async def see_through(self, stentor: Stentor, out: Console, *, yes: bool, as_json: bool) -> Report:
+        """Start it, and send it from here to its end."""
+        async with stentor.roles():  # they start while everything is checked and somebody is asked
+            return await drive(stentor, await self.start(stentor, out, yes=yes), out, as_json=as_json)
 
 
 def _say_how_to_watch(campaign: Campaign, out: Console, *, as_json: bool) -> None:

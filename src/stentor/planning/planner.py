@@ -1,11 +1,12 @@
 """The planner: turns an audience into batches, by a chain of small queued tasks for each of its key ranges.
 
 A step reads one page after a key, divides it by lane, puts the batches and the next step, and acks itself, all in one
-`Queue.settle`. Rules: a step is done once, whoever takes it and however often: the store keeps each chain's next step,
-a task only says that it is time for it, a stale one changes nothing and an early one waits; ids depend on campaign,
-chain and step alone; a step that finds its lanes deep puts itself back, so the queue stays bounded whatever the
-audience's size. Where one lane is deep and another is nearly empty, the
-chain forks: the deep lane gets a chain of its own from there on, so that a sick lane never starves a well one.
+`Queue.settle`. Where one lane is deep and another is nearly empty, the chain forks: the deep lane gets a chain of its
+own from there on, so that a sick lane never starves a well one.
+
+Rules: a step is done once, whoever takes it and however often. The store keeps each chain's next step; a task only says
+that it is time for it, a stale one changes nothing and an early one waits. Ids depend on campaign, chain and step
+alone. A step that finds its lanes deep puts itself back, so the queue stays bounded whatever the audience's size.
 """
 
 from __future__ import annotations
@@ -47,7 +48,6 @@ PATIENT = 8
 pending, or those of a paused campaign, which must not keep all others from being planned."""
 HUNGRY = 4
 """A lane with less than this part of the depth allowed is hungry: a chain doesn't wait for another lane's sake then."""
-
 
 _ADVANCE = (
     update(chains)
@@ -238,10 +238,8 @@ class Planner:
         now = self._clock()
 
         async def change(connection: AsyncConnection) -> None:
-            if following is None:
-                await _lock(
-                    connection, plan.campaign.id
-                )  # of two chains that end at once, the second must see the first
+            if following is None:  # of two chains that end at once, the second must see the first
+                await _lock(connection, plan.campaign.id)
             await _advance(connection, plan.campaign.id, step, read=len(page), following=following)
             if forks:
                 rows = [_chain(plan.campaign.id, fork) for fork in forks]

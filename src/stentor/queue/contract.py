@@ -15,6 +15,8 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stentor.store.letters import DeadLetter
+
 PLAN = "plan"
 """The lane of plan steps; all others are `channel/app`."""
 
@@ -72,19 +74,6 @@ class Depth:
     @property
     def total(self) -> int:
         return self.ready + self.delayed + self.leased
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetter:
-    """A task that nobody could work on."""
-
-    id: str
-    lane: str
-    campaign_id: str
-    reason: str
-    deliveries: int
-    at: float
-    """Epoch seconds."""
 
 
 class Outbox(Protocol):

@@ -25,15 +25,16 @@ import msgspec
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, KeyNotFoundError, NotFoundError
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import QueueUnavailable
-from stentor.queue.contract import Change, DeadLetter, Depth, Lease, Task
+from stentor.queue.contract import Change, Depth, Lease, Task
 from stentor.queue.nats import Nats, StreamGone, together
 from stentor.queue.pulling import Puller
 from stentor.queue.streams import Address, Streams, consumer_name, token
 from stentor.store.database import Database
+from stentor.store.letters import DeadLetter, latest_letters
 from stentor.store.tables import dead_letters
 
 ACK, NAK, IN_PROGRESS = b"+ACK", b"-NAK", b"+WPI"
@@ -196,11 +197,7 @@ class JetStreamQueue:
 
     async def dead_letters(self, campaign_id: str | None = None) -> list[DeadLetter]:
         """See `queue.contract.Queue.dead_letters`."""
-        columns = [dead_letters.c[name] for name in ("id", "lane", "campaign_id", "reason", "deliveries", "at")]
-        query = select(*columns).order_by(dead_letters.c.at.desc(), dead_letters.c.id)
-        if campaign_id is not None:
-            query = query.where(dead_letters.c.campaign_id == campaign_id)
-        return [DeadLetter(**row._mapping) for row in await self._database.rows(query)]
+        return await self._database.ask(lambda connection: latest_letters(connection, campaign_id))
 
     # -- parts ------------------------------------------------------------------------------------------------------
 

@@ -33,8 +33,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.queue.contract import PLAN, Change, DeadLetter, Depth, Lease, Task
+from stentor.queue.contract import PLAN, Change, Depth, Lease, Task
 from stentor.store.database import SQLITE, Database, insert_or_ignore
+from stentor.store.letters import DeadLetter, latest_letters
 from stentor.store.tables import dead_letters, payloads, tasks
 
 _NOW = bindparam("now", type_=Double)
@@ -87,14 +88,6 @@ _DEPTHS = (
     .where(tasks.c.lane.in_(bindparam("lanes", expanding=True)))
     .group_by(tasks.c.lane)
 )
-_LETTERS = select(
-    dead_letters.c.id,
-    dead_letters.c.lane,
-    dead_letters.c.campaign_id,
-    dead_letters.c.reason,
-    dead_letters.c.deliveries,
-    dead_letters.c.at,
-).order_by(dead_letters.c.at.desc(), dead_letters.c.id)
 
 _Rows = list[dict[str, Any]]
 
@@ -183,8 +176,7 @@ class SqlQueue:
 
     async def dead_letters(self, campaign_id: str | None = None) -> list[DeadLetter]:
         """See `queue.contract.Queue.dead_letters`."""
-        wanted = _LETTERS if campaign_id is None else _LETTERS.where(dead_letters.c.campaign_id == campaign_id)
-        return [DeadLetter(**row._mapping) for row in await self._database.rows(wanted)]
+        return await self._database.ask(lambda connection: latest_letters(connection, campaign_id))
 
     async def _lease(self, free: Executable, which: dict[str, Any], lease: float) -> list[Lease]:
         token = secrets.token_hex(8)

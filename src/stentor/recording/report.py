@@ -15,10 +15,11 @@ from sqlalchemy import ColumnElement, and_, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.outcome import Outcome
-from stentor.queue.contract import PLAN, DeadLetter
+from stentor.queue.contract import PLAN
 from stentor.states import CampaignState
 from stentor.store import campaigns
 from stentor.store.campaigns import Campaign
+from stentor.store.letters import DeadLetter, latest_letters
 from stentor.store.tables import batches, dead_letters, lanes, tasks
 from stentor.store.tables import failures as failed
 
@@ -212,8 +213,6 @@ async def report(connection: AsyncConnection, campaign_id: str, now: float) -> R
     """
     campaign = await campaigns.get(connection, campaign_id)
     buried = select(func.count()).where(dead_letters.c.campaign_id == campaign_id)
-    columns = [dead_letters.c[each.name] for each in fields(DeadLetter)]  # without the payload
-    latest = select(*columns).where(dead_letters.c.campaign_id == campaign_id).order_by(dead_letters.c.at.desc())
     dead = select(func.count()).where(failed.c.campaign_id == campaign_id, failed.c.dead)
     return Report(
         campaign=campaign,
@@ -221,7 +220,7 @@ async def report(connection: AsyncConnection, campaign_id: str, now: float) -> R
         reasons=await _reasons(connection, campaign_id),
         dead=(await connection.execute(dead)).scalar_one(),
         dead_letters=(await connection.execute(buried)).scalar_one(),
-        put_aside=[DeadLetter(**row._mapping) for row in await connection.execute(latest.limit(LETTERS))],
+        put_aside=await latest_letters(connection, campaign_id, limit=LETTERS),
         at=now,
     )
 

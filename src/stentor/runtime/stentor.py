@@ -7,24 +7,21 @@ settings may run, pause or ask about it. What is refused is refused before anyth
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.audience.contract import NO_LANE, Audience, Selection, Wanted
-from stentor.config import REGISTRY, Config, lanes
-from stentor.errors import InvalidAudience, InvalidConfiguration, InvalidState, QueueUnavailable
+from stentor.audience.contract import NO_LANE, Selection
+from stentor.config import Config, lanes
+from stentor.errors import InvalidConfiguration, InvalidState, QueueUnavailable
 from stentor.pipeline import WAITING, call_off
-from stentor.planning.caretaker import Caretaker
 from stentor.planning.content import Content, decode_content, encode_content
 from stentor.planning.planner import Planner, start_task
 from stentor.queue.contract import PLAN
@@ -34,61 +31,28 @@ from stentor.recording.explain import Explanation, explain
 from stentor.recording.losses import Losses
 from stentor.recording.report import FailureRow, LaneProblem, Progress, Report
 from stentor.runtime.backend import open_backend
+from stentor.runtime.crew import Crew, rest
 from stentor.runtime.desk import Desk
+from stentor.runtime.preview import LanePreview, Preview, preview_of
 from stentor.runtime.sources import Sources
 from stentor.runtime.standstill import Standstill
 from stentor.runtime.supervisor import Closing, Supervisor
-from stentor.runtime.worker import Role
-from stentor.senders.channels import open_lane
-from stentor.senders.lane import CampaignContent
 from stentor.states import FINAL, CampaignState
 from stentor.store import campaigns, flags
 from stentor.store.campaigns import Campaign, new_id
 from stentor.store.database import Database
 from stentor.store.migrate import migrate
 
-logger = logging.getLogger(__name__)
+__all__ = ["Backlog", "LanePreview", "Preview", "Stentor"]
 
 DRAIN_LOOK = 0.5
 """Seconds between two looks whether all is drained."""
 LOOK = 0.25
 """Seconds between two looks at a campaign that runs."""
 AGAIN = "it is started again by itself"
-NO_RECORDERS = "there is no work for recorders: the queue is in the store, where senders record by themselves"
 HELD_BACK = "no campaign can be started while the queue is being drained; `stentor drain --end` allows it again"
 NOW_OR_NEVER = 60.0
 """Seconds for which a message with a lifetime of 0 is tried: it asks the provider to store nothing, not us to hurry."""
-UNPACED = 100_000.0
-"""Pushes a second that are assumed, for estimates, of a lane whose provider names no limit."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LanePreview:
-    """What a campaign would send on one lane."""
-
-    recipients: int
-    ceiling: float
-    """Pushes a second that the provider allows at most; infinite where it names no limit."""
-    seconds: float
-    """How long it takes at least."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
-    """What a campaign would do; nothing was written or sent."""
-
-    lanes: Mapping[str, LanePreview]
-    unroutable: int
-    """Installations whose channel or app isn't configured; they would be rejected."""
-    seconds: float
-    """How long it takes at least: the slowest lane's time."""
-    warnings: Sequence[str] = ()
-    sample: Mapping[str, bytes] = field(default_factory=dict)
-    """By lane, the payload that its first language gets."""
-
-    @property
-    def recipients(self) -> int:
-        return sum(lane.recipients for lane in self.lanes.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,9 +93,9 @@ class Stentor:
         self._queue = self._backend.queue
         self._sources = Sources(config, self._database)
         self._desk = Desk(self._database, clock, self._backend.bell)
-        self.closings: list[Closing] = []
-        """What the processes of `roles` cost, by their own account."""
-        self._supervisor: Supervisor | None = None
+        self._crew = Crew(config, self._backend, self._database)
+        self.closings: list[Closing] = self._crew.closings
+        """What the processes of `roles` and `serve` cost, by their own account."""
 
     def __repr__(self) -> str:
         return f"<Stentor on {self._database!r}>"
@@ -170,36 +134,9 @@ class Stentor:
         content.check()
         if starts_at is not None and starts_at < self._clock() - NOW_OR_NEVER:
             raise InvalidConfiguration("the campaign would start in the past; leave the time out to start it now")
-        audience = self._sources.open(selection)
-        try:
-            counts = await self._count(audience, content, selection)
-        finally:
-            await audience.aclose()
-        draft = CampaignContent(
-            id="preview", content=content, started_at=starts_at or self._clock(), collapse_id="preview"
-        )
-        previews, sample = {}, {}
-        for name, app in lanes(self._config).items():
-            if not (recipients := counts.get(name, 0)):
-                continue
-            lane = open_lane(name.partition("/")[2], app, self._clock)
-            try:
-                await lane.check()
-                sample[name] = (await lane.prepare(draft)).sample
-            finally:
-                await lane.aclose(0.0)
-            previews[name] = LanePreview(
-                recipients=recipients,
-                ceiling=lane.ceiling,
-                seconds=recipients / (UNPACED if math.isinf(lane.ceiling) else lane.ceiling),
-            )
-        unroutable = counts.get(NO_LANE, 0)
-        return Preview(
-            lanes=previews,
-            unroutable=unroutable,
-            seconds=max((lane.seconds for lane in previews.values()), default=0.0),
-            warnings=[f"{unroutable:,} installations are on no configured app and will be rejected"] * bool(unroutable),
-            sample=sample,
+        starts = starts_at or self._clock()
+        return await preview_of(
+            content, selection, starts, config=self._config, sources=self._sources, clock=self._clock
         )
 
     async def create(
@@ -308,28 +245,13 @@ class Stentor:
 
     # -- running them -----------------------------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def roles(self) -> AsyncIterator[Supervisor]:
+    def roles(self) -> AbstractAsyncContextManager[Supervisor]:
         """Planner and sender processes, for as long as this context lasts.
 
         `run` starts its own where there are none. To start them earlier saves the half second that they need to begin:
         while a person is still being asked, say. Whatever is queued is sent meanwhile.
         """
-        if self._supervisor is not None:
-            yield self._supervisor
-            return
-        roles: list[Role] = ["planner", *self._senders()]
-        if self._backend.outbox is not None:
-            roles += ["recorder", "scheduler"]
-        else:  # no scheduler for so short a time; what another queue held is put once
-            await Caretaker(self._database, self._queue).look()
-        async with Supervisor(self._config, roles) as supervisor:
-            self._supervisor = supervisor
-            try:
-                yield supervisor
-            finally:
-                self._supervisor = None
-        self.closings += supervisor.closings
+        return self._crew.at_work()
 
     async def run(
         self,
@@ -352,8 +274,7 @@ class Stentor:
             WorkerFailed: the processes don't get to work; says what they complain of.
             UnknownCampaign: there is none of this id.
         """
-        if (await self.campaign(campaign_id)).state is CampaignState.DRAFT:
-            raise InvalidState(f"campaign {campaign_id} is a draft; start it first")
+        await self._refuse_draft(campaign_id)
         async with self.roles() as supervisor:
             while not (stop is not None and stop.is_set()):
                 supervisor.check()
@@ -365,7 +286,7 @@ class Stentor:
                     on_progress(progress)
                 if progress.state is CampaignState.PAUSED or (progress.state in FINAL and not progress.total.pending):
                     break
-                await _sleep(LOOK, stop)
+                await rest(LOOK, stop)
         return await self.report(campaign_id)
 
     async def serve(
@@ -391,20 +312,7 @@ class Stentor:
             QueueUnavailable: the queue cannot be reached.
             WorkerFailed: one of the processes doesn't get to work, however often it is started.
         """
-        if recorders and self._backend.outbox is None:
-            raise InvalidConfiguration(NO_RECORDERS)
-        await self._backend.ready()
-        roles: list[Role] = [*_times("planner", planners), *self._senders(senders), "scheduler"]
-        if self._backend.outbox is not None:
-            roles += _times("recorder", 1 if recorders is None else recorders)
-        async with Supervisor(self._config, roles, listen=listen, relay=True) as supervisor:
-            if supervisor.address is not None:
-                logger.info("answering probes on http://%s", supervisor.address)
-            while not stop.is_set():
-                supervisor.check()
-                await _sleep(LOOK, stop)
-            logger.info("stopping")
-        self.closings += supervisor.closings
+        await self._crew.serve(stop, senders=senders, planners=planners, recorders=recorders, listen=listen)
 
     async def watch(
         self,
@@ -425,8 +333,7 @@ class Stentor:
             InvalidState: it is a draft, which must be started first.
             UnknownCampaign: there is none of this id.
         """
-        if (await self.campaign(campaign_id)).state is CampaignState.DRAFT:
-            raise InvalidState(f"campaign {campaign_id} is a draft; start it first")
+        await self._refuse_draft(campaign_id)
         standstill = Standstill(self._queue, self._backend.outbox, self._config.sending.lease)
         while not (stop is not None and stop.is_set()):
             progress = await self.progress(campaign_id)
@@ -435,7 +342,7 @@ class Stentor:
                 on_progress(replace(progress, problems={**missing, **progress.problems}))
             if progress.state in FINAL and not progress.total.pending:
                 break
-            await _sleep(LOOK, stop)
+            await rest(LOOK, stop)
         return await self.report(campaign_id)
 
     # -- replacing the queue ----------------------------------------------------------------------------------------
@@ -464,7 +371,7 @@ class Stentor:
                 on_progress(left)
             if left.empty or (stop is not None and stop.is_set()):
                 return left
-            await _sleep(DRAIN_LOOK, stop)
+            await rest(DRAIN_LOOK, stop)
 
     async def end_drain(self) -> None:
         """Let campaigns start again. Does nothing where they may."""
@@ -570,12 +477,13 @@ class Stentor:
 
     # -- helpers ----------------------------------------------------------------------------------------------------
 
-    def _senders(self, number: int | None = None) -> list[Role]:
-        return _times("sender", (self._config.sending.senders or os.cpu_count() or 1) if number is None else number)
-
     async def _refuse_while_draining(self) -> None:
         if await self.draining():
             raise InvalidState(HELD_BACK)
+
+    async def _refuse_draft(self, campaign_id: str) -> None:
+        if (await self.campaign(campaign_id)).state is CampaignState.DRAFT:
+            raise InvalidState(f"campaign {campaign_id} is a draft; start it first")
 
     async def _missing(self, standstill: Standstill, progress: Progress) -> Mapping[str, LaneProblem]:
         """Who is missing; nobody can say where the queue is away."""
@@ -584,42 +492,7 @@ class Stentor:
         except QueueUnavailable as error:
             return {PLAN: LaneProblem(problem=str(error), remedy=WAITING)}
 
-    async def _count(self, audience: Audience, content: Content, selection: Selection) -> dict[str, int]:
-        wanted = Wanted(language=len(content.languages) > 1, variables=tuple(content.variables))
-        await audience.check(wanted)
-        if selection.only is not None:
-            page = await audience.find(selection.only, wanted)
-            found = {key.decode() for key in page.keys}
-            if missing := [key for key in selection.only if key not in found]:
-                raise InvalidAudience(f"the audience {selection.source} has no installation {', '.join(missing[:5])}")
-        counts = dict(await audience.count())
-        if not sum(counts.values()):
-            what = "nobody to try again" if selection.failed_of else f"nobody is in the audience {selection.source}"
-            hint = "; `stentor import` fills it" if selection.source == REGISTRY and not selection.failed_of else ""
-            raise InvalidAudience(f"{what}{hint}; nothing was sent")
-        if not any(lane != NO_LANE for lane, count in counts.items() if count):
-            raise InvalidAudience(
-                f"none of the {sum(counts.values()):,} installations of {selection.source} is on a configured app; add"
-                " one under [apps] in stentor.toml, or map their channels"
-            )
-        return counts
-
     async def _move(self, campaign_id: str, to: CampaignState) -> Campaign:
         await self._database.write(lambda connection: campaigns.move(connection, campaign_id, to))
         await self._backend.bell.ring()
         return await self.campaign(campaign_id)
-
-
-def _times(role: Role, number: int) -> list[Role]:
-    return [role] * number
-
-
-async def _sleep(seconds: float, stop: asyncio.Event | None) -> None:
-    if stop is None:
-        await asyncio.sleep(seconds)
-        return
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return

@@ -106,7 +106,11 @@ class Cursor:
 
 
 def _take_the_lock(cursor: sqlite3.Cursor, operation: str, parameters: Sequence[Any]) -> None:
-    """Begin to write, as soon as nobody else does."""
+    """Begin to write, as soon as nobody else does.
+
+    It sleeps in the connection's own thread, as SQLite does where it waits for a lock, and the event loop goes on.
+    Whoever has the lock may be another process, so nothing could wake it.
+    """
     end = time.monotonic() + TURN
     while True:
         try:

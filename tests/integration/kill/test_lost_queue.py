@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from multiprocessing.context import ForkServerContext
@@ -26,7 +26,7 @@ from stentor.runtime.worker import Role
 from stentor.states import CampaignState
 from stentor.store.database import Database
 from stentor.store.tables import failures, tasks
-from tests.integration.kill.stage import SLOW, Stage, open_providers, open_stage, prove, repeats
+from tests.integration.kill.stage import SLOW, Providers, Stage, open_providers, open_stage, prove, repeats
 from tests.integration.kill.trial import LOOK, running_roles, until_final, until_sent
 
 ROLES: tuple[Role, ...] = ("planner", "sender", "recorder")
@@ -66,13 +66,15 @@ async def jetstream(url: str) -> AsyncIterator[JetStreamContext]:
         await client.close()
 
 
-async def delete_streams(url: str, name: str, only: Sequence[str] = ()) -> None:
-    """All that a queue has, or some of it."""
-    async with jetstream(url) as context:
+async def delete_streams(stage: Stage, *only: str) -> None:
+    """All that its queue has, or some of it."""
+    queue = stage.config.queue
+    assert queue.url is not None
+    async with jetstream(queue.url) as context:
         for stream in await context.streams_info():
             found = stream.config.name or ""
-            if found in [f"{name}_{each}" for each in only] or (
-                not only and found.startswith((f"{name}_", f"KV_{name}_"))
+            if found in [f"{queue.name}_{each}" for each in only] or (
+                not only and found.startswith((f"{queue.name}_", f"KV_{queue.name}_"))
             ):
                 await context.delete_stream(found)
 
@@ -91,6 +93,21 @@ async def pause_in_the_middle(stage: Stage) -> None:
     assert stage.pushes < LARGE * 0.9
 
 
+async def lose_all_while_paused(stage: Stage, processes: ForkServerContext) -> None:
+    async with running_roles(stage, processes, *ROLES):
+        await pause_in_the_middle(stage)
+    await delete_streams(stage)
+
+
+@asynccontextmanager
+async def at_work(stage: Stage, processes: ForkServerContext) -> AsyncIterator[None]:
+    """All roles, which bring the campaign to its end and then stop as they should."""
+    async with running_roles(stage, processes, *ROLES) as roles, scheduling(stage):
+        yield
+        await until_final(stage)
+        assert [await role.stop() for role in roles] == [0, 0, 0]
+
+
 async def audit(stage: Stage) -> Audit:
     return await stage.stentor.audit(stage.campaign_id)
 
@@ -101,19 +118,33 @@ async def until_exact(stage: Stage) -> None:
         await asyncio.sleep(LOOK)
 
 
+def of(keys: Iterable[str], counts: Mapping[str, int]) -> dict[str, int]:
+    """How often each of these was sent to; who never was isn't in it."""
+    return {key: counts[key] for key in keys if key in counts}
+
+
+@pytest.fixture
+async def providers() -> AsyncIterator[Providers]:
+    async with open_providers(SLOW) as found:
+        yield found
+
+
 @pytest.fixture
 def queue(nats_url: str, queue_name: str) -> dict[str, str]:
     return {"url": nats_url, "name": queue_name}
 
 
+@pytest.fixture
+async def stage(postgres: str, providers: Providers, queue: dict[str, str]) -> AsyncIterator[Stage]:
+    """A campaign that is started, and that nobody runs."""
+    async with open_stage(postgres, providers, recipients=LARGE, queue=queue) as found:
+        yield found
+
+
 async def test_the_audit_of_a_campaign_in_the_middle(
-    postgres: str, queue: dict[str, str], processes: ForkServerContext
+    stage: Stage, queue: dict[str, str], processes: ForkServerContext
 ) -> None:
-    async with (
-        open_providers(SLOW) as providers,
-        open_stage(postgres, providers, recipients=LARGE, queue=queue) as stage,
-        running_roles(stage, processes, *ROLES),
-    ):
+    async with running_roles(stage, processes, *ROLES):
         await until_sent(stage, 30)
         while stage.pushes < 100:
             found = await audit(stage)
@@ -136,92 +167,56 @@ async def test_the_audit_of_a_campaign_in_the_middle(
         assert check.detail.endswith("has pending recipients and is lost")
 
 
-async def test_all_streams_are_lost_while_it_is_paused(
-    postgres: str, queue: dict[str, str], processes: ForkServerContext
-) -> None:
-    async with (
-        open_providers(SLOW) as providers,
-        open_stage(postgres, providers, recipients=LARGE, queue=queue) as stage,
-    ):
-        async with running_roles(stage, processes, *ROLES):
-            await pause_in_the_middle(stage)
-        await delete_streams(**queue)
-        async with running_roles(stage, processes, *ROLES) as roles, scheduling(stage):
-            await until_exact(stage)
-            assert await stage.state() is CampaignState.PAUSED
-            await stage.stentor.resume(stage.campaign_id)
-            await until_final(stage)
-            assert [await role.stop() for role in roles] == [0, 0, 0]
-        assert not repeats(await prove(stage))
+async def test_all_streams_are_lost_while_it_is_paused(stage: Stage, processes: ForkServerContext) -> None:
+    await lose_all_while_paused(stage, processes)
+    async with at_work(stage, processes):
+        await until_exact(stage)
+        assert await stage.state() is CampaignState.PAUSED
+        await stage.stentor.resume(stage.campaign_id)
+    assert not repeats(await prove(stage))
 
 
-async def test_all_is_lost_in_full_flight(postgres: str, queue: dict[str, str], processes: ForkServerContext) -> None:
+async def test_all_is_lost_in_full_flight(stage: Stage, processes: ForkServerContext) -> None:
     """The servers and every role at once; who was sent to and isn't on record is sent to again, with the same id."""
-    async with (
-        open_providers(SLOW) as providers,
-        open_stage(postgres, providers, recipients=LARGE, queue=queue) as stage,
-    ):
-        async with running_roles(stage, processes, *ROLES) as roles:
-            await until_sent(stage, 60)
-            await asyncio.gather(*(role.kill() for role in roles))
-        await delete_streams(**queue)
-        settled, before = await stage.settled(), await stage.counts()
-        async with running_roles(stage, processes, *ROLES) as roles, scheduling(stage):
-            await until_final(stage)
-            assert [await role.stop() for role in roles] == [0, 0, 0]
-        after = await prove(stage)
-        assert {key: after[key] for key in settled & before.keys()} == {
-            key: before[key] for key in settled & before.keys()
-        }
-        assert repeats(after).keys() <= before.keys() - settled
+    async with running_roles(stage, processes, *ROLES) as roles:
+        await until_sent(stage, 60)
+        await asyncio.gather(*(role.kill() for role in roles))
+    await delete_streams(stage)
+    settled, before = await stage.settled(), await stage.counts()
+    async with at_work(stage, processes):
+        pass
+    after = await prove(stage)
+    assert of(settled, after) == of(settled, before)
+    assert repeats(after).keys() <= before.keys() - settled
 
 
-async def test_all_streams_are_lost_under_roles_that_go_on(
-    postgres: str, queue: dict[str, str], processes: ForkServerContext
-) -> None:
-    async with (
-        open_providers(SLOW) as providers,
-        open_stage(postgres, providers, recipients=LARGE, queue=queue) as stage,
-        running_roles(stage, processes, *ROLES) as roles,
-        scheduling(stage),
-    ):
+async def test_all_streams_are_lost_under_roles_that_go_on(stage: Stage, processes: ForkServerContext) -> None:
+    async with at_work(stage, processes):
         await until_sent(stage, 60)
         settled, before = await stage.settled(), await stage.counts()
-        await delete_streams(**queue)
-        await until_final(stage)
-        assert [await role.stop() for role in roles] == [0, 0, 0]
-        after = await prove(stage)
-        assert {key: after[key] for key in settled & before.keys()} == {
-            key: before[key] for key in settled & before.keys()
-        }
+        await delete_streams(stage)
+    after = await prove(stage)
+    assert of(settled, after) == of(settled, before)
 
 
-async def test_outcomes_are_lost_that_nobody_had_recorded(
-    postgres: str, queue: dict[str, str], processes: ForkServerContext
-) -> None:
+async def test_outcomes_are_lost_that_nobody_had_recorded(stage: Stage, processes: ForkServerContext) -> None:
     """Nobody knows any more what came of those: they are sent to once more, and nobody else is."""
-    async with (
-        open_providers(SLOW) as providers,
-        open_stage(postgres, providers, recipients=LARGE, queue=queue) as stage,
-    ):
-        async with running_roles(stage, processes, "planner", "sender") as roles:
-            await until_sent(stage, 60)
-            await stage.stentor.pause(stage.campaign_id)
-            assert [await role.stop() for role in roles] == [0, 0]
-        before, settled = await stage.counts(), await stage.settled()
-        # The batches' as well: it remembers those that were done, and for two minutes refuses to take them again.
-        await delete_streams(**queue, only=["outcomes", "batches"])
-        async with running_roles(stage, processes, *ROLES) as roles, scheduling(stage):
-            await stage.stentor.resume(stage.campaign_id)
-            await until_final(stage)
-            assert [await role.stop() for role in roles] == [0, 0, 0]
-        assert repeats(await prove(stage)) == dict.fromkeys(before.keys() - settled, 2)
+    async with running_roles(stage, processes, "planner", "sender") as roles:
+        await until_sent(stage, 60)
+        await stage.stentor.pause(stage.campaign_id)
+        assert [await role.stop() for role in roles] == [0, 0]
+    before, settled = await stage.counts(), await stage.settled()
+    # The batches' as well: it remembers those that were done, and for two minutes refuses to take them again.
+    await delete_streams(stage, "outcomes", "batches")
+    async with at_work(stage, processes):
+        await stage.stentor.resume(stage.campaign_id)
+    assert repeats(await prove(stage)) == dict.fromkeys(before.keys() - settled, 2)
 
 
 async def test_a_paused_campaign_moves_to_another_queue(
-    postgres: str, queue: dict[str, str], processes: ForkServerContext
+    postgres: str, providers: Providers, queue: dict[str, str], processes: ForkServerContext
 ) -> None:
-    async with open_providers(SLOW) as providers, open_stage(postgres, providers, recipients=LARGE) as stage:
+    async with open_stage(postgres, providers, recipients=LARGE) as stage:
         async with running_roles(stage, processes, "planner", "sender"):
             await pause_in_the_middle(stage)
         assert (await audit(stage)).exact
@@ -229,58 +224,37 @@ async def test_a_paused_campaign_moves_to_another_queue(
         async with Stentor(config) as stentor:
             moved = replace(stage, stentor=stentor, config=config)
             assert not (await audit(moved)).exact
-            async with running_roles(moved, processes, *ROLES) as roles, scheduling(moved):
+            async with at_work(moved, processes):
                 await until_exact(moved)
                 await stentor.resume(moved.campaign_id)
-                await until_final(moved)
-                assert [await role.stop() for role in roles] == [0, 0, 0]
             assert not repeats(await prove(moved))
         assert await stage.database.rows(sa.select(tasks.c.id).limit(1))  # what is left of the other queue harms nobody
 
 
-async def test_who_went_meanwhile_ends_as_ambiguous(
-    postgres: str, queue: dict[str, str], processes: ForkServerContext
-) -> None:
-    async with (
-        open_providers(SLOW) as providers,
-        open_stage(postgres, providers, recipients=LARGE, queue=queue) as stage,
-    ):
-        async with running_roles(stage, processes, *ROLES):
-            await pause_in_the_middle(stage)
-        await delete_streams(**queue)
-        planned = await stage.outcomes()
-        pending = {key for key, outcome in planned.items() if outcome == Outcome.PENDING}
-        gone = sorted(pending - stage.unroutable)[::7]
-        assert len(gone) > 5
-        await stage.database.write(
-            lambda connection: connection.execute(
-                sa.text("DELETE FROM users WHERE id = :id"), [{"id": key} for key in gone]
-            )
+async def test_who_went_meanwhile_ends_as_ambiguous(stage: Stage, processes: ForkServerContext) -> None:
+    await lose_all_while_paused(stage, processes)
+    planned = await stage.outcomes()
+    pending = {key for key, outcome in planned.items() if outcome == Outcome.PENDING}
+    gone = sorted(pending - stage.unroutable)[::7]
+    assert len(gone) > 5
+    await stage.database.write(
+        lambda connection: connection.execute(
+            sa.text("DELETE FROM users WHERE id = :id"), [{"id": key} for key in gone]
         )
-        async with running_roles(stage, processes, *ROLES) as roles, scheduling(stage):
-            await until_exact(stage)
-            await stage.stentor.resume(stage.campaign_id)
-            await until_final(stage)
-            assert [await role.stop() for role in roles] == [0, 0, 0]
-        assert not repeats(await prove(stage, lost=gone))
-        rows = await stage.database.rows(sa.select(failures.c.installation).where(failures.c.reason == "Gone"))
-        assert sorted(row.installation for row in rows) == sorted(gone)
+    )
+    async with at_work(stage, processes):
+        await until_exact(stage)
+        await stage.stentor.resume(stage.campaign_id)
+    assert not repeats(await prove(stage, lost=gone))
+    rows = await stage.database.rows(sa.select(failures.c.installation).where(failures.c.reason == "Gone"))
+    assert sorted(row.installation for row in rows) == sorted(gone)
 
 
-async def test_a_campaign_is_cancelled_whose_queue_was_lost(
-    postgres: str, queue: dict[str, str], processes: ForkServerContext
-) -> None:
-    async with (
-        open_providers(SLOW) as providers,
-        open_stage(postgres, providers, recipients=LARGE, queue=queue) as stage,
-    ):
-        async with running_roles(stage, processes, *ROLES):
-            await pause_in_the_middle(stage)
-        await delete_streams(**queue)
-        async with Stentor(stage.config) as another:
-            await another.cancel(stage.campaign_id)
-        async with running_roles(stage, processes, *ROLES) as roles, scheduling(stage):
-            await until_final(stage)
-            assert [await role.stop() for role in roles] == [0, 0, 0]
-        assert not repeats(await prove(stage, state=CampaignState.CANCELLED))
-        assert list((await stage.outcomes()).values()).count(Outcome.CANCELLED) > 50
+async def test_a_campaign_is_cancelled_whose_queue_was_lost(stage: Stage, processes: ForkServerContext) -> None:
+    await lose_all_while_paused(stage, processes)
+    async with Stentor(stage.config) as another:
+        await another.cancel(stage.campaign_id)
+    async with at_work(stage, processes):
+        pass
+    assert not repeats(await prove(stage, state=CampaignState.CANCELLED))
+    assert list((await stage.outcomes()).values()).count(Outcome.CANCELLED) > 50

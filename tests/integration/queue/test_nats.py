@@ -43,7 +43,7 @@ async def left_nothing() -> AsyncIterator[None]:
     before = asyncio.all_tasks()
     yield
     if others := asyncio.all_tasks() - before:  # a test's own server sees the end of its connection a moment later
-        await asyncio.wait(others, timeout=0.5)
+        await asyncio.wait(others, timeout=SOON)
     assert asyncio.all_tasks() == before
     gc.collect()  # a connection that is still open warns
 

@@ -112,54 +112,50 @@ async def test_a_scheduled_campaign_moves_with_the_queue(
         assert await prove(stage) == counts
 
 
-async def test_what_runs_comes_to_its_end_and_nothing_else_begins(tmp_path: Path, processes: ForkServerContext) -> None:
-    url = f"sqlite:///{tmp_path / 's.db'}"
+@pytest.fixture
+async def stage(tmp_path: Path, processes: ForkServerContext) -> AsyncIterator[Stage]:
+    """A campaign that is under way, on SQLite."""
     async with (
         open_providers(SLOW) as providers,
-        open_stage(url, providers, recipients=200) as stage,
+        open_stage(f"sqlite:///{tmp_path / 's.db'}", providers, recipients=200) as stage,
         running_roles(stage, processes, "planner", "sender"),
     ):
         await until_sent(stage, 20)
-        seen: list[Backlog] = []
-        draining = asyncio.create_task(stage.stentor.drain(on_progress=seen.append))
-        await until(stage.stentor.draining)
-        draft = await stage.stentor.create(CONTENT, EVERYBODY, preview=NOT_COUNTED)
-        with pytest.raises(InvalidState, match="`stentor drain --end`"):
-            await stage.stentor.start(draft.id)
-        with pytest.raises(InvalidState, match="being drained"):
-            await stage.stentor.send(CONTENT, EVERYBODY, preview=NOT_COUNTED)
-        assert len(await stage.stentor.campaigns()) == 2, "nothing is made that can't be started"
-
-        assert (await draining).empty
-        assert await stage.state() is CampaignState.COMPLETED
-        assert seen[0].campaigns == {stage.campaign_id: CampaignState.RUNNING}
-        assert seen[0].recipients > 0
-        assert seen[0].batches > 0
-        assert not repeats(await prove(stage))
-        await stage.stentor.end_drain()
-        assert (await stage.stentor.start(draft.id)).state is CampaignState.RUNNING
+        yield stage
 
 
-async def test_a_campaign_that_is_paused_in_the_midst_of_it_keeps_it_waiting(
-    tmp_path: Path, processes: ForkServerContext
-) -> None:
-    url = f"sqlite:///{tmp_path / 's.db'}"
-    async with (
-        open_providers(SLOW) as providers,
-        open_stage(url, providers, recipients=200) as stage,
-        running_roles(stage, processes, "planner", "sender"),
-    ):
-        await until_sent(stage, 20)
-        await stage.stentor.pause(stage.campaign_id)
-        stop = asyncio.Event()
+async def test_what_runs_comes_to_its_end_and_nothing_else_begins(stage: Stage) -> None:
+    seen: list[Backlog] = []
+    draining = asyncio.create_task(stage.stentor.drain(on_progress=seen.append))
+    await until(stage.stentor.draining)
+    draft = await stage.stentor.create(CONTENT, EVERYBODY, preview=NOT_COUNTED)
+    with pytest.raises(InvalidState, match="`stentor drain --end`"):
+        await stage.stentor.start(draft.id)
+    with pytest.raises(InvalidState, match="being drained"):
+        await stage.stentor.send(CONTENT, EVERYBODY, preview=NOT_COUNTED)
+    assert len(await stage.stentor.campaigns()) == 2, "nothing is made that can't be started"
 
-        def look(left: Backlog) -> None:
-            if left.campaigns == {stage.campaign_id: CampaignState.PAUSED}:
-                stop.set()
+    assert (await draining).empty
+    assert await stage.state() is CampaignState.COMPLETED
+    assert seen[0].campaigns == {stage.campaign_id: CampaignState.RUNNING}
+    assert seen[0].recipients > 0
+    assert seen[0].batches > 0
+    assert not repeats(await prove(stage))
+    await stage.stentor.end_drain()
+    assert (await stage.stentor.start(draft.id)).state is CampaignState.RUNNING
 
-        left = await stage.stentor.drain(on_progress=look, stop=stop)
-        assert not left.empty
-        assert await stage.stentor.draining()
-        await stage.stentor.resume(stage.campaign_id)
-        assert (await stage.stentor.drain()).empty
-        assert not repeats(await prove(stage))
+
+async def test_a_campaign_that_is_paused_in_the_midst_of_it_keeps_it_waiting(stage: Stage) -> None:
+    await stage.stentor.pause(stage.campaign_id)
+    stop = asyncio.Event()
+
+    def look(left: Backlog) -> None:
+        if left.campaigns == {stage.campaign_id: CampaignState.PAUSED}:
+            stop.set()
+
+    left = await stage.stentor.drain(on_progress=look, stop=stop)
+    assert not left.empty
+    assert await stage.stentor.draining()
+    await stage.stentor.resume(stage.campaign_id)
+    assert (await stage.stentor.drain()).empty
+    assert not repeats(await prove(stage))

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import sqlite3
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
@@ -35,6 +34,7 @@ from stentor.store.database import Database
 from stentor.store.migrate import migrate
 from stentor.testing.nats import Nats, run_nats
 from stentor.testing.postgres import Postgres, run_postgres
+from tests.integration.processes import complaint
 from tests.integration.runtime.rehearsal import AUDIENCE, Facts, rehearse
 
 LOOPBACK = "127.0.0.1:0"
@@ -199,17 +199,9 @@ async def test_a_role_without_its_queue_is_alive_and_not_ready(
 async def test_a_port_in_use_is_said_in_a_line(tmp_path: Path) -> None:
     config = await make_store(f"sqlite:///{tmp_path}/stentor.db")
     with socket.create_server(("127.0.0.1", 0)) as other:
-        run = await asyncio.to_thread(
-            subprocess.run,
-            [*WORKER, "planner", "--listen", f"127.0.0.1:{other.getsockname()[1]}"],
-            input=dump(config) + b"\n",
-            capture_output=True,
-            timeout=30,
-            check=False,
-        )
-    assert run.returncode == 1
-    assert b"another program does; stop that one, or choose another port" in run.stderr
-    assert b"Traceback" not in run.stderr
+        listen = f"127.0.0.1:{other.getsockname()[1]}"
+        said = await asyncio.to_thread(complaint, config, "planner", "--listen", listen)
+    assert "another program does; stop that one, or choose another port" in said
 
 
 # -- a campaign -------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,6 +24,7 @@ from stentor.queue.contract import Lease, Task
 from stentor.queue.sql import SqlQueue
 from stentor.recording.contract import Waiting
 from stentor.recording.recorder import Recorder
+from stentor.senders import gate, gatekeeper, sender
 from stentor.senders.contract import Answer, Renewal, not_processed
 from stentor.senders.gate import Problem
 from stentor.senders.lane import CampaignContent, LaneState
@@ -50,6 +52,15 @@ async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - whatever a test may want to know has no event
             await asyncio.sleep(0.002)
+
+
+def quicken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is seconds for people is less for tests."""
+    monkeypatch.setattr(sender, "TICK", 0.01)
+    monkeypatch.setattr(sender, "CHECKPOINT", 0.02)
+    monkeypatch.setattr(gatekeeper, "RELOAD", 0.02)
+    monkeypatch.setattr(gate, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(gate, "LONGEST_PAUSE", 0.1)
 
 
 class Prepared:
@@ -236,10 +247,10 @@ class Works:
         self.settings = SendingConfig(**settings)
         self.begin_again()
 
-    def begin_again(self) -> None:
+    def begin_again(self, lane: LaneDouble | None = None) -> None:
         """As another process."""
         self.recorder = Recorder(self.database, self.queue, self.clock)
-        self.lane = LaneDouble()
+        self.lane = lane or LaneDouble()
         self.sender = LaneSender(self.lane, self.queue, self.recorder, self.desk, self.settings, self.clock)
 
     async def campaign(self, name: str = "c1", state: CampaignState = CampaignState.RUNNING) -> None:
@@ -319,6 +330,28 @@ class Works:
                 if wanted == {n: c for n in ("ready", "delayed", "leased") if (c := getattr(depth, n))}:
                     return
                 await asyncio.sleep(0.005)
+
+    async def drained(self) -> None:
+        """Until nothing is queued, while the clock moves on."""
+        async with asyncio.timeout(10):
+            while (await self.queue.depths([LANE]))[LANE].total:
+                self.clock.move(0.1)
+                await asyncio.sleep(0.005)
+
+    @property
+    def told(self) -> list[str | None]:
+        """The problems that were reported after the first look, each once; None where there was none any more."""
+        found: list[str | None] = [None]
+        for problem in self.desk.reports:
+            what = problem.what if problem else None
+            if found[-1] != what:
+                found.append(what)
+        return found[1:]
+
+    async def until_told(self) -> Problem:
+        """The first problem that is reported."""
+        await until(lambda: any(self.desk.reports))
+        return next(problem for problem in self.desk.reports if problem)
 
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:

@@ -55,8 +55,8 @@ class Paced:
     def __init__(self, stage: Works, rate: float | None) -> None:
         self.stage = stage
         self.board = MemoryBoard()
-        self.lane = stage.lane = SlicingLane()
-        stage.sender._lane = self.lane
+        self.lane = SlicingLane()
+        stage.begin_again(self.lane)
         self.budget = Budget(self.board, LANE, rate)
         stage.sender.share(self.budget)
         self.other = Budget(self.board, LANE, rate)

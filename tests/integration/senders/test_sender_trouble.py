@@ -1,4 +1,4 @@
-"""The sender when something is wrong: credentials, providers, messages, campaigns, batches, the store, its own end."""
+"""The sender when something is wrong: messages, campaigns, batches, the store, its own end."""
 
 from __future__ import annotations
 
@@ -11,62 +11,26 @@ from typing import Any
 
 import pytest
 
-from stentor.errors import (
-    CredentialError,
-    CredentialUnavailable,
-    InvalidConfiguration,
-    InvalidMessage,
-    PoolClosed,
-    StoreUnavailable,
-)
+from stentor.errors import InvalidMessage, PoolClosed, StoreUnavailable
 from stentor.outcome import Outcome, Scope, Verdict
 from stentor.queue.contract import Lease
-from stentor.recording.contract import Standing
-from stentor.senders import gate, sender, settling
-from stentor.senders.contract import Renewal
-from stentor.senders.gate import TRIAL, Pass, Problem
+from stentor.recording.contract import Settlement, Standing
+from stentor.senders import courier, settling, suspects
 from stentor.states import CampaignState
-from tests.integration.senders.doubles import LANE, Works, refused, until, works
+from tests.integration.senders.doubles import LANE, Works, quicken, refused, until, works
 
 ALL = b"\1"
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is seconds for people is less for tests."""
-    for name, seconds in {"TICK": 0.01, "CHECKPOINT": 0.02, "RELOAD": 0.02}.items():
-        monkeypatch.setattr(sender, name, seconds)
-    monkeypatch.setattr(gate, "FIRST_PAUSE", 0.02)
-    monkeypatch.setattr(gate, "LONGEST_PAUSE", 0.1)
+    quicken(monkeypatch)
 
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Works]:
     async with works(tmp_path, stop_within=0.2) as made:
         yield made
-
-
-async def drained(stage: Works) -> None:
-    """Until nothing is queued, while the clock moves on."""
-    async with asyncio.timeout(10):
-        while (await stage.queue.depths([LANE]))[LANE].total:
-            stage.clock.move(0.1)
-            await asyncio.sleep(0.005)
-
-
-def told(stage: Works) -> list[str | None]:
-    """The problems that were reported after the first look, each once; None where there was none any more."""
-    found: list[str | None] = [None]
-    for problem in stage.desk.reports:
-        what = problem.what if problem else None
-        if found[-1] != what:
-            found.append(what)
-    return found[1:]
-
-
-async def until_told(stage: Works) -> Problem:
-    await until(lambda: any(stage.desk.reports))
-    return next(problem for problem in stage.desk.reports if problem)
 
 
 # -- checkpoints and crashes -------------------------------------------------------------------------------------------
@@ -131,7 +95,7 @@ async def test_a_pause_takes_back_what_is_not_sent_and_counts_no_try(stage: Work
         assert await stage.failures() == []
         stage.lane.holds = False
         stage.desk.states["c1"] = CampaignState.RUNNING
-        stage.clock.move(sender.LONGEST_HELD_PAUSE)
+        stage.clock.move(courier.LONGEST_WAIT)
         await stage.until_queue()
     assert stage.lane.flights[1].recipients == stage.lane.flights[0].recipients[4:]
     assert await stage.outcomes(name) == ALL * 10
@@ -181,192 +145,9 @@ async def test_who_may_have_got_it_is_not_called_cancelled(stage: Works) -> None
     async with stage.at_work():
         await stage.until_queue(delayed=1)
         stage.desk.states["c1"] = CampaignState.CANCELLING
-        await drained(stage)
+        await stage.drained()
     assert await stage.outcomes(name) == bytes([Outcome.AMBIGUOUS, Outcome.CANCELLED])
     assert [(row.installation, row.reason) for row in await stage.failures()] == [("c1-1-0", "NoAnswer")]
-
-
-# -- credentials and settings ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("error", [CredentialError("no such key"), InvalidConfiguration("no such key")])
-async def test_wrong_credentials_settle_nobody_are_told_once_and_go_on_when_mended(
-    stage: Works, error: Exception
-) -> None:
-    names = [await stage.put(number, 100) for number in (1, 2, 3)]
-    stage.lane.trouble = error
-    async with stage.at_work():
-        await until_told(stage)
-        began = stage.lane.began
-        await until(lambda: stage.sender.gate.look(time.monotonic()).value == "trial" or began > 99)
-        assert [await stage.outcomes(name) for name in names] == [bytes(100)] * 3
-        stage.lane.trouble = None
-        stage.lane.mended.set()
-        await drained(stage)
-        await until(lambda: stage.desk.reports[-1] is None)
-    assert told(stage) == ["no such key", None]
-    assert len(stage.lane.flights[0].recipients) == TRIAL
-    assert [await stage.outcomes(name) for name in names] == [ALL * 100] * 3
-    assert await stage.failures() == []
-
-
-async def test_a_credential_that_cannot_be_had_now_is_waited_for(stage: Works) -> None:
-    name = await stage.put()
-    stage.lane.trouble = CredentialUnavailable("the token server is away")
-    async with stage.at_work():
-        assert (await until_told(stage)).remedy == sender.GOES_ON
-        stage.lane.trouble = None
-        await drained(stage)
-    assert await stage.outcomes(name) == ALL * 30
-
-
-async def test_a_refused_key_stops_the_lane_and_drops_nobody(stage: Works) -> None:
-    names = [await stage.put(number, 100) for number in range(4)]
-    stage.lane.script = lambda _: refused(Verdict.STOP, "InvalidProviderToken", Scope.LANE)
-    async with stage.at_work():
-        assert (await until_told(stage)).remedy == "what InvalidProviderToken means"
-        stage.lane.script = lambda _: None
-        await drained(stage)
-    assert [await stage.outcomes(name) for name in names] == [ALL * 100] * 4
-    assert await stage.failures() == []
-    assert all(len(flight.recipients) in (20, 100, 80) for flight in stage.lane.flights)
-
-
-async def test_mended_credentials_are_tried_at_once_however_long_the_pause(stage: Works) -> None:
-    name = await stage.put(1, 100)
-    stop = refused(Verdict.STOP, "Forbidden", Scope.LANE, retry_after=3600.0, asked=True)
-    stage.lane.script = lambda _: stop
-    async with stage.at_work():
-        assert (await until_told(stage)).pause > 3500
-        await stage.until_queue(delayed=1)
-        stage.lane.script = lambda _: None
-        stage.lane.mended.set()
-        stage.clock.move(sender.LONGEST_HELD_PAUSE)
-        await stage.until_queue()
-    assert await stage.outcomes(name) == ALL * 100
-    assert len(stage.lane.flights[1].recipients) == TRIAL
-
-
-async def test_credentials_that_changed_are_taken_up_though_nothing_is_wrong(stage: Works) -> None:
-    async with stage.at_work():
-        stage.lane.mended.set()
-        await until(lambda: not stage.lane.mended.is_set())
-    assert told(stage) == []
-
-
-async def test_credential_files_that_are_broken_are_told_of_once_and_the_old_ones_serve(
-    stage: Works, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    looks = []
-
-    async def reload() -> bool:
-        looks.append(1)
-        raise CredentialError("apps.ios.key_file: half of a key")
-
-    monkeypatch.setattr(stage.lane, "reload", reload)
-    batch = await stage.put(1, 10)
-    async with stage.at_work():
-        await until(lambda: len(looks) > 2)
-        await drained(stage)
-    assert await stage.outcomes(batch) == ALL * 10
-    assert [record.message for record in caplog.records] == [
-        f"the credential files of {LANE} cannot be used: apps.ios.key_file: half of a key"
-    ]
-
-
-async def test_addresses_of_the_other_environment_are_not_dropped_not_even_by_trials(stage: Works) -> None:
-    name = await stage.put(1, 30)
-    small = await stage.put(2, 5)
-    malformed = refused(Verdict.REJECT, "MalformedAddress", status=0)
-    wrong = refused(Verdict.DROP, "BadDeviceToken", stop_if_all=True)
-    stage.lane.script = lambda recipient: malformed if recipient == b"c1-1-0" else wrong
-    stage.lane.room = 1
-    async with stage.at_work():
-        async with asyncio.timeout(10):
-            while len(stage.lane.flights) < 6:
-                stage.clock.move(0.2)
-                await asyncio.sleep(0.005)
-        assert not [row for row in await stage.failures() if row.dead]
-        stage.lane.script = lambda _: None
-        await drained(stage)
-    assert (await stage.outcomes(name))[1:] == ALL * 29
-    assert await stage.outcomes(small) == ALL * 5
-
-
-async def test_a_refused_token_is_renewed_once_and_all_are_sent_again(stage: Works) -> None:
-    name = await stage.put()
-    expired = True
-    stage.lane.script = lambda _: refused(Verdict.REFRESH, "Expired", Scope.CREDENTIAL) if expired else None
-    stage.lane.holds = True
-    async with stage.at_work():
-        await until(lambda: stage.lane.flights)
-        stage.lane.flights[0].answer()
-        await until(lambda: len(stage.lane.flights) == 2)
-        expired = False
-        stage.lane.flights[1].answer()
-        await stage.until_queue()
-    assert stage.lane.calls.count("refused") == 1
-    assert told(stage) == []
-    assert await stage.outcomes(name) == ALL * 30
-    assert await stage.waiting(name) == []
-
-
-@pytest.mark.parametrize(
-    ("renewal", "what"),
-    [
-        (Renewal(False, wait=0.01, explanation="another one is refused too"), "another one is refused too"),
-        (CredentialError("no such key"), "no such key"),
-        (CredentialUnavailable("away"), "away"),
-    ],
-    ids=["refused again", "wrong", "away"],
-)
-async def test_a_token_that_cannot_be_renewed_closes_the_lane(stage: Works, renewal: Any, what: str) -> None:
-    name = await stage.put()
-    stage.lane.renewal = renewal
-    stage.lane.script = lambda _: refused(Verdict.REFRESH, "Expired", Scope.CREDENTIAL)
-    async with stage.at_work():
-        await until_told(stage)
-        stage.lane.script = lambda _: None
-        await drained(stage)
-        await until(lambda: stage.desk.reports[-1] is None)
-    assert told(stage) == [what, None]
-    assert await stage.outcomes(name) == ALL * 30
-
-
-async def test_too_many_new_tokens_keep_the_old_one(stage: Works) -> None:
-    await stage.put()
-    stage.lane.script = lambda _: refused(Verdict.RETRY, "TooManyProviderTokenUpdates", Scope.CREDENTIAL)
-    async with stage.at_work():
-        await stage.until_queue(delayed=1)
-    assert "hold" in stage.lane.calls
-
-
-async def test_a_lane_that_is_told_to_be_quiet_sends_nothing_until_then(stage: Works) -> None:
-    await stage.put(1)
-    stage.lane.script = lambda _: refused(Verdict.RETRY, "Quota", Scope.LANE, retry_after=600.0, asked=True)
-    async with stage.at_work():
-        await stage.until_queue(delayed=1)
-        await stage.put(2)
-        asked = stage.desk.asked
-        await stage.until_queue(delayed=1, ready=1)
-        assert stage.sender.gate.closed_until > time.monotonic() + 590
-        assert (len(stage.lane.flights), stage.desk.asked) == (1, asked)
-    assert told(stage) == []
-
-
-async def test_a_provider_that_is_down_is_asked_little_and_goes_on_by_itself(stage: Works) -> None:
-    names = [await stage.put(number, 100) for number in range(20)]
-    stage.lane.script = lambda recipient: refused(
-        *((Verdict.REJECT, "MalformedAddress") if recipient.endswith(b"-0") else (Verdict.RECONNECT, "NotProcessed")),
-        status=0,
-    )
-    async with stage.at_work():
-        assert "down" in (await until_told(stage)).what
-        stage.lane.script = lambda _: None
-        await drained(stage)
-        await until(lambda: stage.desk.reports[-1] is None)
-    for name in names:
-        assert set((await stage.outcomes(name))[1:]) == {Outcome.ACCEPTED}
 
 
 # -- the message -------------------------------------------------------------------------------------------------------
@@ -443,7 +224,7 @@ async def test_a_batch_that_keeps_killing_its_senders_is_buried(stage: Works) ->
 
 async def test_suspects_are_sent_alone_one_after_the_other(stage: Works) -> None:
     names = [await stage.put(number, 2) for number in range(4)]
-    await stage.die_holding(sender.SUSPECT)
+    await stage.die_holding(suspects.SUSPECT)
     names += [await stage.put(number, 2) for number in range(4, 8)]
     stage.lane.holds = True
     crowds = []
@@ -455,7 +236,7 @@ async def test_suspects_are_sent_alone_one_after_the_other(stage: Works) -> None
             if flight.recipients[0] < b"c1-4":
                 crowds.append(len(under_way))
             flight.answer()
-        await drained(stage)
+        await stage.drained()
     assert crowds == [1] * 4
     assert [await stage.outcomes(name) for name in names] == [ALL * 2] * 8
 
@@ -525,7 +306,7 @@ async def test_an_outage_of_the_store_loses_nothing_and_holds_little(stage: Work
         for flight in list(stage.lane.flights):
             flight.answer()
         await until(lambda: outage.attempts > 10 and stage.recorder.problem)
-        assert len(stage.sender._deliveries) <= 8
+        assert stage.sender.held <= 8
         outage.on = False
         await stage.until_queue()
     assert [await stage.outcomes(name) for name in names] == [ALL] * 60
@@ -544,6 +325,38 @@ async def test_what_was_taken_in_an_outage_is_handed_back(stage: Works) -> None:
     assert await stage.outcomes(name) == ALL * 30
 
 
+async def test_a_suspect_that_is_handed_back_leaves_its_turn_to_another(stage: Works) -> None:
+    names = [await stage.put(number, 2) for number in range(2)]
+    await stage.die_holding(suspects.SUSPECT)
+    outage = Outage(stage)
+    outage.after_taking = True
+    async with stage.at_work():
+        await stage.drained()
+    assert not outage.after_taking
+    assert [await stage.outcomes(name) for name in names] == [ALL * 2] * 2
+
+
+async def test_little_is_taken_while_much_waits_to_be_recorded(stage: Works, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [await stage.put(number, 1) for number in range(60)]
+    stage.lane.room = 1
+    record, writes = stage.recorder.record, asyncio.Event()
+
+    async def late(settlement: Settlement) -> None:
+        await writes.wait()
+        await record(settlement)
+
+    monkeypatch.setattr(stage.recorder, "record", late)
+    async with stage.at_work():
+        await until(lambda: stage.sender.held >= 8)
+        for _ in range(3):
+            beat = stage.sender.beat
+            await until(lambda: stage.sender.beat > beat)  # noqa: B023 - it is called at once
+        assert stage.sender.held == 8
+        writes.set()
+        await stage.until_queue()
+    assert [await stage.outcomes(name) for name in names] == [ALL] * 60
+
+
 async def test_of_a_batch_whose_lease_has_ended_nothing_more_is_sent(stage: Works) -> None:
     """Another sender may have it by now, and what was accepted here is told all the same."""
     name = await stage.put(1, 4)
@@ -553,7 +366,7 @@ async def test_of_a_batch_whose_lease_has_ended_nothing_more_is_sent(stage: Work
         flight = stage.lane.flights[0]
         flight.answer(2)
         stage.lane.holds = False
-        (delivery,) = stage.sender._deliveries
+        (delivery,) = stage.sender._held
         delivery.held_until = 0.0
         await until(lambda: flight.withdrawn)
         await stage.until_queue()
@@ -626,7 +439,7 @@ async def test_a_lane_that_is_closed_gives_its_batches_back(stage: Works) -> Non
     async with stage.at_work():
         await until(lambda: stage.lane.began)
     assert await stage.outcomes(name) == bytes(30)
-    assert told(stage) == []
+    assert stage.told == []
 
 
 async def test_a_defect_ends_the_sender_and_nothing_is_lost(stage: Works) -> None:
@@ -651,25 +464,9 @@ async def test_a_refusal_that_did_not_concern_all_is_forgotten(stage: Works) -> 
         await until(partial(stage.lane.has_begun, 2))
         for flight in sorted(stage.lane.flights, key=lambda each: each.recipients[0]):
             flight.answer()
-            await until(lambda: stage.sender._refused or stage.sender.tally.accepted)
+            await until(lambda: stage.sender.tally.rejected or stage.sender.tally.accepted)
         await stage.until_queue()
         stage.lane.holds = False
         names.append(await stage.put(3))
         await stage.until_queue()
     assert [set(await stage.outcomes(name)) for name in names] == [{Outcome.REJECTED}, {1}, {1}]
-
-
-async def test_what_else_lands_during_a_trial_lets_no_second_one_through(stage: Works) -> None:
-    for number in (1, 2, 3):
-        await stage.put(number)
-    stage.lane.holds = True
-    async with stage.at_work():
-        await until(partial(stage.lane.has_begun, 3))
-        stage.sender.gate.stop("wrong key", "mend it", time.monotonic() - 1)
-        stage.sender.gate.begin_trial()
-        stage.lane.flights[0].cut(refused(Verdict.STOP, "Forbidden", Scope.PLATFORM))
-        await stage.until_queue(delayed=1, leased=2)
-        assert stage.sender.gate.look(time.monotonic() + 60) is Pass.CLOSED
-        stage.sender.gate.end_trial()
-        for flight in stage.lane.flights[1:]:
-            flight.answer()

@@ -10,9 +10,9 @@ from rich.console import Console, RenderableType
 
 from stentor.audience.contract import NO_LANE
 from stentor.cli.live import LINE_EVERY, LiveView, Pace, account, expected, line, remaining, view
-from stentor.queue.contract import DeadLetter
 from stentor.recording.report import LaneCounts, Progress
 from stentor.states import CampaignState
+from stentor.store.letters import DeadLetter
 from tests.unit.cli.moments import ANDROID, IOS, NOW, progress, report
 
 

@@ -1,0 +1,218 @@
+"""What a lane's sender holds: leases that are kept up or were lost, checkpoints, and who waits for whom."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from stentor.batch import VERSION, Batch
+from stentor.errors import StoreUnavailable
+from stentor.queue.contract import Lease, Queue
+from stentor.recording.contract import Ledger, Settlement, Then
+from stentor.senders.contract import Answer
+from stentor.senders.held import Delivery, Held
+from stentor.senders.suspects import SUSPECT, Suspects
+
+LEASE = 30.0
+
+
+class QueueDouble:
+    def __init__(self) -> None:
+        self.extended: list[list[str]] = []
+        self.is_away = False
+
+    async def extend(self, leases: Sequence[Lease], lease: float) -> None:
+        if self.is_away:
+            raise StoreUnavailable
+        assert lease == LEASE
+        self.extended.append([each.token for each in leases])
+
+
+class LedgerDouble:
+    def __init__(self) -> None:
+        self.recorded: list[Settlement] = []
+
+    async def record(self, settlement: Settlement) -> None:
+        self.recorded.append(settlement)
+
+
+class FlightDouble:
+    def __init__(self, accepted: bytes = b"") -> None:
+        self.mask = accepted
+        self.withdrawn: list[str] = []
+
+    def answers(self, _now: float) -> dict[int, Answer]:
+        return {}
+
+    def accepted(self) -> bytes:
+        return self.mask
+
+    async def done(self) -> None: ...
+
+    def withdraw(self, reason: str) -> None:
+        self.withdrawn.append(reason)
+
+
+class Stage:
+    def __init__(self) -> None:
+        self.queue = QueueDouble()
+        self.ledger = LedgerDouble()
+        self.quarantine: set[str] = set()
+        self.suspects = Suspects(self.quarantine)
+        self.held = Held(cast(Queue, self.queue), cast(Ledger, self.ledger), LEASE, self.suspects)
+
+    def hold(self, name: str, seconds: float = LEASE, **lease: Any) -> Delivery:
+        """One that is held for so many seconds more, and flies."""
+        (delivery,) = self.held.take_in([made(name, **lease)], time.monotonic() + seconds)
+        delivery.flight = FlightDouble()
+        return delivery
+
+
+def made(name: str, *, deliveries: int = 1, token: str = "") -> Lease:
+    return Lease(
+        id=name, lane="apns/ios", campaign_id="c1", payload=b"", deliveries=deliveries, token=token or f"{name}'s"
+    )
+
+
+def batch(size: int) -> Batch:
+    columns = [b"%d" % position for position in range(size)]
+    return Batch(
+        version=VERSION,
+        id="b",
+        campaign_id="c1",
+        lane="apns/ios",
+        expires_at=0.0,
+        recipients=columns,
+        addresses=columns,
+    )
+
+
+def withdrawn(delivery: Delivery) -> list[str]:
+    assert isinstance(delivery.flight, FlightDouble)
+    return delivery.flight.withdrawn
+
+
+@pytest.fixture
+async def stage() -> Stage:
+    return Stage()
+
+
+# -- leases ------------------------------------------------------------------------------------------------------------
+
+
+async def test_leases_are_renewed_when_half_of_their_time_is_over(stage: Stage) -> None:
+    fresh, late = stage.hold("fresh", LEASE * 0.6), stage.hold("late", LEASE * 0.4)
+    until = fresh.held_until
+    await stage.held.renew_leases()
+    assert stage.queue.extended == [["late's"]]
+    assert late.held_until > time.monotonic() + LEASE * 0.9
+    assert fresh.held_until == until
+    await stage.held.renew_leases()
+    assert len(stage.queue.extended) == 1
+
+
+async def test_what_lost_its_lease_is_withdrawn_once_and_not_asked_for_again(stage: Stage) -> None:
+    lost = stage.hold("lost", -0.001)
+    for _ in range(2):
+        await stage.held.renew_leases()
+    assert withdrawn(lost) == ["its lease has ended"]
+    assert stage.queue.extended == []
+
+
+async def test_a_lease_that_cannot_be_renewed_is_not_believed_to_be(stage: Stage) -> None:
+    late = stage.hold("late", LEASE * 0.4)
+    until = late.held_until
+    stage.queue.is_away = True
+    await stage.held.renew_leases()
+    assert late.held_until == until
+    assert withdrawn(late) == []
+    stage.queue.is_away = False
+    await stage.held.renew_leases()
+    assert late.held_until > until
+
+
+async def test_what_is_taken_again_while_it_is_held_just_goes_on_with_its_new_lease(stage: Stage) -> None:
+    held = stage.hold("b", -1.0)
+    until = time.monotonic() + LEASE
+    (begun,) = stage.held.take_in([made("b", token="new"), made("c")], until)
+    assert begun.lease.id == "c"
+    assert (held.lease.token, held.held_until) == ("new", until)
+    assert len(stage.held) == stage.held.flying == 2
+
+
+# -- checkpoints -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_checkpoint_tells_who_was_accepted_at_their_places_in_the_batch(stage: Stage) -> None:
+    delivery = stage.hold("b")
+    delivery.batch, delivery.positions = batch(5), (1, 2, 4)
+    delivery.flight = flight = FlightDouble(b"\1\0\1")
+    await stage.held.checkpoint(0.0)
+    await stage.held.checkpoint(0.0)  # nothing is new
+    flight.mask = b"\1\1\1"
+    await stage.held.checkpoint(0.0)
+    assert [each.outcomes for each in stage.ledger.recorded] == [b"\0\1\0\0\1", b"\0\1\1\0\1"]
+    assert {each.then for each in stage.ledger.recorded} == {Then.KEEP}
+
+
+async def test_what_has_only_begun_needs_no_checkpoint(stage: Stage) -> None:
+    young, unread = stage.hold("young"), stage.hold("unread")
+    young.batch, young.positions, young.flight = batch(1), (0,), FlightDouble(b"\1")
+    await stage.held.checkpoint(3600.0)
+    assert stage.ledger.recorded == []
+    unread.flight = None
+    await stage.held.checkpoint(0.0)
+    assert [each.lease.id for each in stage.ledger.recorded] == ["young"]
+
+
+# -- what comes and goes -----------------------------------------------------------------------------------------------
+
+
+async def test_what_has_landed_is_held_until_it_is_let_go(stage: Stage) -> None:
+    delivery = stage.hold("b")
+    stage.held.land(delivery)
+    assert (len(stage.held), stage.held.flying) == (1, 0)
+    stage.held.let_go(delivery)
+    assert (len(stage.held), stage.held.flying) == (0, 0)
+
+
+async def test_a_suspect_waits_until_nothing_else_is_held_and_is_acquitted_when_it_is_let_go(stage: Stage) -> None:
+    other = stage.hold("other")
+    stage.suspects.draw([made("suspect", deliveries=SUSPECT + 1)])
+    suspect = stage.hold("suspect", deliveries=SUSPECT + 1)
+    assert suspect.suspect
+    assert stage.held.has_suspect
+    await asyncio.wait_for(stage.held.its_turn(other), 5)  # who is none waits for nobody
+    waiting = asyncio.create_task(stage.held.its_turn(suspect))
+    await asyncio.sleep(0)
+    stage.held.land(other)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    stage.held.let_go(other)
+    await asyncio.wait_for(waiting, 5)
+    assert stage.quarantine == {"suspect"}
+    stage.held.let_go(suspect)
+    assert stage.quarantine == set()
+    assert not stage.held.has_suspect
+
+
+async def test_what_waits_for_a_credential_is_broken_off_and_what_flies_is_withdrawn(stage: Stage) -> None:
+    flying, waiting = stage.hold("flying"), stage.hold("waiting")
+    waiting.flight = None
+
+    async def begin() -> None:
+        async with asyncio.timeout(None) as waiting.beginning:
+            await asyncio.Event().wait()
+
+    beginning = asyncio.create_task(begin())
+    await asyncio.sleep(0)
+    for delivery in (flying, waiting):
+        delivery.break_off("enough")
+        delivery.break_off("enough")
+    await asyncio.wait([beginning], timeout=5)
+    assert isinstance(beginning.exception(), TimeoutError)
+    assert withdrawn(flying) == ["enough"]
