@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sys
 
+from stentor.channels import find
 from stentor.cli.init import settings
-from stentor.config import SECTIONS, ApnsApp, FcmApp
+from stentor.config import APP, SECTIONS
 
 INTRODUCTION = """\
 # Configuration
@@ -138,8 +139,6 @@ ca_file = "simulators/fcm-ca.pem"
 ```
 """
 
-CHANNELS = {ApnsApp: " (APNs)", FcmApp: " (FCM)"}
-
 
 def page() -> str:
     parts = [INTRODUCTION]
@@ -152,7 +151,8 @@ def page() -> str:
         ]
         head = ["| setting | what it says | default | example |", "|---|---|---|---|"]
         meaning = (model.__doc__ or "").splitlines()[0]
-        parts.append("\n".join([f"## `[{title}]`{CHANNELS.get(model, '')}", "", meaning, "", *head, *rows, ""]))
+        channel = f" ({find(model.model_fields['channel'].default).title})" if title == APP else ""
+        parts.append("\n".join([f"## `[{title}]`{channel}", "", meaning, "", *head, *rows, ""]))
     return "\n".join([*parts, EXAMPLES])
 
 

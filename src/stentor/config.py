@@ -4,38 +4,42 @@ They come from `stentor.toml`, overridden by variables named `STENTOR_` and the 
 its parts, e.g. `STENTOR_STORE__URL`. Rules: an unknown setting is an error that names the nearest known one; relative
 paths count from the folder of the file; secrets are paths to files, or part of a URL, which is never shown.
 What a setting means is said once, in the docstring under it: `stentor init` and docs/configuration.md show those.
+The tables of apps are their channels' (`channels.py`).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import SplitResult, urlsplit
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     ValidationError,
-    ValidationInfo,
+    create_model,
     model_validator,
 )
-from pydantic_core import ErrorDetails
+from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
+from stentor import channels
 from stentor.errors import InvalidConfiguration
+from stentor.settings import ALTERNATIVE, App, DatabaseUrl, File, QueueUrl, Section, listed, split
 
-Channel = Literal["apns", "fcm"]
 REGISTRY = "registry"
 """The audience that is Stentor's own table of installations."""
 FILE = "stentor.toml"
 PREFIX = "STENTOR_"
+APP = "apps.NAME"
+"""The tables of apps, one for each channel."""
 
 _NO_SETTING = re.compile(
     r"STENTOR_(CONFIG|DEBUG|(TEST|FUZZ|SOAK|KILL)_\w+"
@@ -43,105 +47,16 @@ _NO_SETTING = re.compile(
 )
 """Variables that begin like settings and are none."""
 _NAME = re.compile(r"[A-Za-z0-9]+([_-][A-Za-z0-9]+)*")
-_MEMORY = ("", ":memory:")
 
 
-def _from_folder(path: Path, info: ValidationInfo) -> Path:
-    """`path`, counted from the folder of the file that is being read."""
-    if "-----BEGIN" in str(path) or "\n" in str(path) or str(path).startswith("{"):
-        raise ValueError("must be the path of a file, not what is in the file")
-    folder: Path | None = (info.context or {}).get("folder")
-    return folder / path if folder else path
-
-
-def _check_database(url: str, info: ValidationInfo) -> str:
-    """`url`, the path in a SQLite one counted from the folder of the file. Errors don't show it."""
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in ("sqlite", "postgresql"):
-        raise ValueError("must be sqlite:///path or postgresql://user:password@host/database")
-    if scheme == "postgresql":
-        return url
-    name = rest.removeprefix("/")
-    if not rest.startswith("/") or name in _MEMORY or "?" in name:
-        raise ValueError("must name a file and nothing else: sqlite:///path (four slashes begin an absolute one)")
-    folder: Path | None = (info.context or {}).get("folder")
-    return f"{scheme}:///{folder / name}" if folder else url
-
-
-def _check_endpoint(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        rest = parts._replace(scheme="", netloc="", path=parts.path.removeprefix("/")).geturl()
-        good = parts.scheme == "https" and parts.hostname and "@" not in parts.netloc and not rest and parts.port != 0
-    except ValueError:  # no such port
-        good = False
-    if not good:
-        raise ValueError("must be https://host or https://host:port, without a path")
-    return url
-
-
-def _check_token_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc:
-        raise ValueError("must be https://host/path")
-    return url
-
-
-def _check_proxy(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme == "http" and parts.hostname and parts.port
-    except ValueError:
-        good = False
-    if not good:
-        raise ValueError("must be http://host:port or http://user:password@host:port")
-    return url
-
-
-def _check_queue(url: str) -> str:
-    parts: list[SplitResult] = []
-    try:
-        parts = [urlsplit(server.strip()) for server in url.split(",")]
-        good = all(each.hostname and each.port != 0 and each.path in ("", "/") and not each.query for each in parts)
-    except ValueError:  # no such port
-        good = False
-    if not good or len({each.scheme for each in parts}) != 1 or parts[0].scheme not in ("nats", "tls"):
-        raise ValueError("must be nats://host:4222 or tls://host:4222, several of them with commas between")
-    return url
-
-
-def _split(value: Any) -> Any:
-    """A list as a variable gives it: `a,b`."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-File = Annotated[Path, AfterValidator(_from_folder)]
-DatabaseUrl = Annotated[str, AfterValidator(_check_database)]
-EndpointUrl = Annotated[str, AfterValidator(_check_endpoint)]
-TokenUrl = Annotated[str, AfterValidator(_check_token_url)]
-QueueUrl = Annotated[str, AfterValidator(_check_queue)]
-ProxyUrl = Annotated[str, AfterValidator(_check_proxy)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        validate_default=True,
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-        use_attribute_docstrings=True,
-    )
-
-
-class StoreConfig(_Section):
+class StoreConfig(Section):
     """Stentor's own database."""
 
     url: DatabaseUrl = Field(default="sqlite:///stentor.db", repr=False)
     """`sqlite:///path` or `postgresql://user:password@host/database`."""
 
 
-class QueueConfig(_Section):
+class QueueConfig(Section):
     """The queue between planners, senders and recorders."""
 
     url: QueueUrl | None = Field(
@@ -162,88 +77,31 @@ class QueueConfig(_Section):
     """A PEM file with the certificate's key, where it isn't in the same file."""
 
 
-class ApnsApp(_Section):
-    """An app that APNs serves: its bundle id, and a key or a certificate."""
-
-    channel: Literal["apns"] = "apns"
-    """Which provider: `apns`."""
-    topic: str = Field(min_length=1, examples=["com.example.app"])
-    """The bundle id."""
-    environment: Literal["production", "sandbox"] = "production"
-    """Where the app's tokens are from: `production` (App Store, TestFlight) or `sandbox` (run from Xcode)."""
-    key_file: File | None = Field(default=None, examples=["AuthKey_ABCDE12345.p8"])
-    """The `.p8` file that Apple gave out; with `key_id` and `team_id`."""
-    key_id: str | None = Field(default=None, examples=["ABCDE12345"])
-    """The key's id: 10 capital letters and digits."""
-    team_id: str | None = Field(default=None, examples=["FGHIJ67890"])
-    """Your team's id: 10 capital letters and digits."""
-    certificate_file: File | None = Field(default=None, examples=["push.p12"])
-    """A PEM or PKCS #12 file, instead of a key."""
-    certificate_key_file: File | None = Field(default=None, examples=["push.key"])
-    """A PEM file with the certificate's key, where it isn't in the same file."""
-    certificate_password_file: File | None = Field(default=None, examples=["push.password"])
-    """A file that holds nothing but the password of the certificate's key."""
-    url: EndpointUrl | None = Field(default=None, examples=["https://127.0.0.1:2197"])
-    """`https://host:port` to send to instead of Apple, e.g. a simulator's."""
-    ca_file: File | None = Field(default=None, examples=["rehearsal/ca.pem"])
-    """A PEM file of the authorities to trust instead of the system's, e.g. a simulator's."""
-    proxy: ProxyUrl | None = Field(default=None, repr=False, examples=["http://proxy.example.com:3128"])
-    """`http://host:port` or `http://user:password@host:port` of a proxy that allows CONNECT."""
-    max_connections: int = Field(default=16, ge=1, le=1000)
-    """Connections of a sender process to the provider at most."""
-    rate: float | None = Field(default=None, gt=0, examples=[5000])
-    """Pushes a second that all senders together may send with these credentials. Left out: no limit of ours."""
-    default: bool = False
-    """Serves installations that name no app, where the channel has several."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        key = {"key_file": self.key_file, "key_id": self.key_id, "team_id": self.team_id}
-        missing = [f"`{name}`" for name, value in key.items() if value is None]
-        if self.certificate_file is not None:
-            if given := [f"`{name}`" for name, value in key.items() if value is not None]:
-                raise ValueError(
-                    f"has `certificate_file` and {_listed(given)}; give a key or a certificate, and remove the other"
-                )
-            return self
-        for name in ("certificate_key_file", "certificate_password_file"):
-            if getattr(self, name) is not None:
-                raise ValueError(f"has `{name}` but no `certificate_file`; add that, or remove this")
-        if missing:
-            other = "" if len(missing) < len(key) else ", or `certificate_file` instead"
-            raise ValueError(f"lacks {_listed(missing)}; a key needs all of its file, id and team, so add that{other}")
-        return self
+def _known_channel(name: str) -> str:
+    if name in channels.BUILT_IN or name in channels.names():
+        return name
+    near = get_close_matches(name, channels.names(), 1)
+    raise ValueError(
+        f"is {name!r}, which is no channel; "
+        + (f"did you mean {near[0]!r}?" if near else f"there are {listed(channels.names())}")
+    )
 
 
-class FcmApp(_Section):
-    """A Firebase project."""
-
-    channel: Literal["fcm"] = "fcm"
-    """Which provider: `fcm`."""
-    service_account_file: File | None = Field(default=None, examples=["service-account.json"])
-    """The key file of a service account. Left out: Google's application default credentials."""
-    project: str | None = Field(default=None, min_length=1, examples=["my-project"])
-    """The project's id. Left out: the service account's."""
-    url: EndpointUrl | None = Field(default=None, examples=["https://127.0.0.1:2198"])
-    """`https://host:port` to send to instead of Google, e.g. a simulator's."""
-    token_url: TokenUrl | None = Field(default=None, examples=["https://127.0.0.1:2198/token"])
-    """Where access tokens are had, instead of where the service account's file says."""
-    ca_file: File | None = Field(default=None, examples=["rehearsal/ca.pem"])
-    """A PEM file of the authorities to trust instead of the system's, e.g. a simulator's."""
-    proxy: ProxyUrl | None = Field(default=None, repr=False, examples=["http://proxy.example.com:3128"])
-    """`http://host:port` or `http://user:password@host:port` of a proxy that allows CONNECT."""
-    max_connections: int = Field(default=16, ge=1, le=1000)
-    """Connections of a sender process to the provider at most."""
-    rate: float | None = Field(default=None, gt=0, examples=[9500])
-    """Pushes a second that all senders together may send with these credentials. Left out: no limit of ours."""
-    default: bool = False
-    """Serves installations that name no app, where the channel has several."""
+ChannelName = Annotated[str, AfterValidator(_known_channel)]
 
 
-AppConfig = Annotated[ApnsApp | FcmApp, Field(discriminator="channel")]
+class _ByChannel:
+    """Which channel's table an app's is, by its `channel`."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = tuple(names)
+
+    def __get_pydantic_core_schema__(self, _source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        choices = {name: handler(channels.find(name).app) for name in self._names}
+        return core_schema.tagged_union_schema(choices, discriminator="channel")
 
 
-class Columns(_Section):
+class Columns(Section):
     """Which column of an audience is what."""
 
     id: str = "id"
@@ -260,13 +118,13 @@ class Columns(_Section):
     """The time zone, e.g. `Europe/Berlin`."""
     registered_at: str | None = Field(default=None, examples=["updated_at"])
     """When the address was last registered: epoch seconds, or a timestamp."""
-    attributes: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+    attributes: Annotated[tuple[str, ...], BeforeValidator(split)] = Field(
         default=(), examples=[["first_name", "plan"]]
     )
     """More columns, for templates and filters."""
 
 
-class AudienceConfig(_Section):
+class AudienceConfig(Section):
     """A table or query of the app's own database."""
 
     url: DatabaseUrl | None = Field(default=None, repr=False, examples=["postgresql://reader:password@localhost/app"])
@@ -274,16 +132,18 @@ class AudienceConfig(_Section):
     table: str | None = Field(default=None, examples=["devices"])
     """`table` or `schema.table`; or `query`."""
     query: str | None = Field(
-        default=None, examples=["SELECT d.* FROM devices d JOIN users u ON u.id = d.user_id WHERE u.active"]
+        default=None,
+        examples=["SELECT d.* FROM devices d JOIN users u ON u.id = d.user_id WHERE u.active"],
+        json_schema_extra=ALTERNATIVE,
     )
     """A SELECT that gives the columns, without ORDER BY."""
     where: str | None = Field(default=None, examples=["deleted_at IS NULL"])
     """SQL that an installation must fulfil."""
-    channel: Channel | None = Field(default=None, examples=["apns"])
-    """The channel of all its installations, where no column tells: `apns` or `fcm`."""
-    app: str | None = Field(default=None, examples=["ios"])
+    channel: ChannelName | None = Field(default=None, examples=["apns"], json_schema_extra=ALTERNATIVE)
+    """The channel of all its installations, where no column tells."""
+    app: str | None = Field(default=None, examples=["ios"], json_schema_extra=ALTERNATIVE)
     """The app of all its installations, where no column tells."""
-    channels: dict[str, Channel] = Field(default_factory=dict, examples=[{"ios": "apns", "android": "fcm"}])
+    channels: dict[str, ChannelName] = Field(default_factory=dict, examples=[{"ios": "apns", "android": "fcm"}])
     """What the channel column says -> the channel it means."""
     columns: Columns = Field(default_factory=Columns)
     """Which column is what."""
@@ -312,7 +172,7 @@ class AudienceConfig(_Section):
         return self
 
 
-class SendingConfig(_Section):
+class SendingConfig(Section):
     """How campaigns are planned and sent."""
 
     senders: int = Field(default=0, ge=0, le=256)
@@ -337,24 +197,23 @@ class SendingConfig(_Section):
     """Seconds in which a sender that is told to stop finishes or gives back what it holds."""
 
 
-SECTIONS: tuple[tuple[str, type[_Section]], ...] = (
+SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("store", StoreConfig),
     ("queue", QueueConfig),
-    ("apps.NAME", ApnsApp),
-    ("apps.NAME", FcmApp),
+    *((APP, channels.find(name).app) for name in channels.BUILT_IN),
     ("audiences.NAME", AudienceConfig),
     ("audiences.NAME.columns", Columns),
     ("sending", SendingConfig),
 )
-"""Every table of the file, with what may stand in it."""
+"""Every table of the file, with what may stand in it; of the channels, Stentor's own."""
 
 
-class Config(_Section):
+class Config(Section):
     """Everything that can be set."""
 
     store: StoreConfig = Field(default_factory=StoreConfig)
     queue: QueueConfig = Field(default_factory=QueueConfig)
-    apps: dict[str, AppConfig] = Field(default_factory=dict)
+    apps: dict[str, Annotated[App, _ByChannel(channels.BUILT_IN)]] = Field(default_factory=dict)
     audiences: dict[str, AudienceConfig] = Field(default_factory=dict)
     sending: SendingConfig = Field(default_factory=SendingConfig)
 
@@ -370,7 +229,7 @@ class Config(_Section):
             raise ValueError(
                 f"audiences.{REGISTRY}: this name is taken by Stentor's own table of installations; choose another"
             )
-        for channel in ("apns", "fcm"):
+        for channel in {app.channel for app in self.apps.values()}:
             defaults = [name for name, app in self.apps.items() if app.channel == channel and app.default]
             if len(defaults) > 1:
                 raise ValueError(
@@ -387,7 +246,7 @@ class Config(_Section):
         if app is None or app.channel != audience.channel:
             problem = "there is no such app" if app is None else f"that app's channel is {app.channel}"
             fitting = [f"`{each}`" for each, other in self.apps.items() if other.channel == audience.channel]
-            remedy = f"name {_listed(fitting, 'or')}" if fitting else f"add an app with channel {audience.channel}"
+            remedy = f"name {listed(fitting, 'or')}" if fitting else f"add an app with channel {audience.channel}"
             raise ValueError(f"audiences.{name}.app: is `{audience.app}`, but {problem}; {remedy}")
 
 
@@ -405,19 +264,19 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     variables = _override(given, environment)
     given.setdefault("store", {})  # so that its default, too, counts from the folder of the file
     try:
-        return Config.model_validate(given, context={"folder": file.parent})
+        return _model(given).model_validate(given, context={"folder": file.parent})
     except ValidationError as error:
         first, *others = error.errors(include_url=False)
         more = f" ({len(others)} more problem{'s' if len(others) > 1 else ''} after that.)" if others else ""
         raise InvalidConfiguration(_explain(first, given, file, variables) + more) from None
 
 
-def lane_of(name: str, app: ApnsApp | FcmApp) -> str:
+def lane_of(name: str, app: App) -> str:
     """The lane of the app of that name: `apns/ios`."""
     return f"{app.channel}/{name}"
 
 
-def lanes(config: Config) -> dict[str, ApnsApp | FcmApp]:
+def lanes(config: Config) -> dict[str, App]:
     """Each app by its lane."""
     return {lane_of(name, app): app for name, app in config.apps.items()}
 
@@ -437,7 +296,23 @@ def dump(config: Config) -> bytes:
 
 def restore(dumped: bytes) -> Config:
     """What `dump` made `dumped` of."""
-    return Config.model_validate_json(dumped)
+    given = json.loads(dumped)
+    return _model(given).model_validate(given)
+
+
+def _model(given: Mapping[str, Any]) -> type[Config]:
+    """`Config`, with the tables of those channels besides that the apps in `given` are on."""
+    apps = given.get("apps")
+    tables = [app for app in apps.values() if isinstance(app, dict)] if isinstance(apps, dict) else []
+    others = {str(app.get("channel")) for app in tables} - set(channels.BUILT_IN)
+    added = sorted(others & set(channels.names())) if others else []
+    return _extended(tuple(added)) if added else Config
+
+
+@cache
+def _extended(added: tuple[str, ...]) -> type[Config]:
+    apps = Annotated[App, _ByChannel([*channels.BUILT_IN, *added])]
+    return create_model("Config", __base__=Config, apps=(dict[str, apps], Field(default_factory=dict)))
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -507,7 +382,7 @@ def _explain(error: ErrorDetails, given: Mapping[str, Any], file: Path, variable
     path = _path(error)
     kind, value, wanted = error["type"], error["input"], error["msg"]
     if kind.startswith("union_tag"):
-        path, wanted = (*path, "channel"), 'Input should be "apns" or "fcm"'
+        path, wanted = (*path, "channel"), listed([f'"{name}"' for name in channels.names()], "or")
         value = given[path[0]][path[1]].get("channel")
     variable = variables.get(path)
     where = f"{variable}:" if variable else f"{file}: {'.'.join(path)}:" if path else f"{file}:"
@@ -539,7 +414,7 @@ def _path(error: ErrorDetails) -> Place:
     return tuple(path)
 
 
-def _section(path: Place, given: Mapping[str, Any]) -> type[_Section]:
+def _section(path: Place, given: Mapping[str, Any]) -> type[Section]:
     """What stands at a path of tables."""
     match path:
         case ("store",):
@@ -547,7 +422,7 @@ def _section(path: Place, given: Mapping[str, Any]) -> type[_Section]:
         case ("queue",):
             return QueueConfig
         case ("apps", name):
-            return FcmApp if given["apps"][name].get("channel") == "fcm" else ApnsApp
+            return channels.find(given["apps"][name].get("channel")).app
         case ("audiences", _):
             return AudienceConfig
         case ("audiences", _, "columns"):
@@ -568,8 +443,8 @@ def _nearest(path: Place, given: Mapping[str, Any], variable: str | None) -> str
     if near := get_close_matches(path[-1], here, 1):
         return f"did you mean `{near[0]}`?"
     if others := [f"[{title}] ({model.__doc__})" for title, model in SECTIONS if path[-1] in model.model_fields]:
-        return f"`{path[-1]}` belongs under {_listed(others, 'or')}"
-    return f"there are {_listed([f'`{name}`' for name in here])}"
+        return f"`{path[-1]}` belongs under {listed(others, 'or')}"
+    return f"there are {listed([f'`{name}`' for name in here])}"
 
 
 def _settings(given: Mapping[str, Any]) -> Iterator[Place]:
@@ -580,9 +455,3 @@ def _settings(given: Mapping[str, Any]) -> Iterator[Place]:
         names = tables if isinstance(tables, dict) else {}
         for outer in [(section, name, *inner[1:]) for name in names] if inner else [(section,)]:
             yield from ((*outer, field) for field in model.model_fields)
-
-
-def _listed(words: list[str], conjunction: str = "and") -> str:
-    """`a, b and c`."""
-    *most, last = words
-    return f"{', '.join(most)} {conjunction} {last}" if most else last

@@ -9,21 +9,10 @@ import pytest
 from pydantic import ValidationError
 
 from docs.render_configuration import page
-from stentor.config import (
-    SECTIONS,
-    ApnsApp,
-    Columns,
-    Config,
-    FcmApp,
-    StoreConfig,
-    default_app,
-    dump,
-    lane_of,
-    lanes,
-    load,
-    restore,
-)
+from stentor.config import SECTIONS, Columns, Config, StoreConfig, default_app, dump, lane_of, lanes, load, restore
 from stentor.errors import InvalidConfiguration
+from stentor.senders.apns.channel import ApnsApp
+from stentor.senders.fcm.channel import FcmApp
 
 DOCS = Path(__file__).parents[2] / "docs"
 PASSWORD = "hunter2secret"
@@ -276,7 +265,7 @@ WRONG = {
     "no app at all": (AUDIENCE + "app = 'ios'", "there is no such app; add an app with channel apns"),
     "unknown channel meant": (
         "[audiences.u]\ntable = 't'\ncolumns.channel = 'c'\nchannels = { a = 'gcm' }",
-        "audiences.u.channels.a: is 'gcm'; it must be 'apns' or 'fcm'",
+        "audiences.u.channels.a: is 'gcm', which is no channel; did you mean 'fcm'?",
     ),
 }
 

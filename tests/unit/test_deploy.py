@@ -26,8 +26,9 @@ from typer.main import get_command
 
 from deploy.probe import PORT, probe
 from stentor.cli.main import app
-from stentor.config import ApnsApp, load
+from stentor.config import load
 from stentor.runtime.supervisor import EXTRA
+from stentor.senders.apns.channel import ApnsApp
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -20,7 +20,7 @@ LAYERS = [  # a layer may import the layers below it, and never one above
     {"pipeline"},
     {"audience", "planning", "queue", "senders", "recording", "feeds", "http2", "simulators"},
     {"store"},
-    {"model", "batch", "states", "outcome", "errors", "config", "clock", "events", "meter"},
+    {"model", "batch", "states", "outcome", "errors", "config", "settings", "channels", "clock", "events", "meter"},
 ]
 BASE = len(LAYERS) - 1  # the only layer whose modules may import each other
 LAYER_OF = {part: number for number, layer in enumerate(LAYERS) for part in layer}

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from stentor.audience.registry import Registration
+from stentor.channels import find
 
 FIELDS = ("id", "address", "channel", "app", "language", "time_zone", "registered_at")
 """What a row may say of an installation; all else is an attribute. `attributes` may hold more, as a JSON object."""
@@ -26,12 +27,8 @@ LONGEST_ID = 512
 LATEST = 4_102_444_800.0
 """Epoch seconds of the year 2100. A `registered_at` after it is in milliseconds, or wrong."""
 
-_HEX = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
-_PRINTABLE = re.compile(r"[!#-\[\]-~]+", re.ASCII)  # needs no escape in JSON
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*", re.ASCII)
 _ZONE = re.compile(r"[A-Za-z0-9_+/-]{1,64}", re.ASCII)
-_APNS_LENGTHS = range(32, 401)  # hex digits; today's tokens have 64 or 160, and Apple may lengthen them
-_FCM_LENGTHS = range(20, 4097)
 
 
 class RowRefused(ValueError):
@@ -98,7 +95,8 @@ class RowReader:
         address = said["address"]
         if address is None:
             raise RowRefused("no address")
-        check_address(channel, address)
+        if (bad := find(channel).check_address(address)) is not None:
+            raise RowRefused(bad.rule, bad.detail)
         return Registration(
             id=key,
             channel=channel,
@@ -127,24 +125,6 @@ class RowReader:
             raise RowRefused("unknown time zone", f"{zone[:40]!r}; wanted is e.g. Europe/Berlin") from None
         self._zones.add(zone)
         return zone
-
-
-def check_address(channel: str, address: str) -> None:
-    """See that an address looks like one of its channel's.
-
-    Raises:
-        RowRefused: it doesn't.
-    """
-    if channel == "apns":
-        if ":" in address and _PRINTABLE.fullmatch(address):
-            raise RowRefused("address of another channel", "it looks like an FCM token")
-        if not _HEX.fullmatch(address) or len(address) not in _APNS_LENGTHS or len(address) % 2:
-            raise RowRefused("malformed address", "an APNs token is hex digits, mostly 64")
-    elif channel == "fcm":
-        if len(address) == 64 and _HEX.fullmatch(address):
-            raise RowRefused("address of another channel", "it looks like an APNs token")
-        if not _PRINTABLE.fullmatch(address) or len(address) not in _FCM_LENGTHS:
-            raise RowRefused("malformed address", "an FCM token is printable text without blanks, mostly 142 or more")
 
 
 def _text(name: str, value: object) -> str | None:

@@ -13,7 +13,6 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from stentor.cli.findings import Finding, problem, warning
-from stentor.config import ApnsApp, FcmApp
 from stentor.errors import CredentialError, CredentialUnavailable, InvalidConfiguration, InvalidMessage
 from stentor.http2.burst import Burst, Fate, Header, Results
 from stentor.http2.pool import Pool, PoolOptions
@@ -22,13 +21,18 @@ from stentor.model import FcmOptions, Message
 from stentor.outcome import Verdict
 from stentor.senders.apns import reasons as apns_reasons
 from stentor.senders.apns import wire as apns
+from stentor.senders.apns.channel import ApnsApp
 from stentor.senders.apns.credentials import ApnsCertificate
 from stentor.senders.apns.lane import ApnsLane
+from stentor.senders.channels import open_lane
 from stentor.senders.contract import Answer, Rule, header
 from stentor.senders.fcm import reasons as fcm_reasons
 from stentor.senders.fcm import wire as fcm
+from stentor.senders.fcm.channel import FcmApp
 from stentor.senders.fcm.credentials import FcmTokenSource
 from stentor.senders.fcm.lane import FcmLane
+from stentor.senders.lane import Introduces
+from stentor.settings import App
 
 MESSAGE = Message(title="stentor doctor", fcm=FcmOptions(validate_only=True))
 NAME = "stentor-doctor"
@@ -49,11 +53,33 @@ FCM_RULES = {rule.reason: rule for rule in fcm_reasons.TABLE}
 Now = Callable[[], float]
 
 
-async def check_app(name: str, app: ApnsApp | FcmApp, *, offline: bool, clock: Now = time.time) -> list[Finding]:
+async def check_app(name: str, app: App, *, offline: bool, clock: Now = time.time) -> list[Finding]:
     """The findings about one app. `clock` gives epoch seconds."""
     if isinstance(app, ApnsApp):
         return await _check_apns(name, app, offline, clock)
-    return await _check_fcm(name, app, offline, clock)
+    if isinstance(app, FcmApp):
+        return await _check_fcm(name, app, offline, clock)
+    return await _check_bot(name, app, offline, clock)
+
+
+# -- all others -------------------------------------------------------------------------------------------------------
+
+
+async def _check_bot(name: str, app: App, offline: bool, clock: Now) -> list[Finding]:
+    """A lane that can say itself whom the provider takes us for."""
+    check, lane = f"apps.{name}: credentials", open_lane(name, app, clock)
+    try:
+        await lane.check()
+        found = [Finding(check=check, detail="complete")]
+        if not offline and isinstance(lane, Introduces):
+            found.append(Finding(check=f"apps.{name}: provider", detail=await lane.introduce()))
+    except (CredentialError, InvalidConfiguration) as error:
+        return [problem(check, str(error), f"Mend it, or what [apps.{name}] says of it.")]
+    except CredentialUnavailable as error:
+        return [problem(f"apps.{name}: provider", str(error), "See that this machine reaches it, or try again later.")]
+    finally:
+        await lane.aclose(0.0)
+    return found
 
 
 # -- APNs -------------------------------------------------------------------------------------------------------------

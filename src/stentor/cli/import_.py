@@ -13,6 +13,7 @@ import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from stentor import channels
 from stentor import config as settings
 from stentor.audience.files import Format, RowFile, format_of
 from stentor.audience.importing import Account, Rejects, import_rows
@@ -20,7 +21,6 @@ from stentor.audience.rows import ColumnMapping, RowReader
 from stentor.errors import InvalidConfiguration
 from stentor.store.database import Database
 
-CHANNELS = frozenset({"apns", "fcm"})
 NOTHING_FINE = 1
 
 
@@ -53,8 +53,8 @@ def import_(
       stentor import devices.parquet --channel apns --app ios --column token=push_token
       stentor import users.jsonl --dry-run
     """
-    if channel is not None and channel not in CHANNELS:
-        raise InvalidConfiguration(f"--channel {channel}: known are {', '.join(sorted(CHANNELS))}.")
+    if channel is not None and channel not in channels.names():
+        raise InvalidConfiguration(f"--channel {channel}: known are {', '.join(channels.names())}.")
     mapping = ColumnMapping(_columns(column or []), channel=channel, app=app)
     database = None if dry_run else Database.open(settings.load(config).store.url)
     rows = RowFile(file, format_ or format_of(file), mapping)
@@ -110,7 +110,7 @@ async def _import(
         def show(account: Account) -> None:
             bar.update(task, completed=rows.position, description=f"{account.read} rows")
 
-        return await import_rows(rows, RowReader(mapping, CHANNELS), rejects, database, show)
+        return await import_rows(rows, RowReader(mapping, frozenset(channels.names())), rejects, database, show)
 
 
 def _report(account: Account, rejects: Rejects, *, dry_run: bool) -> str:

@@ -18,19 +18,14 @@ import typer
 import uvloop
 from pydantic import BaseModel
 
-from stentor.config import FILE, SECTIONS, ApnsApp, AudienceConfig, Config, FcmApp, load
+from stentor import channels
+from stentor.config import APP, FILE, SECTIONS, Config, load
 from stentor.errors import InvalidConfiguration
+from stentor.settings import ALTERNATIVE, App
 from stentor.store.database import Database
 from stentor.store.migrate import migrate
 
-NAMES = {"apns": "ios", "fcm": "android"}
-"""What the apps of the file are called, by channel."""
 AUDIENCE = "users"
-EXCLUDED: dict[type[BaseModel], tuple[str, ...]] = {
-    ApnsApp: ("certificate_file", "certificate_key_file", "certificate_password_file"),
-    AudienceConfig: ("query", "channel", "app"),
-}
-"""Settings that exclude others of their table; those others are the ones to begin with."""
 MIGRATION_PATIENCE = 3600.0
 START_PATIENCE, START_LOOK = 10.0, 0.05
 """Seconds for which a simulator that is being started is waited for, and between two looks."""
@@ -111,8 +106,8 @@ def render(simulators: Iterable[dict[str, Any]] = ()) -> str:
     """The content of a new file, with an app for each running simulator of which the facts are given."""
     parts = [INTRODUCTION]
     for title, model in SECTIONS:
-        channel = model.model_fields["channel"].default if title == "apps.NAME" else None
-        name = title.replace("NAME", AUDIENCE if channel is None else NAMES[channel])
+        channel = model.model_fields["channel"].default if title == APP else None
+        name = title.replace("NAME", AUDIENCE if channel is None else channels.find(channel).example_app)
         parts.append("\n".join(_section(name, model)))
     parts += [_simulated(facts) for facts in simulators]
     return "\n".join(parts)
@@ -125,7 +120,7 @@ def _section(name: str, model: type[BaseModel]) -> Iterator[str]:
     for setting in settings(model):
         standard = " Required." if setting.required else f" Default: {setting.default}." if setting.default else ""
         yield f"# {setting.meaning}{standard}"
-        mark = "##" if setting.name in EXCLUDED.get(model, ()) else off
+        mark = "##" if setting.alternative else off
         yield f"{mark}{setting.name} = {setting.example}"
     yield ""
 
@@ -140,19 +135,23 @@ class Setting:
     default: str
     """Empty where it says nothing."""
     example: str
+    alternative: bool
+    """Whether it excludes others of its table, which are the ones to begin with."""
 
 
 def settings(model: type[BaseModel]) -> Iterator[Setting]:
     """Those of a table of the file, without the tables in it."""
-    for name, info in model.model_fields.items():
+    own = [name for name in model.model_fields if name in model.__annotations__]  # before those that all apps have
+    for name in [*own, *(name for name in model.model_fields if name not in own)]:
+        info = model.model_fields[name]
         default = info.get_default(call_default_factory=True)
         if isinstance(default, BaseModel):
             continue
-        told = model in (ApnsApp, FcmApp) and name == "channel"  # it tells the two apart, so the file must have it
+        told = issubclass(model, App) and name == "channel"  # it tells them apart, so the file must have it
         required = told or info.is_required()
         shown = "" if required or default in (None, (), {}) else toml(default)
         example = toml(info.examples[0] if info.examples else default)
-        yield Setting(name, info.description or "", required, shown, example)
+        yield Setting(name, info.description or "", required, shown, example, info.json_schema_extra == ALTERNATIVE)
 
 
 def toml(value: Any) -> str:
@@ -178,7 +177,7 @@ def _read_facts(path: Path) -> dict[str, Any]:
         raise InvalidConfiguration(f"--simulator {path} cannot be read: {error.strerror}") from None
     except ValueError:
         facts = None
-    if not isinstance(facts, dict) or facts.get("provider") not in NAMES:
+    if not isinstance(facts, dict) or facts.get("provider") not in channels.BUILT_IN:
         raise InvalidConfiguration(
             f"--simulator {path} isn't what a simulator prints; make it with `stentor simulate apns --json > {path} &`"
         )

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from types import MappingProxyType
 
+from stentor import channels
 from stentor.audience.contract import NO_LANE, Selection
+from stentor.errors import InvalidConfiguration
 from stentor.outcome import Outcome
-from stentor.senders.apns import reasons as apns
-from stentor.senders.fcm import reasons as fcm
 
-_MEANINGS = MappingProxyType(
-    {
-        "apns": {rule.reason: rule.meaning for rule in apns.TABLE},
-        "fcm": {rule.reason: rule.meaning for rule in fcm.TABLE},
-    }
-)
 _ENDINGS = MappingProxyType(
     {
         Outcome.EXPIRED: "The message's lifetime ended before the provider took it.",
@@ -27,8 +22,17 @@ LONGEST_COUNTDOWN = 99 * 3600.0
 
 def meaning(lane: str, reason: str, outcome: Outcome) -> str:
     """What a reason says, in a sentence; empty where it says it itself."""
-    told = _MEANINGS.get(lane.partition("/")[0], {}).get(reason, "")
+    told = _meanings(lane.partition("/")[0]).get(reason, "")
     return " ".join(filter(None, (told, _ENDINGS.get(outcome))))
+
+
+@cache
+def _meanings(channel: str) -> dict[str, str]:
+    """By reason; of a channel whose package is gone, none."""
+    try:
+        return {rule.reason: rule.meaning for rule in channels.find(channel).rules()}
+    except InvalidConfiguration:
+        return {}
 
 
 def lane_name(lane: str) -> str:

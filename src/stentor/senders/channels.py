@@ -1,15 +1,15 @@
-"""Which lane serves which channel: the one place that knows them all. A new channel is a folder and a case here."""
+"""From settings to lanes: which lane serves which app is known by its channel alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from stentor.config import ApnsApp, AppConfig
-from stentor.senders.apns.lane import ApnsLane
-from stentor.senders.fcm.lane import FcmLane
+from stentor import channels
 from stentor.senders.lane import Lane
+from stentor.settings import App
 
 
-def open_lane(name: str, app: AppConfig, clock: Callable[[], float]) -> Lane:
+def open_lane(name: str, app: App, clock: Callable[[], float]) -> Lane:
     """The lane of the app `name`. Nothing is read or connected before its first use; `clock` gives epoch seconds."""
-    return ApnsLane(app, name, clock) if isinstance(app, ApnsApp) else FcmLane(app, name, clock)
+    lane: Lane = channels.find(app.channel).open(name, app, clock)
+    return lane

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from stentor.model import Message
 from stentor.senders.contract import Answer, Renewal
@@ -164,3 +164,16 @@ class Lane(Protocol):
     async def aclose(self, drain: float | None = None) -> None:
         """Take no more flights, let those under way finish within `drain` seconds (default: as long as an answer may
         take), and close all connections."""
+
+
+@runtime_checkable
+class Introduces(Protocol):
+    """A lane whose provider says who it takes us for, as bots' do."""
+
+    async def introduce(self) -> str:
+        """Who we are to the provider, in a few words, e.g. `@example_bot`.
+
+        Raises:
+            CredentialError: the provider doesn't know us.
+            CredentialUnavailable: it couldn't be asked just now.
+        """

@@ -32,7 +32,9 @@ from stentor.cli.findings import (
     check_space,
     check_store,
 )
-from stentor.config import ApnsApp, AudienceConfig, Columns, Config, FcmApp, StoreConfig
+from stentor.config import AudienceConfig, Columns, Config, StoreConfig
+from stentor.senders.apns.channel import ApnsApp
+from stentor.senders.fcm.channel import FcmApp
 from stentor.simulators.apns import ApnsOptions, ApnsSimulator
 from stentor.simulators.clock import MovableClock
 from stentor.simulators.faults import Faults, Unavailable

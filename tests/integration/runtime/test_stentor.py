@@ -35,6 +35,7 @@ from stentor.runtime import supervisor
 from stentor.runtime.backend import open_backend, ports_for
 from stentor.runtime.sources import Sources
 from stentor.runtime.stentor import Stentor
+from stentor.senders.apns.channel import ApnsApp
 from stentor.states import CampaignState
 from stentor.store.database import Database
 from stentor.store.migrate import VERSION_TABLE
@@ -127,7 +128,7 @@ async def test_a_wrong_key_file_is_refused(tmp_path: Path, config: Config) -> No
     (tmp_path / "wrong.p8").write_text("no key")
     file = tmp_path / FILE
     ios = config.apps["ios"]
-    assert ios.channel == "apns"
+    assert isinstance(ios, ApnsApp)
     file.write_text(file.read_text().replace(str(ios.key_file), "wrong.p8"))
     async with Stentor(load(file, {})) as stentor:
         with pytest.raises(CredentialError, match=r"wrong\.p8"):

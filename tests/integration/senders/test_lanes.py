@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from stentor.config import ApnsApp, FcmApp
 from stentor.errors import CredentialError, InvalidConfiguration, InvalidMessage, PoolClosed
 from stentor.http2 import frames
 from stentor.http2.pool import PoolOptions
@@ -20,10 +19,12 @@ from stentor.http2.transport import Timing
 from stentor.model import Message
 from stentor.outcome import Scope, Verdict
 from stentor.planning.content import Content, Translation
+from stentor.senders.apns.channel import ApnsApp
 from stentor.senders.apns.lane import ApnsLane
 from stentor.senders.apns.wire import push_ids
 from stentor.senders.channels import open_lane
 from stentor.senders.contract import MALFORMED_ADDRESS, Answer
+from stentor.senders.fcm.channel import FcmApp
 from stentor.senders.fcm.lane import FcmLane
 from stentor.senders.http2_lane import FIRST_WINDOW, LEAST_WINDOW
 from stentor.senders.lane import CampaignContent, Flight, Lane

@@ -12,8 +12,9 @@ import pytest
 from stentor import config
 from stentor.cli import stage
 from stentor.cli.stage import Comparison
-from stentor.config import ApnsApp, FcmApp
 from stentor.errors import InvalidConfiguration
+from stentor.senders.apns.channel import ApnsApp
+from stentor.senders.fcm.channel import FcmApp
 
 URLS = {"url": "https://127.0.0.1:2", "ca_file": "ca.pem"}
 FACTS: dict[str, dict[str, Any]] = {

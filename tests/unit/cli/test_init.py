@@ -14,9 +14,12 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from stentor.cli.init import EXCLUDED, NAMES, init, render, settings, toml
-from stentor.config import SECTIONS, ApnsApp, Config, FcmApp, load
+from stentor.channels import BUILT_IN, find
+from stentor.cli.init import init, render, settings, toml
+from stentor.config import APP, SECTIONS, Config, load
 from stentor.errors import InvalidConfiguration
+from stentor.senders.apns.channel import ApnsApp
+from stentor.senders.fcm.channel import FcmApp
 
 APNS = {
     "provider": "apns",
@@ -64,7 +67,7 @@ def test_the_file_as_it_is_written_sets_nothing(tmp_path: Path) -> None:
 
 def test_uncommenting_gives_a_valid_configuration(tmp_path: Path) -> None:
     config = read(tmp_path, re.sub(r"^#(?=[\w\[])", "", render(), flags=re.MULTILINE))
-    assert set(config.apps) == set(NAMES.values())
+    assert set(config.apps) == {find(name).example_app for name in BUILT_IN}
     ios, users = config.apps["ios"], config.audiences["users"]
     assert isinstance(ios, ApnsApp)
     assert ios.key_file == tmp_path / "AuthKey_ABCDE12345.p8"
@@ -75,7 +78,8 @@ def test_uncommenting_gives_a_valid_configuration(tmp_path: Path) -> None:
 def test_every_setting_is_there_once_explained() -> None:
     content = render()
     for title, model in SECTIONS:
-        name = title.replace("NAME", {ApnsApp: "ios", FcmApp: "android"}.get(model, "users"))
+        app = find(model.model_fields["channel"].default).example_app if title == APP else "users"
+        name = title.replace("NAME", app)
         _, _, section = content.partition(f"[{name}]\n")
         section, _, _ = section.partition("\n\n")
         for field in model.model_fields:
@@ -84,8 +88,6 @@ def test_every_setting_is_there_once_explained() -> None:
 
 
 def test_what_excludes_another_says_so() -> None:
-    for model, names in EXCLUDED.items():
-        assert set(names) <= set(model.model_fields)
     assert "\n##certificate_file = " in render()
     assert "\n##query = " in render()
 

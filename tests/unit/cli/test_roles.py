@@ -10,9 +10,11 @@ from typer.testing import CliRunner, Result
 
 from stentor.cli.main import app
 from stentor.cli.roles import narrowed
-from stentor.config import ApnsApp, Config, FcmApp, QueueConfig
+from stentor.config import Config, QueueConfig
 from stentor.errors import InvalidConfiguration
 from stentor.runtime.worker import Role
+from stentor.senders.apns.channel import ApnsApp
+from stentor.senders.fcm.channel import FcmApp
 
 SQL = Config(
     apps={

@@ -6,13 +6,13 @@ import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from stentor.config import ApnsApp
 from stentor.errors import CredentialError
 from stentor.http2.burst import Header, Template
 from stentor.http2.pool import PoolOptions
 from stentor.http2.transport import Endpoint, tls_context
 from stentor.model import Message
 from stentor.senders.apns import wire
+from stentor.senders.apns.channel import ApnsApp
 from stentor.senders.apns.credentials import ApnsCertificate, ApnsTokenSource
 from stentor.senders.apns.reasons import TABLE
 from stentor.senders.contract import Encoded

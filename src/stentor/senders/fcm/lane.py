@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from stentor.config import FcmApp
 from stentor.errors import CredentialError
 from stentor.http2.pool import PoolOptions
 from stentor.http2.transport import Endpoint, tls_context
 from stentor.model import Message
 from stentor.senders.contract import Encoded, json_object
 from stentor.senders.fcm import wire
+from stentor.senders.fcm.channel import FcmApp
 from stentor.senders.fcm.credentials import FcmTokenSource
 from stentor.senders.fcm.reasons import TABLE
 from stentor.senders.http2_lane import PATIENCE, Access, Encode, Http2Lane, address_of, fingerprint, setting

@@ -1,0 +1,66 @@
+"""FCM as a channel: the settings of an app, and what its addresses look like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from stentor.channels import BadAddress, Channel
+from stentor.settings import App, File, TokenUrl
+
+if TYPE_CHECKING:
+    from stentor.senders.contract import Rule
+    from stentor.senders.fcm.lane import FcmLane
+
+_APNS_TOKEN = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
+_PRINTABLE = re.compile(r"[!#-\[\]-~]+", re.ASCII)  # needs no escape in JSON
+_LENGTHS = range(20, 4097)
+
+
+class FcmApp(App):
+    """A Firebase project."""
+
+    channel: Literal["fcm"] = "fcm"
+    """Which provider: `fcm`."""
+    service_account_file: File | None = Field(default=None, examples=["service-account.json"])
+    """The key file of a service account. Left out: Google's application default credentials."""
+    project: str | None = Field(default=None, min_length=1, examples=["my-project"])
+    """The project's id. Left out: the service account's."""
+    token_url: TokenUrl | None = Field(default=None, examples=["https://127.0.0.1:2198/token"])
+    """Where access tokens are had, instead of where the service account's file says."""
+
+
+def check_address(address: str) -> BadAddress | None:
+    """Why a text can be no registration token."""
+    if _APNS_TOKEN.fullmatch(address):
+        return BadAddress(rule="address of another channel", detail="it looks like an APNs token")
+    if not _PRINTABLE.fullmatch(address) or len(address) not in _LENGTHS:
+        detail = "an FCM token is printable text without blanks, mostly 142 or more"
+        return BadAddress(rule="malformed address", detail=detail)
+    return None
+
+
+def _open(name: str, app: FcmApp, clock: Callable[[], float]) -> FcmLane:
+    from stentor.senders.fcm.lane import FcmLane  # noqa: PLC0415 - see `stentor.channels`
+
+    return FcmLane(app, name, clock)
+
+
+def _rules() -> Sequence[Rule]:
+    from stentor.senders.fcm.reasons import TABLE  # noqa: PLC0415 - see `stentor.channels`
+
+    return TABLE
+
+
+CHANNEL = Channel(
+    name="fcm",
+    title="FCM",
+    app=FcmApp,
+    open=_open,
+    rules=_rules,
+    check_address=check_address,
+    example_app="android",
+)

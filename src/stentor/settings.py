@@ -1,0 +1,131 @@
+"""What settings are made of: the kinds of values that tables of `stentor.toml` have, and what each kind is checked for.
+
+`config.py` puts the tables together, and each channel's `channel.py` has that of its apps; both build on this. Rules:
+a table has no setting that isn't declared; paths count from the folder of the file; an error never shows a URL, as
+there may be a password in it. What a setting means is said once, in the docstring under it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo
+
+ALTERNATIVE: Final[dict[str, JsonValue]] = {"alternative": True}
+"""`json_schema_extra` of a setting that excludes others of its table, which are the ones to begin with."""
+_MEMORY = ("", ":memory:")
+
+
+def _from_folder(path: Path, info: ValidationInfo) -> Path:
+    """`path`, counted from the folder of the file that is being read."""
+    if "-----BEGIN" in str(path) or "\n" in str(path) or str(path).startswith("{"):
+        raise ValueError("must be the path of a file, not what is in the file")
+    folder: Path | None = (info.context or {}).get("folder")
+    return folder / path if folder else path
+
+
+def _check_database(url: str, info: ValidationInfo) -> str:
+    """`url`, the path in a SQLite one counted from the folder of the file. Errors don't show it."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in ("sqlite", "postgresql"):
+        raise ValueError("must be sqlite:///path or postgresql://user:password@host/database")
+    if scheme == "postgresql":
+        return url
+    name = rest.removeprefix("/")
+    if not rest.startswith("/") or name in _MEMORY or "?" in name:
+        raise ValueError("must name a file and nothing else: sqlite:///path (four slashes begin an absolute one)")
+    folder: Path | None = (info.context or {}).get("folder")
+    return f"{scheme}:///{folder / name}" if folder else url
+
+
+def _check_endpoint(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        rest = parts._replace(scheme="", netloc="", path=parts.path.removeprefix("/")).geturl()
+        good = parts.scheme == "https" and parts.hostname and "@" not in parts.netloc and not rest and parts.port != 0
+    except ValueError:  # no such port
+        good = False
+    if not good:
+        raise ValueError("must be https://host or https://host:port, without a path")
+    return url
+
+
+def _check_token_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc:
+        raise ValueError("must be https://host/path")
+    return url
+
+
+def _check_proxy(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme == "http" and parts.hostname and parts.port
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("must be http://host:port or http://user:password@host:port")
+    return url
+
+
+def _check_queue(url: str) -> str:
+    parts: list[SplitResult] = []
+    try:
+        parts = [urlsplit(server.strip()) for server in url.split(",")]
+        good = all(each.hostname and each.port != 0 and each.path in ("", "/") and not each.query for each in parts)
+    except ValueError:  # no such port
+        good = False
+    if not good or len({each.scheme for each in parts}) != 1 or parts[0].scheme not in ("nats", "tls"):
+        raise ValueError("must be nats://host:4222 or tls://host:4222, several of them with commas between")
+    return url
+
+
+def split(value: Any) -> Any:
+    """A list as a variable gives it: `a,b`."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+File = Annotated[Path, AfterValidator(_from_folder)]
+DatabaseUrl = Annotated[str, AfterValidator(_check_database)]
+EndpointUrl = Annotated[str, AfterValidator(_check_endpoint)]
+TokenUrl = Annotated[str, AfterValidator(_check_token_url)]
+QueueUrl = Annotated[str, AfterValidator(_check_queue)]
+ProxyUrl = Annotated[str, AfterValidator(_check_proxy)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class App(Section):
+    """What every channel's apps have: one set of credentials of a provider."""
+
+    channel: str
+    url: EndpointUrl | None = Field(default=None, examples=["https://127.0.0.1:2197"])
+    """`https://host:port` to send to instead of the provider, e.g. a simulator's."""
+    ca_file: File | None = Field(default=None, examples=["rehearsal/ca.pem"])
+    """A PEM file of the authorities to trust instead of the system's, e.g. a simulator's."""
+    proxy: ProxyUrl | None = Field(default=None, repr=False, examples=["http://proxy.example.com:3128"])
+    """`http://host:port` or `http://user:password@host:port` of a proxy that allows CONNECT."""
+    max_connections: int = Field(default=16, ge=1, le=1000)
+    """Connections of a sender process to the provider at most."""
+    rate: float | None = Field(default=None, gt=0, examples=[5000])
+    """Pushes a second that all senders together may send with these credentials. Left out: no limit of ours."""
+    default: bool = False
+    """Serves installations that name no app, where the channel has several."""
+
+
+def listed(words: Iterable[str], conjunction: str = "and") -> str:
+    """`a, b and c`."""
+    *most, last = words
+    return f"{', '.join(most)} {conjunction} {last}" if most else last
