@@ -55,6 +55,9 @@ class Verdict(IntEnum):
     AMBIGUOUS = 9
     """It may have been accepted. Send again only where the provider collapses the second one into the first."""
 
+    WAIT = 10
+    """Not asked yet: our own pace doesn't allow it before `Answer.retry_after` seconds. No try, and nobody's fault."""
+
 
 class Scope(StrEnum):
     """How far an answer reaches: who else would get the same one."""
@@ -70,7 +73,9 @@ class Scope(StrEnum):
     CREDENTIAL = "credential"
     """What is sent with this short-lived credential."""
     LANE = "lane"
-    """The whole lane."""
+    """The whole lane, where many get the same; of a single one nobody knows."""
+    ACCOUNT = "account"
+    """The whole lane, by a provider that means all of it even when it tells only one."""
 
 
 SETTLES = MappingProxyType(

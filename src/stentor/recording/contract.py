@@ -28,6 +28,19 @@ class Waiting(msgspec.Struct, frozen=True, array_like=True):
     """Whether one of the tries was written and never answered."""
 
 
+class Receipt(msgspec.Struct, frozen=True, array_like=True):
+    """What a provider gave for a message that it took, by which it can be found again."""
+
+    position: int
+    """The recipient's index in the batch."""
+    at: float
+    """Epoch seconds at which the provider took it."""
+    id: str
+    """All that is needed to edit or to delete it, in its channel's own writing."""
+    moved_to: str = ""
+    """The recipient's new address, where the provider said that it has one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """A recipient that ended otherwise than accepted or cancelled."""
@@ -52,6 +65,8 @@ class Standing:
     """An `Outcome` for each recipient; None: all pending."""
     waiting: tuple[Waiting, ...] = ()
     """Of pending recipients alone."""
+    receipts: tuple[Receipt, ...] = ()
+    """Those that the store may not have yet."""
     pending: int
     edition: str = ""
     """Of the batch that was planned (`Planned.edition`)."""
@@ -102,6 +117,8 @@ class Settlement:
     failures: tuple[Failure, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     """Of each recipient that is still pending, the one with the most tries counts."""
+    receipts: tuple[Receipt, ...] = ()
+    """Of recipients that were accepted; the first one of each counts."""
     then: Then = Then.KEEP
     delay: float = 0.0
     why: str = field(default="", repr=False)

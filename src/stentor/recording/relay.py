@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import BatchTooNew, BatchUnreadable, StoreUnavailable
 from stentor.queue.contract import Lease, NotingQueue, Outbox
-from stentor.recording.contract import Settlement, Standing, Then, Waiting
+from stentor.recording.contract import Receipt, Settlement, Standing, Then, Waiting
 from stentor.recording.standings import merged, stored
 from stentor.recording.tally import RecordTally
 from stentor.recording.tidings import decode_tidings, encode_tidings
@@ -44,6 +44,7 @@ class _Left(msgspec.Struct, frozen=True, array_like=True):
 
     outcomes: bytes
     waiting: tuple[Waiting, ...]
+    receipts: tuple[Receipt, ...] = ()
 
 
 _LEFT = msgspec.msgpack.Decoder(_Left)
@@ -93,7 +94,7 @@ class Relay:
             if (lefts := told.get(lease.id, ())) is None:
                 continue  # it waits until a recorder that understands what was told has written it
             for left in lefts:
-                standing = merged(standing, left.outcomes, left.waiting)
+                standing = merged(standing, left.outcomes, left.waiting, left.receipts)
             known[lease.id] = standing
         self._known |= known
         return known
@@ -164,7 +165,8 @@ class Relay:
         nothing_new = settlement.then is Then.RELEASE and not settlement.outcomes
         if known is None or not settlement.lease.note or nothing_new:
             return settlement
-        return replace(settlement, outcomes=merged(known, settlement.outcomes, ()).outcomes or b"")
+        whole = merged(known, settlement.outcomes, (), settlement.receipts)
+        return replace(settlement, outcomes=whole.outcomes or b"", receipts=whole.receipts)
 
     async def _checkpoint(self, settlement: Settlement) -> None:
         try:
@@ -177,9 +179,9 @@ class Relay:
         standing = self._known.get(settlement.lease.id)
         if standing is None:
             return settlement.lease.note or b""
-        standing = merged(standing, settlement.outcomes, settlement.waiting)
+        standing = merged(standing, settlement.outcomes, settlement.waiting, settlement.receipts)
         self._known[settlement.lease.id] = standing
-        return msgspec.msgpack.encode(_Left(standing.outcomes or b"", standing.waiting))
+        return msgspec.msgpack.encode(_Left(standing.outcomes or b"", standing.waiting, standing.receipts))
 
     async def _told(self, leases: Sequence[Lease]) -> dict[str, list[_Left] | None]:
         """What is known beside the store of batches that somebody held before; None where a newer Stentor has told what
@@ -203,5 +205,5 @@ def _lefts(note: bytes | None, messages: Sequence[bytes]) -> list[_Left] | None:
             return None
         except BatchUnreadable:
             continue
-        lefts.append(_Left(tidings.outcomes, tidings.waiting))
+        lefts.append(_Left(tidings.outcomes, tidings.waiting, tidings.receipts))
     return lefts

@@ -12,7 +12,8 @@ from sqlalchemy import bindparam, select
 
 from stentor.outcome import Outcome
 from stentor.queue.contract import Lease
-from stentor.recording.contract import Standing, Waiting
+from stentor.recording.contract import Receipt, Standing, Waiting
+from stentor.recording.receipts import merged_receipts
 from stentor.recording.writing import merge_outcomes
 from stentor.store.database import Database
 from stentor.store.tables import batches
@@ -40,7 +41,9 @@ async def stored(database: Database, leases: Sequence[Lease]) -> dict[str, Stand
     }
 
 
-def merged(standing: Standing, outcomes: bytes, waiting: Iterable[Waiting]) -> Standing:
+def merged(
+    standing: Standing, outcomes: bytes, waiting: Iterable[Waiting], receipts: Iterable[Receipt] = ()
+) -> Standing:
     """A standing with what else is known. `outcomes` may be empty, where nothing is new; what is of another number of
     recipients than the batch has is left out."""
     known = bytes(standing.size) if standing.outcomes is None else standing.outcomes
@@ -55,4 +58,10 @@ def merged(standing: Standing, outcomes: bytes, waiting: Iterable[Waiting]) -> S
             latest[each.position] = each
     still = tuple(each for at, each in sorted(latest.items()) if known[at : at + 1] == _PENDING)
     pending = known.count(Outcome.PENDING)
-    return Standing(outcomes=known, waiting=still, pending=pending, edition=standing.edition)
+    return Standing(
+        outcomes=known,
+        waiting=still,
+        receipts=merged_receipts(standing.receipts, receipts),
+        pending=pending,
+        edition=standing.edition,
+    )

@@ -15,7 +15,7 @@ from stentor.batch import LARGEST_BATCH, check_version
 from stentor.errors import BatchUnreadable
 from stentor.outcome import Outcome
 from stentor.queue.contract import Lease
-from stentor.recording.contract import Failure, Settlement, Waiting, Who
+from stentor.recording.contract import Failure, Receipt, Settlement, Waiting, Who
 
 VERSION = 1
 
@@ -37,8 +37,9 @@ class Tidings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """As in `Settlement`."""
     failures: tuple[Failure, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    receipts: tuple[Receipt, ...] = ()
     named: Named | None = None
-    """Those who failed; None where the batch could not be read."""
+    """Those who failed, and those who moved; None where the batch could not be read."""
 
 
 _DECODER = msgspec.msgpack.Decoder(Tidings)
@@ -51,7 +52,8 @@ def encode_tidings(settlement: Settlement, at: float) -> list[bytes]:
 
 def _encode(settlement: Settlement, at: float, part: range) -> Iterable[bytes]:
     failures = tuple(each for each in settlement.failures if each.position in part)
-    positions = [each.position for each in failures]
+    receipts = tuple(each for each in settlement.receipts if each.position in part)
+    positions = [each.position for each in failures] + [each.position for each in receipts if each.moved_to]
     who = settlement.batch
     tidings = Tidings(
         version=VERSION,
@@ -59,6 +61,7 @@ def _encode(settlement: Settlement, at: float, part: range) -> Iterable[bytes]:
         outcomes=_only(settlement.outcomes, part),
         failures=failures,
         waiting=tuple(each for each in settlement.waiting if each.position in part or not settlement.outcomes),
+        receipts=receipts,
         named=None if who is None else _named(who, positions),
     )
     message = msgspec.msgpack.encode(tidings)
@@ -91,12 +94,14 @@ def decode_tidings(message: bytes) -> Tidings:
         tidings = _DECODER.decode(message)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BatchUnreadable(f"not outcomes: {error}") from None
-    positions = {each.position for each in tidings.failures}
+    positions = {each.position for each in tidings.failures} | {
+        each.position for each in tidings.receipts if each.moved_to
+    }
     named = tidings.named
     if not positions <= set(range(len(tidings.outcomes))) or (
         named is not None and not (positions <= named.recipients.keys() and positions <= named.addresses.keys())
     ):
-        raise BatchUnreadable("its failures are of recipients that it doesn't name")
+        raise BatchUnreadable("it tells of recipients that it doesn't name")
     return tidings
 
 
@@ -109,5 +114,6 @@ def settlement_of(lease: Lease) -> Settlement:
         outcomes=tidings.outcomes,
         failures=tidings.failures,
         waiting=tidings.waiting,
+        receipts=tidings.receipts,
         at=tidings.at,
     )

@@ -6,7 +6,7 @@ what isn't news isn't written. Rows are locked in the order of their ids, so tha
 for each other instead of deadlocking.
 
 However many batches: on PostgreSQL one SELECT, at most one UPDATE of the batches, and at most one statement for the
-failures and the dead addresses among them (`docs/store.md`).
+failures and the dead addresses among them (`docs/store.md`). Receipts cost two more where there are any.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stentor.outcome import Outcome
 from stentor.recording.contract import Failure, Settlement, Waiting
 from stentor.recording.hygiene import mark_dead, marking
+from stentor.recording.receipts import write_receipts
 from stentor.recording.tally import Recorded, news
 from stentor.store.bulk import Bulk, Fields, bulk, columns, insert_ignoring, unnested
 from stentor.store.database import POSTGRESQL, SQLITE
@@ -111,16 +112,21 @@ async def write(connection: AsyncConnection, settlements: Sequence[Settlement], 
     found: list[tuple[Settlement, list[Failure]]] = []
     for settlement in settlements:
         row = rows.get(settlement.lease.id)
-        if row is None or len(settlement.outcomes) not in (0, row.size):
+        if row is None or not _fits(row, settlement):
             continue
         if explained := _merge(row, settlement):
             found.append((settlement, explained))
     await _UPDATE.execute(connection, [_values(batch, row, now) for batch, row in rows.items() if row.changed])
+    await write_receipts(connection, [each for each in settlements if _fits(rows.get(each.lease.id), each)])
     if found:
         planned = await _recipients(connection, {each.lease.id for each, _ in found if each.batch is None})
         await _write_failures(connection, _failures(found, planned, now))
     lanes = {settlement.lease.id: settlement.lease.lane for settlement in settlements}
     return news((lanes[batch], before[batch], row.outcomes) for batch, row in rows.items())
+
+
+def _fits(row: _Row | None, settlement: Settlement) -> bool:
+    return row is not None and len(settlement.outcomes) in (0, row.size)
 
 
 async def _lock_rows(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, _Row]:

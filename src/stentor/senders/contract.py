@@ -47,6 +47,8 @@ class Answer:
     """Whether the provider itself named that wait (`retry-after`); otherwise it is our table's."""
     since: float | None = None
     """Epoch seconds at which the provider last knew the address to be dead."""
+    moved_to: str = ""
+    """Of a REROUTE: the recipient's new address."""
     detail: str = ""
     """The provider's explanation, for people. Never holds an address or a credential."""
     stop_if_all: bool = False
@@ -63,6 +65,16 @@ class Answer:
         if self.verdict is not Verdict.DROP or self.since is None or registered_at is None:
             return self
         return replace(self, verdict=Verdict.REJECT) if registered_at > self.since else self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What a provider gives for a message that it took; see `recording.contract.Receipt`."""
+
+    at: float
+    """Epoch seconds."""
+    id: str
+    moved_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from stentor.batch import Batch
@@ -39,7 +40,7 @@ from stentor.senders.held import Delivery
 from stentor.senders.lane import Flight, Lane, Prepared
 from stentor.senders.paced import Controls, PacedFlight
 from stentor.senders.retry import Circumstances, Decision, decide
-from stentor.senders.settling import at_positions, bury, called_off, due, end_all, give_back, read_batch
+from stentor.senders.settling import at_positions, bury, called_off, due, end_all, give_back, read_batch, receipts_of
 from stentor.senders.suspects import Suspects
 from stentor.senders.tally import Tally
 from stentor.states import STOPPED, CampaignState
@@ -260,7 +261,8 @@ class Courier:
         self._learn(batch.campaign_id, decision)
         await self._gatekeeper.obey(decision, answers, flight)
         self._close_over(delivery)  # after what came back was noted, as that may open the gate
-        return self._settle(delivery.lease, batch, standing, decision)
+        settlement = self._settle(delivery.lease, batch, standing, decision)
+        return replace(settlement, receipts=receipts_of(flight, delivery.positions))
 
     def _learn(self, campaign_id: str, decision: Decision) -> None:
         """Remember whether the provider takes the campaign's message."""

@@ -20,6 +20,7 @@ from stentor.queue.contract import Lease, Queue
 from stentor.recording.contract import Ledger, Settlement
 from stentor.senders.gatekeeper import Trouble
 from stentor.senders.lane import Flight
+from stentor.senders.settling import receipts_of
 from stentor.senders.suspects import Suspects
 
 LOOK_AGAIN = 0.25
@@ -75,7 +76,8 @@ class Delivery:
         outcomes = bytearray(len(self.batch))
         for position, mark in zip(self.positions, accepted, strict=True):
             outcomes[position] = Outcome.ACCEPTED if mark else Outcome.PENDING
-        return Settlement(lease=self.lease, batch=self.batch, outcomes=bytes(outcomes))
+        receipts = receipts_of(self.flight, self.positions)
+        return Settlement(lease=self.lease, batch=self.batch, outcomes=bytes(outcomes), receipts=receipts)
 
 
 class Held:

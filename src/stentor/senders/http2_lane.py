@@ -9,32 +9,28 @@ they have in the background.
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
-
-import msgspec
 
 from stentor.errors import (
     CredentialError,
     CredentialUnavailable,
     InvalidConfiguration,
-    InvalidMessage,
     PoolClosed,
 )
 from stentor.http2.burst import Fate
 from stentor.http2.pool import Pool, PoolOptions, Sending
 from stentor.http2.transport import Endpoint
-from stentor.model import Message
 from stentor.outcome import Verdict
-from stentor.senders.contract import Answer, Credentials, Decode, Encoded, Renewal, Rule, answers, join, text
-from stentor.senders.lane import CampaignContent, Flight, LaneState, Prepared, Variables
-from stentor.senders.payload import PayloadTooLarge
+from stentor.senders.contract import Answer, Credentials, Decode, Encoded, Renewal, Rule, Taken, answers, join
+from stentor.senders.lane import Flight, LaneState, Prepared, Variables
+from stentor.senders.rendering import PreparedContent, R, Rendering
 
 PATIENCE = 15.0
 """Seconds in which nothing could be written at all, after which a flight is handed back: the caller has a breaker."""
@@ -42,16 +38,9 @@ FIRST_WINDOW = 1000
 """Recipients under way before the provider answered anything: wrong credentials should be found out with few."""
 LEAST_WINDOW = 8000
 """Recipients that keep one quick connection busy, each batch's beginning and end included."""
-RENDERINGS = 2000
-"""Renderings of personalised messages that are kept, each of a few KiB at most."""
 SLICE = 100
 """Personalised messages rendered before the loop, which has answers to read, gets its turn."""
-TEMPLATE_ERROR = "TemplateError"
-PAYLOAD_TOO_LARGE = "PayloadTooLarge"
-INVALID_MESSAGE = "InvalidMessage"
 
-R = TypeVar("R")
-"""A provider's rendered message."""
 Encode = Callable[[R, Sequence[bytes], Sequence[int] | None], Encoded]
 """Encodes one rendering for some addresses, given their indices among the batch's recipients (None: they are all)."""
 Groups = dict[int, tuple[R, list[int]]]
@@ -70,18 +59,6 @@ class Access:
     fingerprint: bytes = field(repr=False)
     """Differs where any of the files does."""
     close: Callable[[], None] = lambda: None
-
-
-@dataclass(slots=True)
-class PreparedContent(Generic[R]):
-    """A campaign's content as one lane sends it."""
-
-    campaign: CampaignContent
-    collapses: bool
-    rendered: tuple[R, ...]
-    """For each language; where there are templates, their outlines."""
-    sample: bytes
-    cache: dict[bytes, R | Answer] = field(default_factory=dict, repr=False)
 
 
 class _Channel:
@@ -138,6 +115,9 @@ class Http2Flight:
                     mask[position] = answer
         return bytes(mask)
 
+    def receipts(self) -> Mapping[int, Taken]:
+        return {}
+
     async def done(self) -> None:
         try:
             for _, sending in self._parts:
@@ -159,7 +139,7 @@ class Http2Flight:
         return {index: goodbye if answer.reason == _NOT_PROCESSED else answer for index, answer in found.items()}
 
 
-class Http2Lane(ABC, Generic[R]):
+class Http2Lane(Rendering[R]):
     """A lane over `http2.pool`. Satisfies `lane.Lane`."""
 
     provider_ceiling: ClassVar[float] = float("inf")
@@ -204,18 +184,6 @@ class Http2Lane(ABC, Generic[R]):
         """Read the credential files; blocks. Raises: CredentialError, InvalidConfiguration."""
 
     @abstractmethod
-    def render(self, message: Message, campaign: CampaignContent) -> R:
-        """Raises: InvalidMessage."""
-
-    @abstractmethod
-    def collapses(self, rendered: R) -> bool:
-        """See `Prepared.collapses`."""
-
-    @abstractmethod
-    def payload(self, rendered: R) -> bytes:
-        """See `Prepared.sample`."""
-
-    @abstractmethod
     def encoder(
         self, access: Access, authorization: bytes | None, campaign_id: str, recipients: Sequence[bytes]
     ) -> Encode[R]:
@@ -225,15 +193,6 @@ class Http2Lane(ABC, Generic[R]):
 
     async def check(self) -> None:
         await self._open()
-
-    async def prepare(self, campaign: CampaignContent) -> PreparedContent[R]:
-        content = campaign.content
-        messages = (
-            (content.outline if content.variables else lambda index: content.render(index, {}))(index)
-            for index in range(len(content.languages))
-        )
-        rendered = tuple(self.render(message, campaign) for message in messages)
-        return PreparedContent(campaign, all(map(self.collapses, rendered)), rendered, self.payload(rendered[0]))
 
     async def begin(
         self,
@@ -385,37 +344,12 @@ class Http2Lane(ABC, Generic[R]):
         for position in range(count):
             if not position % SLICE and prepared.campaign.content.variables:
                 await asyncio.sleep(0)
-            language = 0 if languages is None else languages[position]
-            if prepared.campaign.content.variables:
-                found = self._personal(prepared, language, variables[position] if variables else {})
-            else:
-                found = prepared.rendered[language]
+            found = self.rendered_for(prepared, position, languages, variables)
             if isinstance(found, Answer):
                 rejected[position] = found
             else:
                 groups.setdefault(id(found), (found, []))[1].append(position)
         return groups
-
-    def _personal(self, prepared: PreparedContent[R], language: int, variables: Variables) -> R | Answer:
-        key = b"%d" % language + msgspec.msgpack.encode(variables)
-        found = prepared.cache.get(key)
-        if found is None:
-            if len(prepared.cache) >= RENDERINGS:
-                prepared.cache.clear()
-            found = prepared.cache[key] = self._render_for(prepared.campaign, language, variables)
-        return found
-
-    def _render_for(self, campaign: CampaignContent, language: int, variables: Variables) -> R | Answer:
-        try:
-            message = campaign.content.render(language, variables)
-        except InvalidMessage as error:
-            return Answer(verdict=Verdict.REJECT, reason=TEMPLATE_ERROR, detail=text(str(error)))
-        try:
-            return self.render(message, campaign)
-        except PayloadTooLarge as error:
-            return Answer(verdict=Verdict.REJECT, reason=PAYLOAD_TOO_LARGE, detail=text(str(error)))
-        except InvalidMessage as error:
-            return Answer(verdict=Verdict.REJECT, reason=INVALID_MESSAGE, detail=text(str(error)))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from stentor.model import Message
-from stentor.senders.contract import Answer, Renewal
+from stentor.senders.contract import Answer, Renewal, Taken
 
 Variables = Mapping[str, Any]
 
@@ -70,6 +70,10 @@ class Flight(Protocol):
 
     def accepted(self) -> bytes:
         """A byte for each recipient: 1 where the provider has accepted it so far, else 0."""
+
+    def receipts(self) -> Mapping[int, Taken]:
+        """What the provider gave for those that it accepted so far, by index; empty where it gives nothing by which a
+        message is found again."""
 
     async def done(self) -> None:
         """Wait until everybody is settled. If the waiter is cancelled, the flight is withdrawn."""

@@ -17,7 +17,7 @@ from itertools import chain
 from stentor.errors import StentorError
 from stentor.outcome import Verdict
 from stentor.senders.budget import Budget, pause
-from stentor.senders.contract import Answer, not_processed
+from stentor.senders.contract import Answer, Taken, not_processed
 from stentor.senders.lane import Flight
 
 REVIEW = 0.05
@@ -64,6 +64,7 @@ class PacedFlight:
         self._parts: deque[_Part] = deque()  # not landed, or not known to have
         self._accepted = bytearray(size)  # of those that have
         self._answers: dict[int, Answer] = {}
+        self._receipts: dict[int, Taken] = {}
         self._recent: deque[tuple[int, dict[int, Answer]]] = deque()
         self._refused: Flight | None = None
         self._last: Flight | None = None
@@ -101,6 +102,12 @@ class PacedFlight:
         for part in self._parts:
             mask[part.start : part.start + part.size] = part.flight.accepted()
         return bytes(mask)
+
+    def receipts(self) -> Mapping[int, Taken]:
+        found = dict(self._receipts)
+        for part in self._parts:
+            found.update((part.start + index, taken) for index, taken in part.flight.receipts().items())
+        return found
 
     async def done(self) -> None:
         try:
@@ -188,6 +195,7 @@ class PacedFlight:
                 continue
             self._accepted[part.start : part.start + part.size] = accepted
             self._answers.update((part.start + index, answer) for index, answer in answers.items())
+            self._receipts.update((part.start + index, taken) for index, taken in part.flight.receipts().items())
             self._recent.append((part.size, answers))
         self._parts = still
         known = sum(count for count, _ in self._recent)

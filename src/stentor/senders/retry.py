@@ -123,7 +123,9 @@ def decide(
         earlier = before.get(position)
         tries = earlier.tries + 1 if earlier else 1
         outcome = SETTLES.get(answer.verdict)
-        if outcome is not None:
+        if answer.verdict is Verdict.WAIT:
+            _wait_for_its_turn(decision, position, answer, earlier, where)
+        elif outcome is not None:
             decision.answered += answer.status != 0  # else it was we who refused
             _end(decision, position, outcome, answer, tries, where.now)
         elif answer.verdict in _DOWN or not _concerns_lane_alone(decision, answer):
@@ -152,9 +154,11 @@ def wait(answer: Answer, tries: int, where: Circumstances) -> float:
 
 def quiet(answers: Mapping[int, Answer], sent: int, longest_backoff: float) -> float:
     """Seconds for which the answers to so many recipients ask the whole lane to be quiet; 0 where they don't."""
-    calls = [each for each in answers.values() if each.verdict is Verdict.RETRY and each.scope is Scope.LANE]
+    retries = [each for each in answers.values() if each.verdict is Verdict.RETRY]
+    calls = [each for each in retries if each.scope is Scope.LANE]
     if len(calls) < CALLS_FOR_QUIET * sent:
-        return 0.0
+        calls = []
+    calls += [each for each in retries if each.scope is Scope.ACCOUNT]
     return max((_asked(each, longest_backoff) for each in calls), default=0.0)
 
 
@@ -179,7 +183,8 @@ def _refusal(answers: Mapping[int, Answer], accepted: int) -> Answer | None:
     """What the provider has against the message, where everybody whom it was asked about got that."""
     if accepted:
         return None
-    asked = [answer for answer in answers.values() if answer.status or answer.verdict is not Verdict.REJECT]
+    ours = (Verdict.REJECT, Verdict.WAIT)
+    asked = [answer for answer in answers.values() if answer.status or answer.verdict not in ours]
     if len(asked) < ENOUGH_FOR_ALL or any(answer.verdict is not Verdict.FIX for answer in asked):
         return None
     return asked[0]
@@ -194,6 +199,20 @@ def _concerns_lane_alone(decision: Decision, answer: Answer) -> bool:
         decision.refresh = True
         return True
     return False
+
+
+def _wait_for_its_turn(
+    decision: Decision, position: int, answer: Answer, earlier: Waiting | None, where: Circumstances
+) -> None:
+    """It wasn't asked about, so it has as many tries behind it as before."""
+    at = where.now + (answer.retry_after or 0.0)
+    again = replace(earlier, not_before=at) if earlier else Waiting(position, 0, at, answer.reason)
+    if at < where.deadline:
+        decision.outcomes[position] = Outcome.PENDING
+        decision.waiting.append(again)
+    else:
+        outcome = Outcome.AMBIGUOUS if again.ambiguous else Outcome.EXPIRED
+        _end(decision, position, outcome, answer, again.tries, where.now)
 
 
 def _try_again(decision: Decision, again: Waiting, answer: Answer, where: Circumstances) -> None:

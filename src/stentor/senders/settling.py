@@ -12,8 +12,9 @@ from stentor.batch import Batch, decode_batch
 from stentor.errors import BatchUnreadable
 from stentor.outcome import Outcome
 from stentor.queue.contract import Lease
-from stentor.recording.contract import Failure, Settlement, Standing, Then, Waiting
+from stentor.recording.contract import Failure, Receipt, Settlement, Standing, Then, Waiting
 from stentor.senders.contract import Answer
+from stentor.senders.lane import Flight
 from stentor.senders.retry import SOON
 
 DEAD_LETTER = "DeadLetter"
@@ -45,6 +46,13 @@ def at_positions(answers: Mapping[int, Answer], positions: Sequence[int], batch:
     if registered is None:
         return found
     return {at: answer.for_registration(registered[at] or None) for at, answer in found.items()}
+
+
+def receipts_of(flight: Flight, positions: Sequence[int]) -> tuple[Receipt, ...]:
+    """What the provider gave so far for a flight's recipients, who are at these positions of the batch."""
+    return tuple(
+        Receipt(positions[index], taken.at, taken.id, taken.moved_to) for index, taken in flight.receipts().items()
+    )
 
 
 def end_all(

@@ -25,7 +25,7 @@ from stentor.errors import InvalidConfiguration, StoreOutdated
 from stentor.store.database import POSTGRESQL, Database
 from stentor.store.tables import schema
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
 """All revisions there are, the oldest first."""
 COMPATIBLE_WITH: Final = "0001"
 """A Stentor that knows this revision can use the tables as the last one of REVISIONS leaves them. Kept in

@@ -91,6 +91,15 @@ batches = Table(  # the counts before the columns: SQLite walks through a blob t
     ),
 )
 
+receipts = Table(  # what the providers of chats gave for the messages they took, to edit or delete them by
+    "stentor_receipts",
+    METADATA,
+    Column("batch_id", KEY, ForeignKey("stentor_batches.id", ondelete="CASCADE"), primary_key=True),
+    Column("campaign_id", KEY, nullable=False),
+    Column("receipts", LargeBinary, nullable=False),  # MessagePack: in the batch's order (`recording.contract.Receipt`)
+    Index(None, "campaign_id"),
+)
+
 failures = Table(  # a row for each recipient that ended other than accepted or cancelled
     "stentor_failures",
     METADATA,

@@ -1,0 +1,435 @@
+"""What the lanes of providers share that take one message a request and set the pace: chats, and webhooks.
+
+Their own rules keep them slow, so a well-kept HTTP client (aiohttp) serves here. A provider's `lane.py` adds what only
+it knows (`HttpLane`'s abstract methods). Rules: no task a recipient; a lane has as many carriers as connections, each
+with one request at a time, for whatever flights are under way. What the provider's pace doesn't allow now is answered
+with WAIT and goes back to the queue; nothing sleeps. What was written and never answered is ambiguous. No redirect is
+followed, and no answer is read beyond `LARGEST_ERROR_BODY`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
+
+import aiohttp
+
+from stentor.errors import CredentialError, CredentialUnavailable, InvalidConfiguration, PoolClosed
+from stentor.outcome import Verdict
+from stentor.senders.contract import LARGEST_ERROR_BODY, Answer, Renewal, Rule, Taken, ambiguous, not_processed
+from stentor.senders.http2_lane import fingerprint, setting
+from stentor.senders.lane import Flight, LaneState, Prepared, Variables
+from stentor.senders.rendering import PreparedContent, R, Rendering
+from stentor.settings import App
+
+CONNECT_WITHIN = 10.0
+ANSWER_WITHIN = 30.0
+"""Seconds for a whole request, its connection included; Telegram holds a 429 back for three."""
+KEEP_ALIVE = 15.0
+"""Seconds for which an idle connection is kept: one that the provider closes just as it is used again leaves it open
+whether the message was taken."""
+PACE = "Pace"
+"""The reason of those who wait for their turn."""
+MOVED_TWICE = "MovedTwice"
+
+C = TypeVar("C")
+"""What a provider's `load` makes of the credential files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One message for one recipient, as HTTP."""
+
+    method: str
+    url: str = field(repr=False)
+    """Complete; it may hold a token."""
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class Response(NamedTuple):
+    """What came back. The headers' names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    """At most `LARGEST_ERROR_BODY` bytes of it."""
+
+
+class HttpFlight(Generic[R]):
+    """A batch under way. Satisfies `lane.Flight`."""
+
+    def __init__(
+        self,
+        prepared: PreparedContent[R],
+        recipients: Sequence[bytes],
+        addresses: Sequence[bytes],
+        rendered: Callable[[int], R | Answer],
+    ) -> None:
+        self.prepared = prepared
+        self.recipients = recipients
+        self.addresses = addresses
+        self.rendered = rendered
+        self._next = 0
+        self._open = len(recipients)
+        self._answers: dict[int, Answer] = {}
+        self._accepted = bytearray(len(recipients))
+        self._receipts: dict[int, Taken] = {}
+        self._ended = asyncio.Event()
+        self._error: BaseException | None = None
+        if not recipients:
+            self._ended.set()
+
+    def __repr__(self) -> str:
+        return f"<HttpFlight of {len(self.recipients)}, {self._open} open>"
+
+    @property
+    def unsent(self) -> int:
+        """Recipients that no carrier has taken yet."""
+        return len(self.recipients) - self._next
+
+    def take(self) -> int:
+        """The next recipient's index, for whoever sends to it. There must be one."""
+        self._next += 1
+        return self._next - 1
+
+    def settle(self, index: int, found: Taken | Answer) -> None:
+        if isinstance(found, Taken):
+            self._accepted[index] = 1
+            if found.id or found.moved_to:
+                self._receipts[index] = found
+        else:
+            self._answers[index] = found
+        self._open -= 1
+        if not self._open:
+            self._ended.set()
+
+    def fail(self, error: BaseException) -> None:
+        """Have whoever waits for its end get this."""
+        self._error = error
+        self._ended.set()
+
+    def answers(self, now: float) -> dict[int, Answer]:
+        return dict(self._answers)
+
+    def accepted(self) -> bytes:
+        return bytes(self._accepted)
+
+    def receipts(self) -> Mapping[int, Taken]:
+        return self._receipts
+
+    async def done(self) -> None:
+        try:
+            await self._ended.wait()
+        except asyncio.CancelledError:
+            self.withdraw("whoever sent it waits no longer")
+            raise
+        if self._error is not None:
+            raise self._error
+
+    def withdraw(self, reason: str) -> None:
+        while self.unsent:
+            self.settle(self.take(), not_processed(reason))
+
+
+@dataclass(frozen=True, slots=True)
+class _Door(Generic[C]):
+    """A provider as one set of credential files opens it."""
+
+    credentials: C
+    session: aiohttp.ClientSession
+    fingerprint: bytes
+
+
+class HttpLane(Rendering[R], Generic[R, C]):
+    """A lane over plain HTTPS. Satisfies `lane.Lane`."""
+
+    def __init__(
+        self, app: App, name: str, table: Sequence[Rule], clock: Callable[[], float], rate: float | None
+    ) -> None:
+        """Args:
+        name: the app's.
+        rate: messages a second that all senders of the lane may send; None: no limit.
+        """
+        self.name = f"{app.channel}/{name}"
+        self.rate = rate
+        self.ceiling = rate or float("inf")
+        self._app = app
+        self._clock = clock
+        self._meanings = {rule.reason: rule.meaning for rule in table}
+        self._door: _Door[C] | None = None
+        self._loading = asyncio.Lock()
+        self._flights: deque[HttpFlight[R]] = deque()  # with recipients that nobody has taken
+        self._carriers: dict[asyncio.Task[None], HttpFlight[R] | None] = {}
+        """Each with the flight that it carries for."""
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._last_error: str | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}, {len(self._carriers)} carriers>"
+
+    # -- what a provider adds -----------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def files(self) -> Sequence[Path | None]:
+        """Those that `load` reads, beside the app's `ca_file`."""
+
+    @abstractmethod
+    def load(self) -> C:
+        """Read the credential files; blocks. Raises: CredentialError, InvalidConfiguration."""
+
+    @abstractmethod
+    def request(
+        self, credentials: C, prepared: PreparedContent[R], rendered: R, recipient: bytes, address: bytes
+    ) -> Request | Answer:
+        """What is sent to one recipient; an answer where the address can be none of this provider's."""
+
+    @abstractmethod
+    def decode(self, response: Response, address: bytes, now: float) -> Taken | Answer:
+        """What the provider says; never raises, whatever it is. A REROUTE is sent again to its `moved_to` at once."""
+
+    def turn(self, address: bytes, now: float) -> float:
+        """Seconds until the provider's pace allows a message to this address; 0 takes its turn. `now` is of a clock
+        that never goes back."""
+        return 0.0
+
+    # -- what a sender asks -------------------------------------------------------------------------------------------
+
+    async def check(self) -> None:
+        await self._open()
+
+    async def begin(
+        self,
+        prepared: Prepared,
+        recipients: Sequence[bytes],
+        addresses: Sequence[bytes],
+        languages: bytes | None = None,
+        variables: Sequence[Variables] | None = None,
+    ) -> HttpFlight[R]:
+        assert isinstance(prepared, PreparedContent)
+        await self._open()
+        flight: HttpFlight[R] = HttpFlight(
+            prepared,
+            recipients,
+            addresses,
+            lambda index: self.rendered_for(prepared, index, languages, variables),
+        )
+        if flight.unsent:
+            self._flights.append(flight)
+            self._call_carriers()
+        return flight
+
+    async def refused(self, flight: Flight) -> Renewal:
+        return Renewal(False, explanation="There is no short-lived credential to renew.")
+
+    def hold(self) -> None:
+        """There are no short-lived credentials."""
+
+    async def reload(self) -> bool:
+        async with self._loading:
+            old = self._door
+            if old is not None and await asyncio.to_thread(fingerprint, *self._files) == old.fingerprint:
+                return False
+            self._door = await self._load()
+        if old is not None:
+            leaving = asyncio.get_running_loop().create_task(
+                self._leave(old), name=f"retire connections of {self.name}"
+            )
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+        return True
+
+    def meaning(self, reason: str) -> str:
+        return self._meanings.get(reason, "")
+
+    def window(self) -> int:
+        return self._app.max_connections
+
+    def backlog(self) -> int:
+        return sum(flight.unsent for flight in self._flights)
+
+    @property
+    def state(self) -> LaneState:
+        busy = len(self._carriers)
+        return LaneState(connections=busy, open_streams=busy, last_error=self._last_error)
+
+    async def aclose(self, drain: float | None = None) -> None:
+        self._closed = True
+        if self._carriers and drain != 0.0:
+            await asyncio.wait(list(self._carriers), timeout=ANSWER_WITHIN if drain is None else drain)
+        for flight in list(self._flights):
+            flight.withdraw("the lane is closed")
+        self._flights.clear()
+        carriers = list(self._carriers)
+        for carrier in carriers:
+            carrier.cancel()
+        await asyncio.gather(*carriers, *self._leaving, return_exceptions=True)
+        if self._door is not None:
+            await self._leave(self._door)
+
+    # -- credentials --------------------------------------------------------------------------------------------------
+
+    @property
+    def _files(self) -> Sequence[Path | None]:
+        return (*self.files, self._app.ca_file)
+
+    async def _open(self) -> _Door[C]:
+        """Raises: PoolClosed, CredentialError, InvalidConfiguration."""
+        if self._closed:
+            raise PoolClosed
+        if self._door is None:
+            async with self._loading:
+                if self._door is None:
+                    self._door = await self._load()
+        return self._door
+
+    async def _load(self) -> _Door[C]:
+        mark = await asyncio.to_thread(fingerprint, *self._files)
+        credentials = await asyncio.to_thread(self.load)
+        with setting(self.name, "ca_file"):
+            tls = _tls(self._app.ca_file)
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._app.max_connections, ssl=tls, keepalive_timeout=KEEP_ALIVE),
+            timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN, connect=CONNECT_WITHIN),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=True,
+        )
+        return _Door(credentials, session, mark)
+
+    async def _leave(self, door: _Door[C]) -> None:
+        """Close its connections when nobody can be on them any more: who carries now takes the new ones next."""
+        if carriers := list(self._carriers):
+            await asyncio.wait(carriers, timeout=ANSWER_WITHIN)
+        await door.session.close()
+
+    async def ask(self, request: Request) -> Response:
+        """One request beside the flights, to find out who we are, say.
+
+        Raises:
+            CredentialError, InvalidConfiguration: as `check`.
+            CredentialUnavailable: there was no answer.
+        """
+        door = await self._open()
+        try:
+            return await self._exchange(door.session, request)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise CredentialUnavailable(f"{self.name}: {explain(error)}") from None
+
+    # -- carrying -----------------------------------------------------------------------------------------------------
+
+    def _call_carriers(self) -> None:
+        """As many as there is work for, within the app's connections."""
+        wanted = min(self._app.max_connections, len(self._carriers) + self.backlog())
+        while len(self._carriers) < wanted:
+            carrier = asyncio.get_running_loop().create_task(self._carry(), name=f"carry {self.name}")
+            self._carriers[carrier] = None
+            carrier.add_done_callback(self._let_go)
+
+    def _let_go(self, carrier: asyncio.Task[None]) -> None:
+        """A carrier that fails has met a bug: whoever waits for its flight gets that, and the lease lapses."""
+        flight = self._carriers.pop(carrier)
+        if flight is not None and not carrier.cancelled() and (error := carrier.exception()) is not None:
+            flight.fail(error)
+
+    async def _carry(self) -> None:
+        """One request after the other, until nobody is left."""
+        carrier = asyncio.current_task()
+        assert carrier is not None
+        while self._flights:
+            flight = self._carriers[carrier] = self._flights[0]
+            if not flight.unsent:  # the last one was taken, or it was withdrawn
+                self._flights.popleft()
+                continue
+            index = flight.take()
+            try:
+                found = await self._send(flight, index)
+            except asyncio.CancelledError:
+                flight.settle(index, ambiguous("the lane was closed before the answer came"))
+                raise
+            flight.settle(index, found)
+
+    async def _send(self, flight: HttpFlight[R], index: int) -> Taken | Answer:
+        rendered = flight.rendered(index)
+        if isinstance(rendered, Answer):
+            return rendered
+        address = flight.addresses[index]
+        if (wait := self.turn(address, time.monotonic())) > 0:
+            return Answer(verdict=Verdict.WAIT, reason=PACE, retry_after=wait, asked=True)
+        try:
+            door = await self._open()
+        except PoolClosed:
+            return not_processed("the lane is closed")
+        except (CredentialError, InvalidConfiguration) as error:
+            return not_processed(str(error))
+        found = await self._ask_for(door, flight, rendered, index, address)
+        if isinstance(found, Answer) and found.verdict is Verdict.REROUTE:
+            moved_to = found.moved_to
+            found = await self._ask_for(door, flight, rendered, index, moved_to.encode())
+            if isinstance(found, Taken):
+                return replace(found, moved_to=moved_to)
+            if found.verdict is Verdict.REROUTE:
+                return replace(found, verdict=Verdict.REJECT, reason=MOVED_TWICE)
+        return found
+
+    async def _ask_for(
+        self, door: _Door[C], flight: HttpFlight[R], rendered: R, index: int, address: bytes
+    ) -> Taken | Answer:
+        request = self.request(door.credentials, flight.prepared, rendered, flight.recipients[index], address)
+        if isinstance(request, Answer):
+            return request
+        try:
+            response = await self._exchange(door.session, request)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            self._last_error = explain(error)
+            return not_processed(self._last_error)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self._last_error = explain(error)
+            return ambiguous(self._last_error)
+        return self.decode(response, address, self._clock())
+
+    async def _exchange(self, session: aiohttp.ClientSession, request: Request) -> Response:
+        async with session.request(
+            request.method,
+            request.url,
+            data=request.body,
+            headers=request.headers,
+            allow_redirects=False,
+            proxy=self._app.proxy,
+        ) as answered:
+            body = bytearray()
+            async for some in answered.content.iter_any():
+                body += some
+                if len(body) > LARGEST_ERROR_BODY:
+                    answered.close()
+                    break
+            headers = {name.lower(): value for name, value in answered.headers.items()}
+            return Response(answered.status, headers, bytes(body[:LARGEST_ERROR_BODY]))
+
+
+def explain(error: BaseException) -> str:
+    """What went wrong with a request, without its URL, in which there may be a token."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not to be trusted: {error.certificate_error}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"no connection to {error.host}:{error.port}: {error.os_error.strerror or type(error.os_error).__name__}"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the connection was closed before the answer came"
+    return type(error).__name__
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidConfiguration(f"{ca_file} is no PEM file of certificates: {error}") from None
