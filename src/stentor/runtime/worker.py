@@ -60,7 +60,7 @@ async def work(
     stop: asyncio.Event,
     *,
     listen: str | None = None,
-    tell: Callable[[str | None], None] = tell_parent,
+    tell: Callable[[str | None], None] = lambda _: None,
     clock: Callable[[], float] = time.time,
     at_once: int | None = None,
 ) -> dict[str, float]:
@@ -144,7 +144,7 @@ async def _serve(role: Role, listen: str | None) -> dict[str, float]:
     config = restore(await reader.readline())
     orphaned = loop.create_task(_when_left(reader, stop))
     try:
-        return await work(role, config, stop, listen=listen)
+        return await work(role, config, stop, listen=listen, tell=tell_parent)
     finally:
         orphaned.cancel()
         transport.close()
