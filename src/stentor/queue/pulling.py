@@ -129,7 +129,8 @@ class Puller:
         if not message.reply:  # a status
             headers = message.headers or {}
             if under_way and ended is not None and headers.get("Status") != "100":
-                ended.set_result(f"{headers.get('Status', '')} {headers.get('Description', '')}".strip())
+                said = f"{headers.get('Status', '')} {headers.get('Description', '')}"
+                ended.set_result(said.partition("\n")[0].strip())  # the client takes what follows it for a part of it
             return
         self._arrived.append(Pulled(message, inbox.since))
         inbox.missing -= 1

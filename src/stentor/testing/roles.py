@@ -12,6 +12,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Coroutine
 from multiprocessing.context import ForkServerContext
@@ -21,8 +22,9 @@ from typing import Any
 import uvloop
 
 from stentor.config import Config, dump, restore
+from stentor.errors import StoreUnavailable
 from stentor.runtime.stentor import Stentor
-from stentor.runtime.worker import Role, work
+from stentor.runtime.worker import LATER, Role, first_of, work
 
 ORPHANED = 30.0
 """Seconds in which a role whose test is gone must have stopped; one that hangs would be left running for ever."""
@@ -47,6 +49,11 @@ class RoleProcess:
     @property
     def runs(self) -> bool:
         return self._process.is_alive()
+
+    @property
+    def waits(self) -> bool:
+        """Whether it ended since the store or the queue were away, and is to be started again, as supervisors do."""
+        return self._process.exitcode == LATER
 
     async def kill(self) -> None:
         """SIGKILL; returns when it is dead."""
@@ -141,4 +148,8 @@ def _run(work: Coroutine[Any, Any, Any], stop: asyncio.Event) -> None:
 
     logging.basicConfig(level=logging.WARNING, format="%(process)d %(levelname)s %(message)s")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run())
+        try:
+            runner.run(run())
+        except* StoreUnavailable as errors:
+            logging.getLogger(__name__).warning("%s", first_of(errors))
+            sys.exit(LATER)

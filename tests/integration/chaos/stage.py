@@ -85,6 +85,8 @@ class Cluster:
     processes: ForkServerContext
     running: dict[Role, list[RoleProcess]] = field(default_factory=lambda: defaultdict(list))
     strikes: list[Strike] = field(default_factory=list)
+    _settings: dict[RoleProcess, tuple[Config, float]] = field(default_factory=dict)
+    """What each was started with, and how far its clock is ahead."""
     _client: Client | None = None
 
     @property
@@ -101,10 +103,24 @@ class Cluster:
         """
         started = []
         for role in roles:
-            process = start_role(self.processes, role, config or self.stage.config, ahead=ahead)
+            settings = config or self.stage.config
+            process = start_role(self.processes, role, settings, ahead=ahead)
             self.running[role].append(process)
+            self._settings[process] = settings, ahead
             started.append(process)
         return started
+
+    def _see_that_all_run(self) -> None:
+        """Start again who was started while NATS or PostgreSQL were away, as supervisors do.
+
+        Raises: AssertionError: a role died by itself for another reason.
+        """
+        for role, processes in self.running.items():
+            for process in [each for each in processes if not each.runs]:
+                assert process.waits, f"a {role} died by itself"
+                processes.remove(process)
+                config, ahead = self._settings[process]
+                self.start(role, config=config, ahead=ahead)
 
     async def kill(self, *roles: Role) -> None:
         """SIGKILL all processes of these roles, at once."""
@@ -162,8 +178,7 @@ class Cluster:
         """Raises: AssertionError: it never comes, or a role died by itself."""
         deadline = time.monotonic() + PATIENCE
         while not await condition():
-            for role, processes in self.running.items():
-                assert all(process.runs for process in processes), f"a {role} died by itself"
+            self._see_that_all_run()
             if time.monotonic() > deadline:
                 raise AssertionError(f"{what}: not within {PATIENCE:.0f} s; {await self._describe()}")
             await asyncio.sleep(LOOK)
@@ -186,7 +201,8 @@ class Cluster:
         for role, processes in self.running.items():
             for process in processes:
                 process.terminate()
-                assert await self.end_of(process, f"a {role} was told to stop") == 0
+                code = await self.end_of(process, f"a {role} was told to stop")
+                assert code == 0 or process.waits, f"a {role} ended with {code}"
         self.running.clear()
 
     async def prove(self, *, lost: Sequence[str] = ()) -> int:
