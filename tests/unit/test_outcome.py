@@ -23,5 +23,13 @@ def test_both_fit_a_byte_and_have_no_doubles() -> None:
 
 def test_verdicts_that_settle_give_terminal_outcomes() -> None:
     assert all(outcome.is_terminal for outcome in SETTLES.values())
-    waiting = {Verdict.RETRY, Verdict.STOP, Verdict.REFRESH, Verdict.REROUTE, Verdict.RECONNECT, Verdict.AMBIGUOUS}
+    waiting = {
+        Verdict.WAIT,
+        Verdict.RETRY,
+        Verdict.STOP,
+        Verdict.REFRESH,
+        Verdict.REROUTE,
+        Verdict.RECONNECT,
+        Verdict.AMBIGUOUS,
+    }
     assert set(SETTLES) == set(Verdict) - waiting

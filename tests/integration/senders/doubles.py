@@ -25,7 +25,7 @@ from stentor.queue.sql import SqlQueue
 from stentor.recording.contract import Waiting
 from stentor.recording.recorder import Recorder
 from stentor.senders import gate, gatekeeper, sender
-from stentor.senders.contract import Answer, Renewal, not_processed
+from stentor.senders.contract import Answer, Renewal, Taken, not_processed
 from stentor.senders.gate import Problem
 from stentor.senders.lane import CampaignContent, LaneState
 from stentor.senders.sender import LaneSender
@@ -98,6 +98,9 @@ class FlightDouble:
 
     def accepted(self) -> bytes:
         return bytes(self._answers.get(index, False) is None for index in range(len(self.recipients)))
+
+    def receipts(self) -> dict[int, Taken]:
+        return {}
 
     @property
     def landed(self) -> bool:

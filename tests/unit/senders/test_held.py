@@ -12,12 +12,13 @@ import pytest
 from stentor.batch import VERSION, Batch
 from stentor.errors import StoreUnavailable
 from stentor.queue.contract import Lease, Queue
-from stentor.recording.contract import Ledger, Settlement, Then
-from stentor.senders.contract import Answer
+from stentor.recording.contract import Ledger, Receipt, Settlement, Then
+from stentor.senders.contract import Answer, Taken
 from stentor.senders.held import Delivery, Held
 from stentor.senders.suspects import SUSPECT, Suspects
 
 LEASE = 30.0
+NOW = 1_800_000_000.0
 
 
 class QueueDouble:
@@ -50,6 +51,9 @@ class FlightDouble:
 
     def accepted(self) -> bytes:
         return self.mask
+
+    def receipts(self) -> dict[int, Taken]:
+        return {0: Taken(at=NOW, id="7")}
 
     async def done(self) -> None: ...
 
@@ -157,6 +161,7 @@ async def test_a_checkpoint_tells_who_was_accepted_at_their_places_in_the_batch(
     await stage.held.checkpoint(0.0)
     assert [each.outcomes for each in stage.ledger.recorded] == [b"\0\1\0\0\1", b"\0\1\1\0\1"]
     assert {each.then for each in stage.ledger.recorded} == {Then.KEEP}
+    assert {each.receipts for each in stage.ledger.recorded} == {(Receipt(1, NOW, "7"),)}
 
 
 async def test_what_has_only_begun_needs_no_checkpoint(stage: Stage) -> None:

@@ -326,7 +326,8 @@ def test_each_ends_settled_or_waiting(
         assert given_answer.verdict not in SETTLES
         if given_answer.asked and given_answer.retry_after:
             assert each.not_before - NOW >= given_answer.retry_after
-        assert each.tries == (before[position].tries if position in before else 0) + 1
+        tried = given_answer.verdict is not Verdict.WAIT
+        assert each.tries == (before[position].tries if position in before else 0) + tried
         assert each.ambiguous >= (position in before and before[position].ambiguous)
         assert where.collapses or given_answer.verdict is not Verdict.AMBIGUOUS
     assert not any(decision.blamed and failure.dead for failure in decision.failures)
