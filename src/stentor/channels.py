@@ -54,6 +54,9 @@ class Channel:
     """Its reasons, as `senders.contract.Rule`s."""
     check_address: Callable[[str], BadAddress | None] = lambda _: None
     """Why a text can be no address of it."""
+    by_receipt: bool = False
+    """Whether a message is edited and deleted by what the provider gave for it (`senders.contract.Taken`). Elsewhere it
+    is replaced, by one of the same collapse id."""
     example_app: str
     """What its app is called in the file that `stentor init` writes."""
 

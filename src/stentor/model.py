@@ -1,7 +1,7 @@
 """The frozen types that all stages share. They hold data and no rules: what a provider allows is checked by its sender.
 
-`Message` is what everybody gets; `ApnsOptions` and `FcmOptions` say what only one provider understands. An option wins
-over the common field it stands for. To change something, `dataclasses.replace` it.
+`Message` is what everybody gets; `ApnsOptions`, `FcmOptions` and the like say what only one provider understands. An
+option wins over the common field it stands for. To change something, `dataclasses.replace` it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,17 @@ class Priority(StrEnum):
     """Soon, as the device's power allows."""
     LOW = "low"
     """Whenever; never wakes the device. Providers without such a level treat it as normal."""
+
+
+class Action(StrEnum):
+    """What a campaign does with its message."""
+
+    SEND = "send"
+    EDIT = "edit"
+    """It takes the place of another campaign's: that is edited where the provider can, and replaced elsewhere."""
+    UNDO = "undo"
+    """Another campaign's is deleted where the provider can; elsewhere this one replaces it, or tells the app to remove
+    it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +188,118 @@ class FcmOptions:
     """The complete `message` object but for its target, instead of all the rest."""
 
 
+class TelegramMarkup(StrEnum):
+    """How `TelegramOptions.text` marks what is bold, a link, and so on (`parse_mode`)."""
+
+    PLAIN = "plain"
+    HTML = "HTML"
+    MARKDOWN_V2 = "MarkdownV2"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelegramButton:
+    """A button below a message. It has one of the two that say what it does."""
+
+    text: str
+    url: str | None = None
+    """The https page, or `tg://` link, that it opens."""
+    callback_data: str | None = None
+    """What the bot hears when it is pressed: 1 to 64 bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelegramOptions:
+    """What only Telegram understands."""
+
+    text: str | None = None
+    """The complete text, marked up as `parse_mode` says, instead of title and body."""
+    parse_mode: TelegramMarkup | None = None
+    """Left out: plain for `text`; a title is bold by itself."""
+    photo: str | None = None
+    """An https address or the id of a file that Telegram has, instead of `Message.image`. The text is its caption."""
+    buttons: tuple[tuple[TelegramButton, ...], ...] = ()
+    """Rows of buttons."""
+    disable_notification: bool = False
+    """Arrives without a sound."""
+    protect_content: bool = False
+    """Cannot be forwarded or saved."""
+    link_preview: bool = True
+    """Whether the first link of a text is shown as a card."""
+    allow_paid_broadcast: bool = False
+    """Send as fast as the app's `rate` says, up to 1,000 a second. The bot pays Stars for what is above 30 a second."""
+
+
+class Urgency(StrEnum):
+    """How much of a phone's battery a Web Push message may cost (RFC 8030)."""
+
+    VERY_LOW = "very-low"
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebPushAction:
+    """A button of a web notification."""
+
+    action: str
+    """What the service worker is told when it is pressed."""
+    title: str
+    icon: str | None = None
+    """An https address, or a path on the web app's own site."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebPushOptions:
+    """What only browsers understand. The payload's fields are for the web app's service worker (docs/webpush.md)."""
+
+    url: str | None = None
+    """Which page a click opens: an https address, or a path on the web app's own site."""
+    icon: str | None = None
+    """A picture beside the text: an https address or a path, as all addresses here."""
+    image: str | None = None
+    """Instead of `Message.image`."""
+    badge: str | None = None
+    """A small picture of one colour, for where there is no room for text. `Message.badge` becomes `app_badge`."""
+    tag: str | None = None
+    """Of notifications with the same tag a browser shows the newest. Left out: `Message.collapse_key`, or the
+    campaign's."""
+    actions: tuple[WebPushAction, ...] = ()
+    require_interaction: bool = False
+    """Stays until somebody clicks it away, where the browser allows that."""
+    topic: str | None = None
+    """Of undelivered messages with the same topic a push service keeps the newest: at most 32 characters of letters,
+    digits, `-` and `_`. Left out: one made of the tag."""
+    urgency: Urgency | None = None
+    """Instead of `Message.priority`."""
+    ttl: int | None = None
+    """Seconds, instead of `Message.ttl`."""
+    payload: JsonObject | None = None
+    """Merged over the payload made from all the rest, object by object; None removes a key."""
+    raw_payload: bytes | None = None
+    """The complete payload, encrypted byte for byte. Headers still come from the fields here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscordOptions:
+    """What only Discord understands."""
+
+    content: str | None = None
+    """The complete text, in Discord's Markdown, instead of title and body."""
+    embeds: tuple[JsonObject, ...] = ()
+    """Embeds as Discord's documentation writes them. A message with an image has one made of it before these."""
+    username: str | None = None
+    """Under which name a webhook writes; a bot always writes under its own."""
+    avatar_url: str | None = None
+    """The picture beside that name."""
+    suppress_embeds: bool = False
+    """Show no previews of links."""
+    silent: bool | None = None
+    """Notify nobody, as `@silent` does. Left out: as `Message.silent` says."""
+    allowed_mentions: JsonObject | None = None
+    """Whom the text may notify by a mention, as Discord's documentation writes it. Left out: nobody."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """What a campaign sends, in words every provider has."""
@@ -206,3 +329,6 @@ class Message:
     """Left out: what each provider does by itself."""
     apns: ApnsOptions = field(default_factory=ApnsOptions)
     fcm: FcmOptions = field(default_factory=FcmOptions)
+    webpush: WebPushOptions = field(default_factory=WebPushOptions)
+    telegram: TelegramOptions = field(default_factory=TelegramOptions)
+    discord: DiscordOptions = field(default_factory=DiscordOptions)

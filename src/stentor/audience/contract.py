@@ -28,6 +28,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The keys of these installations alone (a test)."""
     failed_of: str | None = None
     """Those of this campaign that were not reached."""
+    reached_by: str | None = None
+    """Those whom this campaign reached, or perhaps did."""
     reasons: list[str] = []
     """With `failed_of`: only those that failed for one of these reasons."""
 

@@ -32,6 +32,7 @@ from stentor.cli.operations import (
     signals,
     tell,
 )
+from stentor.cli.undo import edit, undo
 from stentor.errors import InvalidState
 from stentor.recording.report import FailureRow, Report
 from stentor.runtime.stentor import Stentor
@@ -45,6 +46,8 @@ app = typer.Typer(
     help="Look at campaigns, stop them, go on with them, and learn who was not reached and why.",
     no_args_is_help=True,
 )
+app.command()(undo)
+app.command()(edit)
 
 
 @app.command("list")

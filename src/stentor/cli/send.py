@@ -9,12 +9,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from stentor.audience.contract import Selection
-from stentor.cli import shapes, words
+from stentor.cli import shapes
 from stentor.cli.operations import AsJson, ConfigFile, Yes, close, confirm, console, drive, perform
+from stentor.cli.previews import show_preview
 from stentor.cli.values import duration, moment, pairs
 from stentor.errors import InvalidConfiguration
 from stentor.model import Message, Priority
@@ -137,7 +136,7 @@ class _Order:
     async def prepare(self, stentor: Stentor, out: Console) -> Preview:
         """Check it, and show what it would do."""
         preview = await stentor.prepare(self.content, self.selection, title=self.name, starts_at=self.starts_at)
-        _show(preview, self.selection, out)
+        show_preview(preview, self.selection, out)
         return preview
 
     async def start(self, stentor: Stentor, out: Console, *, yes: bool) -> Campaign:
@@ -180,19 +179,3 @@ def _filters(texts: list[str]) -> dict[str, list[str]]:
     for column, value in pairs("--filter", texts):
         wanted.setdefault(column, []).append(value)
     return wanted
-
-
-def _show(preview: Preview, selection: Selection, out: Console) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("lane", no_wrap=True)
-    for heading in ("installations", "at most", "takes at least"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for lane, each in preview.lanes.items():
-        ceiling = "no limit" if each.ceiling == float("inf") else f"{each.ceiling:,.0f}/s"
-        table.add_row(words.lane_name(lane), f"{each.recipients:,}", ceiling, words.lasted(each.seconds))
-    out.print(Text(f"To {words.audience(selection)}:"))
-    out.print(table)
-    for lane, payload in preview.sample.items():
-        out.print(Text(f"{words.lane_name(lane)}, e.g.: {payload.decode(errors='replace')}"), soft_wrap=True)
-    for warning in preview.warnings:
-        out.print(Text(f"Note: {warning}", style="yellow"))

@@ -70,6 +70,8 @@ def share(part: int, whole: int) -> str:
 
 def audience(selection: Selection) -> str:
     """Whom a campaign is for, in a few words."""
+    if selection.reached_by is not None:
+        return f"those whom {selection.reached_by} reached"
     parts = [selection.source]
     parts += [f"{name} = {' or '.join(values)}" for name, values in selection.filters.items()]
     if selection.only is not None:

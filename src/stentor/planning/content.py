@@ -24,17 +24,18 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from stentor.errors import InvalidConfiguration, InvalidMessage
-from stentor.model import Message
+from stentor.model import Action, Message
 
 DEFAULT = ""
 """The first of `Content.languages`: the message itself, for everybody without a translation."""
-VERSION = 1
+VERSION, VERSION_WITH_ACTION = 1, 2
+"""Of what is stored. A Stentor that knows the first alone would send what is to take something back."""
 
 _TAG = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*")
 _IS_TEMPLATE = re.compile(r"\{[{%#]")
 _MISSING = re.compile(r"'(\w+)' is undefined")
 _WHERE = re.compile(r" - at `\$\.?(.*)`$")
-_ADDRESSES = ("image", "fcm.link")
+_ADDRESSES = ("image", "fcm.link", "webpush.url", "webpush.icon", "webpush.image", "webpush.badge")
 _PLACEHOLDER = "x"
 _PLACEHOLDER_ADDRESS = "https://example.com/"
 _WRITES = (nodes.Assign, nodes.AssignBlock, nodes.Block, nodes.Extends, nodes.FromImport, nodes.Import, nodes.Macro)
@@ -82,6 +83,7 @@ class Content:
     message: Message
     translations: Mapping[str, Translation] = field(default_factory=dict)
     """By BCP 47 language tag, e.g. `de` or `pt-BR`."""
+    action: Action = Action.SEND
 
     @cached_property
     def languages(self) -> tuple[str, ...]:
@@ -242,16 +244,23 @@ def _normal(tag: str) -> str:
 # -- as JSON, and as files ------------------------------------------------------------------------------------------
 
 
-class _Stored(msgspec.Struct, frozen=True, kw_only=True):
+class _Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: int
     message: Message
     translations: dict[str, Translation]
+    action: Action = Action.SEND
 
 
 def encode_content(content: Content) -> bytes:
     """As JSON, for the store."""
+    sends = content.action is Action.SEND
     return msgspec.json.encode(
-        _Stored(version=VERSION, message=content.message, translations=dict(content.translations))
+        _Stored(
+            version=VERSION if sends else VERSION_WITH_ACTION,
+            message=content.message,
+            translations=dict(content.translations),
+            action=content.action,
+        )
     )
 
 
@@ -264,9 +273,10 @@ def decode_content(stored: bytes) -> Content:
         found = msgspec.json.decode(stored, type=_Stored)
     except msgspec.DecodeError as error:
         raise InvalidMessage("content", f"cannot be read: {error}") from None
-    if found.version != VERSION:
-        raise InvalidMessage("content", f"is of format {found.version}; this Stentor reads format {VERSION}")
-    return Content(message=found.message, translations=found.translations)
+    if found.version not in (VERSION, VERSION_WITH_ACTION):
+        newest = VERSION_WITH_ACTION
+        raise InvalidMessage("content", f"is of format {found.version}; this Stentor reads formats up to {newest}")
+    return Content(message=found.message, translations=found.translations, action=found.action)
 
 
 def content_from(path: Path) -> Content:

@@ -107,12 +107,19 @@ async def _count(audience: Audience, content: Content, selection: Selection) -> 
             raise InvalidAudience(f"the audience {selection.source} has no installation {', '.join(missing[:5])}")
     counts = dict(await audience.count())
     if not sum(counts.values()):
-        what = "nobody to try again" if selection.failed_of else f"nobody is in the audience {selection.source}"
-        hint = "; `stentor import` fills it" if selection.source == REGISTRY and not selection.failed_of else ""
-        raise InvalidAudience(f"{what}{hint}; nothing was sent")
+        raise InvalidAudience(f"{_nobody(selection)}; nothing was sent")
     if not any(lane != NO_LANE for lane, count in counts.items() if count):
         raise InvalidAudience(
             f"none of the {sum(counts.values()):,} installations of {selection.source} is on a configured app; add"
             " one under [apps] in stentor.toml, or map their channels"
         )
     return counts
+
+
+def _nobody(selection: Selection) -> str:
+    if selection.failed_of:
+        return "nobody to try again"
+    if selection.reached_by:
+        return f"campaign {selection.reached_by} reached nobody"
+    hint = "; `stentor import` fills it" if selection.source == REGISTRY else ""
+    return f"nobody is in the audience {selection.source}{hint}"

@@ -9,9 +9,11 @@ from difflib import get_close_matches
 
 from stentor.audience.contract import Audience, Routes, Selection
 from stentor.audience.failed import FailedAudience
+from stentor.audience.reached import ReachedAudience
 from stentor.audience.registry import RegistryAudience
 from stentor.audience.sql import SqlAudience
-from stentor.config import REGISTRY, Config, default_app, lane_of
+from stentor.channels import find
+from stentor.config import REGISTRY, Config, default_app, lane_of, lanes
 from stentor.errors import InvalidAudience
 from stentor.store.database import Database
 
@@ -47,6 +49,9 @@ class Sources:
         audience = self._source(selection)
         if selection.failed_of is not None:
             return FailedAudience(self._store, audience, selection)
+        if selection.reached_by is not None:
+            by_receipt = [name for name, app in lanes(self._config).items() if find(app.channel).by_receipt]
+            return ReachedAudience(self._store, audience, selection, lanes(self._config), by_receipt)
         return audience
 
     def _source(self, selection: Selection) -> Audience:

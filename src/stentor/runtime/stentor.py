@@ -21,9 +21,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stentor.audience.contract import NO_LANE, Selection
 from stentor.config import Config, lanes
 from stentor.errors import InvalidConfiguration, InvalidState, QueueUnavailable
+from stentor.model import Action
 from stentor.pipeline import WAITING, call_off
 from stentor.planning.content import Content, decode_content, encode_content
 from stentor.planning.planner import Planner, start_task
+from stentor.planning.retraction import correction, retraction
 from stentor.queue.contract import PLAN
 from stentor.recording import report as reports
 from stentor.recording.audit import Audit, audit, audit_apart
@@ -242,6 +244,66 @@ class Stentor:
         again = Selection(source=selection.source, failed_of=campaign_id, reasons=list(reasons))
         title = f"{campaign.title} (again)"
         return await self.create(content, again, title=title, collapse_id=campaign.collapse_id)
+
+    async def prepare_undo(self, campaign_id: str, better: Content | None = None) -> Preview:
+        """How many messages would be taken back, by lane; as `undo`, but for whom is reached until then. Nothing is
+        written or sent.
+
+        Raises: as `undo`.
+        """
+        _, content, selection = await self._instead(campaign_id, Action.UNDO, better)
+        return await self.prepare(content, selection)
+
+    async def prepare_edit(self, campaign_id: str, better: Content) -> Preview:
+        """How many messages would be edited or replaced, by lane; as `prepare_undo`. Raises: as `undo`."""
+        _, content, selection = await self._instead(campaign_id, Action.EDIT, better)
+        return await self.prepare(content, selection)
+
+    async def undo(self, campaign_id: str, better: Content | None = None) -> Campaign:
+        """A new campaign, a draft, that takes back what this one sent. One that is being sent is cancelled first.
+
+        Chats' messages are deleted. A push can only be replaced: by `better`, or by a silent one that tells the app to
+        remove it. Who could not be served is among the new campaign's failures, with the reason.
+
+        Raises:
+            InvalidState: it is a draft, or takes back or edits another's messages itself.
+            InvalidMessage: `better` would not replace the message, or a provider would refuse it.
+            InvalidAudience: it reached nobody.
+        """
+        return await self._act(campaign_id, Action.UNDO, better)
+
+    async def edit(self, campaign_id: str, better: Content) -> Campaign:
+        """A new campaign, a draft, that puts `better` in the place of what this one sent: chats' messages are edited,
+        pushes replaced. One that is being sent is cancelled first.
+
+        Raises: as `undo`.
+        """
+        return await self._act(campaign_id, Action.EDIT, better)
+
+    async def _act(self, campaign_id: str, action: Action, better: Content | None) -> Campaign:
+        campaign, content, selection = await self._instead(campaign_id, action, better)
+        if campaign.state not in FINAL:
+            await self.cancel(campaign_id)
+            await self.run(campaign_id)
+        title = f"{campaign.title} ({'taken back' if action is Action.UNDO else 'edited'})"
+        return await self.create(content, selection, title=title, collapse_id=campaign.collapse_id)
+
+    async def _instead(
+        self, campaign_id: str, action: Action, better: Content | None
+    ) -> tuple[Campaign, Content, Selection]:
+        """A campaign, what is to take the place of its message, and whom that concerns."""
+        campaign, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
+        content = decode_content(encoded)
+        if content.action is not Action.SEND:
+            raise InvalidState(f"campaign {campaign_id} changes what another one sent; undo or edit that one, not this")
+        if campaign.state in (CampaignState.DRAFT, CampaignState.SCHEDULED):
+            raise InvalidState(f"campaign {campaign_id} is {campaign.state}: it has sent nothing that could be changed")
+        selection = msgspec.json.decode(campaign.audience, type=Selection)
+        whom = Selection(source=selection.source, reached_by=campaign_id)
+        if better is None:
+            return campaign, retraction(content, campaign.collapse_id), whom
+        better.check()
+        return campaign, correction(content, better, action), whom
 
     # -- running them -----------------------------------------------------------------------------------------------
 

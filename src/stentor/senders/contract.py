@@ -109,6 +109,15 @@ class Rule:
         )
 
 
+NO_ADDRESS_OF_OURS = Answer(verdict=Verdict.REJECT, reason=MALFORMED_ADDRESS, detail="not an address of this provider")
+NOWHERE = Answer(
+    verdict=Verdict.REJECT,
+    reason="NoAddress",
+    detail="nothing is known any more by which it could be reached, or its message found",
+)
+"""Of recipients whose address is empty: those of an undo who are gone from the audience, or of whose message no receipt
+was kept."""
+
 Decode = Callable[[int, Sequence[Header], bytes, float], Answer]
 """A provider's `decode(status, headers, body, now)`: pure, and never raises, whatever the bytes are."""
 
@@ -135,8 +144,8 @@ def encode_columns(
         return Encoded(encode(None), range(len(addresses)))
     excluded = set(malformed)
     positions = [index for index in range(len(addresses)) if index not in excluded]
-    rejection = Answer(verdict=Verdict.REJECT, reason=MALFORMED_ADDRESS, detail="not an address of this provider")
-    return Encoded(encode(positions), positions, dict.fromkeys(malformed, rejection))
+    rejections = {index: NOWHERE if not addresses[index] else NO_ADDRESS_OF_OURS for index in malformed}
+    return Encoded(encode(positions), positions, rejections)
 
 
 def join(groups: Iterable[tuple[Sequence[int], Encoded]]) -> list[Encoded]:

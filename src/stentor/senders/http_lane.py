@@ -20,10 +20,13 @@ from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
+from aiohttp.http_exceptions import HttpProcessingError
 
-from stentor.errors import CredentialError, CredentialUnavailable, InvalidConfiguration, PoolClosed
+from stentor.errors import CredentialUnavailable, InvalidConfiguration, PoolClosed
+from stentor.model import Action
 from stentor.outcome import Verdict
-from stentor.senders.contract import LARGEST_ERROR_BODY, Answer, Renewal, Rule, Taken, ambiguous, not_processed
+from stentor.senders.contract import LARGEST_ERROR_BODY, NOWHERE, Answer, Renewal, Rule, Taken, ambiguous, not_processed
 from stentor.senders.http2_lane import fingerprint, setting
 from stentor.senders.lane import Flight, LaneState, Prepared, Variables
 from stentor.senders.rendering import PreparedContent, R, Rendering
@@ -38,6 +41,17 @@ whether the message was taken."""
 PACE = "Pace"
 """The reason of those who wait for their turn."""
 MOVED_TWICE = "MovedTwice"
+FORBIDDEN_HOST = "ForbiddenHost"
+
+_UNSENT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.InvalidURL,
+)
+"""What fails before a byte of the request is written."""
+_UNANSWERED = (aiohttp.ClientError, HttpProcessingError, TimeoutError)
+"""What may fail after that. A broken body's error is none of aiohttp's `ClientError`s."""
 
 C = TypeVar("C")
 """What a provider's `load` makes of the credential files."""
@@ -52,6 +66,10 @@ class Request:
     """Complete; it may hold a token."""
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class ForbiddenHost(OSError):
+    """A lane's `resolver` raises this for a host that is not to be sent to; its text says why, without an address."""
 
 
 class Response(NamedTuple):
@@ -112,9 +130,10 @@ class HttpFlight(Generic[R]):
             self._ended.set()
 
     def fail(self, error: BaseException) -> None:
-        """Have whoever waits for its end get this."""
-        self._error = error
+        """Have whoever waits for its end get this; nobody else of it is sent to."""
+        self._error = self._error or error
         self._ended.set()
+        self.withdraw("its lane has failed")
 
     def answers(self, now: float) -> dict[int, Answer]:
         return dict(self._answers)
@@ -197,10 +216,27 @@ class HttpLane(Rendering[R], Generic[R, C]):
     def decode(self, response: Response, address: bytes, now: float) -> Taken | Answer:
         """What the provider says; never raises, whatever it is. A REROUTE is sent again to its `moved_to` at once."""
 
+    def change(self, credentials: C, rendered: R | None, receipt: str) -> Request | Answer:
+        """What edits the message of a receipt that this lane gave, or deletes it where `rendered` is None. For lanes
+        that go by receipt; others send a message that takes its place."""
+        raise NotImplementedError
+
+    def decode_change(self, response: Response, receipt: str, now: float) -> Taken | Answer:
+        """What the provider says to that; as `decode`."""
+        raise NotImplementedError
+
     def turn(self, address: bytes, now: float) -> float:
         """Seconds until the provider's pace allows a message to this address; 0 takes its turn. `now` is of a clock
         that never goes back."""
         return 0.0
+
+    def resolver(self) -> AbstractResolver | None:
+        """Who finds the addresses of hosts, where the system's resolver won't do; asked for once a reload.
+
+        It raises `ForbiddenHost` where a host is not to be sent to: the recipient is rejected. It is not asked about
+        hosts that are IP addresses themselves, nor behind a proxy, which finds them itself.
+        """
+        return None
 
     # -- what a sender asks -------------------------------------------------------------------------------------------
 
@@ -237,6 +273,8 @@ class HttpLane(Rendering[R], Generic[R, C]):
     async def reload(self) -> bool:
         async with self._loading:
             old = self._door
+            if self._closed:
+                return False
             if old is not None and await asyncio.to_thread(fingerprint, *self._files) == old.fingerprint:
                 return False
             self._door = await self._load()
@@ -273,8 +311,9 @@ class HttpLane(Rendering[R], Generic[R, C]):
         for carrier in carriers:
             carrier.cancel()
         await asyncio.gather(*carriers, *self._leaving, return_exceptions=True)
-        if self._door is not None:
-            await self._leave(self._door)
+        async with self._loading:  # of somebody who came just before
+            if self._door is not None:
+                await self._leave(self._door)
 
     # -- credentials --------------------------------------------------------------------------------------------------
 
@@ -284,12 +323,12 @@ class HttpLane(Rendering[R], Generic[R, C]):
 
     async def _open(self) -> _Door[C]:
         """Raises: PoolClosed, CredentialError, InvalidConfiguration."""
-        if self._closed:
-            raise PoolClosed
-        if self._door is None:
+        if self._door is None and not self._closed:
             async with self._loading:
                 if self._door is None:
                     self._door = await self._load()
+        if self._door is None or self._closed:
+            raise PoolClosed
         return self._door
 
     async def _load(self) -> _Door[C]:
@@ -297,8 +336,14 @@ class HttpLane(Rendering[R], Generic[R, C]):
         credentials = await asyncio.to_thread(self.load)
         with setting(self.name, "ca_file"):
             tls = _tls(self._app.ca_file)
+        connector = aiohttp.TCPConnector(
+            limit=self._app.max_connections,
+            ssl=tls,
+            keepalive_timeout=KEEP_ALIVE,
+            resolver=None if self._app.proxy else self.resolver(),
+        )
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._app.max_connections, ssl=tls, keepalive_timeout=KEEP_ALIVE),
+            connector=connector,
             timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN, connect=CONNECT_WITHIN),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=True,
@@ -321,7 +366,7 @@ class HttpLane(Rendering[R], Generic[R, C]):
         door = await self._open()
         try:
             return await self._exchange(door.session, request)
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except _UNANSWERED as error:
             raise CredentialUnavailable(f"{self.name}: {explain(error)}") from None
 
     # -- carrying -----------------------------------------------------------------------------------------------------
@@ -335,10 +380,13 @@ class HttpLane(Rendering[R], Generic[R, C]):
             carrier.add_done_callback(self._let_go)
 
     def _let_go(self, carrier: asyncio.Task[None]) -> None:
-        """A carrier that fails has met a bug: whoever waits for its flight gets that, and the lease lapses."""
+        """A carrier that fails has met a bug: whoever waits for its flight gets that, and the lease lapses. Others go
+        on in its place, with the flights that began between its last look and now, too."""
         flight = self._carriers.pop(carrier)
         if flight is not None and not carrier.cancelled() and (error := carrier.exception()) is not None:
             flight.fail(error)
+        if not self._closed:
+            self._call_carriers()
 
     async def _carry(self) -> None:
         """One request after the other, until nobody is left."""
@@ -358,43 +406,55 @@ class HttpLane(Rendering[R], Generic[R, C]):
             flight.settle(index, found)
 
     async def _send(self, flight: HttpFlight[R], index: int) -> Taken | Answer:
-        rendered = flight.rendered(index)
+        action = flight.prepared.campaign.content.action
+        rendered = None if self.by_receipt and action is Action.UNDO else flight.rendered(index)
         if isinstance(rendered, Answer):
             return rendered
         address = flight.addresses[index]
+        if not address:
+            return NOWHERE
+        if self.by_receipt and action is not Action.SEND:
+            return await self._ask_to_change(rendered, address.decode())
+        assert rendered is not None
         if (wait := self.turn(address, time.monotonic())) > 0:
             return Answer(verdict=Verdict.WAIT, reason=PACE, retry_after=wait, asked=True)
-        try:
-            door = await self._open()
-        except PoolClosed:
-            return not_processed("the lane is closed")
-        except (CredentialError, InvalidConfiguration) as error:
-            return not_processed(str(error))
-        found = await self._ask_for(door, flight, rendered, index, address)
+        found = await self._ask_for(flight, rendered, index, address)
         if isinstance(found, Answer) and found.verdict is Verdict.REROUTE:
             moved_to = found.moved_to
-            found = await self._ask_for(door, flight, rendered, index, moved_to.encode())
+            found = await self._ask_for(flight, rendered, index, moved_to.encode())
             if isinstance(found, Taken):
                 return replace(found, moved_to=moved_to)
             if found.verdict is Verdict.REROUTE:
                 return replace(found, verdict=Verdict.REJECT, reason=MOVED_TWICE)
         return found
 
-    async def _ask_for(
-        self, door: _Door[C], flight: HttpFlight[R], rendered: R, index: int, address: bytes
-    ) -> Taken | Answer:
+    async def _ask_for(self, flight: HttpFlight[R], rendered: R, index: int, address: bytes) -> Taken | Answer:
+        door = self._door  # the newest; a lane that is being closed still sends what it has begun
+        assert door is not None
         request = self.request(door.credentials, flight.prepared, rendered, flight.recipients[index], address)
+        found = await self._answer(door, request)
+        return found if isinstance(found, Answer) else self.decode(found, address, self._clock())
+
+    async def _ask_to_change(self, rendered: R | None, receipt: str) -> Taken | Answer:
+        door = self._door
+        assert door is not None
+        found = await self._answer(door, self.change(door.credentials, rendered, receipt))
+        return found if isinstance(found, Answer) else self.decode_change(found, receipt, self._clock())
+
+    async def _answer(self, door: _Door[C], request: Request | Answer) -> Response | Answer:
+        """What came back for a request, or what its not coming back means."""
         if isinstance(request, Answer):
             return request
         try:
-            response = await self._exchange(door.session, request)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            return await self._exchange(door.session, request)
+        except _UNSENT as error:
+            if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ForbiddenHost):
+                return Answer(verdict=Verdict.REJECT, reason=FORBIDDEN_HOST, detail=str(error.os_error))
             self._last_error = explain(error)
             return not_processed(self._last_error)
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except _UNANSWERED as error:
             self._last_error = explain(error)
             return ambiguous(self._last_error)
-        return self.decode(response, address, self._clock())
 
     async def _exchange(self, session: aiohttp.ClientSession, request: Request) -> Response:
         async with session.request(
@@ -421,6 +481,8 @@ def explain(error: BaseException) -> str:
         return f"its certificate is not to be trusted: {error.certificate_error}"
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"no connection to {error.host}:{error.port}: {error.os_error.strerror or type(error.os_error).__name__}"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy refuses: {error.status} {error.message}"
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, aiohttp.ServerDisconnectedError):

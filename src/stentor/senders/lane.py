@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from stentor.model import Message
+from stentor.model import Action, Message
 from stentor.senders.contract import Answer, Renewal, Taken
 
 Variables = Mapping[str, Any]
@@ -18,6 +18,11 @@ Variables = Mapping[str, Any]
 
 class Content(Protocol):
     """What a lane needs of a campaign's content; `planning.content.Content` is one."""
+
+    @property
+    def action(self) -> Action:
+        """What is done with it. Where that isn't to send it and the provider can edit and delete, the recipients'
+        addresses are what it gave for the messages (`Taken.id`)."""
 
     @property
     def languages(self) -> Sequence[str]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import msgspec
 
 from stentor.errors import InvalidMessage
-from stentor.model import Message
+from stentor.model import Action, Message
 from stentor.outcome import Verdict
 from stentor.senders.contract import Answer, text
 from stentor.senders.lane import CampaignContent, Variables
@@ -25,6 +25,8 @@ RENDERINGS = 2000
 TEMPLATE_ERROR = "TemplateError"
 PAYLOAD_TOO_LARGE = "PayloadTooLarge"
 INVALID_MESSAGE = "InvalidMessage"
+DELETED = b"(the message is deleted)"
+"""What is shown for a payload of those whose messages are deleted."""
 
 R = TypeVar("R")
 """A provider's rendered message."""
@@ -45,6 +47,9 @@ class PreparedContent(Generic[R]):
 class Rendering(ABC, Generic[R]):
     """The part of a lane that renders."""
 
+    by_receipt: ClassVar[bool] = False
+    """See `channels.Channel.by_receipt`."""
+
     @abstractmethod
     def render(self, message: Message, campaign: CampaignContent) -> R:
         """Raises: InvalidMessage."""
@@ -59,12 +64,16 @@ class Rendering(ABC, Generic[R]):
 
     async def prepare(self, campaign: CampaignContent) -> PreparedContent[R]:
         content = campaign.content
+        if self.by_receipt and content.action is Action.UNDO:  # what is deleted needs no message
+            return PreparedContent(campaign, collapses=True, rendered=(), sample=DELETED)
         messages = (
             (content.outline if content.variables else lambda index: content.render(index, {}))(index)
             for index in range(len(content.languages))
         )
         rendered = tuple(self.render(message, campaign) for message in messages)
-        return PreparedContent(campaign, all(map(self.collapses, rendered)), rendered, self.payload(rendered[0]))
+        # To change a message twice is to change it once.
+        collapses = content.action is not Action.SEND or all(map(self.collapses, rendered))
+        return PreparedContent(campaign, collapses, rendered, self.payload(rendered[0]))
 
     def rendered_for(
         self,

@@ -23,7 +23,7 @@ from stentor.senders.apns.channel import ApnsApp
 from stentor.senders.apns.lane import ApnsLane
 from stentor.senders.apns.wire import push_ids
 from stentor.senders.channels import open_lane
-from stentor.senders.contract import MALFORMED_ADDRESS, Answer
+from stentor.senders.contract import MALFORMED_ADDRESS, NOWHERE, Answer
 from stentor.senders.fcm.channel import FcmApp
 from stentor.senders.fcm.lane import FcmLane
 from stentor.senders.http2_lane import FIRST_WINDOW, LEAST_WINDOW
@@ -165,9 +165,9 @@ async def test_malformed_addresses_are_rejected_and_stop_nobody() -> None:
         flight = await send(lane, PLAIN, [b"not hex", *tokens(2), b"", *tokens(1, 2)])
         nobody = await send(lane, PLAIN, [b"?", b""])
         await lane.aclose()
-    assert reasons(flight) == {0: MALFORMED_ADDRESS, 3: MALFORMED_ADDRESS}
+    assert reasons(flight) == {0: MALFORMED_ADDRESS, 3: NOWHERE.reason}
     assert flight.accepted() == bytes([0, 1, 1, 0, 1])
-    assert reasons(nobody) == {0: MALFORMED_ADDRESS, 1: MALFORMED_ADDRESS}
+    assert reasons(nobody) == {0: MALFORMED_ADDRESS, 1: NOWHERE.reason}
     assert sorted(entry.address.encode() for entry in simulator.ledger) == tokens(3)
 
 

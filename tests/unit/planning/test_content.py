@@ -196,8 +196,8 @@ def test_what_was_not_stored_by_us_is_refused(stored: bytes) -> None:
 
 
 def test_another_versions_content_is_refused() -> None:
-    with pytest.raises(InvalidMessage, match="format 2; this Stentor reads format 1"):
-        decode_content(b'{"version":2,"message":{},"translations":{}}')
+    with pytest.raises(InvalidMessage, match="format 3; this Stentor reads formats up to 2"):
+        decode_content(b'{"version":3,"message":{},"translations":{}}')
 
 
 # -- message files ------------------------------------------------------------------------------------------------

@@ -282,6 +282,39 @@ CIRCUMSTANCES = st.builds(
 )
 
 
+# -- our own pace, and calls for quiet ---------------------------------------------------------------------------------
+
+
+def test_whose_turn_is_later_waits_without_a_try() -> None:
+    later = answer(Verdict.WAIT, reason="Pace", status=0, retry_after=40.0, asked=True)
+    assert one(later).waiting == [Waiting(1, 0, NOW + 40, "Pace")]
+    tried = Waiting(1, 3, NOW - 1, "Overloaded", ambiguous=True)
+    decision = one(later, earlier=tried)
+    assert decision.waiting == [Waiting(1, 3, NOW + 40, "Overloaded", ambiguous=True)]
+    assert (decision.accepted, decision.answered, decision.down) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(("ambiguous", "outcome"), [(False, Outcome.EXPIRED), (True, Outcome.AMBIGUOUS)])
+def test_whose_turn_comes_too_late_ends(ambiguous: bool, outcome: Outcome) -> None:
+    later = answer(Verdict.WAIT, reason="Pace", status=0, retry_after=40.0, asked=True)
+    earlier = Waiting(1, 1, NOW - 1, "NoAnswer", ambiguous=ambiguous)
+    assert one(later, replace(HERE, deadline=NOW + 40), earlier).outcomes[1] == outcome
+
+
+def test_who_waits_does_not_hide_that_the_message_is_refused() -> None:
+    wrong, later = answer(Verdict.FIX), answer(Verdict.WAIT, status=0, retry_after=1.0)
+    given_answers = dict.fromkeys(range(ENOUGH_FOR_ALL), wrong) | {ENOUGH_FOR_ALL: later}
+    assert all_of(ENOUGH_FOR_ALL + 1, given_answers, HERE).refusal == wrong
+
+
+def test_one_answer_of_an_account_that_is_too_fast_is_enough() -> None:
+    def throttle(scope: Scope) -> float:
+        too_fast = answer(Verdict.RETRY, scope, retry_after=35.0, asked=True)
+        return all_of(100, {7: too_fast}, HERE).throttle
+
+    assert (throttle(Scope.ACCOUNT), throttle(Scope.LANE), throttle(Scope.ADDRESS)) == (35.0, 0.0, 0.0)
+
+
 @st.composite
 def batches(draw: st.DrawFn) -> tuple[int, list[int], dict[int, Answer], dict[int, Waiting]]:
     size = draw(st.integers(1, 40))

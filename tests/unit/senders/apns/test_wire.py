@@ -206,7 +206,7 @@ def test_with_a_certificate_there_is_no_authorization() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [b"", b"00fc 13ad", b"00fc/13ad", b"xyz", b"00\r\n", b"00\x00", b"00?x=1", "0é".encode(), b"0" * 1025]
+    "bad", [b"00fc 13ad", b"00fc/13ad", b"xyz", b"00\r\n", b"00\x00", b"00?x=1", "0é".encode(), b"0" * 1025]
 )
 def test_a_malformed_token_is_rejected_and_the_rest_sent(bad: bytes) -> None:
     rendered = render(Message(title="t"))
@@ -215,6 +215,16 @@ def test_a_malformed_token_is_rejected_and_the_rest_sent(bad: bytes) -> None:
     assert encoded.burst.columns == ([b"/3/device/" + TOKENS[0], b"/3/device/" + TOKENS[2]], [IDS[0], IDS[2]])
     assert list(encoded.positions) == [0, 2]
     assert {i: (a.verdict, a.reason) for i, a in encoded.rejected.items()} == {1: (Verdict.REJECT, "MalformedAddress")}
+
+
+def test_who_has_no_address_is_told_apart() -> None:
+    rendered = render(Message(title="t"))
+    template = wire.template(rendered, authority=wire.AUTHORITY, authorization=None)
+    encoded = wire.encode(template, rendered, [TOKENS[0], b"", b"xyz"], IDS)
+    assert {i: (a.verdict, a.reason) for i, a in encoded.rejected.items()} == {
+        1: (Verdict.REJECT, "NoAddress"),
+        2: (Verdict.REJECT, "MalformedAddress"),
+    }
 
 
 def test_an_empty_batch() -> None:

@@ -1,0 +1,117 @@
+"""`stentor campaign undo` and `edit`: what a campaign sent is taken back, or something better put in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stentor.audience.contract import Selection
+from stentor.cli import shapes
+from stentor.cli.operations import (
+    AsJson,
+    CampaignName,
+    ConfigFile,
+    Yes,
+    close,
+    confirm,
+    console,
+    drive,
+    perform_on,
+)
+from stentor.cli.previews import show_preview
+from stentor.planning.content import content_from
+from stentor.recording.report import Report
+from stentor.runtime.preview import Preview
+from stentor.runtime.stentor import Stentor
+from stentor.store.campaigns import Campaign
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check, and count whom it concerns; change nothing.")]
+
+
+def undo(
+    campaign: CampaignName,
+    message: Annotated[
+        Path | None, typer.Option(help="A file with a message that takes its place where it can only be replaced.")
+    ] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take back what a campaign sent, as a new campaign. One that is being sent is cancelled first.
+
+    Messages of chats are deleted. A push can only be replaced: by --message, or else by a silent one that tells the app
+    to remove it (docs/undo.md has the code for the app). Whose message could not be taken back is told with the reason,
+    by `stentor campaign failures`.
+
+    \b
+    Examples:
+      stentor campaign undo last --dry-run
+      stentor campaign undo 7k2m
+      stentor campaign undo 7k2m --message correction.toml --yes
+    """
+    better = None if message is None else content_from(message)
+    change = _Change(
+        question="Take {title!r} back from these {number:,}?",
+        prepare=lambda stentor, name: stentor.prepare_undo(name, better),
+        make=lambda stentor, name: stentor.undo(name, better),
+    )
+    change.perform(campaign, config, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def edit(
+    campaign: CampaignName,
+    message: Annotated[Path, typer.Option(help="A file with the message that takes its place.")],
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put another message in the place of what a campaign sent, as a new campaign.
+
+    Messages of chats are edited, pushes are replaced. A campaign that is being sent is cancelled first.
+
+    \b
+    Examples:
+      stentor campaign edit last --message corrected.toml --dry-run
+      stentor campaign edit 7k2m --message corrected.toml --yes --json
+    """
+    better = content_from(message)
+    change = _Change(
+        question="Edit {title!r} for these {number:,}?",
+        prepare=lambda stentor, name: stentor.prepare_edit(name, better),
+        make=lambda stentor, name: stentor.edit(name, better),
+    )
+    change.perform(campaign, config, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    """A campaign that changes what another one sent."""
+
+    question: str
+    prepare: Callable[[Stentor, str], Awaitable[Preview]]
+    make: Callable[[Stentor, str], Awaitable[Campaign]]
+
+    def perform(self, name: str, config: Path | None, *, dry_run: bool, yes: bool, as_json: bool) -> None:
+        """Count whom it concerns, ask, and run it to its end in front of somebody."""
+        out = console(as_json=as_json)
+
+        async def work(stentor: Stentor, found: Campaign) -> Report | None:
+            preview = await self.prepare(stentor, found.id)
+            show_preview(preview, Selection(source="", reached_by=found.id), out)
+            if dry_run:
+                if as_json:
+                    shapes.say(shapes.preview(preview))
+                out.print("All is in order; nothing was changed, as this was a dry run.")
+                return None
+            confirm(self.question.format(title=found.title, number=preview.recipients), yes=yes)
+            new = await self.make(stentor, found.id)
+            return await drive(stentor, await stentor.start(new.id), out, as_json=as_json)
+
+        if (report := perform_on(config, name, work)) is not None:
+            close(report, out, as_json=as_json)
