@@ -118,6 +118,25 @@ class FakeStentor:
         self.known.insert(0, campaign("new", state=CampaignState.DRAFT))
         return self.known[0]
 
+    async def prepare_undo(self, campaign_id: str, better: Content | None = None) -> Preview:
+        self.done.append(("prepare_undo", campaign_id, better))
+        return self.preview
+
+    async def prepare_edit(self, campaign_id: str, better: Content) -> Preview:
+        self.done.append(("prepare_edit", campaign_id, better))
+        return self.preview
+
+    async def undo(self, campaign_id: str, better: Content | None = None) -> Campaign:
+        return self._instead("undo", campaign_id, better)
+
+    async def edit(self, campaign_id: str, better: Content) -> Campaign:
+        return self._instead("edit", campaign_id, better)
+
+    def _instead(self, verb: str, campaign_id: str, better: Content | None) -> Campaign:
+        self.done.append((verb, campaign_id, better))
+        self.known.insert(0, campaign("new", state=CampaignState.DRAFT))
+        return self.known[0]
+
     async def run(
         self,
         campaign_id: str,

@@ -1,0 +1,77 @@
+"""`stentor campaign undo` and `edit`: counted, asked about, then run as campaigns of their own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stentor.model import Message
+from stentor.planning.content import Content
+from stentor.states import CampaignState
+from tests.unit.cli.fake_stentor import Command, FakeStentor
+from tests.unit.cli.moments import campaign
+
+ID = "7k2m9x1qabcdefgh"
+BETTER = Content(message=Message(title="Sunday, not Saturday"))
+
+
+@pytest.fixture
+def message(tmp_path: Path) -> str:
+    file = tmp_path / "better.toml"
+    file.write_text('title = "Sunday, not Saturday"')
+    return str(file)
+
+
+@pytest.fixture(autouse=True)
+def ended(fake: FakeStentor) -> None:
+    fake.known = [campaign(state=CampaignState.COMPLETED)]
+
+
+def test_an_undo_is_counted_asked_about_and_run(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("campaign", "undo", "last", answer="y\n")
+    assert done.exit_code == 0, done.output
+    assert f"To those whom {ID} reached:" in done.output
+    assert "Take 'Spring sale' back from these" in done.stderr
+    assert fake.done[:4] == [("prepare_undo", ID, None), ("undo", ID, None), ("start", "new"), ("run", "new")]
+
+
+def test_a_no_changes_nothing(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("campaign", "undo", "last", answer="n\n")
+    assert done.exit_code != 0
+    assert fake.verbs() == ["prepare_undo", "close"]
+
+
+def test_a_better_message_takes_its_place(stentor: Command, fake: FakeStentor, message: str) -> None:
+    assert stentor("campaign", "undo", "last", "--message", message, "--yes").exit_code == 0
+    assert fake.done[1] == ("undo", ID, BETTER)
+
+
+@pytest.mark.parametrize(("verb", "options"), [("undo", []), ("edit", ["--message"])])
+def test_a_dry_run_only_counts(
+    verb: str, options: list[str], stentor: Command, fake: FakeStentor, message: str
+) -> None:
+    given = [*options, message] if options else []
+    done = stentor("campaign", verb, "last", *given, "--dry-run")
+    assert done.exit_code == 0
+    assert "nothing was changed, as this was a dry run" in done.output
+    assert fake.verbs() == [f"prepare_{verb}", "close"]
+    found = json.loads(stentor("campaign", verb, "last", *given, "--dry-run", "--json").stdout)
+    assert found["recipients"] == fake.preview.recipients
+
+
+def test_an_edit_is_run_too(stentor: Command, fake: FakeStentor, message: str) -> None:
+    done = stentor("campaign", "edit", "last", "--message", message, "--yes", "--json")
+    assert done.exit_code == 0, done.output
+    assert fake.done[:4] == [("prepare_edit", ID, BETTER), ("edit", ID, BETTER), ("start", "new"), ("run", "new")]
+    assert json.loads(done.stdout)["campaign"]["id"] == "new"
+
+
+def test_a_message_that_is_none_is_found_out_before_anything(
+    stentor: Command, fake: FakeStentor, tmp_path: Path
+) -> None:
+    done = stentor("campaign", "edit", "last", "--message", str(tmp_path / "none.toml"))
+    assert done.exit_code == 2
+    assert "none.toml cannot be read" in done.stderr
+    assert fake.verbs() == []
