@@ -38,6 +38,7 @@ from stentor.senders.gate import Problem
 from stentor.senders.lane import Lane
 from stentor.senders.sender import LaneSender
 from stentor.senders.settling import called_off
+from stentor.senders.throttles import Throttles
 from stentor.store.database import Database
 
 TELL = 1.0
@@ -133,17 +134,19 @@ async def send(ports: Ports, lanes: Sequence[Lane], stop: asyncio.Event) -> None
     """
     ledger = ports.ledger
     quarantine: set[str] = set()
+    throttles = Throttles(ports.board)
     senders = [
         LaneSender(lane, ports.queue, ledger, ports.desk, ports.settings, ports.clock, ports.meter, quarantine)
         for lane in lanes
     ]
     for sender, lane in zip(senders, lanes, strict=True):
-        sender.share(Budget(ports.board, lane.name, lane.rate))
+        sender.share(Budget(ports.board, lane.name, lane.rate), throttles)
     ports.stages.extend([ports.desk, ledger, *senders])
     async with asyncio.TaskGroup() as group:
         recording = group.create_task(ports.meter.during("record", ledger.run()))
         helpers = [
             group.create_task(ports.desk.run()),
+            group.create_task(throttles.run()),
             *(group.create_task(_upon(stop, each.stop)) for each in senders),
         ]
         async with asyncio.TaskGroup() as sending:

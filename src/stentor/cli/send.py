@@ -65,6 +65,10 @@ def send(
         str | None,
         typer.Option(metavar="TIME", help="Start then: 2030-01-31T18:00, or +90m."),
     ] = None,
+    max_rate: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="Send so many a second at most, over all lanes, e.g. 500 or 0.5."),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="What the campaign is called in lists and reports.")] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Only start it, for roles that run elsewhere: `stentor serve`.")
@@ -87,6 +91,7 @@ def send(
       stentor send --message sale.toml --audience users --filter country=de --filter country=at
       stentor send --body "Doors open" --ttl 2h --audience users --at 2030-01-31T18:00 --yes --json
       stentor send --message sale.toml --audience users --detach
+      stentor send --message sale.toml --audience users --max-rate 500
     """
     content = _content(
         message,
@@ -109,6 +114,7 @@ def send(
         selection=Selection(source=audience, filters=_filters(filters or []), only=test_to or None),
         name=name,
         starts_at=None if at is None else moment("--at", at, time.time()),
+        max_rate=max_rate,
     )
     out = console(as_json=as_json)
     if dry_run:
@@ -132,10 +138,13 @@ class _Order:
     selection: Selection
     name: str | None
     starts_at: float | None
+    max_rate: float | None
 
     async def prepare(self, stentor: Stentor, out: Console) -> Preview:
         """Check it, and show what it would do."""
-        preview = await stentor.prepare(self.content, self.selection, title=self.name, starts_at=self.starts_at)
+        preview = await stentor.prepare(
+            self.content, self.selection, title=self.name, starts_at=self.starts_at, max_rate=self.max_rate
+        )
         show_preview(preview, self.selection, out)
         return preview
 
@@ -144,7 +153,12 @@ class _Order:
         preview = await self.prepare(stentor, out)
         confirm("Send it?", yes=yes)
         return await stentor.send(
-            self.content, self.selection, title=self.name, starts_at=self.starts_at, preview=preview
+            self.content,
+            self.selection,
+            title=self.name,
+            starts_at=self.starts_at,
+            preview=preview,
+            max_rate=self.max_rate,
         )
 
     async def see_through(self, stentor: Stentor, out: Console, *, yes: bool, as_json: bool) -> Report:

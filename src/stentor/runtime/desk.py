@@ -99,6 +99,7 @@ class Desk:
                 id=campaign.id,
                 content=decode_content(content),
                 started_at=campaign.starts_at,
+                max_rate=campaign.max_rate,
                 collapse_id=campaign.collapse_id,
             )
             self._contents = {each: self._contents[each] for each in self._contents if each in self._states}

@@ -120,12 +120,19 @@ class Stentor:
     # -- making campaigns -------------------------------------------------------------------------------------------
 
     async def prepare(
-        self, content: Content, selection: Selection, *, title: str | None = None, starts_at: float | None = None
+        self,
+        content: Content,
+        selection: Selection,
+        *,
+        title: str | None = None,
+        starts_at: float | None = None,
+        max_rate: float | None = None,
     ) -> Preview:
         """Check everything that can be checked, and count. Nothing is written or sent.
 
         Args:
             starts_at: epoch seconds; None: now.
+            max_rate: pushes a second that it is to be sent at most, over all lanes; None: as fast as they allow.
 
         Raises:
             InvalidMessage: a provider would refuse it; names the field.
@@ -136,10 +143,15 @@ class Stentor:
         content.check()
         if starts_at is not None and starts_at < self._clock() - NOW_OR_NEVER:
             raise InvalidConfiguration("the campaign would start in the past; leave the time out to start it now")
+        if max_rate is not None and not 0 < max_rate < math.inf:
+            raise InvalidConfiguration("the rate must be a number of pushes a second above 0; leave it out for no limit")
         starts = starts_at or self._clock()
-        return await preview_of(
+        preview = await preview_of(
             content, selection, starts, config=self._config, sources=self._sources, clock=self._clock
         )
+        if max_rate is not None:
+            preview = replace(preview, seconds=max(preview.seconds, preview.recipients / max_rate))
+        return preview
 
     async def create(
         self,
@@ -150,6 +162,7 @@ class Stentor:
         starts_at: float | None = None,
         preview: Preview | None = None,
         collapse_id: str | None = None,
+        max_rate: float | None = None,
     ) -> Campaign:
         """Store a campaign as a draft, after the checks of `prepare`.
 
@@ -158,10 +171,13 @@ class Stentor:
             preview: what `prepare` said of it just now, so that it isn't checked and counted twice.
             collapse_id: the id of the campaign whose pushes these replace on a device that has them; its own if left
                 out.
+            max_rate: as for `prepare`.
 
         Raises: as `prepare`.
         """
-        preview = preview or await self.prepare(content, selection, title=title, starts_at=starts_at)
+        preview = preview or await self.prepare(
+            content, selection, title=title, starts_at=starts_at, max_rate=max_rate
+        )
         now = self._clock()
         campaign_id = new_id(now)
         campaign = Campaign(
@@ -172,6 +188,7 @@ class Stentor:
             collapse_id=collapse_id or campaign_id,
             created_at=now,
             starts_at=starts_at,
+            max_rate=max_rate,
             expected={name: lane.recipients for name, lane in preview.lanes.items()}
             | ({NO_LANE: preview.unroutable} if preview.unroutable else {}),
         )
@@ -215,13 +232,16 @@ class Stentor:
         title: str | None = None,
         starts_at: float | None = None,
         preview: Preview | None = None,
+        max_rate: float | None = None,
     ) -> Campaign:
         """Make a campaign and start it. `run`, here or in any other process, then sends it.
 
         Raises: as `prepare`; InvalidState: as `start`.
         """
         await self._refuse_while_draining()
-        draft = await self.create(content, selection, title=title, starts_at=starts_at, preview=preview)
+        draft = await self.create(
+            content, selection, title=title, starts_at=starts_at, preview=preview, max_rate=max_rate
+        )
         return await self.start(draft.id)
 
     async def retry(self, campaign_id: str, *, reasons: Sequence[str] = ()) -> Campaign:

@@ -125,6 +125,11 @@ class Budget:
         """Pushes a second that this sender may send now; infinite where there is no limit."""
         return math.inf if self._rate is None else self._member.usable(self._clock())
 
+    @property
+    def part(self) -> float:
+        """What part of the lane is this sender's now, 0 to 1; all of it where there is no limit to divide."""
+        return 1.0 if self._rate is None else min(1.0, self.rate / self._rate)
+
     def attach(self, on_quiet: Callable[[float], None], has_work: Callable[[], Awaitable[bool]]) -> None:
         """Whom it serves.
 

@@ -43,6 +43,7 @@ from stentor.senders.retry import Circumstances, Decision, decide
 from stentor.senders.settling import at_positions, bury, called_off, due, end_all, give_back, read_batch, receipts_of
 from stentor.senders.suspects import Suspects
 from stentor.senders.tally import Tally
+from stentor.senders.throttles import Throttle
 from stentor.states import STOPPED, CampaignState
 
 WAIT, LONGEST_WAIT = 0.5, 5.0
@@ -161,6 +162,14 @@ class Courier:
         positions, next_at = due(standing, self._clock())
         if not positions:
             return give_back(delivery.lease, batch, next_at - self._clock())
+        try:
+            throttle = await self._throttle(batch.campaign_id)
+        except StoreUnavailable:
+            return give_back(delivery.lease, batch, WAIT)
+        except UnknownCampaign:  # it was deleted a moment ago
+            return await self._unplanned(delivery.lease)
+        if throttle is not None and throttle.wait > 0:
+            return give_back(delivery.lease, batch, min(throttle.wait, LONGEST_WAIT))
         way = self._gate.look(time.monotonic())
         if way is Pass.CLOSED:
             return give_back(delivery.lease, batch, max(self._until_open(), WAIT))
@@ -169,7 +178,7 @@ class Courier:
             self._gate.begin_trial()
         delivery.positions = positions
         try:
-            await self._fly(delivery, batch)
+            await self._fly(delivery, batch, throttle)
         except InvalidMessage as error:  # it was checked before the start, so an option of the app's has changed since
             refusal = Answer(verdict=Verdict.FIX, reason="InvalidMessage", detail=text(str(error)))
             self._refused[batch.campaign_id] = refusal
@@ -183,7 +192,7 @@ class Courier:
             return give_back(delivery.lease, batch, delay)
         return await self._meter.during("decide", self._land(delivery, delivery.flight, batch, standing))
 
-    async def _fly(self, delivery: Delivery, batch: Batch) -> None:
+    async def _fly(self, delivery: Delivery, batch: Batch, throttle: Throttle | None) -> None:
         """Have the delivery fly until everybody is settled on the wire. Where it could not, its flight is None or tells
         who wasn't sent, and its trouble says why.
 
@@ -191,7 +200,7 @@ class Courier:
         """
         try:
             async with asyncio.timeout(None) as delivery.beginning:
-                delivery.flight = await self._meter.during("encode", self._begin(delivery, batch))
+                delivery.flight = await self._meter.during("encode", self._begin(delivery, batch, throttle))
             delivery.beginning = None
             if delivery.flight is not None:
                 self.tally.batches += 1
@@ -203,7 +212,7 @@ class Courier:
         finally:
             delivery.beginning = None
 
-    async def _begin(self, delivery: Delivery, batch: Batch) -> Flight | None:
+    async def _begin(self, delivery: Delivery, batch: Batch, throttle: Throttle | None) -> Flight | None:
         try:
             prepared = await self._prepare(batch.campaign_id)
         except StoreUnavailable:
@@ -214,7 +223,7 @@ class Courier:
         if len(positions) < len(batch):
             columns = [_at(positions, column) for column in columns]
         budget = self._gatekeeper.budget
-        if budget is None or not budget.is_paced:
+        if budget is None or not (budget.is_paced or throttle):
             self.tally.sent += len(positions)
             return await self._lane.begin(prepared, *columns)
 
@@ -223,7 +232,13 @@ class Courier:
             part: list[Any] = [None if column is None else column[start:stop] for column in columns]
             return await self._meter.during("encode", self._lane.begin(prepared, *part))
 
-        return PacedFlight(len(positions), budget, begin, self._controls)
+        return PacedFlight(len(positions), budget, begin, self._controls, throttle)
+
+    async def _throttle(self, campaign_id: str) -> Throttle | None:
+        """Raises: UnknownCampaign, StoreUnavailable."""
+        rate = (await self._desk.content(campaign_id)).max_rate
+        throttles = self._gatekeeper.throttles
+        return None if rate is None or throttles is None else throttles.of(campaign_id, rate)
 
     async def _prepare(self, campaign_id: str) -> Prepared:
         """Raises: UnknownCampaign, StoreUnavailable, InvalidMessage."""

@@ -17,9 +17,10 @@ from stentor.senders.budget import Budget
 from stentor.senders.contract import Answer
 from stentor.senders.desk import Desk
 from stentor.senders.gate import Gate, Problem
-from stentor.senders.lane import Flight, Lane
+from stentor.senders.lane import Divides, Flight, Lane
 from stentor.senders.paced import PacedFlight
 from stentor.senders.retry import Decision, quiet
+from stentor.senders.throttles import Throttles
 
 Trouble = CredentialError | CredentialUnavailable | InvalidConfiguration
 """What keeps a lane from sending for want of a credential or a setting."""
@@ -43,6 +44,8 @@ class Gatekeeper:
         self.gate = Gate()
         self.budget: Budget | None = None
         """Shared by all senders of the lane; None before `share`."""
+        self.throttles: Throttles | None = None
+        """Those of campaigns, of all lanes of this process; None before `share`."""
         self.blamed = False
         """Whether the settings are suspected; see `Decision.blamed`."""
         self._lane = lane
@@ -55,10 +58,15 @@ class Gatekeeper:
     def __repr__(self) -> str:
         return f"<Gatekeeper of {self._lane.name}, {self.gate!r}>"
 
-    def share(self, budget: Budget, has_work: Callable[[], Awaitable[bool]]) -> None:
+    def share(
+        self, budget: Budget, has_work: Callable[[], Awaitable[bool]], throttles: Throttles | None = None
+    ) -> None:
         """Tell the other senders of the lane about calls for quiet, and hear of theirs. See `Budget.attach`."""
         self.budget = budget
+        self.throttles = throttles
         budget.attach(self._hear_of_quiet, has_work)
+        if isinstance(self._lane, Divides):
+            self._lane.share(lambda: budget.part)
 
     # -- what comes back ----------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ became of each recipient (`Flight.answers`), and obeys. Opening one does no I/O;
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -50,6 +50,8 @@ class CampaignContent:
     content: Content
     started_at: float
     """Epoch seconds from which the message's lifetime counts."""
+    max_rate: float | None = None
+    """Pushes a second that the campaign is sent at most, over all lanes; None: as fast as they allow."""
     collapse_id: str
     """By which a push that had to be sent twice is shown once, where the message has no key of its own."""
 
@@ -186,3 +188,11 @@ class Introduces(Protocol):
             CredentialError: the provider doesn't know us.
             CredentialUnavailable: it couldn't be asked just now.
         """
+
+
+@runtime_checkable
+class Divides(Protocol):
+    """A lane with a limit of its own, beside `rate`, that all its senders must keep together."""
+
+    def share(self, part: Callable[[], float]) -> None:
+        """Keep to this part of it, 0 to 1, which changes as senders come and go. Until it is told, all of it."""

@@ -1,4 +1,4 @@
-"""A batch that is sent slice by slice, as the lane's budget allows.
+"""A batch that is sent slice by slice, as the lane's budget and the campaign's throttle allow.
 
 `PacedFlight` is a `lane.Flight` made of several: one for each slice. Rules: slices are sent one after the other, and
 the answers to the ones before are looked at first, so that a call for quiet stops the rest of the batch; while what was
@@ -11,14 +11,17 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 from stentor.errors import StentorError
 from stentor.outcome import Verdict
-from stentor.senders.budget import Budget, pause
+from stentor.senders.budget import Budget, Place, pause
 from stentor.senders.contract import Answer, Taken, not_processed
 from stentor.senders.lane import Flight
+from stentor.senders.throttles import Throttle
 
 REVIEW = 0.05
 """Seconds between two looks at the answers at least."""
@@ -55,9 +58,17 @@ class _Part:
 class PacedFlight:
     """A batch under way by a budget. Satisfies `lane.Flight`; it is `done` that sends."""
 
-    def __init__(self, size: int, budget: Budget, begin: Begin, controls: Controls) -> None:
+    def __init__(
+        self, size: int, budget: Budget, begin: Begin, controls: Controls, throttle: Throttle | None = None
+    ) -> None:
+        """Args:
+        budget: the lane's; it may be one without a limit.
+        throttle: the campaign's, where it has one.
+        """
         self._size = size
         self._budget = budget
+        self._throttle = throttle
+        self._credit = 0  # what the throttle has allowed and the lane's budget hasn't yet
         self._begin = begin
         self._controls = controls
         self._begun = 0
@@ -137,8 +148,11 @@ class PacedFlight:
             return
         reviewed_at = 0.0
         loop = asyncio.get_running_loop()
-        with self._budget.line() as place:
-            self._leave = place.leave
+        with ExitStack() as lines:
+            place, turn = lines.enter_context(self._budget.line()), None
+            if self._throttle is not None:
+                turn = lines.enter_context(self._throttle.line(self))
+            self._leave = partial(_leave, place, turn)
             while self._begun < self._size and not place.left:
                 if (now := loop.time()) - reviewed_at >= REVIEW:
                     reviewed_at = now
@@ -150,8 +164,20 @@ class PacedFlight:
                 if place.stalled:
                     place.changed.clear()
                     await pause(place.changed, WIRE)
-                elif count := await self._budget.take(place, self._size - self._begun):
+                elif count := await self._turn(place, turn):
                     await self._send_some(count)
+
+    async def _turn(self, place: Place, turn: Place | None) -> int:
+        """How many may be sent now, when any may; 0 where the place was left."""
+        left = self._size - self._begun
+        if turn is not None and self._throttle is not None:
+            self._credit = self._credit or await self._throttle.budget.take(turn, left)
+            left = min(left, self._credit)
+            if not left:
+                return 0
+        count = await self._budget.take(place, left) if self._budget.is_paced else left
+        self._credit -= count
+        return count
 
     async def _send_some(self, count: int) -> None:
         if self._controls.closed():
@@ -202,3 +228,9 @@ class PacedFlight:
         while self._recent and known - self._recent[0][0] >= RECENT:
             known -= self._recent.popleft()[0]
         return flying
+
+
+def _leave(place: Place, turn: Place | None) -> None:
+    place.leave()
+    if turn is not None:
+        turn.leave()

@@ -34,6 +34,7 @@ from stentor.senders.held import Delivery, Held
 from stentor.senders.lane import Lane, LaneState
 from stentor.senders.paced import PacedFlight
 from stentor.senders.suspects import Suspects
+from stentor.senders.throttles import Throttles
 
 CHECKPOINT = 1.0
 """Seconds between two recordings of what is under way."""
@@ -104,9 +105,10 @@ class LaneSender:
     def __repr__(self) -> str:
         return f"<LaneSender {self._lane.name}, {self.held} batches, {self.gate!r}>"
 
-    def share(self, budget: Budget) -> None:
-        """Keep to the budget and the calls for quiet that the lane's senders share, wherever they are. Before `run`."""
-        self._gatekeeper.share(budget, self._has_work)
+    def share(self, budget: Budget, throttles: Throttles | None = None) -> None:
+        """Keep to the budget and the calls for quiet that the lane's senders share, wherever they are, and to what
+        campaigns have of their own. Before `run`."""
+        self._gatekeeper.share(budget, self._has_work, throttles)
 
     def stop(self) -> None:
         """Take nothing more; `run` returns when what is under way is settled or given back."""

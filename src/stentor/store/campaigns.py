@@ -47,6 +47,8 @@ class Campaign:
     finished_at: float | None = None
     expected: dict[str, int] = field(default_factory=dict)
     """Recipients by lane, as counted before it was started."""
+    max_rate: float | None = None
+    """Pushes a second that it is sent at most, over all lanes; None: as fast as they allow."""
     planned: bool = False
     """Whether its audience was read to the end."""
 
@@ -72,6 +74,7 @@ async def add(connection: AsyncConnection, campaign: Campaign, content: bytes) -
             starts_at=campaign.starts_at,
             expires_at=campaign.expires_at,
             expected=msgspec.json.encode(campaign.expected),
+            max_rate=campaign.max_rate,
             planned=campaign.planned,
         )
     )
@@ -193,5 +196,6 @@ def _campaign(row: Row[Any]) -> Campaign:
         expires_at=row.expires_at,
         finished_at=row.finished_at,
         expected=msgspec.json.decode(row.expected, type=dict[str, int]) if row.expected else {},
+        max_rate=row.max_rate,
         planned=bool(row.planned),
     )

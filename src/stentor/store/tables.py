@@ -49,6 +49,7 @@ campaigns = Table(
     Column("finished_at", Double),
     Column("expected", LargeBinary),  # JSON: recipients by lane, as counted before the start
     Column("planned", Boolean, nullable=False, server_default=text("false")),  # the audience is read to its end
+    Column("max_rate", Double),  # pushes a second of all lanes together; NULL: as fast as they allow
     Index(None, "state"),
 )
 

@@ -108,6 +108,7 @@ async def test_a_campaign_from_its_preview_to_its_audit(stentor: Stentor) -> Non
         (NEWS, Selection(source=AUDIENCE, filters={"language": ["xx"]}), {}, InvalidAudience, "nobody is in"),
         (NEWS, Selection(source=AUDIENCE, only=["1", "4711"]), {}, InvalidAudience, "no installation 4711"),
         (NEWS, USERS, {"starts_at": 1e9}, InvalidConfiguration, "in the past"),
+        (NEWS, USERS, {"max_rate": 0.0}, InvalidConfiguration, "a number of pushes a second above 0"),
         (Content(message=Message(title="{{ name")), USERS, {}, InvalidMessage, "title: broken template"),
         (Content(message=Message(title="{{ nam }}")), USERS, {}, InvalidAudience, "nam"),
         (Content(message=Message(title="x" * 5000)), USERS, {}, InvalidMessage, "bytes"),
@@ -234,6 +235,18 @@ async def test_those_not_reached_are_tried_again_and_nobody_else(tmp_path: Path,
     assert (report.total.accepted, report.total.rejected) == (1, 1)
     assert (await stentor.explain(again.id, "1")).outcome is Outcome.ACCEPTED
     assert (await stentor.audit(again.id)).exact
+
+
+async def test_a_campaign_keeps_to_its_own_rate(stentor: Stentor) -> None:
+    preview = await stentor.prepare(NEWS, USERS, max_rate=20.0)
+    assert preview.seconds == 2.0
+    campaign = await stentor.send(NEWS, USERS, preview=preview, max_rate=20.0)
+    assert campaign.max_rate == 20.0
+    report = await stentor.run(campaign.id)
+    assert report.total.accepted == 40
+    assert report.campaign.finished_at is not None
+    assert report.campaign.starts_at is not None
+    assert report.campaign.finished_at - report.campaign.starts_at >= 1.5  # 40 at 20 a second, never sooner
 
 
 async def cancelled_totals(stentor: Stentor, campaign_id: str) -> tuple[int, int, bool]:

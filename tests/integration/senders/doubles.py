@@ -212,10 +212,16 @@ class DeskDouble:
     states: dict[str, CampaignState] = field(default_factory=dict)
     reports: list[Problem | None] = field(default_factory=list)
     asked: int = 0
+    max_rates: dict[str, float] = field(default_factory=dict)
 
     async def content(self, campaign_id: str) -> CampaignContent:
-        content = Content(message=Message(title="Sale"))
-        return CampaignContent(id=campaign_id, content=content, started_at=0.0, collapse_id=campaign_id)
+        return CampaignContent(
+            id=campaign_id,
+            content=Content(message=Message(title="Sale")),
+            started_at=0.0,
+            max_rate=self.max_rates.get(campaign_id),
+            collapse_id=campaign_id,
+        )
 
     async def state(self, campaign_id: str) -> CampaignState:
         self.asked += 1

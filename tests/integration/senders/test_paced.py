@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from stentor.senders.budget import Budget, Place
 from stentor.senders.contract import Answer, Renewal
 from stentor.senders.gate import Pass
 from stentor.senders.pacing import decode_sheet
+from stentor.senders.throttles import Throttles
 from stentor.states import CampaignState
 from stentor.testing.board import MemoryBoard
 from tests.integration.senders.doubles import LANE, FlightDouble, LaneDouble, Works, refused, until, works
@@ -388,3 +390,54 @@ async def test_a_flight_that_waits_in_the_line_can_be_withdrawn(budget: Budget) 
         async with asyncio.timeout(10):
             await waits
     assert lane.flights == []
+
+
+# -- campaigns that go slowly ------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def throttled(stage: Works, rate: float | None, **max_rates: float) -> AsyncIterator[Paced]:
+    """A lane within a budget, or without one, and campaigns that have a rate of their own."""
+    made = Paced(stage, rate)
+    stage.desk.max_rates |= max_rates
+    throttles = Throttles(made.board)
+    stage.sender.share(made.budget, throttles)
+    running = asyncio.create_task(throttles.run())
+    yield made
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize("rate", [None, 100_000.0], ids=["no-budget", "ample-budget"])
+async def test_a_campaign_goes_at_its_own_rate(stage: Works, rate: float | None) -> None:
+    async with throttled(stage, rate, c1=1000.0) as made:
+        names = [await stage.put(number, 100) for number in (1, 2)]
+        async with stage.at_work():
+            await stage.until_queue()
+        assert [await stage.outcomes(name) for name in names] == [ALL * 100] * 2
+        assert max(made.slices) <= 50  # a twentieth of a second's worth
+
+
+async def test_a_slow_campaign_holds_up_no_other(stage: Works) -> None:
+    """It holds one batch at a time; the rest of it waits in the queue."""
+    async with throttled(stage, None, slow=1.0) as made:
+        await stage.campaign("slow")
+        for number in range(1, 9):
+            await stage.put(number, 100, campaign="slow")
+        names = [await stage.put(number, 100) for number in range(11, 15)]
+        async with stage.at_work():
+            async with asyncio.timeout(10):
+                while [await stage.outcomes(name) for name in names] != [ALL * 100] * 4:
+                    stage.clock.move(0.1)
+                    await asyncio.sleep(0.01)
+            assert stage.sender.held <= 2
+        assert sum(key.startswith(b"slow") for key in made.lane.sent) < 100
+
+
+async def test_the_slower_of_both_holds(stage: Works) -> None:
+    async with throttled(stage, 400.0, c1=4000.0) as made:
+        name = await stage.put(1, 100)
+        async with stage.at_work():
+            await stage.until_queue()
+        assert await stage.outcomes(name) == ALL * 100
+        assert max(made.slices) <= 20

@@ -65,6 +65,8 @@ class FakeStentor:
         """What a cancel leads to at once: CANCELLING while some process holds a part of it."""
         self.backlogs = [Backlog(campaigns={}, recipients=0, batches=0, unrecorded=0)]
         """What is left at each look of a drain; the last one stays."""
+        self.max_rates: list[float | None] = []
+        """Of what was prepared and sent."""
         self.waits_for_stop = False
         self.ignores_stop = False
 
@@ -81,8 +83,15 @@ class FakeStentor:
         yield
 
     async def prepare(
-        self, content: Content, selection: Selection, *, title: str | None = None, starts_at: float | None = None
+        self,
+        content: Content,
+        selection: Selection,
+        *,
+        title: str | None = None,
+        starts_at: float | None = None,
+        max_rate: float | None = None,
     ) -> Preview:
+        self.max_rates.append(max_rate)
         self.done.append(("prepare", content, selection, title, starts_at))
         return self.preview
 
@@ -94,7 +103,9 @@ class FakeStentor:
         title: str | None = None,
         starts_at: float | None = None,
         preview: Preview | None = None,
+        max_rate: float | None = None,
     ) -> Campaign:
+        self.max_rates.append(max_rate)
         self.done.append(("send", content, selection, title, starts_at))
         return self.known[0]
 

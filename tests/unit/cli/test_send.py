@@ -70,6 +70,11 @@ def test_filters_and_test_recipients_choose_whom(stentor: Command, fake: FakeSte
     assert (name, starts_at) == ("Trial", None)
 
 
+def test_a_campaign_may_go_slowly(stentor: Command, fake: FakeStentor) -> None:
+    assert stentor("send", *HELLO, "--max-rate", "0.5", "--yes").exit_code == 0
+    assert fake.max_rates == [0.5, 0.5]
+
+
 def test_it_can_start_later(stentor: Command, fake: FakeStentor) -> None:
     before = time.time()
     stentor("send", *HELLO, "--at", "+90m", "--yes")

@@ -1,4 +1,4 @@
-"""By what messages can be found again that chats were sent, to edit or delete them."""
+"""By what messages of chats are found again, to edit or delete them; and how fast a campaign may go."""
 
 from __future__ import annotations
 
@@ -22,4 +22,5 @@ def upgrade() -> None:
             ["batch_id"], ["stentor_batches.id"], name="fk_stentor_receipts_batch_id", ondelete="CASCADE"
         ),
     )
+    op.add_column("stentor_campaigns", sa.Column("max_rate", sa.Double))
     op.create_index("ix_stentor_receipts_campaign_id", "stentor_receipts", ["campaign_id"])
