@@ -30,8 +30,8 @@ help: ## this list
 
 env: $(VENV)/.ready ## set up .venv and nothing more (each command below does so by itself)
 
-demo: $(VENV)/.ready ## see it work: a campaign to 100,000 simulated phones on this machine, each accounted for
-	@$(BIN)/stentor demo
+demo: $(VENV)/.ready ## see it work: a campaign to 100,000 simulated phones on this machine, each accounted for (CHANNELS=apns,telegram,…)
+	@$(BIN)/stentor demo $(if $(CHANNELS),--channels $(CHANNELS))
 
 cluster-demo: $(VENV)/.ready ## see a cluster work: 500,000 phones, while NATS, PostgreSQL and one of each role are killed
 	@$(BIN)/python -m stentor.testing.cluster
@@ -43,6 +43,7 @@ check: $(VENV)/.ready ## everything but the tests: format, lint, types, the depl
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	MYPYPATH=examples/stentor-ntfy/src $(BIN)/mypy examples/stentor-ntfy
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 	$(BIN)/kubernetes-validate --strict --quiet $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
 	@if test -x $(BIN)/hadolint; then echo '$(BIN)/hadolint deploy/Dockerfile'; $(BIN)/hadolint deploy/Dockerfile; \

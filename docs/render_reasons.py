@@ -8,10 +8,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
+from stentor.channels import BUILT_IN, find
 from stentor.outcome import Verdict
-from stentor.senders.apns.reasons import TABLE as APNS
 from stentor.senders.contract import LONGEST_RETRY_AFTER, Rule
-from stentor.senders.fcm.reasons import TABLE as FCM
 
 INTRODUCTION = f"""\
 # What each answer leads to
@@ -27,16 +26,22 @@ Drawn from `src/stentor/senders/*/reasons.py` by `docs/render_reasons.py`; don't
 | STOP | Credentials or configuration are wrong: the scope is paused until somebody mends them. No address is dropped. |
 | REFRESH | A new short-lived credential is fetched once; if that is refused too, it is a STOP. |
 | RECONNECT | Sent again over another connection. |
+| REROUTE | Sent again to the address that the answer names; the registry keeps that one. |
+| AMBIGUOUS | It may have been sent. Sent again only where the provider shows the second one in place of the first. |
 
 A reason or a page that is not in these tables is sent again (RETRY) and never drops an address. An unexpected 2xx is
 taken as ambiguous. The provider's own `Retry-After` replaces the wait given here; at most {LONGEST_RETRY_AFTER:.0f}
 seconds of it are obeyed, so that one absurd header doesn't put a campaign to sleep for a day.
+Another 400 of Telegram's own is a FIX, another 403 a REJECT ([telegram.md](telegram.md)).
 "If all" in a meaning: when nearly every recipient gets it, the lane is stopped and nobody is dropped.
+Of a webhook the status alone counts: any 2xx is a yes, and any other 4xx a `BadRequest` ([webhook.md](webhook.md)).
 """
 
 
 def page() -> str:
-    return "\n".join([INTRODUCTION, *_section("APNs", APNS), "", *_section("FCM", FCM), ""])
+    channels = [find(name) for name in BUILT_IN]
+    sections = [line for channel in channels for line in (*_section(channel.title, channel.rules()), "")]
+    return "\n".join([INTRODUCTION, *sections])
 
 
 def _section(title: str, table: Iterable[Rule]) -> list[str]:

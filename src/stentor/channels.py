@@ -24,6 +24,10 @@ BUILT_IN = MappingProxyType(
     {
         "apns": "stentor.senders.apns.channel",
         "fcm": "stentor.senders.fcm.channel",
+        "telegram": "stentor.senders.telegram.channel",
+        "webpush": "stentor.senders.webpush.channel",
+        "discord": "stentor.senders.discord.channel",
+        "webhook": "stentor.senders.webhook.channel",
     }
 )
 """Module by channel."""

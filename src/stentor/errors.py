@@ -43,6 +43,10 @@ class ConnectFailed(WireError):
     """No connection to the provider could be made."""
 
 
+class HostForbidden(ConnectFailed):
+    """The host's addresses are none that may be connected to."""
+
+
 class ProtocolError(WireError):
     """The peer broke the HTTP/2 protocol; the connection was closed."""
 

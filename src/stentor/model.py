@@ -301,6 +301,16 @@ class DiscordOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookOptions:
+    """What only receivers of webhooks get."""
+
+    type: str | None = None
+    """What the body's `type` is, e.g. `invoice.due`. Left out: `message`."""
+    payload: JsonObject | None = None
+    """Merged over the body made from all the rest, object by object; None removes a key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """What a campaign sends, in words every provider has."""
 
@@ -332,3 +342,6 @@ class Message:
     webpush: WebPushOptions = field(default_factory=WebPushOptions)
     telegram: TelegramOptions = field(default_factory=TelegramOptions)
     discord: DiscordOptions = field(default_factory=DiscordOptions)
+    webhook: WebhookOptions = field(default_factory=WebhookOptions)
+    options: Mapping[str, JsonObject] = field(default_factory=dict)
+    """By name, those of channels that other packages add; what may stand there is in their documentation."""

@@ -10,6 +10,7 @@ import pytest
 
 from stentor import Stentor, load
 from stentor.cli import stage
+from stentor.cli.crowd import Crowd
 from stentor.simulators.apns import ApnsSimulator
 from stentor.simulators.faults import Devices, Faults
 from stentor.simulators.fcm import FcmSimulator
@@ -26,7 +27,7 @@ async def test_the_examples_run(
     names: dict[str, object] = {}
     for example in examples:
         exec(compile(example, "library.md", "exec"), names)  # the page is ours
-    stage.make_database(tmp_path / stage.DATABASE, PHONES)
+    stage.make_database(tmp_path / stage.DATABASE, Crowd(PHONES))
     async with ApnsSimulator(faults=DEAD, seed=1) as apns, FcmSimulator(faults=DEAD, seed=1) as fcm:
         file = stage.write_settings(tmp_path, {"apns": apns.facts(), "fcm": fcm.facts()})
         monkeypatch.setenv("STENTOR_CONFIG", str(file))

@@ -9,10 +9,12 @@ import pytest
 from pydantic import ValidationError
 
 from docs.render_configuration import page
+from stentor.channels import BUILT_IN
 from stentor.config import SECTIONS, Columns, Config, StoreConfig, default_app, dump, lane_of, lanes, load, restore
 from stentor.errors import InvalidConfiguration
 from stentor.senders.apns.channel import ApnsApp
 from stentor.senders.fcm.channel import FcmApp
+from stentor.settings import listed
 
 DOCS = Path(__file__).parents[2] / "docs"
 PASSWORD = "hunter2secret"
@@ -25,6 +27,7 @@ key_id = "ABCDE12345"
 team_id = "FGHIJ67890"
 """
 ANDROID = '\n[apps.droid-1]\nchannel = "fcm"\n'
+CHANNELS = listed([f'"{name}"' for name in BUILT_IN], "or")
 AUDIENCE = '\n[audiences.users]\ntable = "devices"\nchannel = "apns"\n'
 
 
@@ -195,8 +198,8 @@ WRONG = {
     "section is no table": ("store = 1", "store: must be a table; write [store] on a line of its own"),
     "app is no table": ("[apps]\nios = 1", "apps.ios: must be a table; write [apps.ios]"),
     "apps are no table": ("apps = 1", "apps: must be a table"),
-    "no channel": ("[apps.ios]\ntopic = 'x'", 'apps.ios.channel: is missing; it must be "apns" or "fcm"'),
-    "wrong channel": ("[apps.ios]\nchannel = 'apn'", 'apps.ios.channel: is \'apn\'; it must be "apns" or "fcm"'),
+    "no channel": ("[apps.ios]\ntopic = 'x'", f"apps.ios.channel: is missing; it must be {CHANNELS}"),
+    "wrong channel": ("[apps.ios]\nchannel = 'apn'", f"apps.ios.channel: is 'apn'; it must be {CHANNELS}"),
     "no topic": (with_app(TOPIC, ""), "apps.ios.topic: is missing; it is the bundle id"),
     "empty topic": (with_app(TOPIC, "topic = ''"), "apps.ios.topic: is ''; it must be given, and not empty"),
     "no key": (

@@ -30,12 +30,15 @@ from rich.text import Text
 from stentor import config
 from stentor.audience.contract import Selection
 from stentor.bench.processes import simulator
-from stentor.cli import shapes, stage
+from stentor.channels import find
+from stentor.cli import crowd, shapes, stage
+from stentor.cli.crowd import Crowd
 from stentor.cli.live import account, proof
 from stentor.cli.operations import console, drive
 from stentor.cli.stage import Comparison, Facts
 from stentor.errors import InvalidConfiguration, StentorError
 from stentor.model import Message
+from stentor.outcome import Outcome
 from stentor.planning.content import Content
 from stentor.recording.audit import Audit
 from stentor.recording.report import Report
@@ -45,6 +48,7 @@ from stentor.store.campaigns import Campaign
 
 SEED = "1"
 CONTENT = Content(message=Message(title="Stentor", body="His voice was as loud as fifty men's.", ttl=3600))
+WHOSE = {"apns": "Apple", "fcm": "Google"}
 INTERRUPTED = "Interrupted. The simulators are stopped"
 
 
@@ -66,8 +70,11 @@ class Account:
 
 def demo(
     recipients: Annotated[
-        int, typer.Option(min=2, help="How many phones, half of them Apple's, half Android's.")
+        int, typer.Option(min=2, help="How many phones, as many of each channel; of chats 300 at most.")
     ] = 100_000,
+    channels: Annotated[str, typer.Option(metavar="NAMES", help=f"Of {','.join(crowd.CHANNELS)}.")] = ",".join(
+        crowd.USUAL
+    ),
     keep: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Make everything in this folder and leave it there, to look around in."),
@@ -77,28 +84,31 @@ def demo(
     """Send a campaign to simulated phones on this machine, watch it, and see every one accounted for.
 
     \b
-    Starts a strict APNs and a strict FCM simulator (1 % of the phones are gone; connections are closed, requests
-    refused, answers lost on the way), makes an app's database and settings for it, sends as `stentor send` does,
-    proves the account, and compares it with the simulators' ledgers. Nothing is left running or behind.
+    Starts a strict simulator of each channel (1 % of the phones are gone; connections are closed, requests refused,
+    answers lost on the way), makes an app's database and settings for it, sends as `stentor send` does, proves the
+    account, and compares it with the simulators' ledgers. Nothing is left running or behind.
 
     \b
     Examples:
       stentor demo
       stentor demo --recipients 1000000
       stentor demo --keep demo
+      stentor demo --channels apns,fcm,webpush,telegram,discord
     """
     out = console(as_json=as_json)
+    wanted = _wanted(channels)
     try:
         with _Interrupts() as interrupts, ExitStack() as stack:
             folder = _folder(keep, stack)
-            facts = _start_simulators(folder, stack, interrupts, out)
+            facts = _start_simulators(wanted, recipients, folder, stack, interrupts, out)
+            people = Crowd(recipients, wanted, facts)
             database = folder / stage.DATABASE
-            stage.make_database(database, recipients)
-            out.print(f"{recipients:,} phones in a database such as your app's: {database}", soft_wrap=True)
+            stage.make_database(database, people)
+            out.print(f"{people.size:,} phones in a database such as your app's: {database}", soft_wrap=True)
             settings = stage.write_settings(folder, facts)
             out.print(f"Settings as you would write them: {settings}\n", soft_wrap=True)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                found = runner.run(_perform(settings, facts, recipients, out, as_json=as_json))
+                found = runner.run(_perform(settings, facts, people, out, as_json=as_json))
     except KeyboardInterrupt:
         _say_goodbye(keep)
         raise
@@ -155,21 +165,35 @@ def _folder(keep: Path | None, stack: ExitStack) -> Path:
     return keep.absolute()
 
 
-def _start_simulators(folder: Path, stack: ExitStack, interrupts: _Interrupts, out: Console) -> dict[str, Facts]:
+def _wanted(channels: str) -> list[str]:
+    """Raises: InvalidConfiguration: there is none, or one that has no part in the demo."""
+    wanted = list(dict.fromkeys(name.strip() for name in channels.split(",") if name.strip()))
+    if strange := [name for name in wanted if name not in crowd.CHANNELS]:
+        raise InvalidConfiguration(f"--channels {strange[0]}: there are {', '.join(crowd.CHANNELS)}")
+    if not wanted:
+        raise InvalidConfiguration(f"--channels names none; there are {', '.join(crowd.CHANNELS)}")
+    return wanted
+
+
+def _start_simulators(
+    channels: Sequence[str], recipients: int, folder: Path, stack: ExitStack, interrupts: _Interrupts, out: Console
+) -> dict[str, Facts]:
     faults = folder / "faults.json"
     faults.write_text(json.dumps(stage.FAULTS, indent=2) + "\n")
     keys = folder / "simulators"
     facts: dict[str, Facts] = {}
-    for name, whose in (("apns", "Apple"), ("fcm", "Google")):
-        options = ("--faults", str(faults), "--seed", SEED, "--dir", str(keys))
+    for name in channels:
+        options = ["--faults", str(faults), "--seed", SEED, "--dir", str(keys)]
+        if name == "webpush":
+            options += ["--subscriptions", str(len(crowd.numbers(recipients, channels)[name]))]
         with interrupts.held():
             facts[name], _ = stack.enter_context(simulator(name, *options))
-        out.print(f"{whose}, simulated: {facts[name]['url']}")
+        out.print(f"{WHOSE.get(name) or find(name).title}, simulated: {facts[name]['url']}")
     return facts
 
 
 async def _perform(
-    settings: Path, facts: Mapping[str, Facts], recipients: int, out: Console, *, as_json: bool
+    settings: Path, facts: Mapping[str, Facts], people: Crowd, out: Console, *, as_json: bool
 ) -> Account:
     """Send, as `stentor send` does, and look at what came of it from both sides."""
     async with Stentor(config.load(settings, {})) as stentor:
@@ -181,11 +205,12 @@ async def _perform(
         out.print()
         out.print(account(report))
         audit = await stentor.audit(campaign.id)
-        failed = [int(row.installation) async for row in stentor.failures(campaign.id)]
-    numbers = frozenset(failed)
+        failures = [row async for row in stentor.failures(campaign.id)]
+    failed = [int(row.installation) for row in failures]
+    unsure = [int(row.installation) for row in failures if row.outcome is Outcome.AMBIGUOUS]
     lanes = [
-        await stage.compare(lane, facts[name], stage.phones_of(name, recipients), numbers, campaign.collapse_id)
-        for name, lane in stage.LANES.items()
+        await stage.compare(name, facts[name], people, frozenset(failed), campaign.collapse_id, unsure)
+        for name in facts
     ]
     return Account(report=report, audit=audit, lanes=lanes, refused=failed[0] if failed else None)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +27,15 @@ from stentor.store.migrate import migrate
 
 AUDIENCE = "users"
 MIGRATION_PATIENCE = 3600.0
+SIMULATED = {
+    "apns": ("key_file", "key_id", "team_id"),
+    "fcm": ("service_account_file", "project", "token_url"),
+    "webpush": ("private_key_file", "subject", "allow_private_endpoints"),
+    "telegram": ("token_file",),
+    "discord": ("token_file",),
+    "webhook": ("target", "secret_file"),
+}
+"""Which of a simulator's facts its app's settings need, by channel."""
 START_PATIENCE, START_LOOK = 10.0, 0.05
 """Seconds for which a simulator that is being started is waited for, and between two looks."""
 
@@ -188,12 +197,17 @@ def _read_facts(path: Path) -> dict[str, Any]:
 
 def _simulated(facts: dict[str, Any]) -> str:
     """An app that sends to this simulator."""
+    lines = (f"{name} = {toml(value)}" for name, value in simulated(facts).items())
+    return "\n".join([f"# A simulator: {facts['url']}", f"[apps.simulated-{facts['provider']}]", *lines, ""])
+
+
+def simulated(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of an app that sends to the simulator that says this of itself."""
     channel = facts["provider"]
     settings: dict[str, Any] = {"channel": channel}
     if channel == "apns":
-        settings |= {"topic": "com.example.app"} | {name: facts[name] for name in ("key_file", "key_id", "team_id")}
-    else:
-        settings |= {name: facts[name] for name in ("service_account_file", "project", "token_url")}
-    settings |= {"url": facts["url"], "ca_file": facts["ca_file"]}
-    lines = (f"{name} = {toml(value)}" for name, value in settings.items())
-    return "\n".join([f"# A simulator: {facts['url']}", f"[apps.simulated-{channel}]", *lines, ""])
+        settings["topic"] = "com.example.app"
+    settings |= {name: facts[name] for name in SIMULATED[channel]}
+    if channel != "webpush":  # whose subscriptions say where they are
+        settings["url"] = facts["url"]
+    return {**settings, "ca_file": facts["ca_file"]}

@@ -21,7 +21,7 @@ import typer
 from typer.core import TyperGroup
 
 import stentor
-from stentor.cli import bench, campaign, simulate
+from stentor.cli import bench, campaign, keys, simulate
 from stentor.cli.demo import demo
 from stentor.cli.doctor import doctor
 from stentor.cli.drain import drain
@@ -109,6 +109,7 @@ app.command()(worker)
 app.command()(drain)
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(simulate.app, name="simulate")
+app.add_typer(keys.app, name="keys")
 app.add_typer(bench.app, name="bench")
 
 

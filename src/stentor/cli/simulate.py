@@ -17,10 +17,14 @@ import uvloop
 from stentor.errors import InvalidConfiguration, StentorError
 from stentor.simulators.apns import ApnsOptions, ApnsSimulator
 from stentor.simulators.apns.credentials import KeyFile
+from stentor.simulators.discord import DiscordOptions, DiscordSimulator
 from stentor.simulators.fast import FastSimulator
 from stentor.simulators.faults import Faults, load_faults
 from stentor.simulators.fcm import FcmOptions, FcmSimulator
 from stentor.simulators.simulator import Simulator
+from stentor.simulators.telegram import TelegramOptions, TelegramSimulator
+from stentor.simulators.webhook import WebhookOptions, WebhookSimulator
+from stentor.simulators.webpush import WebPushOptions, WebPushSimulator
 
 app = typer.Typer(
     help="Run a push provider's simulator on this machine: real TLS and HTTP/2, a ledger, and faults on request.",
@@ -140,6 +144,112 @@ def fcm(
     _run(lambda: FcmSimulator(options, account_file=account_file, **where), as_json=as_json)
 
 
+@app.command()
+def discord(
+    port: Port = 2200,
+    control_port: ControlPort = 0,
+    faults: FaultsFile = None,
+    seed: Seed = 0,
+    directory: Directory = None,
+    as_json: AsJson = False,
+    rate: Annotated[int, typer.Option(min=1, help="Requests a second for the whole bot.")] = 50,
+    token_file: Annotated[Path | None, typer.Option(help="A bot's token to know, instead of making one.")] = None,
+) -> None:
+    """Simulate Discord's REST API: a bot's messages to channels and users, and webhooks.
+
+    \b
+    Examples:
+      stentor simulate discord --dir ./rehearsal
+      stentor simulate discord --port 0 --faults menu --seed 7 --json
+    """
+    loaded = _load(faults)
+    options = DiscordOptions(requests_per_second=rate)
+    where = {"port": port, "control_port": control_port, "directory": directory, "seed": seed, "faults": loaded}
+    _run(lambda: DiscordSimulator(options, token_file=token_file, **where), as_json=as_json)
+
+
+@app.command()
+def webhook(
+    port: Port = 2202,
+    control_port: ControlPort = 0,
+    faults: FaultsFile = None,
+    seed: Seed = 0,
+    directory: Directory = None,
+    as_json: AsJson = False,
+    path: Annotated[str, typer.Option(help="Where messages are taken.")] = WebhookOptions().path,
+    any_path: Annotated[bool, typer.Option("--any-path", help="Take them at every path, as many receivers.")] = False,
+    secret_file: Annotated[
+        Path | None, typer.Option(help="Secrets to know, one a line, instead of making one.")
+    ] = None,
+) -> None:
+    """Simulate a gateway that takes signed webhooks (Standard Webhooks), and drops those that come again.
+
+    \b
+    Examples:
+      stentor simulate webhook --dir ./rehearsal
+      stentor simulate webhook --port 0 --faults menu --seed 7 --json
+    """
+    loaded = _load(faults)
+    options = WebhookOptions(path=path, any_path=any_path)
+    where = {"port": port, "control_port": control_port, "directory": directory, "seed": seed, "faults": loaded}
+    _run(lambda: WebhookSimulator(options, secret_file=secret_file, **where), as_json=as_json)
+
+
+@app.command()
+def telegram(
+    port: Port = 2199,
+    control_port: ControlPort = 0,
+    faults: FaultsFile = None,
+    seed: Seed = 0,
+    directory: Directory = None,
+    as_json: AsJson = False,
+    rate: Annotated[float, typer.Option(min=1.0, help="Messages a second of the bot.")] = 30.0,
+    migrated: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of groups that have moved to another id.")
+    ] = 0.0,
+    slow_429: Annotated[bool, typer.Option("--slow-429", help="Hold each 429 back for three seconds.")] = False,
+) -> None:
+    """Simulate Telegram's Bot API: messages to chats, and deleting and editing them.
+
+    \b
+    Examples:
+      stentor simulate telegram --dir ./rehearsal
+      stentor simulate telegram --port 0 --migrated 0.1 --json
+    """
+    loaded = _load(faults)
+    options = TelegramOptions(per_second=rate, migrated=migrated, slow_429=slow_429)
+    where = {"port": port, "control_port": control_port, "directory": directory, "seed": seed, "faults": loaded}
+    _run(lambda: TelegramSimulator(options, **where), as_json=as_json)
+
+
+@app.command()
+def webpush(
+    port: Port = 2202,
+    control_port: ControlPort = 0,
+    faults: FaultsFile = None,
+    seed: Seed = 0,
+    directory: Directory = None,
+    as_json: AsJson = False,
+    subscriptions: Annotated[
+        int, typer.Option(min=0, help="How many subscriptions to write to `subscriptions.csv`, for `stentor import`.")
+    ] = 1_000,
+    decrypt: Annotated[
+        bool, typer.Option(help="Read every message with its browser's key; `--no-decrypt` for benchmarks.")
+    ] = True,
+) -> None:
+    """Simulate browsers' push services: Mozilla's, Chrome's and Apple's, each on a port of its own.
+
+    \b
+    Examples:
+      stentor simulate webpush --dir ./rehearsal --subscriptions 100000
+      stentor simulate webpush --port 0 --faults menu --seed 7 --json
+    """
+    loaded = _load(faults)
+    options = WebPushOptions(decrypt=decrypt)
+    where = {"port": port, "control_port": control_port, "directory": directory, "seed": seed, "faults": loaded}
+    _run(lambda: WebPushSimulator(options, subscriptions=subscriptions, **where), as_json=as_json)
+
+
 def _load(faults: str | None) -> Faults:
     return load_faults(faults) if faults else Faults()
 
@@ -191,6 +301,8 @@ def _closing_words(summary: dict[str, Any]) -> str:
         f"rejected {rejected}",
         f"connections {summary['connections']}, at most {summary['streams_high_water']} streams on one",
     ]
+    if summary["deleted"] or summary["edited"]:
+        lines.append(f"deleted {summary['deleted']}, edited {summary['edited']}")
     if summary["injected"]:
         lines.append("faults " + ", ".join(f"{count} {name}" for name, count in sorted(summary["injected"].items())))
     violations = summary["violations"]

@@ -15,7 +15,10 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from stentor.cli.init import toml
+from stentor.channels import find
+from stentor.cli import crowd
+from stentor.cli.crowd import Crowd
+from stentor.cli.init import simulated, toml
 from stentor.config import FILE
 from stentor.errors import InvalidConfiguration, StentorError
 
@@ -27,18 +30,21 @@ FAULTS = {
 }
 """1 % of the phones are gone, connections are closed in mid-traffic, requests are refused or left without an answer,
 and now and then a server is overloaded."""
-LANES = {"apns": "apns/ios", "fcm": "fcm/android"}
 AUDIENCE = "users"
 DATABASE = "app.db"
-LANGUAGES = ("en", "de", "fr", "pt-BR")
 LEDGER_PAGE = 50_000
 
 Facts = Mapping[str, Any]
 """What a simulator says of itself: its address, its CA, the credentials that it takes."""
 
 
-def make_database(file: Path, phones: int) -> None:
-    """An app's own database: a table of `phones` devices, half of them Apple's.
+def lane_of(channel: str) -> str:
+    """The lane that `settings` makes for a channel."""
+    return f"{channel}/{find(channel).example_app}"
+
+
+def make_database(file: Path, people: Crowd) -> None:
+    """An app's own database: a table of all their devices.
 
     Raises:
         InvalidConfiguration: it is there already, or cannot be written.
@@ -49,7 +55,7 @@ def make_database(file: Path, phones: int) -> None:
         database = sqlite3.connect(file)
         try:
             database.execute("CREATE TABLE devices (id INTEGER PRIMARY KEY, platform TEXT, token TEXT, language TEXT)")
-            database.executemany("INSERT INTO devices VALUES (?, ?, ?, ?)", map(device, range(1, phones + 1)))
+            database.executemany("INSERT INTO devices VALUES (?, ?, ?, ?)", people.rows())
             database.commit()
         finally:
             database.close()
@@ -57,49 +63,22 @@ def make_database(file: Path, phones: int) -> None:
         raise InvalidConfiguration(f"{file} cannot be written: {error}") from None
 
 
-def device(number: int) -> tuple[int, str, str, str]:
-    """A phone's row, by its number."""
-    language = LANGUAGES[number // 2 % len(LANGUAGES)]
-    if number % 2:
-        return number, "ios", f"{number:064x}", language
-    return number, "android", f"phone{number:017}:APA91b{number:0134}", language
-
-
-def phones_of(channel: str, phones: int) -> range:
-    """The numbers of a provider's share of the phones."""
-    return range(1 if channel == "apns" else 2, phones + 1, 2)
-
-
-def number_of(address: str) -> int:
-    """Which phone an address is of."""
-    return int(address.partition(":")[0].removeprefix("phone")) if ":" in address else int(address, 16)
-
-
 def settings(facts: Mapping[str, Facts]) -> str:
     """A stentor.toml for the database and the simulators, as somebody would write it for their own."""
-    apns, fcm = facts["apns"], facts["fcm"]
-    ios = {
-        "channel": "apns",
-        "topic": "com.example.app",
-        **{name: apns[name] for name in ("key_file", "key_id", "team_id", "url", "ca_file")},
-    }
-    android = {
-        "channel": "fcm",
-        **{name: fcm[name] for name in ("service_account_file", "project", "token_url", "url", "ca_file")},
-    }
+    names = {crowd.PLATFORMS[channel]: channel for channel in facts if crowd.PLATFORMS[channel] != channel}
+    apps = "\n".join(_table(f"apps.{find(channel).example_app}", simulated(each)) for channel, each in facts.items())
     return f"""\
-# Made by `stentor demo`. `url` and `ca_file` lead to the simulators: without them, Apple and Google are sent to.
+# Made by `stentor demo`. `url` and `ca_file` lead to the simulators: without them, the providers are sent to.
 
 [store]
 url = "sqlite:///stentor.db"
 
-{_table("apps.ios", ios)}
-{_table("apps.android", android)}
+{apps}
 # Yours would be url = "postgresql://reader:password@host/app", and the names of your table and its columns.
 [audiences.{AUDIENCE}]
 url = "sqlite:///{DATABASE}"
 table = "devices"
-channels = {{ ios = "apns", android = "fcm" }}
+channels = {toml(names)}
 
 [audiences.{AUDIENCE}.columns]
 id = "id"
@@ -113,7 +92,7 @@ longest_backoff = 1.0
 """
 
 
-def _table(name: str, values: Mapping[str, str]) -> str:
+def _table(name: str, values: Mapping[str, Any]) -> str:
     return "".join([f"[{name}]\n", *(f"{key} = {toml(value)}\n" for key, value in values.items())])
 
 
@@ -172,18 +151,21 @@ class Comparison:
         return not differences and self.accepted == self.phones and self.duplicates == self.collapsing
 
 
-async def compare(lane: str, facts: Facts, phones: range, failed: Collection[int], dedup_id: str) -> Comparison:
+async def compare(
+    channel: str, facts: Facts, people: Crowd, failed: Collection[int], dedup_id: str, unsure: Collection[int] = ()
+) -> Comparison:
     """Hold a lane's account against the ledger, phone by phone.
 
     Args:
-        phones: the numbers of the lane's phones.
         failed: the numbers of those that were not accepted, by Stentor's account.
         dedup_id: what the phones recognize a push by that came twice.
+        unsure: the numbers of those of whom Stentor's account says that nobody knows.
 
     Raises:
         StentorError: the simulator doesn't answer.
     """
-    found = Comparison(lane=lane, recipients=len(phones))
+    phones, number_of = people.numbers(channel), people.number_of(channel)
+    found = Comparison(lane=lane_of(channel), recipients=len(phones))
     seen = bytearray(phones.stop)
     try:
         async with aiohttp.ClientSession(facts["control_url"]) as session:
@@ -197,7 +179,9 @@ async def compare(lane: str, facts: Facts, phones: range, failed: Collection[int
             async with session.get("/summary") as response:
                 summary = await response.json()
     except aiohttp.ClientError as error:
-        raise StentorError(f"the simulator of {lane} doesn't answer: {error}") from None
+        raise StentorError(f"the simulator of {channel} doesn't answer: {error}") from None
+    for number in unsure:
+        seen[number] = 0
     found.phones = seen.count(1)
     for number in phones:
         accepted = number not in failed

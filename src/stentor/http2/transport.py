@@ -7,17 +7,19 @@ owner two things only: `on_progress` after anything was read, `on_lost` once whe
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import sys
 from base64 import b64encode
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from stentor.errors import ConnectFailed, InvalidConfiguration, ProtocolError
+from stentor.errors import ConnectFailed, HostForbidden, InvalidConfiguration, ProtocolError
 from stentor.http2.connection import Connection, Flight, State
 
 WRITE_BUFFER = 256 * 1024
@@ -56,6 +58,9 @@ class Endpoint:
     tls: ssl.SSLContext
     proxy: str | None = field(default=None, repr=False)
     """An HTTP proxy to tunnel through with CONNECT, as `http://user:password@host:port`."""
+    permits: Callable[[str], bool] | None = None
+    """Whether an IP address may be connected to, where a stranger chose the host. The host is resolved here then, also
+    with a proxy, and the connection goes to the very address that was looked at."""
 
     def __post_init__(self) -> None:
         if self.proxy is not None:
@@ -285,6 +290,8 @@ async def connect(endpoint: Endpoint, owner: LinkOwner, timing: Timing) -> Link:
     except ssl.SSLCertVerificationError as error:
         message = f"{endpoint}: its certificate is not trusted ({error.verify_message}); is the CA file the right one?"
         raise ConnectFailed(message) from None
+    except HostForbidden:
+        raise
     except (OSError, UnicodeError, ConnectFailed) as error:  # UnicodeError: no host can have such a name
         raise ConnectFailed(f"{endpoint}: {error}") from None
     else:
@@ -294,14 +301,38 @@ async def connect(endpoint: Endpoint, owner: LinkOwner, timing: Timing) -> Link:
             link.give_up()
 
 
+async def permitted_addresses(endpoint: Endpoint) -> list[str]:
+    """The IP addresses of an endpoint's host that `Endpoint.permits`, in the resolver's order.
+
+    Raises:
+        HostForbidden: there are some, and none is permitted.
+        OSError, UnicodeError: the host cannot be resolved.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+    permitted = [address for address in addresses if endpoint.permits is None or endpoint.permits(address)]
+    if not permitted:
+        raise HostForbidden(f"{endpoint}: leads to an address that must not be connected to")
+    return permitted
+
+
 async def _establish(link: Link, endpoint: Endpoint) -> None:
+    *others, last = [endpoint.host] if endpoint.permits is None else await permitted_addresses(endpoint)
+    for host in others:
+        with suppress(OSError):
+            await _connect_to(link, endpoint, host)
+            return
+    await _connect_to(link, endpoint, last)
+
+
+async def _connect_to(link: Link, endpoint: Endpoint, host: str) -> None:
+    """Connect to the endpoint at `host`: its own, or one of its addresses."""
     if endpoint.proxy is not None:
-        await _connect_by_proxy(link, endpoint, urlsplit(endpoint.proxy))
+        await _connect_by_proxy(link, endpoint, host, urlsplit(endpoint.proxy))
         return
     loop = asyncio.get_running_loop()
-    await loop.create_connection(
-        lambda: link, endpoint.host, endpoint.port, ssl=endpoint.tls, server_hostname=endpoint.host
-    )
+    await loop.create_connection(lambda: link, host, endpoint.port, ssl=endpoint.tls, server_hostname=endpoint.host)
 
 
 class _Tunnel(asyncio.Protocol):
@@ -321,10 +352,11 @@ class _Tunnel(asyncio.Protocol):
             self.answer.set_exception(ConnectFailed("the proxy closed the connection"))
 
 
-async def _connect_by_proxy(link: Link, endpoint: Endpoint, url: SplitResult) -> None:
+async def _connect_by_proxy(link: Link, endpoint: Endpoint, host: str, url: SplitResult) -> None:
     loop = asyncio.get_running_loop()
     transport, tunnel = await loop.create_connection(_Tunnel, str(url.hostname), url.port or 8080)
-    request = f"CONNECT {endpoint} HTTP/1.1\r\nHost: {endpoint}\r\n"
+    target = f"[{host}]:{endpoint.port}" if ":" in host else f"{host}:{endpoint.port}"
+    request = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"
     if url.username is not None:
         credentials = f"{unquote(url.username)}:{unquote(url.password or '')}".encode()
         request += f"Proxy-Authorization: Basic {b64encode(credentials).decode()}\r\n"

@@ -23,8 +23,9 @@ from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from stentor import channels
 from stentor.errors import InvalidConfiguration, InvalidMessage
-from stentor.model import Action, Message
+from stentor.model import Action, JsonObject, Message
 
 DEFAULT = ""
 """The first of `Content.languages`: the message itself, for everybody without a translation."""
@@ -35,7 +36,20 @@ _TAG = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*")
 _IS_TEMPLATE = re.compile(r"\{[{%#]")
 _MISSING = re.compile(r"'(\w+)' is undefined")
 _WHERE = re.compile(r" - at `\$\.?(.*)`$")
-_ADDRESSES = ("image", "fcm.link", "webpush.url", "webpush.icon", "webpush.image", "webpush.badge")
+_LAID_OVER = ("data", "options")
+"""What a translation changes only where it says something else."""
+_ADDRESSES = (
+    "image",
+    "fcm.link",
+    "webpush.url",
+    "webpush.icon",
+    "webpush.image",
+    "webpush.badge",
+    "telegram.photo",
+    "telegram.buttons.url",
+)
+"""Without the numbers of those in lists."""
+_NUMBER = re.compile(r"\.\d+")
 _PLACEHOLDER = "x"
 _PLACEHOLDER_ADDRESS = "https://example.com/"
 _WRITES = (nodes.Assign, nodes.AssignBlock, nodes.Block, nodes.Extends, nodes.FromImport, nodes.Import, nodes.Macro)
@@ -58,15 +72,20 @@ class Translation:
     sound: str | None = None
     data: Mapping[str, str] = field(default_factory=dict)
     """Laid over the message's data, key by key."""
+    options: Mapping[str, JsonObject] = field(default_factory=dict)
+    """Laid over the message's options, object by object."""
 
     def says(self, place: Place) -> bool:
         """Whether the text in this place of a message is this translation's."""
-        return place[1] in self.data if place[0] == "data" else getattr(self, str(place[0]), None) is not None
+        if place[0] in _LAID_OVER:
+            return _leads_somewhere(getattr(self, str(place[0])), place[1:])
+        return getattr(self, str(place[0]), None) is not None
 
     def over(self, message: Message) -> Message:
-        said = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "data"}
+        said = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _LAID_OVER}
         changed = {name: text for name, text in said.items() if text is not None}
-        return replace(message, **changed, data={**message.data, **self.data})
+        data, options = {**message.data, **self.data}, _laid_over(message.options, self.options)
+        return replace(message, **changed, data=data, options=options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +136,9 @@ class Content:
             if normal in known:
                 raise InvalidMessage("translations", f"`{normal}` is there twice, in different spellings")
             known.add(normal)
+        for options in (self.message.options, *(each.options for each in self.translations.values())):
+            for name in options:
+                _check_channel(name)
         _ = self.variables
 
     def render(self, language: int, variables: Mapping[str, Any]) -> Message:
@@ -187,7 +209,7 @@ class _Compiled:
         )
 
     def outline(self) -> Message:
-        names = (".".join(map(str, path)) for path, *_ in self._templates)
+        names = (_NUMBER.sub("", ".".join(map(str, path))) for path, *_ in self._templates)
         return self._filled([_PLACEHOLDER_ADDRESS if name in _ADDRESSES else _PLACEHOLDER for name in names])
 
     def _filled(self, texts: list[str]) -> Message:
@@ -219,6 +241,40 @@ def _texts(tree: Any, path: Place) -> Iterator[tuple[Place, str]]:
     elif isinstance(tree, list | tuple):
         for index, value in enumerate(tree):
             yield from _texts(value, (*path, index))
+
+
+def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` laid on `below`, object by object."""
+    laid = dict(below)
+    for name, over in above.items():
+        under = laid.get(name)
+        both = isinstance(under, Mapping) and isinstance(over, Mapping)
+        laid[name] = _laid_over(under or {}, over) if both else over
+    return laid
+
+
+def _leads_somewhere(tree: Any, path: Place) -> bool:
+    """Whether there is anything in this place of a tree of objects."""
+    for name in path:
+        if not isinstance(tree, Mapping):
+            return True  # of a list or text, all of it is
+        if name not in tree:
+            return False
+        tree = tree[name]
+    return True
+
+
+def _check_channel(name: str) -> None:
+    """Options are of channels that packages add: Stentor's own have fields, and who has no package, a typing error."""
+    if name in channels.BUILT_IN:
+        raise InvalidMessage(
+            f"options.{name}", f"is not read there; the field `{name}` has the options of this channel"
+        )
+    if name not in channels.names():
+        added = [each for each in channels.names() if each not in channels.BUILT_IN]
+        near = difflib.get_close_matches(name, added, n=1, cutoff=0.5)
+        hint = f"did you mean `{near[0]}`?" if near else "install the package that adds it, or remove this"
+        raise InvalidMessage(f"options.{name}", f"is of no channel that is installed here; {hint}")
 
 
 def _with(tree: Any, path: Place, text: str) -> Any:

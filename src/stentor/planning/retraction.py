@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stentor.errors import InvalidMessage
-from stentor.model import Action, ApnsOptions, Message, Priority
+from stentor.model import Action, ApnsOptions, Message, Priority, WebPushOptions
 from stentor.planning.content import Content
 
 RETRACT = "stentor-retract"
@@ -32,6 +32,7 @@ def retraction(content: Content, collapse_id: str) -> Content:
         ttl=message.ttl,
         priority=Priority.NORMAL,
         apns=ApnsOptions(collapse_id=message.apns.collapse_id, topic=message.apns.topic),
+        webpush=WebPushOptions(tag=message.webpush.tag, topic=message.webpush.topic),
     )
     return Content(message=silent, action=Action.UNDO)
 
@@ -45,6 +46,8 @@ def correction(content: Content, better: Content, action: Action) -> Content:
     for name, given, wanted in (
         ("collapse_key", message.collapse_key, old.collapse_key),
         ("apns.collapse_id", message.apns.collapse_id, old.apns.collapse_id),
+        ("webpush.tag", message.webpush.tag, old.webpush.tag),
+        ("webpush.topic", message.webpush.topic, old.webpush.topic),
     ):
         if given is not None and given != wanted:
             problem = f"is {given!r}, and the message that it replaces has {wanted!r}" if wanted else "must be left out"
@@ -53,5 +56,6 @@ def correction(content: Content, better: Content, action: Action) -> Content:
         message,
         collapse_key=old.collapse_key,
         apns=replace(message.apns, collapse_id=old.apns.collapse_id),
+        webpush=replace(message.webpush, tag=old.webpush.tag, topic=old.webpush.topic),
     )
     return replace(better, message=message, action=action)

@@ -16,7 +16,7 @@ from stentor.errors import InvalidAudience
 from stentor.planning.content import Content
 from stentor.runtime.sources import Sources
 from stentor.senders.channels import open_lane
-from stentor.senders.lane import CampaignContent
+from stentor.senders.lane import CampaignContent, Priced
 
 UNPACED = 100_000.0
 """Pushes a second that are assumed, for estimates, of a lane whose provider names no limit."""
@@ -74,24 +74,28 @@ async def preview_of(
     finally:
         await audience.aclose()
     draft = CampaignContent(id="preview", content=content, started_at=starts_at, collapse_id="preview")
-    previews, sample = {}, {}
+    previews, sample, warnings = {}, {}, []
     for name, app in lanes(config).items():
         if not (recipients := counts.get(name, 0)):
             continue
         lane = open_lane(name.partition("/")[2], app, clock)
         try:
             await lane.check()
-            sample[name] = (await lane.prepare(draft)).sample
+            prepared = await lane.prepare(draft)
+            sample[name] = prepared.sample
+            if isinstance(lane, Priced) and (price := lane.price(prepared, recipients)):
+                warnings.append(f"{name}: sending this costs {price}")
         finally:
             await lane.aclose(0.0)
         pace = UNPACED if math.isinf(lane.ceiling) else lane.ceiling
         previews[name] = LanePreview(recipients=recipients, ceiling=lane.ceiling, seconds=recipients / pace)
-    unroutable = counts.get(NO_LANE, 0)
+    if unroutable := counts.get(NO_LANE, 0):
+        warnings.append(f"{unroutable:,} installations are on no configured app and will be rejected")
     return Preview(
         lanes=previews,
         unroutable=unroutable,
         seconds=max((lane.seconds for lane in previews.values()), default=0.0),
-        warnings=[f"{unroutable:,} installations are on no configured app and will be rejected"] * bool(unroutable),
+        warnings=warnings,
         sample=sample,
     )
 

@@ -144,7 +144,9 @@ class Stentor:
         if starts_at is not None and starts_at < self._clock() - NOW_OR_NEVER:
             raise InvalidConfiguration("the campaign would start in the past; leave the time out to start it now")
         if max_rate is not None and not 0 < max_rate < math.inf:
-            raise InvalidConfiguration("the rate must be a number of pushes a second above 0; leave it out for no limit")
+            raise InvalidConfiguration(
+                "the rate must be a number of pushes a second above 0; leave it out for no limit"
+            )
         starts = starts_at or self._clock()
         preview = await preview_of(
             content, selection, starts, config=self._config, sources=self._sources, clock=self._clock
@@ -175,9 +177,7 @@ class Stentor:
 
         Raises: as `prepare`.
         """
-        preview = preview or await self.prepare(
-            content, selection, title=title, starts_at=starts_at, max_rate=max_rate
-        )
+        preview = preview or await self.prepare(content, selection, title=title, starts_at=starts_at, max_rate=max_rate)
         now = self._clock()
         campaign_id = new_id(now)
         campaign = Campaign(

@@ -185,7 +185,7 @@ def find_malformed(addresses: Sequence[bytes], allowed: bytes, longest: int) -> 
 
 
 def answers(encoded: Encoded, results: Results, decode: Decode, now: float) -> dict[int, Answer]:
-    """The answer for each recipient (by its index in the batch) that wasn't plainly accepted with a 200.
+    """The answer for each recipient (by its index in the batch) that wasn't accepted.
 
     Requests that are still pending have none. In a storm of equal answers each is decoded once.
     """
@@ -197,7 +197,8 @@ def answers(encoded: Encoded, results: Results, decode: Decode, now: float) -> d
         answer = decoded.get(key)
         if answer is None:
             answer = decoded[key] = decode(reply.status, reply.headers, reply.body, now)
-        found[positions[index]] = answer
+        if answer.verdict is not Verdict.ACCEPT:
+            found[positions[index]] = answer
     if Fate.NOT_PROCESSED in results.fates or Fate.AMBIGUOUS in results.fates:
         for index, fate in enumerate(results.fates):
             if fate == Fate.NOT_PROCESSED:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -72,25 +72,25 @@ class _Channel:
         self.pool = Pool(access.endpoint, options)
 
 
-class Http2Flight:
-    """A batch under way over a pool: a burst for each template, nearly always one."""
+class BurstFlight:
+    """A batch under way as bursts: what became of each request, by its recipient's index in the batch."""
 
     def __init__(
         self,
-        lane: Http2Lane[Any],
         size: int,
-        channel: _Channel,
-        authorization: bytes | None,
         parts: Sequence[tuple[Encoded, Sending]],
         rejected: Mapping[int, Answer],
+        decode: Decode,
+        accepting: Collection[int] = (),
     ) -> None:
-        self.authorization = authorization
-        self.access = channel.access
-        self._pool = channel.pool
-        self._decode, self._decode_goaway = lane.decode, lane.decode_goaway
+        """Args:
+        accepting: the statuses other than 200 by which the provider accepts a message.
+        """
         self._size = size
         self._parts = parts
         self._rejected = rejected
+        self._decode = decode
+        self._accepting = accepting
         self._withdrawn = False
 
     def __repr__(self) -> str:
@@ -100,14 +100,14 @@ class Http2Flight:
         found = dict(self._rejected)
         for encoded, sending in self._parts:
             found |= answers(encoded, sending.results, self._decode, now)
-        return self._blame_credentials(found) if found and not self._withdrawn else found
+        return found
 
     def accepted(self) -> bytes:
         mask = bytearray(self._size)
         for encoded, sending in self._parts:
             answered = bytearray(sending.results.fates.translate(_ANSWERED))
-            for index in sending.results.replies:
-                answered[index] = 0
+            for index, reply in sending.results.replies.items():
+                answered[index] = reply.status in self._accepting
             if isinstance(encoded.positions, range):
                 mask[:] = answered
             else:
@@ -130,6 +130,29 @@ class Http2Flight:
         self._withdrawn = True
         for _, sending in self._parts:
             sending.withdraw(reason)
+
+
+class Http2Flight(BurstFlight):
+    """A batch under way over one pool: a burst for each template, nearly always one."""
+
+    def __init__(
+        self,
+        lane: Http2Lane[Any],
+        size: int,
+        channel: _Channel,
+        authorization: bytes | None,
+        parts: Sequence[tuple[Encoded, Sending]],
+        rejected: Mapping[int, Answer],
+    ) -> None:
+        super().__init__(size, parts, rejected, lane.decode)
+        self.authorization = authorization
+        self.access = channel.access
+        self._pool = channel.pool
+        self._decode_goaway = lane.decode_goaway
+
+    def answers(self, now: float) -> dict[int, Answer]:
+        found = super().answers(now)
+        return self._blame_credentials(found) if found and not self._withdrawn else found
 
     def _blame_credentials(self, found: dict[int, Answer]) -> dict[int, Answer]:
         """Where a provider closes connections over our credentials, it says so in the GOAWAY, not in an answer."""

@@ -21,7 +21,6 @@ from typing import Generic, NamedTuple, TypeVar
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
-from aiohttp.http_exceptions import HttpProcessingError
 
 from stentor.errors import CredentialUnavailable, InvalidConfiguration, PoolClosed
 from stentor.model import Action
@@ -50,8 +49,8 @@ _UNSENT = (
     aiohttp.InvalidURL,
 )
 """What fails before a byte of the request is written."""
-_UNANSWERED = (aiohttp.ClientError, HttpProcessingError, TimeoutError)
-"""What may fail after that. A broken body's error is none of aiohttp's `ClientError`s."""
+_UNANSWERED = (aiohttp.ClientError, TimeoutError)
+"""What may fail after that; broken bodies among them."""
 
 C = TypeVar("C")
 """What a provider's `load` makes of the credential files."""
@@ -230,6 +229,15 @@ class HttpLane(Rendering[R], Generic[R, C]):
         that never goes back."""
         return 0.0
 
+    async def locate(self, address: bytes) -> bytes | Answer:
+        """The address that is written to, where the provider has to be asked for it first (by `ask`); it is what
+        `request` and `decode` get. An answer where it tells none."""
+        return address
+
+    def unanswered(self, address: bytes, answer: Answer) -> Answer:
+        """What it means for this address, or receipt, that no answer came; `answer` is what it means elsewhere."""
+        return answer
+
     def resolver(self) -> AbstractResolver | None:
         """Who finds the addresses of hosts, where the system's resolver won't do; asked for once a reload.
 
@@ -312,8 +320,9 @@ class HttpLane(Rendering[R], Generic[R, C]):
             carrier.cancel()
         await asyncio.gather(*carriers, *self._leaving, return_exceptions=True)
         async with self._loading:  # of somebody who came just before
-            if self._door is not None:
-                await self._leave(self._door)
+            door, self._door = self._door, None
+        if door is not None:
+            await self._leave(door)
 
     # -- credentials --------------------------------------------------------------------------------------------------
 
@@ -363,7 +372,7 @@ class HttpLane(Rendering[R], Generic[R, C]):
             CredentialError, InvalidConfiguration: as `check`.
             CredentialUnavailable: there was no answer.
         """
-        door = await self._open()
+        door = self._door or await self._open()
         try:
             return await self._exchange(door.session, request)
         except _UNANSWERED as error:
@@ -401,7 +410,8 @@ class HttpLane(Rendering[R], Generic[R, C]):
             try:
                 found = await self._send(flight, index)
             except asyncio.CancelledError:
-                flight.settle(index, ambiguous("the lane was closed before the answer came"))
+                answer = ambiguous("the lane was closed before the answer came")
+                flight.settle(index, self.unanswered(flight.addresses[index], answer))
                 raise
             flight.settle(index, found)
 
@@ -429,19 +439,23 @@ class HttpLane(Rendering[R], Generic[R, C]):
         return found
 
     async def _ask_for(self, flight: HttpFlight[R], rendered: R, index: int, address: bytes) -> Taken | Answer:
+        where = await self.locate(address)
+        if isinstance(where, Answer):
+            return where
         door = self._door  # the newest; a lane that is being closed still sends what it has begun
         assert door is not None
-        request = self.request(door.credentials, flight.prepared, rendered, flight.recipients[index], address)
-        found = await self._answer(door, request)
-        return found if isinstance(found, Answer) else self.decode(found, address, self._clock())
+        request = self.request(door.credentials, flight.prepared, rendered, flight.recipients[index], where)
+        found = await self._answer(door, request, where)
+        return found if isinstance(found, Answer) else self.decode(found, where, self._clock())
 
     async def _ask_to_change(self, rendered: R | None, receipt: str) -> Taken | Answer:
         door = self._door
         assert door is not None
-        found = await self._answer(door, self.change(door.credentials, rendered, receipt))
+        request = self.change(door.credentials, rendered, receipt)
+        found = await self._answer(door, request, receipt.encode())
         return found if isinstance(found, Answer) else self.decode_change(found, receipt, self._clock())
 
-    async def _answer(self, door: _Door[C], request: Request | Answer) -> Response | Answer:
+    async def _answer(self, door: _Door[C], request: Request | Answer, address: bytes) -> Response | Answer:
         """What came back for a request, or what its not coming back means."""
         if isinstance(request, Answer):
             return request
@@ -451,10 +465,10 @@ class HttpLane(Rendering[R], Generic[R, C]):
             if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ForbiddenHost):
                 return Answer(verdict=Verdict.REJECT, reason=FORBIDDEN_HOST, detail=str(error.os_error))
             self._last_error = explain(error)
-            return not_processed(self._last_error)
+            return self.unanswered(address, not_processed(self._last_error))
         except _UNANSWERED as error:
             self._last_error = explain(error)
-            return ambiguous(self._last_error)
+            return self.unanswered(address, ambiguous(self._last_error))
 
     async def _exchange(self, session: aiohttp.ClientSession, request: Request) -> Response:
         async with session.request(

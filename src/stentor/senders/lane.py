@@ -196,3 +196,11 @@ class Divides(Protocol):
 
     def share(self, part: Callable[[], float]) -> None:
         """Keep to this part of it, 0 to 1, which changes as senders come and go. Until it is told, all of it."""
+
+
+@runtime_checkable
+class Priced(Protocol):
+    """A lane whose provider may want to be paid for a campaign."""
+
+    def price(self, prepared: Prepared, recipients: int) -> str | None:
+        """What it costs to send this to so many, for people, e.g. `97,000 Stars`; None: nothing."""

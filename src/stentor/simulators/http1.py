@@ -6,14 +6,23 @@ import asyncio
 
 from aiohttp import web
 
+from stentor.simulators.injector import Act
 from stentor.simulators.request_headers import Header
 from stentor.simulators.world import Provider, World
 
+_ACCIDENTS = ("drop_after_accept", "drop_before_body", "hang", "malformed")
+
 
 class Http1Door:
-    def __init__(self, world: World, provider: Provider) -> None:
+    def __init__(self, world: World, provider: Provider, *, accidents: bool = False) -> None:
+        """Args:
+        accidents: whether those of the faults that a plain connection can meet befall requests here too: answers
+            spoilt, connections cut, no answer at all. Not for a provider whose ordinary way is HTTP/2.
+        """
         self._world = world
         self._provider = provider
+        self._accidents = accidents
+        self._closing = asyncio.Event()
         self._session = provider.open_session(None)
         self._server = web.Server(self._handle, access_log=None)
 
@@ -24,14 +33,25 @@ class Http1Door:
         return self._server()
 
     async def close(self) -> None:
+        self._closing.set()
         await cut(self._server)
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:
         headers: list[Header] = [(b":method", request.method.encode()), (b":path", request.path_qs.encode())]
         headers += [(name.lower(), value) for name, value in request.raw_headers]
+        transport, act = request.transport, self._accident()
+        do = act.do if act else None
+        if do == "drop_before_body":
+            return _nothing(transport)
         answer = self._provider.judge(self._session, headers, await request.read())
+        if act is not None and do == "malformed":
+            answer = self._provider.malform(act.malformed, answer)
         number = self._world.record(answer)
-        delay = self._world.latency(answer.address)
+        if do == "hang":
+            await self._closing.wait()
+        if do in ("hang", "drop_after_accept"):
+            return _nothing(transport)
+        delay = self._world.latency(answer.address) + answer.delay_s
         if delay:
             await asyncio.sleep(delay)
         status, *others = answer.headers
@@ -43,6 +63,22 @@ class Http1Door:
         if number >= 0:
             self._world.ledger.mark_answered(number)
         return response
+
+    def _accident(self) -> Act | None:
+        """What befalls the next request, if anything does."""
+        injector = self._world.injector
+        act = injector.on_request() if self._accidents and injector.touches_requests else None
+        if act is None or act.do not in _ACCIDENTS:
+            return None
+        self._world.tally.injected[act.do] += 1
+        return act
+
+
+def _nothing(transport: asyncio.Transport | None) -> web.Response:
+    """Cut the connection, so that no answer gets out; the library wants one all the same."""
+    if transport is not None:
+        transport.abort()
+    return web.Response()
 
 
 async def cut(server: web.Server) -> None:

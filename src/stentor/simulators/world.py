@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any, NamedTuple, Protocol
@@ -29,6 +30,8 @@ class Answer(NamedTuple):
     address: str = ""
     dedup_id: str = ""
     message_id: str = ""
+    delay_s: float = 0.0
+    """Over HTTP/1.1: how much longer than others it takes."""
 
 
 class Session:
@@ -78,6 +81,9 @@ class Tally:
     turned_away: int = 0
     handshakes_failed: int = 0
     streams_high_water: int = 0
+    deleted: int = 0
+    """Messages that were taken back, by providers that know each of them."""
+    edited: int = 0
 
 
 class World:
@@ -91,6 +97,8 @@ class World:
         self.tally = Tally()
         self.violations: list[str] = []
         self.started = clock()
+        self.more: Callable[[], dict[str, Any]] = dict
+        """What a provider adds to the summary."""
         self._always_prompt = False
         self.set_faults(faults)
 
@@ -152,12 +160,15 @@ class World:
             "duplicates": ledger.duplicates,
             "rejected": dict(tally.rejected),
             "injected": dict(tally.injected),
+            "deleted": tally.deleted,
+            "edited": tally.edited,
             "violations": list(self.violations),
             "connections": tally.connections,
             "turned_away": tally.turned_away,
             "handshakes_failed": tally.handshakes_failed,
             "streams_high_water": tally.streams_high_water,
             "seconds": round(self.elapsed, 3),
+            **self.more(),
         }
 
 

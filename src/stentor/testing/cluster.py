@@ -19,6 +19,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import asyncpg  # type: ignore[import-untyped]  # has no annotations
@@ -30,6 +31,7 @@ from stentor import config
 from stentor.audience.contract import Selection
 from stentor.bench.processes import simulator
 from stentor.cli import stage
+from stentor.cli.crowd import Crowd
 from stentor.cli.demo import CONTENT, SEED, Account, show
 from stentor.cli.live import LiveView, account
 from stentor.cli.stage import Facts
@@ -192,10 +194,7 @@ async def perform(
         finally:
             await machines.stop()
     numbers = frozenset(failed)
-    lanes = [
-        await stage.compare(lane, facts[name], stage.phones_of(name, recipients), numbers, campaign.collapse_id)
-        for name, lane in stage.LANES.items()
-    ]
+    lanes = [await stage.compare(name, facts[name], Crowd(recipients), numbers, campaign.collapse_id) for name in facts]
     return Account(report=report, audit=audit, lanes=lanes, refused=failed[0] if failed else None)
 
 
@@ -217,9 +216,9 @@ async def _make_audience(url: str, phones: int) -> None:
         await connection.execute(
             "CREATE TABLE devices (id INTEGER PRIMARY KEY, platform TEXT, token TEXT, language TEXT)"
         )
-        for first in range(1, phones + 1, PORTION):
-            rows = [stage.device(number) for number in range(first, min(first + PORTION, phones + 1))]
-            await connection.copy_records_to_table("devices", records=rows)
+        rows = Crowd(phones).rows()
+        while portion := list(islice(rows, PORTION)):
+            await connection.copy_records_to_table("devices", records=portion)
     finally:
         await connection.close()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from stentor.cli import stage
+from stentor.cli.crowd import Crowd
 from stentor.simulators.apns import ApnsSimulator
 
 COMMAND = (sys.executable, "-m", "stentor.cli")
@@ -77,11 +78,10 @@ async def test_interrupted_it_leaves_nothing(tmp_path: Path, sign: signal.Signal
 
 
 async def test_a_wrong_account_is_noticed() -> None:
-    phones = stage.phones_of("apns", 10)
     async with ApnsSimulator(control_port=0) as apns:
         for number, dedup_id in ((1, "c"), (3, "c"), (3, "c"), (5, "c"), (5, "other"), (7, "c")):
             apns.ledger.record(f"{number:064x}", dedup_id, f"id-{number}-{dedup_id}", 0.0)
-        found = await stage.compare("apns/ios", apns.facts(), phones, {7}, "c")
+        found = await stage.compare("apns", apns.facts(), Crowd(10), {7}, "c")
     assert (found.recipients, found.accepted, found.phones) == (5, 4, 4)
     assert (found.missing, found.unexpected) == (1, 1)  # 9 and 7
     assert (found.duplicates, found.collapsing) == (2, 1)

@@ -10,6 +10,7 @@ from typing import Any
 
 from stentor.bench.processes import simulator
 from stentor.cli import stage
+from stentor.cli.crowd import Crowd
 from stentor.config import FILE, Config, load
 
 Facts = Mapping[str, Mapping[str, Any]]
@@ -31,7 +32,7 @@ def rehearse(folder: Path, facts: Facts, phones: int = 40, *, store: str | None 
 
 def write(folder: Path, facts: Facts, phones: int = 40, *, store: str | None = None, more: str = "") -> Path:
     """Write database and settings; returns the settings' file."""
-    stage.make_database(folder / stage.DATABASE, phones)
+    stage.make_database(folder / stage.DATABASE, Crowd(phones))
     text = stage.settings(facts) + "senders = 1\nstop_within = 2.0\n" + more
     if store is not None:
         text = text.replace("sqlite:///stentor.db", store)

@@ -19,7 +19,9 @@ from stentor.cli.init import init, render, settings, toml
 from stentor.config import APP, SECTIONS, Config, load
 from stentor.errors import InvalidConfiguration
 from stentor.senders.apns.channel import ApnsApp
+from stentor.senders.discord.channel import DiscordApp
 from stentor.senders.fcm.channel import FcmApp
+from stentor.senders.webpush.channel import WebPushApp
 
 APNS = {
     "provider": "apns",
@@ -180,6 +182,27 @@ def test_simulators_become_apps(tmp_path: Path) -> None:
     assert (str(apns.key_file), apns.key_id, apns.url) == ("/keys/a.p8", "ABCDE12345", "https://127.0.0.1:1")
     assert (str(fcm.service_account_file), fcm.project, fcm.token_url) == ("/keys/sa.json", "p", FCM["token_url"])
     assert str(apns.ca_file) == "/ca/apns.pem"
+
+
+def test_a_simulated_discord_becomes_an_app(tmp_path: Path) -> None:
+    facts = {"provider": "discord", "mode": "strict", "url": "https://127.0.0.1:3", "ca_file": "/ca/discord.pem"}
+    (tmp_path / "discord.json").write_text(json.dumps({**facts, "token_file": "/keys/discord-token.txt"}))
+    done = run(tmp_path / "rehearsal", "--simulator", tmp_path / "discord.json")
+    assert done.exit_code == 0, done.output
+    found = load(tmp_path / "rehearsal" / "stentor.toml", {}).apps["simulated-discord"]
+    assert isinstance(found, DiscordApp)
+    assert (str(found.token_file), found.url) == ("/keys/discord-token.txt", "https://127.0.0.1:3")
+
+
+def test_a_simulated_web_push_becomes_an_app_whose_subscriptions_say_where_they_are(tmp_path: Path) -> None:
+    facts = {"provider": "webpush", "mode": "strict", "url": "https://127.0.0.1:4", "ca_file": "/ca/webpush.pem"}
+    own = {"private_key_file": "/keys/v.pem", "subject": "mailto:a@example.com", "allow_private_endpoints": True}
+    (tmp_path / "webpush.json").write_text(json.dumps({**facts, **own}))
+    done = run(tmp_path / "rehearsal", "--simulator", tmp_path / "webpush.json")
+    assert done.exit_code == 0, done.output
+    found = load(tmp_path / "rehearsal" / "stentor.toml", {}).apps["simulated-webpush"]
+    assert isinstance(found, WebPushApp)
+    assert (str(found.private_key_file), found.url, found.allow_private_endpoints) == ("/keys/v.pem", None, True)
 
 
 @pytest.mark.parametrize(

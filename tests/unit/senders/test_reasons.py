@@ -11,6 +11,7 @@ from stentor.outcome import Scope, Verdict
 from stentor.senders.apns import reasons as apns
 from stentor.senders.contract import Rule
 from stentor.senders.fcm import reasons as fcm
+from stentor.senders.telegram import reasons as telegram
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -19,7 +20,7 @@ def test_the_page_is_the_tables() -> None:
     assert (DOCS / "reasons.md").read_text() == page(), "run `python docs/render_reasons.py > docs/reasons.md`"
 
 
-@pytest.mark.parametrize("table", [apns.TABLE, fcm.TABLE], ids=["apns", "fcm"])
+@pytest.mark.parametrize("table", [apns.TABLE, fcm.TABLE, telegram.TABLE], ids=["apns", "fcm", "telegram"])
 def test_tables_are_consistent(table: tuple[Rule, ...]) -> None:
     keys = [(rule.status, rule.reason) for rule in table]
     assert keys == sorted(set(keys)), "sorted, without doubles"

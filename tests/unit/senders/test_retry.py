@@ -358,7 +358,7 @@ def test_each_ends_settled_or_waiting(
         assert each.not_before < where.deadline
         assert given_answer.verdict not in SETTLES
         if given_answer.asked and given_answer.retry_after:
-            assert each.not_before - NOW >= given_answer.retry_after
+            assert each.not_before >= NOW + given_answer.retry_after
         tried = given_answer.verdict is not Verdict.WAIT
         assert each.tries == (before[position].tries if position in before else 0) + tried
         assert each.ambiguous >= (position in before and before[position].ambiguous)

@@ -1,0 +1,1 @@
+"""Discord: messages of a bot to channels and users, and webhooks."""

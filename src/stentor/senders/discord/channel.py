@@ -1,0 +1,66 @@
+"""Discord as a channel: the settings of an app, and what its addresses look like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from stentor.channels import BadAddress, Channel
+from stentor.senders.discord.addresses import parse_address
+from stentor.settings import App, File
+
+if TYPE_CHECKING:
+    from stentor.senders.contract import Rule
+    from stentor.senders.discord.lane import DiscordLane
+
+_APNS_LENGTH = 64
+
+
+class DiscordApp(App):
+    """A Discord bot, or a set of webhooks."""
+
+    channel: Literal["discord"] = "discord"
+    """Which provider: `discord`."""
+    token_file: File | None = Field(default=None, examples=["discord-token.txt"])
+    """A file with nothing but the bot's token. Left out: all addresses are webhooks."""
+    contact: str | None = Field(default=None, pattern=r"^https?://[!-'*-~]+$", examples=["https://example.com/contact"])
+    """A web page by which Discord can find out who you are; it stands in the `User-Agent`."""
+
+
+def check_address(address: str) -> BadAddress | None:
+    """Why a text can be no address of Discord's."""
+    if parse_address(address) is not None:
+        return None
+    if len(address) == _APNS_LENGTH and address.isalnum():
+        return BadAddress(rule="address of another channel", detail="it looks like an APNs token")
+    if "/" in address:
+        detail = "a webhook is https://discord.com/api/webhooks/, its id, and its token"
+        return BadAddress(rule="malformed webhook", detail=detail)
+    detail = "an address is a channel's id (17 to 20 digits), `user:` and a user's id, or a webhook's URL"
+    return BadAddress(rule="malformed address", detail=detail)
+
+
+def _open(name: str, app: DiscordApp, clock: Callable[[], float]) -> DiscordLane:
+    from stentor.senders.discord.lane import DiscordLane  # noqa: PLC0415 - see `stentor.channels`
+
+    return DiscordLane(app, name, clock)
+
+
+def _rules() -> Sequence[Rule]:
+    from stentor.senders.discord.reasons import TABLE  # noqa: PLC0415 - see `stentor.channels`
+
+    return TABLE
+
+
+CHANNEL = Channel(
+    name="discord",
+    title="Discord",
+    app=DiscordApp,
+    open=_open,
+    rules=_rules,
+    check_address=check_address,
+    by_receipt=True,
+    example_app="community",
+)

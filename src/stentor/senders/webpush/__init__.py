@@ -1,0 +1,1 @@
+"""Web Push: browsers, by whatever push service each of them uses. See `docs/webpush.md`."""

@@ -1,0 +1,83 @@
+"""Web Push as a channel: the settings of an app, and what its addresses look like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from stentor.channels import BadAddress, Channel
+from stentor.settings import App, File, split
+
+if TYPE_CHECKING:
+    from stentor.senders.contract import Rule
+    from stentor.senders.webpush.lane import WebPushLane
+
+_SUBJECT = re.compile(r"mailto:[^\s<>@,]+@[^\s<>@,]+\.[^\s<>@,.]+|https://[^\s<>/:@]+\.[^\s<>/:@.]+(/[^\s<>]*)?")
+_HOST = re.compile(r"(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+
+
+def _check_subject(subject: str) -> str:
+    if not _SUBJECT.fullmatch(subject):
+        raise ValueError("must be mailto:you@example.com or https://example.com, where push services can reach you")
+    return subject
+
+
+def _check_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise ValueError("must be host names, such as fcm.googleapis.com or *.push.apple.com")
+    return hosts
+
+
+class WebPushApp(App):
+    """A web app's browsers: the key that it subscribed them with."""
+
+    channel: Literal["webpush"] = "webpush"
+    """Which provider: `webpush`."""
+    private_key_file: File = Field(examples=["vapid.pem"])
+    """The VAPID private key; `stentor keys vapid --out vapid.pem` makes one. Subscriptions are bound to it."""
+    subject: Annotated[str, AfterValidator(_check_subject)] = Field(examples=["mailto:push@example.com"])
+    """Where push services reach you when something is wrong: `mailto:` or `https:`."""
+    allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(split), AfterValidator(_check_hosts)] = Field(
+        default=(), examples=[["fcm.googleapis.com", "updates.push.services.mozilla.com", "*.push.apple.com"]]
+    )
+    """The only push services to send to; `*.` before a name stands for all hosts below it. Left out: any public one."""
+    allow_private_endpoints: bool = False
+    """Allow endpoints in private networks and on any port. For simulators only: endpoints come from strangers."""
+
+
+def check_address(address: str) -> BadAddress | None:
+    """Why a text can be no subscription."""
+    from stentor.senders.webpush import endpoints  # noqa: PLC0415 - see `stentor.channels`
+
+    try:
+        endpoints.parse_endpoint(endpoints.parse_subscription(address).endpoint)
+    except endpoints.Malformed as error:
+        return BadAddress(rule="malformed address", detail=str(error))
+    return None
+
+
+def _open(name: str, app: WebPushApp, clock: Callable[[], float]) -> WebPushLane:
+    from stentor.senders.webpush.lane import WebPushLane  # noqa: PLC0415 - see `stentor.channels`
+
+    return WebPushLane(app, name, clock)
+
+
+def _rules() -> Sequence[Rule]:
+    from stentor.senders.webpush.reasons import OURS, TABLE  # noqa: PLC0415 - see `stentor.channels`
+
+    return (*TABLE, *OURS)
+
+
+CHANNEL = Channel(
+    name="webpush",
+    title="Web Push",
+    app=WebPushApp,
+    open=_open,
+    rules=_rules,
+    check_address=check_address,
+    example_app="web",
+)

@@ -1,0 +1,260 @@
+"""A lane to browsers: an app's VAPID key, the push services that its subscriptions name, and `wire.py` between them.
+
+A batch's recipients are sealed in a thread, grouped by their endpoint's origin, and sent over a pool for each origin
+(`origins.py`). What one push service answers, and whether it can be reached, concerns its own recipients alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stentor.errors import PoolClosed
+from stentor.http2.burst import Burst, Header
+from stentor.http2.pool import PoolOptions, PoolState, Sending
+from stentor.http2.transport import tls_context
+from stentor.model import Message
+from stentor.senders.contract import Answer, Encoded, Renewal, Taken
+from stentor.senders.http2_lane import FIRST_WINDOW, LEAST_WINDOW, SLICE, BurstFlight, fingerprint, setting
+from stentor.senders.lane import CampaignContent, Flight, LaneState, Prepared, Variables
+from stentor.senders.rendering import PreparedContent, Rendering
+from stentor.senders.webpush import wire
+from stentor.senders.webpush.channel import WebPushApp
+from stentor.senders.webpush.endpoints import Origin, Policy, parse_authority
+from stentor.senders.webpush.origins import Origins, PoolOf
+from stentor.senders.webpush.reasons import OURS, TABLE
+from stentor.senders.webpush.vapid import Vapid
+
+PATIENCE = 10.0
+"""Seconds in which nothing could be written to an origin, after which its part of a flight is handed back."""
+REFUSES_TOKEN = frozenset({401, 403})
+
+
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """What one set of files opens."""
+
+    vapid: Vapid
+    origins: Origins
+    fingerprint: bytes = field(repr=False)
+
+
+class WebPushFlight(BurstFlight):
+    """A batch under way over several pools: a burst for each origin."""
+
+    def __init__(
+        self,
+        size: int,
+        parts: Sequence[tuple[Encoded, Sending]],
+        rejected: Mapping[int, Answer],
+        access: _Access,
+        origins: Sequence[Origin],
+        begun_at: float,
+    ) -> None:
+        """Args:
+        origins: of each part.
+        """
+        super().__init__(size, parts, rejected, wire.decode, wire.TAKEN)
+        self._access = access
+        self._origins = origins
+        self._begun_at = begun_at
+
+    def receipts(self) -> Mapping[int, Taken]:
+        """The address of each message that its push service names, by which it may be deleted while undelivered."""
+        found = {}
+        for (encoded, sending), origin in zip(self._parts, self._origins, strict=True):
+            for index, reply in sending.results.replies.items():
+                if reply.status in wire.TAKEN and (url := wire.message_url(reply.headers, origin)):
+                    found[encoded.positions[index]] = Taken(at=self._begun_at, id=url)
+        return found
+
+    async def done(self) -> None:
+        await super().done()
+        if self._withdrawn:
+            return
+        for (_, sending), origin in zip(self._parts, self._origins, strict=True):
+            self._access.origins.note(origin, sending.results)
+            if any(reply.status in REFUSES_TOKEN for reply in sending.results.replies.values()):
+                self._access.vapid.refused(str(origin))
+
+
+class WebPushLane(Rendering[wire.Rendered]):
+    """One web app. `clock` gives epoch seconds. Satisfies `lane.Lane`."""
+
+    ceiling = float("inf")
+
+    def __init__(
+        self, app: WebPushApp, name: str, clock: Callable[[], float], options: PoolOptions | None = None
+    ) -> None:
+        self.name = f"webpush/{name}"
+        self.rate = app.rate
+        self.ceiling = min(self.ceiling, app.rate or self.ceiling)
+        self._app = app
+        self._clock = clock
+        self._options = options or PoolOptions(max_connections=app.max_connections, patience=PATIENCE)
+        self._policy = Policy(app.allow_private_endpoints, app.allowed_hosts)
+        self._instead = None if app.url is None else parse_authority(app.url.removeprefix("https://").rstrip("/"))
+        self._access: _Access | None = None
+        self._loading = asyncio.Lock()
+        self._retired: set[asyncio.Task[None]] = set()
+        self._sealer = ThreadPoolExecutor(1, thread_name_prefix="web push encryption")
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<WebPushLane {self.name} {self.state}>"
+
+    # -- what a provider adds to rendering ----------------------------------------------------------------------------
+
+    def render(self, message: Message, campaign: CampaignContent) -> wire.Rendered:
+        return wire.render(message, collapse_id=campaign.collapse_id)
+
+    def collapses(self, rendered: wire.Rendered) -> bool:
+        return rendered.collapses
+
+    def payload(self, rendered: wire.Rendered) -> bytes:
+        return rendered.payload
+
+    # -- what a sender asks -------------------------------------------------------------------------------------------
+
+    async def check(self) -> None:
+        await self._open()
+
+    async def begin(
+        self,
+        prepared: Prepared,
+        recipients: Sequence[bytes],
+        addresses: Sequence[bytes],
+        languages: bytes | None = None,
+        variables: Sequence[Variables] | None = None,
+    ) -> WebPushFlight:
+        assert isinstance(prepared, PreparedContent)
+        access = await self._open()
+        loop = asyncio.get_running_loop()
+        count = len(recipients)
+        messages = []
+        for position in range(count):
+            if not position % SLICE and prepared.campaign.content.variables:
+                await asyncio.sleep(0)
+            messages.append(self.rendered_for(prepared, position, languages, variables))
+        sealed = await loop.run_in_executor(self._sealer, wire.seal, addresses, messages, self._policy, self._instead)
+        rejected: dict[int, Answer] = {}
+        groups: dict[tuple[Origin, tuple[Header, ...], int], list[int]] = {}
+        now = self._clock()
+        for position, (message, found) in enumerate(zip(messages, sealed, strict=True)):
+            if isinstance(found, Answer):
+                rejected[position] = found
+            else:
+                assert isinstance(message, wire.Rendered)  # else it was answered
+                ttl = wire.ttl_left(message, started_at=prepared.campaign.started_at, now=now)
+                groups.setdefault((found[0].origin, message.headers, ttl), []).append(position)
+        pools = await access.origins.open(dict.fromkeys(origin for origin, *_ in groups))
+        if self._closed:
+            raise PoolClosed
+        parts, origins = [], []
+        for (origin, headers, ttl), positions in groups.items():
+            pool = pools[origin]
+            if isinstance(pool, Answer):
+                rejected |= dict.fromkeys(positions, pool)
+                continue
+            encoded = self._encode(access, origin, headers, ttl, positions, sealed)
+            parts.append((encoded, pool.start(encoded.burst)))
+            origins.append(origin)
+        return WebPushFlight(count, parts, rejected, access, origins, now)
+
+    async def refused(self, flight: Flight) -> Renewal:
+        return Renewal(False, explanation="The push services do not take the VAPID tokens.")
+
+    def hold(self) -> None:
+        """Nobody complains of too many tokens."""
+
+    async def reload(self) -> bool:
+        async with self._loading:
+            old = self._access
+            if old is not None and await asyncio.to_thread(fingerprint, *self._files) == old.fingerprint:
+                return False
+            self._access = await asyncio.to_thread(self._load)
+        if old is not None:
+            task = asyncio.get_running_loop().create_task(old.origins.aclose(), name=f"retire origins of {self.name}")
+            self._retired.add(task)
+            task.add_done_callback(self._retired.discard)
+        return True
+
+    def meaning(self, reason: str) -> str:
+        return next((rule.meaning for rule in (*TABLE, *OURS) if rule.reason == reason), "")
+
+    def window(self) -> int:
+        states = self._origins_states()
+        if not any(state.responses for state in states):
+            return FIRST_WINDOW
+        return max(LEAST_WINDOW, sum(state.stream_limit for state in states))
+
+    def backlog(self) -> int:
+        return sum(state.waiting for state in self._origins_states())
+
+    @property
+    def state(self) -> LaneState:
+        states = self._origins_states()
+        return LaneState(
+            connections=sum(state.connections for state in states),
+            open_streams=sum(state.open_streams for state in states),
+            last_error=next((state.last_error for state in states if state.last_error), None),
+        )
+
+    async def aclose(self, drain: float | None = None) -> None:
+        self._closed = True
+        if self._access is not None:
+            await self._access.origins.aclose(drain)
+        await asyncio.gather(*self._retired)
+        self._sealer.shutdown(wait=False, cancel_futures=True)
+
+    # -- within -------------------------------------------------------------------------------------------------------
+
+    @property
+    def _files(self) -> tuple[Path | None, ...]:
+        return (self._app.private_key_file, self._app.ca_file)
+
+    async def _open(self) -> _Access:
+        if self._closed:
+            raise PoolClosed
+        if self._access is None:
+            async with self._loading:
+                if self._access is None:
+                    self._access = await asyncio.to_thread(self._load)
+        return self._access
+
+    def _load(self) -> _Access:
+        """Read the files; blocks. Raises: CredentialError, InvalidConfiguration."""
+        app = self._app
+        mark = fingerprint(*self._files)
+        with setting(self.name, "ca_file"):
+            tls = tls_context(ca_file=app.ca_file)
+        with setting(self.name, "private_key_file"):
+            vapid = Vapid.from_file(app.private_key_file, app.subject, self._clock)
+        trusted = app.allow_private_endpoints or self._instead is not None
+        where = PoolOf(tls=tls, proxy=app.proxy, options=self._options, trusted=trusted)
+        return _Access(vapid, Origins(where), mark)
+
+    def _origins_states(self) -> list[PoolState]:
+        return [] if self._access is None else self._access.origins.states()
+
+    def _encode(
+        self,
+        access: _Access,
+        origin: Origin,
+        headers: tuple[Header, ...],
+        ttl: int,
+        positions: list[int],
+        sealed: Sequence[wire.Sealed],
+    ) -> Encoded:
+        authorization = access.vapid.authorization(str(origin))
+        template = wire.template(headers, origin=origin, authorization=authorization, ttl=ttl)
+        paths, bodies = [], []
+        for position in positions:
+            found = sealed[position]
+            assert not isinstance(found, Answer)
+            paths.append(found[0].path)
+            bodies.append(found[1])
+        return Encoded(Burst(template, (paths,), bodies), positions)

@@ -1,0 +1,61 @@
+"""The Discord simulator, strict: `async with DiscordSimulator() as discord:` gives url, CA file, token and ledger."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+from stentor.errors import InvalidConfiguration
+from stentor.simulators.discord.provider import DiscordOptions, DiscordProvider
+from stentor.simulators.http1 import Http1Door
+from stentor.simulators.peer import Http1Factory
+from stentor.simulators.simulator import Simulator
+from stentor.simulators.tls import ServerTls, make_server_tls, write_private
+
+__all__ = ["DiscordOptions", "DiscordProvider", "DiscordSimulator"]
+
+
+class DiscordSimulator(Simulator):
+    """`options` says how it is set up; the keyword arguments of `Simulator` say where it runs and what goes wrong."""
+
+    def __init__(self, options: DiscordOptions | None = None, *, token_file: Path | None = None, **where: Any) -> None:
+        """Args:
+        token_file: with the bot's token, instead of one that is made.
+        """
+        self.options = options or DiscordOptions()
+        self._given_token = token_file
+        self._door: Http1Door | None = None
+        super().__init__(**where)
+
+    def _make_tls(self) -> ServerTls:
+        return make_server_tls(self.directory, provider="discord", alpn=("http/1.1",))
+
+    def _make_provider(self) -> DiscordProvider:
+        if self._given_token is None:
+            path = write_private(self.directory / "discord-token.txt", secrets.token_urlsafe(48).encode())
+        else:
+            path = self._given_token
+        try:
+            token = path.read_text().strip()
+        except OSError as error:
+            raise InvalidConfiguration(f"{path} cannot be read: {error.strerror}") from None
+        self.discord = DiscordProvider(self.world, self.options, token, path)
+        return self.discord
+
+    def _http1(self) -> Http1Factory:
+        self._door = Http1Door(self.world, self.provider, accidents=True)
+        return self._door.protocol
+
+    async def stop(self) -> None:
+        if self._door is not None:
+            await self._door.close()
+        await super().stop()
+
+    @property
+    def token(self) -> str:
+        return self.discord.token
+
+    @property
+    def token_file(self) -> Path:
+        return self.discord.token_file

@@ -1,0 +1,75 @@
+"""A campaign to chats, from the registry and back: new ids written back, dead chats pruned, 429s obeyed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stentor.audience.contract import Selection
+from stentor.cli.init import simulated
+from stentor.config import Config
+from stentor.model import Message
+from stentor.planning.content import Content
+from stentor.runtime.stentor import Stentor
+from stentor.simulators.faults import Faults, parse_faults
+from stentor.simulators.telegram import TelegramOptions, TelegramSimulator
+from stentor.store.tables import installations
+
+NEWS = Content(message=Message(title="Sale", body="Ends tonight"))
+
+
+@asynccontextmanager
+async def stentor_with(
+    folder: Path, chats: Iterable[int], options: TelegramOptions, faults: Faults | None = None
+) -> AsyncIterator[tuple[Stentor, TelegramSimulator]]:
+    """With these chats registered."""
+    rows = [{"id": f"c{chat}", "channel": "telegram", "address": str(chat)} for chat in chats]
+
+    async def register(connection: AsyncConnection) -> None:
+        await connection.execute(sa.insert(installations), rows)
+
+    async with TelegramSimulator(options, faults=faults) as telegram:
+        tables = {"store": {"url": f"sqlite:///{folder / 's.db'}"}, "apps": {"bot": simulated(telegram.facts())}}
+        async with Stentor(Config.model_validate(tables)) as stentor:
+            await stentor._database.write(register)
+            yield stentor, telegram
+
+
+async def registered(stentor: Stentor) -> dict[str, str]:
+    """The addresses of those who aren't known to be dead."""
+    alive = sa.select(installations.c.id, installations.c.address).where(installations.c.dead_at.is_(None))
+    async with stentor._database.read() as connection:
+        return {row.id: row.address for row in await connection.execute(alive)}
+
+
+async def test_groups_that_moved_are_written_back_and_dead_chats_pruned(tmp_path: Path) -> None:
+    faults = parse_faults({"devices": {"unregistered": 0.3}})
+    options = TelegramOptions(per_second=1000.0, migrated=0.5)
+    async with stentor_with(tmp_path, [*range(1, 11), *range(-10, 0)], options, faults) as (stentor, telegram):
+        campaign = await stentor.send(NEWS, Selection(source="registry"))
+        report = await stentor.run(campaign.id)
+        assert report.total.pending == 0
+        dead = {row.installation async for row in stentor.failures(campaign.id)}
+        assert 0 < len(dead) < 15
+        after = await registered(stentor)
+        moved = {key: address for key, address in after.items() if key != f"c{address}"}
+        assert moved
+        assert moved == {key: str(-1_000_000_000_000 + int(key[1:])) for key in moved}
+        assert set(after) == {f"c{chat}" for chat in [*range(1, 11), *range(-10, 0)]} - dead
+        assert sorted(telegram.ledger.addresses()) == sorted(after.values())
+        assert (await stentor.audit(campaign.id)).exact
+
+
+async def test_a_429_makes_the_lane_wait_and_loses_nobody(tmp_path: Path) -> None:
+    options = TelegramOptions(per_second=10.0)  # a third of what the lane thinks it may
+    async with stentor_with(tmp_path, range(1, 19), options) as (stentor, telegram):
+        campaign = await stentor.send(NEWS, Selection(source="registry"))
+        report = await stentor.run(campaign.id)
+        assert (report.total.accepted, telegram.ledger.duplicates) == (18, 0)
+        assert sorted(map(int, telegram.ledger.addresses())) == list(range(1, 19))
+        refused = telegram.summary()["rejected"]
+        assert 0 < sum(refused.values()) < 10, "none were sent into its silence but those under way"
