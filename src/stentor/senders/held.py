@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -180,5 +180,12 @@ class Held:
     async def checkpoint(self, age: float) -> None:
         """Record who was accepted of what has been under way for so many seconds."""
         now = time.monotonic()
-        news = [found for each in self if now - each.began >= age and (found := each.checkpoint())]
+        await self._record(each for each in self if now - each.began >= age)
+
+    async def checkpoint_what_shows_twice(self) -> None:
+        """Record the same of those whose messages are seen twice where they are sent twice, as chats' are."""
+        await self._record(each for each in self if not each.collapses)
+
+    async def _record(self, deliveries: Iterable[Delivery]) -> None:
+        news = [found for each in deliveries if (found := each.checkpoint())]
         await asyncio.gather(*(self._ledger.record(settlement) for settlement in news))

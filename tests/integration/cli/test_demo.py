@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stentor.cli import stage
-from stentor.cli.crowd import Crowd
+from stentor.cli.crowd import CHANNELS, Crowd
 from stentor.simulators.apns import ApnsSimulator
 
 COMMAND = (sys.executable, "-m", "stentor.cli")
@@ -61,6 +61,24 @@ async def test_the_demo_is_exact_and_can_be_kept(tmp_path: Path) -> None:
     _, err = await again.communicate()
     assert again.returncode == 2
     assert b"there is something in it" in err
+
+
+async def test_the_demo_plays_on_all_channels(tmp_path: Path) -> None:
+    demo = await start(tmp_path, "demo", "--recipients", "300", "--channels", ",".join(CHANNELS), "--json")
+    out, err = await demo.communicate()
+    assert demo.returncode == 0, err.decode()
+    found = json.loads(out)
+    assert found["exact"]
+    assert [lane["lane"].partition("/")[0] for lane in found["ledgers"]] == list(CHANNELS)
+    assert {lane["recipients"] for lane in found["ledgers"]} == {60}
+    assert all(lane["missing"] == lane["unexpected"] == 0 for lane in found["ledgers"])
+
+
+async def test_a_channel_that_has_no_part_in_it_is_named(tmp_path: Path) -> None:
+    demo = await start(tmp_path, "demo", "--channels", "apns,pigeon")
+    _, err = await demo.communicate()
+    assert demo.returncode == 2
+    assert "--channels pigeon: there are apns, fcm, webpush, telegram, discord" in err.decode()
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])

@@ -164,6 +164,15 @@ async def test_a_checkpoint_tells_who_was_accepted_at_their_places_in_the_batch(
     assert {each.receipts for each in stage.ledger.recorded} == {(Receipt(1, NOW, "7"),)}
 
 
+async def test_what_would_be_seen_twice_is_recorded_at_once(stage: Stage) -> None:
+    for name, collapses in (("chat", False), ("push", True)):
+        delivery = stage.hold(name)
+        delivery.batch, delivery.positions, delivery.flight = batch(1), (0,), FlightDouble(b"\1")
+        delivery.collapses = collapses
+    await stage.held.checkpoint_what_shows_twice()
+    assert [each.lease.id for each in stage.ledger.recorded] == ["chat"]
+
+
 async def test_what_has_only_begun_needs_no_checkpoint(stage: Stage) -> None:
     young, unread = stage.hold("young"), stage.hold("unread")
     young.batch, young.positions, young.flight = batch(1), (0,), FlightDouble(b"\1")
