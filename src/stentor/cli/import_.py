@@ -30,7 +30,7 @@ def import_(
     format_: Annotated[
         Format | None, typer.Option("--format", help="What FILE is, where its name doesn't say.")
     ] = None,
-    channel: Annotated[str | None, typer.Option(help="The channel of rows that name none: apns or fcm.")] = None,
+    channel: Annotated[str | None, typer.Option(help="The channel of rows that name none, e.g. apns.")] = None,
     app: Annotated[str | None, typer.Option(help="The app of rows that name none.")] = None,
     column: Annotated[
         list[str] | None,

@@ -170,7 +170,7 @@ def discord(
 
 @app.command()
 def webhook(
-    port: Port = 2202,
+    port: Port = 2201,
     control_port: ControlPort = 0,
     faults: FaultsFile = None,
     seed: Seed = 0,
