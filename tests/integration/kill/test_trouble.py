@@ -291,7 +291,7 @@ class MortalLane(ApnsLane):
 
 def _run_mortal(settings: bytes, deadly: str) -> None:
     MortalLane.deadly = deadly.encode()
-    with patch("stentor.senders.channels.ApnsLane", MortalLane):
+    with patch("stentor.senders.apns.lane.ApnsLane", MortalLane):
         run_role("sender", settings)
 
 
