@@ -27,8 +27,11 @@ from stentor.planning.content import content_from
 from stentor.recording.report import Report
 from stentor.runtime.preview import Preview
 from stentor.runtime.stentor import Stentor
+from stentor.states import CampaignState
 from stentor.store.campaigns import Campaign
 
+GOING = frozenset({CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.CANCELLING})
+"""States in which more may be sent."""
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check, and count whom it concerns; change nothing.")]
 
 
@@ -56,6 +59,7 @@ def undo(
     """
     better = None if message is None else content_from(message)
     change = _Change(
+        verb="take back",
         question="Take {title!r} back from these {number:,}?",
         prepare=lambda stentor, name: stentor.prepare_undo(name, better),
         make=lambda stentor, name: stentor.undo(name, better),
@@ -82,6 +86,7 @@ def edit(
     """
     better = content_from(message)
     change = _Change(
+        verb="edit",
         question="Edit {title!r} for these {number:,}?",
         prepare=lambda stentor, name: stentor.prepare_edit(name, better),
         make=lambda stentor, name: stentor.edit(name, better),
@@ -93,6 +98,7 @@ def edit(
 class _Change:
     """A campaign that changes what another one sent."""
 
+    verb: str
     question: str
     prepare: Callable[[Stentor, str], Awaitable[Preview]]
     make: Callable[[Stentor, str], Awaitable[Campaign]]
@@ -102,6 +108,12 @@ class _Change:
         out = console(as_json=as_json)
 
         async def work(stentor: Stentor, found: Campaign) -> Report | None:
+            going = found.state in GOING and not dry_run
+            if going:  # at once: while somebody reads how many it has reached, it reaches more
+                question = f"{found.title!r} is {found.state}. Cancel it, and then {self.verb} what it has sent?"
+                confirm(question, yes=yes)
+                await stentor.cancel(found.id)
+                await drive(stentor, found, out, as_json=as_json)
             preview = await self.prepare(stentor, found.id)
             show_preview(preview, Selection(source="", reached_by=found.id), out)
             if dry_run:
@@ -109,7 +121,8 @@ class _Change:
                     shapes.say(shapes.preview(preview))
                 out.print("All is in order; nothing was changed, as this was a dry run.")
                 return None
-            confirm(self.question.format(title=found.title, number=preview.recipients), yes=yes)
+            if not going:
+                confirm(self.question.format(title=found.title, number=preview.recipients), yes=yes)
             new = await self.make(stentor, found.id)
             return await drive(stentor, await stentor.start(new.id), out, as_json=as_json)
 

@@ -75,3 +75,18 @@ def test_a_message_that_is_none_is_found_out_before_anything(
     assert done.exit_code == 2
     assert "none.toml cannot be read" in done.stderr
     assert fake.verbs() == []
+
+
+def test_what_is_being_sent_is_cancelled_before_anything_is_counted(stentor: Command, fake: FakeStentor) -> None:
+    fake.known = [campaign(state=CampaignState.RUNNING)]
+    done = stentor("campaign", "undo", "last", answer="y\n")
+    assert done.exit_code == 0, done.output
+    assert "is running. Cancel it, and then take back what it has sent?" in done.stderr
+    assert fake.verbs()[:6] == ["cancel", "run", "prepare_undo", "undo", "start", "run"]
+
+
+def test_it_goes_on_where_that_is_not_wanted(stentor: Command, fake: FakeStentor) -> None:
+    fake.known = [campaign(state=CampaignState.RUNNING)]
+    assert stentor("campaign", "undo", "last", answer="n\n").exit_code != 0
+    assert stentor("campaign", "undo", "last", "--dry-run").exit_code == 0
+    assert fake.verbs() == ["close", "prepare_undo", "close"]

@@ -27,6 +27,8 @@ class DiscordApp(App):
     """A file with nothing but the bot's token. Left out: all addresses are webhooks."""
     contact: str | None = Field(default=None, pattern=r"^https?://[!-'*-~]+$", examples=["https://example.com/contact"])
     """A web page by which Discord can find out who you are; it stands in the `User-Agent`."""
+    rate: float | None = Field(default=None, gt=0, examples=[45])
+    """Requests a second that all senders together may make for the bot. Left out: 45, of the 50 that Discord allows."""
 
 
 def check_address(address: str) -> BadAddress | None:
