@@ -94,6 +94,9 @@ class Outbox(Protocol):
     async def ack(self, leases: Sequence[Lease]) -> None:
         """Done with."""
 
+    async def put_back(self, leases: Sequence[Lease]) -> None:
+        """Give these back, to be taken at once as if they had not been taken: it counts as no delivery."""
+
     async def bury(self, lease: Lease, reason: str) -> None:
         """Put a message that nobody can read among the dead letters."""
 

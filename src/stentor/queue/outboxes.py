@@ -15,6 +15,9 @@ from stentor.queue.nats import Nats, StreamGone, together
 from stentor.queue.pulling import Puller
 from stentor.queue.streams import Address, Streams
 
+DELIVERIES = "Stentor-Deliveries"
+"""The header with the deliveries that a message had before it was sent anew."""
+
 
 class JetStreamOutbox:
     """`queue.contract.Outbox` on JetStream."""
@@ -52,7 +55,7 @@ class JetStreamOutbox:
                     lane=task.lane,
                     campaign_id=task.campaign_id,
                     payload=message.data,
-                    deliveries=message.metadata.num_delivered,
+                    deliveries=message.metadata.num_delivered + int((message.headers or {}).get(DELIVERIES, 0)),
                     token=message.reply,
                 )
             )
@@ -65,6 +68,21 @@ class JetStreamOutbox:
     async def ack(self, leases: Sequence[Lease]) -> None:
         """See `queue.contract.Outbox.ack`."""
         await self._nats.confirm((lease.token, ACK) for lease in leases)
+
+    async def put_back(self, leases: Sequence[Lease]) -> None:
+        """See `queue.contract.Outbox.put_back`. Each is sent anew with the deliveries it had; the server would count
+        this one."""
+        async with self._streams.use() as jetstream:
+            await together(
+                jetstream.publish(
+                    self._streams.outcome_subject(_address(lease)),
+                    lease.payload,
+                    stream=self._streams.outcomes,
+                    headers={DELIVERIES: str(lease.deliveries - 1)},
+                )
+                for lease in leases
+            )
+        await self.ack(leases)
 
     async def bury(self, lease: Lease, reason: str) -> None:
         """See `queue.contract.Outbox.bury`."""

@@ -26,6 +26,14 @@ class Waiting(msgspec.Struct, frozen=True, array_like=True):
     """Why it wasn't accepted the last time."""
     ambiguous: bool = False
     """Whether one of the tries was written and never answered."""
+    begun: bool = False
+    """Whether it was noted that another try begins now, and nothing since: should that sender have died, nobody knows
+    whether it was sent. `not_before` is when it began."""
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the recipient may have got it."""
+        return self.ambiguous or self.begun
 
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True):
@@ -116,7 +124,7 @@ class Settlement:
     """An `Outcome` for each recipient; PENDING where nothing is new. Empty: nothing is new at all."""
     failures: tuple[Failure, ...] = ()
     waiting: tuple[Waiting, ...] = ()
-    """Of each recipient that is still pending, the one with the most tries counts."""
+    """Of each recipient that is still pending, one counts: see `merging.latest`."""
     receipts: tuple[Receipt, ...] = ()
     """Of recipients that were accepted; the first one of each counts."""
     then: Then = Then.KEEP
@@ -140,6 +148,12 @@ class Ledger(Protocol):
 
     async def record(self, settlement: Settlement) -> None:
         """Returns when the settlement is durable and its lease has ended as it says."""
+
+    async def intend(self, settlement: Settlement) -> None:
+        """Returns when it is durable who is about to be sent (`Waiting.begun`), and what is known besides.
+
+        Raises: StoreUnavailable: they must not be sent then.
+        """
 
     async def commit(self, settlements: Sequence[Settlement]) -> None:
         """The same for some at once, and where nothing else of the ledger's is going. Raises: StoreUnavailable."""

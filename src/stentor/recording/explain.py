@@ -196,7 +196,9 @@ async def _pending(
     queue_apart: bool,
 ) -> list[Event]:
     events = []
-    if waiting is not None:
+    if waiting is not None and waiting.begun:
+        events.append(Event(at=waiting.not_before, text="It was about to be sent; nothing is on record since."))
+    elif waiting is not None:
         unsure = " One of them was never answered." if waiting.ambiguous else ""
         events.append(
             Event(at=None, text=f"After {_tries(waiting.tries)} it wasn't accepted: {waiting.reason}.{unsure}")

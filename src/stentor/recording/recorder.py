@@ -75,6 +75,10 @@ class Recorder:
             self.tally.waiting -= 1
         self.tally.latency.note(time.monotonic() - told_at)
 
+    async def intend(self, settlement: Settlement) -> None:
+        """See `recording.contract.Ledger.intend`. It waits until the store can be written to."""
+        await self.record(settlement)
+
     async def run(self) -> None:
         """Record until `stop`; then whatever was told before it is still recorded."""
         pause = 0.0

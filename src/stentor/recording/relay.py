@@ -23,7 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stentor.errors import BatchTooNew, BatchUnreadable, StoreUnavailable
 from stentor.queue.contract import Lease, NotingQueue, Outbox
 from stentor.recording.contract import Receipt, Settlement, Standing, Then, Waiting
-from stentor.recording.standings import merged, stored
+from stentor.recording.merging import merged
+from stentor.recording.standings import stored
 from stentor.recording.tally import RecordTally
 from stentor.recording.tidings import decode_tidings, encode_tidings
 from stentor.store.database import Database
@@ -133,6 +134,10 @@ class Relay:
             self._known.pop(lease.id, None)
         self.tally.latency.note(time.monotonic() - began)
 
+    async def intend(self, settlement: Settlement) -> None:
+        """See `recording.contract.Ledger.intend`: by the note."""
+        await self._queue.remember(settlement.lease, self._note(settlement))
+
     async def commit(self, settlements: Sequence[Settlement]) -> None:
         """See `recording.contract.Ledger.commit`."""
         await asyncio.gather(*map(self.record, settlements))
@@ -169,10 +174,8 @@ class Relay:
         return replace(settlement, outcomes=whole.outcomes or b"", receipts=whole.receipts)
 
     async def _checkpoint(self, settlement: Settlement) -> None:
-        try:
-            await self._queue.remember(settlement.lease, self._note(settlement))
-        except StoreUnavailable:
-            return
+        with suppress(StoreUnavailable):
+            await self.intend(settlement)
 
     def _note(self, settlement: Settlement) -> bytes:
         """All that is known of the batch, for whoever takes it next."""

@@ -32,7 +32,8 @@ AT_ONCE = 200
 GATHER = 0.05
 """Seconds between two looks into the stream: a transaction for many costs about as much as one for a few."""
 SUSPECT = 2
-"""Deliveries from which a message is written alone, last: if it kills its recorder, the others are recorded."""
+"""Deliveries from which a message is written alone, last, and while no other such is held: if it kills its recorder,
+that counts for it alone."""
 LONGEST_PAUSE = 2.0
 """Seconds between attempts while the store cannot be written to."""
 
@@ -90,11 +91,13 @@ class RecordWorker:
     async def _record(self, leases: Sequence[Lease]) -> None:
         """See these through to the store."""
         settlements = await self._read(leases)
-        suspects = [each for each in settlements if each.lease.deliveries > SUSPECT]
-        random.shuffle(suspects)
-        others = [each for each in settlements if each.lease.deliveries <= SUSPECT]
-        for some in ([others] if others else []) + [[each] for each in suspects]:
-            await self._see_through(some)
+        if others := [each for each in settlements if each.lease.deliveries <= SUSPECT]:
+            await self._see_through(others)
+        if suspects := [each for each in settlements if each.lease.deliveries > SUSPECT]:
+            random.shuffle(suspects)
+            suspect, *rest = suspects
+            await self._quietly(self._outbox.put_back([each.lease for each in rest]))
+            await self._see_through([suspect])
 
     async def _see_through(self, settlements: Sequence[Settlement]) -> None:
         holding = asyncio.create_task(self._hold([each.lease for each in settlements]))

@@ -21,8 +21,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.outcome import Outcome
-from stentor.recording.contract import Failure, Settlement, Waiting
+from stentor.recording.contract import Failure, Settlement
 from stentor.recording.hygiene import mark_dead, marking
+from stentor.recording.merging import merge_outcomes, merge_waiting
 from stentor.recording.receipts import write_receipts
 from stentor.recording.tally import Recorded, news
 from stentor.store.bulk import Bulk, Fields, bulk, columns, insert_ignoring, unnested
@@ -39,10 +40,6 @@ COLUMNS = {
 }
 """The column of `batches` that counts each outcome."""
 
-_WAITING = msgspec.msgpack.Decoder(tuple[Waiting, ...])
-_NOBODY = msgspec.msgpack.encode(())
-_OPEN = bytes([0xFF]) + bytes(0xFF)
-"""Translates outcomes to a mask: all bits where one is pending, none where it is terminal."""
 _FAILURE = tuple(column.name for column in failures.c)
 
 _AMONG_FEW = batches.c.id.in_(bindparam("ids", expanding=True))
@@ -161,31 +158,9 @@ def _merge(row: _Row, settlement: Settlement) -> list[Failure]:
     if settlement.outcomes:
         row.outcomes = merge_outcomes(before, settlement.outcomes)
     if settlement.waiting or waiting is not None:
-        row.waiting = _merge_waiting(waiting, settlement.waiting, row.outcomes)
+        row.waiting = merge_waiting(waiting, settlement.waiting, row.outcomes)
     row.changed |= row.outcomes != before or row.waiting != waiting
     return [each for each in settlement.failures if row.outcomes[each.position] == each.outcome]
-
-
-def merge_outcomes(before: bytes, news: bytes) -> bytes:
-    """The first terminal outcome of each recipient. Both have the same length."""
-    if before == bytes(len(before)):
-        return news
-    known, told = int.from_bytes(before, "little"), int.from_bytes(news, "little")  # a thousand bytes at once
-    undecided = int.from_bytes(before.translate(_OPEN), "little")
-    return (known | (told & undecided)).to_bytes(len(before), "little")
-
-
-def _merge_waiting(known: bytes | None, news: Iterable[Waiting], outcomes: bytes) -> bytes | None:
-    """Of each who is pending, the one with the most tries. Who may have got it once, may have got it for ever."""
-    merged = {each.position: each for each in _WAITING.decode(known or _NOBODY)}
-    for each in news:
-        other = merged.setdefault(each.position, each)
-        latest = max(other, each, key=lambda waits: (waits.tries, waits.not_before))
-        if (other.ambiguous or each.ambiguous) and not latest.ambiguous:
-            latest = msgspec.structs.replace(latest, ambiguous=True)
-        merged[each.position] = latest
-    still = [merged[at] for at in sorted(merged) if at < len(outcomes) and outcomes[at] == Outcome.PENDING]
-    return msgspec.msgpack.encode(still) if still else None
 
 
 def _failures(

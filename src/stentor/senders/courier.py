@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from stentor.batch import Batch
@@ -37,10 +38,23 @@ from stentor.senders.desk import Desk
 from stentor.senders.gate import TRIAL, Pass
 from stentor.senders.gatekeeper import Gatekeeper
 from stentor.senders.held import Delivery
+from stentor.senders.intents import Intents
 from stentor.senders.lane import Flight, Lane, Prepared
 from stentor.senders.paced import Controls, PacedFlight
 from stentor.senders.retry import Circumstances, Decision, decide
-from stentor.senders.settling import at_positions, bury, called_off, due, end_all, give_back, read_batch, receipts_of
+from stentor.senders.settling import (
+    at_positions,
+    bury,
+    called_off,
+    concluded,
+    due,
+    end_all,
+    give_back,
+    interrupted,
+    read_batch,
+    receipts_of,
+    with_failures,
+)
 from stentor.senders.suspects import Suspects
 from stentor.senders.tally import Tally
 from stentor.senders.throttles import Throttle
@@ -116,7 +130,9 @@ class Courier:
             return give_back(lease, batch, WAIT)
         except UnknownCampaign:  # it was deleted a moment ago
             return await self._unplanned(lease)
-        return self._unless_sent(lease, batch, standing, state) or await self._send(delivery, batch, standing)
+        lost, standing = interrupted(standing)
+        settlement = self._unless_sent(lease, batch, standing, state) or await self._send(delivery, batch, standing)
+        return with_failures(settlement, lost, standing.size)
 
     # -- what isn't sent --------------------------------------------------------------------------------------------
 
@@ -177,6 +193,7 @@ class Courier:
             positions = positions[:TRIAL]
             self._gate.begin_trial()
         delivery.positions = positions
+        delivery.tried = {each.position: each for each in standing.waiting}
         try:
             await self._fly(delivery, batch, throttle)
         except InvalidMessage as error:  # it was checked before the start, so an option of the app's has changed since
@@ -207,7 +224,7 @@ class Courier:
                 await delivery.flight.done()
         except (CredentialError, CredentialUnavailable, InvalidConfiguration) as error:
             delivery.trouble = error
-        except (PoolClosed, TimeoutError, UnknownCampaign):
+        except (PoolClosed, StoreUnavailable, TimeoutError, UnknownCampaign):
             pass  # this process is stopping, and another one goes on with the batch; or the store soon knows it no more
         finally:
             delivery.beginning = None
@@ -232,7 +249,14 @@ class Courier:
             part: list[Any] = [None if column is None else column[start:stop] for column in columns]
             return await self._meter.during("encode", self._lane.begin(prepared, *part))
 
-        return PacedFlight(len(positions), budget, begin, self._controls, throttle)
+        intents = None if prepared.collapses else Intents(len(positions), partial(self._intend, delivery))
+        return PacedFlight(len(positions), budget, begin, self._controls, throttle, intents)
+
+    async def _intend(self, delivery: Delivery, start: int, stop: int) -> None:
+        """Have it on record that a part of a flight is about to be sent. Raises: StoreUnavailable."""
+        await self._ledger.intend(delivery.intend(start, stop, self._clock()))
+        if delivery.held_until <= time.monotonic():  # it took so long that others may have the batch
+            delivery.withdraw("its lease has ended")
 
     async def _throttle(self, campaign_id: str) -> Throttle | None:
         """Raises: UnknownCampaign, StoreUnavailable."""
@@ -261,7 +285,6 @@ class Courier:
             untouched = {at for at, answer in answers.items() if answer.verdict is Verdict.RECONNECT}
             sent = [position for position in sent if position not in untouched]
             answers = {at: answer for at, answer in answers.items() if at not in untouched}
-        before = {each.position: each for each in standing.waiting}
         where = Circumstances(
             now=now,
             deadline=batch.expires_at,
@@ -271,12 +294,13 @@ class Courier:
             proven=self._gate.proven,
             blamed=self._gatekeeper.blamed,
         )
-        decision = decide(len(batch), sent, answers, before, where)
+        decision = decide(len(batch), sent, answers, delivery.tried, where)
         self.tally.land(decision)
         self._learn(batch.campaign_id, decision)
         await self._gatekeeper.obey(decision, answers, flight)
         self._close_over(delivery)  # after what came back was noted, as that may open the gate
-        settlement = self._settle(delivery.lease, batch, standing, decision)
+        waiting = concluded(decision.waiting, delivery.intents, decision.outcomes, now)
+        settlement = self._settle(delivery.lease, batch, standing, replace(decision, waiting=list(waiting)))
         return replace(settlement, receipts=receipts_of(flight, delivery.positions))
 
     def _learn(self, campaign_id: str, decision: Decision) -> None:

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from stentor.batch import Batch
 from stentor.errors import StoreUnavailable
 from stentor.outcome import Outcome
 from stentor.queue.contract import Lease, Queue
-from stentor.recording.contract import Ledger, Settlement
+from stentor.recording.contract import Ledger, Settlement, Waiting
 from stentor.senders.gatekeeper import Trouble
 from stentor.senders.lane import Flight
-from stentor.senders.settling import receipts_of
+from stentor.senders.settling import intents, receipts_of
 from stentor.senders.suspects import Suspects
 
 LOOK_AGAIN = 0.25
@@ -43,8 +43,12 @@ class Delivery:
     flight: Flight | None = None
     positions: Sequence[int] = ()
     """In the batch, of those that the flight sends."""
+    tried: Mapping[int, Waiting] = field(default_factory=dict)
+    """By position, what is known of earlier tries."""
     collapses: bool = False
     """See `Prepared.collapses`."""
+    intents: list[Waiting] = field(default_factory=list)
+    """Who is on record as about to be sent."""
     withdrawn: bool = False
     trouble: Trouble | None = None
     """Why it could not be begun, or not to its end."""
@@ -66,13 +70,24 @@ class Delivery:
 
     def checkpoint(self) -> Settlement | None:
         """Who was accepted so far, if that is more than the last time."""
+        known = self.checkpointed
+        settlement = self._so_far()
+        return settlement if self.checkpointed > known else None
+
+    def intend(self, start: int, stop: int, now: float) -> Settlement:
+        """That the flight's recipients from one index to before another are about to be sent, and who was accepted so
+        far."""
+        settlement = self._so_far()
+        assert settlement is not None  # it flies
+        begun = intents(self.positions[start:stop], self.tried, now)
+        self.intents += begun
+        return replace(settlement, waiting=tuple(begun))
+
+    def _so_far(self) -> Settlement | None:
         if self.flight is None or self.batch is None:
             return None
         accepted = self.flight.accepted()
-        count = accepted.count(1)
-        if count <= self.checkpointed:
-            return None
-        self.checkpointed = count
+        self.checkpointed = accepted.count(1)
         outcomes = bytearray(len(self.batch))
         for position, mark in zip(self.positions, accepted, strict=True):
             outcomes[position] = Outcome.ACCEPTED if mark else Outcome.PENDING
@@ -180,12 +195,5 @@ class Held:
     async def checkpoint(self, age: float) -> None:
         """Record who was accepted of what has been under way for so many seconds."""
         now = time.monotonic()
-        await self._record(each for each in self if now - each.began >= age)
-
-    async def checkpoint_what_shows_twice(self) -> None:
-        """Record the same of those whose messages are seen twice where they are sent twice, as chats' are."""
-        await self._record(each for each in self if not each.collapses)
-
-    async def _record(self, deliveries: Iterable[Delivery]) -> None:
-        news = [found for each in deliveries if (found := each.checkpoint())]
+        news = [found for each in self if now - each.began >= age and (found := each.checkpoint())]
         await asyncio.gather(*(self._ledger.record(settlement) for settlement in news))

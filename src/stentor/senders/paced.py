@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -20,6 +20,7 @@ from stentor.errors import StentorError
 from stentor.outcome import Verdict
 from stentor.senders.budget import Budget, Place, pause
 from stentor.senders.contract import Answer, Taken, not_processed
+from stentor.senders.intents import Intents
 from stentor.senders.lane import Flight
 from stentor.senders.throttles import Throttle
 
@@ -59,15 +60,23 @@ class PacedFlight:
     """A batch under way by a budget. Satisfies `lane.Flight`; it is `done` that sends."""
 
     def __init__(
-        self, size: int, budget: Budget, begin: Begin, controls: Controls, throttle: Throttle | None = None
+        self,
+        size: int,
+        budget: Budget,
+        begin: Begin,
+        controls: Controls,
+        throttle: Throttle | None = None,
+        intents: Intents | None = None,
     ) -> None:
         """Args:
         budget: the lane's; it may be one without a limit.
         throttle: the campaign's, where it has one.
+        intents: where it must be on record who is sent.
         """
         self._size = size
         self._budget = budget
         self._throttle = throttle
+        self._intents = intents
         self._credit = 0  # what the throttle has allowed and the lane's budget hasn't yet
         self._begin = begin
         self._controls = controls
@@ -148,8 +157,10 @@ class PacedFlight:
             return
         reviewed_at = 0.0
         loop = asyncio.get_running_loop()
-        with ExitStack() as lines:
+        async with AsyncExitStack() as lines:
             place, turn = lines.enter_context(self._budget.line()), None
+            if self._intents is not None:
+                lines.push_async_callback(self._intents.aclose)
             if self._throttle is not None:
                 turn = lines.enter_context(self._throttle.line(self))
             self._leave = partial(_leave, place, turn)
@@ -180,7 +191,9 @@ class PacedFlight:
         return count
 
     async def _send_some(self, count: int) -> None:
-        if self._controls.closed():
+        if self._intents is not None:
+            await self._intents.cover(self._begun + count, self._rate)
+        if self._controls.closed() or self.stopped:
             return  # while it waited; the tokens are lost, which costs little
         flight = await self._begin(self._begun, self._begun + count)
         self._parts.append(_Part(self._begun, count, flight))
@@ -188,6 +201,11 @@ class PacedFlight:
         self._last = flight
         if self._reason is not None:  # while it was begun
             flight.withdraw(self._reason)
+
+    @property
+    def _rate(self) -> float:
+        """Recipients a second that it sends at most just now."""
+        return self._budget.rate if self._throttle is None else min(self._budget.rate, self._throttle.budget.rate)
 
     async def _land(self) -> None:
         for part in list(self._parts):

@@ -39,8 +39,7 @@ from stentor.senders.throttles import Throttles
 CHECKPOINT = 1.0
 """Seconds between two recordings of what is under way."""
 TICK = 0.1
-"""Seconds between two looks at pauses, leases and credentials; and between two recordings of messages that would be
-seen twice."""
+"""Seconds between two looks at pauses, leases and credentials."""
 SHORTEST_IDLE, BUSY_IDLE, LONGEST_IDLE = 0.01, 0.04, 0.25
 """Seconds between two looks into an empty queue: just after something was there, at most while campaigns run, and
 at most otherwise."""
@@ -126,7 +125,6 @@ class LaneSender:
                 _every(TICK, self._held.renew_leases),
                 _every(TICK, self._gatekeeper.report),
                 _every(CHECKPOINT, partial(self._held.checkpoint, CHECKPOINT)),
-                _every(TICK, self._held.checkpoint_what_shows_twice),
             ]
             if budget is not None:
                 watches.append(budget.run())

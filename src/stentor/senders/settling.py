@@ -6,7 +6,10 @@ wherever it is no acceptance and no cancellation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import msgspec
 
 from stentor.batch import Batch, decode_batch
 from stentor.errors import BatchUnreadable
@@ -18,6 +21,11 @@ from stentor.senders.lane import Flight
 from stentor.senders.retry import SOON
 
 DEAD_LETTER = "DeadLetter"
+INTERRUPTED = "Interrupted"
+"""The reason of those to whom a sender was about to send when it died."""
+UNSENT = "NotProcessed"
+LATER = 0.001
+"""Seconds by which an intent is later than the try before it, whatever the clock says."""
 
 
 def read_batch(lease: Lease, standing: Standing) -> Batch:
@@ -55,6 +63,59 @@ def receipts_of(flight: Flight, positions: Sequence[int]) -> tuple[Receipt, ...]
     )
 
 
+def intents(positions: Iterable[int], tried: Mapping[int, Waiting], now: float) -> list[Waiting]:
+    """That those at these positions are about to be sent, after what is known of earlier tries."""
+    return [
+        Waiting(position, 0, now, INTERRUPTED, begun=True)
+        if (earlier := tried.get(position)) is None
+        else msgspec.structs.replace(
+            earlier, not_before=max(now, earlier.not_before + LATER), reason=INTERRUPTED, begun=True
+        )
+        for position in positions
+    ]
+
+
+def concluded(
+    waiting: Iterable[Waiting], begun: Iterable[Waiting], outcomes: Sequence[int], now: float
+) -> tuple[Waiting, ...]:
+    """Who waits for another try once what was begun has landed: such that each counts in place of its intent, together
+    with those who weren't sent after all."""
+    found = {each.position: each for each in waiting}
+    for intent in begun:
+        if outcomes[intent.position] == Outcome.PENDING:
+            again = found.get(intent.position) or Waiting(intent.position, intent.tries, now, UNSENT, intent.ambiguous)
+            at = max(again.not_before, intent.not_before)
+            found[intent.position] = msgspec.structs.replace(again, not_before=at)
+    return tuple(found.values())
+
+
+def interrupted(standing: Standing) -> tuple[tuple[Failure, ...], Standing]:
+    """Those whom a sender had begun to send to when it died, as ambiguous; and the standing of the others."""
+    begun = [each for each in standing.waiting if each.begun]
+    if not begun:
+        return (), standing
+    ended = bytearray(standing.size) if standing.outcomes is None else bytearray(standing.outcomes)
+    for each in begun:
+        ended[each.position] = Outcome.AMBIGUOUS
+    left = replace(
+        standing,
+        outcomes=bytes(ended),
+        waiting=tuple(each for each in standing.waiting if not each.begun),
+        pending=ended.count(Outcome.PENDING),
+    )
+    return tuple(_doubtful(each) for each in begun), left
+
+
+def with_failures(settlement: Settlement, failures: Sequence[Failure], size: int) -> Settlement:
+    """A settlement of a batch of so many, with the end of some more."""
+    if not failures:
+        return settlement
+    outcomes = bytearray(settlement.outcomes or bytes(size))
+    for each in failures:
+        outcomes[each.position] = each.outcome
+    return replace(settlement, outcomes=bytes(outcomes), failures=(*settlement.failures, *failures))
+
+
 def end_all(
     lease: Lease, batch: Batch | None, standing: Standing, outcome: Outcome, answer: Answer | None = None
 ) -> Settlement:
@@ -79,9 +140,10 @@ def called_off(lease: Lease, standing: Standing) -> Settlement:
 def _unsent(position: int, outcome: Outcome, answer: Answer | None, tried: Waiting | None) -> Failure | None:
     """Why one ends unsent. Who may have got it from an earlier try stays ambiguous, whatever ends the batch; what
     expires after it was tried does so for the reason it wasn't accepted then."""
-    if tried is not None and (tried.ambiguous or outcome is Outcome.EXPIRED):
-        end = Outcome.AMBIGUOUS if tried.ambiguous else outcome
-        return Failure(position=position, outcome=end, reason=tried.reason, tries=tried.tries)
+    if tried is not None and tried.doubtful:
+        return _doubtful(tried)
+    if tried is not None and outcome is Outcome.EXPIRED:
+        return Failure(position=position, outcome=outcome, reason=tried.reason, tries=tried.tries)
     if answer is None:
         return None
     return Failure(
@@ -92,6 +154,11 @@ def _unsent(position: int, outcome: Outcome, answer: Answer | None, tried: Waiti
         detail=answer.detail,
         tries=tried.tries if tried else 0,
     )
+
+
+def _doubtful(tried: Waiting) -> Failure:
+    tries = tried.tries + tried.begun
+    return Failure(position=tried.position, outcome=Outcome.AMBIGUOUS, reason=tried.reason, tries=tries)
 
 
 def bury(lease: Lease, batch: Batch | None, standing: Standing, why: str) -> Settlement:

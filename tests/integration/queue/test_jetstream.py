@@ -12,13 +12,13 @@ from typing import ClassVar
 import pytest
 
 from stentor.config import QueueConfig
-from stentor.queue.contract import Queue
+from stentor.queue.contract import Lease, Queue
 from stentor.queue.jetstream import JetStreamQueue
 from stentor.queue.nats import Nats
 from stentor.queue.streams import Streams
 from stentor.store.database import Database
 from stentor.store.migrate import migrate
-from stentor.testing.queue import Clock, QueueContract
+from stentor.testing.queue import LANE, Clock, QueueContract
 
 DIFFERENCES = {
     "test_a_campaign_is_withdrawn_from_all_lanes_but_what_is_held": "nobody can take the tasks of one campaign alone",
@@ -32,7 +32,8 @@ DIFFERENCES = {
 
 
 LATE = 0.4
-"""Seconds by which the server may be late to see that a lease has ended."""
+"""Seconds by which the server may be late to see that a lease has ended, or that something was put."""
+LOOKS = 4
 
 
 @asynccontextmanager
@@ -52,6 +53,14 @@ class TestJetStreamQueue(QueueContract):
 
     async def elapse(self, clock: Clock, seconds: float) -> None:
         await asyncio.sleep(seconds + LATE)
+
+    async def take(self, queue: Queue, lane: str = LANE, limit: int = 10) -> list[Lease]:
+        """A consumer hears of what was put a moment after the stream has it."""
+        for _ in range(LOOKS):
+            if leases := await super().take(queue, lane, limit):
+                return leases
+            await asyncio.sleep(LATE / LOOKS)
+        return []
 
     @pytest.fixture
     def clock(self) -> Clock:

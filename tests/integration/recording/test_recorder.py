@@ -19,8 +19,8 @@ from stentor.outcome import Outcome
 from stentor.queue.contract import Lease, Task
 from stentor.queue.sql import SqlQueue
 from stentor.recording.contract import Failure, Settlement, Then, Waiting
+from stentor.recording.merging import merge_outcomes
 from stentor.recording.recorder import Recorder
-from stentor.recording.writing import merge_outcomes
 from stentor.store.database import Database
 from stentor.store.tables import batches, failures
 from stentor.testing.queue import LANE, ManualClock

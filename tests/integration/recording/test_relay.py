@@ -260,7 +260,7 @@ async def test_a_note_with_more_in_it_is_read(rig: Rig, rows: Rows) -> None:
     await rows.campaign()
     await put(rig, rows)
     await rig.queue.release(
-        await rig.take_one(), 0.0, msgspec.msgpack.encode([b"\1\0\0", [[2, 1, 5.0, "r", True, "+"]], [], 7])
+        await rig.take_one(), 0.0, msgspec.msgpack.encode([b"\1\0\0", [[2, 1, 5.0, "r", True, False, "+"]], [], 7])
     )
     lease = await rig.take_one()
     standing = (await rig.relay.standings([lease]))[lease.id]

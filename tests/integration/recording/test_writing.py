@@ -22,6 +22,7 @@ from stentor.batch import VERSION, Batch
 from stentor.outcome import Outcome
 from stentor.queue.contract import Lease
 from stentor.recording.contract import Failure, Settlement, Waiting
+from stentor.recording.merging import merge_waiting
 from stentor.recording.writing import COLUMNS, write
 from stentor.store.database import POSTGRESQL, Database
 from stentor.store.tables import (
@@ -111,7 +112,8 @@ waits = st.builds(
     st.integers(0, SIZE - 1),
     st.integers(1, 3),
     st.sampled_from([NOW, NOW + 9]),
-    st.just("Busy"),
+    st.sampled_from(["Busy", "Interrupted"]),
+    st.booleans(),
     st.booleans(),
 )
 told_settlements = st.lists(
@@ -159,12 +161,11 @@ def test_any_order_and_any_number_of_times(data: st.DataObject) -> None:
 
 @given(st.lists(waits, max_size=6), st.randoms())
 def test_who_waits_is_the_same_in_any_order(news: list[Waiting], chance: random.Random) -> None:
-    from stentor.recording.writing import _merge_waiting  # noqa: PLC0415 - of interest to this test alone
 
     def merged(order: Iterable[Waiting]) -> bytes | None:
         known = None
         for each in order:
-            known = _merge_waiting(known, [each], bytes(SIZE))
+            known = merge_waiting(known, [each], bytes(SIZE))
         return known
 
     shuffled = list(news)

@@ -63,9 +63,10 @@ def quicken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "LONGEST_PAUSE", 0.1)
 
 
+@dataclass(frozen=True)
 class Prepared:
-    sample = b"{}"
-    collapses = True
+    sample: bytes = b"{}"
+    collapses: bool = True
 
 
 class FlightDouble:
@@ -134,6 +135,8 @@ class LaneDouble:
         """What `begin` raises."""
         self.wrong: Exception | None = None
         """What `prepare` raises."""
+        self.collapses = True
+        """Whether a second message replaces the first."""
         self.room = 4000
         self.unwritten = 0
         self.mended = asyncio.Event()
@@ -153,7 +156,7 @@ class LaneDouble:
     async def prepare(self, _campaign: CampaignContent) -> Prepared:
         if self.wrong is not None:
             raise self.wrong
-        return Prepared()
+        return Prepared(collapses=self.collapses)
 
     async def begin(
         self,

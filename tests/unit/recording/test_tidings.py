@@ -12,7 +12,7 @@ from stentor.errors import BatchTooNew, BatchUnreadable
 from stentor.outcome import Outcome
 from stentor.queue.contract import Lease
 from stentor.recording.contract import Failure, Settlement, Standing, Waiting
-from stentor.recording.standings import merged
+from stentor.recording.merging import merged
 from stentor.recording.tidings import decode_tidings, encode_tidings, settlement_of
 
 

@@ -12,7 +12,7 @@ import pytest
 from stentor.batch import VERSION, Batch
 from stentor.errors import StoreUnavailable
 from stentor.queue.contract import Lease, Queue
-from stentor.recording.contract import Ledger, Receipt, Settlement, Then
+from stentor.recording.contract import Ledger, Receipt, Settlement, Then, Waiting
 from stentor.senders.contract import Answer, Taken
 from stentor.senders.held import Delivery, Held
 from stentor.senders.suspects import SUSPECT, Suspects
@@ -164,13 +164,19 @@ async def test_a_checkpoint_tells_who_was_accepted_at_their_places_in_the_batch(
     assert {each.receipts for each in stage.ledger.recorded} == {(Receipt(1, NOW, "7"),)}
 
 
-async def test_what_would_be_seen_twice_is_recorded_at_once(stage: Stage) -> None:
-    for name, collapses in (("chat", False), ("push", True)):
-        delivery = stage.hold(name)
-        delivery.batch, delivery.positions, delivery.flight = batch(1), (0,), FlightDouble(b"\1")
-        delivery.collapses = collapses
-    await stage.held.checkpoint_what_shows_twice()
-    assert [each.lease.id for each in stage.ledger.recorded] == ["chat"]
+def test_an_intent_tells_who_is_next_after_which_tries_and_who_was_accepted_so_far(stage: Stage) -> None:
+    delivery = stage.hold("b")
+    delivery.batch, delivery.positions, delivery.flight = batch(5), (1, 2, 4), FlightDouble(b"\1\0\0")
+    delivery.tried = {4: Waiting(4, 2, NOW - 1, "Busy")}
+    settlement = delivery.intend(1, 3, NOW)
+    assert (settlement.then, settlement.outcomes) == (Then.KEEP, b"\0\1\0\0\0")
+    assert settlement.receipts == (Receipt(1, NOW, "7"),)
+    assert settlement.waiting == (
+        Waiting(2, 0, NOW, "Interrupted", begun=True),
+        Waiting(4, 2, NOW, "Interrupted", begun=True),
+    )
+    delivery.intend(0, 1, NOW)
+    assert [each.position for each in delivery.intents] == [2, 4, 1]
 
 
 async def test_what_has_only_begun_needs_no_checkpoint(stage: Stage) -> None:
