@@ -39,7 +39,7 @@ from stentor.senders.gate import TRIAL, Pass
 from stentor.senders.gatekeeper import Gatekeeper
 from stentor.senders.held import Delivery
 from stentor.senders.intents import Intents
-from stentor.senders.lane import Flight, Lane, Prepared
+from stentor.senders.lane import Distinguishes, Flight, Lane, Prepared
 from stentor.senders.paced import Controls, PacedFlight
 from stentor.senders.retry import Circumstances, Decision, decide
 from stentor.senders.settling import (
@@ -249,12 +249,19 @@ class Courier:
             part: list[Any] = [None if column is None else column[start:stop] for column in columns]
             return await self._meter.during("encode", self._lane.begin(prepared, *part))
 
-        intents = None if prepared.collapses else Intents(len(positions), partial(self._intend, delivery))
+        intents = None
+        if isinstance(self._lane, Distinguishes):
+            delivery.repeats = self._lane.repeats
+        if not prepared.collapses or isinstance(self._lane, Distinguishes):
+            intents = Intents(len(positions), partial(self._intend, delivery))
         return PacedFlight(len(positions), budget, begin, self._controls, throttle, intents)
 
     async def _intend(self, delivery: Delivery, start: int, stop: int) -> None:
         """Have it on record that a part of a flight is about to be sent. Raises: StoreUnavailable."""
-        await self._ledger.intend(delivery.intend(start, stop, self._clock()))
+        intent = delivery.intend(start, stop, self._clock())
+        if intent is None:
+            return
+        await self._ledger.intend(intent)
         if delivery.held_until <= time.monotonic():  # it took so long that others may have the batch
             delivery.withdraw("its lease has ended")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -47,6 +47,8 @@ class Delivery:
     """By position, what is known of earlier tries."""
     collapses: bool = False
     """See `Prepared.collapses`."""
+    repeats: Callable[[bytes], bool] = lambda _address: True
+    """Whether an address shows a message twice that was sent twice."""
     intents: list[Waiting] = field(default_factory=list)
     """Who is on record as about to be sent."""
     withdrawn: bool = False
@@ -74,12 +76,16 @@ class Delivery:
         settlement = self._so_far()
         return settlement if self.checkpointed > known else None
 
-    def intend(self, start: int, stop: int, now: float) -> Settlement:
+    def intend(self, start: int, stop: int, now: float) -> Settlement | None:
         """That the flight's recipients from one index to before another are about to be sent, and who was accepted so
-        far."""
-        settlement = self._so_far()
-        assert settlement is not None  # it flies
-        begun = intents(self.positions[start:stop], self.tried, now)
+        far; None where a second message would do no harm."""
+        if self.batch is None:
+            return None
+        addresses = self.batch.addresses
+        begun = intents([at for at in self.positions[start:stop] if self.repeats(addresses[at])], self.tried, now)
+        settlement = self._so_far() if begun else None
+        if settlement is None:
+            return None
         self.intents += begun
         return replace(settlement, waiting=tuple(begun))
 

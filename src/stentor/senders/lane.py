@@ -191,6 +191,14 @@ class Introduces(Protocol):
 
 
 @runtime_checkable
+class Distinguishes(Protocol):
+    """A lane some of whose addresses show a message twice that was sent twice, although `Prepared.collapses`."""
+
+    def repeats(self, address: bytes) -> bool:
+        """Whether this is one of them."""
+
+
+@runtime_checkable
 class Divides(Protocol):
     """A lane with a limit of its own, beside `rate`, that all its senders must keep together."""
 

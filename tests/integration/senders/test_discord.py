@@ -21,7 +21,7 @@ from stentor.senders.contract import MALFORMED_ADDRESS, Answer
 from stentor.senders.discord.channel import DiscordApp
 from stentor.senders.discord.lane import DiscordLane
 from stentor.senders.gatekeeper import Gatekeeper
-from stentor.senders.lane import CampaignContent, Divides, Introduces
+from stentor.senders.lane import CampaignContent, Distinguishes, Divides, Introduces
 from stentor.senders.retry import Circumstances, decide
 from stentor.simulators.discord import DiscordOptions as Setup
 from stentor.simulators.discord import DiscordSimulator
@@ -124,6 +124,13 @@ async def test_channels_users_and_webhooks(discord: DiscordSimulator, lane: Disc
     assert receipts[0] == f"{addresses[0].decode()}/{entries[addresses[0].decode()].message_id}"
     assert receipts[15].split("/")[1:] == [TOKEN, entries[addresses[15].decode()].message_id]
     assert discord.summary()["invalid_requests"] == 0
+
+
+def test_only_a_webhook_shows_what_was_sent_twice_two_times(lane: DiscordLane) -> None:
+    receipts = [b"%d/%d" % (3 * 10**17, 10**18), b"%d/%s/%d" % (3 * 10**17, TOKEN.encode(), 10**18)]
+    assert isinstance(lane, Distinguishes)
+    assert all(map(lane.repeats, webhooks(2)))
+    assert not any(map(lane.repeats, [*channels(2), *users(2), *receipts, b"?", b"\xff"]))
 
 
 async def test_a_second_try_is_answered_with_the_first_message(discord: DiscordSimulator, lane: DiscordLane) -> None:

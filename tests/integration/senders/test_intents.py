@@ -156,6 +156,23 @@ async def test_while_nothing_can_be_recorded_nothing_is_sent(stage: Works, monke
     assert await stage.outcomes(name) == bytes([Outcome.ACCEPTED]) * SIZE
 
 
+async def test_of_some_addresses_alone_it_is_on_record_where_only_these_show_both(stage: Works) -> None:
+    class Mixed(LaneDouble):
+        def repeats(self, address: bytes) -> bool:
+            return address.endswith(b"7")
+
+    first = Mixed()
+    first.holds = True
+    stage.begin_again(first)
+    stage.sender.share(Budget(MemoryBoard(), LANE, RATE))
+    name = await stage.put(1, SIZE)
+    async with dying(stage):
+        await until(lambda: len(first.sent) > 40)
+    begun = {each.position for each in await stage.waiting(name)}
+    assert {int(recipient.rpartition(b"-")[2]) for recipient in first.sent if recipient.endswith(b"7")} <= begun
+    assert all(position % 10 == 7 for position in begun)
+
+
 @pytest.mark.parametrize(("collapses", "rate"), [(True, RATE), (False, None)])
 async def test_where_a_second_push_replaces_the_first_or_nothing_is_paced_nothing_is_noted(
     stage: Works, monkeypatch: pytest.MonkeyPatch, *, collapses: bool, rate: float | None

@@ -169,12 +169,15 @@ def test_an_intent_tells_who_is_next_after_which_tries_and_who_was_accepted_so_f
     delivery.batch, delivery.positions, delivery.flight = batch(5), (1, 2, 4), FlightDouble(b"\1\0\0")
     delivery.tried = {4: Waiting(4, 2, NOW - 1, "Busy")}
     settlement = delivery.intend(1, 3, NOW)
+    assert settlement is not None
     assert (settlement.then, settlement.outcomes) == (Then.KEEP, b"\0\1\0\0\0")
     assert settlement.receipts == (Receipt(1, NOW, "7"),)
     assert settlement.waiting == (
         Waiting(2, 0, NOW, "Interrupted", begun=True),
         Waiting(4, 2, NOW, "Interrupted", begun=True),
     )
+    delivery.repeats = lambda address: address == b"1"
+    assert delivery.intend(1, 3, NOW) is None
     delivery.intend(0, 1, NOW)
     assert [each.position for each in delivery.intents] == [2, 4, 1]
 

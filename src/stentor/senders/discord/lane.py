@@ -95,6 +95,10 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
         """A bot's messages do, by their nonce. Webhooks' don't, so their answers don't ask to be sent again."""
         return True
 
+    def repeats(self, address: bytes) -> bool:
+        """See `lane.Distinguishes`."""
+        return isinstance(_read(address), Webhook)
+
     def payload(self, rendered: Rendered) -> bytes:
         return rendered.bot + b"}"
 
