@@ -47,6 +47,17 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"<Batch {self.id} of {len(self)}>"
 
 
+def beside(receipt: bytes, address: bytes) -> bytes:
+    """The address of a recipient whose message is deleted by its receipt if it still can be, and else replaced."""
+    return receipt + b"\n" + address if receipt or address else b""
+
+
+def apart(address: bytes) -> tuple[bytes, bytes]:
+    """The receipt and the address that `beside` put together."""
+    receipt, separator, rest = address.partition(b"\n")
+    return (receipt, rest) if separator else (b"", address)
+
+
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=str)  # a column of addresses or ranges, say, is to templates what it reads
 _DECODER = msgspec.msgpack.Decoder(Batch)
 

@@ -61,6 +61,8 @@ class Channel:
     by_receipt: bool = False
     """Whether a message is edited and deleted by what the provider gave for it (`senders.contract.Taken`). Elsewhere it
     is replaced, by one of the same collapse id."""
+    receipt_beside: bool = False
+    """Whether an undo needs what the provider gave beside the address (`batch.beside`)."""
     example_app: str
     """What its app is called in the file that `stentor init` writes."""
 

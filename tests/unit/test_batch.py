@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stentor.batch import LARGEST_BATCH, VERSION, Batch, decode_batch, encode_batch
+from stentor.batch import LARGEST_BATCH, VERSION, Batch, apart, beside, decode_batch, encode_batch
 from stentor.errors import BatchTooNew, BatchUnreadable
 
 PLAIN = Batch(
@@ -91,3 +91,15 @@ def test_a_damaged_batch_is_read_or_refused(data: st.DataObject) -> None:
     except BatchUnreadable:
         return
     assert len(batch.addresses) == len(batch)
+
+
+@pytest.mark.parametrize(
+    ("receipt", "address"),
+    [(b"https://push.example/m/1", b'{"endpoint":\n""}'), (b"r", b""), (b"", b"a\nb"), (b"", b"")],
+)
+def test_a_receipt_beside_an_address_comes_apart_again(receipt: bytes, address: bytes) -> None:
+    assert apart(beside(receipt, address)) == (receipt, address)
+
+
+def test_an_address_alone_is_one_without_a_receipt() -> None:
+    assert apart(b"address") == (b"", b"address")

@@ -2,8 +2,9 @@
 
 Who was reached comes from the outcomes on record, a few batches a page. Where a message can be deleted or edited, the
 "address" of each is the receipt that the provider gave for it; elsewhere it is read anew from the source, as what
-replaces the message goes the same way. Rules: everybody who was reached, or perhaps was, is there once; who can't be
-found any more has an empty address, so that a sender says so and nobody is left out silently.
+replaces the message goes the same way, with the receipt beside it where the provider can do either. Rules: everybody
+who was reached, or perhaps was, is there once; who can't be found any more has an empty address, so that a sender says
+so and nobody is left out silently.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 import sqlalchemy as sa
 
 from stentor.audience.contract import NO_LANE, Audience, Page, Range, Selection, Wanted
+from stentor.batch import beside
 from stentor.outcome import Outcome
 from stentor.store.database import Database
 from stentor.store.tables import batches, receipts
@@ -50,6 +52,7 @@ class ReachedAudience:
     Args:
         lanes: those that are configured now.
         by_receipt: those of them whose messages are found again by their receipts.
+        receipt_beside: those of them that need both; see `batch.beside`.
     """
 
     def __init__(
@@ -59,11 +62,13 @@ class ReachedAudience:
         selection: Selection,
         lanes: Collection[str],
         by_receipt: Collection[str],
+        receipt_beside: Collection[str] = (),
     ) -> None:
         self._database = database
         self._source = source
         self._lanes = frozenset(lanes)
         self._by_receipt = frozenset(by_receipt)
+        self._receipt_beside = frozenset(receipt_beside)
         reached = batches.c.accepted + batches.c.ambiguous
         self._of = [batches.c.campaign_id == selection.reached_by, reached > 0]
         self._only = None if selection.only is None else {key.encode() for key in selection.only}
@@ -152,7 +157,8 @@ class ReachedAudience:
             if each.lane in self._by_receipt:
                 addresses.append(each.receipt)
             else:
-                addresses.append(found.addresses[row] if row is not None and on[row] == each.lane else b"")
+                address = found.addresses[row] if row is not None and on[row] == each.lane else b""
+                addresses.append(beside(each.receipt, address) if each.lane in self._receipt_beside else address)
             languages.append(found.languages[row] if found.languages is not None and row is not None else None)
             variables.append(found.variables[row] if found.variables is not None and row is not None else {})
         return Page(

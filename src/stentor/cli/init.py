@@ -30,7 +30,7 @@ MIGRATION_PATIENCE = 3600.0
 SIMULATED = {
     "apns": ("key_file", "key_id", "team_id"),
     "fcm": ("service_account_file", "project", "token_url"),
-    "webpush": ("private_key_file", "subject", "allow_private_endpoints"),
+    "webpush": ("private_key_file", "subject", "allow_private_endpoints", "deletes_at"),
     "telegram": ("token_file",),
     "discord": ("token_file",),
     "webhook": ("target", "secret_file"),

@@ -50,8 +50,10 @@ class Sources:
         if selection.failed_of is not None:
             return FailedAudience(self._store, audience, selection)
         if selection.reached_by is not None:
-            by_receipt = [name for name, app in lanes(self._config).items() if find(app.channel).by_receipt]
-            return ReachedAudience(self._store, audience, selection, lanes(self._config), by_receipt)
+            channels = {name: find(app.channel) for name, app in lanes(self._config).items()}
+            by_receipt = [name for name, channel in channels.items() if channel.by_receipt]
+            beside = [name for name, channel in channels.items() if channel.receipt_beside]
+            return ReachedAudience(self._store, audience, selection, channels, by_receipt, beside)
         return audience
 
     def _source(self, selection: Selection) -> Audience:

@@ -11,6 +11,7 @@ import pytest
 
 from stentor.audience.contract import NO_LANE, Page, Range, Selection, Wanted
 from stentor.audience.reached import ReachedAudience
+from stentor.batch import apart
 from stentor.recording.contract import Receipt
 from stentor.store.tables import receipts
 from tests.integration.recording.rows import NOW, Rows, fresh_rows
@@ -91,6 +92,18 @@ async def test_messages_of_chats_are_found_by_their_receipts(rows: Rows, source:
     await give(rows, name, Receipt(0, NOW, "42:7"), Receipt(2, NOW, "43:8"))
     assert await everybody(audience(rows, source)) == [(b"b0", b"42:7", BOT), (b"b1", b"", BOT), (b"b2", b"43:8", BOT)]
     assert source.asked == []  # nobody need be looked up
+
+
+async def test_where_a_message_may_be_deleted_or_replaced_both_are_there(rows: Rows, source: SourceDouble) -> None:
+    batch = await rows.batch(1, "aaa", lane=IOS)
+    await give(rows, batch, Receipt(0, NOW, "https://push.example.com/m/1"))
+    whom = Selection(source="users", reached_by="c1")
+    found = ReachedAudience(rows.database, source, whom, [IOS], [], [IOS])  # type: ignore[arg-type]
+    people = await everybody(found)
+    keys = [key for key, *_ in people]
+    source.gone = {keys[1].decode()}
+    parts = [apart(address) for _, address, _ in await everybody(found)]
+    assert parts == [(b"https://push.example.com/m/1", b"now-" + keys[0]), (b"", b""), (b"", b"now-" + keys[2])]
 
 
 async def test_what_replaces_a_message_needs_to_know_its_reader(rows: Rows, source: SourceDouble) -> None:

@@ -114,24 +114,29 @@ async def test_a_suspended_node_answers_when_it_goes_on(single: Nats) -> None:
     node.stop()
 
 
+async def publish_when_led(client: Client, message: bytes) -> None:
+    """To the stream `three`, whose own leader is chosen after the cluster's."""
+    while True:
+        with suppress(NoStreamResponseError):
+            await client.jetstream().publish("three", message)
+            return
+        await asyncio.sleep(0.1)
+
+
 async def test_a_cluster_of_three_survives_the_end_of_its_leader(cluster: Nats) -> None:
     assert len(cluster.url.split(",")) == len(cluster.nodes) == 3
     async with connected(cluster.url) as client:
         made = await client.jetstream().add_stream(name="three", subjects=["three"], num_replicas=3)
         assert made.cluster is not None
         assert made.cluster.leader is not None
-        await client.jetstream().publish("three", b"1")
+        await publish_when_led(client, b"1")
     stream_leader = cluster.node(made.cluster.leader)
     stream_leader.kill()
     cluster.wait()
     assert cluster.leader not in (None, stream_leader)
     others = ",".join(node.url for node in cluster.nodes if node.runs)
     async with connected(others) as client:
-        while True:  # the stream's own leader is chosen after the cluster's
-            with suppress(NoStreamResponseError):
-                await client.jetstream().publish("three", b"2")
-                break
-            await asyncio.sleep(0.1)
+        await publish_when_led(client, b"2")
     stream_leader.start()
     cluster.wait()
     async with connected(stream_leader.url) as client:

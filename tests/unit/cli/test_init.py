@@ -196,13 +196,15 @@ def test_a_simulated_discord_becomes_an_app(tmp_path: Path) -> None:
 
 def test_a_simulated_web_push_becomes_an_app_whose_subscriptions_say_where_they_are(tmp_path: Path) -> None:
     facts = {"provider": "webpush", "mode": "strict", "url": "https://127.0.0.1:4", "ca_file": "/ca/webpush.pem"}
-    own = {"private_key_file": "/keys/v.pem", "subject": "mailto:a@example.com", "allow_private_endpoints": True}
-    (tmp_path / "webpush.json").write_text(json.dumps({**facts, **own}))
+    own = {"private_key_file": "/keys/v.pem", "subject": "mailto:a@example.com"}
+    other = {"allow_private_endpoints": True, "deletes_at": ["127.0.0.1"]}
+    (tmp_path / "webpush.json").write_text(json.dumps({**facts, **own, **other}))
     done = run(tmp_path / "rehearsal", "--simulator", tmp_path / "webpush.json")
     assert done.exit_code == 0, done.output
     found = load(tmp_path / "rehearsal" / "stentor.toml", {}).apps["simulated-webpush"]
     assert isinstance(found, WebPushApp)
     assert (str(found.private_key_file), found.url, found.allow_private_endpoints) == ("/keys/v.pem", None, True)
+    assert found.deletes_at == ("127.0.0.1",)
 
 
 @pytest.mark.parametrize(

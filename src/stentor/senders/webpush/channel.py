@@ -45,6 +45,10 @@ class WebPushApp(App):
         default=(), examples=[["fcm.googleapis.com", "updates.push.services.mozilla.com", "*.push.apple.com"]]
     )
     """The only push services to send to; `*.` before a name stands for all hosts below it. Left out: any public one."""
+    deletes_at: Annotated[tuple[str, ...], BeforeValidator(split), AfterValidator(_check_hosts)] = Field(
+        default=("*.push.services.mozilla.com",), examples=[["*.push.services.mozilla.com"]]
+    )
+    """The push services that delete a message which isn't delivered yet, as an undo asks them to first."""
     allow_private_endpoints: bool = False
     """Allow endpoints in private networks and on any port. For simulators only: endpoints come from strangers."""
 
@@ -79,5 +83,6 @@ CHANNEL = Channel(
     open=_open,
     rules=_rules,
     check_address=check_address,
+    receipt_beside=True,
     example_app="web",
 )

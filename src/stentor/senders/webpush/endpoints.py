@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64decode
 from binascii import Error as NotBase64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
@@ -152,11 +152,11 @@ class Policy:
     allow_private: bool = False
     """Any port and any address, ours included: for simulators."""
     hosts: tuple[str, ...] = ()
-    """Where not empty, only these; `*.example.com` stands for every host below example.com."""
+    """Where not empty, only these; see `fits`."""
 
     def check(self, origin: Origin) -> None:
         """Raises: Forbidden."""
-        if self.hosts and not any(_fits(origin.host, pattern.lower()) for pattern in self.hosts):
+        if self.hosts and not fits(origin.host, self.hosts):
             raise Forbidden("the endpoint's host is not among `allowed_hosts`")
         if self.allow_private:
             return
@@ -166,8 +166,12 @@ class Policy:
             raise Forbidden("the endpoint's address is private, loopback or reserved")
 
 
-def _fits(host: str, pattern: str) -> bool:
-    return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
+def fits(host: str, patterns: Sequence[str]) -> bool:
+    """Whether a host is one of those, of which `*.example.com` stands for every host below example.com."""
+    return any(
+        host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
+        for pattern in map(str.lower, patterns)
+    )
 
 
 def _lower_first(text: str) -> str:

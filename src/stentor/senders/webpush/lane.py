@@ -9,23 +9,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stentor.batch import apart
 from stentor.errors import PoolClosed
 from stentor.http2.burst import Burst, Header
 from stentor.http2.pool import PoolOptions, PoolState, Sending
 from stentor.http2.transport import tls_context
-from stentor.model import Message
-from stentor.senders.contract import Answer, Encoded, Renewal, Taken
+from stentor.model import Action, Message
+from stentor.senders.contract import Answer, Decode, Encoded, Renewal, Taken
 from stentor.senders.http2_lane import FIRST_WINDOW, LEAST_WINDOW, SLICE, BurstFlight, fingerprint, setting
 from stentor.senders.lane import CampaignContent, Flight, LaneState, Prepared, Variables
 from stentor.senders.rendering import PreparedContent, Rendering
 from stentor.senders.webpush import wire
 from stentor.senders.webpush.channel import WebPushApp
-from stentor.senders.webpush.endpoints import Origin, Policy, parse_authority
+from stentor.senders.webpush.endpoints import Forbidden, Malformed, Origin, Policy, fits, parse_authority
 from stentor.senders.webpush.origins import Origins, PoolOf
 from stentor.senders.webpush.reasons import OURS, TABLE
+from stentor.senders.webpush.undo import Part, UndoFlight
 from stentor.senders.webpush.vapid import Vapid
 
 PATIENCE = 10.0
@@ -40,6 +43,11 @@ class _Access:
     vapid: Vapid
     origins: Origins
     fingerprint: bytes = field(repr=False)
+    deletes_at: tuple[str, ...]
+
+    def deletes(self, origin: Origin) -> bool:
+        """Whether the push service there deletes what isn't delivered yet."""
+        return fits(origin.host, self.deletes_at)
 
 
 class WebPushFlight(BurstFlight):
@@ -53,19 +61,22 @@ class WebPushFlight(BurstFlight):
         access: _Access,
         origins: Sequence[Origin],
         begun_at: float,
+        decode: Decode = wire.decode,
     ) -> None:
         """Args:
         origins: of each part.
         """
-        super().__init__(size, parts, rejected, wire.decode, wire.TAKEN)
+        super().__init__(size, parts, rejected, decode, wire.TAKEN)
         self._access = access
         self._origins = origins
         self._begun_at = begun_at
 
     def receipts(self) -> Mapping[int, Taken]:
-        """The address of each message that its push service names, by which it may be deleted while undelivered."""
+        """The address of each message where its push service would delete it, while it is undelivered."""
         found = {}
         for (encoded, sending), origin in zip(self._parts, self._origins, strict=True):
+            if not self._access.deletes(origin):
+                continue
             for index, reply in sending.results.replies.items():
                 if reply.status in wire.TAKEN and (url := wire.message_url(reply.headers, origin)):
                     found[encoded.positions[index]] = Taken(at=self._begun_at, id=url)
@@ -129,11 +140,41 @@ class WebPushLane(Rendering[wire.Rendered]):
         addresses: Sequence[bytes],
         languages: bytes | None = None,
         variables: Sequence[Variables] | None = None,
-    ) -> WebPushFlight:
+    ) -> Flight:
         assert isinstance(prepared, PreparedContent)
         access = await self._open()
+        action = prepared.campaign.content.action
+        if action is Action.SEND:
+            return await self._push(access, prepared, addresses, languages, variables)
+        parted = [apart(address) for address in addresses]
+
+        async def replace(positions: Sequence[int]) -> WebPushFlight:
+            return await self._push(
+                access,
+                prepared,
+                [parted[position][1] for position in positions],
+                None if languages is None else bytes(languages[position] for position in positions),
+                None if variables is None else [variables[position] for position in positions],
+            )
+
+        held = self._held_back(access, [receipt for receipt, _ in parted]) if action is Action.UNDO else {}
+        others = [position for position in range(len(parted)) if position not in held]
+        if not held:
+            return await replace(others)
+        deleted = Part(list(held), await self._delete(access, list(held.values())))
+        replaced = Part(others, await replace(others)) if others else None
+        return UndoFlight(len(parted), deleted, replaced, replace)
+
+    async def _push(
+        self,
+        access: _Access,
+        prepared: PreparedContent[wire.Rendered],
+        addresses: Sequence[bytes],
+        languages: bytes | None,
+        variables: Sequence[Variables] | None,
+    ) -> WebPushFlight:
         loop = asyncio.get_running_loop()
-        count = len(recipients)
+        count = len(addresses)
         messages = []
         for position in range(count):
             if not position % SLICE and prepared.campaign.content.variables:
@@ -150,19 +191,56 @@ class WebPushLane(Rendering[wire.Rendered]):
                 assert isinstance(message, wire.Rendered)  # else it was answered
                 ttl = wire.ttl_left(message, started_at=prepared.campaign.started_at, now=now)
                 groups.setdefault((found[0].origin, message.headers, ttl), []).append(position)
-        pools = await access.origins.open(dict.fromkeys(origin for origin, *_ in groups))
+        bursts = [
+            (origin, self._encode(access, origin, headers, ttl, positions, sealed))
+            for (origin, headers, ttl), positions in groups.items()
+        ]
+        return await self._start(access, count, bursts, rejected, wire.decode)
+
+    def _held_back(self, access: _Access, receipts: Sequence[bytes]) -> dict[int, wire.Target]:
+        """Where the messages are that may not be delivered yet, by their positions."""
+        found = {}
+        for position, receipt in enumerate(receipts):
+            with suppress(Malformed, Forbidden, UnicodeDecodeError):
+                target = wire.parse_message_url(receipt.decode(), self._policy)
+                if access.deletes(target.origin):
+                    found[position] = target
+        return found
+
+    async def _delete(self, access: _Access, targets: Sequence[wire.Target]) -> WebPushFlight:
+        """Have messages deleted where they are."""
+        groups: dict[Origin, list[int]] = {}
+        for index, target in enumerate(targets):
+            groups.setdefault(target.origin, []).append(index)
+        bursts = []
+        for origin, positions in groups.items():
+            template = wire.deletion(origin, access.vapid.authorization(str(origin)))
+            burst = Burst(template, ([targets[index].path for index in positions],), [b""] * len(positions))
+            bursts.append((origin, Encoded(burst, positions)))
+        return await self._start(access, len(targets), bursts, {}, wire.decode_delete)
+
+    async def _start(
+        self,
+        access: _Access,
+        count: int,
+        bursts: Sequence[tuple[Origin, Encoded]],
+        rejected: dict[int, Answer],
+        decode: Decode,
+    ) -> WebPushFlight:
+        """Send bursts to their origins; whose origin cannot be reached is `rejected`."""
+        now = self._clock()
+        pools = await access.origins.open(dict.fromkeys(origin for origin, _ in bursts))
         if self._closed:
             raise PoolClosed
         parts, origins = [], []
-        for (origin, headers, ttl), positions in groups.items():
+        for origin, encoded in bursts:
             pool = pools[origin]
             if isinstance(pool, Answer):
-                rejected |= dict.fromkeys(positions, pool)
+                rejected |= dict.fromkeys(encoded.positions, pool)
                 continue
-            encoded = self._encode(access, origin, headers, ttl, positions, sealed)
             parts.append((encoded, pool.start(encoded.burst)))
             origins.append(origin)
-        return WebPushFlight(count, parts, rejected, access, origins, now)
+        return WebPushFlight(count, parts, rejected, access, origins, now, decode)
 
     async def refused(self, flight: Flight) -> Renewal:
         return Renewal(False, explanation="The push services do not take the VAPID tokens.")
@@ -235,7 +313,7 @@ class WebPushLane(Rendering[wire.Rendered]):
             vapid = Vapid.from_file(app.private_key_file, app.subject, self._clock)
         trusted = app.allow_private_endpoints or self._instead is not None
         where = PoolOf(tls=tls, proxy=app.proxy, options=self._options, trusted=trusted)
-        return _Access(vapid, Origins(where), mark)
+        return _Access(vapid, Origins(where), mark, app.deletes_at)
 
     def _origins_states(self) -> list[PoolState]:
         return [] if self._access is None else self._access.origins.states()

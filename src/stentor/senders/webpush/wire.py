@@ -49,6 +49,9 @@ TAKEN = frozenset({200, 201, 202, 204})
 """The statuses of a message that was taken: 201 by the standard."""
 URGENCIES = MappingProxyType({Priority.HIGH: Urgency.HIGH, Priority.NORMAL: Urgency.NORMAL, Priority.LOW: Urgency.LOW})
 
+TOO_LATE = "TooLate"
+"""The reason where a message cannot be deleted at its push service: it isn't there, or the service deletes none."""
+_UNDELETABLE = frozenset({400, 404, 405, 410, 501})
 _TOPIC = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _PLAIN_URL = re.compile(rb"https://[!$-~]+")
 _VARYING = (b":path",)
@@ -250,31 +253,32 @@ def message_url(headers: Sequence[Header], origin: Origin) -> str:
 # -- undo -------------------------------------------------------------------------------------------------------------
 
 
-def delete_request(url: str, authorization: bytes) -> tuple[Origin, tuple[Header, ...]]:
-    """The request that takes back a message which is not delivered yet, by its `message_url`: where, and its headers.
+def parse_message_url(url: str, policy: Policy) -> Target:
+    """Where a message is that isn't delivered yet, by its `message_url`.
 
-    Raises: Malformed: it is no such address.
+    Raises: Malformed: it is no such address. Forbidden: it leads to where nothing is sent.
     """
     origin, path = parse_endpoint(url)
-    headers = (
+    policy.check(origin)
+    return Target(origin, path)
+
+
+def deletion(origin: Origin, authorization: bytes) -> Template:
+    """The headers of every request to an origin that deletes a message there."""
+    constant: tuple[Header, ...] = (
         (b":method", b"DELETE"),
         (b":scheme", b"https"),
         (b":authority", origin.authority.encode()),
-        (b":path", path),
         (b"authorization", authorization),
     )
-    return origin, headers
+    return Template(constant, _VARYING)
 
 
 def decode_delete(status: int, headers: Sequence[Header], body: bytes, now: float) -> Answer:
-    """What the answer to a `delete_request` says: whoever isn't there any more was delivered or has expired."""
+    """What the answer to a `deletion` says: what isn't there any more was delivered or has expired."""
     if status in TAKEN:
         return Answer(verdict=Verdict.ACCEPT, reason="", status=status)
-    if status in (404, 410):
-        return Answer(verdict=Verdict.REJECT, reason="TooLate", status=status, detail="delivered or expired already")
-    if status in (400, 405, 501):
-        return Answer(
-            verdict=Verdict.REJECT, reason="CannotDelete", status=status, detail="this service deletes nothing"
-        )
+    if status in _UNDELETABLE:
+        return Answer(verdict=Verdict.REJECT, reason=TOO_LATE, status=status)
     answer = decode(status, headers, body, now)
     return answer if answer.verdict is not Verdict.DROP else unknown_answer(status, answer.reason)

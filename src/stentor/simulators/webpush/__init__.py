@@ -120,6 +120,7 @@ class WebPushSimulator(Simulator):
             "public_key": self.public_key,
             "subject": SUBJECT,
             "allow_private_endpoints": True,
+            "deletes_at": ["127.0.0.1"],
             "origins": self.origins,
             "subscriptions_file": str(self.subscriptions_file) if self._wanted else None,
         }

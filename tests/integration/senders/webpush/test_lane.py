@@ -115,8 +115,8 @@ async def test_every_service_gets_what_its_browsers_can_read(web: WebPushSimulat
     assert web.violations == []
 
 
-async def test_the_message_of_each_is_known_and_can_be_deleted_at_its_origin(web: WebPushSimulator) -> None:
-    lane = lane_to(web)
+async def test_the_message_of_each_is_known_where_it_can_be_deleted(web: WebPushSimulator) -> None:
+    lane = lane_to(web, deletes_at=["127.0.0.1"])
     flight = await send(lane, web, [*browsers(web, 3), b"?"])
     await lane.aclose()
     found = flight.receipts()

@@ -27,7 +27,7 @@ from stentor.planning.content import Content, content_from
 from stentor.planning.retraction import correction, retraction
 from stentor.senders.payload import PayloadTooLarge
 from stentor.senders.webpush import wire
-from stentor.senders.webpush.endpoints import Malformed, Origin, Policy
+from stentor.senders.webpush.endpoints import Forbidden, Malformed, Origin, Policy
 from stentor.senders.webpush.reasons import OURS, TABLE
 from stentor.simulators.webpush import Browser
 
@@ -376,17 +376,25 @@ def test_no_location_no_receipt() -> None:
 
 
 def test_the_request_that_takes_it_back() -> None:
-    origin, found = wire.delete_request("https://push.example.com/m/1", b"vapid t=x")
-    assert origin == ORIGIN
-    assert dict(found) == {
+    target = wire.parse_message_url("https://push.example.com/m/1", Policy())
+    assert (target.origin, target.path) == (ORIGIN, b"/m/1")
+    template = wire.deletion(ORIGIN, b"vapid t=x")
+    assert template.varying == (b":path",)
+    assert dict(template.constant) == {
         b":method": b"DELETE",
         b":scheme": b"https",
         b":authority": b"push.example.com",
-        b":path": b"/m/1",
         b"authorization": b"vapid t=x",
     }
-    with pytest.raises(Malformed):
-        wire.delete_request("chat:message", b"")
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [("chat:message", Malformed), ("https://127.0.0.1/m/1", Forbidden), ("https://push.example.com:1/m/1", Forbidden)],
+)
+def test_nothing_is_deleted_where_nothing_is_sent(url: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        wire.parse_message_url(url, Policy())
 
 
 @pytest.mark.parametrize(
@@ -396,7 +404,7 @@ def test_the_request_that_takes_it_back() -> None:
         (200, Verdict.ACCEPT, ""),
         (404, Verdict.REJECT, "TooLate"),
         (410, Verdict.REJECT, "TooLate"),
-        (405, Verdict.REJECT, "CannotDelete"),
+        (405, Verdict.REJECT, "TooLate"),
         (401, Verdict.STOP, "Unauthorized"),
         (503, Verdict.RETRY, "Unavailable"),
     ],
