@@ -39,7 +39,7 @@ from stentor.senders.gate import TRIAL, Pass
 from stentor.senders.gatekeeper import Gatekeeper
 from stentor.senders.held import Delivery
 from stentor.senders.intents import Intents
-from stentor.senders.lane import Distinguishes, Flight, Lane, Prepared
+from stentor.senders.lane import Distinguishes, Flight, Lane, Prepared, Slackens
 from stentor.senders.paced import Controls, PacedFlight
 from stentor.senders.retry import Circumstances, Decision, decide
 from stentor.senders.settling import (
@@ -267,9 +267,14 @@ class Courier:
 
     async def _throttle(self, campaign_id: str) -> Throttle | None:
         """Raises: UnknownCampaign, StoreUnavailable."""
-        rate = (await self._desk.content(campaign_id)).max_rate
+        campaign = await self._desk.content(campaign_id)
+        name, rate = f"campaign/{campaign_id}", campaign.max_rate
+        action = campaign.content.action
+        slower = self._lane.rate_of(action) if isinstance(self._lane, Slackens) else None
+        if slower is not None and (rate is None or slower < rate):
+            name, rate = f"{self._lane.name}/{action}", slower
         throttles = self._gatekeeper.throttles
-        return None if rate is None or throttles is None else throttles.of(campaign_id, rate)
+        return None if rate is None or throttles is None else throttles.of(name, rate)
 
     async def _prepare(self, campaign_id: str) -> Prepared:
         """Raises: UnknownCampaign, StoreUnavailable, InvalidMessage."""

@@ -199,6 +199,14 @@ class Distinguishes(Protocol):
 
 
 @runtime_checkable
+class Slackens(Protocol):
+    """A lane whose provider takes some of what can be done to a message less often than others."""
+
+    def rate_of(self, action: Action) -> float | None:
+        """A second, over all senders of the lane; None: as often as its `rate` says."""
+
+
+@runtime_checkable
 class Divides(Protocol):
     """A lane with a limit of its own, beside `rate`, that all its senders must keep together."""
 

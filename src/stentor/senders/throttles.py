@@ -1,4 +1,5 @@
-"""The throttles of campaigns: one that has a `max_rate` is sent no faster, over all its lanes and machines.
+"""Throttles beside a lane's own budget: a campaign that has a `max_rate` is sent no faster, over all its lanes and
+machines, nor are messages edited and deleted faster than their provider allows.
 
 Each is a `Budget` as a lane's is, on the same board. Rules: a process has it as long as it sends a batch of the
 campaign, and a while after; of a slow campaign a sender begins no more than it can send in some seconds, and the rest
@@ -86,17 +87,18 @@ class Throttles:
     def __len__(self) -> int:
         return len(self._known)
 
-    def of(self, campaign_id: str, rate: float) -> Throttle:
-        """A campaign's, which is begun where it isn't there yet.
+    def of(self, name: str, rate: float) -> Throttle:
+        """The one of that name, which is begun where it isn't there yet.
 
         Args:
-            rate: pushes a second of the whole campaign.
+            name: as senders everywhere know it, `campaign/ID` say.
+            rate: pushes a second of all that go by it.
         """
-        found = self._known.get(campaign_id)
+        found = self._known.get(name)
         if found is None:
-            budget = Budget(self._board, f"campaign/{campaign_id}", rate, clock=self._clock, pause=self._pause)
-            self._running[campaign_id] = asyncio.get_running_loop().create_task(budget.run())
-            found = self._known[campaign_id] = Throttle(budget, rate)
+            budget = Budget(self._board, name, rate, clock=self._clock, pause=self._pause)
+            self._running[name] = asyncio.get_running_loop().create_task(budget.run())
+            found = self._known[name] = Throttle(budget, rate)
         return found
 
     async def run(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from stentor.errors import CredentialError
+from stentor.model import Action
 from stentor.outcome import Outcome, Scope, Verdict
 from stentor.senders import paced, sender
 from stentor.senders.budget import Budget, Place
@@ -432,6 +433,26 @@ async def test_a_slow_campaign_holds_up_no_other(stage: Works) -> None:
                     await asyncio.sleep(0.01)
             assert stage.sender.held <= 2
         assert sum(key.startswith(b"slow") for key in made.lane.sent) < 100
+
+
+async def test_what_its_provider_takes_less_often_goes_more_slowly(
+    stage: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Action] = []
+
+    def rate_of(_lane: SlicingLane, action: Action) -> float | None:
+        asked.append(action)
+        return 1000.0
+
+    monkeypatch.setattr(SlicingLane, "rate_of", rate_of, raising=False)
+    async with throttled(stage, 100_000.0, c1=50_000.0) as made:
+        name = await stage.put(1, 100)
+        async with stage.at_work():
+            await stage.until_queue()
+        assert await stage.outcomes(name) == ALL * 100
+        assert set(asked) == {Action.SEND}
+        assert max(made.slices) <= 50
+        assert decode_sheet((await made.board.read(f"{LANE}/send"))[0]).claims
 
 
 async def test_the_slower_of_both_holds(stage: Works) -> None:

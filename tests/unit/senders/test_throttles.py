@@ -36,11 +36,11 @@ async def test_lanes_of_a_process_share_it_and_processes_divide_it(board: Memory
     here, there = Throttles(board), Throttles(board)
     running = [asyncio.create_task(each.run()) for each in (here, there)]
     await asyncio.sleep(0)
-    mine = here.of("c1", 50.0)
-    assert here.of("c1", 50.0) is mine
-    assert here.of("c2", 7.0) is not mine
+    mine = here.of("campaign/c1", 50.0)
+    assert here.of("campaign/c1", 50.0) is mine
+    assert here.of("campaign/c2", 7.0) is not mine
     await until_usable(mine)
-    other = there.of("c1", 50.0)
+    other = there.of("campaign/c1", 50.0)
     await until_usable(other)
     assert mine.budget.rate + other.budget.rate <= 50.0
     assert await claims(board) == 2
@@ -55,7 +55,7 @@ async def test_no_more_is_begun_than_can_be_sent_soon(board: MemoryBoard) -> Non
     kept = Throttles(board)
     running = asyncio.create_task(kept.run())
     await asyncio.sleep(0)
-    found = kept.of("c1", 100.0)
+    found = kept.of("campaign/c1", 100.0)
     await until_usable(found)
     flight = FlightDouble(1000)
     assert found.wait == 0.0
@@ -75,7 +75,7 @@ async def test_what_is_not_used_any_more_is_given_back(board: MemoryBoard, monke
     kept = Throttles(board)
     running = asyncio.create_task(kept.run())
     await asyncio.sleep(0)
-    found = kept.of("c1", 100.0)
+    found = kept.of("campaign/c1", 100.0)
     await until_usable(found)
     with found.line(FlightDouble(10)):
         await asyncio.sleep(0.1)  # longer than it is kept

@@ -71,6 +71,10 @@ class TelegramLane(HttpLane[wire.Rendered, wire.Bot]):
         stars = cost(recipients, self.ceiling)
         return f"{stars:,} Stars" if stars else None
 
+    def rate_of(self, action: Action) -> float | None:
+        """See `lane.Slackens`: nobody can pay for more edits and deletions."""
+        return FREE_RATE if action is not Action.SEND and self.ceiling > FREE_RATE else None
+
     def payload(self, rendered: wire.Rendered) -> bytes:
         return wire.sample(rendered)
 

@@ -19,7 +19,7 @@ from stentor.senders import http_lane
 from stentor.senders.channels import open_lane
 from stentor.senders.contract import MALFORMED_ADDRESS, NOWHERE, UNREADABLE
 from stentor.senders.http_lane import PACE
-from stentor.senders.lane import CampaignContent, Flight, Introduces
+from stentor.senders.lane import CampaignContent, Flight, Introduces, Slackens
 from stentor.senders.telegram.channel import TelegramApp
 from stentor.senders.telegram.lane import TelegramLane
 from stentor.simulators import telegram as simulated
@@ -146,6 +146,8 @@ async def test_a_rate_that_costs_stars_needs_leave() -> None:
             assert (ordinary.rate, ordinary.ceiling) == (30.0, 30.0)
         async with lane_to(telegram, rate=500.0) as lane:
             assert lane.rate == 500.0
+            assert isinstance(lane, Slackens)
+            assert [lane.rate_of(action) for action in (Action.SEND, Action.EDIT, Action.UNDO)] == [None, 30.0, 30.0]
             with pytest.raises(InvalidConfiguration, match=r"rate: is 500 a second; more than 30 costs Stars"):
                 await send(lane, PLAIN, chats(1))
             assert (await send(lane, Content(message=paid), chats(50))).answers(0.0) == {}
