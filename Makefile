@@ -36,8 +36,9 @@ demo: $(VENV)/.ready ## see it work: a campaign to 100,000 simulated phones on t
 cluster-demo: $(VENV)/.ready ## see a cluster work: 500,000 phones, while NATS, PostgreSQL and one of each role are killed
 	@$(BIN)/python -m stentor.testing.cluster
 
+# Three at a time on two cores: half of what tests do is to wait.
 test: check ## all there is to check: what `make check` does, then all tests
-	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(PYTEST_ARGS)
 
 check: $(VENV)/.ready ## everything but the tests: format, lint, types, the deploy files
 	$(BIN)/ruff format --check

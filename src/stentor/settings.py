@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo
@@ -110,6 +110,8 @@ class Section(BaseModel):
 class App(Section):
     """What every channel's apps have: one set of credentials of a provider."""
 
+    secrets: ClassVar[tuple[str, ...]] = ()
+    """The settings that name files which nobody else should be able to read."""
     channel: str
     url: EndpointUrl | None = Field(default=None, examples=["https://127.0.0.1:2197"])
     """`https://host:port` to send to instead of the provider, e.g. a simulator's."""

@@ -56,16 +56,18 @@ Now = Callable[[], float]
 async def check_app(name: str, app: App, *, offline: bool, clock: Now = time.time) -> list[Finding]:
     """The findings about one app. `clock` gives epoch seconds."""
     if isinstance(app, ApnsApp):
-        return await _check_apns(name, app, offline, clock)
-    if isinstance(app, FcmApp):
-        return await _check_fcm(name, app, offline, clock)
-    return await _check_bot(name, app, offline, clock)
+        found = await _check_apns(name, app, offline, clock)
+    elif isinstance(app, FcmApp):
+        found = await _check_fcm(name, app, offline, clock)
+    else:
+        found = await _check_other(name, app, offline, clock)
+    return [*found, *_check_secrecy(name, app)]
 
 
 # -- all others -------------------------------------------------------------------------------------------------------
 
 
-async def _check_bot(name: str, app: App, offline: bool, clock: Now) -> list[Finding]:
+async def _check_other(name: str, app: App, offline: bool, clock: Now) -> list[Finding]:
     """A lane that can say itself whom the provider takes us for."""
     check, lane = f"apps.{name}: credentials", open_lane(name, app, clock)
     try:
@@ -94,7 +96,7 @@ async def _check_apns(name: str, app: ApnsApp, offline: bool, clock: Now) -> lis
         return [
             problem(f"apps.{name}: credentials", str(error), f"Mend the files, or what [apps.{name}] says of them.")
         ]
-    found = [login, *_check_secrecy(name, app.key_file, app.certificate_key_file)]
+    found = [login]
     if offline:
         return found
     authorization = await access.credentials.authorization() if access.credentials else None
@@ -140,13 +142,13 @@ async def _check_fcm(name: str, app: FcmApp, offline: bool, clock: Now) -> list[
         access = lane.load()
     except (CredentialError, InvalidConfiguration) as error:
         return [problem(check, str(error), f"Mend the file, or what [apps.{name}] says of it.")]
-    tokens, found = access.credentials, _check_secrecy(name, app.service_account_file)
+    tokens, found = access.credentials, list[Finding]()
     assert isinstance(tokens, FcmTokenSource)
     try:
         if offline:
-            return [_describe_account(name, app, tokens), *found]
+            return [_describe_account(name, app, tokens)]
         authorization = await tokens.authorization()
-        found.insert(0, _describe_account(name, app, tokens))
+        found.append(_describe_account(name, app, tokens))
         encode = lane.encoder(access, authorization, NAME, [NO_FCM_TOKEN])
     except (CredentialError, InvalidConfiguration) as error:
         return [*found, problem(check, str(error), f"Mend the account, or what [apps.{name}] says of it.")]
@@ -240,8 +242,9 @@ def check_clock(name: str, headers: Sequence[Header], now: float) -> list[Findin
     return [Finding(check=f"apps.{name}: clock", detail="agrees with the provider's to the minute")]
 
 
-def _check_secrecy(name: str, *files: Path | None) -> list[Finding]:
-    """Private keys that every user of this machine can read."""
+def _check_secrecy(name: str, app: App) -> list[Finding]:
+    """Secrets that every user of this machine can read."""
+    files: list[Path | None] = [getattr(app, setting) for setting in app.secrets]
     return [
         warning(f"apps.{name}: {file.name}", f"everybody on this machine can read {file}", f"Run `chmod 600 {file}`.")
         for file in files

@@ -377,13 +377,19 @@ def _check_names(tree: object, kind: type, prefix: str, more: tuple[str, ...] = 
             near = difflib.get_close_matches(name, (*hints, *more), n=1, cutoff=0.5)
             hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join((*hints, *more))}"
             raise InvalidMessage(f"{prefix}{name}", f"is no field of a message; {hint}")
-        for inner in _dataclasses_in(hints[name]):
-            _check_names(value, inner, f"{prefix}{name}.")
+        _check_within(value, hints[name], f"{prefix}{name}")
 
 
-def _dataclasses_in(hint: Any) -> list[type]:
-    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    return [option for option in options if isinstance(option, type) and is_dataclass(option)]
+def _check_within(value: object, hint: Any, place: str) -> None:
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        for option in get_args(hint):
+            _check_within(value, option, place)
+    elif origin is tuple and isinstance(value, list):
+        for number, each in enumerate(value):
+            _check_within(each, get_args(hint)[0], f"{place}[{number}]")
+    elif isinstance(hint, type) and is_dataclass(hint):
+        _check_names(value, hint, f"{place}.")
 
 
 def _wrong(error: msgspec.ValidationError) -> InvalidMessage:

@@ -19,6 +19,7 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from typer.testing import CliRunner, Result
 
+from stentor.channels import find, names
 from stentor.cli import app_checks
 from stentor.cli.app_checks import check_app, check_clock
 from stentor.cli.doctor import doctor, examine, report
@@ -35,6 +36,7 @@ from stentor.cli.findings import (
 from stentor.config import AudienceConfig, Columns, Config, StoreConfig
 from stentor.senders.apns.channel import ApnsApp
 from stentor.senders.fcm.channel import FcmApp
+from stentor.senders.telegram.channel import TelegramApp
 from stentor.simulators.apns import ApnsOptions, ApnsSimulator
 from stentor.simulators.clock import MovableClock
 from stentor.simulators.faults import Faults, Unavailable
@@ -125,6 +127,7 @@ async def test_the_file_of_another_key(apns: ApnsSimulator, tmp_path: Path) -> N
 async def test_a_file_that_is_no_key(apns: ApnsSimulator, tmp_path: Path, content: str | None, said: str) -> None:
     file = tmp_path / "key.p8"
     if content:
+        file.touch(mode=0o600)
         file.write_text(content)
     found = await look(apns_app(apns, key_file=file))
     assert statuses(found) == {"credentials": "problem"}
@@ -159,6 +162,24 @@ async def test_a_key_that_everybody_can_read(apns: ApnsSimulator) -> None:
     found = await look(apns_app(apns), offline=True)
     assert found[apns.key_file.name].status is Status.WARNING
     assert f"chmod 600 {apns.key_file}" in found[apns.key_file.name].remedy
+
+
+async def test_a_bots_token_that_everybody_can_read(tmp_path: Path) -> None:
+    file = tmp_path / "bot.token"
+    file.write_text(f"123456:{'a' * 35}")
+    file.chmod(0o644)
+    found = await check_app("bot", TelegramApp(token_file=file), offline=True)
+    assert [(each.check, each.status) for each in found] == [
+        ("apps.bot: credentials", Status.OK),
+        ("apps.bot: bot.token", Status.WARNING),
+    ]
+
+
+@pytest.mark.parametrize("channel", names())
+def test_every_secret_of_an_app_is_a_setting_of_it(channel: str) -> None:
+    app = find(channel).app
+    assert app.secrets
+    assert set(app.secrets) <= set(app.model_fields)
 
 
 async def test_offline_asks_nobody(apns: ApnsSimulator, fcm: FcmSimulator) -> None:
@@ -261,6 +282,7 @@ async def test_the_account_of_another(fcm: FcmSimulator, tmp_path: Path) -> None
 
 
 async def test_a_file_that_is_no_account(fcm: FcmSimulator, tmp_path: Path) -> None:
+    (tmp_path / "sa.json").touch(mode=0o600)
     (tmp_path / "sa.json").write_text("{}")
     found = await look(fcm_app(fcm, service_account_file=tmp_path / "sa.json"))
     assert statuses(found) == {"credentials": "problem"}

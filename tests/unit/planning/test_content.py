@@ -228,6 +228,7 @@ def test_a_json_file(tmp_path: Path) -> None:
         ('[translation.de]\ntitle = "x"', r"did you mean `translations`\?"),
         ('[apns]\nthreadid = "x"', r"^apns\.threadid: .*did you mean `thread_id`\?"),
         ('[apns.critical_sound]\nnam = "x"', r"^apns\.critical_sound\.nam: .*did you mean `name`\?"),
+        ('[telegram]\nbuttons = [[{ text = "x", ulr = "y" }]]', r"^telegram\.buttons\[0\]\[0\]\.ulr: .*mean `url`\?"),
         ('[translations.de]\ntitel = "x"', r"^translations\.de\.titel: .*did you mean `title`\?"),
         ("title = 1", r"^title: expected `str"),
         ('ttl = "soon"', r"^ttl: expected `int"),

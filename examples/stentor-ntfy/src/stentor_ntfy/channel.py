@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,7 @@ _TOPIC = re.compile(r"[-_A-Za-z0-9]{1,64}", re.ASCII)
 class NtfyApp(App):
     """An ntfy server."""
 
+    secrets: ClassVar[tuple[str, ...]] = ("token_file",)
     channel: Literal["ntfy"] = "ntfy"
     """Which provider: `ntfy`."""
     token_file: File | None = Field(default=None, examples=["ntfy-token.txt"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -23,6 +23,7 @@ _LENGTHS = range(32, 401)  # hex digits; today's tokens have 64 or 160, and Appl
 class ApnsApp(App):
     """An app that APNs serves: its bundle id, and a key or a certificate."""
 
+    secrets: ClassVar[tuple[str, ...]] = ("key_file", "certificate_key_file", "certificate_password_file")
     channel: Literal["apns"] = "apns"
     """Which provider: `apns`."""
     topic: str = Field(min_length=1, examples=["com.example.app"])

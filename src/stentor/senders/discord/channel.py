@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,7 @@ _APNS_LENGTH = 64
 class DiscordApp(App):
     """A Discord bot, or a set of webhooks."""
 
+    secrets: ClassVar[tuple[str, ...]] = ("token_file",)
     channel: Literal["discord"] = "discord"
     """Which provider: `discord`."""
     token_file: File | None = Field(default=None, examples=["discord-token.txt"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,7 @@ _LENGTHS = range(20, 4097)
 class FcmApp(App):
     """A Firebase project."""
 
+    secrets: ClassVar[tuple[str, ...]] = ("service_account_file",)
     channel: Literal["fcm"] = "fcm"
     """Which provider: `fcm`."""
     service_account_file: File | None = Field(default=None, examples=["service-account.json"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ CHAT = re.compile(r"-?[1-9][0-9]{0,15}|@[A-Za-z][A-Za-z0-9_]{3,31}", re.ASCII)
 class TelegramApp(App):
     """A Telegram bot."""
 
+    secrets: ClassVar[tuple[str, ...]] = ("token_file",)
     channel: Literal["telegram"] = "telegram"
     """Which provider: `telegram`."""
     token_file: File = Field(examples=["telegram-bot.token"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
@@ -37,6 +37,7 @@ def _check_target(url: str) -> str:
 class WebhookApp(App):
     """A gateway that takes messages as signed webhooks, or recipients that do so themselves."""
 
+    secrets: ClassVar[tuple[str, ...]] = ("secret_file",)
     channel: Literal["webhook"] = "webhook"
     """Which provider: `webhook`."""
     target: Annotated[str, AfterValidator(_check_target)] = Field(

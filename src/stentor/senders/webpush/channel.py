@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -35,6 +35,7 @@ def _check_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
 class WebPushApp(App):
     """A web app's browsers: the key that it subscribed them with."""
 
+    secrets: ClassVar[tuple[str, ...]] = ("private_key_file",)
     channel: Literal["webpush"] = "webpush"
     """Which provider: `webpush`."""
     private_key_file: File = Field(examples=["vapid.pem"])
