@@ -1,12 +1,15 @@
-"""A sender of chats is killed: nobody gets the message twice, and few are left of whom nothing is known."""
+"""Processes that send to chats: one is killed, and nobody gets the message twice; together they keep the pace."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -21,14 +24,16 @@ from stentor.planning.content import Content
 from stentor.runtime.stentor import Stentor
 from stentor.senders.intents import AHEAD
 from stentor.simulators.discord import DiscordSimulator
-from stentor.simulators.faults import Faults, Latency
+from stentor.simulators.faults import Devices, Faults, Latency
 from stentor.simulators.telegram import TelegramSimulator
 from stentor.states import CampaignState
 from stentor.store.tables import installations
-from stentor.testing.roles import start_role
+from stentor.testing.roles import RoleProcess, start_role
 
 CHATS, RATE = 90, 30.0
 LATENCY = 0.1
+SLOW = Faults(latency=Latency(median_s=LATENCY, p99_s=LATENCY))
+Simulator = TelegramSimulator | DiscordSimulator
 
 
 def chat(number: int) -> str:
@@ -42,6 +47,42 @@ def channel_or_webhook(number: int) -> str:
     return f"https://discord.com/api/webhooks/{4 * 10**17 + number}/abcdefghij-0123456789_ABCDEFGHIJ"
 
 
+@dataclass(frozen=True, slots=True)
+class Chats:
+    """A campaign to chats that has begun, and nobody who sends it yet."""
+
+    stentor: Stentor
+    config: Config
+    campaign: str
+
+    async def is_going(self) -> bool:
+        await asyncio.sleep(0.02)
+        return (await self.stentor.campaign(self.campaign)).state is not CampaignState.COMPLETED
+
+
+@asynccontextmanager
+async def begun(
+    folder: Path, simulator: Simulator, address: Callable[[int], str], *, chats: int = CHATS, **app: Any
+) -> AsyncIterator[Chats]:
+    found = {**simulated(simulator.facts()), **app}
+    config = Config.model_validate(
+        {
+            "store": {"url": f"sqlite:///{folder / 's.db'}"},
+            "apps": {"bot": found},
+            "sending": {"batch": 50, "lease": 1.0},
+        }
+    )
+    rows = [{"id": f"{number:03}", "channel": found["channel"], "address": address(number)} for number in range(chats)]
+
+    async def register(connection: AsyncConnection) -> None:
+        await connection.execute(sa.insert(installations), rows)
+
+    async with Stentor(config) as stentor:
+        await stentor._database.write(register)
+        campaign = await stentor.send(Content(message=Message(body="Sale")), Selection(source="registry"))
+        yield Chats(stentor, config, campaign.id)
+
+
 @pytest.mark.parametrize(
     ("open_simulator", "address"),
     [(TelegramSimulator, chat), (DiscordSimulator, channel_or_webhook)],
@@ -50,47 +91,46 @@ def channel_or_webhook(number: int) -> str:
 async def test_a_sender_of_chats_is_killed(
     tmp_path: Path,
     processes: ForkServerContext,
-    open_simulator: type[TelegramSimulator | DiscordSimulator],
+    open_simulator: type[Simulator],
     address: Callable[[int], str],
 ) -> None:
-    faults = Faults(latency=Latency(median_s=LATENCY, p99_s=LATENCY))
-    async with open_simulator(faults=faults) as simulator:
-        app = {**simulated(simulator.facts()), "rate": RATE}
-        config = Config.model_validate(
-            {
-                "store": {"url": f"sqlite:///{tmp_path / 's.db'}"},
-                "apps": {"bot": app},
-                "sending": {"batch": 50, "lease": 1.0},
-            }
-        )
-        rows = [
-            {"id": f"{number:03}", "channel": app["channel"], "address": address(number)} for number in range(CHATS)
-        ]
-
-        async def register(connection: AsyncConnection) -> None:
-            await connection.execute(sa.insert(installations), rows)
-
-        async with Stentor(config) as stentor:
-            await stentor._database.write(register)
-            campaign = await stentor.send(Content(message=Message(body="Sale")), Selection(source="registry"))
-            planner, sender = (start_role(processes, role, config) for role in ("planner", "sender"))
-            kills = 0
-            while (await stentor.campaign(campaign.id)).state is not CampaignState.COMPLETED:
-                if len(simulator.ledger) >= (kills + 1) * 25 and kills < 2:
-                    await sender.kill()
-                    kills += 1
-                    sender = start_role(processes, "sender", config)
-                await asyncio.sleep(0.02)
-            for role in (planner, sender):
-                assert await role.stop() == 0
-            assert kills == 2
-            report = await stentor.report(campaign.id)
-            assert (await stentor.audit(campaign.id)).exact
-            unsure = [failure async for failure in stentor.failures(campaign.id)]
+    async with open_simulator(faults=SLOW) as simulator, begun(tmp_path, simulator, address, rate=RATE) as chats:
+        planner, sender = (start_role(processes, role, chats.config) for role in ("planner", "sender"))
+        killed: list[RoleProcess] = []
+        while await chats.is_going():
+            if len(simulator.ledger) >= (len(killed) + 1) * 25 and len(killed) < 2:
+                await sender.kill()
+                killed.append(sender)
+                sender = start_role(processes, "sender", chats.config)
+        assert [await role.stop() for role in (planner, sender)] == [0, 0]
+        assert len(killed) == 2
+        report = await chats.stentor.report(chats.campaign)
+        assert (await chats.stentor.audit(chats.campaign)).exact
+        unsure = [failure async for failure in chats.stentor.failures(chats.campaign)]
         assert (report.total.read, report.total.accepted) == (CHATS, CHATS - len(unsure))
         assert {(failure.outcome, failure.reason) for failure in unsure} <= {(Outcome.AMBIGUOUS, "Interrupted")}
         # Who was on the wire, or answered since the last record, and who was on record to be next.
-        assert len(unsure) <= kills * RATE * (LATENCY + 4 * AHEAD)
+        assert len(unsure) <= len(killed) * RATE * (LATENCY + 4 * AHEAD)
         got = Counter(simulator.ledger.addresses())
         assert max(got.values()) == 1
         assert CHATS - len(unsure) <= len(got) <= CHATS
+
+
+async def test_several_senders_share_a_bots_limits(tmp_path: Path, processes: ForkServerContext) -> None:
+    """Discord counts requests, those of each place, and refusals: none of these is broken, by all of them together."""
+    forbidden = Faults(devices=Devices(wrong_app=0.15, third_party_auth=0.15))
+    async with (
+        DiscordSimulator(faults=forbidden) as discord,
+        begun(tmp_path, discord, channel_or_webhook, chats=200) as chats,
+    ):
+        roles = [start_role(processes, role, chats.config) for role in ("planner", "sender", "sender", "sender")]
+        while await chats.is_going():
+            pass
+        assert [await role.stop() for role in roles] == [0, 0, 0, 0]
+        report = await chats.stentor.report(chats.campaign)
+        assert (await chats.stentor.audit(chats.campaign)).exact
+        assert (report.total.read, report.total.pending) == (200, 0)
+        assert report.total.accepted == len(discord.ledger)
+        summary = discord.summary()
+        assert not [reason for reason in summary["rejected"] if "429" in reason]
+        assert 0 < summary["invalid_requests"] <= report.total.rejected  # a webhook that is gone is none
