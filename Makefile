@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 FUZZ_CASES ?= 5000000
 SOAK_PUSHES ?= 500000
+SOAK_CHATS ?= 10000
 KILL_TRIALS ?= 2000
 KILL_SEED ?=
 CHAOS_TRIALS ?= 100
@@ -61,8 +62,9 @@ bench: $(VENV)/.ready ## measure the wire, then a whole campaign, beside h2load 
 fuzz: $(VENV)/.ready ## only the fuzz tests, with many more cases (FUZZ_CASES=5000000)
 	STENTOR_FUZZ_CASES=$(FUZZ_CASES) $(BIN)/python -m pytest -n 2 -m fuzz --timeout=0 $(PYTEST_ARGS)
 
-soak: $(VENV)/.ready ## the wire under the whole menu of faults for a long time (SOAK_PUSHES=500000 each provider)
-	STENTOR_SOAK_PUSHES=$(SOAK_PUSHES) $(BIN)/python -m pytest tests/soak/wire.py --timeout=0 $(PYTEST_ARGS)
+soak: $(VENV)/.ready ## the wire under the whole menu of faults (SOAK_PUSHES=500000), and a bot's chats (SOAK_CHATS=10000), for long
+	STENTOR_SOAK_PUSHES=$(SOAK_PUSHES) STENTOR_SOAK_CHATS=$(SOAK_CHATS) \
+		$(BIN)/python -m pytest tests/soak/wire.py tests/soak/chats.py --timeout=0 -s $(PYTEST_ARGS)
 
 kill: $(VENV)/.ready ## kill campaigns at random moments, and see that nothing is lost (KILL_TRIALS=2000)
 	STENTOR_KILL_TRIALS=$(KILL_TRIALS) STENTOR_KILL_SEED=$(KILL_SEED) \
