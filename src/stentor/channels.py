@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import Any
 
@@ -52,10 +53,10 @@ class Channel:
     """As the provider writes it."""
     app: type[App]
     """The table of an app in `stentor.toml`; its `channel` is of type `Literal[name]`."""
-    open: Callable[[str, Any, Callable[[], float]], Any]
-    """Makes a `senders.lane.Lane` of an app's name, its settings, and a clock that gives epoch seconds."""
-    rules: Callable[[], Iterable[Any]]
-    """Its reasons, as `senders.contract.Rule`s."""
+    lane: str
+    """`module:class` of its `senders.lane.Lane`, which is made of an app's settings, its name, and a clock."""
+    table: str
+    """`module:name` of its reasons, `senders.contract.Rule`s."""
     check_address: Callable[[str], BadAddress | None] = lambda _: None
     """Why a text can be no address of it."""
     by_receipt: bool = False
@@ -65,6 +66,24 @@ class Channel:
     """Whether an undo needs what the provider gave beside the address (`batch.beside`)."""
     example_app: str
     """What its app is called in the file that `stentor init` writes."""
+
+    def open(self, name: str, app: App, clock: Callable[[], float]) -> Any:
+        """The lane of the app of that name; `clock` gives epoch seconds.
+
+        Raises: InvalidConfiguration: there is none where `lane` says.
+        """
+        return self._load(self.lane)(app, name, clock)
+
+    def rules(self) -> Iterable[Any]:
+        """Its reasons. Raises: as `open`."""
+        found: Iterable[Any] = self._load(self.table)
+        return found
+
+    def _load(self, where: str) -> Any:
+        try:
+            return resolve_name(where)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise InvalidConfiguration(f"the channel {self.name!r} cannot be loaded from {where!r}: {error}") from error
 
 
 @cache

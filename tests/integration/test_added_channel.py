@@ -157,6 +157,7 @@ async def test_its_settings_are_read_checked_and_passed_on(tmp_path: Path) -> No
     found = {finding.check: finding for finding in await examine(settings, app="alerts", offline=True)}
     assert found["apps.alerts: credentials"].status is Status.PROBLEM
     assert "token.txt cannot be read" in found["apps.alerts: credentials"].detail
+    (tmp_path / "token.txt").touch(mode=0o600)
     (tmp_path / "token.txt").write_text("tk_1")
     assert [each.status for each in await examine(settings, app="alerts", offline=True)] == [Status.OK]
     with pytest.raises(InvalidConfiguration, match=r"apps\.alerts\.tokenfile: .*did you mean `token_file`\?"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from stentor.channels import BUILT_IN, Channel, find
+from stentor.errors import InvalidConfiguration
 from stentor.testing.channel import ChannelContract
 
 MORE: dict[str, dict[str, Any]] = {"apns": {"key_file": "a.p8", "key_id": "ABCDE12345", "team_id": "FGHIJ67890"}}
@@ -40,3 +42,11 @@ class TestOurs(ChannelContract):
 def test_each_app_has_a_name_of_its_own_in_the_file_that_init_writes() -> None:
     names = [find(name).example_app for name in BUILT_IN]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("where", ["stentor.no.such:Lane", "stentor.batch:NoSuch", "no name"])
+def test_a_lane_that_is_nowhere(where: str) -> None:
+    wrong = replace(find("telegram"), lane=where, table=where)
+    for load in (lambda: wrong.open("bot", None, lambda: 0.0), wrong.rules):  # type: ignore[arg-type]
+        with pytest.raises(InvalidConfiguration, match=f"'telegram' cannot be loaded from '{where}'"):
+            load()

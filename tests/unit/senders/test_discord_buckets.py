@@ -69,8 +69,19 @@ def test_an_answer_without_headers_sets_no_limit() -> None:
 def test_no_answer_leaves_the_bucket_to_the_next() -> None:
     known = Buckets()
     take(known, HERE, 0.0)
-    known.unheard(HERE)
+    known.unheard(HERE, 0.0)
     assert take(known, HERE, 0.0) == 0.0
+
+
+def test_what_was_never_answered_may_have_counted_until_then() -> None:
+    known = Buckets()
+    take(known, HERE, 0.0)
+    known.heard(HERE, heard(1, limit=2, reset_after=1.0), 0.0)
+    assert [take(known, HERE, 2.0), take(known, HERE, 2.0)] == [0.0, 0.0]  # a window of one second, as we know
+    known.unheard(HERE, 2.5)  # perhaps it is one that began later
+    known.unheard(HERE, 2.5)
+    assert take(known, HERE, 3.1) == pytest.approx(0.4)
+    assert take(known, HERE, 3.5) == 0.0
 
 
 def test_what_is_blocked() -> None:
@@ -120,7 +131,7 @@ def test_no_bucket_is_ever_overdrawn(
         while coming and coming[0][0] <= now:
             _, which, whose, said = heappop(coming)
             if which in lost:
-                known.unheard(whose)
+                known.unheard(whose, now)
             else:
                 known.heard(whose, said, now)
         if take(known, place, now) == 0.0:
@@ -201,7 +212,7 @@ def test_what_is_never_answered_may_have_been_refused() -> None:
     for number in range(int(buckets.INVALID_FIRST)):
         place = Place("POST /channels", str(number))
         pace.take(place, 0.0)
-        pace.unheard(place)
+        pace.unheard(place, 0.0)
     assert pace.take(HERE, 0.0) > 0
 
 

@@ -7,17 +7,12 @@ comes with the first message.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from stentor.channels import BadAddress, Channel
 from stentor.settings import App, File
-
-if TYPE_CHECKING:
-    from stentor.senders.contract import Rule
-    from stentor_ntfy.lane import NtfyLane
 
 _TOPIC = re.compile(r"[-_A-Za-z0-9]{1,64}", re.ASCII)
 
@@ -40,24 +35,12 @@ def check_address(address: str) -> BadAddress | None:
     return BadAddress(rule="malformed topic", detail=detail)
 
 
-def _open(name: str, app: NtfyApp, clock: Callable[[], float]) -> NtfyLane:
-    from stentor_ntfy.lane import NtfyLane  # noqa: PLC0415 - see above
-
-    return NtfyLane(app, name, clock)
-
-
-def _rules() -> Sequence[Rule]:
-    from stentor_ntfy.reasons import TABLE  # noqa: PLC0415 - see above
-
-    return TABLE
-
-
 CHANNEL = Channel(
     name="ntfy",
     title="ntfy",
     app=NtfyApp,
-    open=_open,
-    rules=_rules,
+    lane="stentor_ntfy.lane:NtfyLane",
+    table="stentor_ntfy.reasons:TABLE",
     check_address=check_address,
     example_app="alerts",
 )

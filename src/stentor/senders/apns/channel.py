@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from stentor.channels import BadAddress, Channel
 from stentor.settings import ALTERNATIVE, App, File, listed
-
-if TYPE_CHECKING:
-    from stentor.senders.apns.lane import ApnsLane
-    from stentor.senders.contract import Rule
 
 _HEX = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
 _FCM_TOKEN = re.compile(r"[!#-\[\]-~]+:[!#-\[\]-~]*", re.ASCII)
@@ -73,24 +68,12 @@ def check_address(address: str) -> BadAddress | None:
     return None
 
 
-def _open(name: str, app: ApnsApp, clock: Callable[[], float]) -> ApnsLane:
-    from stentor.senders.apns.lane import ApnsLane  # noqa: PLC0415 - see `stentor.channels`
-
-    return ApnsLane(app, name, clock)
-
-
-def _rules() -> Sequence[Rule]:
-    from stentor.senders.apns.reasons import TABLE  # noqa: PLC0415 - see `stentor.channels`
-
-    return TABLE
-
-
 CHANNEL = Channel(
     name="apns",
     title="APNs",
     app=ApnsApp,
-    open=_open,
-    rules=_rules,
+    lane="stentor.senders.apns.lane:ApnsLane",
+    table="stentor.senders.apns.reasons:TABLE",
     check_address=check_address,
     example_app="ios",
 )

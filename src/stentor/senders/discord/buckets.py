@@ -164,11 +164,13 @@ class Buckets:
         bucket.left = free if is_new else min(bucket.left, free)
         bucket.reset_at = max(bucket.reset_at, reset_at)
         bucket.limit = heard.limit
-        bucket.period = max(heard.reset_after, SHORTEST)
+        bucket.period = max(bucket.period, heard.reset_after, SHORTEST)  # the first answer of a window tells all of it
 
-    def unheard(self, place: Place) -> None:
-        """No answer came."""
-        self._landed(place)
+    def unheard(self, place: Place, now: float) -> None:
+        """No answer came. The request may have counted, and even have opened a window, until just now."""
+        bucket = self._landed(place)
+        if bucket.is_known:
+            bucket.reset_at = max(bucket.reset_at, now + bucket.period)
 
     def block(self, place: Place, seconds: float, now: float) -> None:
         """Nothing may go there for so long."""
@@ -251,9 +253,9 @@ class Pace:
         if not is_invalid:
             self._invalid.give_back()
 
-    def unheard(self, place: Place) -> None:
+    def unheard(self, place: Place, now: float) -> None:
         """A request was never answered; it may have been an invalid one."""
-        self._buckets.unheard(place)
+        self._buckets.unheard(place, now)
 
     def block(self, place: Place, seconds: float, now: float) -> None:
         """Discord said that nothing may go there for so long."""

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from stentor.channels import BadAddress, Channel
 from stentor.senders.discord.addresses import parse_address
 from stentor.settings import App, File
-
-if TYPE_CHECKING:
-    from stentor.senders.contract import Rule
-    from stentor.senders.discord.lane import DiscordLane
 
 _APNS_LENGTH = 64
 
@@ -45,24 +40,12 @@ def check_address(address: str) -> BadAddress | None:
     return BadAddress(rule="malformed address", detail=detail)
 
 
-def _open(name: str, app: DiscordApp, clock: Callable[[], float]) -> DiscordLane:
-    from stentor.senders.discord.lane import DiscordLane  # noqa: PLC0415 - see `stentor.channels`
-
-    return DiscordLane(app, name, clock)
-
-
-def _rules() -> Sequence[Rule]:
-    from stentor.senders.discord.reasons import TABLE  # noqa: PLC0415 - see `stentor.channels`
-
-    return TABLE
-
-
 CHANNEL = Channel(
     name="discord",
     title="Discord",
     app=DiscordApp,
-    open=_open,
-    rules=_rules,
+    lane="stentor.senders.discord.lane:DiscordLane",
+    table="stentor.senders.discord.reasons:TABLE",
     check_address=check_address,
     by_receipt=True,
     example_app="community",

@@ -145,11 +145,11 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
         if (posted := parse_receipt(receipt)) is not None:
             method = "DELETE" if receipt in self._deleting else "PATCH"
             self._deleting.discard(receipt)
-            self._pace.unheard(wire.place_of(posted, method))
+            self._pace.unheard(wire.place_of(posted, method), self._steady())
             return answer
         target = _read(address)
         if isinstance(target, Channel | Webhook):
-            self._pace.unheard(wire.place_of(target))
+            self._pace.unheard(wire.place_of(target), self._steady())
         return wire.final(answer) if isinstance(target, Webhook) else answer
 
     # -- conversations with users -------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
         try:
             response = await self.ask(wire.opening_request(api, user.id))
         except (CredentialUnavailable, PoolClosed) as error:  # nothing was said to the user yet
-            self._pace.unheard(wire.OPENING)
+            self._pace.unheard(wire.OPENING, self._steady())
             self._pace.spare()
             return not_processed(str(error))
         found = wire.decode_opening(response)

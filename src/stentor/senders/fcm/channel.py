@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from stentor.channels import BadAddress, Channel
 from stentor.settings import App, File, TokenUrl
-
-if TYPE_CHECKING:
-    from stentor.senders.contract import Rule
-    from stentor.senders.fcm.lane import FcmLane
 
 _APNS_TOKEN = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
 _PRINTABLE = re.compile(r"[!#-\[\]-~]+", re.ASCII)  # needs no escape in JSON
@@ -44,24 +39,12 @@ def check_address(address: str) -> BadAddress | None:
     return None
 
 
-def _open(name: str, app: FcmApp, clock: Callable[[], float]) -> FcmLane:
-    from stentor.senders.fcm.lane import FcmLane  # noqa: PLC0415 - see `stentor.channels`
-
-    return FcmLane(app, name, clock)
-
-
-def _rules() -> Sequence[Rule]:
-    from stentor.senders.fcm.reasons import TABLE  # noqa: PLC0415 - see `stentor.channels`
-
-    return TABLE
-
-
 CHANNEL = Channel(
     name="fcm",
     title="FCM",
     app=FcmApp,
-    open=_open,
-    rules=_rules,
+    lane="stentor.senders.fcm.lane:FcmLane",
+    table="stentor.senders.fcm.reasons:TABLE",
     check_address=check_address,
     example_app="android",
 )

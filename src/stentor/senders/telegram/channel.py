@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from stentor.channels import BadAddress, Channel
 from stentor.settings import App, File
-
-if TYPE_CHECKING:
-    from stentor.senders.contract import Rule
-    from stentor.senders.telegram.lane import TelegramLane
 
 CHAT = re.compile(r"-?[1-9][0-9]{0,15}|@[A-Za-z][A-Za-z0-9_]{3,31}", re.ASCII)
 """The id of a chat (a group's begins with a minus), or the name of a public channel or group."""
@@ -41,24 +36,12 @@ def check_address(address: str) -> BadAddress | None:
     )
 
 
-def _open(name: str, app: TelegramApp, clock: Callable[[], float]) -> TelegramLane:
-    from stentor.senders.telegram.lane import TelegramLane  # noqa: PLC0415 - see `stentor.channels`
-
-    return TelegramLane(app, name, clock)
-
-
-def _rules() -> Sequence[Rule]:
-    from stentor.senders.telegram.reasons import TABLE  # noqa: PLC0415 - see `stentor.channels`
-
-    return TABLE
-
-
 CHANNEL = Channel(
     name="telegram",
     title="Telegram",
     app=TelegramApp,
-    open=_open,
-    rules=_rules,
+    lane="stentor.senders.telegram.lane:TelegramLane",
+    table="stentor.senders.telegram.reasons:TABLE",
     check_address=check_address,
     by_receipt=True,
     example_app="bot",

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
 from stentor.channels import BadAddress, Channel
 from stentor.settings import App, File
-
-if TYPE_CHECKING:
-    from stentor.senders.contract import Rule
-    from stentor.senders.webhook.lane import WebhookLane
 
 ADDRESS = "address"
 """The `target` where each recipient's address is a URL."""
@@ -58,24 +53,12 @@ def check_address(address: str) -> BadAddress | None:
     return None
 
 
-def _open(name: str, app: WebhookApp, clock: Callable[[], float]) -> WebhookLane:
-    from stentor.senders.webhook.lane import WebhookLane  # noqa: PLC0415 - see `stentor.channels`
-
-    return WebhookLane(app, name, clock)
-
-
-def _rules() -> Sequence[Rule]:
-    from stentor.senders.webhook.reasons import TABLE  # noqa: PLC0415 - see `stentor.channels`
-
-    return TABLE
-
-
 CHANNEL = Channel(
     name="webhook",
     title="Webhook",
     app=WebhookApp,
-    open=_open,
-    rules=_rules,
+    lane="stentor.senders.webhook.lane:WebhookLane",
+    table="stentor.senders.webhook.reasons:TABLE",
     check_address=check_address,
     example_app="gateway",
 )

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from stentor.channels import BadAddress, Channel
 from stentor.settings import App, File, split
-
-if TYPE_CHECKING:
-    from stentor.senders.contract import Rule
-    from stentor.senders.webpush.lane import WebPushLane
 
 _SUBJECT = re.compile(r"mailto:[^\s<>@,]+@[^\s<>@,]+\.[^\s<>@,.]+|https://[^\s<>/:@]+\.[^\s<>/:@.]+(/[^\s<>]*)?")
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
@@ -65,24 +60,12 @@ def check_address(address: str) -> BadAddress | None:
     return None
 
 
-def _open(name: str, app: WebPushApp, clock: Callable[[], float]) -> WebPushLane:
-    from stentor.senders.webpush.lane import WebPushLane  # noqa: PLC0415 - see `stentor.channels`
-
-    return WebPushLane(app, name, clock)
-
-
-def _rules() -> Sequence[Rule]:
-    from stentor.senders.webpush.reasons import OURS, TABLE  # noqa: PLC0415 - see `stentor.channels`
-
-    return (*TABLE, *OURS)
-
-
 CHANNEL = Channel(
     name="webpush",
     title="Web Push",
     app=WebPushApp,
-    open=_open,
-    rules=_rules,
+    lane="stentor.senders.webpush.lane:WebPushLane",
+    table="stentor.senders.webpush.reasons:ALL",
     check_address=check_address,
     receipt_beside=True,
     example_app="web",

@@ -27,7 +27,7 @@ from stentor.senders.webpush import wire
 from stentor.senders.webpush.channel import WebPushApp
 from stentor.senders.webpush.endpoints import Forbidden, Malformed, Origin, Policy, fits, parse_authority
 from stentor.senders.webpush.origins import Origins, PoolOf
-from stentor.senders.webpush.reasons import OURS, TABLE
+from stentor.senders.webpush.reasons import ALL
 from stentor.senders.webpush.undo import Part, UndoFlight
 from stentor.senders.webpush.vapid import Vapid
 
@@ -261,7 +261,7 @@ class WebPushLane(Rendering[wire.Rendered]):
         return True
 
     def meaning(self, reason: str) -> str:
-        return next((rule.meaning for rule in (*TABLE, *OURS) if rule.reason == reason), "")
+        return next((rule.meaning for rule in ALL if rule.reason == reason), "")
 
     def window(self) -> int:
         states = self._origins_states()

@@ -88,7 +88,8 @@ OURS = (
 )
 """What we say ourselves, of endpoints that are not asked or not believed."""
 
-RULES = MappingProxyType({(rule.status, rule.reason): rule for rule in (*TABLE, *OURS)})
+ALL = (*TABLE, *OURS)
+RULES = MappingProxyType({(rule.status, rule.reason): rule for rule in ALL})
 _BY_STATUS = MappingProxyType(
     {
         401: "Unauthorized",
