@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from hashlib import blake2b
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -30,6 +30,7 @@ from stentor.http2.transport import Endpoint
 from stentor.outcome import Verdict
 from stentor.senders.contract import Answer, Credentials, Decode, Encoded, Renewal, Rule, Taken, answers, join
 from stentor.senders.lane import Flight, LaneState, Prepared, Variables
+from stentor.senders.opened import Opened
 from stentor.senders.rendering import PreparedContent, R, Rendering
 
 PATIENCE = 15.0
@@ -56,8 +57,6 @@ class Access:
     endpoint: Endpoint
     credentials: Credentials | None
     """None where the connections themselves prove who we are."""
-    fingerprint: bytes = field(repr=False)
-    """Differs where any of the files does."""
     close: Callable[[], None] = lambda: None
 
 
@@ -186,8 +185,7 @@ class Http2Lane(Rendering[R]):
         self.decode_goaway = decode_goaway
         self._meanings = {rule.reason: rule.meaning for rule in table}
         self._options = options
-        self._access: Access | None = None
-        self._loading = asyncio.Lock()
+        self._opened = Opened(lambda: self.files, partial(asyncio.to_thread, self.load))
         self._channel: _Channel | None = None
         self._retired: dict[asyncio.Task[None], Pool] = {}
         self._closed = False
@@ -200,7 +198,7 @@ class Http2Lane(Rendering[R]):
     @property
     @abstractmethod
     def files(self) -> Sequence[Path | None]:
-        """Those that `load` reads; their `fingerprint` is the access's."""
+        """Those that `load` reads."""
 
     @abstractmethod
     def load(self) -> Access:
@@ -215,7 +213,7 @@ class Http2Lane(Rendering[R]):
     # -- what a sender asks -------------------------------------------------------------------------------------------
 
     async def check(self) -> None:
-        await self._open()
+        await self._opened.get()
 
     async def begin(
         self,
@@ -247,7 +245,7 @@ class Http2Lane(Rendering[R]):
 
     async def refused(self, flight: Flight) -> Renewal:
         assert isinstance(flight, Http2Flight)
-        if flight.access is not self._access:
+        if flight.access is not self._opened.current:
             return Renewal(True)  # the files were changed since
         if flight.access.credentials is None or flight.authorization is None:
             return Renewal(False, explanation="The provider wants a provider token, and a certificate is configured.")
@@ -255,19 +253,17 @@ class Http2Lane(Rendering[R]):
             return await flight.access.credentials.refused(flight.authorization)
 
     def hold(self) -> None:
-        if self._access is not None and self._access.credentials is not None:
-            self._access.credentials.hold()
+        access = self._opened.current
+        if access is not None and access.credentials is not None:
+            access.credentials.hold()
 
     async def reload(self) -> bool:
-        async with self._loading:
-            old = self._access
-            if old is not None and await asyncio.to_thread(fingerprint, *self.files) == old.fingerprint:
-                return False
-            self._access = await asyncio.to_thread(self.load)
-        self._retire()
+        changed, old = await self._opened.reload()
+        if changed:
+            self._retire()
         if old is not None:
             old.close()
-        return True
+        return changed
 
     def meaning(self, reason: str) -> str:
         return self._meanings.get(reason, "")
@@ -293,31 +289,23 @@ class Http2Lane(Rendering[R]):
 
     async def aclose(self, drain: float | None = None) -> None:
         self._closed = True
+        self._opened.stop()
         pools = list(self._retired.values())
         if self._channel is not None:
             pools.append(self._channel.pool)
         await asyncio.gather(*(pool.aclose(drain) for pool in pools), *self._retired)
-        if self._access is not None:
-            self._access.close()
+        if (access := await self._opened.last()) is not None:
+            access.close()
 
     # -- over time ----------------------------------------------------------------------------------------------------
-
-    async def _open(self) -> Access:
-        if self._closed:
-            raise PoolClosed
-        if self._access is None:
-            async with self._loading:
-                if self._access is None:
-                    self._access = await asyncio.to_thread(self.load)
-        return self._access
 
     async def _authorize(self) -> tuple[Access, bytes | None]:
         """How we show who we are now; from here to the wire nothing may wait, lest it be changed meanwhile."""
         while True:
-            access = await self._open()
+            access = await self._opened.get()
             with self._named():
                 authorization = None if access.credentials is None else await access.credentials.authorization()
-            if access is self._access:
+            if access is self._opened.current:
                 return access, authorization
 
     def _channel_for(self, access: Access, authorization: bytes | None) -> _Channel:
@@ -382,16 +370,6 @@ def setting(lane: str, key: str) -> Iterator[None]:
         yield
     except (CredentialError, InvalidConfiguration) as error:
         raise type(error)(f"{_settings(lane)}.{key}: {error}") from None
-
-
-def fingerprint(*files: Path | None) -> bytes:
-    """Changes with the content of any of the files; one that can't be read is for whoever loads it to complain of."""
-    digest = blake2b()
-    for file in files:
-        with suppress(OSError):
-            digest.update(b"" if file is None else file.read_bytes())
-        digest.update(b"\0")
-    return digest.digest()
 
 
 def address_of(url: str) -> tuple[str, int, str]:

@@ -22,12 +22,13 @@ from typing import Generic, NamedTuple, TypeVar
 import aiohttp
 from aiohttp.abc import AbstractResolver
 
-from stentor.errors import CredentialUnavailable, InvalidConfiguration, PoolClosed
+from stentor.errors import CredentialUnavailable, InvalidConfiguration
 from stentor.model import Action
 from stentor.outcome import Verdict
 from stentor.senders.contract import LARGEST_ERROR_BODY, NOWHERE, Answer, Renewal, Rule, Taken, ambiguous, not_processed
-from stentor.senders.http2_lane import fingerprint, setting
+from stentor.senders.http2_lane import setting
 from stentor.senders.lane import Flight, LaneState, Prepared, Variables
+from stentor.senders.opened import Opened
 from stentor.senders.rendering import PreparedContent, R, Rendering
 from stentor.settings import App
 
@@ -163,7 +164,6 @@ class _Door(Generic[C]):
 
     credentials: C
     session: aiohttp.ClientSession
-    fingerprint: bytes
 
 
 class HttpLane(Rendering[R], Generic[R, C]):
@@ -182,8 +182,7 @@ class HttpLane(Rendering[R], Generic[R, C]):
         self._app = app
         self._clock = clock
         self._meanings = {rule.reason: rule.meaning for rule in table}
-        self._door: _Door[C] | None = None
-        self._loading = asyncio.Lock()
+        self._opened = Opened[_Door[C]](lambda: (*self.files, app.ca_file), self._load)
         self._flights: deque[HttpFlight[R]] = deque()  # with recipients that nobody has taken
         self._carriers: dict[asyncio.Task[None], HttpFlight[R] | None] = {}
         """Each with the flight that it carries for."""
@@ -249,7 +248,7 @@ class HttpLane(Rendering[R], Generic[R, C]):
     # -- what a sender asks -------------------------------------------------------------------------------------------
 
     async def check(self) -> None:
-        await self._open()
+        await self._opened.get()
 
     async def begin(
         self,
@@ -260,7 +259,7 @@ class HttpLane(Rendering[R], Generic[R, C]):
         variables: Sequence[Variables] | None = None,
     ) -> HttpFlight[R]:
         assert isinstance(prepared, PreparedContent)
-        await self._open()
+        await self._opened.get()
         flight: HttpFlight[R] = HttpFlight(
             prepared,
             recipients,
@@ -279,20 +278,14 @@ class HttpLane(Rendering[R], Generic[R, C]):
         """There are no short-lived credentials."""
 
     async def reload(self) -> bool:
-        async with self._loading:
-            old = self._door
-            if self._closed:
-                return False
-            if old is not None and await asyncio.to_thread(fingerprint, *self._files) == old.fingerprint:
-                return False
-            self._door = await self._load()
+        changed, old = await self._opened.reload()
         if old is not None:
             leaving = asyncio.get_running_loop().create_task(
                 self._leave(old), name=f"retire connections of {self.name}"
             )
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)
-        return True
+        return changed
 
     def meaning(self, reason: str) -> str:
         return self._meanings.get(reason, "")
@@ -310,6 +303,7 @@ class HttpLane(Rendering[R], Generic[R, C]):
 
     async def aclose(self, drain: float | None = None) -> None:
         self._closed = True
+        self._opened.stop()
         if self._carriers and drain != 0.0:
             await asyncio.wait(list(self._carriers), timeout=ANSWER_WITHIN if drain is None else drain)
         for flight in list(self._flights):
@@ -319,29 +313,12 @@ class HttpLane(Rendering[R], Generic[R, C]):
         for carrier in carriers:
             carrier.cancel()
         await asyncio.gather(*carriers, *self._leaving, return_exceptions=True)
-        async with self._loading:  # of somebody who came just before
-            door, self._door = self._door, None
-        if door is not None:
+        if (door := await self._opened.last()) is not None:
             await self._leave(door)
 
     # -- credentials --------------------------------------------------------------------------------------------------
 
-    @property
-    def _files(self) -> Sequence[Path | None]:
-        return (*self.files, self._app.ca_file)
-
-    async def _open(self) -> _Door[C]:
-        """Raises: PoolClosed, CredentialError, InvalidConfiguration."""
-        if self._door is None and not self._closed:
-            async with self._loading:
-                if self._door is None:
-                    self._door = await self._load()
-        if self._door is None or self._closed:
-            raise PoolClosed
-        return self._door
-
     async def _load(self) -> _Door[C]:
-        mark = await asyncio.to_thread(fingerprint, *self._files)
         credentials = await asyncio.to_thread(self.load)
         with setting(self.name, "ca_file"):
             tls = _tls(self._app.ca_file)
@@ -357,7 +334,7 @@ class HttpLane(Rendering[R], Generic[R, C]):
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=True,
         )
-        return _Door(credentials, session, mark)
+        return _Door(credentials, session)
 
     async def _leave(self, door: _Door[C]) -> None:
         """Close its connections when nobody can be on them any more: who carries now takes the new ones next."""
@@ -372,7 +349,7 @@ class HttpLane(Rendering[R], Generic[R, C]):
             CredentialError, InvalidConfiguration: as `check`.
             CredentialUnavailable: there was no answer.
         """
-        door = self._door or await self._open()
+        door = self._opened.current or await self._opened.get()
         try:
             return await self._exchange(door.session, request)
         except _UNANSWERED as error:
@@ -442,14 +419,14 @@ class HttpLane(Rendering[R], Generic[R, C]):
         where = await self.locate(address)
         if isinstance(where, Answer):
             return where
-        door = self._door  # the newest; a lane that is being closed still sends what it has begun
+        door = self._opened.current  # the newest; a lane that is being closed still sends what it has begun
         assert door is not None
         request = self.request(door.credentials, flight.prepared, rendered, flight.recipients[index], where)
         found = await self._answer(door, request, where)
         return found if isinstance(found, Answer) else self.decode(found, where, self._clock())
 
     async def _ask_to_change(self, rendered: R | None, receipt: str) -> Taken | Answer:
-        door = self._door
+        door = self._opened.current
         assert door is not None
         request = self.change(door.credentials, rendered, receipt)
         found = await self._answer(door, request, receipt.encode())

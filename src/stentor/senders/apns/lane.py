@@ -16,7 +16,7 @@ from stentor.senders.apns.channel import ApnsApp
 from stentor.senders.apns.credentials import ApnsCertificate, ApnsTokenSource
 from stentor.senders.apns.reasons import TABLE
 from stentor.senders.contract import Encoded
-from stentor.senders.http2_lane import PATIENCE, Access, Encode, Http2Lane, address_of, fingerprint, setting
+from stentor.senders.http2_lane import PATIENCE, Access, Encode, Http2Lane, address_of, setting
 from stentor.senders.lane import CampaignContent
 
 
@@ -41,7 +41,6 @@ class ApnsLane(Http2Lane[wire.Rendered]):
 
     def load(self) -> Access:
         app = self._app
-        mark = fingerprint(*self.files)
         with setting(self.name, "ca_file"):
             tls = tls_context(ca_file=app.ca_file)
         credentials = None
@@ -57,7 +56,7 @@ class ApnsLane(Http2Lane[wire.Rendered]):
                 )
         with setting(self.name, "proxy"):
             endpoint = Endpoint(host=self._host, port=self._port, tls=tls, proxy=app.proxy)
-        return Access(endpoint=endpoint, credentials=credentials, fingerprint=mark)
+        return Access(endpoint=endpoint, credentials=credentials)
 
     def _show_certificate(self, tls: ssl.SSLContext) -> None:
         app, password = self._app, None

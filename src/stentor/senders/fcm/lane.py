@@ -15,7 +15,7 @@ from stentor.senders.fcm import wire
 from stentor.senders.fcm.channel import FcmApp
 from stentor.senders.fcm.credentials import FcmTokenSource
 from stentor.senders.fcm.reasons import TABLE
-from stentor.senders.http2_lane import PATIENCE, Access, Encode, Http2Lane, address_of, fingerprint, setting
+from stentor.senders.http2_lane import PATIENCE, Access, Encode, Http2Lane, address_of, setting
 from stentor.senders.lane import CampaignContent
 
 QUOTA = 600_000
@@ -43,7 +43,6 @@ class FcmLane(Http2Lane[wire.Rendered]):
 
     def load(self) -> Access:
         app = self._app
-        mark = fingerprint(*self.files)
         with setting(self.name, "ca_file"):
             tls = tls_context(ca_file=app.ca_file)
         with setting(self.name, "proxy"):
@@ -55,7 +54,7 @@ class FcmLane(Http2Lane[wire.Rendered]):
                 source = FcmTokenSource.from_file(
                     app.service_account_file, clock=self._clock, token_uri=app.token_url, ca_file=app.ca_file
                 )
-        return Access(endpoint=endpoint, credentials=source, fingerprint=mark, close=source.close)
+        return Access(endpoint=endpoint, credentials=source, close=source.close)
 
     def render(self, message: Message, campaign: CampaignContent) -> wire.Rendered:
         return wire.render(message, started_at=campaign.started_at, collapse_id=campaign.collapse_id)

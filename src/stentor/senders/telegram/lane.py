@@ -121,7 +121,7 @@ class TelegramLane(HttpLane[wire.Rendered, wire.Bot]):
             CredentialError: Telegram doesn't know the token.
             CredentialUnavailable: it couldn't be asked just now.
         """
-        door = await self._open()
+        door = await self._opened.get()
         found = wire.decode_introduction(await self.ask(wire.introduction(door.credentials)), self._clock())
         if isinstance(found, str):
             return found

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 
 from stentor.batch import apart
 from stentor.errors import PoolClosed
@@ -20,8 +20,9 @@ from stentor.http2.pool import PoolOptions, PoolState, Sending
 from stentor.http2.transport import tls_context
 from stentor.model import Action, Message
 from stentor.senders.contract import Answer, Decode, Encoded, Renewal, Taken
-from stentor.senders.http2_lane import FIRST_WINDOW, LEAST_WINDOW, SLICE, BurstFlight, fingerprint, setting
+from stentor.senders.http2_lane import FIRST_WINDOW, LEAST_WINDOW, SLICE, BurstFlight, setting
 from stentor.senders.lane import CampaignContent, Flight, LaneState, Prepared, Variables
+from stentor.senders.opened import Opened
 from stentor.senders.rendering import PreparedContent, Rendering
 from stentor.senders.webpush import wire
 from stentor.senders.webpush.channel import WebPushApp
@@ -42,7 +43,6 @@ class _Access:
 
     vapid: Vapid
     origins: Origins
-    fingerprint: bytes = field(repr=False)
     deletes_at: tuple[str, ...]
 
     def deletes(self, origin: Origin) -> bool:
@@ -108,8 +108,7 @@ class WebPushLane(Rendering[wire.Rendered]):
         self._options = options or PoolOptions(max_connections=app.max_connections, patience=PATIENCE)
         self._policy = Policy(app.allow_private_endpoints, app.allowed_hosts)
         self._instead = None if app.url is None else parse_authority(app.url.removeprefix("https://").rstrip("/"))
-        self._access: _Access | None = None
-        self._loading = asyncio.Lock()
+        self._opened = Opened(lambda: (app.private_key_file, app.ca_file), partial(asyncio.to_thread, self._load))
         self._retired: set[asyncio.Task[None]] = set()
         self._sealer = ThreadPoolExecutor(1, thread_name_prefix="web push encryption")
         self._closed = False
@@ -131,7 +130,7 @@ class WebPushLane(Rendering[wire.Rendered]):
     # -- what a sender asks -------------------------------------------------------------------------------------------
 
     async def check(self) -> None:
-        await self._open()
+        await self._opened.get()
 
     async def begin(
         self,
@@ -142,7 +141,7 @@ class WebPushLane(Rendering[wire.Rendered]):
         variables: Sequence[Variables] | None = None,
     ) -> Flight:
         assert isinstance(prepared, PreparedContent)
-        access = await self._open()
+        access = await self._opened.get()
         action = prepared.campaign.content.action
         if action is Action.SEND:
             return await self._push(access, prepared, addresses, languages, variables)
@@ -249,16 +248,12 @@ class WebPushLane(Rendering[wire.Rendered]):
         """Nobody complains of too many tokens."""
 
     async def reload(self) -> bool:
-        async with self._loading:
-            old = self._access
-            if old is not None and await asyncio.to_thread(fingerprint, *self._files) == old.fingerprint:
-                return False
-            self._access = await asyncio.to_thread(self._load)
+        changed, old = await self._opened.reload()
         if old is not None:
             task = asyncio.get_running_loop().create_task(old.origins.aclose(), name=f"retire origins of {self.name}")
             self._retired.add(task)
             task.add_done_callback(self._retired.discard)
-        return True
+        return changed
 
     def meaning(self, reason: str) -> str:
         return next((rule.meaning for rule in ALL if rule.reason == reason), "")
@@ -283,40 +278,28 @@ class WebPushLane(Rendering[wire.Rendered]):
 
     async def aclose(self, drain: float | None = None) -> None:
         self._closed = True
-        if self._access is not None:
-            await self._access.origins.aclose(drain)
+        self._opened.stop()
+        if (access := await self._opened.last()) is not None:
+            await access.origins.aclose(drain)
         await asyncio.gather(*self._retired)
         self._sealer.shutdown(wait=False, cancel_futures=True)
 
     # -- within -------------------------------------------------------------------------------------------------------
 
-    @property
-    def _files(self) -> tuple[Path | None, ...]:
-        return (self._app.private_key_file, self._app.ca_file)
-
-    async def _open(self) -> _Access:
-        if self._closed:
-            raise PoolClosed
-        if self._access is None:
-            async with self._loading:
-                if self._access is None:
-                    self._access = await asyncio.to_thread(self._load)
-        return self._access
-
     def _load(self) -> _Access:
         """Read the files; blocks. Raises: CredentialError, InvalidConfiguration."""
         app = self._app
-        mark = fingerprint(*self._files)
         with setting(self.name, "ca_file"):
             tls = tls_context(ca_file=app.ca_file)
         with setting(self.name, "private_key_file"):
             vapid = Vapid.from_file(app.private_key_file, app.subject, self._clock)
         trusted = app.allow_private_endpoints or self._instead is not None
         where = PoolOf(tls=tls, proxy=app.proxy, options=self._options, trusted=trusted)
-        return _Access(vapid, Origins(where), mark, app.deletes_at)
+        return _Access(vapid, Origins(where), app.deletes_at)
 
     def _origins_states(self) -> list[PoolState]:
-        return [] if self._access is None else self._access.origins.states()
+        access = self._opened.current
+        return [] if access is None else access.origins.states()
 
     def _encode(
         self,
