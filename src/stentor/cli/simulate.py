@@ -83,7 +83,6 @@ def apns(
       stentor simulate apns --port 0 --faults menu --seed 7 --json
       stentor simulate apns --mode fast
     """
-    loaded = _load(faults)
     if mode is Mode.FAST:
         if faults:
             raise InvalidConfiguration("--faults is for strict mode; fast mode accepts everything")
@@ -98,7 +97,7 @@ def apns(
         unique_id=sandbox,
     )
     key = KeyFile(key_file, key_id, team_id) if key_file else None
-    where = {"port": port, "control_port": control_port, "directory": directory, "seed": seed, "faults": loaded}
+    where = _where(port, control_port, faults, seed, directory)
     _run(lambda: ApnsSimulator(options, key=key, **where), as_json=as_json)
 
 
@@ -128,7 +127,6 @@ def fcm(
       stentor simulate fcm --port 0 --token-lifetime 60 --json
       stentor simulate fcm --mode fast
     """
-    loaded = _load(faults)
     if mode is Mode.FAST:
         if faults:
             raise InvalidConfiguration("--faults is for strict mode; fast mode accepts everything")
@@ -140,7 +138,7 @@ def fcm(
         access_token_lifetime_s=token_lifetime,
         project_per_minute=quota,
     )
-    where = {"port": port, "control_port": control_port, "directory": directory, "seed": seed, "faults": loaded}
+    where = _where(port, control_port, faults, seed, directory)
     _run(lambda: FcmSimulator(options, account_file=account_file, **where), as_json=as_json)
 
 
@@ -162,9 +160,8 @@ def discord(
       stentor simulate discord --dir ./rehearsal
       stentor simulate discord --port 0 --faults menu --seed 7 --json
     """
-    loaded = _load(faults)
     options = DiscordOptions(requests_per_second=rate)
-    where = {"port": port, "control_port": control_port, "directory": directory, "seed": seed, "faults": loaded}
+    where = _where(port, control_port, faults, seed, directory)
     _run(lambda: DiscordSimulator(options, token_file=token_file, **where), as_json=as_json)
 
 
@@ -189,9 +186,8 @@ def webhook(
       stentor simulate webhook --dir ./rehearsal
       stentor simulate webhook --port 0 --faults menu --seed 7 --json
     """
-    loaded = _load(faults)
     options = WebhookOptions(path=path, any_path=any_path)
-    where = {"port": port, "control_port": control_port, "directory": directory, "seed": seed, "faults": loaded}
+    where = _where(port, control_port, faults, seed, directory)
     _run(lambda: WebhookSimulator(options, secret_file=secret_file, **where), as_json=as_json)
 
 
@@ -216,9 +212,8 @@ def telegram(
       stentor simulate telegram --dir ./rehearsal
       stentor simulate telegram --port 0 --migrated 0.1 --json
     """
-    loaded = _load(faults)
     options = TelegramOptions(per_second=rate, migrated=migrated, slow_429=slow_429)
-    where = {"port": port, "control_port": control_port, "directory": directory, "seed": seed, "faults": loaded}
+    where = _where(port, control_port, faults, seed, directory)
     _run(lambda: TelegramSimulator(options, **where), as_json=as_json)
 
 
@@ -244,14 +239,15 @@ def webpush(
       stentor simulate webpush --dir ./rehearsal --subscriptions 100000
       stentor simulate webpush --port 0 --faults menu --seed 7 --json
     """
-    loaded = _load(faults)
     options = WebPushOptions(decrypt=decrypt)
-    where = {"port": port, "control_port": control_port, "directory": directory, "seed": seed, "faults": loaded}
+    where = _where(port, control_port, faults, seed, directory)
     _run(lambda: WebPushSimulator(options, subscriptions=subscriptions, **where), as_json=as_json)
 
 
-def _load(faults: str | None) -> Faults:
-    return load_faults(faults) if faults else Faults()
+def _where(port: int, control_port: int, faults: str | None, seed: int, directory: Path | None) -> dict[str, Any]:
+    """Where a simulator runs, and what goes wrong in it, as `Simulator` wants it."""
+    loaded = load_faults(faults) if faults else Faults()
+    return {"port": port, "control_port": control_port, "directory": directory, "seed": seed, "faults": loaded}
 
 
 def _run(make: Callable[[], Simulator | FastSimulator], *, as_json: bool) -> None:

@@ -8,16 +8,16 @@ from typing import Any
 
 from stentor.errors import InvalidConfiguration
 from stentor.simulators.discord.provider import DiscordOptions, DiscordProvider
-from stentor.simulators.http1 import Http1Door
-from stentor.simulators.peer import Http1Factory
-from stentor.simulators.simulator import Simulator
-from stentor.simulators.tls import ServerTls, make_server_tls, write_private
+from stentor.simulators.plain import PlainSimulator
+from stentor.simulators.tls import write_private
 
 __all__ = ["DiscordOptions", "DiscordProvider", "DiscordSimulator"]
 
 
-class DiscordSimulator(Simulator):
+class DiscordSimulator(PlainSimulator):
     """`options` says how it is set up; the keyword arguments of `Simulator` say where it runs and what goes wrong."""
+
+    name = "discord"
 
     def __init__(self, options: DiscordOptions | None = None, *, token_file: Path | None = None, **where: Any) -> None:
         """Args:
@@ -25,11 +25,7 @@ class DiscordSimulator(Simulator):
         """
         self.options = options or DiscordOptions()
         self._given_token = token_file
-        self._door: Http1Door | None = None
         super().__init__(**where)
-
-    def _make_tls(self) -> ServerTls:
-        return make_server_tls(self.directory, provider="discord", alpn=("http/1.1",))
 
     def _make_provider(self) -> DiscordProvider:
         if self._given_token is None:
@@ -42,15 +38,6 @@ class DiscordSimulator(Simulator):
             raise InvalidConfiguration(f"{path} cannot be read: {error.strerror}") from None
         self.discord = DiscordProvider(self.world, self.options, token, path)
         return self.discord
-
-    def _http1(self) -> Http1Factory:
-        self._door = Http1Door(self.world, self.provider, accidents=True)
-        return self._door.protocol
-
-    async def stop(self) -> None:
-        if self._door is not None:
-            await self._door.close()
-        await super().stop()
 
     @property
     def token(self) -> str:

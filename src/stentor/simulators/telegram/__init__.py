@@ -6,25 +6,21 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from stentor.simulators.http1 import Http1Door
-from stentor.simulators.peer import Http1Factory
-from stentor.simulators.simulator import Simulator
+from stentor.simulators.plain import PlainSimulator
 from stentor.simulators.telegram.provider import TelegramOptions, TelegramProvider
-from stentor.simulators.tls import ServerTls, make_server_tls, write_private
+from stentor.simulators.tls import write_private
 
 __all__ = ["TelegramOptions", "TelegramProvider", "TelegramSimulator"]
 
 
-class TelegramSimulator(Simulator):
+class TelegramSimulator(PlainSimulator):
     """`options` says how it is set up; the keyword arguments of `Simulator` say where it runs and what goes wrong."""
+
+    name = "telegram"
 
     def __init__(self, options: TelegramOptions | None = None, **where: Any) -> None:
         self.options = options or TelegramOptions()
-        self._door: Http1Door | None = None
         super().__init__(**where)
-
-    def _make_tls(self) -> ServerTls:
-        return make_server_tls(self.directory, provider="telegram", alpn=("http/1.1",))
 
     def _make_provider(self) -> TelegramProvider:
         token = f"{secrets.randbelow(9_000_000_000) + 1_000_000_000}:AA{secrets.token_hex(17)[:33]}"
@@ -36,12 +32,3 @@ class TelegramSimulator(Simulator):
     @property
     def token(self) -> str:
         return self.telegram.token
-
-    def _http1(self) -> Http1Factory:
-        self._door = Http1Door(self.world, self.provider, accidents=True)
-        return self._door.protocol
-
-    async def stop(self) -> None:
-        if self._door is not None:
-            await self._door.close()
-        await super().stop()

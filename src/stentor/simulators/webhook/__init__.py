@@ -7,27 +7,23 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import Any
 
-from stentor.simulators.http1 import Http1Door
-from stentor.simulators.peer import Http1Factory
-from stentor.simulators.simulator import Simulator
-from stentor.simulators.tls import ServerTls, make_server_tls, write_private
+from stentor.simulators.plain import PlainSimulator
+from stentor.simulators.tls import write_private
 from stentor.simulators.webhook.provider import WebhookOptions, WebhookProvider
 
 __all__ = ["WebhookOptions", "WebhookProvider", "WebhookSimulator"]
 
 
-class WebhookSimulator(Simulator):
+class WebhookSimulator(PlainSimulator):
     """`options` says how it is set up; the keyword arguments of `Simulator` say where it runs and what goes wrong."""
+
+    name = "webhook"
 
     def __init__(self, options: WebhookOptions | None = None, *, secret_file: Path | None = None, **where: Any) -> None:
         """Args: secret_file: the secrets to know, one a line, instead of making one."""
         self.options = options or WebhookOptions()
         self._given_secrets = secret_file
-        self._door: Http1Door | None = None
         super().__init__(**where)
-
-    def _make_tls(self) -> ServerTls:
-        return make_server_tls(self.directory, provider="webhook", alpn=("http/1.1",))
 
     def _make_provider(self) -> WebhookProvider:
         if self._given_secrets is None:
@@ -36,15 +32,6 @@ class WebhookSimulator(Simulator):
         secrets = self.secret_file.read_text().split()
         self.gateway = WebhookProvider(self.world, self.options, secrets)
         return self.gateway
-
-    def _http1(self) -> Http1Factory:
-        self._door = Http1Door(self.world, self.provider, accidents=True)
-        return self._door.protocol
-
-    async def stop(self) -> None:
-        if self._door is not None:
-            await self._door.close()
-        await super().stop()
 
     @property
     def secret_file(self) -> Path:
