@@ -16,7 +16,7 @@ from pathlib import Path
 from stentor.simulators.telegram import TelegramSimulator
 from stentor.testing.roles import RoleProcess, start_role
 from tests.integration.kill.conftest import processes
-from tests.integration.kill.test_chats import Chats, begun, chat
+from tests.integration.kill.test_channels import Chats, begun, chat
 
 __all__ = ["processes"]  # a fixture
 

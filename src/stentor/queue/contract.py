@@ -164,5 +164,6 @@ class NotingQueue(Queue, Protocol):
     async def release(self, lease: Lease, delay: float, left: bytes) -> None:
         """Give a task back, to be taken again after `delay` seconds, with a note. A lost lease is left alone."""
 
-    async def remember(self, lease: Lease, left: bytes) -> None:
-        """Leave a note of a task that is still held, in case its holder dies. A lost lease is left alone."""
+    async def remember(self, lease: Lease, left: bytes) -> bool:
+        """Leave a note of a task that is still held, in case its holder dies. False: the lease was lost, and is left
+        alone."""

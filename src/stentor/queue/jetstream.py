@@ -159,12 +159,14 @@ class JetStreamQueue:
         await self._nats.confirm([(lease.token, how)])
         self._held.pop(lease.token, None)
 
-    async def remember(self, lease: Lease, left: bytes) -> None:
-        """Leave a note of a task that is still held, in case its holder dies."""
+    async def remember(self, lease: Lease, left: bytes) -> bool:
+        """See `queue.contract.NotingQueue.remember`."""
         held = self._held.get(lease.token)
-        if held is not None and self._holds(lease):
-            held.noted = True
-            await self._leave(FLYING, lease, Note(held.deliveries - lease.deliveries, left))
+        if held is None or not self._holds(lease):
+            return False
+        held.noted = True
+        await self._leave(FLYING, lease, Note(held.deliveries - lease.deliveries, left))
+        return True
 
     async def extend(self, leases: Sequence[Lease], lease: float) -> None:
         """See `queue.contract.Queue.extend`."""

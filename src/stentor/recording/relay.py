@@ -136,7 +136,8 @@ class Relay:
 
     async def intend(self, settlement: Settlement) -> None:
         """See `recording.contract.Ledger.intend`: by the note."""
-        await self._queue.remember(settlement.lease, self._note(settlement))
+        if not await self._queue.remember(settlement.lease, self._note(settlement)):
+            raise StoreUnavailable("the lease has ended")
 
     async def commit(self, settlements: Sequence[Settlement]) -> None:
         """See `recording.contract.Ledger.commit`."""
@@ -175,7 +176,7 @@ class Relay:
 
     async def _checkpoint(self, settlement: Settlement) -> None:
         with suppress(StoreUnavailable):
-            await self.intend(settlement)
+            await self._queue.remember(settlement.lease, self._note(settlement))
 
     def _note(self, settlement: Settlement) -> bytes:
         """All that is known of the batch, for whoever takes it next."""

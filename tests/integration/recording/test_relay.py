@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from stentor.config import SendingConfig
+from stentor.errors import StoreUnavailable
 from stentor.outcome import Outcome
 from stentor.queue.contract import Lease, Task
 from stentor.recording.contract import Failure, Settlement, Then, Waiting
@@ -143,6 +144,25 @@ async def test_a_checkpoint_is_known_to_the_next_sender(rig: Rig, other: Rig, ro
     assert await known(rig.relay, await rig.take_one()) == "apa"
 
 
+async def test_who_was_about_to_be_sent_is_known_to_the_next_sender_unless_it_was_concluded(
+    rig: Rig, other: Rig, rows: Rows
+) -> None:
+    await rows.campaign()
+    name = await put(rig, rows)
+    first = await rig.take_one()
+    await rig.relay.standings([first])
+    begun = (Waiting(1, 0, 5.0, "Interrupted", begun=True), Waiting(2, 0, 5.0, "Interrupted", begun=True))
+    await rig.relay.intend(settlement(first, "app", waiting=begun))  # and then it is killed
+    second = await other.take_one()
+    standing = (await other.relay.standings([second]))[name]
+    assert (told(standing.outcomes or b""), standing.waiting) == ("app", begun)
+    unsent = Waiting(2, 0, 6.0, "NotProcessed")
+    await other.relay.record(settlement(second, "pap", Then.RELEASE, waiting=(unsent,)))
+    third = await rig.take_one()
+    standing = (await rig.relay.standings([third]))[name]
+    assert (told(standing.outcomes or b""), standing.waiting) == ("aap", (unsent,))
+
+
 @pytest.mark.parametrize(("left", "then"), [("app", "paa"), ("aaa", "")])
 async def test_what_a_dead_sender_left_in_a_checkpoint_is_told_by_the_next(
     rig: Rig, other: Rig, rows: Rows, left: str, then: str
@@ -236,6 +256,8 @@ async def test_a_settlement_waits_while_the_queue_is_away(
         await until(lambda: far.relay.problem is not None)
         assert far.relay.tally.waiting == 1
         await far.relay.record(settlement(lease, "aaa"))  # a checkpoint doesn't wait for ever, nor fail
+        with pytest.raises(StoreUnavailable):  # whoever isn't on record must not be sent
+            await far.relay.intend(settlement(lease, "ppp", waiting=(Waiting(0, 0, 5.0, "Interrupted", begun=True),)))
         await proxy.mend()
         async with asyncio.timeout(PATIENCE):
             await recording

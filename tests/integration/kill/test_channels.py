@@ -1,4 +1,5 @@
-"""Processes that send to chats: one is killed, and nobody gets the message twice; together they keep the pace."""
+"""Processes that send to chats, browsers and webhooks: one is killed, and everybody is accounted for. Nobody gets what
+would be seen twice, and together they keep the pace."""
 
 from __future__ import annotations
 
@@ -26,6 +27,8 @@ from stentor.senders.intents import AHEAD
 from stentor.simulators.discord import DiscordSimulator
 from stentor.simulators.faults import Devices, Faults, Latency
 from stentor.simulators.telegram import TelegramSimulator
+from stentor.simulators.webhook import WebhookSimulator
+from stentor.simulators.webpush import WebPushSimulator
 from stentor.states import CampaignState
 from stentor.store.tables import installations
 from stentor.testing.roles import RoleProcess, start_role
@@ -33,7 +36,7 @@ from stentor.testing.roles import RoleProcess, start_role
 CHATS, RATE = 90, 30.0
 LATENCY = 0.1
 SLOW = Faults(latency=Latency(median_s=LATENCY, p99_s=LATENCY))
-Simulator = TelegramSimulator | DiscordSimulator
+Simulator = TelegramSimulator | DiscordSimulator | WebPushSimulator | WebhookSimulator
 
 
 def chat(number: int) -> str:
@@ -114,6 +117,36 @@ async def test_a_sender_of_chats_is_killed(
         got = Counter(simulator.ledger.addresses())
         assert max(got.values()) == 1
         assert CHATS - len(unsure) <= len(got) <= CHATS
+
+
+@pytest.mark.parametrize("channel", ["webpush", "webhook"])
+async def test_a_sender_to_browsers_or_webhooks_is_killed(
+    tmp_path: Path, processes: ForkServerContext, channel: str
+) -> None:
+    """What is sent again carries the id of the first, by which it is shown, or taken, once."""
+    rate, recipients = 100.0, 240
+    made = WebPushSimulator(faults=SLOW) if channel == "webpush" else WebhookSimulator(faults=SLOW)
+    async with made as simulator:
+        browsers = list(simulator.subscriptions(recipients)) if isinstance(simulator, WebPushSimulator) else []
+        address = browsers.__getitem__ if browsers else lambda number: f"+49 30 {number:05}"
+        async with begun(tmp_path, simulator, address, chats=recipients, rate=rate) as sent:
+            planner, sender = (start_role(processes, role, sent.config) for role in ("planner", "sender"))
+            killed = False
+            while await sent.is_going():
+                if not killed and len(simulator.ledger) > recipients / 3:
+                    await sender.kill()
+                    killed, sender = True, start_role(processes, "sender", sent.config)
+            assert [await role.stop() for role in (planner, sender)] == [0, 0]
+            assert killed
+            report = await sent.stentor.report(sent.campaign)
+            assert (await sent.stentor.audit(sent.campaign)).exact
+            assert (report.total.read, report.total.accepted) == (recipients, recipients)
+        ids: dict[str, set[str]] = {}
+        for entry in simulator.ledger:
+            ids.setdefault(entry.address, set()).add(entry.dedup_id)
+        assert len(ids) == recipients
+        assert {len(each) for each in ids.values()} == {1}
+        assert simulator.ledger.duplicates <= rate * (1.0 + LATENCY + 0.5)  # since the last checkpoint
 
 
 async def test_several_senders_share_a_bots_limits(tmp_path: Path, processes: ForkServerContext) -> None:
