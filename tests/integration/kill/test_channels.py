@@ -23,6 +23,7 @@ from stentor.model import Message
 from stentor.outcome import Outcome
 from stentor.planning.content import Content
 from stentor.runtime.stentor import Stentor
+from stentor.runtime.worker import Role
 from stentor.senders.intents import AHEAD
 from stentor.simulators.discord import DiscordSimulator
 from stentor.simulators.faults import Devices, Faults, Latency
@@ -65,16 +66,20 @@ class Chats:
 
 @asynccontextmanager
 async def begun(
-    folder: Path, simulator: Simulator, address: Callable[[int], str], *, chats: int = CHATS, **app: Any
+    engines: Path | dict[str, Any],
+    simulator: Simulator,
+    address: Callable[[int], str],
+    *,
+    chats: int = CHATS,
+    **app: Any,
 ) -> AsyncIterator[Chats]:
+    """Args:
+    engines: the settings of store and queue, or where a database of ours goes.
+    """
     found = {**simulated(simulator.facts()), **app}
-    config = Config.model_validate(
-        {
-            "store": {"url": f"sqlite:///{folder / 's.db'}"},
-            "apps": {"bot": found},
-            "sending": {"batch": 50, "lease": 1.0},
-        }
-    )
+    if isinstance(engines, Path):
+        engines = {"store": {"url": f"sqlite:///{engines / 's.db'}"}}
+    config = Config.model_validate({**engines, "apps": {"bot": found}, "sending": {"batch": 50, "lease": 1.0}})
     rows = [{"id": f"{number:03}", "channel": found["channel"], "address": address(number)} for number in range(chats)]
 
     async def register(connection: AsyncConnection) -> None:
@@ -98,25 +103,31 @@ async def test_a_sender_of_chats_is_killed(
     address: Callable[[int], str],
 ) -> None:
     async with open_simulator(faults=SLOW) as simulator, begun(tmp_path, simulator, address, rate=RATE) as chats:
-        planner, sender = (start_role(processes, role, chats.config) for role in ("planner", "sender"))
-        killed: list[RoleProcess] = []
-        while await chats.is_going():
-            if len(simulator.ledger) >= (len(killed) + 1) * 25 and len(killed) < 2:
-                await sender.kill()
-                killed.append(sender)
-                sender = start_role(processes, "sender", chats.config)
-        assert [await role.stop() for role in (planner, sender)] == [0, 0]
-        assert len(killed) == 2
-        report = await chats.stentor.report(chats.campaign)
-        assert (await chats.stentor.audit(chats.campaign)).exact
-        unsure = [failure async for failure in chats.stentor.failures(chats.campaign)]
-        assert (report.total.read, report.total.accepted) == (CHATS, CHATS - len(unsure))
-        assert {(failure.outcome, failure.reason) for failure in unsure} <= {(Outcome.AMBIGUOUS, "Interrupted")}
-        # Who was on the wire, or answered since the last record, and who was on record to be next.
-        assert len(unsure) <= len(killed) * RATE * (LATENCY + 4 * AHEAD)
-        got = Counter(simulator.ledger.addresses())
-        assert max(got.values()) == 1
-        assert CHATS - len(unsure) <= len(got) <= CHATS
+        await kill_senders(simulator, chats, processes)
+
+
+async def kill_senders(simulator: Simulator, chats: Chats, processes: ForkServerContext, *others: Role) -> None:
+    """Two senders are killed on the way; nobody gets it twice, and few are left of whom nothing is known."""
+    roles = [start_role(processes, role, chats.config) for role in ("planner", *others)]
+    sender = start_role(processes, "sender", chats.config)
+    killed: list[RoleProcess] = []
+    while await chats.is_going():
+        if len(simulator.ledger) >= (len(killed) + 1) * 25 and len(killed) < 2:
+            await sender.kill()
+            killed.append(sender)
+            sender = start_role(processes, "sender", chats.config)
+    assert {await role.stop() for role in (*roles, sender)} == {0}
+    assert len(killed) == 2
+    report = await chats.stentor.report(chats.campaign)
+    assert (await chats.stentor.audit(chats.campaign)).exact
+    unsure = [failure async for failure in chats.stentor.failures(chats.campaign)]
+    assert (report.total.read, report.total.accepted) == (CHATS, CHATS - len(unsure))
+    assert {(failure.outcome, failure.reason) for failure in unsure} <= {(Outcome.AMBIGUOUS, "Interrupted")}
+    # Who was on the wire, or answered since the last record, and who was on record to be next.
+    assert len(unsure) <= len(killed) * RATE * (LATENCY + 4 * AHEAD)
+    got = Counter(simulator.ledger.addresses())
+    assert max(got.values()) == 1
+    assert CHATS - len(unsure) <= len(got) <= CHATS
 
 
 @pytest.mark.parametrize("channel", ["webpush", "webhook"])
