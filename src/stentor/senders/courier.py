@@ -225,7 +225,7 @@ class Courier:
         except (CredentialError, CredentialUnavailable, InvalidConfiguration) as error:
             delivery.trouble = error
         except (PoolClosed, StoreUnavailable, TimeoutError, UnknownCampaign):
-            pass  # this process is stopping, and another one goes on with the batch; or the store soon knows it no more
+            pass  # this process is stopping, and another goes on with it; or the store is away, or forgets it soon
         finally:
             delivery.beginning = None
 

@@ -58,6 +58,7 @@ class Intents:
 
     def _begin(self, upto: int) -> None:
         self._noting = asyncio.create_task(self._put_down(upto))
+        self._noting.add_done_callback(_look_at)
 
     async def _put_down(self, upto: int) -> None:
         try:
@@ -65,3 +66,9 @@ class Intents:
             self._noted = upto
         finally:
             self._noting = None
+
+
+def _look_at(noting: asyncio.Task[None]) -> None:
+    """What fails ahead of its time is tried again when that has come; asyncio is told that nobody missed it."""
+    if not noting.cancelled():
+        noting.exception()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -72,6 +73,8 @@ async def test_what_cannot_be_recorded_is_not_covered_and_can_be_tried_again(rec
 
 
 async def test_a_record_ahead_that_fails_is_made_when_it_is_needed(record: Record) -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
     intents = Intents(8, record.note)
     await intents.cover(2, RATE)
     record.away = True
@@ -79,6 +82,8 @@ async def test_a_record_ahead_that_fails_is_made_when_it_is_needed(record: Recor
     record.away = False
     await intents.cover(4, RATE)
     assert record.noted == [(0, 2), (2, 4)]
+    gc.collect()
+    assert complaints == []
 
 
 async def test_when_it_is_closed_nothing_more_is_recorded(record: Record) -> None:
