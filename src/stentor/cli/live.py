@@ -262,9 +262,11 @@ def account(report: Report) -> RenderableType:
     facts.add_row("campaign", Text(campaign.id))
     facts.add_row("title", Text(campaign.title))
     facts.add_row("state", state if not campaign.problem else state.append(f": {campaign.problem}"))
-    facts.add_row("audience", Text(words.audience(selection_of(campaign))))
+    selection = selection_of(campaign)
+    facts.add_row("audience", Text(words.audience(selection)))
     facts.add_row("installations", f"{total.read:,}")
-    facts.add_row("delivered", f"{total.accepted:,} ({words.share(total.accepted, total.read)})")
+    done = "delivered" if selection.reached_by is None else "changed"  # an undo, or an edit
+    facts.add_row(done, f"{total.accepted:,} ({words.share(total.accepted, total.read)})")
     facts.add_row("failed", f"{total.failed:,} ({words.share(total.failed, total.read)})")
     for name, number in (("cancelled", total.cancelled), ("pending", total.pending)):
         if number:

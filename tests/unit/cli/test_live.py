@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
+import msgspec
 import pytest
 from rich.console import Console, RenderableType
 
-from stentor.audience.contract import NO_LANE
+from stentor.audience.contract import NO_LANE, Selection
 from stentor.cli.live import LINE_EVERY, LiveView, Pace, account, expected, line, remaining, view
 from stentor.recording.report import LaneCounts, Progress
 from stentor.states import CampaignState
@@ -193,6 +194,15 @@ def test_the_report() -> None:
     ):
         assert words in told, words
     assert "pending" not in told
+
+
+def test_a_report_of_an_undo() -> None:
+    told = report()
+    whom = msgspec.json.encode(Selection(source="users", reached_by="7k2m9x1qabcdefgh"))
+    text = " ".join(drawn(account(replace(told, campaign=replace(told.campaign, audience=whom)))).split())
+    assert "audience those whom 7k2m9x1qabcdefgh reached" in text
+    assert "changed 999,000 (99.9 %)" in text
+    assert "delivered" not in text
 
 
 def test_a_report_of_what_is_not_done() -> None:
