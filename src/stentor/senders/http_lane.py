@@ -16,6 +16,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
@@ -219,7 +220,7 @@ class HttpLane(Rendering[R], Generic[R, C]):
         that go by receipt; others send a message that takes its place."""
         raise NotImplementedError
 
-    def decode_change(self, response: Response, receipt: str, now: float) -> Taken | Answer:
+    def decode_change(self, response: Response, receipt: str, action: Action, now: float) -> Taken | Answer:
         """What the provider says to that; as `decode`."""
         raise NotImplementedError
 
@@ -234,7 +235,11 @@ class HttpLane(Rendering[R], Generic[R, C]):
         return address
 
     def unanswered(self, address: bytes, answer: Answer) -> Answer:
-        """What it means for this address, or receipt, that no answer came; `answer` is what it means elsewhere."""
+        """What it means for this address that no answer came; `answer` is what it means elsewhere."""
+        return answer
+
+    def unchanged(self, receipt: str, action: Action, answer: Answer) -> Answer:
+        """What it means that no answer came to a change of the message of this receipt; as `unanswered`."""
         return answer
 
     def resolver(self) -> AbstractResolver | None:
@@ -388,7 +393,7 @@ class HttpLane(Rendering[R], Generic[R, C]):
                 found = await self._send(flight, index)
             except asyncio.CancelledError:
                 answer = ambiguous("the lane was closed before the answer came")
-                flight.settle(index, self.unanswered(flight.addresses[index], answer))
+                flight.settle(index, self._unheard(flight, index, answer))
                 raise
             flight.settle(index, found)
 
@@ -401,7 +406,7 @@ class HttpLane(Rendering[R], Generic[R, C]):
         if not address:
             return NOWHERE
         if self.by_receipt and action is not Action.SEND:
-            return await self._ask_to_change(rendered, address.decode())
+            return await self._ask_to_change(rendered, address.decode(), action)
         assert rendered is not None
         if (wait := self.turn(address, time.monotonic())) > 0:
             return Answer(verdict=Verdict.WAIT, reason=PACE, retry_after=wait, asked=True)
@@ -422,17 +427,26 @@ class HttpLane(Rendering[R], Generic[R, C]):
         door = self._opened.current  # the newest; a lane that is being closed still sends what it has begun
         assert door is not None
         request = self.request(door.credentials, flight.prepared, rendered, flight.recipients[index], where)
-        found = await self._answer(door, request, where)
+        found = await self._answer(door, request, partial(self.unanswered, where))
         return found if isinstance(found, Answer) else self.decode(found, where, self._clock())
 
-    async def _ask_to_change(self, rendered: R | None, receipt: str) -> Taken | Answer:
+    async def _ask_to_change(self, rendered: R | None, receipt: str, action: Action) -> Taken | Answer:
         door = self._opened.current
         assert door is not None
         request = self.change(door.credentials, rendered, receipt)
-        found = await self._answer(door, request, receipt.encode())
-        return found if isinstance(found, Answer) else self.decode_change(found, receipt, self._clock())
+        found = await self._answer(door, request, partial(self.unchanged, receipt, action))
+        return found if isinstance(found, Answer) else self.decode_change(found, receipt, action, self._clock())
 
-    async def _answer(self, door: _Door[C], request: Request | Answer, address: bytes) -> Response | Answer:
+    def _unheard(self, flight: HttpFlight[R], index: int, answer: Answer) -> Answer:
+        action = flight.prepared.campaign.content.action
+        address = flight.addresses[index]
+        if self.by_receipt and action is not Action.SEND:
+            return self.unchanged(address.decode(), action, answer)
+        return self.unanswered(address, answer)
+
+    async def _answer(
+        self, door: _Door[C], request: Request | Answer, silence: Callable[[Answer], Answer]
+    ) -> Response | Answer:
         """What came back for a request, or what its not coming back means."""
         if isinstance(request, Answer):
             return request
@@ -442,10 +456,10 @@ class HttpLane(Rendering[R], Generic[R, C]):
             if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ForbiddenHost):
                 return Answer(verdict=Verdict.REJECT, reason=FORBIDDEN_HOST, detail=str(error.os_error))
             self._last_error = explain(error)
-            return self.unanswered(address, not_processed(self._last_error))
+            return silence(not_processed(self._last_error))
         except _UNANSWERED as error:
             self._last_error = explain(error)
-            return self.unanswered(address, ambiguous(self._last_error))
+            return silence(ambiguous(self._last_error))
 
     async def _exchange(self, session: aiohttp.ClientSession, request: Request) -> Response:
         async with session.request(

@@ -391,7 +391,7 @@ async def test_no_secret_is_shown(discord: DiscordSimulator, lane: DiscordLane) 
     await send(lane, webhooks(1))
     discord.faults = Faults(devices=Devices(malformed=1.0))
     answers, _ = await send(lane, [*webhooks(1), *channels(1)])
-    shown = "\n".join(map(repr, [lane, lane._api, lane._pace, lane.state, answers, lane._deleting]))
+    shown = "\n".join(map(repr, [lane, lane._api, lane._pace, lane.state, answers]))
     assert TOKEN not in shown
     assert discord.token not in shown
     assert channels(1)[0].decode() not in shown

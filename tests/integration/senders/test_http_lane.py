@@ -332,6 +332,9 @@ class Changing(Double):
     def unanswered(self, address: bytes, answer: Answer) -> Answer:
         return Answer(verdict=Verdict.RETRY, reason=f"Unanswered:{address.decode()}")
 
+    def unchanged(self, receipt: str, action: Action, answer: Answer) -> Answer:
+        return Answer(verdict=Verdict.RETRY, reason=f"Unchanged:{receipt}:{action}")
+
     def change(self, credentials: str, rendered: bytes | None, receipt: str) -> Request | Answer:
         if receipt == "none":
             return Answer(verdict=Verdict.REJECT, reason="NoSuchReceipt")
@@ -339,7 +342,7 @@ class Changing(Double):
         headers = {"token": credentials, "who": ""}
         return Request(method=method, url=f"{self._app.url}/{receipt}", body=body, headers=headers)
 
-    def decode_change(self, response: Response, receipt: str, now: float) -> Taken | Answer:
+    def decode_change(self, response: Response, receipt: str, action: Action, now: float) -> Taken | Answer:
         return self.decode(response, receipt.encode(), now)
 
 
@@ -395,11 +398,28 @@ async def test_addresses_are_still_located_while_it_closes(tls: ServerTls, tmp_p
             await lane.ask(Request(method="GET", url=f"https://localhost:{stand.port}/", body=b""))
 
 
-async def test_a_provider_says_what_it_means_that_no_answer_came(tls: ServerTls, tmp_path: Path) -> None:
-    content = Content(message=PLAIN.message, action=Action.UNDO)
-    async with broken(tls, tmp_path, reset) as stand, opened(stand.lane(kind=Changing)) as lane:
-        flight = await send(lane, [b"m1"], content)
-        assert verdicts(flight) == {0: (Verdict.RETRY, "Unanswered:m1")}
+class Known(Changing):
+    async def locate(self, address: bytes) -> bytes | Answer:
+        return address
+
+
+@pytest.mark.parametrize(
+    ("action", "reason"),
+    [(Action.SEND, "Unanswered:m1"), (Action.EDIT, "Unchanged:m1:edit"), (Action.UNDO, "Unchanged:m1:undo")],
+)
+async def test_a_provider_says_what_it_means_that_no_answer_came(
+    tls: ServerTls, tmp_path: Path, action: Action, reason: str
+) -> None:
+    content = Content(message=PLAIN.message, action=action)
+    async with broken(tls, tmp_path, reset) as stand, opened(stand.lane(kind=Known)) as lane:
+        assert verdicts(await send(lane, [b"m1"], content)) == {0: (Verdict.RETRY, reason)}
+    hold = Hold(1)
+    async with standing(tls, tmp_path, hold) as stand:
+        lane = stand.lane(kind=Known)
+        flight = await begin(lane, [b"m1"], content)
+        await hold.full.wait()
+        await lane.aclose(0.0)
+        assert verdicts(flight) == {0: (Verdict.RETRY, reason)}
 
 
 # -- moving -----------------------------------------------------------------------------------------------------------

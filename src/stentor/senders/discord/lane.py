@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from stentor.errors import CredentialError, CredentialUnavailable, PoolClosed
-from stentor.model import Message
+from stentor.model import Action, Message
 from stentor.outcome import Verdict
 from stentor.senders.contract import NO_ADDRESS_OF_OURS, Answer, Taken, not_processed
 from stentor.senders.discord import message, wire
 from stentor.senders.discord.addresses import (
     Channel,
+    Posted,
     Target,
     User,
     Webhook,
@@ -63,7 +64,6 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
         self._pace = Pace(rate, steady())
         self._api: wire.Api | None = None
         self._conversations: dict[str, Channel] = {}
-        self._deleting: set[str] = set()  # receipts of messages for whose deletion no answer has come yet
 
     @property
     def files(self) -> Sequence[Path | None]:
@@ -141,12 +141,6 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
         return found
 
     def unanswered(self, address: bytes, answer: Answer) -> Answer:
-        receipt = address.decode(errors="replace")
-        if (posted := parse_receipt(receipt)) is not None:
-            method = "DELETE" if receipt in self._deleting else "PATCH"
-            self._deleting.discard(receipt)
-            self._pace.unheard(wire.place_of(posted, method), self._steady())
-            return answer
         target = _read(address)
         if isinstance(target, Channel | Webhook):
             self._pace.unheard(wire.place_of(target), self._steady())
@@ -198,25 +192,25 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
             return NO_ADDRESS_OF_OURS
         if isinstance(posted.place, Channel) and credentials.token is None:
             return BY_REASON[NO_TOKEN].answer(0)
-        method = "DELETE" if rendered is None else "PATCH"
-        if (wait := self._pace.take(wire.place_of(posted, method), self._steady())) > 0:
+        place = _place_of_change(posted, Action.UNDO if rendered is None else Action.EDIT)
+        if (wait := self._pace.take(place, self._steady())) > 0:
             return Answer(verdict=Verdict.WAIT, reason=PACE, retry_after=wait, asked=True)
-        if rendered is not None:
-            return wire.edit_request(credentials, posted, rendered)
-        self._deleting.add(receipt)
-        return wire.delete_request(credentials, posted)
+        if rendered is None:
+            return wire.delete_request(credentials, posted)
+        return wire.edit_request(credentials, posted, rendered)
 
-    def decode_change(self, response: Response, receipt: str, now: float) -> Taken | Answer:
+    def decode_change(self, response: Response, receipt: str, action: Action, now: float) -> Taken | Answer:
         posted = parse_receipt(receipt)
         assert posted is not None
-        if receipt not in self._deleting:
-            found = wire.decode_edit(response, posted, now)
-            self._learn(wire.place_of(posted, "PATCH"), response, found)
-            return found
-        self._deleting.discard(receipt)
-        found = wire.decode_delete(response, now)
-        self._learn(wire.place_of(posted, "DELETE"), response, found)
+        undone = action is Action.UNDO
+        found = wire.decode_delete(response, now) if undone else wire.decode_edit(response, posted, now)
+        self._learn(_place_of_change(posted, action), response, found)
         return found
+
+    def unchanged(self, receipt: str, action: Action, answer: Answer) -> Answer:
+        if (posted := parse_receipt(receipt)) is not None:
+            self._pace.unheard(_place_of_change(posted, action), self._steady())
+        return answer
 
     # -- limits -------------------------------------------------------------------------------------------------------
 
@@ -234,6 +228,10 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
     @staticmethod
     def _is_bots(target: Target) -> bool:
         return not isinstance(target, Webhook)
+
+
+def _place_of_change(posted: Posted, action: Action) -> Place:
+    return wire.place_of(posted, "DELETE" if action is Action.UNDO else "PATCH")
 
 
 def _read(address: bytes) -> Target | None:

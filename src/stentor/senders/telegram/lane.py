@@ -104,7 +104,7 @@ class TelegramLane(HttpLane[wire.Rendered, wire.Bot]):
         except ValueError:
             return NO_ADDRESS_OF_OURS
 
-    def decode_change(self, response: Response, receipt: str, now: float) -> Taken | Answer:
+    def decode_change(self, response: Response, receipt: str, action: Action, now: float) -> Taken | Answer:
         return self._heard(wire.decode_change(response, now))
 
     def _heard(self, found: Taken | Answer) -> Taken | Answer:
