@@ -63,6 +63,8 @@ async def drop_back(proxy: Proxy, seconds: float) -> None:
 
 LOSING: tuple[Trouble, ...] = (cut, drop_there, drop_back)
 """Connections are lost, and what was on them."""
+TWICE = frozenset({drop_there, drop_back})
+"""Those of them that lose one, and then one more, on which the same pushes may be."""
 SILENT: tuple[Trouble, ...] = (freeze, silence_there, silence_back)
 """Nothing arrives, and then everything."""
 

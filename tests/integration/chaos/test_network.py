@@ -7,6 +7,7 @@ import pytest
 from tests.integration.chaos.network import (
     LOSING,
     SILENT,
+    TWICE,
     Trouble,
     before_nats,
     before_provider,
@@ -43,7 +44,7 @@ async def test_between_senders_and_a_provider(troubles: tuple[Trouble, ...], clu
         cluster.start("sender", "sender", config=provider_through(proxy, config, "ios"))
         for trouble in troubles:
             await cluster.until_sent(cluster.stage.pushes + 30)
-            if troubles is LOSING:
+            for _ in range((trouble in LOSING) + (trouble in TWICE)):
                 await cluster.struck(killed=2)
             await trouble(proxy, 1.0)
         await cluster.finish()

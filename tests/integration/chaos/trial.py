@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from stentor.runtime.worker import Role
 from stentor.testing.postgres import Postgres
 from stentor.testing.proxy import Proxy
-from tests.integration.chaos.network import LOSING, SILENT, before_provider, delay, nats_through, provider_through
+from tests.integration.chaos.network import (
+    LOSING,
+    SILENT,
+    TWICE,
+    before_provider,
+    delay,
+    nats_through,
+    provider_through,
+)
 from tests.integration.chaos.stage import WHOLE, Cluster
 
 ROLES: tuple[Role, ...] = ("planner", "sender", "recorder", "scheduler")
@@ -113,7 +121,8 @@ async def spoil_way_to_nats(scene: Scene, fault: Fault) -> None:
 async def spoil_way_to_provider(scene: Scene, fault: Fault) -> None:
     trouble = scene.draw.choice(TROUBLES)
     if trouble in LOSING:
-        await scene.cluster.struck(killed=len(scene.cluster.running["sender"]))
+        for _ in range(1 + (trouble in TWICE)):
+            await scene.cluster.struck(killed=len(scene.cluster.running["sender"]))
     await trouble(scene.to_provider, fault.seconds)
 
 
