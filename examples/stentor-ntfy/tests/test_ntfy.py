@@ -19,7 +19,7 @@ from stentor.model import Message, Priority
 from stentor.outcome import Verdict
 from stentor.planning.content import Content
 from stentor.senders.contract import Answer, Taken
-from stentor.senders.http_lane import Response
+from stentor.senders.http_message import Response
 from stentor.senders.lane import CampaignContent
 from stentor.simulators.tls import make_server_tls
 from stentor.testing.channel import ChannelContract

@@ -14,11 +14,11 @@ import ssl
 import time
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -28,6 +28,8 @@ from stentor.model import Action
 from stentor.outcome import Verdict
 from stentor.senders.contract import LARGEST_ERROR_BODY, NOWHERE, Answer, Renewal, Rule, Taken, ambiguous, not_processed
 from stentor.senders.http2_lane import setting
+from stentor.senders.http_flight import HttpFlight
+from stentor.senders.http_message import Request, Response
 from stentor.senders.lane import Flight, LaneState, Prepared, Variables
 from stentor.senders.opened import Opened
 from stentor.senders.rendering import PreparedContent, R, Rendering
@@ -58,105 +60,8 @@ C = TypeVar("C")
 """What a provider's `load` makes of the credential files."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One message for one recipient, as HTTP."""
-
-    method: str
-    url: str = field(repr=False)
-    """Complete; it may hold a token."""
-    body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
 class ForbiddenHost(OSError):
     """A lane's `resolver` raises this for a host that is not to be sent to; its text says why, without an address."""
-
-
-class Response(NamedTuple):
-    """What came back. The headers' names are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    """At most `LARGEST_ERROR_BODY` bytes of it."""
-
-
-class HttpFlight(Generic[R]):
-    """A batch under way. Satisfies `lane.Flight`."""
-
-    def __init__(
-        self,
-        prepared: PreparedContent[R],
-        recipients: Sequence[bytes],
-        addresses: Sequence[bytes],
-        rendered: Callable[[int], R | Answer],
-    ) -> None:
-        self.prepared = prepared
-        self.recipients = recipients
-        self.addresses = addresses
-        self.rendered = rendered
-        self._next = 0
-        self._open = len(recipients)
-        self._answers: dict[int, Answer] = {}
-        self._accepted = bytearray(len(recipients))
-        self._receipts: dict[int, Taken] = {}
-        self._ended = asyncio.Event()
-        self._error: BaseException | None = None
-        if not recipients:
-            self._ended.set()
-
-    def __repr__(self) -> str:
-        return f"<HttpFlight of {len(self.recipients)}, {self._open} open>"
-
-    @property
-    def unsent(self) -> int:
-        """Recipients that no carrier has taken yet."""
-        return len(self.recipients) - self._next
-
-    def take(self) -> int:
-        """The next recipient's index, for whoever sends to it. There must be one."""
-        self._next += 1
-        return self._next - 1
-
-    def settle(self, index: int, found: Taken | Answer) -> None:
-        if isinstance(found, Taken):
-            self._accepted[index] = 1
-            if found.id or found.moved_to:
-                self._receipts[index] = found
-        else:
-            self._answers[index] = found
-        self._open -= 1
-        if not self._open:
-            self._ended.set()
-
-    def fail(self, error: BaseException) -> None:
-        """Have whoever waits for its end get this; nobody else of it is sent to."""
-        self._error = self._error or error
-        self._ended.set()
-        self.withdraw("its lane has failed")
-
-    def answers(self, now: float) -> dict[int, Answer]:
-        return dict(self._answers)
-
-    def accepted(self) -> bytes:
-        return bytes(self._accepted)
-
-    def receipts(self) -> Mapping[int, Taken]:
-        return self._receipts
-
-    async def done(self) -> None:
-        try:
-            await self._ended.wait()
-        except asyncio.CancelledError:
-            self.withdraw("whoever sent it waits no longer")
-            raise
-        if self._error is not None:
-            raise self._error
-
-    def withdraw(self, reason: str) -> None:
-        while self.unsent:
-            self.settle(self.take(), not_processed(reason))
 
 
 @dataclass(frozen=True, slots=True)

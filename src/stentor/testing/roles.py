@@ -77,7 +77,10 @@ class RoleProcess:
         os.kill(self.pid, signal.SIGCONT)
 
     async def ended(self) -> int:
-        """Its exit code, when it has ended: 0, or the signal that ended it, negative. One at a time may wait for it."""
+        """Its exit code, when it has ended: 0, or the signal that ended it, negative. One at a time may wait for it.
+
+        Of one that was told to stop before it had begun it is 0: SIGTERM ends only what doesn't listen to it yet.
+        """
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
         loop.add_reader(self._process.sentinel, ended.set)
@@ -88,7 +91,7 @@ class RoleProcess:
         self._process.join()
         code = self._process.exitcode
         assert code is not None
-        return code
+        return 0 if code == -signal.SIGTERM else code
 
 
 def context() -> ForkServerContext:

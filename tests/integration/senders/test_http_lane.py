@@ -22,7 +22,9 @@ from stentor.outcome import Scope, Verdict
 from stentor.planning.content import Content
 from stentor.senders import http_lane
 from stentor.senders.contract import LARGEST_ERROR_BODY, Answer, Rule, Taken
-from stentor.senders.http_lane import ForbiddenHost, HttpFlight, HttpLane, Request, Response
+from stentor.senders.http_flight import HttpFlight
+from stentor.senders.http_lane import ForbiddenHost, HttpLane
+from stentor.senders.http_message import Request, Response
 from stentor.senders.lane import CampaignContent, Flight
 from stentor.senders.payload import PayloadTooLarge
 from stentor.senders.rendering import PreparedContent

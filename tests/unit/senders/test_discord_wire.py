@@ -26,7 +26,7 @@ from stentor.senders.discord.addresses import (
 from stentor.senders.discord.channel import check_address
 from stentor.senders.discord.message import render
 from stentor.senders.discord.reasons import BY_CODE, TABLE
-from stentor.senders.http_lane import Response
+from stentor.senders.http_message import Response
 
 NOW = 1_800_000_000.0
 ID, OTHER = "300000000000000001", "400000000000000002"

@@ -11,7 +11,8 @@ from stentor.errors import CredentialError
 from stentor.model import Message
 from stentor.senders.contract import NO_ADDRESS_OF_OURS, Answer, Taken
 from stentor.senders.http2_lane import setting
-from stentor.senders.http_lane import HttpLane, Request, Response
+from stentor.senders.http_lane import HttpLane
+from stentor.senders.http_message import Request, Response
 from stentor.senders.lane import CampaignContent
 from stentor.senders.payload import to_json
 from stentor.senders.rendering import PreparedContent

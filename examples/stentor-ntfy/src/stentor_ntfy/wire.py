@@ -13,7 +13,7 @@ import msgspec
 from stentor.errors import InvalidMessage
 from stentor.model import Message, Priority
 from stentor.senders.contract import Answer, Taken, json_object, retry_after, text, unknown_answer
-from stentor.senders.http_lane import Request, Response
+from stentor.senders.http_message import Request, Response
 from stentor.senders.payload import check_common, check_size, drop_empty, to_json
 from stentor_ntfy.reasons import RULES
 

@@ -32,7 +32,8 @@ from stentor.senders.discord.channel import DiscordApp
 from stentor.senders.discord.message import Rendered
 from stentor.senders.discord.reasons import BY_REASON, GLOBAL_LIMIT, NO_TOKEN, TABLE
 from stentor.senders.http2_lane import setting
-from stentor.senders.http_lane import PACE, HttpLane, Request, Response
+from stentor.senders.http_lane import PACE, HttpLane
+from stentor.senders.http_message import Request, Response
 from stentor.senders.lane import CampaignContent
 from stentor.senders.rendering import PreparedContent
 

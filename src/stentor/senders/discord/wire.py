@@ -45,7 +45,7 @@ from stentor.senders.discord.reasons import (
     SHARED_LIMIT,
     UNAUTHORIZED,
 )
-from stentor.senders.http_lane import Request, Response
+from stentor.senders.http_message import Request, Response
 
 HOST = "https://discord.com"
 _API = "/api/v10"

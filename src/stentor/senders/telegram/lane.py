@@ -12,7 +12,8 @@ from stentor.model import Action, Message
 from stentor.outcome import Scope, Verdict
 from stentor.senders.contract import NO_ADDRESS_OF_OURS, Answer, Taken
 from stentor.senders.http2_lane import setting
-from stentor.senders.http_lane import PACE, HttpLane, Request, Response
+from stentor.senders.http_lane import PACE, HttpLane
+from stentor.senders.http_message import Request, Response
 from stentor.senders.lane import CampaignContent, Prepared
 from stentor.senders.rendering import PreparedContent
 from stentor.senders.telegram import wire

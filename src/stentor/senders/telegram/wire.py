@@ -27,7 +27,7 @@ from stentor.senders.contract import (
     text,
     unknown_answer,
 )
-from stentor.senders.http_lane import Request, Response
+from stentor.senders.http_message import Request, Response
 from stentor.senders.payload import PayloadTooLarge, check_bool, check_common, check_text, to_json
 from stentor.senders.telegram.channel import CHAT
 from stentor.senders.telegram.markup import BrokenMarkup, escape, shown, utf16_length

@@ -16,7 +16,8 @@ from stentor.outcome import Verdict
 from stentor.senders.contract import NO_ADDRESS_OF_OURS, Answer, Taken
 from stentor.senders.hosts import is_literal, is_public
 from stentor.senders.http2_lane import setting
-from stentor.senders.http_lane import FORBIDDEN_HOST, ForbiddenHost, HttpLane, Request, Response
+from stentor.senders.http_lane import FORBIDDEN_HOST, ForbiddenHost, HttpLane
+from stentor.senders.http_message import Request, Response
 from stentor.senders.lane import CampaignContent
 from stentor.senders.rendering import PreparedContent
 from stentor.senders.webhook import wire

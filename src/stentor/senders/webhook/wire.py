@@ -24,7 +24,7 @@ from stentor.errors import InvalidMessage
 from stentor.model import Action, Message
 from stentor.senders.contract import Answer, Taken, json_object, retry_after, text, unknown_answer
 from stentor.senders.hosts import is_literal
-from stentor.senders.http_lane import Request, Response
+from stentor.senders.http_message import Request, Response
 from stentor.senders.lane import CampaignContent
 from stentor.senders.payload import check_common, check_object, check_size, check_text, drop_empty, merge, to_json
 from stentor.senders.webhook.channel import LONGEST

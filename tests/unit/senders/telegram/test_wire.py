@@ -13,7 +13,7 @@ from stentor.errors import InvalidMessage
 from stentor.model import Message, TelegramButton, TelegramMarkup, TelegramOptions
 from stentor.outcome import Scope, Verdict
 from stentor.senders.contract import LONGEST_RETRY_AFTER, MALFORMED_ADDRESS, Answer, Taken
-from stentor.senders.http_lane import Request, Response
+from stentor.senders.http_message import Request, Response
 from stentor.senders.payload import PayloadTooLarge
 from stentor.senders.telegram import wire
 from stentor.senders.telegram.channel import check_address

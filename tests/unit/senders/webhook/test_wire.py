@@ -17,7 +17,7 @@ from stentor.model import Action, LocalizedText, Message, Priority, WebhookOptio
 from stentor.outcome import Scope, Verdict
 from stentor.planning.content import Content
 from stentor.senders.contract import Answer, Taken
-from stentor.senders.http_lane import Response
+from stentor.senders.http_message import Response
 from stentor.senders.lane import CampaignContent
 from stentor.senders.payload import PayloadTooLarge
 from stentor.senders.webhook import wire
