@@ -30,7 +30,7 @@ from stentor.simulators.apns.credentials import mint_key
 ROOT = Path(__file__).parents[2]
 TRIAL_SECONDS = 1.0
 """What each concurrency is tried for before the best is measured."""
-PATIENCE = 30.0
+PATIENCE = 90.0
 """Seconds, beyond ten times what it was asked to send for, after which a peer that hangs is ended."""
 
 

@@ -31,12 +31,12 @@ def test_the_python_peers_are_measured() -> None:
     rows = measure(*names)
     assert tuple(rows) == names
     for row in rows.values():
+        assert row["note"] == "", row["name"]
         assert row["accepted"] > 0, row
         assert row["failed"] == 0, row
         assert row["rate"] > 0
         assert row["cpu_us"] > 0
         assert row["version"]
-        assert row["note"] == ""
         assert row["of_stentor"] == 1.0 if row["name"].startswith("stentor") else row["of_stentor"] > 0
 
 

@@ -108,8 +108,9 @@ class JetStreamQueue:
             puller.give_back(pulled)
             raise
         for found, each in zip(leases, pulled, strict=True):
-            delivered = each.message.metadata.num_delivered
-            self._held[found.token] = _Held(each.since + lease, delivered, found.note is not None)
+            told = each.message.metadata
+            noted = found.note is not None
+            self._held[found.token] = _Held(each.since + lease, told.num_delivered, told.sequence.stream, noted)
         return leases
 
     async def withdraw(self, campaign_id: str, limit: int, lease: float) -> list[Lease]:
@@ -248,12 +249,34 @@ class JetStreamQueue:
 
     async def _ack(self, leases: Iterable[Lease]) -> None:
         leases = list(leases)
-        await self._nats.confirm((lease.token, ACK) for lease in leases)
+        try:
+            await self._nats.confirm((lease.token, ACK) for lease in leases)
+        except QueueUnavailable:
+            known = await self._still_known(leases)
+            if len(known) == len(leases):
+                raise
+            await self._nats.confirm((lease.token, ACK) for lease in known)
         held = {lease.token: self._held.get(lease.token) for lease in leases}
         noted = [lease for lease in leases if (each := held[lease.token]) is None or each.noted]
         await together(self._forget(lease) for lease in noted)
         for lease in leases:
             self._held.pop(lease.token, None)
+
+    async def _still_known(self, leases: Sequence[Lease]) -> list[Lease]:
+        """Those that the server can have done with. Where a stream was lost and made anew it never answers to what it
+        has not delivered yet, and whoever held that would wait for ever."""
+        last = {lane: await self._last_delivered(lane) for lane in {lease.lane for lease in leases}}
+        found = [(lease, self._held.get(lease.token)) for lease in leases]
+        return [lease for lease, held in found if held is not None and held.sequence <= last[lease.lane]]
+
+    async def _last_delivered(self, lane: str) -> int:
+        """The sequence number of the latest message that was taken from a lane; 0 where its consumer is gone."""
+        async with self._streams.use() as jetstream:
+            try:
+                info = await jetstream.consumer_info(self._streams.stream_of(lane), consumer_name(lane))
+            except NotFoundError:
+                return 0
+        return info.delivered.stream_seq if info.delivered is not None else 0
 
     async def _bury(self, lease: Lease, reason: str) -> None:
         letter = {
@@ -374,6 +397,8 @@ class _Held(msgspec.Struct):
     """When it ends, by the monotonic clock."""
     deliveries: int
     """The server's count."""
+    sequence: int
+    """The message's number in its stream."""
     noted: bool
     """Whether there is a note of its task."""
 

@@ -296,6 +296,22 @@ async def test_a_stream_that_is_deleted_is_made_again(rig: Rig, stream: str) -> 
     assert [lease.payload for lease in await again(lambda: rig.outbox.take(1, HOLD))] == [b"told"]
 
 
+async def test_what_was_held_of_a_stream_that_is_gone_is_done_with(rig: Rig, other: Rig) -> None:
+    """The stream that was made in its place has fewer messages than the one that this is of, and the server says
+    nothing at all of one that it never delivered."""
+    await rig.queue.settle(put=[task(number) for number in range(5)])
+    held = await again(lambda: rig.take(5, lease=30.0))
+    assert len(held) == 5
+    await (await rig.jetstream()).delete_stream(rig.streams.batches)
+    await again(lambda: _done(other.queue.settle(put=[task(number) for number in (10, 11)])))
+    (first,) = await again(lambda: other.take(1, lease=30.0))
+    last = max(held, key=lambda lease: int(lease.token.split(".")[5]))
+    await rig.queue.settle(ack=[last])
+    assert await other.queue.queued("c1") == set(ids(task(number) for number in (10, 11)))
+    await other.queue.settle(ack=[first])
+    assert len(await other.queue.queued("c1")) == 1
+
+
 # Names
 
 

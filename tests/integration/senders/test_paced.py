@@ -431,7 +431,8 @@ async def test_a_slow_campaign_holds_up_no_other(stage: Works) -> None:
                 while [await stage.outcomes(name) for name in names] != [ALL * 100] * 4:
                     stage.clock.move(0.1)
                     await asyncio.sleep(0.01)
-            assert stage.sender.held <= 2
+                while stage.sender.held > 2:  # noqa: ASYNC110 - nothing tells when what is on record was given back
+                    await asyncio.sleep(0.01)
         assert sum(key.startswith(b"slow") for key in made.lane.sent) < 100
 
 
