@@ -21,6 +21,11 @@ class InvalidMessage(StentorError):
         super().__init__(f"{field}: {problem}")
         self.field = field
         """Dotted path of the field at fault, e.g. `apns.headers.apns-priority`."""
+        self._problem = problem
+
+    def within(self, place: str) -> InvalidMessage:
+        """The same, of a message that is itself part of something."""
+        return type(self)(f"{place}.{self.field}", self._problem)
 
 
 class InvalidConfiguration(StentorError):

@@ -42,7 +42,9 @@ class LocalizedText:
     """A text that the app itself translates: a key of its string resources, and what fills the gaps in it."""
 
     key: str
+    """Of the app's string resources."""
     args: tuple[str, ...] = ()
+    """What fills the gaps, in order."""
 
 
 class PushType(StrEnum):
@@ -83,6 +85,7 @@ class CriticalSound:
     """A sound that is heard although the device is muted. The app needs Apple's leave for it."""
 
     name: str = "default"
+    """`default`, or a sound file in the app."""
     volume: float = 1.0
     """0 (silent) to 1 (full)."""
 
@@ -97,7 +100,9 @@ class LiveActivity:
     timestamp: int | None = None
     """Epoch seconds; devices ignore a push older than the last. Left out: when the campaign started."""
     stale_date: int | None = None
+    """Epoch seconds from which the content counts as out of date."""
     dismissal_date: int | None = None
+    """Epoch seconds at which an ended activity leaves the screen."""
     attributes_type: str | None = None
     """Name of the app's attributes type; needed to start one."""
     attributes: JsonObject | None = None
@@ -123,12 +128,14 @@ class ApnsOptions:
     category: str | None = None
     """Which of the app's sets of buttons the alert has."""
     target_content_id: str | None = None
+    """Which of the app's windows a tap brings forward."""
     interruption_level: InterruptionLevel | None = None
     relevance_score: float | None = None
     """0 to 1: which of the app's notifications leads the summary. A Live Activity may use any number."""
     filter_criteria: str | None = None
     """Compared with the device's Focus filter."""
     launch_image: str | None = None
+    """The picture that a tap shows while the app starts."""
     critical_sound: CriticalSound | None = None
     """Instead of `Message.sound`."""
     mutable_content: bool = False
@@ -168,9 +175,11 @@ class FcmOptions:
     validate_only: bool = False
     """Have FCM check everything and deliver nothing."""
     analytics_label: str | None = None
+    """Under which label Firebase counts it."""
     channel_id: str | None = None
     """The Android notification channel."""
     icon: str | None = None
+    """A drawable of the Android app."""
     color: str | None = None
     """`#rrggbb`."""
     click_action: str | None = None
@@ -180,10 +189,15 @@ class FcmOptions:
     direct_boot: bool = False
     """Deliver before the device is first unlocked after a restart."""
     notification: JsonObject | None = None
+    """Merged over `notification`."""
     android: JsonObject | None = None
+    """Merged over `android`."""
     apns: JsonObject | None = None
+    """Merged over `apns`."""
     webpush: JsonObject | None = None
+    """Merged over `webpush`."""
     fcm_options: JsonObject | None = None
+    """Merged over `fcm_options`."""
     raw_message: JsonObject | None = None
     """The complete `message` object but for its target, instead of all the rest."""
 
@@ -201,6 +215,7 @@ class TelegramButton:
     """A button below a message. It has one of the two that say what it does."""
 
     text: str
+    """What stands on it."""
     url: str | None = None
     """The https page, or `tg://` link, that it opens."""
     callback_data: str | None = None
@@ -245,6 +260,7 @@ class WebPushAction:
     action: str
     """What the service worker is told when it is pressed."""
     title: str
+    """What stands on it."""
     icon: str | None = None
     """An https address, or a path on the web app's own site."""
 
@@ -265,6 +281,7 @@ class WebPushOptions:
     """Of notifications with the same tag a browser shows the newest. Left out: `Message.collapse_key`, or the
     campaign's."""
     actions: tuple[WebPushAction, ...] = ()
+    """Buttons below the text."""
     require_interaction: bool = False
     """Stays until somebody clicks it away, where the browser allows that."""
     topic: str | None = None
@@ -315,9 +332,11 @@ class Message:
     """What a campaign sends, in words every provider has."""
 
     title: str | None = None
+    """The line above, in bold."""
     subtitle: str | None = None
     """Shown by Apple devices only."""
     body: str | None = None
+    """The text itself."""
     title_localized: LocalizedText | None = None
     subtitle_localized: LocalizedText | None = None
     body_localized: LocalizedText | None = None

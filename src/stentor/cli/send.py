@@ -47,7 +47,7 @@ def send(
     ] = None,
     message: Annotated[
         Path | None,
-        typer.Option(help="A TOML or JSON file with all of the message, instead of the above."),
+        typer.Option(help="A TOML or JSON file with all of the message, instead of the above (docs/message.md)."),
     ] = None,
     filters: Annotated[
         list[str] | None,

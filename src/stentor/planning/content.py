@@ -12,7 +12,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from types import UnionType
@@ -29,15 +29,14 @@ from stentor.model import Action, JsonObject, Message
 
 DEFAULT = ""
 """The first of `Content.languages`: the message itself, for everybody without a translation."""
-VERSION, VERSION_WITH_ACTION = 1, 2
-"""Of what is stored. A Stentor that knows the first alone would send what is to take something back."""
+VERSION, VERSION_WITH_ACTION, VERSION_WITH_SECTIONS = 1, 2, 3
+"""Of what is stored. A Stentor that knows the first alone would send what is to take something back; one that knows two
+would say in the message's language what a translation says in a channel's options."""
 
 _TAG = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*")
 _IS_TEMPLATE = re.compile(r"\{[{%#]")
 _MISSING = re.compile(r"'(\w+)' is undefined")
 _WHERE = re.compile(r" - at `\$\.?(.*)`$")
-_LAID_OVER = ("data", "options")
-"""What a translation changes only where it says something else."""
 _ADDRESSES = (
     "image",
     "fcm.link",
@@ -57,13 +56,19 @@ _WRITES = (nodes.Assign, nodes.AssignBlock, nodes.Block, nodes.Extends, nodes.Fr
 _RENDER_ERRORS = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
 """What an expression over values of the wrong type or shape may raise."""
 
+_MESSAGE = get_type_hints(Message)
+
 Place = tuple[str | int, ...]
 """Where a text stands in a message: the names and indices that lead to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Translation:
-    """What a language says otherwise; what is left out stays as it is in the message."""
+    """What a language says otherwise; what is left out stays as it is in the message.
+
+    A channel's options, `data` and `options` are laid over the message's, object by object; a list takes the place of
+    the list there.
+    """
 
     title: str | None = None
     subtitle: str | None = None
@@ -71,21 +76,38 @@ class Translation:
     image: str | None = None
     sound: str | None = None
     data: Mapping[str, str] = field(default_factory=dict)
-    """Laid over the message's data, key by key."""
+    """For the app's own use."""
+    apns: JsonObject = field(default_factory=dict)
+    """Any of `ApnsOptions`."""
+    fcm: JsonObject = field(default_factory=dict)
+    """Any of `FcmOptions`."""
+    webpush: JsonObject = field(default_factory=dict)
+    """Any of `WebPushOptions`: the titles of buttons, say."""
+    telegram: JsonObject = field(default_factory=dict)
+    """Any of `TelegramOptions`: the text, or the buttons."""
+    discord: JsonObject = field(default_factory=dict)
+    """Any of `DiscordOptions`: the content, or the embeds."""
+    webhook: JsonObject = field(default_factory=dict)
+    """Any of `WebhookOptions`."""
     options: Mapping[str, JsonObject] = field(default_factory=dict)
-    """Laid over the message's options, object by object."""
+    """By name, options of channels that other packages add."""
+
+    @property
+    def sections(self) -> dict[str, JsonObject]:
+        """Those of the built-in channels' options of which it says something."""
+        return {name: said for name in channels.BUILT_IN if (said := getattr(self, name))}
 
     def says(self, place: Place) -> bool:
         """Whether the text in this place of a message is this translation's."""
-        if place[0] in _LAID_OVER:
-            return _leads_somewhere(getattr(self, str(place[0])), place[1:])
-        return getattr(self, str(place[0]), None) is not None
+        return _leads_somewhere(self._tree, place)
 
     def over(self, message: Message) -> Message:
-        said = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _LAID_OVER}
-        changed = {name: text for name, text in said.items() if text is not None}
-        data, options = {**message.data, **self.data}, _laid_over(message.options, self.options)
-        return replace(message, **changed, data=data, options=options)
+        """The message in this language. Raises: InvalidMessage: of wrong types, named as in a message."""
+        return _to_message(_laid_over(_to_tree(message), self._tree))
+
+    @property
+    def _tree(self) -> dict[str, Any]:
+        return {name: said for name, said in _to_tree(self).items() if said not in (None, {})}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,13 +151,15 @@ class Content:
         Raises: InvalidMessage: names the field, and the line of a template.
         """
         known: set[str] = set()
-        for tag in self.translations:
+        for tag, translation in self.translations.items():
             normal = _normal(tag)
             if not _TAG.fullmatch(normal):
                 raise InvalidMessage("translations", f"{tag!r} is not a language tag such as `de` or `pt-BR`")
             if normal in known:
                 raise InvalidMessage("translations", f"`{normal}` is there twice, in different spellings")
             known.add(normal)
+            for channel, said in translation.sections.items():
+                _check_names(said, _MESSAGE[channel], f"translations.{tag}.{channel}.")
         for options in (self.message.options, *(each.options for each in self.translations.values())):
             for name in options:
                 _check_channel(name)
@@ -177,9 +201,12 @@ class _Compiled:
         self, message: Message, tag: str, translation: Translation | None, environment: ImmutableSandboxedEnvironment
     ) -> None:
         if translation is not None:
-            message = translation.over(message)
+            try:
+                message = translation.over(message)
+            except InvalidMessage as error:
+                raise error.within(f"translations.{tag}") from None
         self._message = message
-        self._tree: dict[str, Any] = msgspec.to_builtins(message, builtin_types=(bytes,))
+        self._tree = _to_tree(message)
         self._templates: list[tuple[Place, str, Template, bool]] = []
         self.variables: set[str] = set()
         for path, text in _texts(self._tree, ()):
@@ -286,11 +313,25 @@ def _with(tree: Any, path: Place, text: str) -> Any:
     return copy
 
 
+def _to_tree(of: Message | Translation) -> dict[str, Any]:
+    """As JSON values and bytes."""
+    tree: dict[str, Any] = msgspec.to_builtins(of, builtin_types=(bytes,))
+    return tree
+
+
 def _to_message(tree: Any) -> Message:
     try:
         return msgspec.convert(tree, Message, builtin_types=(bytes,))
     except msgspec.ValidationError as error:
         raise _wrong(error) from None
+
+
+def _to_translation(tag: str, tree: object) -> Translation:
+    _check_names(tree, Translation, f"translations.{tag}.")
+    try:
+        return msgspec.convert(tree, Translation)
+    except msgspec.ValidationError as error:
+        raise _wrong(error, f"translations.{tag}") from None
 
 
 def _normal(tag: str) -> str:
@@ -309,10 +350,13 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def encode_content(content: Content) -> bytes:
     """As JSON, for the store."""
-    sends = content.action is Action.SEND
+    if any(each.sections for each in content.translations.values()):
+        version = VERSION_WITH_SECTIONS
+    else:
+        version = VERSION if content.action is Action.SEND else VERSION_WITH_ACTION
     return msgspec.json.encode(
         _Stored(
-            version=VERSION if sends else VERSION_WITH_ACTION,
+            version=version,
             message=content.message,
             translations=dict(content.translations),
             action=content.action,
@@ -329,8 +373,8 @@ def decode_content(stored: bytes) -> Content:
         found = msgspec.json.decode(stored, type=_Stored)
     except msgspec.DecodeError as error:
         raise InvalidMessage("content", f"cannot be read: {error}") from None
-    if found.version not in (VERSION, VERSION_WITH_ACTION):
-        newest = VERSION_WITH_ACTION
+    if not VERSION <= found.version <= VERSION_WITH_SECTIONS:
+        newest = VERSION_WITH_SECTIONS
         raise InvalidMessage("content", f"is of format {found.version}; this Stentor reads formats up to {newest}")
     return Content(message=found.message, translations=found.translations, action=found.action)
 
@@ -356,13 +400,9 @@ def content_from(path: Path) -> Content:
     _check_names(tree, Message, "", more=("translations",))
     if not isinstance(translations, dict):
         raise InvalidMessage("translations", "must be an object: a language tag, and what that language says otherwise")
-    for tag, each in translations.items():
-        _check_names(each, Translation, f"translations.{tag}.")
-    try:
-        message = msgspec.convert(tree, Message)
-        content = Content(message=message, translations=msgspec.convert(translations, dict[str, Translation]))
-    except msgspec.ValidationError as error:
-        raise _wrong(error) from None
+    content = Content(
+        message=_to_message(tree), translations={tag: _to_translation(tag, each) for tag, each in translations.items()}
+    )
     content.check()
     return content
 
@@ -392,9 +432,10 @@ def _check_within(value: object, hint: Any, place: str) -> None:
         _check_names(value, hint, f"{place}.")
 
 
-def _wrong(error: msgspec.ValidationError) -> InvalidMessage:
+def _wrong(error: msgspec.ValidationError, within: str = "") -> InvalidMessage:
     """msgspec's `Expected `str`, got `int` - at `$.title``, as ours."""
     said = str(error)
     where = _WHERE.search(said)
     problem = _WHERE.sub("", said)
-    return InvalidMessage(where[1] if where and where[1] else "message", problem[:1].lower() + problem[1:])
+    place = ".".join(filter(None, (within, where[1] if where else "")))
+    return InvalidMessage(place or "message", problem[:1].lower() + problem[1:])

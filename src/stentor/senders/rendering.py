@@ -66,14 +66,20 @@ class Rendering(ABC, Generic[R]):
         content = campaign.content
         if self.by_receipt and content.action is Action.UNDO:  # what is deleted needs no message
             return PreparedContent(campaign, collapses=True, rendered=(), sample=DELETED)
-        messages = (
-            (content.outline if content.variables else lambda index: content.render(index, {}))(index)
-            for index in range(len(content.languages))
-        )
-        rendered = tuple(self.render(message, campaign) for message in messages)
+        rendered = tuple(self._rendered(campaign, language) for language in range(len(content.languages)))
         # To change a message twice is to change it once.
         collapses = content.action is not Action.SEND or all(map(self.collapses, rendered))
         return PreparedContent(campaign, collapses, rendered, self.payload(rendered[0]))
+
+    def _rendered(self, campaign: CampaignContent, language: int) -> R:
+        """In one language, with something harmless in place of templates. Raises: InvalidMessage."""
+        content = campaign.content
+        message = content.outline(language) if content.variables else content.render(language, {})
+        try:
+            return self.render(message, campaign)
+        except InvalidMessage as error:
+            tag = content.languages[language]
+            raise (error.within(f"translations.{tag}") if tag else error) from None
 
     def rendered_for(
         self,

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import Selection
 from stentor.cli.init import simulated
 from stentor.config import Config
-from stentor.model import Message
-from stentor.planning.content import Content
+from stentor.model import Message, TelegramButton
+from stentor.model import TelegramOptions as TelegramMessage
+from stentor.planning.content import Content, Translation
 from stentor.runtime.stentor import Stentor
 from stentor.simulators.faults import Faults, parse_faults
 from stentor.simulators.telegram import TelegramOptions, TelegramSimulator
+from stentor.simulators.telegram.provider import TelegramProvider
 from stentor.store.tables import installations
 
 NEWS = Content(message=Message(title="Sale", body="Ends tonight"))
@@ -73,3 +77,49 @@ async def test_a_429_makes_the_lane_wait_and_loses_nobody(tmp_path: Path) -> Non
         assert sorted(map(int, telegram.ledger.addresses())) == list(range(1, 19))
         refused = telegram.summary()["rejected"]
         assert 0 < sum(refused.values()) < 10, "none were sent into its silence but those under way"
+
+
+async def test_each_chat_is_told_in_its_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    button = TelegramButton(text="Show", url="https://example.com/sale")
+    content = Content(
+        message=Message(telegram=TelegramMessage(text="Ends tonight", buttons=((button,),))),
+        translations={
+            "de": Translation(
+                telegram={"text": "Nur heute", "buttons": [[{"text": "Ja", "callback_data": "{{ id }}"}]]}
+            ),
+            "fr": Translation(telegram={"text": "Ce soir"}),
+        },
+    )
+    told: dict[int, tuple[str, str]] = {}
+    async with stentor_with(tmp_path, range(1, 5), TelegramOptions()) as (stentor, telegram):
+        assert isinstance(telegram.provider, TelegramProvider)
+        messages = telegram.provider.messages
+        keep = messages.add
+
+        def add(chat: int, now: float, said: bytes, *, photo: bool) -> int:
+            text, keyboard = json.loads(said)
+            (shown,) = keyboard["inline_keyboard"][0]
+            told[chat] = text["text"], shown.get("callback_data", shown["text"])
+            return keep(chat, now, said, photo=photo)
+
+        monkeypatch.setattr(messages, "add", add)
+        await speak(stentor, {"c2": "de-AT", "c3": "fr", "c4": "it"})
+        campaign = await stentor.send(content, Selection(source="registry"))
+        assert (await stentor.run(campaign.id)).total.accepted == 4
+    assert told == {
+        1: ("Ends tonight", "Show"),
+        2: ("Nur heute", "c2"),
+        3: ("Ce soir", "Show"),
+        4: ("Ends tonight", "Show"),
+    }
+
+
+async def speak(stentor: Stentor, languages: Mapping[str, str]) -> None:
+    """Have these installations read these languages."""
+    which = installations.c.id == sa.bindparam("which")
+    change = sa.update(installations).where(which).values(language=sa.bindparam("tag"))
+
+    async def write(connection: AsyncConnection) -> None:
+        await connection.execute(change, [{"which": each, "tag": tag} for each, tag in languages.items()])
+
+    await stentor._database.write(write)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,18 @@ from stentor.errors import InvalidConfiguration, InvalidMessage
 from stentor.model import (
     ApnsOptions,
     CriticalSound,
+    DiscordOptions,
     FcmOptions,
     FcmTarget,
     InterruptionLevel,
     LocalizedText,
     Message,
     Priority,
+    TelegramButton,
+    TelegramMarkup,
+    TelegramOptions,
+    WebPushAction,
+    WebPushOptions,
 )
 from stentor.planning.content import Content, Translation, content_from, decode_content, encode_content
 
@@ -154,6 +162,59 @@ def test_languages_fall_back() -> None:
         content.render(1, {"name": "Ann"})
 
 
+def test_a_translation_says_a_channels_options_in_part() -> None:
+    button = TelegramButton(text="Open", url="https://example.com/{{ id }}")
+    message = Message(
+        title="Sale",
+        telegram=TelegramOptions(text="*Sale*", parse_mode=TelegramMarkup.MARKDOWN_V2, buttons=((button,),)),
+        discord=DiscordOptions(content="Sale", embeds=({"title": "a"}, {"title": "b"})),
+        webpush=WebPushOptions(actions=(WebPushAction(action="open", title="Open"),), require_interaction=True),
+        apns=ApnsOptions(payload={"aps": {"a": 1, "b": 2}}, raw_payload=b"{}"),
+    )
+    german: dict[str, Any] = {
+        "telegram": {"text": "*Ausverkauf {{ name }}*", "buttons": [[{"text": "Öffnen", "callback_data": "{{ id }}"}]]},
+        "discord": {"content": "Ausverkauf", "embeds": [{"title": "c"}]},
+        "webpush": {"actions": [{"action": "open", "title": "Öffnen"}]},
+        "apns": {"payload": {"aps": {"b": 3}}},
+    }
+    content = Content(message=message, translations={"de": Translation(**german), "fr": Translation(body="Soldes")})
+    content.check()
+    assert content.variables == ("id", "name")
+    found = content.render(1, {"id": 7, "name": "Ann"})
+    assert found == replace(
+        message,
+        telegram=replace(
+            message.telegram,
+            text="*Ausverkauf Ann*",
+            buttons=((TelegramButton(text="Öffnen", callback_data="7"),),),
+        ),
+        discord=DiscordOptions(content="Ausverkauf", embeds=({"title": "c"},)),
+        webpush=WebPushOptions(actions=(WebPushAction(action="open", title="Öffnen"),), require_interaction=True),
+        apns=ApnsOptions(payload={"aps": {"a": 1, "b": 3}}, raw_payload=b"{}"),
+    )
+    assert content.render(2, {"id": 7}).telegram.text == "*Sale*"
+    with pytest.raises(InvalidMessage, match=r"^translations\.de\.telegram\.text: needs `name`"):
+        content.render(1, {"id": 7})
+
+
+@pytest.mark.parametrize(
+    ("german", "names"),
+    [
+        (
+            {"telegram": {"txt": "x"}},
+            r"^translations\.de\.telegram\.txt: is no field of a message; did you mean `text`",
+        ),
+        ({"telegram": {"buttons": [[{"ulr": "x"}]]}}, r"^translations\.de\.telegram\.buttons\[0\]\[0\]\.ulr: .*`url`"),
+        ({"telegram": {"text": 1}}, r"^translations\.de\.telegram\.text: expected `str"),
+        ({"apns": {"interruption_level": "loud"}}, r"^translations\.de\.apns\.interruption_level: .*loud"),
+        ({"discord": {"content": "{{"}}, r"^translations\.de\.discord\.content: broken template"),
+    ],
+)
+def test_a_mistake_in_a_translations_options_is_found_before(german: dict[str, Any], names: str) -> None:
+    with pytest.raises(InvalidMessage, match=names):
+        Content(message=Message(title="x"), translations={"de": Translation(**german)}).check()
+
+
 @given(st.text())
 def test_any_language_tag_has_an_index(tag: str) -> None:
     content = Content(message=Message(), translations={"de": Translation()})
@@ -196,8 +257,20 @@ def test_what_was_not_stored_by_us_is_refused(stored: bytes) -> None:
 
 
 def test_another_versions_content_is_refused() -> None:
-    with pytest.raises(InvalidMessage, match="format 3; this Stentor reads formats up to 2"):
-        decode_content(b'{"version":3,"message":{},"translations":{}}')
+    with pytest.raises(InvalidMessage, match="format 4; this Stentor reads formats up to 3"):
+        decode_content(b'{"version":4,"message":{},"translations":{}}')
+
+
+def test_what_an_older_stentor_would_say_wrongly_it_refuses() -> None:
+    """It would ignore what it doesn't know of a translation, and tell people in the wrong language."""
+
+    def version(**said: Any) -> int:
+        content = Content(message=Message(title="x"), translations={"de": Translation(title="y", **said)})
+        assert decode_content(encode_content(content)) == content
+        stored: dict[str, Any] = json.loads(encode_content(content))
+        return int(stored["version"])
+
+    assert [version(), version(data={"a": "b"}), version(telegram={"text": "z"})] == [1, 1, 3]
 
 
 # -- message files ------------------------------------------------------------------------------------------------
@@ -235,7 +308,10 @@ def test_a_json_file(tmp_path: Path) -> None:
         ('apns = "x"', r"^apns: expected `object`"),
         ("[data]\na = 1", r"^data\[\.\.\.\]: expected `str`"),
         ("translations = 1", r"^translations: must be an object"),
-        ('translations = {de = "x"}', r"expected `object`"),
+        ('translations = {de = "x"}', r"^translations\.de: expected `object`"),
+        ("[translations.de]\ntitle = 1", r"^translations\.de\.title: expected `str"),
+        ('[translations.de]\ntelegram = "x"', r"^translations\.de\.telegram: expected `object`"),
+        ('[translations.de.telegram]\ntxt = "x"', r"^translations\.de\.telegram\.txt: .*did you mean `text`\?"),
         ('priority = "urgent"', r"^priority: .*urgent"),
         ('body = "{{ x"', r"^body: broken template, line 1"),
     ],

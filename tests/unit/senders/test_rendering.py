@@ -69,6 +69,17 @@ async def test_one_rendering_that_does_not_collapse_is_enough() -> None:
     assert not (await Counting().prepare(campaign(content))).collapses
 
 
+@pytest.mark.parametrize("kind", [InvalidMessage, PayloadTooLarge])
+async def test_what_is_wrong_in_a_language_names_it(kind: type[InvalidMessage]) -> None:
+    title = "bad" if kind is InvalidMessage else "too long" * 3
+    content = Content(message=Message(title="Sale"), translations={"de-AT": Translation(title=title)})
+    with pytest.raises(kind, match=r"^translations\.de-at\.title: is ") as caught:
+        await Counting().prepare(campaign(content))
+    assert type(caught.value) is kind
+    with pytest.raises(InvalidMessage, match=r"^title: is bad"):
+        await Counting().prepare(campaign(Content(message=Message(title="bad"))))
+
+
 async def test_equal_personal_messages_are_rendered_once() -> None:
     lane = Counting()
     prepared = await lane.prepare(campaign(PERSONAL))

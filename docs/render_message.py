@@ -1,0 +1,213 @@
+"""Draws `docs/message.md` from the model: `python docs/render_message.py > docs/message.md`.
+
+A test fails when the page and the model differ, a field has no docstring, or an example on it is no valid message.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from enum import Enum
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from stentor import model
+from stentor.model import Message
+
+INTRODUCTION = """\
+# The message
+
+Drawn from `src/stentor/model.py` by `docs/render_message.py`; don't edit it here.
+
+What a campaign says: a message in words that every provider has, what only one of them understands, and the same in
+other languages. From a program it is `Content(message=Message(…), translations={"de": Translation(…)})`
+([library.md](library.md)), for `stentor send --message` a TOML file, or a JSON file with the same names:
+
+```toml
+title = "Sale"
+body = "Ends tonight, {{ first_name | default('you') }}!"
+image = "https://example.com/sale.png"
+ttl = 14400
+
+[data]
+screen = "sale"
+
+[apns]
+interruption_level = "time-sensitive"
+
+[telegram]
+text = "<b>Sale!</b> Ends tonight."
+parse_mode = "HTML"
+buttons = [[{ text = "Show", url = "https://example.com/sale" }]]
+
+[translations.de]
+title = "Ausverkauf"
+body = "Nur noch heute, {{ first_name | default('du') }}!"
+
+[translations.de.telegram]
+text = "<b>Ausverkauf!</b> Nur noch heute."
+buttons = [[{ text = "Ansehen", url = "https://example.com/de/sale" }]]
+```
+
+`stentor send --message sale.toml --audience users --dry-run` checks all of it, in each language, by the rules of each
+provider that is in the audience, and shows what the message becomes for each. An unknown field, a value of the wrong
+type or a broken template is an error that names the field, and nothing is sent. Where None is said to remove something,
+write the file as JSON, with `null`: TOML has none.
+
+## Languages
+
+A translation says what is otherwise in a language; whatever it leaves out stays as it is in the message. It may have
+`title`, `subtitle`, `body`, `image`, `sound`, and any of `data`, `options` and the channels' tables, which are laid
+over the message's field by field; a list, such as `buttons`, takes the place of the whole list.
+
+Each installation gets the language that its `language` column names ([configuration.md](configuration.md)): `de-AT`
+gets the translation `de-AT`, or else `de`, or else the message itself. Tags are BCP 47's (`de`, `pt-BR`, `zh-Hant`), in
+any case. The registry has a column `language` of its own (`stentor import`).
+
+## Templates
+
+Any text of a message, at any depth, may hold [Jinja](https://jinja.palletsprojects.com): `{{ first_name }}`, filters,
+`{% if vip %}`. The names are the audience's columns, those listed as its `attributes` among them, and what else was
+imported into the registry. Templates run in Jinja's sandbox: they read values and can do nothing else.
+
+- **What is missing is an error, never a gap.** Who lacks a value (NULL counts as missing) is rejected alone, as
+  `TemplateError`, and isn't sent to; `{{ first_name | default('you') }}` says what to write instead.
+- **What depends on a template is checked for each recipient.** One whose text grows too long is rejected alone.
+- **Nothing is escaped by itself.** In HTML of your own write `{{ first_name | e }}`.
+- The same recipient gets the same text at every attempt, on whatever machine.
+
+A message without templates is made once for each language and app. One with templates is made for each recipient, but
+for those of whom all values are the same.
+"""
+TYPES: Mapping[Any, str] = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "`true` or `false`",
+    bytes: "base64",
+}
+PAGES = {
+    "ApnsOptions": "apns.md",
+    "FcmOptions": "fcm.md",
+    "WebPushOptions": "webpush.md",
+    "TelegramOptions": "telegram.md",
+    "DiscordOptions": "discord.md",
+    "WebhookOptions": "webhook.md",
+}
+"""Where there is more about a channel's options."""
+
+
+def page() -> str:
+    """The page as it should be."""
+    parts = [INTRODUCTION, _section("The fields", Message)]
+    for place, kind in _tables(Message, ""):
+        parts.append(_section(f"`[{place}]`", kind))
+    return "\n".join(parts)
+
+
+def meanings(kind: type) -> dict[str, str]:
+    """What its docstrings say of each field, or of the field's type."""
+    return {name: said.get(name, "") or _of_type(name, kind) for said in [_docstrings(kind)] for name in _names(kind)}
+
+
+def kinds() -> list[type]:
+    """A message's class and all that are in it."""
+    return [Message, *(kind for _, kind in _tables(Message, ""))]
+
+
+def _section(title: str, kind: type) -> str:
+    said = meanings(kind)
+    hints = get_type_hints(kind)
+    rows = [
+        f"| `{each.name}` | {_type(hints[each.name])} | {_default(each)} | {_line(said[each.name])} |"
+        for each in fields(kind)
+    ]
+    more = f" More in [{PAGES[kind.__name__]}]({PAGES[kind.__name__]})." if kind.__name__ in PAGES else ""
+    head = ["| field | is | default | what it says |", "|---|---|---|---|"]
+    return "\n".join([f"## {title}", "", f"{_line(inspect.getdoc(kind) or '')}{more}", "", *head, *rows, ""])
+
+
+def _tables(kind: type, place: str) -> Iterator[tuple[str, type]]:
+    """Each table that a message may have, by its place in a file, in order."""
+    for name, hint in get_type_hints(kind).items():
+        for inner in _dataclasses(hint):
+            if not (place == "" and name.endswith("_localized") and name != "title_localized"):  # they are all the same
+                yield f"{place}{name}", inner
+                yield from _tables(inner, f"{place}{name}.")
+
+
+def _dataclasses(hint: Any) -> Iterator[type]:
+    if isinstance(hint, type) and is_dataclass(hint):
+        yield hint
+    for inner in get_args(hint):
+        yield from _dataclasses(inner)
+
+
+def _names(kind: type) -> list[str]:
+    return [each.name for each in fields(kind)]
+
+
+def _docstrings(kind: type) -> dict[str, str]:
+    """By field: the string below it, which Python itself doesn't keep."""
+    (tree,) = (
+        node
+        for node in ast.parse(inspect.getsource(model)).body
+        if isinstance(node, ast.ClassDef) and node.name == kind.__name__
+    )
+    found = {}
+    for field, below in zip(tree.body, tree.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
+            found[field.target.id] = inspect.cleandoc(ast.literal_eval(below.value))
+    return found
+
+
+def _of_type(name: str, kind: type) -> str:
+    for inner in _arms(get_type_hints(kind)[name]):
+        if isinstance(inner, type) and (is_dataclass(inner) or issubclass(inner, Enum)):
+            return inspect.getdoc(inner) or ""
+    return ""
+
+
+def _arms(hint: Any) -> tuple[Any, ...]:
+    """What a value may be, None apart."""
+    arms = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    return tuple(each for each in arms if each is not type(None))
+
+
+def _type(hint: Any) -> str:
+    (arm,) = _arms(hint)
+    if arm in TYPES:
+        return TYPES[arm]
+    if get_origin(arm) is tuple:
+        return f"list of {_plural(_type(get_args(arm)[0]))}"
+    if get_origin(arm) is not None:
+        return "table of texts" if get_args(arm)[1] is str else "table"
+    return ", ".join(f"`{each.value}`" for each in arm) if issubclass(arm, Enum) else "table"
+
+
+def _plural(name: str) -> str:
+    return name.replace("list", "lists", 1) if name.startswith("list") else f"{name}s"
+
+
+def _default(of: Field[Any]) -> str:
+    if of.default is MISSING and of.default_factory is MISSING:
+        return "required"
+    if of.default in (None, (), MISSING):
+        return ""
+    value = of.default.value if isinstance(of.default, Enum) else of.default
+    return f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value}`"
+
+
+def _line(text: str) -> str:
+    """As a cell: the first paragraph, in words of a file."""
+    said = " ".join(text.split("\n\n", maxsplit=1)[0].split()).replace("|", "\\|")
+    said = re.sub(r"(^|\. )`Message\.", r"\1The message's `", said)
+    return re.sub(r" \(docs/\S+\)", "", said.replace("`Message.", "the message's `"))
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
