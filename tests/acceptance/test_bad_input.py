@@ -254,7 +254,7 @@ def test_a_campaign_is_stopped_from_another_terminal(tmp_path: Path, slow_facts:
             os.sched_yield()
         stopped = shop("campaign", verb, "last", *(["--yes"] if verb == "cancel" else []), "--json")
         assert stopped.exit_code == 0, stopped.output
-        out, err = sending.communicate(timeout=30)
+        out, err = sending.communicate(timeout=60)
     assert sending.returncode == FAILED, err
     assert f"is {state}" in err
     assert f'"state": "{state}"' in out

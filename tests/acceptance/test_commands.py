@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 
-def stentor(*arguments: str, timeout: float = 50) -> subprocess.CompletedProcess[str]:
+def stentor(*arguments: str, timeout: float = 150) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "stentor.cli", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 

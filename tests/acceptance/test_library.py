@@ -145,7 +145,7 @@ with BlockingStentor(load()) as twin:
         assert process.stdout is not None
         assert process.stdout.readline().strip()
         os.kill(process.pid, 2)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     assert out.splitlines()[-1].startswith("scheduled "), err
     assert "Traceback" not in err
 

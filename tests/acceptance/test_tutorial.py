@@ -71,7 +71,7 @@ async def run(script: str, folder: Path) -> tuple[int, str]:
         return code, said.read()
 
 
-@pytest.mark.timeout(180)  # half a minute on a quiet machine, most of it the starting of some twenty processes
+@pytest.mark.timeout(240)  # half a minute on a quiet machine, most of it the starting of some twenty processes
 async def test_the_tutorial_does_what_it_says(tmp_path: Path, postgres: str) -> None:
     connection = await asyncpg.connect(postgres)
     for statement in blocks("sql"):

@@ -13,7 +13,7 @@ RECIPIENTS = 5_001
 SMALL = ("--recipients", str(RECIPIENTS))
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_every_figure_is_there_and_they_add_up(tmp_path: Path) -> None:
     # Without h2load, as on most machines; and nothing may be left in the folder for temporary files.
     (tmp_path / "bin").mkdir()
@@ -38,7 +38,7 @@ def test_every_figure_is_there_and_they_add_up(tmp_path: Path) -> None:
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_a_postgresql_database_is_left_as_it_was(postgres: str) -> None:
     found = bench("campaign", *SMALL, "--database", postgres)
     assert found["database"] == "postgresql"

@@ -53,7 +53,7 @@ LEASE = 2.5
 SENDING: Mapping[str, Any] = {"page": 40, "batch": BATCH, "ranges": 2, "depth": DEPTH, "lease": LEASE}
 HELD = LANES * (DEPTH + 4) * BATCH
 """Recipients that all senders together hold at most: the planner puts no more, but for a page of each range."""
-PATIENCE = 45.0
+PATIENCE = 90.0
 """Seconds after which a campaign that hasn't ended never will: NATS alone takes up to 9 to choose a leader."""
 LOOK = 0.02
 """Seconds between two looks."""

@@ -22,7 +22,7 @@ from stentor.testing.roles import RoleProcess, run_role
 from tests.integration.chaos.stage import FAULTS, Cluster, open_cluster
 from tests.integration.kill.stage import Providers, open_providers
 
-pytestmark = pytest.mark.timeout(120)  # `Cluster.until` gives up before, and says what is stuck
+pytestmark = pytest.mark.timeout(240)  # `Cluster.until` gives up before, and says what is stuck
 
 When = Literal["before", "after"]
 ROLES: tuple[Role, ...] = ("planner", "sender", "recorder", "scheduler")

@@ -9,7 +9,7 @@ import pytest
 from stentor.runtime.worker import Role
 from tests.integration.chaos.stage import LEASE, WHOLE, Cluster
 
-pytestmark = pytest.mark.timeout(120)  # `Cluster.until` gives up before, and says what is stuck
+pytestmark = pytest.mark.timeout(240)  # `Cluster.until` gives up before, and says what is stuck
 
 ROLES: tuple[Role, ...] = ("planner", "sender", "recorder", "scheduler")
 

@@ -17,7 +17,7 @@ from tests.integration.chaos.network import (
 )
 from tests.integration.chaos.stage import LEASE, Cluster
 
-pytestmark = pytest.mark.timeout(120)  # `Cluster.until` gives up before, and says what is stuck
+pytestmark = pytest.mark.timeout(240)  # `Cluster.until` gives up before, and says what is stuck
 
 
 @pytest.mark.parametrize("troubles", [LOSING, SILENT, (delay,)], ids=["losing", "silent", "slow"])

@@ -13,7 +13,7 @@ from stentor.testing.postgres import Postgres
 from tests.integration.chaos.stage import LEASE, WHOLE, Cluster, open_cluster
 from tests.integration.kill.stage import Providers
 
-pytestmark = pytest.mark.timeout(120)  # `Cluster.until` gives up before, and says what is stuck
+pytestmark = pytest.mark.timeout(240)  # `Cluster.until` gives up before, and says what is stuck
 
 AWAY = 5.0
 """Seconds for which PostgreSQL is stopped: two leases."""

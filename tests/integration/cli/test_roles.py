@@ -23,7 +23,7 @@ from stentor.testing.nats import run_nats
 from stentor.testing.postgres import Postgres
 from tests.integration.runtime.rehearsal import AUDIENCE, Facts, providers, write
 
-pytestmark = pytest.mark.timeout(180)  # each starts several processes, which load all they need
+pytestmark = pytest.mark.timeout(240)  # each starts several processes, which load all they need
 COMMAND = (sys.executable, "-m", "stentor.cli")
 PHONES = 40
 SEND = ("send", "--title", "Hello", "--audience", AUDIENCE, "--detach", "--yes", "--json")

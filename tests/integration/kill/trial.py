@@ -21,7 +21,7 @@ OpenStore = Callable[[int], AbstractAsyncContextManager[str]]
 VICTIMS: tuple[Victim, ...] = ("planner", "sender", "sender", "all")
 LOOK = 0.05
 """Seconds between two looks whether the campaign has ended."""
-PATIENCE = 45.0
+PATIENCE = 90.0
 """Seconds after which a trial's campaign counts as stuck."""
 GLANCE = 0.003
 """Seconds between two looks how many were sent to."""

@@ -297,7 +297,7 @@ async def test_what_was_told_before_the_stop_is_still_recorded(desk: Desk, monke
     await asyncio.sleep(0)
     desk.recorder.stop()
     await desk.recorder.run()
-    await asyncio.wait_for(asyncio.gather(*told), 5)
+    await asyncio.wait_for(asyncio.gather(*told), 30)
     assert [await desk.letters(lease) for lease in leases] == ["aaaa"] * 3
 
 

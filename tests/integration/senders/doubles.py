@@ -49,7 +49,7 @@ def refused(verdict: Verdict, reason: str = "", scope: Scope = Scope.ADDRESS, **
 
 async def until(condition: Callable[[], Any]) -> None:
     """Give the others their turns until `condition` holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - whatever a test may want to know has no event
             await asyncio.sleep(0.002)
 
@@ -336,7 +336,7 @@ class Works:
 
     async def until_queue(self, **wanted: int) -> None:
         """Until the lane has so many tasks `ready`, `delayed` and `leased`; none of those that aren't named."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 depth = (await self.queue.depths([LANE]))[LANE]
                 if wanted == {n: c for n in ("ready", "delayed", "leased") if (c := getattr(depth, n))}:
@@ -345,7 +345,7 @@ class Works:
 
     async def drained(self) -> None:
         """Until nothing is queued, while the clock moves on."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await self.queue.depths([LANE]))[LANE].total:
                 self.clock.move(0.1)
                 await asyncio.sleep(0.005)

@@ -280,7 +280,7 @@ async def test_a_hint_or_a_call_for_quiet_has_it_look_at_once(memory: MemoryBoar
             budget.hint()
         elif number == 2:
             budget.be_quiet(5.0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await looked.get()
     task.cancel()
     await asyncio.wait([task])
@@ -293,7 +293,7 @@ async def test_a_hint_or_a_call_for_quiet_has_it_look_at_once(memory: MemoryBoar
 
 
 async def in_time(wait: Awaitable[int]) -> int:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         return await wait
 
 

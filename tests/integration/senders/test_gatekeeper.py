@@ -144,7 +144,7 @@ async def test_addresses_of_the_other_environment_are_not_dropped_not_even_by_tr
     stage.lane.script = lambda recipient: malformed if recipient == b"c1-1-0" else wrong
     stage.lane.room = 1
     async with stage.at_work():
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(stage.lane.flights) < 6:
                 stage.clock.move(0.2)
                 await asyncio.sleep(0.005)

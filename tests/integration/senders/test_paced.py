@@ -275,7 +275,7 @@ async def test_what_was_accepted_so_far_is_recorded_while_the_rest_waits_for_its
     made.lane.script = lambda recipient: refused(Verdict.DROP, "Gone") if recipient.endswith(b"-0") else None
     async with stage.recording():
         running = asyncio.create_task(stage.sender.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await stage.outcomes(name)).count(Outcome.ACCEPTED) < 3:
                 await stage.until_queue(leased=1)
         running.cancel()
@@ -388,7 +388,7 @@ async def test_a_flight_that_waits_in_the_line_can_be_withdrawn(budget: Budget) 
         waits = asyncio.create_task(flight.done())
         await until(lambda: len(budget._line) == 2)
         flight.withdraw("paused")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await waits
     assert lane.flights == []
 
@@ -427,7 +427,7 @@ async def test_a_slow_campaign_holds_up_no_other(stage: Works) -> None:
             await stage.put(number, 100, campaign="slow")
         names = [await stage.put(number, 100) for number in range(11, 15)]
         async with stage.at_work():
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while [await stage.outcomes(name) for name in names] != [ALL * 100] * 4:
                     stage.clock.move(0.1)
                     await asyncio.sleep(0.01)

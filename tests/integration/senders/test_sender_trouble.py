@@ -43,7 +43,7 @@ async def test_a_slow_batch_is_recorded_while_it_flies_and_after_a_crash_only_th
         running = asyncio.create_task(stage.sender.run())
         await until(lambda: stage.lane.flights)
         stage.lane.flights[0].answer(4)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await stage.outcomes(name) != b"\1" * 4 + b"\0" * 6:
                 await stage.until_queue(leased=1)
         running.cancel()
@@ -72,7 +72,7 @@ async def test_the_lease_of_a_slow_batch_is_extended(tmp_path: Path) -> None:
         async with stage.at_work():
             await until(lambda: stage.lane.flights)
             stage.clock.move(0.9)
-            await asyncio.wait_for(extended.wait(), 5)
+            await asyncio.wait_for(extended.wait(), 30)
             stage.clock.move(0.9)
             assert await stage.queue.take(LANE, 1, 1.0) == []
             stage.lane.flights[0].answer()
@@ -416,7 +416,7 @@ async def test_a_stop_does_not_wait_for_a_credential_that_does_not_come(
 
     monkeypatch.setattr(stage.lane, "begin", begin)
     batch = await stage.put(1, 10)
-    async with asyncio.timeout(10), stage.at_work():
+    async with asyncio.timeout(30), stage.at_work():
         await asked.wait()
         stage.sender.stop()
     assert await stage.outcomes(batch) == bytes(10)

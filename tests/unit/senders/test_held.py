@@ -209,14 +209,14 @@ async def test_a_suspect_waits_until_nothing_else_is_held_and_is_acquitted_when_
     suspect = stage.hold("suspect", deliveries=SUSPECT + 1)
     assert suspect.suspect
     assert stage.held.has_suspect
-    await asyncio.wait_for(stage.held.its_turn(other), 5)  # who is none waits for nobody
+    await asyncio.wait_for(stage.held.its_turn(other), 30)  # who is none waits for nobody
     waiting = asyncio.create_task(stage.held.its_turn(suspect))
     await asyncio.sleep(0)
     stage.held.land(other)
     await asyncio.sleep(0)
     assert not waiting.done()
     stage.held.let_go(other)
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 30)
     assert stage.quarantine == {"suspect"}
     stage.held.let_go(suspect)
     assert stage.quarantine == set()
@@ -236,6 +236,6 @@ async def test_what_waits_for_a_credential_is_broken_off_and_what_flies_is_withd
     for delivery in (flying, waiting):
         delivery.break_off("enough")
         delivery.break_off("enough")
-    await asyncio.wait([beginning], timeout=5)
+    await asyncio.wait([beginning], timeout=30)
     assert isinstance(beginning.exception(), TimeoutError)
     assert withdrawn(flying) == ["enough"]

@@ -113,7 +113,7 @@ def source(server: TokenServer, clock: Clock) -> Iterator[FcmTokenSource]:
 
 async def settle(source: FcmTokenSource, wanted: Callable[[], bool]) -> None:
     """Wait for a renewal in the background."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not wanted():  # noqa: ASYNC110  # a thread of the HTTP server gets there, which knows no loop
             await asyncio.sleep(0.005)
 
