@@ -314,14 +314,14 @@ def _with(tree: Any, path: Place, text: str) -> Any:
 
 
 def _to_tree(of: Message | Translation) -> dict[str, Any]:
-    """As JSON values and bytes."""
-    tree: dict[str, Any] = msgspec.to_builtins(of, builtin_types=(bytes,))
+    """As JSON values: what is bytes, in base64, as in a file."""
+    tree: dict[str, Any] = msgspec.to_builtins(of)
     return tree
 
 
 def _to_message(tree: Any) -> Message:
     try:
-        return msgspec.convert(tree, Message, builtin_types=(bytes,))
+        return msgspec.convert(tree, Message)
     except msgspec.ValidationError as error:
         raise _wrong(error) from None
 

@@ -287,6 +287,23 @@ def test_a_toml_file(tmp_path: Path) -> None:
     )
 
 
+def test_bytes_are_in_base64(tmp_path: Path) -> None:
+    path = tmp_path / "message.toml"
+    raw = '[apns]\nraw_payload = "e30="\n[translations.de.apns]\nraw_payload = "e30K"\n'
+    path.write_text(raw)
+    content = decode_content(encode_content(content_from(path)))
+    assert [content.render(index, {}).apns.raw_payload for index in (0, 1)] == [b"{}", b"{}\n"]
+    said = Content(
+        message=Message(title="{{ x }}", apns=ApnsOptions(raw_payload=b"{}")),
+        translations={"de": Translation(apns={"raw_payload": b"{}\n"})},
+    )
+    for each in (said, decode_content(encode_content(said))):
+        assert [each.render(index, {"x": 1}).apns.raw_payload for index in (0, 1)] == [b"{}", b"{}\n"]
+    path.write_text(raw.replace("e30=", "e3"))
+    with pytest.raises(InvalidMessage, match=r"^apns\.raw_payload: invalid base64"):
+        content_from(path)
+
+
 def test_a_json_file(tmp_path: Path) -> None:
     path = tmp_path / "message.JSON"
     path.write_text('{"title": "Sale", "priority": "high"}')
