@@ -103,20 +103,22 @@ PAGES = {
 
 def page() -> str:
     """The page as it should be."""
-    parts = [INTRODUCTION, _section("The fields", Message)]
-    for place, kind in _tables(Message, ""):
-        parts.append(_section(f"`[{place}]`", kind))
-    return "\n".join(parts)
+    parts = [_section(", ".join(f"`{place}`" for place in places), kind) for kind, places in tables().items()]
+    return "\n".join([INTRODUCTION, _section("The fields", Message), *parts])
+
+
+def tables() -> dict[type, list[str]]:
+    """What a message may have in it, and where, in order."""
+    found: dict[type, list[str]] = {}
+    for place, kind in _within(Message, ""):
+        found.setdefault(kind, []).append(place)
+    return found
 
 
 def meanings(kind: type) -> dict[str, str]:
     """What its docstrings say of each field, or of the field's type."""
-    return {name: said.get(name, "") or _of_type(name, kind) for said in [_docstrings(kind)] for name in _names(kind)}
-
-
-def kinds() -> list[type]:
-    """A message's class and all that are in it."""
-    return [Message, *(kind for _, kind in _tables(Message, ""))]
+    said = _docstrings(kind)
+    return {each.name: said.get(each.name, "") or _of_type(each.name, kind) for each in fields(kind)}
 
 
 def _section(title: str, kind: type) -> str:
@@ -131,13 +133,11 @@ def _section(title: str, kind: type) -> str:
     return "\n".join([f"## {title}", "", f"{_line(inspect.getdoc(kind) or '')}{more}", "", *head, *rows, ""])
 
 
-def _tables(kind: type, place: str) -> Iterator[tuple[str, type]]:
-    """Each table that a message may have, by its place in a file, in order."""
+def _within(kind: type, place: str) -> Iterator[tuple[str, type]]:
     for name, hint in get_type_hints(kind).items():
         for inner in _dataclasses(hint):
-            if not (place == "" and name.endswith("_localized") and name != "title_localized"):  # they are all the same
-                yield f"{place}{name}", inner
-                yield from _tables(inner, f"{place}{name}.")
+            yield f"{place}{name}", inner
+            yield from _within(inner, f"{place}{name}.")
 
 
 def _dataclasses(hint: Any) -> Iterator[type]:
@@ -145,10 +145,6 @@ def _dataclasses(hint: Any) -> Iterator[type]:
         yield hint
     for inner in get_args(hint):
         yield from _dataclasses(inner)
-
-
-def _names(kind: type) -> list[str]:
-    return [each.name for each in fields(kind)]
 
 
 def _docstrings(kind: type) -> dict[str, str]:

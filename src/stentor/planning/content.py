@@ -11,12 +11,11 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes
@@ -26,6 +25,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from stentor import channels
 from stentor.errors import InvalidConfiguration, InvalidMessage
 from stentor.model import Action, JsonObject, Message
+from stentor.planning.trees import Place, check_names, from_tree, laid_over, leads_somewhere, texts, to_tree, with_text
 
 DEFAULT = ""
 """The first of `Content.languages`: the message itself, for everybody without a translation."""
@@ -36,7 +36,6 @@ would say in the message's language what a translation says in a channel's optio
 _TAG = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*")
 _IS_TEMPLATE = re.compile(r"\{[{%#]")
 _MISSING = re.compile(r"'(\w+)' is undefined")
-_WHERE = re.compile(r" - at `\$\.?(.*)`$")
 _ADDRESSES = (
     "image",
     "fcm.link",
@@ -55,11 +54,6 @@ _WRITES = (nodes.Assign, nodes.AssignBlock, nodes.Block, nodes.Extends, nodes.Fr
 """What changes a template's context, so that no other may share it."""
 _RENDER_ERRORS = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
 """What an expression over values of the wrong type or shape may raise."""
-
-_MESSAGE = get_type_hints(Message)
-
-Place = tuple[str | int, ...]
-"""Where a text stands in a message: the names and indices that lead to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,15 +93,15 @@ class Translation:
 
     def says(self, place: Place) -> bool:
         """Whether the text in this place of a message is this translation's."""
-        return _leads_somewhere(self._tree, place)
+        return leads_somewhere(self._tree, place)
 
     def over(self, message: Message) -> Message:
         """The message in this language. Raises: InvalidMessage: of wrong types, named as in a message."""
-        return _to_message(_laid_over(_to_tree(message), self._tree))
+        return from_tree(laid_over(to_tree(message), self._tree), Message)
 
     @property
     def _tree(self) -> dict[str, Any]:
-        return {name: said for name, said in _to_tree(self).items() if said not in (None, {})}
+        return {name: said for name, said in to_tree(self).items() if said not in (None, {})}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +145,7 @@ class Content:
         Raises: InvalidMessage: names the field, and the line of a template.
         """
         known: set[str] = set()
+        kinds = get_type_hints(Message)
         for tag, translation in self.translations.items():
             normal = _normal(tag)
             if not _TAG.fullmatch(normal):
@@ -159,7 +154,7 @@ class Content:
                 raise InvalidMessage("translations", f"`{normal}` is there twice, in different spellings")
             known.add(normal)
             for channel, said in translation.sections.items():
-                _check_names(said, _MESSAGE[channel], f"translations.{tag}.{channel}.")
+                check_names(said, kinds[channel], f"translations.{tag}.{channel}.")
         for options in (self.message.options, *(each.options for each in self.translations.values())):
             for name in options:
                 _check_channel(name)
@@ -206,10 +201,10 @@ class _Compiled:
             except InvalidMessage as error:
                 raise error.within(f"translations.{tag}") from None
         self._message = message
-        self._tree = _to_tree(message)
+        self._tree = to_tree(message)
         self._templates: list[tuple[Place, str, Template, bool]] = []
         self.variables: set[str] = set()
-        for path, text in _texts(self._tree, ()):
+        for path, text in texts(self._tree, ()):
             if not _IS_TEMPLATE.search(text):
                 continue
             name = ".".join(map(str, path))
@@ -242,8 +237,8 @@ class _Compiled:
     def _filled(self, texts: list[str]) -> Message:
         tree: Any = self._tree
         for (path, *_), text in zip(self._templates, texts, strict=True):
-            tree = _with(tree, path, text)
-        return _to_message(tree)
+            tree = with_text(tree, path, text)
+        return from_tree(tree, Message)
 
 
 def _fill(name: str, template: Template, context: Context) -> str:
@@ -258,39 +253,6 @@ def _fill(name: str, template: Template, context: Context) -> str:
         raise InvalidMessage(name, f"the template failed: {type(error).__name__}: {error}") from None
 
 
-def _texts(tree: Any, path: Place) -> Iterator[tuple[Place, str]]:
-    """Every text in a tree of JSON values, and where it stands."""
-    if isinstance(tree, str):
-        yield path, tree
-    elif isinstance(tree, Mapping):
-        for key, value in tree.items():
-            yield from _texts(value, (*path, key))
-    elif isinstance(tree, list | tuple):
-        for index, value in enumerate(tree):
-            yield from _texts(value, (*path, index))
-
-
-def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`above` laid on `below`, object by object."""
-    laid = dict(below)
-    for name, over in above.items():
-        under = laid.get(name)
-        both = isinstance(under, Mapping) and isinstance(over, Mapping)
-        laid[name] = _laid_over(under or {}, over) if both else over
-    return laid
-
-
-def _leads_somewhere(tree: Any, path: Place) -> bool:
-    """Whether there is anything in this place of a tree of objects."""
-    for name in path:
-        if not isinstance(tree, Mapping):
-            return True  # of a list or text, all of it is
-        if name not in tree:
-            return False
-        tree = tree[name]
-    return True
-
-
 def _check_channel(name: str) -> None:
     """Options are of channels that packages add: Stentor's own have fields, and who has no package, a typing error."""
     if name in channels.BUILT_IN:
@@ -302,36 +264,6 @@ def _check_channel(name: str) -> None:
         near = difflib.get_close_matches(name, added, n=1, cutoff=0.5)
         hint = f"did you mean `{near[0]}`?" if near else "install the package that adds it, or remove this"
         raise InvalidMessage(f"options.{name}", f"is of no channel that is installed here; {hint}")
-
-
-def _with(tree: Any, path: Place, text: str) -> Any:
-    """`tree` with a text in one place; only what lies above that place is copied."""
-    if not path:
-        return text
-    copy: Any = dict(tree) if isinstance(tree, Mapping) else list(tree)
-    copy[path[0]] = _with(tree[path[0]], path[1:], text)
-    return copy
-
-
-def _to_tree(of: Message | Translation) -> dict[str, Any]:
-    """As JSON values: what is bytes, in base64, as in a file."""
-    tree: dict[str, Any] = msgspec.to_builtins(of)
-    return tree
-
-
-def _to_message(tree: Any) -> Message:
-    try:
-        return msgspec.convert(tree, Message)
-    except msgspec.ValidationError as error:
-        raise _wrong(error) from None
-
-
-def _to_translation(tag: str, tree: object) -> Translation:
-    _check_names(tree, Translation, f"translations.{tag}.")
-    try:
-        return msgspec.convert(tree, Translation)
-    except msgspec.ValidationError as error:
-        raise _wrong(error, f"translations.{tag}") from None
 
 
 def _normal(tag: str) -> str:
@@ -397,45 +329,14 @@ def content_from(path: Path) -> Content:
     if not isinstance(tree, dict):
         raise InvalidConfiguration(f"message file {path} must be an object with a message's fields")
     translations = tree.pop("translations", {})
-    _check_names(tree, Message, "", more=("translations",))
+    check_names(tree, Message, "", more=("translations",))
     if not isinstance(translations, dict):
         raise InvalidMessage("translations", "must be an object: a language tag, and what that language says otherwise")
+    for tag, each in translations.items():
+        check_names(each, Translation, f"translations.{tag}.")
     content = Content(
-        message=_to_message(tree), translations={tag: _to_translation(tag, each) for tag, each in translations.items()}
+        message=from_tree(tree, Message),
+        translations={tag: from_tree(each, Translation, f"translations.{tag}") for tag, each in translations.items()},
     )
     content.check()
     return content
-
-
-def _check_names(tree: object, kind: type, prefix: str, more: tuple[str, ...] = ()) -> None:
-    """Look for fields that `kind` doesn't have, at any depth."""
-    if not isinstance(tree, dict):
-        return  # of the wrong type, which is told with the other types
-    hints = get_type_hints(kind)
-    for name, value in tree.items():
-        if name not in hints:
-            near = difflib.get_close_matches(name, (*hints, *more), n=1, cutoff=0.5)
-            hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join((*hints, *more))}"
-            raise InvalidMessage(f"{prefix}{name}", f"is no field of a message; {hint}")
-        _check_within(value, hints[name], f"{prefix}{name}")
-
-
-def _check_within(value: object, hint: Any, place: str) -> None:
-    origin = get_origin(hint)
-    if origin in (Union, UnionType):
-        for option in get_args(hint):
-            _check_within(value, option, place)
-    elif origin is tuple and isinstance(value, list):
-        for number, each in enumerate(value):
-            _check_within(each, get_args(hint)[0], f"{place}[{number}]")
-    elif isinstance(hint, type) and is_dataclass(hint):
-        _check_names(value, hint, f"{place}.")
-
-
-def _wrong(error: msgspec.ValidationError, within: str = "") -> InvalidMessage:
-    """msgspec's `Expected `str`, got `int` - at `$.title``, as ours."""
-    said = str(error)
-    where = _WHERE.search(said)
-    problem = _WHERE.sub("", said)
-    place = ".".join(filter(None, (within, where[1] if where else "")))
-    return InvalidMessage(place or "message", problem[:1].lower() + problem[1:])

@@ -108,9 +108,8 @@ class JetStreamQueue:
             puller.give_back(pulled)
             raise
         for found, each in zip(leases, pulled, strict=True):
-            told = each.message.metadata
-            noted = found.note is not None
-            self._held[found.token] = _Held(each.since + lease, told.num_delivered, told.sequence.stream, noted)
+            delivered = each.message.metadata.num_delivered
+            self._held[found.token] = _Held(each.since + lease, delivered, found.note is not None)
         return leases
 
     async def withdraw(self, campaign_id: str, limit: int, lease: float) -> list[Lease]:
@@ -266,8 +265,9 @@ class JetStreamQueue:
         """Those that the server can have done with. Where a stream was lost and made anew it never answers to what it
         has not delivered yet, and whoever held that would wait for ever."""
         last = {lane: await self._last_delivered(lane) for lane in {lease.lane for lease in leases}}
-        found = [(lease, self._held.get(lease.token)) for lease in leases]
-        return [lease for lease, held in found if held is not None and held.sequence <= last[lease.lane]]
+        client = await self._nats.client()
+        numbers = [Msg(client, reply=lease.token).metadata.sequence.stream for lease in leases]
+        return [lease for lease, number in zip(leases, numbers, strict=True) if number <= last[lease.lane]]
 
     async def _last_delivered(self, lane: str) -> int:
         """The sequence number of the latest message that was taken from a lane; 0 where its consumer is gone."""
@@ -397,8 +397,6 @@ class _Held(msgspec.Struct):
     """When it ends, by the monotonic clock."""
     deliveries: int
     """The server's count."""
-    sequence: int
-    """The message's number in its stream."""
     noted: bool
     """Whether there is a note of its task."""
 
