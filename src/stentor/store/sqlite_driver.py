@@ -7,6 +7,7 @@ log doesn't show the values in statements, as aiosqlite's own does.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sqlite3
 import time
@@ -29,7 +30,16 @@ ROWS_AT_ONCE = 256
 
 
 class Connection(aiosqlite.Connection):
-    """aiosqlite's, with another cursor."""
+    """aiosqlite's, with another cursor, and stopped once however often it is told to."""
+
+    _stopped: asyncio.Future[Any] | None = None
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        """End the thread. Of a closing that is cancelled, SQLAlchemy and aiosqlite each stop the connection: whoever
+        came second would wait for ever for a thread that has ended, and with it the end of the event loop."""
+        if self._stopped is None:
+            self._stopped = super().stop()
+        return self._stopped and asyncio.shield(self._stopped)
 
     def cursor(self) -> Cursor:  # type: ignore[override]  # SQLAlchemy needs no more of it than this
         return Cursor(self)

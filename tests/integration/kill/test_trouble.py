@@ -262,6 +262,7 @@ async def test_a_batch_that_kills_its_sender_is_put_aside(
                 assert await ended == 0
                 break
             final.cancel()
+            await asyncio.wait([final])
             assert await ended == DEADLY
             deaths += 1
         assert deaths >= stage.config.sending.deliveries

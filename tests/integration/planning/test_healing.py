@@ -240,6 +240,7 @@ async def test_a_queue_that_is_away_is_a_problem_while_it_is(trial: Trial) -> No
     assert healer.problem == "NATS is away"
     assert healer.beat is None
     running.cancel()
+    await asyncio.wait([running])
 
 
 async def test_it_looks_again_and_again(trial: Trial) -> None:
@@ -251,6 +252,7 @@ async def test_it_looks_again_and_again(trial: Trial) -> None:
     while await trial.queued() != names:  # noqa: ASYNC110 - nobody is told of it
         await asyncio.sleep(0.01)
     running.cancel()
+    await asyncio.wait([running])
 
 
 async def test_a_batch_costs_one_question(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:

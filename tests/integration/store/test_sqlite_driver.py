@@ -1,9 +1,11 @@
-"""The SQLite connections: results of any size, in one go or in parts, and a debug log without values."""
+"""The SQLite connections: results of any size, in one go or in parts, a debug log without values, and an end."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -66,6 +68,23 @@ async def test_a_wrong_statement_says_so_and_does_no_harm(connection: Connection
         await cursor.execute("SELECT * FROM letters")
     await cursor.execute("SELECT 5")
     assert await cursor.fetchone() == (5,)
+
+
+async def test_a_closing_that_is_cancelled_ends_though_somebody_stopped_the_connection_first(
+    connection: Connection,
+) -> None:
+    go_on = threading.Event()
+    busy = asyncio.ensure_future(connection.run(go_on.wait))
+    closing = asyncio.ensure_future(connection.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    connection.stop()
+    go_on.set()
+    assert await busy
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(30):
+            await closing
+    assert closing.cancelled()
 
 
 async def test_values_are_not_logged(connection: Connection, caplog: pytest.LogCaptureFixture) -> None:
