@@ -174,8 +174,8 @@ class JetStreamQueue:
         until = time.monotonic() + lease
         await self._nats.confirm((each.token, IN_PROGRESS) for each in holding)
         for each in holding:
-            if (held := self._held.get(each.token)) is not None:  # it may have been done meanwhile
-                held.until = until
+            if self._holds(each):  # else it was done meanwhile, or may have ended before the server heard of it
+                self._held[each.token].until = until
 
     async def depths(self, lanes: Iterable[str]) -> Mapping[str, Depth]:
         """See `queue.contract.Queue.depths`. What was released and is held again counts as delayed."""

@@ -220,6 +220,8 @@ class Courier:
                 delivery.flight = await self._meter.during("encode", self._begin(delivery, batch, throttle))
             delivery.beginning = None
             if delivery.flight is not None:
+                if delivery.lost:  # just when it was begun
+                    delivery.lose()
                 self.tally.batches += 1
                 await delivery.flight.done()
         except (CredentialError, CredentialUnavailable, InvalidConfiguration) as error:
@@ -230,6 +232,8 @@ class Courier:
             delivery.beginning = None
 
     async def _begin(self, delivery: Delivery, batch: Batch, throttle: Throttle | None) -> Flight | None:
+        if delivery.lost:
+            return None
         try:
             prepared = await self._prepare(batch.campaign_id)
         except StoreUnavailable:
@@ -258,12 +262,18 @@ class Courier:
 
     async def _intend(self, delivery: Delivery, start: int, stop: int) -> None:
         """Have it on record that a part of a flight is about to be sent. Raises: StoreUnavailable."""
-        intent = delivery.intend(start, stop, self._clock())
+        intent = None if delivery.lost else delivery.intend(start, stop, self._clock())
         if intent is None:
             return
-        await self._ledger.intend(intent)
-        if delivery.held_until <= time.monotonic():  # it took so long that others may have the batch
-            delivery.withdraw("its lease has ended")
+        try:
+            await self._ledger.intend(intent)
+        finally:
+            if delivery.lost or delivery.held_until <= time.monotonic():
+                # It took so long that another may have the batch, unaware of this. These stay on record as they are:
+                # to say that they weren't sent would be to say so of those whom the other is about to send.
+                delivery.lose()
+            else:
+                delivery.intents += intent.waiting
 
     async def _throttle(self, campaign_id: str) -> Throttle | None:
         """Raises: UnknownCampaign, StoreUnavailable."""

@@ -1,8 +1,8 @@
 """The batches that a lane's sender holds, each from when it was taken until its lease has ended.
 
 Rules: a lease is kept up for as long as its batch is held; once it has ended all the same, nothing more of the batch is
-sent, since another sender may have it; what was accepted of a batch that takes long is recorded meanwhile, so that
-after a crash only the rest is sent again.
+sent, since another sender may have it or have had it, and a renewal that came too late doesn't count; what was accepted
+of a batch that takes long is recorded meanwhile, so that after a crash only the rest is sent again.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ class Delivery:
     intents: list[Waiting] = field(default_factory=list)
     """Who is on record as about to be sent."""
     withdrawn: bool = False
+    lost: bool = False
+    """Whether its lease has ended: others may have sent it since, of which nothing is known here."""
     trouble: Trouble | None = None
     """Why it could not be begun, or not to its end."""
     checkpointed: int = 0
@@ -70,6 +72,11 @@ class Delivery:
             self.beginning.reschedule(0.0)
             self.beginning = None
 
+    def lose(self) -> None:
+        """Its lease has ended."""
+        self.lost = True
+        self.break_off("its lease has ended")
+
     def checkpoint(self) -> Settlement | None:
         """Who was accepted so far, if that is more than the last time."""
         known = self.checkpointed
@@ -84,10 +91,7 @@ class Delivery:
         addresses = self.batch.addresses
         begun = intents([at for at in self.positions[start:stop] if self.repeats(addresses[at])], self.tried, now)
         settlement = self._so_far() if begun else None
-        if settlement is None:
-            return None
-        self.intents += begun
-        return replace(settlement, waiting=tuple(begun))
+        return settlement and replace(settlement, waiting=tuple(begun))
 
     def _so_far(self) -> Settlement | None:
         if self.flight is None or self.batch is None:
@@ -141,7 +145,9 @@ class Held:
         begun = []
         for lease in leases:
             if (delivery := self._deliveries.get(lease.id)) is not None:
-                # Its lease had ended under us, while the queue couldn't be reached, say: it just goes on.
+                # Its lease had ended under us, and others may have had it since. What is under way here is called back,
+                # and the new lease is that by which it is settled, and given back if need be.
+                delivery.lose()
                 delivery.lease, delivery.held_until = lease, held_until
                 continue
             delivery = Delivery(lease, time.monotonic(), held_until, suspect=lease in self._suspects)
@@ -179,24 +185,27 @@ class Held:
 
     # -- what all of them need ----------------------------------------------------------------------------------------
 
-    async def renew_leases(self) -> None:
-        """Keep the leases, and withdraw what has lost its own: this process stood still, or the queue couldn't be
-        reached."""
+    def lose_ended(self) -> None:
+        """Call back what has lost its lease: this process stood still, or the queue couldn't be reached."""
         now = time.monotonic()
-        late = []
         for delivery in self:
             if delivery.held_until <= now:
-                delivery.withdraw("its lease has ended")
-            elif delivery.held_until - now < self._lease / 2:
-                late.append(delivery)
+                delivery.lose()
+
+    async def renew_leases(self) -> None:
+        """Keep the leases."""
+        now = time.monotonic()
+        late = [delivery for delivery in self if 0 < delivery.held_until - now < self._lease / 2]
         if not late:
             return
         try:
             await self._queue.extend([delivery.lease for delivery in late], self._lease)
         except StoreUnavailable:
             return
+        in_time = time.monotonic()
         for delivery in late:
-            delivery.held_until = now + self._lease
+            if in_time < delivery.held_until:  # else it may have ended before it was renewed, and be another's
+                delivery.held_until = now + self._lease
 
     async def checkpoint(self, age: float) -> None:
         """Record who was accepted of what has been under way for so many seconds."""

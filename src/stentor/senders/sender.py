@@ -169,7 +169,8 @@ class LaneSender:
             await self._held.wait_for_change(TICK)
 
     async def _heed(self) -> None:
-        """Withdraw what was paused or cancelled, and everything when the provider wants quiet."""
+        """Withdraw what was paused or cancelled or has lost its lease, and everything when the provider wants quiet."""
+        self._held.lose_ended()
         is_quiet = self.gate.is_quiet(time.monotonic())
         for delivery in self._held:
             if is_quiet:

@@ -35,6 +35,7 @@ from stentor.store.tables import installations
 from stentor.testing.roles import RoleProcess, start_role
 
 CHATS, RATE = 90, 30.0
+LEASE = 1.0
 LATENCY = 0.1
 SLOW = Faults(latency=Latency(median_s=LATENCY, p99_s=LATENCY))
 Simulator = TelegramSimulator | DiscordSimulator | WebPushSimulator | WebhookSimulator
@@ -71,15 +72,17 @@ async def begun(
     address: Callable[[int], str],
     *,
     chats: int = CHATS,
+    lease: float = LEASE,
     **app: Any,
 ) -> AsyncIterator[Chats]:
     """Args:
     engines: the settings of store and queue, or where a database of ours goes.
+    lease: seconds.
     """
     found = {**simulated(simulator.facts()), **app}
     if isinstance(engines, Path):
         engines = {"store": {"url": f"sqlite:///{engines / 's.db'}"}}
-    config = Config.model_validate({**engines, "apps": {"bot": found}, "sending": {"batch": 50, "lease": 1.0}})
+    config = Config.model_validate({**engines, "apps": {"bot": found}, "sending": {"batch": 50, "lease": lease}})
     rows = [{"id": f"{number:03}", "channel": found["channel"], "address": address(number)} for number in range(chats)]
 
     async def register(connection: AsyncConnection) -> None:
@@ -130,6 +133,44 @@ async def kill_senders(simulator: Simulator, chats: Chats, processes: ForkServer
     assert CHATS - len(unsure) <= len(got) <= CHATS
 
 
+@pytest.mark.parametrize(
+    ("open_simulator", "address"),
+    [(TelegramSimulator, chat), (DiscordSimulator, channel_or_webhook)],
+    ids=["telegram", "discord"],
+)
+async def test_senders_of_chats_stand_still(
+    tmp_path: Path,
+    processes: ForkServerContext,
+    open_simulator: type[Simulator],
+    address: Callable[[int], str],
+) -> None:
+    async with open_simulator(faults=SLOW) as simulator, begun(tmp_path, simulator, address, rate=RATE) as chats:
+        await suspend_senders(simulator, chats, processes)
+
+
+async def suspend_senders(simulator: Simulator, chats: Chats, processes: ForkServerContext, *others: Role) -> None:
+    """Three senders stand still in turn, for a little less or more than a lease, and wake up in the midst of what
+    another has gone on with. Nobody gets it twice."""
+    roles = [start_role(processes, role, chats.config) for role in ("planner", *others)]
+    senders = [start_role(processes, "sender", chats.config) for _ in range(3)]
+    turns = 0
+    while await chats.is_going():
+        if len(simulator.ledger) >= turns * 8:
+            still = senders[turns % 3]
+            still.suspend()
+            await asyncio.sleep(LEASE * (0.8, 1.1, 1.4, 2.2)[turns % 4])
+            still.go_on()
+            turns += 1
+    assert {await role.stop() for role in (*roles, *senders)} == {0}
+    assert turns > 3
+    report = await chats.stentor.report(chats.campaign)
+    assert (await chats.stentor.audit(chats.campaign)).exact
+    assert (report.total.read, report.total.pending) == (CHATS, 0)
+    got = Counter(simulator.ledger.addresses())
+    assert max(got.values()) == 1
+    assert report.total.accepted <= len(got) <= CHATS
+
+
 @pytest.mark.parametrize("channel", ["webpush", "webhook"])
 async def test_a_sender_to_browsers_or_webhooks_is_killed(
     tmp_path: Path, processes: ForkServerContext, channel: str
@@ -165,7 +206,7 @@ async def test_several_senders_share_a_bots_limits(tmp_path: Path, processes: Fo
     forbidden = Faults(devices=Devices(wrong_app=0.15, third_party_auth=0.15))
     async with (
         DiscordSimulator(faults=forbidden) as discord,
-        begun(tmp_path, discord, channel_or_webhook, chats=200) as chats,
+        begun(tmp_path, discord, channel_or_webhook, chats=200, lease=60.0) as chats,
     ):
         roles = [start_role(processes, role, chats.config) for role in ("planner", "sender", "sender", "sender")]
         while await chats.is_going():

@@ -122,6 +122,21 @@ async def test_a_connection_cut_under_a_step(far: Rig, rig: Rig, proxy: Proxy, n
     await again(all_back)
 
 
+async def test_a_lease_that_the_server_hears_too_late_to_renew_is_lost(far: Rig, rig: Rig, proxy: Proxy) -> None:
+    """It renews what another has by then."""
+    await far.queue.settle(put=[task()])
+    held = await far.take_one()
+    proxy.halve(Way.THERE)
+    extending = asyncio.ensure_future(far.queue.extend([held], PATIENCE))
+    others = await again(rig.take)
+    proxy.thaw()
+    await extending
+    assert not await far.queue.remember(held, b"mine")
+    await far.queue.settle(release=[(held, 0.0)])
+    assert await far.take() == []
+    assert await rig.queue.remember(others[0], b"another's")
+
+
 async def test_the_server_is_restarted_under_everything(nats_server: Server, rig: Rig, other: Rig) -> None:
     await rig.queue.settle(put=[task(1), task(2)])
     held = await rig.take(1)

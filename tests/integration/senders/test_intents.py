@@ -136,6 +136,33 @@ async def test_what_may_have_been_sent_on_an_older_try_keeps_its_reason(stage: W
     assert {each.reason for each in await stage.failures()} == {"NoAnswer"}
 
 
+async def test_who_is_put_on_record_too_late_is_not_sent_and_stays_on_record(
+    stage: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another sender may have the batch by then, and be about to send to the same ones."""
+    lane = begin(stage)
+    name = await stage.put(1, SIZE)
+    intend = stage.recorder.intend
+    late: set[int] = set()
+
+    async def slow(settlement: Settlement) -> None:
+        await intend(settlement)
+        (delivery,) = stage.sender._held
+        if len(lane.sent) > 50 and not late:
+            late.update(each.position for each in settlement.waiting)
+            delivery.held_until = 0.0
+
+    monkeypatch.setattr(stage.recorder, "intend", slow)
+    async with stage.at_work():
+        await stage.drained()
+    sent = [int(recipient.rpartition(b"-")[2]) for recipient in lane.sent]
+    assert late
+    assert sorted(sent) == sorted(set(range(SIZE)) - late)
+    outcomes = await stage.outcomes(name)
+    assert {at for at, outcome in enumerate(outcomes) if outcome == Outcome.AMBIGUOUS} == late
+    assert outcomes.count(Outcome.ACCEPTED) == SIZE - len(late)
+
+
 async def test_while_nothing_can_be_recorded_nothing_is_sent(stage: Works, monkeypatch: pytest.MonkeyPatch) -> None:
     lane = begin(stage)
     name = await stage.put(1, SIZE)

@@ -17,7 +17,7 @@ from stentor.queue.contract import Lease
 from stentor.recording.contract import Settlement, Standing
 from stentor.senders import courier, settling, suspects
 from stentor.states import CampaignState
-from tests.integration.senders.doubles import LANE, Works, quicken, refused, until, works
+from tests.integration.senders.doubles import LANE, FlightDouble, Works, quicken, refused, until, works
 
 ALL = b"\1"
 
@@ -372,6 +372,54 @@ async def test_of_a_batch_whose_lease_has_ended_nothing_more_is_sent(stage: Work
         await stage.until_queue()
     assert flight.withdrawn == "its lease has ended"
     assert len(stage.lane.sent) == 4 + 2
+    assert await stage.outcomes(name) == ALL * 4
+
+
+async def test_a_batch_whose_lease_has_ended_before_it_began_is_not_begun(
+    stage: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await stage.put(1, 4)
+    state, looked, go_on = stage.desk.state, asyncio.Event(), asyncio.Event()
+
+    async def slow(campaign_id: str) -> CampaignState:
+        looked.set()
+        await go_on.wait()
+        return await state(campaign_id)
+
+    monkeypatch.setattr(stage.desk, "state", slow)
+    async with stage.at_work():
+        await looked.wait()
+        (delivery,) = stage.sender._held
+        delivery.held_until = 0.0
+        await until(lambda: delivery.lost)
+        go_on.set()
+        await until(lambda: not stage.sender.held)
+        assert stage.lane.flights == []
+        stage.clock.move(courier.LONGEST_WAIT)
+        await stage.until_queue()
+    assert await stage.outcomes(name) == ALL * 4
+
+
+async def test_a_batch_whose_lease_ends_just_when_it_begins_is_called_back(
+    stage: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = await stage.put(1, 4)
+    begin = stage.lane.begin
+
+    async def ends(*columns: Any) -> FlightDouble:
+        flight = await begin(*columns)
+        if stage.lane.began == 1:
+            (delivery,) = stage.sender._held
+            delivery.lose()
+        return flight
+
+    monkeypatch.setattr(stage.lane, "begin", ends)
+    stage.lane.holds = True
+    async with stage.at_work():
+        await until(lambda: stage.lane.flights and stage.lane.flights[0].withdrawn)
+        stage.lane.holds = False
+        await stage.drained()
+    assert [flight.withdrawn for flight in stage.lane.flights] == ["its lease has ended", None]
     assert await stage.outcomes(name) == ALL * 4
 
 

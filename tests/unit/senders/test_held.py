@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -25,12 +25,14 @@ class QueueDouble:
     def __init__(self) -> None:
         self.extended: list[list[str]] = []
         self.is_away = False
+        self.meanwhile: Callable[[], None] = lambda: None
 
     async def extend(self, leases: Sequence[Lease], lease: float) -> None:
         if self.is_away:
             raise StoreUnavailable
         assert lease == LEASE
         self.extended.append([each.token for each in leases])
+        self.meanwhile()
 
 
 class LedgerDouble:
@@ -120,11 +122,43 @@ async def test_leases_are_renewed_when_half_of_their_time_is_over(stage: Stage) 
 
 
 async def test_what_lost_its_lease_is_withdrawn_once_and_not_asked_for_again(stage: Stage) -> None:
-    lost = stage.hold("lost", -0.001)
+    lost, kept = stage.hold("lost", -0.001), stage.hold("kept")
     for _ in range(2):
+        stage.held.lose_ended()
         await stage.held.renew_leases()
     assert withdrawn(lost) == ["its lease has ended"]
+    assert (lost.lost, kept.lost) == (True, False)
     assert stage.queue.extended == []
+
+
+async def test_what_lost_its_lease_before_it_flies_does_not_begin_to(stage: Stage) -> None:
+    lost = stage.hold("lost", -0.001)
+    lost.flight, lost.beginning = None, asyncio.timeout(None)
+    is_cut_off = False
+    try:
+        async with lost.beginning:
+            stage.held.lose_ended()
+            await asyncio.sleep(30)
+    except TimeoutError:
+        is_cut_off = True
+    assert is_cut_off
+    assert lost.lost
+
+
+async def test_a_lease_that_was_renewed_too_late_has_ended(stage: Stage) -> None:
+    """The queue renews nothing that somebody else holds by then, and doesn't say so."""
+    early, late = stage.hold("early", LEASE * 0.4), stage.hold("late", LEASE * 0.4)
+    until = early.held_until
+
+    def stand_still() -> None:
+        late.held_until = time.monotonic() - 0.001
+
+    stage.queue.meanwhile = stand_still
+    await stage.held.renew_leases()
+    stage.held.lose_ended()
+    assert stage.queue.extended == [["early's", "late's"]]
+    assert (late.lost, withdrawn(late)) == (True, ["its lease has ended"])
+    assert (early.lost, early.held_until > until) == (False, True)
 
 
 async def test_a_lease_that_cannot_be_renewed_is_not_believed_to_be(stage: Stage) -> None:
@@ -139,12 +173,14 @@ async def test_a_lease_that_cannot_be_renewed_is_not_believed_to_be(stage: Stage
     assert late.held_until > until
 
 
-async def test_what_is_taken_again_while_it_is_held_just_goes_on_with_its_new_lease(stage: Stage) -> None:
+async def test_what_is_taken_again_while_it_is_held_is_called_back_and_settled_by_the_new_lease(stage: Stage) -> None:
+    """Others may have had it in between, and sent to those who come next."""
     held = stage.hold("b", -1.0)
     until = time.monotonic() + LEASE
     (begun,) = stage.held.take_in([made("b", token="new"), made("c")], until)
     assert begun.lease.id == "c"
     assert (held.lease.token, held.held_until) == ("new", until)
+    assert (held.lost, withdrawn(held)) == (True, ["its lease has ended"])
     assert len(stage.held) == stage.held.flying == 2
 
 
@@ -178,8 +214,6 @@ def test_an_intent_tells_who_is_next_after_which_tries_and_who_was_accepted_so_f
     )
     delivery.repeats = lambda address: address == b"1"
     assert delivery.intend(1, 3, NOW) is None
-    delivery.intend(0, 1, NOW)
-    assert [each.position for each in delivery.intents] == [2, 4, 1]
 
 
 async def test_what_has_only_begun_needs_no_checkpoint(stage: Stage) -> None:
