@@ -172,7 +172,7 @@ async def test_a_server_that_stands_still_is_given_up_and_comes_back(database: D
                 rig.outbox.take(1, HOLD),
                 rig.queue.depths([LANE]),
             ]
-            async with asyncio.timeout(12):
+            async with asyncio.timeout(30):
                 ends = await asyncio.gather(*doing, return_exceptions=True)
             assert [type(end) for end in ends] == [QueueUnavailable] * 4
             assert "doesn't answer" in str(ends[0])
