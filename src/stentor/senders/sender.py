@@ -192,11 +192,12 @@ class LaneSender:
             leases = await self._leave_one_suspect(leases)
             standings = await self._meter.during("take", self._standings(leases)) if leases else {}
         except StoreUnavailable:
-            self._suspects.put_off(leases)
             await self._hand_back(leases)
             return []
-        if time.monotonic() >= held_until:  # this process stood still, and others may be at it by now
-            self._suspects.put_off(leases)
+        if time.monotonic() >= held_until:
+            # This process stood still, and others may be at it by now. Where nobody is, that it was taken counts as
+            # nobody's death.
+            await self._hand_back(leases)
             return []
         begun = self._held.take_in(leases, held_until)
         return [(delivery, standings.get(delivery.lease.id)) for delivery in begun]
@@ -248,6 +249,7 @@ class LaneSender:
 
     async def _hand_back(self, leases: Sequence[Lease]) -> None:
         """Nothing can be done with them now. Where this fails too they come back when their leases end."""
+        self._suspects.put_off(leases)
         with suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(self._settings.lease / 4):
                 await self._queue.settle(release=[(lease, WAIT) for lease in leases])

@@ -325,6 +325,27 @@ async def test_what_was_taken_in_an_outage_is_handed_back(stage: Works) -> None:
     assert await stage.outcomes(name) == ALL * 30
 
 
+async def test_what_was_taken_while_the_process_stood_still_is_handed_back_unsent(tmp_path: Path) -> None:
+    """Others may have it; and where nobody has, being slow is no death."""
+    async with works(tmp_path, lease=1.0) as stage:
+        name = await stage.put(1, 2)
+        take = stage.queue.take
+
+        async def slow(lane: str, limit: int, lease: float) -> list[Lease]:
+            leases = await take(lane, limit, lease)
+            await asyncio.sleep(lease)
+            stage.queue.take = take  # type: ignore[method-assign]
+            return leases
+
+        stage.queue.take = slow  # type: ignore[method-assign]
+        async with stage.at_work():
+            await stage.until_queue(delayed=1)
+            assert stage.lane.sent == []
+            stage.clock.move(courier.WAIT)
+            await stage.until_queue()
+        assert await stage.outcomes(name) == ALL * 2
+
+
 async def test_a_suspect_that_is_handed_back_leaves_its_turn_to_another(stage: Works) -> None:
     names = [await stage.put(number, 2) for number in range(2)]
     await stage.die_holding(suspects.SUSPECT)
