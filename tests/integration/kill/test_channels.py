@@ -94,19 +94,15 @@ async def begun(
         yield Chats(stentor, config, campaign.id)
 
 
-@pytest.mark.parametrize(
-    ("open_simulator", "address"),
-    [(TelegramSimulator, chat), (DiscordSimulator, channel_or_webhook)],
-    ids=["telegram", "discord"],
-)
-async def test_a_sender_of_chats_is_killed(
-    tmp_path: Path,
-    processes: ForkServerContext,
-    open_simulator: type[Simulator],
-    address: Callable[[int], str],
-) -> None:
+@pytest.fixture(params=[(TelegramSimulator, chat), (DiscordSimulator, channel_or_webhook)], ids=["telegram", "discord"])
+async def campaign(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Simulator, Chats]]:
+    open_simulator, address = request.param
     async with open_simulator(faults=SLOW) as simulator, begun(tmp_path, simulator, address, rate=RATE) as chats:
-        await kill_senders(simulator, chats, processes)
+        yield simulator, chats
+
+
+async def test_a_sender_of_chats_is_killed(campaign: tuple[Simulator, Chats], processes: ForkServerContext) -> None:
+    await kill_senders(*campaign, processes)
 
 
 async def kill_senders(simulator: Simulator, chats: Chats, processes: ForkServerContext, *others: Role) -> None:
@@ -133,19 +129,8 @@ async def kill_senders(simulator: Simulator, chats: Chats, processes: ForkServer
     assert CHATS - len(unsure) <= len(got) <= CHATS
 
 
-@pytest.mark.parametrize(
-    ("open_simulator", "address"),
-    [(TelegramSimulator, chat), (DiscordSimulator, channel_or_webhook)],
-    ids=["telegram", "discord"],
-)
-async def test_senders_of_chats_stand_still(
-    tmp_path: Path,
-    processes: ForkServerContext,
-    open_simulator: type[Simulator],
-    address: Callable[[int], str],
-) -> None:
-    async with open_simulator(faults=SLOW) as simulator, begun(tmp_path, simulator, address, rate=RATE) as chats:
-        await suspend_senders(simulator, chats, processes)
+async def test_senders_of_chats_stand_still(campaign: tuple[Simulator, Chats], processes: ForkServerContext) -> None:
+    await suspend_senders(*campaign, processes)
 
 
 async def suspend_senders(simulator: Simulator, chats: Chats, processes: ForkServerContext, *others: Role) -> None:
