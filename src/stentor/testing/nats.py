@@ -102,6 +102,7 @@ class NatsNode:
     def suspend(self) -> None:
         """Have it stand still until `go_on`: its connections stay open, and nothing is answered."""
         os.kill(self.pid, signal.SIGSTOP)
+        os.waitpid(self.pid, os.WUNTRACED)  # until the signal has arrived, it goes on answering
 
     def go_on(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
