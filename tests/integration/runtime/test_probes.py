@@ -354,9 +354,13 @@ async def test_a_worker_that_does_not_answer_is_not_alive(tmp_path: Path, monkey
         await until(are_ready)
         held = supervisor._workers[1].process
         assert held is not None
+
+        async def is_silent() -> bool:
+            return (await finding(address, "/healthz")).problems == ["planner-2: it does not answer"]
+
         os.kill(held.pid, signal.SIGSTOP)
         try:
-            assert (await finding(address, "/healthz")).problems == ["planner-2: it does not answer"]
+            await until(is_silent)  # until the signal has arrived, it goes on answering
             ready = await finding(address, "/readyz")
             assert (ready.ok, ready.notes) == (True, ["planner-2: it does not answer"])
             found = await numbers(address)
