@@ -145,7 +145,8 @@ class Queue(Protocol):
         """
 
     async def extend(self, leases: Sequence[Lease], lease: float) -> None:
-        """Hold these for `lease` seconds from now. A lease that was lost is left alone."""
+        """Hold these for `lease` seconds from now. A lease that was lost is left alone, and nobody is told: it is
+        certain to be held only where this returns before it would have ended."""
 
     async def depths(self, lanes: Iterable[str]) -> Mapping[str, Depth]:
         """How many tasks each of these lanes has."""

@@ -269,8 +269,8 @@ class Courier:
             await self._ledger.intend(intent)
         finally:
             if delivery.lost or delivery.held_until <= time.monotonic():
-                # It took so long that another may have the batch, unaware of this. These stay on record as they are:
-                # to say that they weren't sent would be to say so of those whom the other is about to send.
+                # It took so long that another may have the batch, unaware of this. They aren't sent, and stay on record
+                # all the same: to say that they weren't sent would be to say so of those whom the other may be sending.
                 delivery.lose()
             else:
                 delivery.intents += intent.waiting

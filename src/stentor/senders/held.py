@@ -193,7 +193,7 @@ class Held:
                 delivery.lose()
 
     async def renew_leases(self) -> None:
-        """Keep the leases."""
+        """Keep the leases that have less than half of their time left."""
         now = time.monotonic()
         late = [delivery for delivery in self if 0 < delivery.held_until - now < self._lease / 2]
         if not late:
@@ -202,9 +202,9 @@ class Held:
             await self._queue.extend([delivery.lease for delivery in late], self._lease)
         except StoreUnavailable:
             return
-        in_time = time.monotonic()
+        renewed_at = time.monotonic()
         for delivery in late:
-            if in_time < delivery.held_until:  # else it may have ended before it was renewed, and be another's
+            if renewed_at < delivery.held_until:  # else it may have ended before that, and be another's by now
                 delivery.held_until = now + self._lease
 
     async def checkpoint(self, age: float) -> None:
