@@ -23,9 +23,9 @@ import uvloop
 
 from stentor.model import Message, WebPushOptions
 from stentor.planning.content import Content
-from stentor.senders.lane import CampaignContent
-from stentor.senders.webpush.channel import WebPushApp
-from stentor.senders.webpush.lane import WebPushLane
+from stentor.providers.lane import CampaignContent
+from stentor.providers.webpush.channel import WebPushApp
+from stentor.providers.webpush.lane import WebPushLane
 
 BATCH, UNDER_WAY = 1_000, 4
 MESSAGE = Message(

@@ -10,12 +10,12 @@ from collections.abc import Iterable
 
 from stentor.channels import BUILT_IN, find
 from stentor.outcome import Verdict
-from stentor.senders.contract import LONGEST_RETRY_AFTER, Rule
+from stentor.providers.contract import LONGEST_RETRY_AFTER, Rule
 
 INTRODUCTION = f"""\
 # What each answer leads to
 
-Drawn from `src/stentor/senders/*/reasons.py` by `docs/render_reasons.py`; don't edit it here.
+Drawn from `src/stentor/providers/*/reasons.py` by `docs/render_reasons.py`; don't edit it here.
 
 | verdict | what is done |
 |---|---|

@@ -24,9 +24,9 @@ from bench.peers.measure import (
 from stentor.http2.pool import Pool
 from stentor.http2.transport import Endpoint, tls_context
 from stentor.model import Message
-from stentor.senders.apns import wire as apns
-from stentor.senders.contract import Decode, Encoded, answers
-from stentor.senders.fcm import wire as fcm
+from stentor.providers.apns import wire as apns
+from stentor.providers.contract import Decode, Encoded, answers
+from stentor.providers.fcm import wire as fcm
 
 BATCH = 1000
 MESSAGE = Message(title=TITLE, body=TEXT, sound="default")

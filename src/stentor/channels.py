@@ -23,12 +23,12 @@ from stentor.settings import App
 GROUP = "stentor.channels"
 BUILT_IN = MappingProxyType(
     {
-        "apns": "stentor.senders.apns.channel",
-        "fcm": "stentor.senders.fcm.channel",
-        "telegram": "stentor.senders.telegram.channel",
-        "webpush": "stentor.senders.webpush.channel",
-        "discord": "stentor.senders.discord.channel",
-        "webhook": "stentor.senders.webhook.channel",
+        "apns": "stentor.providers.apns.channel",
+        "fcm": "stentor.providers.fcm.channel",
+        "telegram": "stentor.providers.telegram.channel",
+        "webpush": "stentor.providers.webpush.channel",
+        "discord": "stentor.providers.discord.channel",
+        "webhook": "stentor.providers.webhook.channel",
     }
 )
 """Module by channel."""
@@ -54,14 +54,14 @@ class Channel:
     app: type[App]
     """The table of an app in `stentor.toml`; its `channel` is of type `Literal[name]`."""
     lane: str
-    """`module:class` of its `senders.lane.Lane`, which is made of an app's settings, its name, and a clock."""
+    """`module:class` of its `providers.lane.Lane`, which is made of an app's settings, its name, and a clock."""
     table: str
-    """`module:name` of its reasons, `senders.contract.Rule`s."""
+    """`module:name` of its reasons, `providers.contract.Rule`s."""
     check_address: Callable[[str], BadAddress | None] = lambda _: None
     """Why a text can be no address of it."""
     by_receipt: bool = False
-    """Whether a message is edited and deleted by what the provider gave for it (`senders.contract.Taken`). Elsewhere it
-    is replaced, by one of the same collapse id."""
+    """Whether a message is edited and deleted by what the provider gave for it (`providers.contract.Taken`). Elsewhere
+    it is replaced, by one of the same collapse id."""
     receipt_beside: bool = False
     """Whether an undo needs what the provider gave beside the address (`batch.beside`)."""
     example_app: str

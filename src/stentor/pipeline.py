@@ -23,22 +23,22 @@ from typing import Protocol
 
 from stentor.config import SendingConfig
 from stentor.meter import Meter
+from stentor.pace.board import Board
+from stentor.pace.budget import Budget
+from stentor.pace.throttles import Throttles
 from stentor.planning.caretaker import Caretaker
 from stentor.planning.healing import LOST_AFTER, Healer
 from stentor.planning.planner import Planner
 from stentor.planning.worker import PlanWorker, Sources
+from stentor.providers.lane import Lane
 from stentor.queue.contract import PLAN, Outbox, Queue
 from stentor.recording.contract import Ledger
 from stentor.recording.losses import Losses
 from stentor.recording.worker import RecordWorker
-from stentor.senders.board import Board
-from stentor.senders.budget import Budget
-from stentor.senders.desk import Desk
-from stentor.senders.gate import Problem
-from stentor.senders.lane import Lane
-from stentor.senders.sender import LaneSender
-from stentor.senders.settling import called_off
-from stentor.senders.throttles import Throttles
+from stentor.sending.desk import Desk
+from stentor.sending.gate import Problem
+from stentor.sending.sender import LaneSender
+from stentor.sending.settling import called_off
 from stentor.store.database import Database
 
 TELL = 1.0

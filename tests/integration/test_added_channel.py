@@ -25,7 +25,7 @@ from stentor.config import dump, load, restore
 from stentor.errors import InvalidConfiguration, InvalidMessage
 from stentor.outcome import Outcome
 from stentor.planning.content import content_from, decode_content, encode_content
-from stentor.senders.channels import open_lane
+from stentor.providers.channels import open_lane
 from stentor.simulators.tls import make_server_tls
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "stentor-ntfy"
@@ -251,7 +251,7 @@ BROKEN = {
     "no channel": ("broken_channel:CHANNEL", "CHANNEL = 1", "broken_channel:CHANNEL is not the channel 'ntfy'"),
     "another channel": (
         "broken_channel:CHANNEL",
-        "from stentor.senders.fcm.channel import CHANNEL",
+        "from stentor.providers.fcm.channel import CHANNEL",
         "broken_channel:CHANNEL is not the channel 'ntfy' that its package says it is",
     ),
 }

@@ -21,9 +21,9 @@ from stentor.cli.init import render
 from stentor.config import Config
 from stentor.model import WebhookOptions
 from stentor.planning.content import content_from
-from stentor.senders.lane import CampaignContent
-from stentor.senders.webhook import wire
-from stentor.senders.webhook.channel import WebhookApp
+from stentor.providers.lane import CampaignContent
+from stentor.providers.webhook import wire
+from stentor.providers.webhook.channel import WebhookApp
 from stentor.simulators.webhook import WebhookSimulator
 
 ROOT = Path(__file__).parents[2]

@@ -12,8 +12,8 @@ from docs.render_configuration import page
 from stentor.channels import BUILT_IN
 from stentor.config import SECTIONS, Columns, Config, StoreConfig, default_app, dump, lane_of, lanes, load, restore
 from stentor.errors import InvalidConfiguration
-from stentor.senders.apns.channel import ApnsApp
-from stentor.senders.fcm.channel import FcmApp
+from stentor.providers.apns.channel import ApnsApp
+from stentor.providers.fcm.channel import FcmApp
 from stentor.settings import listed
 
 DOCS = Path(__file__).parents[2] / "docs"

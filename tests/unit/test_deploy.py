@@ -27,8 +27,8 @@ from typer.main import get_command
 from deploy.probe import PORT, probe
 from stentor.cli.main import app
 from stentor.config import load
+from stentor.providers.apns.channel import ApnsApp
 from stentor.runtime.supervisor import EXTRA
-from stentor.senders.apns.channel import ApnsApp
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

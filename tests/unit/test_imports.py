@@ -14,21 +14,34 @@ import pytest
 SRC = Path(__file__).parents[2] / "src"
 
 LAYERS = [  # a layer may import the layers below it, and never one above
-    {"api", "dashboard", "cli", "__main__"},
+    {"api", "dashboard", "cli", "contrib"},
     {"bench"},
     {"runtime"},
+    {"reporting", "access"},
     {"pipeline"},
-    {"audience", "planning", "queue", "senders", "recording", "feeds", "http2", "simulators"},
+    {
+        *{"audience", "planning", "queue", "providers", "pace", "sending", "recording", "writeback", "feeds"},
+        *{"http2", "simulators"},
+    },
     {"store"},
-    {"model", "batch", "states", "outcome", "errors", "config", "settings", "channels", "clock", "events", "meter"},
+    {"model", "batch", "states", "outcome", "errors", "config", "settings", "channels", "meter"},
 ]
 BASE = len(LAYERS) - 1  # the only layer whose modules may import each other
 LAYER_OF = {part: number for number, layer in enumerate(LAYERS) for part in layer}
 ALLOWED = [  # (who, what): edges between parts of one layer
-    ("senders", "stentor.http2"),
+    ("providers", "stentor.http2"),
+    ("pace", "stentor.providers"),
+    ("sending", "stentor.providers"),
+    ("sending", "stentor.pace"),
     ("simulators", "stentor.http2.frames"),
     ("simulators", "stentor.http2.encode"),
     ("simulators", "stentor.http2.hpack"),
+]
+NEVER = [  # (who, what): although it lies below, or is a contract
+    ("providers", "stentor.queue"),
+    ("providers", "stentor.store"),
+    ("providers", "stentor.recording"),
+    ("simulators", "stentor.store"),
 ]
 FREE = {"", "testing"}  # the root package (its version, its public names) and the test kit may import anything
 
@@ -53,6 +66,8 @@ def _problem(importer: str, imported: str, module: str) -> str | None:
         return None
     if imported in FREE:
         return f"{importer} must not import {module}: it is for tests"
+    if any(importer == who and _within(module, what) for who, what in NEVER):
+        return f"{importer} must not import {module}: it knows nothing of that"
     above, below = LAYER_OF[importer], LAYER_OF[imported]
     if below < above:
         return f"{importer} must not import {module}: it lies above"
@@ -89,7 +104,7 @@ def _module_name(path: Path, src: Path) -> str:
 
 
 def _part(module: str) -> str:
-    """The folder or file right under the package: `senders` of `stentor.senders.apns.wire`, "" of `stentor`."""
+    """The folder or file right under the package: `senders` of `stentor.providers.apns.wire`, "" of `stentor`."""
     return module.partition(".")[2].partition(".")[0]
 
 
@@ -111,7 +126,7 @@ def plant(src: Path, files: dict[str, str]) -> list[str]:
 
 
 WRONG = {
-    "upward": ("senders/a.py", "from stentor.runtime import roles"),
+    "upward": ("sending/a.py", "from stentor.runtime import roles"),
     "to a door": ("pipeline.py", "import stentor.cli.main"),
     "to the story": ("store/a.py", "from stentor import pipeline"),
     "stage to stage": ("planning/a.py", "from stentor.queue.sql import take"),
@@ -123,7 +138,10 @@ WRONG = {
         "planning/a.py",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import stentor.queue.sql",
     ),
-    "against an allowed edge": ("http2/a.py", "from stentor.senders import apns"),
+    "against an allowed edge": ("http2/a.py", "from stentor.providers import apns"),
+    "against the flow": ("providers/a.py", "from stentor.sending import courier"),
+    "a provider that knows the queue": ("providers/a.py", "from stentor.queue.contract import Lease"),
+    "a provider that knows the store": ("providers/a.py", "from stentor.store import tables"),
     "beside an allowed edge": ("simulators/a.py", "from stentor.http2.pool import Pool"),
     "hidden beside a good one": ("planning/a.py", "from stentor.queue import contract, sql"),
     "base to stage": ("model.py", "from stentor.http2 import frames"),
@@ -132,11 +150,12 @@ WRONG = {
     "a package without a place": ("misc/a.py", "from stentor.model import Batch"),
 }
 RIGHT = {
-    "downward": ("senders/a.py", "from stentor.model import Batch"),
-    "past a layer": ("cli/a.py", "from stentor.senders.apns import wire"),
-    "within a stage": ("senders/a.py", "from . import b\nfrom stentor.senders.b import x"),
+    "downward": ("sending/a.py", "from stentor.model import Batch"),
+    "past a layer": ("cli/a.py", "from stentor.providers.apns import wire"),
+    "within a stage": ("sending/a.py", "from . import b\nfrom stentor.sending.b import x"),
     "a contract": ("planning/a.py", "from stentor.queue.contract import Queue\nfrom stentor.queue import contract"),
-    "senders on the wire": ("senders/a.py", "from stentor.http2.pool import Pool\nfrom stentor.http2 import pool"),
+    "providers on the wire": ("providers/a.py", "from stentor.http2.pool import Pool\nfrom stentor.http2 import pool"),
+    "the senders on a pace": ("sending/a.py", "from stentor.pace.budget import Budget"),
     "simulators on frames": ("simulators/a.py", "from stentor.http2 import frames\nimport stentor.http2.frames"),
     "base to base": ("model.py", "from stentor.errors import InvalidMessage"),
     "the version": ("api/a.py", "from stentor import __version__"),

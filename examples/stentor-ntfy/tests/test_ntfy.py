@@ -18,9 +18,9 @@ from stentor.errors import CredentialError, InvalidMessage
 from stentor.model import Message, Priority
 from stentor.outcome import Verdict
 from stentor.planning.content import Content
-from stentor.senders.contract import Answer, Taken
-from stentor.senders.http_message import Response
-from stentor.senders.lane import CampaignContent
+from stentor.providers.contract import Answer, Taken
+from stentor.providers.http_message import Response
+from stentor.providers.lane import CampaignContent
 from stentor.simulators.tls import make_server_tls
 from stentor.testing.channel import ChannelContract
 

@@ -21,9 +21,9 @@ from stentor.http2.burst import Fate
 from stentor.http2.pool import Pool, PoolOptions
 from stentor.http2.transport import Endpoint, tls_context
 from stentor.model import Message
-from stentor.senders.apns import wire as apns
-from stentor.senders.contract import Encoded, answers
-from stentor.senders.fcm import wire as fcm
+from stentor.providers.apns import wire as apns
+from stentor.providers.contract import Encoded, answers
+from stentor.providers.fcm import wire as fcm
 
 BATCH = 1000
 ADDRESSES = 100_000

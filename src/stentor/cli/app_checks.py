@@ -19,19 +19,19 @@ from stentor.http2.pool import Pool, PoolOptions
 from stentor.http2.transport import Endpoint
 from stentor.model import FcmOptions, Message
 from stentor.outcome import Verdict
-from stentor.senders.apns import reasons as apns_reasons
-from stentor.senders.apns import wire as apns
-from stentor.senders.apns.channel import ApnsApp
-from stentor.senders.apns.credentials import ApnsCertificate
-from stentor.senders.apns.lane import ApnsLane
-from stentor.senders.channels import open_lane
-from stentor.senders.contract import Answer, Rule, header
-from stentor.senders.fcm import reasons as fcm_reasons
-from stentor.senders.fcm import wire as fcm
-from stentor.senders.fcm.channel import FcmApp
-from stentor.senders.fcm.credentials import FcmTokenSource
-from stentor.senders.fcm.lane import FcmLane
-from stentor.senders.lane import Introduces
+from stentor.providers.apns import reasons as apns_reasons
+from stentor.providers.apns import wire as apns
+from stentor.providers.apns.channel import ApnsApp
+from stentor.providers.apns.credentials import ApnsCertificate
+from stentor.providers.apns.lane import ApnsLane
+from stentor.providers.channels import open_lane
+from stentor.providers.contract import Answer, Rule, header
+from stentor.providers.fcm import reasons as fcm_reasons
+from stentor.providers.fcm import wire as fcm
+from stentor.providers.fcm.channel import FcmApp
+from stentor.providers.fcm.credentials import FcmTokenSource
+from stentor.providers.fcm.lane import FcmLane
+from stentor.providers.lane import Introduces
 from stentor.settings import App
 
 MESSAGE = Message(title="stentor doctor", fcm=FcmOptions(validate_only=True))

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from stentor.errors import InvalidConfiguration
-from stentor.senders.webpush.encryption import public_bytes
-from stentor.senders.webpush.vapid import base64url, generate_key, private_pem
+from stentor.providers.webpush.encryption import public_bytes
+from stentor.providers.webpush.vapid import base64url, generate_key, private_pem
 
 FILE = Path("vapid.pem")
 

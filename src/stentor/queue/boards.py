@@ -1,4 +1,4 @@
-"""Small documents in JetStream that many processes change by compare-and-swap; satisfies `senders.board.Board`.
+"""Small documents in JetStream that many processes change by compare-and-swap; satisfies `pace.board.Board`.
 
 A document is the only message of its subject, its revision the message's sequence number. Reads go to the stream's
 leader: a follower may be behind.
@@ -28,7 +28,7 @@ class JetStreamBoard:
         return f"<JetStreamBoard on {self._nats.name}>"
 
     async def read(self, lane: str) -> tuple[bytes | None, int]:
-        """See `senders.board.Board.read`."""
+        """See `pace.board.Board.read`."""
         await self._streams.ready()
         async with self._nats.trouble():
             jetstream = await self._nats.jetstream()
@@ -39,7 +39,7 @@ class JetStreamBoard:
         return message.data or b"", message.seq or 0
 
     async def write(self, lane: str, document: bytes, revision: int) -> bool:
-        """See `senders.board.Board.write`."""
+        """See `pace.board.Board.write`."""
         await self._streams.ready()
         headers = {"Nats-Expected-Last-Subject-Sequence": str(revision)}
         async with self._nats.trouble():

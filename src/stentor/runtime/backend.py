@@ -13,6 +13,7 @@ from typing import Protocol
 
 from stentor.config import Config, lanes
 from stentor.meter import Meter
+from stentor.pace.board import Board, SqlBoard
 from stentor.pipeline import Ports
 from stentor.queue.contract import Outbox, Queue
 from stentor.queue.sql import SqlQueue
@@ -21,7 +22,6 @@ from stentor.recording.relay import Relay
 from stentor.runtime.bell import Bell, LocalBell
 from stentor.runtime.desk import Desk
 from stentor.runtime.sources import Sources
-from stentor.senders.board import Board, SqlBoard
 from stentor.store.database import Database
 
 

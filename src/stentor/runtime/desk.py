@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import StoreUnavailable
 from stentor.planning.content import decode_content
+from stentor.providers.lane import CampaignContent
 from stentor.runtime.bell import Bell, LocalBell
-from stentor.senders.gate import Problem
-from stentor.senders.lane import CampaignContent
+from stentor.sending.gate import Problem
 from stentor.states import STOPPED, CampaignState
 from stentor.store import campaigns
 from stentor.store.database import Database, insert_or_ignore

@@ -30,8 +30,8 @@ from stentor.queue.contract import Depth
 from stentor.recording.tally import BOUNDS, RecordTally
 from stentor.runtime.health import Desk, Lookup
 from stentor.runtime.plain_http import Response
-from stentor.senders.gate import Pass
-from stentor.senders.sender import LaneSender
+from stentor.sending.gate import Pass
+from stentor.sending.sender import LaneSender
 
 UNROUTABLE = "none"
 """The label of those whom no configured lane serves."""

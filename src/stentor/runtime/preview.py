@@ -14,9 +14,9 @@ from stentor.audience.contract import NO_LANE, Audience, Selection, Wanted
 from stentor.config import REGISTRY, Config, lanes
 from stentor.errors import InvalidAudience
 from stentor.planning.content import Content
+from stentor.providers.channels import open_lane
+from stentor.providers.lane import CampaignContent, Priced
 from stentor.runtime.sources import Sources
-from stentor.senders.channels import open_lane
-from stentor.senders.lane import CampaignContent, Priced
 
 UNPACED = 100_000.0
 """Pushes a second that are assumed, for estimates, of a lane whose provider names no limit."""

@@ -26,10 +26,10 @@ from stentor.config import Config, restore
 from stentor.errors import InvalidConfiguration, StentorError, StoreUnavailable
 from stentor.meter import Meter
 from stentor.pipeline import Ports
+from stentor.providers.lane import Lane
 from stentor.runtime.backend import open_backend, ports_for
 from stentor.runtime.health import watched
 from stentor.runtime.sources import Sources
-from stentor.senders.lane import Lane
 from stentor.store import sqlite_driver
 from stentor.store.clock import StoreClock
 from stentor.store.database import Database
@@ -103,7 +103,7 @@ def _lanes(role: Role, config: Config, clock: Callable[[], float]) -> list[Lane]
         return []
     if not config.apps:
         raise InvalidConfiguration("there is nobody to send to: add an app under [apps] in stentor.toml")
-    from stentor.senders.channels import open_lane  # noqa: PLC0415 - others need no provider's libraries
+    from stentor.providers.channels import open_lane  # noqa: PLC0415 - others need no provider's libraries
 
     return [open_lane(name, app, clock) for name, app in config.apps.items()]
 

@@ -130,7 +130,7 @@ lanes = Table(  # what a lane's senders need to tell each other and the operator
     Column("until", Double),  # when it is tried again
 )
 
-budgets = Table(  # what the senders of a lane share; see `senders.pacing`
+budgets = Table(  # what the senders of a lane share; see `pace.pacing`
     "stentor_budgets",
     METADATA,
     Column("lane", KEY, primary_key=True),

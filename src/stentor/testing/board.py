@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from stentor.senders.board import NO_REVISION, Board
+from stentor.pace.board import NO_REVISION, Board
 
 LANE = "apns/ios"
 OTHER_LANE = "fcm/android"
@@ -43,7 +43,7 @@ class MemoryBoard:
 
 
 class BoardContract:
-    """What `senders.board.Board` promises, sentence by sentence."""
+    """What `pace.board.Board` promises, sentence by sentence."""
 
     @pytest.fixture
     def board(self) -> Any:

@@ -24,9 +24,9 @@ import pytest
 
 from stentor.channels import BadAddress, Channel
 from stentor.outcome import Scope, Verdict
-from stentor.senders.contract import Answer, Rule, Taken
-from stentor.senders.http_lane import HttpLane
-from stentor.senders.http_message import Response
+from stentor.providers.contract import Answer, Rule, Taken
+from stentor.providers.http_lane import HttpLane
+from stentor.providers.http_message import Response
 
 Settings = Mapping[str, Any]
 LIBRARIES = ("aiohttp", "cryptography", "google.auth", "requests")

@@ -34,9 +34,9 @@ from stentor.cli.findings import (
     check_store,
 )
 from stentor.config import AudienceConfig, Columns, Config, StoreConfig
-from stentor.senders.apns.channel import ApnsApp
-from stentor.senders.fcm.channel import FcmApp
-from stentor.senders.telegram.channel import TelegramApp
+from stentor.providers.apns.channel import ApnsApp
+from stentor.providers.fcm.channel import FcmApp
+from stentor.providers.telegram.channel import TelegramApp
 from stentor.simulators.apns import ApnsOptions, ApnsSimulator
 from stentor.simulators.clock import MovableClock
 from stentor.simulators.faults import Faults, Unavailable

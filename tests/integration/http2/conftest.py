@@ -1,12 +1,7 @@
-"""The wire runs under uvloop in production and under asyncio where uvloop isn't to be had: each test here does both."""
+"""Its tests run on both event loops."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+from tests.integration.loops import pytest_asyncio_loop_factories
 
-import uvloop
-
-
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+__all__ = ["pytest_asyncio_loop_factories"]

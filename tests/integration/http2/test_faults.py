@@ -18,10 +18,10 @@ from stentor.http2.burst import Burst, Fate, Results
 from stentor.http2.pool import Pool, PoolOptions
 from stentor.http2.transport import Endpoint, Timing, tls_context
 from stentor.model import Message
-from stentor.senders.apns import wire as apns_wire
-from stentor.senders.apns.credentials import ApnsTokenSource
-from stentor.senders.fcm import wire as fcm_wire
-from stentor.senders.fcm.credentials import FcmTokenSource
+from stentor.providers.apns import wire as apns_wire
+from stentor.providers.apns.credentials import ApnsTokenSource
+from stentor.providers.fcm import wire as fcm_wire
+from stentor.providers.fcm.credentials import FcmTokenSource
 from stentor.simulators.apns import ApnsSimulator
 from stentor.simulators.faults import (
     Connect,

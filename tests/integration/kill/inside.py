@@ -7,9 +7,9 @@ import time
 
 from stentor import pipeline
 from stentor.meter import Meter
+from stentor.providers.channels import open_lane
 from stentor.runtime.backend import open_backend, ports_for
 from stentor.runtime.sources import Sources
-from stentor.senders.channels import open_lane
 from stentor.states import FINAL
 from stentor.store.database import Database
 from tests.integration.kill.stage import Stage

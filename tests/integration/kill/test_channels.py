@@ -21,10 +21,10 @@ from stentor.cli.init import simulated
 from stentor.config import Config
 from stentor.model import Message
 from stentor.outcome import Outcome
+from stentor.pace.intents import AHEAD
 from stentor.planning.content import Content
 from stentor.runtime.stentor import Stentor
 from stentor.runtime.worker import Role
-from stentor.senders.intents import AHEAD
 from stentor.simulators.discord import DiscordSimulator
 from stentor.simulators.faults import Devices, Faults, Latency
 from stentor.simulators.telegram import TelegramSimulator

@@ -21,9 +21,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.config import dump
-from stentor.senders.apns.lane import ApnsLane
-from stentor.senders.http2_lane import Http2Flight
-from stentor.senders.lane import Prepared, Variables
+from stentor.providers.apns.lane import ApnsLane
+from stentor.providers.http2_lane import Http2Flight
+from stentor.providers.lane import Prepared, Variables
 from stentor.store.database import Database
 from stentor.store.tables import failures, payloads, tasks
 from stentor.testing.postgres import Postgres
@@ -292,7 +292,7 @@ class MortalLane(ApnsLane):
 
 def _run_mortal(settings: bytes, deadly: str) -> None:
     MortalLane.deadly = deadly.encode()
-    with patch("stentor.senders.apns.lane.ApnsLane", MortalLane):
+    with patch("stentor.providers.apns.lane.ApnsLane", MortalLane):
         run_role("sender", settings)
 
 

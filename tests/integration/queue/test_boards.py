@@ -1,4 +1,4 @@
-"""The documents in JetStream: the suite of `senders.board.Board`."""
+"""The documents in JetStream: the suite of `pace.board.Board`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from stentor.config import QueueConfig
+from stentor.pace.board import Board
 from stentor.queue.boards import JetStreamBoard
 from stentor.queue.nats import Nats
 from stentor.queue.streams import Streams
-from stentor.senders.board import Board
 from stentor.testing.board import BoardContract
 
 

@@ -13,7 +13,7 @@ from stentor.model import Message
 from stentor.planning.content import Content, encode_content
 from stentor.recording.report import lane_problems
 from stentor.runtime.desk import Desk
-from stentor.senders.gate import Problem
+from stentor.sending.gate import Problem
 from stentor.states import CampaignState
 from stentor.store import campaigns
 from stentor.store.database import Database

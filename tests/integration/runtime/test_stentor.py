@@ -28,6 +28,7 @@ from stentor.meter import Meter
 from stentor.model import Message
 from stentor.outcome import Outcome
 from stentor.planning.content import Content
+from stentor.providers.apns.channel import ApnsApp
 from stentor.queue.contract import PLAN
 from stentor.queue.sql import SqlQueue
 from stentor.recording.report import Progress
@@ -35,7 +36,6 @@ from stentor.runtime import supervisor
 from stentor.runtime.backend import open_backend, ports_for
 from stentor.runtime.sources import Sources
 from stentor.runtime.stentor import Stentor
-from stentor.senders.apns.channel import ApnsApp
 from stentor.states import CampaignState
 from stentor.store.database import Database
 from stentor.store.migrate import VERSION_TABLE

@@ -10,8 +10,8 @@ import pytest
 import requests
 from pywebpush import WebPushException, webpush  # type: ignore[import-untyped]  # has no annotations
 
-from stentor.senders.webpush.channel import WebPushApp, check_address
-from stentor.senders.webpush.vapid import generate_key, private_pem
+from stentor.providers.webpush.channel import WebPushApp, check_address
+from stentor.providers.webpush.vapid import generate_key, private_pem
 from stentor.simulators.webpush import SUBJECT, WebPushSimulator
 
 

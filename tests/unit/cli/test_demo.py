@@ -14,8 +14,8 @@ from stentor.cli import stage
 from stentor.cli.crowd import Crowd
 from stentor.cli.stage import Comparison
 from stentor.errors import InvalidConfiguration
-from stentor.senders.apns.channel import ApnsApp
-from stentor.senders.fcm.channel import FcmApp
+from stentor.providers.apns.channel import ApnsApp
+from stentor.providers.fcm.channel import FcmApp
 
 URLS = {"url": "https://127.0.0.1:2", "ca_file": "ca.pem"}
 FACTS: dict[str, dict[str, Any]] = {

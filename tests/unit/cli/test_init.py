@@ -18,10 +18,10 @@ from stentor.channels import BUILT_IN, find
 from stentor.cli.init import init, render, settings, toml
 from stentor.config import APP, SECTIONS, Config, load
 from stentor.errors import InvalidConfiguration
-from stentor.senders.apns.channel import ApnsApp
-from stentor.senders.discord.channel import DiscordApp
-from stentor.senders.fcm.channel import FcmApp
-from stentor.senders.webpush.channel import WebPushApp
+from stentor.providers.apns.channel import ApnsApp
+from stentor.providers.discord.channel import DiscordApp
+from stentor.providers.fcm.channel import FcmApp
+from stentor.providers.webpush.channel import WebPushApp
 
 APNS = {
     "provider": "apns",

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from stentor.cli.keys import app
 from stentor.errors import InvalidConfiguration
-from stentor.senders.webpush.vapid import Vapid
+from stentor.providers.webpush.vapid import Vapid
 
 
 def run(*arguments: str | Path) -> Result:

@@ -12,9 +12,9 @@ from stentor.cli.main import app
 from stentor.cli.roles import narrowed
 from stentor.config import Config, QueueConfig
 from stentor.errors import InvalidConfiguration
+from stentor.providers.apns.channel import ApnsApp
+from stentor.providers.fcm.channel import FcmApp
 from stentor.runtime.worker import Role
-from stentor.senders.apns.channel import ApnsApp
-from stentor.senders.fcm.channel import FcmApp
 
 SQL = Config(
     apps={

@@ -13,8 +13,8 @@ import pytest
 from stentor.errors import StentorError
 from stentor.http2 import encode
 from stentor.http2.hpack import Encoder
-from stentor.senders.apns.credentials import ApnsTokenSource
-from stentor.senders.fcm.credentials import FcmTokenSource
+from stentor.providers.apns.credentials import ApnsTokenSource
+from stentor.providers.fcm.credentials import FcmTokenSource
 from stentor.simulators.apns import ApnsSimulator
 from stentor.simulators.fast import _PLAIN_REQUEST, ACCESS_TOKEN, FastSimulator, Provider
 from stentor.simulators.fcm import FcmSimulator

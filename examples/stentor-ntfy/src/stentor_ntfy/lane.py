@@ -9,13 +9,13 @@ from typing import Any
 
 from stentor.errors import CredentialError
 from stentor.model import Message
-from stentor.senders.contract import NO_ADDRESS_OF_OURS, Answer, Taken
-from stentor.senders.http2_lane import setting
-from stentor.senders.http_lane import HttpLane
-from stentor.senders.http_message import Request, Response
-from stentor.senders.lane import CampaignContent
-from stentor.senders.payload import to_json
-from stentor.senders.rendering import PreparedContent
+from stentor.providers.contract import NO_ADDRESS_OF_OURS, Answer, Taken
+from stentor.providers.http2_lane import setting
+from stentor.providers.http_lane import HttpLane
+from stentor.providers.http_message import Request, Response
+from stentor.providers.lane import CampaignContent
+from stentor.providers.payload import to_json
+from stentor.providers.rendering import PreparedContent
 from stentor_ntfy import wire
 from stentor_ntfy.channel import NtfyApp, check_address
 from stentor_ntfy.reasons import TABLE

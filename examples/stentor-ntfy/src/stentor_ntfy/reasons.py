@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from stentor.outcome import Scope, Verdict
-from stentor.senders.contract import Rule
+from stentor.providers.contract import Rule
 
 SOON, LATER = 1.0, 60.0
 

@@ -12,9 +12,9 @@ import msgspec
 
 from stentor.errors import InvalidMessage
 from stentor.model import Message, Priority
-from stentor.senders.contract import Answer, Taken, json_object, retry_after, text, unknown_answer
-from stentor.senders.http_message import Request, Response
-from stentor.senders.payload import check_common, check_size, drop_empty, to_json
+from stentor.providers.contract import Answer, Taken, json_object, retry_after, text, unknown_answer
+from stentor.providers.http_message import Request, Response
+from stentor.providers.payload import check_common, check_size, drop_empty, to_json
 from stentor_ntfy.reasons import RULES
 
 LARGEST = 4096

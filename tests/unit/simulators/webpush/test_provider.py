@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from stentor.senders.webpush.encryption import encrypt
+from stentor.providers.webpush.encryption import encrypt
 from stentor.simulators.clock import MovableClock
 from stentor.simulators.faults import Faults, parse_faults
 from stentor.simulators.webpush.decryption import Browser, base64url

@@ -1,0 +1,116 @@
+"""What a campaign's content becomes on one lane: a rendering for each language, or for each recipient.
+
+Rules: what depends on the message alone is done once a campaign; of personalised messages, equal ones are rendered
+once; one that cannot be rendered is an answer about its recipient, and stops nobody else.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Generic, TypeVar
+
+import msgspec
+
+from stentor.errors import InvalidMessage
+from stentor.model import Action, Message
+from stentor.outcome import Verdict
+from stentor.providers.contract import Answer, text
+from stentor.providers.lane import CampaignContent, Variables
+from stentor.providers.payload import PayloadTooLarge
+
+RENDERINGS = 2000
+"""Renderings of personalised messages that are kept, each of a few KiB at most."""
+TEMPLATE_ERROR = "TemplateError"
+PAYLOAD_TOO_LARGE = "PayloadTooLarge"
+INVALID_MESSAGE = "InvalidMessage"
+DELETED = b"(the message is deleted)"
+"""What is shown for a payload of those whose messages are deleted."""
+
+R = TypeVar("R")
+"""A provider's rendered message."""
+
+
+@dataclass(slots=True)
+class PreparedContent(Generic[R]):
+    """A campaign's content as one lane sends it."""
+
+    campaign: CampaignContent
+    collapses: bool
+    rendered: tuple[R, ...]
+    """For each language; where there are templates, their outlines."""
+    sample: bytes
+    cache: dict[bytes, R | Answer] = field(default_factory=dict, repr=False)
+
+
+class Rendering(ABC, Generic[R]):
+    """The part of a lane that renders."""
+
+    by_receipt: ClassVar[bool] = False
+    """See `channels.Channel.by_receipt`."""
+
+    @abstractmethod
+    def render(self, message: Message, campaign: CampaignContent) -> R:
+        """Raises: InvalidMessage."""
+
+    @abstractmethod
+    def collapses(self, rendered: R) -> bool:
+        """See `Prepared.collapses`."""
+
+    @abstractmethod
+    def payload(self, rendered: R) -> bytes:
+        """See `Prepared.sample`."""
+
+    async def prepare(self, campaign: CampaignContent) -> PreparedContent[R]:
+        content = campaign.content
+        if self.by_receipt and content.action is Action.UNDO:  # what is deleted needs no message
+            return PreparedContent(campaign, collapses=True, rendered=(), sample=DELETED)
+        rendered = tuple(self._rendered(campaign, language) for language in range(len(content.languages)))
+        # To change a message twice is to change it once.
+        collapses = content.action is not Action.SEND or all(map(self.collapses, rendered))
+        return PreparedContent(campaign, collapses, rendered, self.payload(rendered[0]))
+
+    def _rendered(self, campaign: CampaignContent, language: int) -> R:
+        """In one language, with something harmless in place of templates. Raises: InvalidMessage."""
+        content = campaign.content
+        message = content.outline(language) if content.variables else content.render(language, {})
+        try:
+            return self.render(message, campaign)
+        except InvalidMessage as error:
+            tag = content.languages[language]
+            raise (error.within(f"translations.{tag}") if tag else error) from None
+
+    def rendered_for(
+        self,
+        prepared: PreparedContent[R],
+        position: int,
+        languages: bytes | None,
+        variables: Sequence[Variables] | None,
+    ) -> R | Answer:
+        """What the recipient at a position of the columns gets; an answer where that cannot be made."""
+        language = 0 if languages is None else languages[position]
+        if not prepared.campaign.content.variables:
+            return prepared.rendered[language]
+        return self._personal(prepared, language, variables[position] if variables else {})
+
+    def _personal(self, prepared: PreparedContent[R], language: int, variables: Variables) -> R | Answer:
+        key = b"%d" % language + msgspec.msgpack.encode(variables)
+        found = prepared.cache.get(key)
+        if found is None:
+            if len(prepared.cache) >= RENDERINGS:
+                prepared.cache.clear()
+            found = prepared.cache[key] = self._render_for(prepared.campaign, language, variables)
+        return found
+
+    def _render_for(self, campaign: CampaignContent, language: int, variables: Variables) -> R | Answer:
+        try:
+            message = campaign.content.render(language, variables)
+        except InvalidMessage as error:
+            return Answer(verdict=Verdict.REJECT, reason=TEMPLATE_ERROR, detail=text(str(error)))
+        try:
+            return self.render(message, campaign)
+        except PayloadTooLarge as error:
+            return Answer(verdict=Verdict.REJECT, reason=PAYLOAD_TOO_LARGE, detail=text(str(error)))
+        except InvalidMessage as error:
+            return Answer(verdict=Verdict.REJECT, reason=INVALID_MESSAGE, detail=text(str(error)))

@@ -1,0 +1,178 @@
+"""Subscriptions as browsers give them, and which endpoints are asked at all.
+
+Pure. Endpoints come from strangers' browsers, so they are not trusted: https on port 443 with a host name that can be
+one, no user info, nothing that leads into our own network, and on request only hosts of a list. What a *name* leads to
+is known when it is resolved only: `is_public` judges that then, and the connection goes to the address that was judged.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode
+from binascii import Error as NotBase64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address
+
+import msgspec
+
+from stentor.providers.hosts import is_literal, is_public
+
+LONGEST_ENDPOINT = 2048
+"""Bytes. Windows' are the longest, with some 500."""
+POINT_SIZE, SECRET_SIZE = 65, 16
+
+_ENDPOINT = re.compile(r"https://([^/?#\\\s]+)(/[!\"$-\[\]-~]*)")  # visible ASCII, without a fragment or a backslash
+_HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*", re.ASCII)
+_ADVICE = (
+    'an address is the subscription as the browser gives it: {"endpoint":"https://…","keys":{"p256dh":…,"auth":…}}'
+)
+
+
+class Malformed(ValueError):
+    """A subscription that can be none; says why, without quoting it."""
+
+
+class Forbidden(ValueError):
+    """An endpoint that is not asked; says why, without quoting it."""
+
+
+class _Keys(msgspec.Struct):
+    p256dh: str
+    auth: str
+
+
+class _Stored(msgspec.Struct):
+    endpoint: str
+    keys: _Keys
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A subscription, read."""
+
+    endpoint: str = field(repr=False)
+    p256dh: bytes = field(repr=False)
+    """The browser's public key, an uncompressed point of P-256."""
+    auth: bytes = field(repr=False)
+    """The secret that it shares with us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whom to connect to, and what a token for it is made out to."""
+
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == 443 else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"https://{self.authority}"
+
+
+def parse_subscription(address: bytes | str) -> Subscription:
+    """A subscription from the JSON that a browser's `JSON.stringify(subscription)` gives; unknown fields are ignored.
+
+    Raises: Malformed.
+    """
+    try:
+        stored = _decode(address)
+    except msgspec.ValidationError as error:
+        raise Malformed(f"{_lower_first(str(error))}; {_ADVICE}") from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise Malformed(f"isn't JSON; {_ADVICE}") from None
+    p256dh, auth = _key(stored.keys.p256dh, "keys.p256dh"), _key(stored.keys.auth, "keys.auth")
+    if len(p256dh) != POINT_SIZE or p256dh[0] != 4:
+        raise Malformed(f"keys.p256dh is no uncompressed P-256 point: {len(p256dh)} bytes, {POINT_SIZE} wanted")
+    if len(auth) != SECRET_SIZE:
+        raise Malformed(f"keys.auth has {len(auth)} bytes, {SECRET_SIZE} wanted")
+    return Subscription(stored.endpoint, p256dh, auth)
+
+
+_decode: Callable[[bytes | str], _Stored] = msgspec.json.Decoder(_Stored).decode
+
+
+def _key(value: str, name: str) -> bytes:
+    """Either alphabet of base64, with or without padding: libraries differ."""
+    text = value.rstrip("=").replace("+", "-").replace("/", "_")
+    try:
+        if len(text) < 200 and text.isascii():
+            return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (NotBase64, ValueError):
+        pass
+    raise Malformed(f"{name} isn't base64url")
+
+
+def parse_endpoint(endpoint: str) -> tuple[Origin, bytes]:
+    """Where an endpoint is, and its path.
+
+    Raises: Malformed: it is no https address, or has what none of a push service has.
+    """
+    if len(endpoint) > LONGEST_ENDPOINT:
+        raise Malformed(f"the endpoint is longer than {LONGEST_ENDPOINT} characters")
+    found = _ENDPOINT.fullmatch(endpoint)
+    if found is None:
+        raise Malformed("the endpoint isn't https://host/path in plain ASCII")
+    return parse_authority(found[1]), found[2].encode()
+
+
+def parse_authority(authority: str) -> Origin:
+    """Raises: Malformed."""
+    if "@" in authority:
+        raise Malformed("the endpoint holds user info")
+    if authority.startswith("["):
+        literal, bracket, rest = authority[1:].partition("]")
+        try:
+            host = str(IPv6Address(literal))
+        except ValueError:
+            raise Malformed("the endpoint's host is no IPv6 address") from None
+        colon, number = rest[:1], rest[1:]
+        if not bracket or (rest and colon != ":"):
+            raise Malformed("the endpoint's host is no IPv6 address")
+    else:
+        host, colon, number = authority.partition(":")
+        host = host.lower().removesuffix(".")
+        if len(host) > 253 or not _HOST.fullmatch(host):
+            raise Malformed("the endpoint's host is no host name")
+    if not colon:
+        return Origin(host, 443)
+    if not (number.isascii() and number.isdecimal() and len(number) <= 5 and 0 < int(number) < 65_536):
+        raise Malformed("the endpoint's port is none")
+    return Origin(host, int(number))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Which origins an app's messages may go to."""
+
+    allow_private: bool = False
+    """Any port and any address, ours included: for simulators."""
+    hosts: tuple[str, ...] = ()
+    """Where not empty, only these; see `fits`."""
+
+    def check(self, origin: Origin) -> None:
+        """Raises: Forbidden."""
+        if self.hosts and not fits(origin.host, self.hosts):
+            raise Forbidden("the endpoint's host is not among `allowed_hosts`")
+        if self.allow_private:
+            return
+        if origin.port != 443:
+            raise Forbidden("the endpoint's port is not 443")
+        if is_literal(origin.host) and not is_public(origin.host):
+            raise Forbidden("the endpoint's address is private, loopback or reserved")
+
+
+def fits(host: str, patterns: Sequence[str]) -> bool:
+    """Whether a host is one of those, of which `*.example.com` stands for every host below example.com."""
+    return any(
+        host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
+        for pattern in map(str.lower, patterns)
+    )
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]

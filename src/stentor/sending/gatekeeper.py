@@ -1,0 +1,149 @@
+"""The gatekeeper of a lane: tells the gate what comes back, and does what answers ask of the lane as a whole.
+
+`retry.decide` says what that is; here it is done: get another credential, keep the old one, be quiet (all senders of
+the lane, by their budget), stop. It tells the desk when the lane stops and when it goes on, and watches the credential
+files, so that the lane goes on once they are mended.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from stentor.errors import CredentialError, CredentialUnavailable, InvalidConfiguration
+from stentor.outcome import Scope, Verdict
+from stentor.pace.budget import Budget
+from stentor.pace.paced import PacedFlight
+from stentor.pace.throttles import Throttles
+from stentor.providers.contract import Answer
+from stentor.providers.lane import Divides, Flight, Lane
+from stentor.sending.desk import Desk
+from stentor.sending.gate import Gate, Problem
+from stentor.sending.retry import Decision, quiet
+
+Trouble = CredentialError | CredentialUnavailable | InvalidConfiguration
+"""What keeps a lane from sending for want of a credential or a setting."""
+
+logger = logging.getLogger(__name__)
+
+RELOAD = 0.8
+"""Seconds between two looks at the credential files."""
+GOES_ON = "nothing to do here; the lane goes on by itself"
+MEND = "mend the credentials; the lane goes on by itself"
+UNTOLD = Problem(what="whatever was told by a process that was killed", remedy="", pause=0.0)
+
+
+class Gatekeeper:
+    """Of one lane in one process."""
+
+    def __init__(self, lane: Lane, desk: Desk, longest_backoff: float) -> None:
+        """Args:
+        longest_backoff: see `SendingConfig`.
+        """
+        self.gate = Gate()
+        self.budget: Budget | None = None
+        """Shared by all senders of the lane; None before `share`."""
+        self.throttles: Throttles | None = None
+        """Those of campaigns, of all lanes of this process; None before `share`."""
+        self.blamed = False
+        """Whether the settings are suspected; see `Decision.blamed`."""
+        self._lane = lane
+        self._desk = desk
+        self._longest_backoff = longest_backoff
+        self._reported: Problem | None = UNTOLD
+        self._reload_at = 0.0
+        self._warned = ""
+
+    def __repr__(self) -> str:
+        return f"<Gatekeeper of {self._lane.name}, {self.gate!r}>"
+
+    def share(
+        self, budget: Budget, has_work: Callable[[], Awaitable[bool]], throttles: Throttles | None = None
+    ) -> None:
+        """Tell the other senders of the lane about calls for quiet, and hear of theirs. See `Budget.attach`."""
+        self.budget = budget
+        self.throttles = throttles
+        budget.attach(self._hear_of_quiet, has_work)
+        if isinstance(self._lane, Divides):
+            self._lane.share(lambda: budget.part)
+
+    # -- what comes back ----------------------------------------------------------------------------------------------
+
+    async def obey(self, decision: Decision, answers: Mapping[int, Answer], flight: Flight) -> None:
+        """Do what the answers to a batch ask of the lane as a whole."""
+        now = time.monotonic()
+        if decision.accepted:
+            self.blamed = False
+        error = next((a.detail or a.reason for a in answers.values() if a.verdict is not Verdict.DROP), "")
+        self.gate.note(accepted=decision.accepted, answered=decision.answered, down=decision.down, error=error, now=now)
+        if (stop := decision.stop) is not None:
+            self.blamed = self.blamed or decision.blamed
+            what = f"{stop.reason}: {stop.detail}" if stop.detail else stop.reason
+            self.gate.stop(what, self._lane.meaning(stop.reason), now, stop.retry_after or 0.0)
+        if decision.refresh:
+            await self._refresh(flight)
+        if decision.hold:
+            self._lane.hold()
+        if decision.throttle:
+            self._be_quiet(decision.throttle)
+
+    def forbids(self, answers: Mapping[int, Answer], sent: int) -> bool:
+        """Whether the answers to a part of a batch forbid to send the rest now. Where the provider wants quiet, all
+        senders are quiet from this moment."""
+        if seconds := quiet(answers, sent, self._longest_backoff):
+            self._be_quiet(seconds)
+        return bool(seconds) or any(
+            answer.verdict is Verdict.REFRESH or (answer.verdict is Verdict.STOP and answer.scope is not Scope.PLATFORM)
+            for answer in answers.values()
+        )
+
+    def close_over(self, trouble: Trouble) -> None:
+        """Close the gate, as a batch could not be sent for want of a credential or a setting."""
+        remedy = GOES_ON if isinstance(trouble, CredentialUnavailable) else MEND
+        self.gate.stop(str(trouble), remedy, time.monotonic())
+
+    async def _refresh(self, flight: Flight) -> None:
+        refused = flight.refused if isinstance(flight, PacedFlight) else flight
+        if refused is None:
+            return
+        try:
+            renewal = await self._lane.refused(refused)
+        except (CredentialError, CredentialUnavailable) as error:
+            self.close_over(error)
+            return
+        if not renewal.renewed:
+            self.gate.stop(renewal.explanation, GOES_ON, time.monotonic(), renewal.wait)
+
+    def _be_quiet(self, seconds: float) -> None:
+        self._hear_of_quiet(seconds)
+        if self.budget is not None:
+            self.budget.be_quiet(seconds)
+
+    def _hear_of_quiet(self, seconds: float) -> None:
+        self.gate.throttle(seconds, time.monotonic())
+
+    # -- what people see and mend -----------------------------------------------------------------------------------
+
+    def is_closed(self) -> bool:
+        """Whether nothing may be sent before some time that is still to come."""
+        return self.gate.closed_until > time.monotonic()
+
+    async def report(self) -> None:
+        """Tell what keeps the lane from sending, once, and look whether its credentials were mended."""
+        problem = self.gate.problem
+        if time.monotonic() >= self._reload_at:
+            self._reload_at = time.monotonic() + RELOAD
+            try:
+                changed = await self._lane.reload()
+                self._warned = ""
+                if changed:
+                    self.blamed = False
+                    self.gate.reset()
+            except (CredentialError, InvalidConfiguration) as error:
+                if problem is None and str(error) != self._warned:  # else that says what is wrong
+                    logger.warning("the credential files of %s cannot be used: %s", self._lane.name, error)
+                    self._warned = str(error)
+        if problem != self._reported:
+            self._reported = problem
+            await self._desk.report(self._lane.name, problem)

@@ -1,0 +1,265 @@
+"""The sender: takes a lane's batches, keeps the wire full with several at once, and settles what came of each.
+
+    queue ─▶ Suspects ─▶ Held ─▶ Courier ─▶ ledger
+                           │        │
+           leases, checkpoints    Gatekeeper: gate, budget, credentials
+
+`LaneSender.run` takes batches and begins a task for each; `_see_through` is what such a task does. Watches run beside
+it, each on its own: what was paused is withdrawn, leases are renewed, credential files looked at, and about once a
+second the outcomes of what is still under way are recorded. Rules: what can't be sent now goes back to the queue; a
+batch is held until its outcomes are durable, or dies with the process and its lease lapses, so that after a crash only
+what was in flight since the last checkpoint is sent again, with the same ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from stentor.config import SendingConfig
+from stentor.errors import StoreUnavailable
+from stentor.meter import Meter
+from stentor.pace.budget import Budget
+from stentor.pace.paced import PacedFlight
+from stentor.pace.throttles import Throttles
+from stentor.providers.lane import Lane, LaneState
+from stentor.queue.contract import Lease, Queue
+from stentor.recording.contract import Ledger, Standing
+from stentor.sending.courier import WAIT, Courier
+from stentor.sending.desk import Desk
+from stentor.sending.gate import Pass
+from stentor.sending.gatekeeper import Gatekeeper
+from stentor.sending.held import Delivery, Held
+from stentor.sending.suspects import Suspects
+
+CHECKPOINT = 1.0
+"""Seconds between two recordings of what is under way."""
+TICK = 0.1
+"""Seconds between two looks at pauses, leases and credentials."""
+SHORTEST_IDLE, BUSY_IDLE, LONGEST_IDLE = 0.01, 0.04, 0.25
+"""Seconds between two looks into an empty queue: just after something was there, at most while campaigns run, and
+at most otherwise."""
+AHEAD, LEAST_AHEAD = 2.0, 1.0
+"""Seconds' worth of a budget that is taken from the queue at most, and below which more is."""
+
+
+class LaneSender:
+    """Sends one lane's batches until it is told to stop."""
+
+    problem: str | None = None
+    """Never one: what closes a lane is a notice, and that the store is away others tell."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        queue: Queue,
+        ledger: Ledger,
+        desk: Desk,
+        settings: SendingConfig,
+        clock: Callable[[], float] = time.time,
+        meter: Meter | None = None,
+        quarantine: set[str] | None = None,
+    ) -> None:
+        """Args:
+        quarantine: see `Suspects`; None: a process with one lane.
+        """
+        self._lane = lane
+        self._queue = queue
+        self._ledger = ledger
+        self._desk = desk
+        self._settings = settings
+        self._meter = meter or Meter()
+        self._suspects = Suspects(set() if quarantine is None else quarantine)
+        self._held = Held(queue, ledger, settings.lease, self._suspects)
+        self._gatekeeper = Gatekeeper(lane, desk, settings.longest_backoff)
+        self._courier = Courier(lane, ledger, desk, self._gatekeeper, self._suspects, settings, clock, self._meter)
+        self._stopping = False
+        self.gate = self._gatekeeper.gate
+        self.tally = self._courier.tally
+        self.beat = time.monotonic()
+        """When `run` last went round, by the monotonic clock."""
+
+    @property
+    def name(self) -> str:
+        return self._lane.name
+
+    @property
+    def notice(self) -> str | None:
+        problem = self.gate.problem
+        return f"closed: {problem.what}; {problem.remedy}" if problem else None
+
+    @property
+    def state(self) -> LaneState:
+        """Of its connections."""
+        return self._lane.state
+
+    @property
+    def held(self) -> int:
+        """Batches in hand."""
+        return len(self._held)
+
+    def __repr__(self) -> str:
+        return f"<LaneSender {self._lane.name}, {self.held} batches, {self.gate!r}>"
+
+    def share(self, budget: Budget, throttles: Throttles | None = None) -> None:
+        """Keep to the budget and the calls for quiet that the lane's senders share, wherever they are, and to what
+        campaigns have of their own. Before `run`."""
+        self._gatekeeper.share(budget, self._has_work, throttles)
+
+    def stop(self) -> None:
+        """Take nothing more; `run` returns when what is under way is settled or given back."""
+        self._stopping = True
+        self._courier.stop()
+        self._held.wake()
+
+    async def run(self) -> None:
+        """Send until `stop`, and then finish or give back what is held within `SendingConfig.stop_within` seconds."""
+        budget = self._gatekeeper.budget
+        async with asyncio.TaskGroup() as group:
+            watches: list[Coroutine[Any, Any, None]] = [
+                _every(TICK, self._heed),
+                _every(TICK, self._held.renew_leases),
+                _every(TICK, self._gatekeeper.report),
+                _every(CHECKPOINT, partial(self._held.checkpoint, CHECKPOINT)),
+            ]
+            if budget is not None:
+                watches.append(budget.run())
+            watchers = [group.create_task(watch) for watch in watches]
+            idle = SHORTEST_IDLE
+            while not self._stopping:
+                self.beat = time.monotonic()
+                taken = await self._take()
+                for delivery, standing in taken:
+                    group.create_task(self._see_through(delivery, standing))
+                idle = SHORTEST_IDLE if taken else min(BUSY_IDLE if self._desk.busy else LONGEST_IDLE, idle * 1.5)
+                if not taken or self._room() <= 0:
+                    await self._held.wait_for_change(idle)
+            await self._finish()
+            for watcher in watchers:
+                watcher.cancel()
+            if budget is not None:
+                await budget.leave()
+            await self._gatekeeper.report()
+
+    async def _see_through(self, delivery: Delivery, standing: Standing | None) -> None:
+        """One batch, from when it was taken until its lease has ended."""
+        try:
+            await self._held.its_turn(delivery)
+            settlement = await self._courier.deliver(delivery, standing)
+            self.tally.settle(settlement)
+            self._held.land(delivery)
+            await self._ledger.record(settlement)
+        finally:
+            self._held.let_go(delivery)
+
+    async def _finish(self) -> None:
+        """Let what is under way finish; what takes too long is withdrawn, and at last cut off."""
+        began = time.monotonic()
+        while self._held.flying and time.monotonic() < began + self._settings.stop_within:
+            if time.monotonic() >= began + self._settings.stop_within / 2:
+                for delivery in self._held:
+                    delivery.break_off("the sender is stopping")
+            await self._held.wait_for_change(TICK)
+        await self._lane.aclose(0.0)
+        while self._held:
+            await self._held.wait_for_change(TICK)
+
+    async def _heed(self) -> None:
+        """Withdraw what was paused or cancelled or has lost its lease, and everything when the provider wants quiet."""
+        self._held.lose_ended()
+        is_quiet = self.gate.is_quiet(time.monotonic())
+        for delivery in self._held:
+            if is_quiet:
+                delivery.withdraw("the provider asked for quiet")
+            elif self._desk.halted(delivery.lease.campaign_id):
+                delivery.withdraw("the campaign was paused or cancelled")
+
+    # -- taking -----------------------------------------------------------------------------------------------------
+
+    async def _take(self) -> list[tuple[Delivery, Standing | None]]:
+        """Batches to begin with now, and what is recorded of each."""
+        limit = self._limit()
+        if limit <= 0:
+            return []
+        held_until = time.monotonic() + self._settings.lease
+        leases: list[Lease] = []
+        try:
+            leases = await self._meter.during("take", self._queue.take(self._lane.name, limit, self._settings.lease))
+            leases = await self._leave_one_suspect(leases)
+            standings = await self._meter.during("take", self._standings(leases)) if leases else {}
+        except StoreUnavailable:
+            await self._hand_back(leases)
+            return []
+        if time.monotonic() >= held_until:
+            # This process stood still, and others may be at it by now. Where nobody is, that it was taken counts as
+            # nobody's death.
+            await self._hand_back(leases)
+            return []
+        begun = self._held.take_in(leases, held_until)
+        return [(delivery, standings.get(delivery.lease.id)) for delivery in begun]
+
+    def _limit(self) -> int:
+        """How many batches may be taken now."""
+        if self._held.has_suspect:
+            return 0
+        way = self.gate.look(time.monotonic())
+        if way is Pass.TRIAL:
+            return 0 if self._held else 1
+        if way is Pass.CLOSED and not self._desk.stopped:  # what was called off is settled all the same
+            return 0
+        return self._room()
+
+    def _room(self) -> int:
+        """How many more batches keep the wire full while the next ones are fetched: none before half of them have
+        landed, so that several are taken at a time; none while many wait to be recorded, as the store is away, say."""
+        wanted = max(2, 2 * -(-self._lane.window() // self._settings.batch))
+        if self._held.flying > wanted // 2 or len(self._held) >= 4 * wanted:
+            return 0
+        room = wanted - self._held.flying
+        budget = self._gatekeeper.budget
+        return min(room, self._paced_room(budget.rate)) if budget is not None and budget.is_paced else room
+
+    def _paced_room(self, rate: float) -> int:
+        """How many batches may be taken within the budget: a slow lane's stay in the queue, where others find them."""
+        unsent = sum(
+            held.flight.unsent if isinstance(held.flight, PacedFlight) else self._settings.batch for held in self._held
+        )
+        if rate <= 0 or unsent >= LEAST_AHEAD * rate:
+            return 0
+        return max(1, int((AHEAD * rate - unsent) // self._settings.batch))
+
+    async def _leave_one_suspect(self, leases: Sequence[Lease]) -> list[Lease]:
+        """Give back all suspects but one. Raises: StoreUnavailable."""
+        kept, away = self._suspects.draw(leases)
+        if away:
+            await self._queue.settle(release=away)
+        return kept
+
+    async def _standings(self, leases: Sequence[Lease]) -> Mapping[str, Standing]:
+        """Raises: StoreUnavailable: also where the answer takes so long that others will have the batches by then."""
+        try:
+            async with asyncio.timeout(self._settings.lease / 2):
+                return await self._ledger.standings(leases)
+        except TimeoutError:
+            raise StoreUnavailable from None
+
+    async def _hand_back(self, leases: Sequence[Lease]) -> None:
+        """Nothing can be done with them now. Where this fails too they come back when their leases end."""
+        self._suspects.put_off(leases)
+        with suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(self._settings.lease / 4):
+                await self._queue.settle(release=[(lease, WAIT) for lease in leases])
+
+    async def _has_work(self) -> bool:
+        return (await self._queue.depths([self._lane.name]))[self._lane.name].ready > 0
+
+
+async def _every(seconds: float, do: Callable[[], Awaitable[None]]) -> None:
+    """Each on its own, so that one that waits for the store doesn't keep another from heeding a pause."""
+    while True:
+        await asyncio.sleep(seconds)
+        await do()

@@ -1,0 +1,275 @@
+"""What a lane's sender holds: leases that are kept up or were lost, checkpoints, and who waits for whom."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import pytest
+
+from stentor.batch import VERSION, Batch
+from stentor.errors import StoreUnavailable
+from stentor.providers.contract import Answer, Taken
+from stentor.queue.contract import Lease, Queue
+from stentor.recording.contract import Ledger, Receipt, Settlement, Then, Waiting
+from stentor.sending.held import Delivery, Held
+from stentor.sending.suspects import SUSPECT, Suspects
+
+LEASE = 30.0
+NOW = 1_800_000_000.0
+
+
+class QueueDouble:
+    def __init__(self) -> None:
+        self.extended: list[list[str]] = []
+        self.is_away = False
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    async def extend(self, leases: Sequence[Lease], lease: float) -> None:
+        if self.is_away:
+            raise StoreUnavailable
+        assert lease == LEASE
+        self.extended.append([each.token for each in leases])
+        self.meanwhile()
+
+
+class LedgerDouble:
+    def __init__(self) -> None:
+        self.recorded: list[Settlement] = []
+
+    async def record(self, settlement: Settlement) -> None:
+        self.recorded.append(settlement)
+
+
+class FlightDouble:
+    def __init__(self, accepted: bytes = b"") -> None:
+        self.mask = accepted
+        self.withdrawn: list[str] = []
+
+    def answers(self, _now: float) -> dict[int, Answer]:
+        return {}
+
+    def accepted(self) -> bytes:
+        return self.mask
+
+    def receipts(self) -> dict[int, Taken]:
+        return {0: Taken(at=NOW, id="7")}
+
+    async def done(self) -> None: ...
+
+    def withdraw(self, reason: str) -> None:
+        self.withdrawn.append(reason)
+
+
+class Stage:
+    def __init__(self) -> None:
+        self.queue = QueueDouble()
+        self.ledger = LedgerDouble()
+        self.quarantine: set[str] = set()
+        self.suspects = Suspects(self.quarantine)
+        self.held = Held(cast(Queue, self.queue), cast(Ledger, self.ledger), LEASE, self.suspects)
+
+    def hold(self, name: str, seconds: float = LEASE, **lease: Any) -> Delivery:
+        """One that is held for so many seconds more, and flies."""
+        (delivery,) = self.held.take_in([made(name, **lease)], time.monotonic() + seconds)
+        delivery.flight = FlightDouble()
+        return delivery
+
+
+def made(name: str, *, deliveries: int = 1, token: str = "") -> Lease:
+    return Lease(
+        id=name, lane="apns/ios", campaign_id="c1", payload=b"", deliveries=deliveries, token=token or f"{name}'s"
+    )
+
+
+def batch(size: int) -> Batch:
+    columns = [b"%d" % position for position in range(size)]
+    return Batch(
+        version=VERSION,
+        id="b",
+        campaign_id="c1",
+        lane="apns/ios",
+        expires_at=0.0,
+        recipients=columns,
+        addresses=columns,
+    )
+
+
+def withdrawn(delivery: Delivery) -> list[str]:
+    assert isinstance(delivery.flight, FlightDouble)
+    return delivery.flight.withdrawn
+
+
+@pytest.fixture
+async def stage() -> Stage:
+    return Stage()
+
+
+# -- leases ------------------------------------------------------------------------------------------------------------
+
+
+async def test_leases_are_renewed_when_half_of_their_time_is_over(stage: Stage) -> None:
+    fresh, late = stage.hold("fresh", LEASE * 0.6), stage.hold("late", LEASE * 0.4)
+    until = fresh.held_until
+    await stage.held.renew_leases()
+    assert stage.queue.extended == [["late's"]]
+    assert late.held_until > time.monotonic() + LEASE * 0.9
+    assert fresh.held_until == until
+    await stage.held.renew_leases()
+    assert len(stage.queue.extended) == 1
+
+
+async def test_what_lost_its_lease_is_withdrawn_once_and_not_asked_for_again(stage: Stage) -> None:
+    lost, kept = stage.hold("lost", -0.001), stage.hold("kept")
+    for _ in range(2):
+        stage.held.lose_ended()
+        await stage.held.renew_leases()
+    assert withdrawn(lost) == ["its lease has ended"]
+    assert (lost.lost, kept.lost) == (True, False)
+    assert stage.queue.extended == []
+
+
+async def test_what_lost_its_lease_before_it_flies_does_not_begin_to(stage: Stage) -> None:
+    lost = stage.hold("lost", -0.001)
+    lost.flight, lost.beginning = None, asyncio.timeout(None)
+    is_cut_off = False
+    try:
+        async with lost.beginning:
+            stage.held.lose_ended()
+            await asyncio.sleep(30)
+    except TimeoutError:
+        is_cut_off = True
+    assert is_cut_off
+    assert lost.lost
+
+
+async def test_a_lease_that_was_renewed_too_late_has_ended(stage: Stage) -> None:
+    """The queue renews nothing that somebody else holds by then, and doesn't say so."""
+    early, late = stage.hold("early", LEASE * 0.4), stage.hold("late", LEASE * 0.4)
+    until = early.held_until
+
+    def stand_still() -> None:
+        late.held_until = time.monotonic() - 0.001
+
+    stage.queue.meanwhile = stand_still
+    await stage.held.renew_leases()
+    stage.held.lose_ended()
+    assert stage.queue.extended == [["early's", "late's"]]
+    assert (late.lost, withdrawn(late)) == (True, ["its lease has ended"])
+    assert (early.lost, early.held_until > until) == (False, True)
+
+
+async def test_a_lease_that_cannot_be_renewed_is_not_believed_to_be(stage: Stage) -> None:
+    late = stage.hold("late", LEASE * 0.4)
+    until = late.held_until
+    stage.queue.is_away = True
+    await stage.held.renew_leases()
+    assert late.held_until == until
+    assert withdrawn(late) == []
+    stage.queue.is_away = False
+    await stage.held.renew_leases()
+    assert late.held_until > until
+
+
+async def test_what_is_taken_again_while_it_is_held_is_called_back_and_settled_by_the_new_lease(stage: Stage) -> None:
+    """Others may have had it in between, and sent to those who come next."""
+    held = stage.hold("b", -1.0)
+    until = time.monotonic() + LEASE
+    (begun,) = stage.held.take_in([made("b", token="new"), made("c")], until)
+    assert begun.lease.id == "c"
+    assert (held.lease.token, held.held_until) == ("new", until)
+    assert (held.lost, withdrawn(held)) == (True, ["its lease has ended"])
+    assert len(stage.held) == stage.held.flying == 2
+
+
+# -- checkpoints -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_checkpoint_tells_who_was_accepted_at_their_places_in_the_batch(stage: Stage) -> None:
+    delivery = stage.hold("b")
+    delivery.batch, delivery.positions = batch(5), (1, 2, 4)
+    delivery.flight = flight = FlightDouble(b"\1\0\1")
+    await stage.held.checkpoint(0.0)
+    await stage.held.checkpoint(0.0)  # nothing is new
+    flight.mask = b"\1\1\1"
+    await stage.held.checkpoint(0.0)
+    assert [each.outcomes for each in stage.ledger.recorded] == [b"\0\1\0\0\1", b"\0\1\1\0\1"]
+    assert {each.then for each in stage.ledger.recorded} == {Then.KEEP}
+    assert {each.receipts for each in stage.ledger.recorded} == {(Receipt(1, NOW, "7"),)}
+
+
+def test_an_intent_tells_who_is_next_after_which_tries_and_who_was_accepted_so_far(stage: Stage) -> None:
+    delivery = stage.hold("b")
+    delivery.batch, delivery.positions, delivery.flight = batch(5), (1, 2, 4), FlightDouble(b"\1\0\0")
+    delivery.tried = {4: Waiting(4, 2, NOW - 1, "Busy")}
+    settlement = delivery.intend(1, 3, NOW)
+    assert settlement is not None
+    assert (settlement.then, settlement.outcomes) == (Then.KEEP, b"\0\1\0\0\0")
+    assert settlement.receipts == (Receipt(1, NOW, "7"),)
+    assert settlement.waiting == (
+        Waiting(2, 0, NOW, "Interrupted", begun=True),
+        Waiting(4, 2, NOW, "Interrupted", begun=True),
+    )
+    delivery.repeats = lambda address: address == b"1"
+    assert delivery.intend(1, 3, NOW) is None
+
+
+async def test_what_has_only_begun_needs_no_checkpoint(stage: Stage) -> None:
+    young, unread = stage.hold("young"), stage.hold("unread")
+    young.batch, young.positions, young.flight = batch(1), (0,), FlightDouble(b"\1")
+    await stage.held.checkpoint(3600.0)
+    assert stage.ledger.recorded == []
+    unread.flight = None
+    await stage.held.checkpoint(0.0)
+    assert [each.lease.id for each in stage.ledger.recorded] == ["young"]
+
+
+# -- what comes and goes -----------------------------------------------------------------------------------------------
+
+
+async def test_what_has_landed_is_held_until_it_is_let_go(stage: Stage) -> None:
+    delivery = stage.hold("b")
+    stage.held.land(delivery)
+    assert (len(stage.held), stage.held.flying) == (1, 0)
+    stage.held.let_go(delivery)
+    assert (len(stage.held), stage.held.flying) == (0, 0)
+
+
+async def test_a_suspect_waits_until_nothing_else_is_held_and_is_acquitted_when_it_is_let_go(stage: Stage) -> None:
+    other = stage.hold("other")
+    stage.suspects.draw([made("suspect", deliveries=SUSPECT + 1)])
+    suspect = stage.hold("suspect", deliveries=SUSPECT + 1)
+    assert suspect.suspect
+    assert stage.held.has_suspect
+    await asyncio.wait_for(stage.held.its_turn(other), 30)  # who is none waits for nobody
+    waiting = asyncio.create_task(stage.held.its_turn(suspect))
+    await asyncio.sleep(0)
+    stage.held.land(other)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    stage.held.let_go(other)
+    await asyncio.wait_for(waiting, 30)
+    assert stage.quarantine == {"suspect"}
+    stage.held.let_go(suspect)
+    assert stage.quarantine == set()
+    assert not stage.held.has_suspect
+
+
+async def test_what_waits_for_a_credential_is_broken_off_and_what_flies_is_withdrawn(stage: Stage) -> None:
+    flying, waiting = stage.hold("flying"), stage.hold("waiting")
+    waiting.flight = None
+
+    async def begin() -> None:
+        async with asyncio.timeout(None) as waiting.beginning:
+            await asyncio.Event().wait()
+
+    beginning = asyncio.create_task(begin())
+    await asyncio.sleep(0)
+    for delivery in (flying, waiting):
+        delivery.break_off("enough")
+        delivery.break_off("enough")
+    await asyncio.wait([beginning], timeout=30)
+    assert isinstance(beginning.exception(), TimeoutError)
+    assert withdrawn(flying) == ["enough"]
