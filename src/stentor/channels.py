@@ -62,6 +62,9 @@ class Channel:
     by_receipt: bool = False
     """Whether a message is edited and deleted by what the provider gave for it (`providers.contract.Taken`). Elsewhere
     it is replaced, by one of the same collapse id."""
+    on_record: bool = False
+    """Whether nobody is sent a message of it without being on record before, as nothing would show a second one in
+    place of the first (`pace.intents`). Where that depends on the message, no."""
     receipt_beside: bool = False
     """Whether an undo needs what the provider gave beside the address (`batch.beside`)."""
     example_app: str
@@ -105,6 +108,14 @@ def find(name: str) -> Channel:
     if not isinstance(loaded, Channel) or loaded.name != name:
         raise InvalidConfiguration(f"{entry.value} is not the channel {name!r} that its package says it is")
     return loaded
+
+
+def is_on_record(lane: str) -> bool:
+    """See `Channel.on_record`; of a lane (`channel/app`), also of one whose channel isn't installed any more."""
+    try:
+        return find(lane.partition("/")[0]).on_record
+    except InvalidConfiguration:
+        return False
 
 
 def names() -> tuple[str, ...]:

@@ -85,6 +85,10 @@ class QueueUnavailable(StoreUnavailable):
     """The queue cannot be reached or written to just now; nothing was lost, try again later."""
 
 
+class LeaseLost(StentorError):
+    """The lease of a batch has ended, and another may have the batch; what rests on it wasn't written."""
+
+
 class StoreOutdated(StentorError):
     """Stentor's database was made by another version; run `stentor init --upgrade`."""
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from stentor import channels
 from stentor.config import SendingConfig
 from stentor.meter import Meter
 from stentor.pace.board import Board
@@ -184,19 +185,25 @@ async def schedule(ports: Ports, stop: asyncio.Event, *, lost_after: float = LOS
         _cancel(helpers)
 
 
-async def call_off(queue: Queue, ledger: Ledger, planner: Planner, campaign_id: str) -> None:
+async def call_off(
+    queue: Queue, ledger: Ledger, planner: Planner, campaign_id: str, clock: Callable[[], float]
+) -> None:
     """End what nobody holds of a campaign that was stopped, as the roles would when its turn comes: unread, unsent.
 
-    On a queue that cannot give it out by itself, have it come to the roles now.
+    On a queue that cannot give it out by itself, have it come to the roles now. `clock` gives epoch seconds.
     """
     while leases := await queue.withdraw(campaign_id, AT_ONCE, HOLD):
         for step in leases:
             if step.lane == PLAN:
                 await planner.give_up(step)
         batches = [lease for lease in leases if lease.lane != PLAN]
-        standings = await ledger.standings(batches)
-        unplanned = [await ledger.unplanned(batch) for batch in batches if batch.id not in standings]
-        planned = [called_off(batch, standings[batch.id]) for batch in batches if batch.id in standings]
+        known = await ledger.known(batches)
+        unplanned = [await ledger.unplanned(batch) for batch in batches if batch.id not in known]
+        planned = [
+            called_off(batch, known[batch.id], clock(), on_record=channels.is_on_record(batch.lane))
+            for batch in batches
+            if batch.id in known
+        ]
         await ledger.commit([*unplanned, *planned])
 
 

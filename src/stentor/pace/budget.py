@@ -12,12 +12,11 @@ import asyncio
 import math
 import random
 import secrets
-import sys
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from stentor.clock import steady
 from stentor.errors import StoreUnavailable
 from stentor.pace.board import Board
 from stentor.pace.pacing import Member, TokenBucket, decode_sheet, encode_sheet
@@ -45,11 +44,6 @@ USED_UP = 0.9
 
 Pause = Callable[[asyncio.Event, float], Awaitable[None]]
 """Waits for an event, or so many seconds, which may be infinite; the event may be set or not after that."""
-
-
-def steady() -> float:
-    """Seconds of a clock that never goes back, and goes on while the machine is suspended, where there is one."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
 
 
 async def pause(event: asyncio.Event, seconds: float) -> None:

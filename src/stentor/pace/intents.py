@@ -18,7 +18,7 @@ AHEAD = 0.1
 Note = Callable[[int, int], Awaitable[None]]
 """Returns when it is on record that the recipients from one index to before another are about to be sent.
 
-Raises: StoreUnavailable."""
+Raises: LeaseLost, StoreUnavailable."""
 
 
 class Intents:
@@ -37,16 +37,16 @@ class Intents:
         """Returns when all before this index are on record; the next are written down meanwhile.
 
         Args:
-            rate: recipients a second that are being sent.
+            rate: recipients a second that are being sent, which may be infinite.
 
-        Raises: StoreUnavailable.
+        Raises: LeaseLost, StoreUnavailable.
         """
         while self._noted < upto:
             if self._noting is None:
                 self._begin(upto)
             assert self._noting is not None
             await self._noting
-        ahead = min(self._size, upto + math.ceil(AHEAD * rate))
+        ahead = self._size if math.isinf(rate) else min(self._size, upto + math.ceil(AHEAD * rate))
         if self._noted < ahead and self._noting is None:
             self._begin(ahead)
 

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from stentor.clock import steady
 from stentor.pace.board import Board
-from stentor.pace.budget import Budget, Pause, Place, pause, steady
+from stentor.pace.budget import Budget, Pause, Place, pause
 
 KEPT = 10.0
 """Seconds for which the part of a campaign that isn't being sent here just now is kept."""

@@ -20,6 +20,7 @@ import msgspec
 from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stentor.account import Failure, Waiting, decode_waiting, ends
 from stentor.audience.contract import Selection, Wanted
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage, StoreUnavailable, UnknownCampaign
 from stentor.outcome import Outcome
@@ -28,7 +29,7 @@ from stentor.planning.division import TOO_LARGE_REASON
 from stentor.planning.restoring import GONE_REASON, Lost, Restored, restore, restore_to_end
 from stentor.planning.worker import Sources
 from stentor.queue.contract import Lease, Queue, Task
-from stentor.recording.contract import Failure, Settlement, Waiting
+from stentor.recording.contract import Settlement
 from stentor.states import STOPPED, CampaignState
 from stentor.store import campaigns
 from stentor.store.campaigns import Campaign
@@ -65,7 +66,6 @@ _BATCH = select(*(batches.c[name] for name in _COLUMNS)).where(
     batches.c.id == bindparam("batch"), batches.c.pending > 0
 )
 _RECIPIENTS = msgspec.msgpack.Decoder(list[bytes])
-_WAITING = msgspec.msgpack.Decoder(tuple[Waiting, ...])
 
 
 class Losses(Protocol):
@@ -184,7 +184,7 @@ class Healer:
         """Settle first: whoever takes the batch must know already whom to leave out."""
         if restored.unsendable:
             now = self._clock()
-            tried = {each.position: each for each in (_WAITING.decode(row.waiting) if row.waiting else ())}
+            tried = {each.position: each for each in decode_waiting(row.waiting)}
             await self._losses.settle([_end(lost, restored.unsendable, tried)], now)
         if len(restored.unsendable) < len(lost.pending):
             await self._put([restored.task])
@@ -215,13 +215,17 @@ def _lost(row: Row[Any]) -> Lost:
 
 def _end(lost: Lost, unsendable: Mapping[int, str], tried: Mapping[int, Waiting]) -> Settlement:
     """How those end who cannot be sent to again."""
-    outcomes = bytearray(len(lost.recipients))
-    failures = []
-    for position, reason in unsendable.items():
-        outcomes[position] = Outcome.AMBIGUOUS
-        tries = tried[position].tries if position in tried else 0
-        failures.append(
-            Failure(position=position, outcome=Outcome.AMBIGUOUS, reason=reason, detail=DETAILS[reason], tries=tries)
+    failures = [
+        Failure(
+            position=position,
+            outcome=Outcome.AMBIGUOUS,
+            reason=reason,
+            detail=DETAILS[reason],
+            tries=tried[position].tries if position in tried else 0,
         )
-    nobodys = Lease(id=lost.id, lane=lost.lane, campaign_id=lost.campaign_id, payload=b"", deliveries=0, token="")
-    return Settlement(lease=nobodys, batch=None, outcomes=bytes(outcomes), failures=tuple(failures))
+        for position, reason in unsendable.items()
+    ]
+    nobodys = Lease(
+        id=lost.id, lane=lost.lane, campaign_id=lost.campaign_id, payload=b"", deliveries=0, token="", until=0.0
+    )
+    return Settlement(lease=nobodys, batch=None, account=ends(len(lost.recipients), failures))

@@ -70,7 +70,9 @@ def restore(lost: Lost, expires_at: float, found: Page, index_of: IndexOf | None
                 unsendable[position] = TOO_LARGE_REASON
                 excess -= sizes[position]
         payload = _encode(lost, expires_at, found, rows, index_of)
-    task = Task(id=lost.id, lane=lost.lane, campaign_id=lost.campaign_id, payload=payload, edition=lost.edition)
+    task = Task(
+        id=lost.id, lane=lost.lane, campaign_id=lost.campaign_id, payload=payload, edition=lost.edition, again=True
+    )
     return Restored(task=task, unsendable=unsendable)
 
 
@@ -78,7 +80,9 @@ def restore_to_end(lost: Lost, expires_at: float) -> Task:
     """The batch without any address, for those who take it to end it: its campaign was stopped, or its time is over."""
     nobody: list[int | None] = [None] * len(lost.recipients)
     payload = _encode(lost, expires_at, NOBODY, nobody, None)
-    return Task(id=lost.id, lane=lost.lane, campaign_id=lost.campaign_id, payload=payload, edition=lost.edition)
+    return Task(
+        id=lost.id, lane=lost.lane, campaign_id=lost.campaign_id, payload=payload, edition=lost.edition, again=True
+    )
 
 
 def _encode(lost: Lost, expires_at: float, found: Page, rows: Sequence[int | None], index_of: IndexOf | None) -> bytes:

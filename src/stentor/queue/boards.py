@@ -10,11 +10,8 @@ from typing import Final
 
 from nats.js.errors import APIError, NotFoundError
 
-from stentor.queue.nats import Nats
+from stentor.queue.nats import WRONG_LAST, Nats
 from stentor.queue.streams import Streams, token
-
-OTHER_REVISION = frozenset({10071, 10164})
-"""Error codes: the last message of the subject is another than was expected."""
 
 
 class JetStreamBoard:
@@ -47,7 +44,7 @@ class JetStreamBoard:
             try:
                 await jetstream.publish(self._subject(lane), document, stream=self._stream, headers=headers)
             except APIError as error:
-                if error.err_code in OTHER_REVISION:
+                if error.err_code in WRONG_LAST:
                     return False
                 raise
         return True

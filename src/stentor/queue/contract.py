@@ -2,8 +2,8 @@
 
 Delivery is at least once: a task that was taken comes back when its lease ends, and everything done with it must be
 idempotent by its id. Rules: a task is gone only when it was acked or buried; whoever takes a task acks, releases or
-buries it, or dies; only its holder can release, extend or bury a lease, but a task that is done is done, so an ack by
-an earlier holder counts too.
+buries it, or dies; only its holder can end or extend a lease. Who that is the queue knows by the lease's token, which
+is another one each time that a task is taken, and by no clock: a lease may have been lost before its time.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class Task:
     edition: str = ""
     """Tells tasks of one id apart whose payloads differ, where a queue cannot put them in the store's transaction: a
     put that was not followed by its change may have left another behind. Letters and digits."""
+    again: bool = False
+    """Whether it was put before and lost, so that somebody may have held it."""
 
     def __repr__(self) -> str:
         return f"<Task {self.id} on {self.lane}, {len(self.payload)} bytes>"
@@ -53,14 +55,23 @@ class Lease:
     """How often it was taken since it was put or last released, this time included. More than a few mean that whoever
     takes it dies of it."""
     token: str
-    """Proves who holds it."""
+    """Proves who holds it: a fence, which only the one who took it last gets through."""
+    until: float
+    """When it ends at the latest, by `clock.steady`, for whoever took it: from then on another may hold it."""
     edition: str = ""
     """The task's, where the queue keeps it."""
-    note: bytes | None = None
-    """What an earlier holder left for the next one, where the queue keeps such notes."""
+    again: bool = False
+    """The task's, where the queue keeps it."""
+    notes: tuple[bytes, ...] = ()
+    """What earlier holders left for the next one, where the queue keeps such notes; all of it counts."""
 
     def __repr__(self) -> str:
         return f"<Lease of {self.id}, delivery {self.deliveries}>"
+
+    @property
+    def inherited(self) -> bool:
+        """Whether somebody may have held it who neither ended it nor gave it back."""
+        return self.deliveries > 1 or self.again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,23 +141,24 @@ class Queue(Protocol):
         put: Iterable[Task] = (),
         ack: Iterable[Lease] = (),
         release: Iterable[tuple[Lease, float]] = (),
+        put_back: Iterable[tuple[Lease, float]] = (),
         bury: Iterable[tuple[Lease, str]] = (),
     ) -> None:
         """Put tasks, change the store, and end leases, in that order; on a queue that shares the store's database all
-        of it is one transaction.
+        of it is one transaction. A lease that was lost is left alone.
 
         Args:
             change: what is written to the store. If it raises, no lease ends, and the exception goes to the caller.
             put: idempotent: a task whose id is queued already is left as it is.
-            ack: done with, whoever holds them now.
+            ack: done with.
             release: given back, to be taken again after so many seconds; their deliveries are counted from 0 again.
-                A lease that was lost is left alone.
-            bury: moved to the dead letters with a reason. A lease that was lost is left alone.
+            put_back: the same, as if they had not been taken: their deliveries are as many as before.
+            bury: moved to the dead letters with a reason.
         """
 
-    async def extend(self, leases: Sequence[Lease], lease: float) -> None:
-        """Hold these for `lease` seconds from now. A lease that was lost is left alone, and nobody is told: it is
-        certain to be held only where this returns before it would have ended."""
+    async def extend(self, leases: Sequence[Lease], lease: float) -> list[Lease]:
+        """Hold these for `lease` seconds from now. Returns: those that are held, each with its new end; a lease that
+        was lost is left alone."""
 
     async def depths(self, lanes: Iterable[str]) -> Mapping[str, Depth]:
         """How many tasks each of these lanes has."""
@@ -158,6 +170,13 @@ class Queue(Protocol):
         """What was buried, the latest first."""
 
 
+class FencingQueue(Queue, Protocol):
+    """A queue on the store's database."""
+
+    async def held(self, connection: AsyncConnection, leases: Sequence[Lease]) -> AbstractSet[str]:
+        """The tokens of those leases that are held, by nobody else before the transaction of this connection ends."""
+
+
 class NotingQueue(Queue, Protocol):
     """A queue whose tasks carry notes from one holder to the next (`Lease.note`), as it shares no transaction with the
     store."""
@@ -165,6 +184,10 @@ class NotingQueue(Queue, Protocol):
     async def release(self, lease: Lease, delay: float, left: bytes) -> None:
         """Give a task back, to be taken again after `delay` seconds, with a note. A lost lease is left alone."""
 
-    async def remember(self, lease: Lease, left: bytes) -> bool:
-        """Leave a note of a task that is still held, in case its holder dies. False: the lease was lost, and is left
-        alone."""
+    async def remember(self, lease: Lease, left: bytes) -> None:
+        """Leave a note of a task that is held, in case its holder dies: whoever takes it next finds it.
+
+        Raises:
+            LeaseLost: another may have taken it, and the note wasn't left.
+            QueueUnavailable: it may have been left.
+        """

@@ -1,9 +1,11 @@
 """The queue on NATS JetStream, for many machines: a work-queue stream, and a durable pull consumer a lane.
 
 A lease is the consumer's ack wait; a release is a NAK with a delay, and leaves a note in a bucket: how often the task
-had been delivered until then, and what its holder knew. Rules: nothing counts that the server hasn't confirmed; a
-lease's end is told by the monotonic clock of whoever holds it, so clocks of machines are never compared; a dead letter
-is in a stream of its own and in the store.
+had been delivered until then, and what its holder knew. A note is also the fence: whoever takes a task that another
+didn't give back leaves one first, and each holder names the note that must be the last when it leaves the next. So one
+that lost its lease unaware leaves none any more. Rules: nothing counts that the server hasn't confirmed; a lease's end
+is told by the steady clock of whoever holds it, so clocks of machines are never compared; a dead letter is in a stream
+of its own and in the store.
 
 What differs from a queue on the store's database (the suite names the tests): what is put is there before the store's
 change is committed; a lease that ended is lost even if nobody else took the task; a task that is done cannot be put
@@ -18,6 +20,8 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -28,9 +32,10 @@ from nats.js.errors import APIError, KeyNotFoundError, NotFoundError
 from sqlalchemy import delete, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.errors import QueueUnavailable
+from stentor.clock import steady
+from stentor.errors import LeaseLost, QueueUnavailable
 from stentor.queue.contract import Change, Depth, Lease, Task
-from stentor.queue.nats import Nats, StreamGone, together
+from stentor.queue.nats import WRONG_LAST, Nats, StreamGone, together
 from stentor.queue.pulling import Puller
 from stentor.queue.streams import Address, Streams, consumer_name, token
 from stentor.store.database import Database
@@ -38,30 +43,35 @@ from stentor.store.letters import DeadLetter, latest_letters
 from stentor.store.tables import dead_letters
 
 ACK, NAK, IN_PROGRESS = b"+ACK", b"-NAK", b"+WPI"
-NOT_STORED, WRONG_LAST = 10077, 10071
-"""Error codes: a message could not be stored, as there is one of its subject, for instance; the last one of its subject
-is another than was expected."""
+NOT_STORED = 10077
+"""Error code: a message could not be stored, as there is one of its subject, for instance."""
 PATIENCE = 5.0
 """Seconds for which what is to be settled is tried again while NATS is away."""
 SOON = 1.0
 """Seconds before the end of a delay from which nothing is hastened any more: it may be delivered any moment."""
 LONGEST_REASON = 1000
 """Characters of a dead letter's reason that its headers have; the store has all of it."""
-WAITING, FLYING = "w", "f"
-"""Kinds of notes: of a task that was released, and of one that somebody holds or held."""
+FLYING, WAITING = KINDS = "f", "w"
+"""Kinds of notes: of a task that somebody holds or held, and of one that was given back."""
+AGAIN = "Stentor-Again"
+"""The header of a task that was put again, as it had been lost."""
 
 
 class Note(msgspec.Struct, frozen=True, array_like=True):
     """What a holder of a task left."""
 
     deliveries: int
-    """How often the server had delivered it when it was released last."""
+    """How often the server had delivered it when it was released last: those don't count any more."""
     left: bytes
     """For the next holder, whatever it means."""
     reply: str = ""
     """Where to ask that it be delivered at once."""
     delay: float = 0.0
     """Seconds for which it isn't delivered."""
+    holder: str = ""
+    """The token of the lease of whoever left it."""
+    delivered: int = 0
+    """How often the server had delivered it when that one took it: who took it later has a higher number."""
 
 
 _NOTE = msgspec.msgpack.Decoder(Note)
@@ -103,14 +113,11 @@ class JetStreamQueue:
             return []
         self._forget_lost()
         try:
-            leases = await together(self._leased(each.message) for each in pulled)
+            leases = await together(self._leased(each.message, each.since + lease) for each in pulled)
         except BaseException:
             puller.give_back(pulled)
             raise
-        for found, each in zip(leases, pulled, strict=True):
-            delivered = each.message.metadata.num_delivered
-            self._held[found.token] = _Held(each.since + lease, delivered, found.note is not None)
-        return leases
+        return [replace(found, until=self._held[found.token].until) for found in leases]
 
     async def withdraw(self, campaign_id: str, limit: int, lease: float) -> list[Lease]:
         """See `queue.contract.Queue.withdraw`: gives none, and has what waits delivered now, to whoever takes it."""
@@ -130,6 +137,7 @@ class JetStreamQueue:
         put: Iterable[Task] = (),
         ack: Iterable[Lease] = (),
         release: Iterable[tuple[Lease, float]] = (),
+        put_back: Iterable[tuple[Lease, float]] = (),
         bury: Iterable[tuple[Lease, str]] = (),
     ) -> None:
         """See `queue.contract.Queue.settle`. One after the other, not all or nothing: each may be done again."""
@@ -137,45 +145,42 @@ class JetStreamQueue:
             await self._patiently(lambda: self._put(tasks))
         if change is not None:
             await self._database.write(change)
-        acked = {lease.token: lease for lease in ack}
-        released = [(lease, delay) for lease, delay in release if lease.token not in acked and self._holds(lease)]
+        done = {lease.token: lease for lease in ack if self._holds(lease)}
+        given_back = [(lease, delay, 0) for lease, delay in release]
+        given_back += [(lease, delay, lease.deliveries - 1) for lease, delay in put_back]
         for lease, reason in bury:
-            if lease.token not in acked and self._holds(lease):
+            if lease.token not in done and self._holds(lease):
                 await self._bury(lease, reason)
-                acked[lease.token] = lease
-        if acked:
-            await self._patiently(lambda: self._ack(acked.values()))
-        if released:
-            await together(self.release(lease, delay, lease.note or b"") for lease, delay in released)
+                done[lease.token] = lease
+        if done:
+            await self._patiently(lambda: self._ack(done.values()))
+        await together(
+            self._give_back(lease, delay, None, deaths)
+            for lease, delay, deaths in given_back
+            if lease.token not in done
+        )
 
     async def release(self, lease: Lease, delay: float, left: bytes) -> None:
-        """Give a task back, to be taken again after `delay` seconds, with a note for whoever takes it."""
-        held = self._held.get(lease.token)
-        if held is None or not self._holds(lease):
-            return
-        note = Note(held.deliveries, left, lease.token, max(0.0, delay))
-        await self._leave(WAITING, lease, note)
-        how = b'-NAK {"delay": %d}' % int(delay * 1e9) if delay > 0 else NAK
-        await self._nats.confirm([(lease.token, how)])
-        self._held.pop(lease.token, None)
+        """See `queue.contract.NotingQueue.release`."""
+        await self._give_back(lease, delay, left, deaths=0)
 
-    async def remember(self, lease: Lease, left: bytes) -> bool:
+    async def remember(self, lease: Lease, left: bytes) -> None:
         """See `queue.contract.NotingQueue.remember`."""
         held = self._held.get(lease.token)
         if held is None or not self._holds(lease):
-            return False
-        held.noted = True
-        await self._leave(FLYING, lease, Note(held.deliveries - lease.deliveries, left))
-        return True
+            raise LeaseLost(lease.id)
+        note = Note(held.delivered - lease.deliveries, left, holder=lease.token, delivered=held.delivered)
+        await self._leave(FLYING, lease, held, note)
 
-    async def extend(self, leases: Sequence[Lease], lease: float) -> None:
+    async def extend(self, leases: Sequence[Lease], lease: float) -> list[Lease]:
         """See `queue.contract.Queue.extend`."""
         holding = [each for each in leases if self._holds(each)]
-        until = time.monotonic() + lease
+        until = steady() + lease
         await self._nats.confirm((each.token, IN_PROGRESS) for each in holding)
-        for each in holding:
-            if self._holds(each):  # else it was done meanwhile, or may have ended before the server heard of it
-                self._held[each.token].until = until
+        kept = [each for each in holding if self._holds(each)]  # else the server may have heard of it too late
+        for each in kept:
+            self._held[each.token].until = until
+        return [replace(each, until=until) for each in kept]
 
     async def depths(self, lanes: Iterable[str]) -> Mapping[str, Depth]:
         """See `queue.contract.Queue.depths`. What was released and is held again counts as delayed."""
@@ -223,7 +228,7 @@ class JetStreamQueue:
 
     async def _publish(self, jetstream: JetStreamContext, task: Task) -> None:
         subject = self._streams.subject(Address(task.id, task.lane, task.campaign_id, task.edition))
-        headers = {"Nats-Msg-Id": f"{task.id}#{task.edition}"}
+        headers = {"Nats-Msg-Id": f"{task.id}#{task.edition}", **({AGAIN: "1"} if task.again else {})}
         stream = self._streams.stream_of(task.lane)
         try:
             await jetstream.publish(subject, task.payload, stream=stream, headers=headers)
@@ -231,19 +236,25 @@ class JetStreamQueue:
             if error.err_code != NOT_STORED or "per subject" not in str(error.description):
                 raise
 
-    async def _leased(self, message: Msg) -> Lease:
+    async def _leased(self, message: Msg, until: float) -> Lease:
+        """The lease of a message, held until then by the steady clock."""
         address = self._streams.address(message.subject)
         delivered = message.metadata.num_delivered
-        note = await self._note(address, delivered) if delivered > 1 else None
+        again = AGAIN in (message.headers or {})
+        held = self._held[message.reply] = _Held(until, delivered)
+        notes = await self._take_over(address, held, message.reply) if delivered > 1 or again else []
+        released = max((note.deliveries for note in notes if note.delivered < delivered), default=0)
         return Lease(
             id=address.id,
             lane=address.lane,
             campaign_id=address.campaign_id,
             payload=message.data,
-            deliveries=delivered if note is None else max(1, delivered - note.deliveries),
+            deliveries=max(1, delivered - released),
             token=message.reply,
+            until=until,
             edition=address.edition,
-            note=None if note is None else note.left,
+            again=again,
+            notes=tuple(note.left for note in notes),
         )
 
     async def _ack(self, leases: Iterable[Lease]) -> None:
@@ -256,7 +267,7 @@ class JetStreamQueue:
                 raise
             await self._nats.confirm((lease.token, ACK) for lease in known)
         held = {lease.token: self._held.get(lease.token) for lease in leases}
-        noted = [lease for lease in leases if (each := held[lease.token]) is None or each.noted]
+        noted = [lease for lease in leases if (each := held[lease.token]) is None or each.notes]
         await together(self._forget(lease) for lease in noted)
         for lease in leases:
             self._held.pop(lease.token, None)
@@ -322,29 +333,84 @@ class JetStreamQueue:
     def _notes(self) -> str:
         return f"KV_{self._streams.notes}"
 
-    async def _leave(self, kind: str, lease: Lease, note: Note) -> None:
-        async with self._streams.use() as jetstream:
-            subject = f"$KV.{self._streams.notes}.{kind}.{_address(lease).key}"
-            await jetstream.publish(subject, msgspec.msgpack.encode(note), stream=self._notes)
+    async def _give_back(self, lease: Lease, delay: float, left: bytes | None, deaths: int) -> None:
+        """Have a task taken again after `delay` seconds, with a note for whoever takes it. A lost lease is left alone.
 
-    async def _note(self, address: Address, delivered: int) -> Note:
-        """The later of what was left: deliveries only ever grow, and of a task that was taken again both are there. One
-        that a newer Stentor left, and that cannot be read, counts as a release just now that says nothing."""
-        async with self._streams.use() as jetstream:
-            subjects = (f"$KV.{self._streams.notes}.{kind}.{address.key}" for kind in (FLYING, WAITING))
-            found = await together(self._note_at(jetstream, subject) for subject in subjects)
-        try:
-            notes = [_NOTE.decode(payload) for payload in found if payload is not None]
-        except msgspec.DecodeError:
-            return Note(delivered - 1, b"")
-        return max(notes, key=lambda note: note.deliveries, default=Note(0, b""))
+        Args:
+            left: None: what was there when it was taken.
+            deaths: how often it was taken and not given back before.
+        """
+        held = self._held.get(lease.token)
+        if held is None or not self._holds(lease):
+            return
+        left = held.left if left is None else left
+        note = Note(held.delivered - deaths, left, lease.token, max(0.0, delay), lease.token, held.delivered)
+        with suppress(LeaseLost):
+            await self._leave(WAITING, lease, held, note)
+            how = b'-NAK {"delay": %d}' % int(delay * 1e9) if delay > 0 else NAK
+            await self._nats.confirm([(lease.token, how)])
+        self._held.pop(lease.token, None)
 
-    async def _note_at(self, jetstream: JetStreamContext, subject: str) -> bytes | None:
+    async def _leave(self, kind: str, lease: Lease, held: _Held, note: Note) -> None:
+        """Leave a note, unless somebody took the task later. Raises: LeaseLost."""
+        address, payload = _address(lease), msgspec.msgpack.encode(note)
+        while self._holds(lease):
+            with suppress(_Overtaken):
+                held.notes[kind] = await self._publish_note(kind, address, payload, held.notes.get(kind, 0))
+                return
+            found = await self._note_at(kind, address)
+            if found is not None and (found.note is None or found.note.delivered > held.delivered):
+                held.until = 0.0
+                break
+            # Else it is one of our own, of which we weren't told that it had arrived, or of an earlier holder.
+            held.notes[kind] = 0 if found is None else found.sequence
+        raise LeaseLost(lease.id)
+
+    async def _publish_note(self, kind: str, address: Address, payload: bytes, last: int) -> int:
+        """Returns the note's sequence number. Raises: _Overtaken: another than `last` is the last one."""
+        async with self._streams.use() as jetstream:
+            headers = {"Nats-Expected-Last-Subject-Sequence": str(last)}
+            subject = f"$KV.{self._streams.notes}.{kind}.{address.key}"
+            try:
+                return (await jetstream.publish(subject, payload, stream=self._notes, headers=headers)).seq
+            except APIError as error:
+                if error.err_code in WRONG_LAST:
+                    raise _Overtaken from None
+                raise
+
+    async def _take_over(self, address: Address, held: _Held, token: str) -> list[Note]:
+        """What was left of a task that somebody had before. Unless the last one gave it back, a note says from now on
+        that it is ours, so that no earlier holder leaves any."""
+        while True:
+            found = dict(zip(KINDS, await together(self._note_at(kind, address) for kind in KINDS), strict=True))
+            there = {kind: each for kind, each in found.items() if each is not None}
+            held.notes = {kind: each.sequence for kind, each in there.items()}
+            notes = {kind: each.note for kind, each in there.items() if each.note is not None}
+            held.left = notes[WAITING].left if WAITING in notes else b""
+            if len(notes) < len(there):  # a newer Stentor's counts as a release just now that says nothing
+                return [Note(held.delivered - 1, b"")]
+            if _was_given_back(notes, held.delivered):
+                return list(notes.values())
+            before = notes.get(FLYING) or Note(0, b"")
+            claim = msgspec.structs.replace(before, holder=token, delivered=held.delivered)
+            with suppress(_Overtaken):
+                encoded = msgspec.msgpack.encode(claim)
+                held.notes[FLYING] = await self._publish_note(FLYING, address, encoded, held.notes.get(FLYING, 0))
+                return list(notes.values())
+
+    async def _note_at(self, kind: str, address: Address) -> _Found | None:
         """From the stream's leader, so that it is the last one."""
+        subject = f"$KV.{self._streams.notes}.{kind}.{address.key}"
+        async with self._streams.use() as jetstream:
+            try:
+                message = await jetstream.get_last_msg(self._notes, subject)
+            except (KeyNotFoundError, NotFoundError):
+                return None
         try:
-            return (await jetstream.get_last_msg(self._notes, subject)).data or b""
-        except (KeyNotFoundError, NotFoundError):
-            return None
+            note = _NOTE.decode(message.data or b"")
+        except msgspec.DecodeError:
+            note = None
+        return _Found(note, message.seq or 0)
 
     async def _stored(self, subject: str) -> dict[str, Any] | None:
         """A note as the server tells of it."""
@@ -368,7 +434,7 @@ class JetStreamQueue:
         try:
             await jetstream.publish(message["subject"], hastened, stream=self._notes, headers=headers)
         except APIError as error:
-            if error.err_code == WRONG_LAST:
+            if error.err_code in WRONG_LAST:
                 return
             raise
         await self._nats.confirm([(note.reply, NAK)])
@@ -382,10 +448,10 @@ class JetStreamQueue:
 
     def _holds(self, lease: Lease) -> bool:
         held = self._held.get(lease.token)
-        return held is not None and time.monotonic() < held.until
+        return held is not None and steady() < held.until
 
     def _forget_lost(self) -> None:
-        now = time.monotonic()
+        now = steady()
         for each in [each for each, held in self._held.items() if held.until < now - 600]:
             del self._held[each]
 
@@ -394,11 +460,32 @@ class _Held(msgspec.Struct):
     """A lease, as only its holder knows it."""
 
     until: float
-    """When it ends, by the monotonic clock."""
-    deliveries: int
+    """When it ends, by the steady clock."""
+    delivered: int
     """The server's count."""
-    noted: bool
-    """Whether there is a note of its task."""
+    notes: dict[str, int] = {}
+    """By kind, the sequence number of the note of its task that is the last one."""
+    left: bytes = b""
+    """What was left by the one who gave it back last."""
+
+
+def _was_given_back(notes: Mapping[str, Note], delivered: int) -> bool:
+    """Whether the one who had a task before it was delivered for that number of times gave it back."""
+    left, flying = notes.get(WAITING), notes.get(FLYING)
+    if left is None or left.delivered != delivered - 1:
+        return False
+    return flying is None or flying.delivered < left.delivered or flying.holder == left.holder
+
+
+class _Found(msgspec.Struct, frozen=True):
+    """A note as the bucket has it; None where it cannot be read."""
+
+    note: Note | None
+    sequence: int
+
+
+class _Overtaken(Exception):
+    """There is another note than was expected."""
 
 
 def _address(lease: Lease) -> Address:

@@ -51,6 +51,8 @@ TOO_FEW = frozenset({10005, 10074})
 """Error codes: no suitable peers for placement; replicas in non-clustered mode."""
 OVERLAP, NO_STREAM = 10065, 10059
 """Error codes."""
+WRONG_LAST = frozenset({10071, 10164})
+"""Error codes: the last message of a subject is another than was expected."""
 T = TypeVar("T")
 
 

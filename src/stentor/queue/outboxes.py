@@ -47,7 +47,8 @@ class JetStreamOutbox:
             self._streams.forget()
             raise
         leases = []
-        for message in (each.message for each in pulled):
+        for each in pulled:
+            message = each.message
             task = self._streams.address(message.subject)
             leases.append(
                 Lease(
@@ -57,6 +58,7 @@ class JetStreamOutbox:
                     payload=message.data,
                     deliveries=message.metadata.num_delivered + int((message.headers or {}).get(DELIVERIES, 0)),
                     token=message.reply,
+                    until=each.since + lease,
                 )
             )
         return leases

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,12 +19,13 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from stentor.clock import steady
 from stentor.queue.nats import ANSWER_WITHIN, Nats, StreamGone
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """A message, and since when it is held at most, by the monotonic clock."""
+    """A message, and since when it is held at most, by the steady clock."""
 
     message: Msg
     since: float
@@ -77,12 +77,12 @@ class Puller:
         self._arrived[:0] = pulled
 
     def _is_late(self, since: float) -> bool:
-        return time.monotonic() >= since + self._lease / 2
+        return steady() >= since + self._lease / 2
 
     async def _ask(self, wanted: int) -> None:
         async with self._nats.trouble():
             inbox = await self._open()
-            inbox.missing, inbox.since = wanted, time.monotonic()
+            inbox.missing, inbox.since = wanted, steady()
             ended = inbox.ended = asyncio.get_running_loop().create_future()
             request = json.dumps({"batch": wanted, "no_wait": True}).encode()
             try:

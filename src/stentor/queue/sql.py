@@ -1,10 +1,13 @@
 """The queue on the store's own database, so that a step of the queue and what it means for the store commit together.
 
-A task is a row; a lease is a token in it and a time until which nobody else takes it. Nothing watches over leases: one
-that has ended is simply ready again. Times are this process's clock; one that is set back delays tasks, and loses none.
+A task is a row; a lease is a token in it, a new one with each taking, and a time until which nobody else takes it.
+Whose token is in the row holds the task, whatever any clock says: what rests on a lease is written in a transaction
+that finds the token there (`held`). Nothing watches over leases: one that has ended is simply ready again. On
+PostgreSQL the time is the server's, so that no machine's clock ends a lease early; on SQLite it is this machine's.
 
-Rules: statements are built once, here, and take rows of parameters; each method is one transaction. Taking from an
-empty lane must cost next to nothing, so on SQLite, which has a single writer, a look comes before the attempt.
+Rules: statements are built once, here, and take rows of parameters; each method is one transaction; rows are locked in
+the order of their ids. Taking from an empty lane must cost next to nothing, so on SQLite, which has a single writer, a
+look comes before the attempt.
 """
 
 from __future__ import annotations
@@ -13,13 +16,18 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
     Double,
     Executable,
     Integer,
+    Text,
     and_,
+    any_,
     bindparam,
     case,
     delete,
@@ -33,61 +41,72 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stentor.clock import steady
 from stentor.queue.contract import PLAN, Change, Depth, Lease, Task
-from stentor.store.database import SQLITE, Database, insert_or_ignore
+from stentor.store.database import POSTGRESQL, SQLITE, Database, insert_or_ignore
 from stentor.store.letters import DeadLetter, latest_letters
 from stentor.store.tables import dead_letters, payloads, tasks
 
-_NOW = bindparam("now", type_=Double)
-_IS_READY = and_(tasks.c.lane == bindparam("on_lane"), tasks.c.ready_at <= _NOW)
 _IS_HELD = and_(tasks.c.id == bindparam("task"), tasks.c.lease == bindparam("token"))
-
-_ANY_READY = select(literal_column("1", Integer)).select_from(tasks).where(_IS_READY).limit(1)
-_FREE = (
-    select(tasks.c.id, tasks.c.lane, tasks.c.campaign_id, payloads.c.payload, tasks.c.deliveries)
-    .join_from(tasks, payloads)
-    .limit(bindparam("at_most"))
-    .with_for_update(of=tasks, skip_locked=True)  # of meaning to PostgreSQL alone
-)
-_READY = _FREE.where(_IS_READY).order_by(tasks.c.ready_at, tasks.c.id)
-_UNHELD = _FREE.where(
-    tasks.c.campaign_id == bindparam("of_campaign"), or_(tasks.c.lease.is_(None), tasks.c.ready_at <= _NOW)
-).order_by(tasks.c.id)
-_LEASE = (
-    update(tasks)
-    .where(tasks.c.id == bindparam("task"))
-    .values(lease=bindparam("token"), ready_at=bindparam("until"), deliveries=tasks.c.deliveries + 1)
-)
-_EXTEND = update(tasks).where(_IS_HELD).values(ready_at=bindparam("until"))
-_RELEASE = update(tasks).where(_IS_HELD).values(lease=null(), ready_at=bindparam("until"), deliveries=0)
-_ACK = delete(tasks).where(tasks.c.id == bindparam("task"))
+_ACK = delete(tasks).where(_IS_HELD)
 _IS_STILL_HELD = select(literal_column("1", Integer)).select_from(tasks).where(_IS_HELD).with_for_update()
 _FORGET_LETTER = delete(dead_letters).where(dead_letters.c.id == bindparam("task"))
-_BURY = insert(dead_letters).from_select(
-    ["id", "lane", "campaign_id", "payload", "deliveries", "reason", "at"],
-    select(
-        tasks.c.id,
-        tasks.c.lane,
-        tasks.c.campaign_id,
-        payloads.c.payload,
-        tasks.c.deliveries,
-        bindparam("why"),
-        bindparam("buried_at"),
-    )
-    .join_from(tasks, payloads)
-    .where(_IS_HELD),
-)
-_LOSE = delete(tasks).where(_IS_HELD)
-_DEPTHS = (
-    select(
-        tasks.c.lane,
-        func.count().label("total"),
-        func.sum(case((tasks.c.ready_at <= _NOW, 0), else_=1)).label("later"),
-        func.sum(case((tasks.c.ready_at <= _NOW, 0), (tasks.c.lease.is_(None), 0), else_=1)).label("leased"),
-    )
-    .where(tasks.c.lane.in_(bindparam("lanes", expanding=True)))
-    .group_by(tasks.c.lane)
-)
+_HOLDERS = select(tasks.c.id, tasks.c.lease).order_by(tasks.c.id).with_for_update()
+_FIND_HOLDERS = {
+    SQLITE: _HOLDERS.where(tasks.c.id.in_(bindparam("ids", expanding=True))),
+    POSTGRESQL: _HOLDERS.where(tasks.c.id == any_(bindparam("ids", type_=ARRAY(Text, dimensions=1)))),
+}
+
+
+class _Statements:
+    """Those that tell the time, by the parameter `now`; where that is NULL, by the clock of PostgreSQL."""
+
+    def __init__(self, dialect: str) -> None:
+        given: ColumnElement[float] = bindparam("now", type_=Double)
+        own: ColumnElement[float] = literal_column("extract(epoch from now())::double precision", Double)
+        now = given if dialect == SQLITE else func.coalesce(given, own)
+        later = now + bindparam("seconds", type_=Double)
+        is_ready = and_(tasks.c.lane == bindparam("on_lane"), tasks.c.ready_at <= now)
+        free = (
+            select(tasks.c.id, tasks.c.lane, tasks.c.campaign_id, payloads.c.payload, tasks.c.deliveries)
+            .join_from(tasks, payloads)
+            .limit(bindparam("at_most"))
+            .with_for_update(of=tasks, skip_locked=True)  # of meaning to PostgreSQL alone
+        )
+        unheld = and_(
+            tasks.c.campaign_id == bindparam("of_campaign"), or_(tasks.c.lease.is_(None), tasks.c.ready_at <= now)
+        )
+        is_later = case((tasks.c.ready_at <= now, 0), else_=1)
+        is_leased = case((tasks.c.ready_at <= now, 0), (tasks.c.lease.is_(None), 0), else_=1)
+        letter = (*(tasks.c[name] for name in ("id", "lane", "campaign_id")), payloads.c.payload, tasks.c.deliveries)
+        of_task = update(tasks).where(tasks.c.id == bindparam("task"))
+        of_lease = update(tasks).where(_IS_HELD)
+
+        self.any_ready = select(literal_column("1", Integer)).select_from(tasks).where(is_ready).limit(1)
+        self.ready = free.where(is_ready).order_by(tasks.c.ready_at, tasks.c.id)
+        self.unheld = free.where(unheld).order_by(tasks.c.id)
+        self.lease = of_task.values(lease=bindparam("token"), ready_at=later, deliveries=tasks.c.deliveries + 1)
+        self.extend = of_lease.values(ready_at=later)
+        self.release = of_lease.values(lease=null(), ready_at=later, deliveries=0)
+        self.put_back = of_lease.values(lease=null(), ready_at=later, deliveries=tasks.c.deliveries - 1)
+        self.bury = insert(dead_letters).from_select(
+            ["id", "lane", "campaign_id", "payload", "deliveries", "reason", "at"],
+            select(*letter, bindparam("why"), now).join_from(tasks, payloads).where(_IS_HELD),
+        )
+        self.depths = (
+            select(
+                tasks.c.lane,
+                func.count().label("total"),
+                func.sum(is_later).label("later"),
+                func.sum(is_leased).label("leased"),
+            )
+            .where(tasks.c.lane.in_(bindparam("lanes", expanding=True)))
+            .group_by(tasks.c.lane)
+        )
+        self.new = {**{name: bindparam(name) for name in ("id", "lane", "campaign_id")}, "ready_at": now}
+
+
+_STATEMENTS = {dialect: _Statements(dialect) for dialect in (SQLITE, POSTGRESQL)}
 
 _Rows = list[dict[str, Any]]
 
@@ -95,9 +114,13 @@ _Rows = list[dict[str, Any]]
 class SqlQueue:
     """`queue.contract.Queue` on the tables `stentor_tasks` and `stentor_dead_letters`."""
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float] | None = None) -> None:
+        """Args:
+        clock: epoch seconds; None: the server's on PostgreSQL, and this machine's on SQLite.
+        """
         self._database: Final = database
-        self._clock: Final = clock
+        self._clock: Final = time.time if clock is None and database.dialect == SQLITE else clock
+        self._sql: Final = _STATEMENTS[database.dialect]
 
     def __repr__(self) -> str:
         return f"<SqlQueue on {self._database.name}>"
@@ -106,11 +129,11 @@ class SqlQueue:
         """See `queue.contract.Queue.take`."""
         if self._database.dialect == SQLITE and not await self._is_any_ready(lane):
             return []
-        return await self._lease(_READY, {"on_lane": lane, "at_most": limit}, lease)
+        return await self._lease(self._sql.ready, {"on_lane": lane, "at_most": limit}, lease)
 
     async def withdraw(self, campaign_id: str, limit: int, lease: float) -> list[Lease]:
         """See `queue.contract.Queue.withdraw`."""
-        return await self._lease(_UNHELD, {"of_campaign": campaign_id, "at_most": limit}, lease)
+        return await self._lease(self._sql.unheld, {"of_campaign": campaign_id, "at_most": limit}, lease)
 
     async def settle(
         self,
@@ -119,24 +142,25 @@ class SqlQueue:
         put: Iterable[Task] = (),
         ack: Iterable[Lease] = (),
         release: Iterable[tuple[Lease, float]] = (),
+        put_back: Iterable[tuple[Lease, float]] = (),
         bury: Iterable[tuple[Lease, str]] = (),
     ) -> None:
         """See `queue.contract.Queue.settle`."""
-        now = self._clock()
-        # In the order of their ids, so that two that put the same tasks wait for each other instead of deadlocking.
-        new = [_new_task(task, now) for task in sorted(put, key=lambda task: task.id)]
+        now = self._now
+        new = [_row(task, now) for task in sorted(put, key=lambda task: task.id)]
         loads = [{"id": task["id"], "payload": task.pop("payload")} for task in new]
         endings: list[tuple[Executable, _Rows]] = [
-            (_ACK, [{"task": lease.id} for lease in ack]),
-            (_RELEASE, [{**_held(lease), "until": now + delay} for lease, delay in release]),
+            (_ACK, _sorted(_held(lease) for lease in ack)),
+            (self._sql.release, _sorted({**_held(lease), "now": now, "seconds": delay} for lease, delay in release)),
+            (self._sql.put_back, _sorted({**_held(lease), "now": now, "seconds": delay} for lease, delay in put_back)),
         ]
-        letters = [{**_held(lease), "why": reason, "buried_at": now} for lease, reason in bury]
+        letters = _sorted({**_held(lease), "why": reason, "now": now} for lease, reason in bury)
         if change is None and not new and not letters and not any(rows for _, rows in endings):
             return
 
         async def settle(connection: AsyncConnection) -> None:
             if new:
-                await connection.execute(insert_or_ignore(connection, tasks), new)
+                await connection.execute(insert_or_ignore(connection, tasks).values(self._sql.new), new)
                 await connection.execute(insert_or_ignore(connection, payloads), loads)
             if change is not None:
                 await change(connection)
@@ -144,27 +168,37 @@ class SqlQueue:
                 if rows:
                     await connection.execute(statement, rows)
             for letter in letters:
-                await _bury(connection, letter)
+                await self._bury(connection, letter)
 
         await self._database.write(settle)
 
-    async def extend(self, leases: Sequence[Lease], lease: float) -> None:
+    async def extend(self, leases: Sequence[Lease], lease: float) -> list[Lease]:
         """See `queue.contract.Queue.extend`."""
         if not leases:
-            return
-        until = self._clock() + lease
-        rows = [{**_held(held), "until": until} for held in leases]
+            return []
+        until = steady() + lease
 
-        async def change(connection: AsyncConnection) -> None:
-            await connection.execute(_EXTEND, rows)
+        async def change(connection: AsyncConnection) -> list[Lease]:
+            held = await self.held(connection, leases)
+            kept = [each for each in leases if each.token in held]
+            if kept:
+                rows = _sorted({**_held(each), "now": self._now, "seconds": lease} for each in kept)
+                await connection.execute(self._sql.extend, rows)
+            return [replace(each, until=until) for each in kept]
 
-        await self._database.write(change)
+        return await self._database.write(change)
+
+    async def held(self, connection: AsyncConnection, leases: Sequence[Lease]) -> AbstractSet[str]:
+        """See `queue.contract.FencingQueue.held`."""
+        ids = sorted({lease.id for lease in leases})
+        rows = await connection.execute(_FIND_HOLDERS[connection.dialect.name], {"ids": ids})
+        return {row.lease for row in rows}.intersection(lease.token for lease in leases)
 
     async def depths(self, lanes: Iterable[str]) -> Mapping[str, Depth]:
         """See `queue.contract.Queue.depths`."""
         wanted = list(lanes)
         found = dict.fromkeys(wanted, Depth())
-        for row in await self._database.rows(_DEPTHS, {"lanes": wanted, "now": self._clock()}):
+        for row in await self._database.rows(self._sql.depths, {"lanes": wanted, "now": self._now}):
             ready, delayed = row.total - row.later, row.later - row.leased
             found[row.lane] = Depth(ready=ready, delayed=delayed, leased=row.leased)
         return found
@@ -178,15 +212,22 @@ class SqlQueue:
         """See `queue.contract.Queue.dead_letters`."""
         return await self._database.ask(lambda connection: latest_letters(connection, campaign_id))
 
+    @property
+    def _now(self) -> float | None:
+        return None if self._clock is None else self._clock()
+
     async def _lease(self, free: Executable, which: dict[str, Any], lease: float) -> list[Lease]:
-        token = secrets.token_hex(8)
+        taking = secrets.token_hex(8)
+        until = steady() + lease
 
         async def change(connection: AsyncConnection) -> list[Lease]:
-            now = self._clock()
+            now = self._now
             found = (await connection.execute(free, {**which, "now": now})).all()
+            tokens = [f"{taking}.{number}" for number in range(len(found))]
             if found:
-                rows = [{"task": row.id, "token": token, "until": now + lease} for row in found]
-                await connection.execute(_LEASE, rows)
+                taken = zip(found, tokens, strict=True)
+                rows = _sorted({"task": row.id, "token": token, "now": now, "seconds": lease} for row, token in taken)
+                await connection.execute(self._sql.lease, rows)
             return [
                 Lease(
                     id=row.id,
@@ -195,23 +236,33 @@ class SqlQueue:
                     payload=row.payload,
                     deliveries=row.deliveries + 1,
                     token=token,
+                    until=until,
                 )
-                for row in found
+                for row, token in zip(found, tokens, strict=True)
             ]
 
         return await self._database.write(change)
 
     async def _is_any_ready(self, lane: str) -> bool:
-        return bool(await self._database.rows(_ANY_READY, {"on_lane": lane, "now": self._clock()}))
+        return bool(await self._database.rows(self._sql.any_ready, {"on_lane": lane, "now": self._now}))
+
+    async def _bury(self, connection: AsyncConnection, letter: dict[str, Any]) -> None:
+        """Move a task to the dead letters if its lease still holds, over an older letter of the same id."""
+        held = {"task": letter["task"], "token": letter["token"]}
+        if (await connection.execute(_IS_STILL_HELD, held)).first() is None:
+            return
+        await connection.execute(_FORGET_LETTER, {"task": letter["task"]})
+        await connection.execute(self._sql.bury, letter)
+        await connection.execute(_ACK, held)
 
 
-def _new_task(task: Task, now: float) -> dict[str, Any]:
+def _row(task: Task, now: float | None) -> dict[str, Any]:
     return {
         "id": task.id,
         "lane": task.lane,
         "campaign_id": task.campaign_id,
         "payload": task.payload,
-        "ready_at": now,
+        "now": now,
     }
 
 
@@ -219,11 +270,6 @@ def _held(lease: Lease) -> dict[str, Any]:
     return {"task": lease.id, "token": lease.token}
 
 
-async def _bury(connection: AsyncConnection, letter: dict[str, Any]) -> None:
-    """Move a task to the dead letters if its lease still holds, over an older letter of the same id."""
-    held = {"task": letter["task"], "token": letter["token"]}
-    if (await connection.execute(_IS_STILL_HELD, held)).first() is None:
-        return
-    await connection.execute(_FORGET_LETTER, {"task": letter["task"]})
-    await connection.execute(_BURY, letter)
-    await connection.execute(_LOSE, held)
+def _sorted(rows: Iterable[dict[str, Any]]) -> _Rows:
+    """In the order of their ids, so that two that lock the same tasks wait for each other instead of deadlocking."""
+    return sorted(rows, key=lambda row: str(row["task"]))

@@ -21,9 +21,9 @@ import msgspec
 from sqlalchemy import Row, Select, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stentor.account import Waiting, decode_waiting
 from stentor.outcome import Outcome
 from stentor.queue.contract import PLAN
-from stentor.recording.contract import Waiting
 from stentor.recording.losses import Losses
 from stentor.states import CampaignState
 from stentor.store import campaigns
@@ -44,8 +44,6 @@ SUSPECTS = 1000
 
 KEYS = msgspec.msgpack.Decoder(list[bytes])
 """Reads `stentor_batches.recipients`."""
-WAITING = msgspec.msgpack.Decoder(list[Waiting])
-"""Reads `stentor_batches.waiting`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +159,7 @@ class _Recount:
             self.recipients += row.size
             try:
                 keys = KEYS.decode(row.recipients)
-                waiting = WAITING.decode(row.waiting) if row.waiting else []
+                waiting = decode_waiting(row.waiting)
             except msgspec.DecodeError as error:
                 self.wrong["columns"].append(f"batch {row.id} cannot be read: {error}")
                 continue

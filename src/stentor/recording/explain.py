@@ -13,9 +13,9 @@ import msgspec
 from sqlalchemy import Row, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stentor.account import Waiting, decode_waiting
 from stentor.outcome import Outcome
-from stentor.recording.audit import KEYS, WAITING
-from stentor.recording.contract import Waiting
+from stentor.recording.audit import KEYS
 from stentor.recording.report import FailureRow, LaneProblem, lane_problems
 from stentor.states import FINAL, STOPPED, CampaignState
 from stentor.store import campaigns
@@ -165,7 +165,7 @@ async def _failure(connection: AsyncConnection, place: Place) -> FailureRow | No
 
 
 def _waiting(row: Row[Any], position: int) -> Waiting | None:
-    waiting = WAITING.decode(row.waiting) if row.waiting else []
+    waiting = decode_waiting(row.waiting)
     return next((waits for waits in waiting if waits.position == position), None)
 
 

@@ -14,7 +14,8 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.recording.contract import Receipt, Settlement
+from stentor.account import Receipt, merge_receipts
+from stentor.recording.contract import Settlement
 from stentor.store.database import SQLITE
 from stentor.store.tables import installations, receipts
 
@@ -31,16 +32,17 @@ _MOVE = (
 
 async def write_receipts(connection: AsyncConnection, settlements: Sequence[Settlement]) -> None:
     """Keep those of settlements whose batches the caller has locked, within its transaction."""
-    told = [settlement for settlement in settlements if settlement.receipts]
+    told = [each for each in settlements if each.account is not None and each.account.receipts]
     if not told:
         return
     known = await _known(connection, {settlement.lease.id for settlement in told})
     rows: dict[str, dict[str, object]] = {}
     moved: list[Mapping[str, str]] = []
     for settlement in told:
+        assert settlement.account is not None
         lease = settlement.lease
         before = known.get(lease.id, ())
-        known[lease.id] = merged_receipts(before, settlement.receipts)
+        known[lease.id] = merge_receipts(before, settlement.account.receipts)
         if len(known[lease.id]) == len(before):
             continue
         moved += _moves(settlement)
@@ -55,14 +57,6 @@ async def write_receipts(connection: AsyncConnection, settlements: Sequence[Sett
         await connection.execute(_MOVE, moved)
 
 
-def merged_receipts(known: Iterable[Receipt], news: Iterable[Receipt]) -> tuple[Receipt, ...]:
-    """The first receipt of each recipient, in the batch's order."""
-    found = {receipt.position: receipt for receipt in known}
-    for receipt in news:
-        found.setdefault(receipt.position, receipt)
-    return tuple(found[position] for position in sorted(found))
-
-
 def decode_receipts(encoded: bytes) -> list[Receipt]:
     """Those of a row."""
     return _DECODER.decode(encoded)
@@ -74,10 +68,10 @@ async def _known(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, t
 
 
 def _moves(settlement: Settlement) -> Iterable[Mapping[str, str]]:
-    who = settlement.batch
-    if who is None:
+    who, account = settlement.batch, settlement.account
+    if who is None or account is None:
         return
-    for receipt in settlement.receipts:
+    for receipt in account.receipts:
         if receipt.moved_to:
             yield {
                 "of": who.recipients[receipt.position].decode(),

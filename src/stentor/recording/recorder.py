@@ -2,8 +2,9 @@
 
 What comes in while one transaction is under way goes together into the next, so the number of transactions follows
 the database's speed and not the number of batches. Rules: a recipient's first terminal outcome is its last, however
-often and by whomever a batch is sent again; whatever is told here twice counts once. While the database cannot be
-written to, everything waits here, and so do those who told it; nothing is given up.
+often and by whomever a batch is sent again; whatever is told here twice counts once. Of a batch whose lease is
+another's by now, or nobody's, only what providers said is recorded: the store's own transaction finds that out, not a
+clock. While the database cannot be written to, everything waits here, and so do those who told it; nothing is given up.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.errors import StoreUnavailable
-from stentor.queue.contract import Lease, Queue
-from stentor.recording.contract import Settlement, Standing, Then
-from stentor.recording.standings import stored
+from stentor.account import unknown
+from stentor.errors import LeaseLost, StoreUnavailable
+from stentor.queue.contract import FencingQueue, Lease
+from stentor.recording.contract import Known, Settlement, Then
+from stentor.recording.stored import stored
 from stentor.recording.tally import Recorded, RecordTally
 from stentor.recording.writing import write
 from stentor.store.database import Database
@@ -38,11 +42,11 @@ class Recorder:
     name = "record"
     notice: str | None = None
 
-    def __init__(self, database: Database, queue: Queue, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, queue: FencingQueue, clock: Callable[[], float] = time.time) -> None:
         self._database = database
         self._queue = queue
         self._clock = clock
-        self._told: list[tuple[Settlement, asyncio.Future[None]]] = []
+        self._told: list[tuple[Settlement, asyncio.Future[bool]]] = []
         self._wake = asyncio.Event()
         self._stopping = False
         self.problem: str | None = None
@@ -51,33 +55,37 @@ class Recorder:
         self.beat: float | None = None
         """When `run` last went round, by the monotonic clock; None while there is nothing to record."""
 
-    async def standings(self, leases: Sequence[Lease]) -> dict[str, Standing]:
-        """What is recorded of some batches, by id; those the store doesn't know (yet) are absent.
-
-        Raises: StoreUnavailable.
-        """
-        return await stored(self._database, leases)
+    async def known(self, leases: Sequence[Lease]) -> dict[str, Known]:
+        """See `recording.contract.Ledger.known`. The store has all of it."""
+        found = await stored(self._database, leases)
+        return {name: Known(account=account, beside=unknown(len(account))) for name, (_, account) in found.items()}
 
     async def unplanned(self, lease: Lease) -> Settlement:
         """What is queued is planned, in one transaction: this is nothing that anybody here has made."""
-        return Settlement(lease=lease, batch=None, outcomes=b"", then=Then.BURY, why="the store doesn't know it")
+        return Settlement(lease=lease, batch=None, then=Then.BURY, why="the store doesn't know it")
 
     async def record(self, settlement: Settlement) -> None:
-        """Returns when the settlement is durable and its lease has ended as it says."""
-        done = asyncio.get_running_loop().create_future()
+        """See `recording.contract.Ledger.record`."""
+        await self._tell(settlement)
+
+    async def intend(self, settlement: Settlement) -> None:
+        """See `recording.contract.Ledger.intend`. It waits until the store can be written to."""
+        if not await self._tell(settlement):
+            raise LeaseLost(settlement.lease.id)
+
+    async def _tell(self, settlement: Settlement) -> bool:
+        """Whether the lease was still held when it was written."""
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._told.append((settlement, done))
         self._wake.set()
         told_at = time.monotonic()
         self.tally.waiting += 1
         try:
-            await done
+            was_held = await done
         finally:
             self.tally.waiting -= 1
         self.tally.latency.note(time.monotonic() - told_at)
-
-    async def intend(self, settlement: Settlement) -> None:
-        """See `recording.contract.Ledger.intend`. It waits until the store can be written to."""
-        await self.record(settlement)
+        return was_held
 
     async def run(self) -> None:
         """Record until `stop`; then whatever was told before it is still recorded."""
@@ -93,7 +101,7 @@ class Recorder:
                 continue
             told, self._told = self._told, []
             try:
-                await self.commit([settlement for settlement, _ in told])
+                held = await self._commit([settlement for settlement, _ in told])
             except StoreUnavailable as error:
                 if self.problem is None:  # once; where the store is away, the store cannot tell anybody
                     logger.warning("outcomes wait to be recorded, and nothing is lost: %s", error)
@@ -104,9 +112,9 @@ class Recorder:
                 continue
             self.problem = None
             pause = 0.0
-            for _, done in told:
+            for settlement, done in told:
                 if not done.done():
-                    done.set_result(None)
+                    done.set_result(settlement.lease.token in held)
 
     def stop(self) -> None:
         self._stopping = True
@@ -114,18 +122,32 @@ class Recorder:
 
     async def commit(self, settlements: Sequence[Settlement]) -> None:
         """Record these at once, in a transaction of their own; `run` needn't be going. Raises: StoreUnavailable."""
-        news = [settlement for settlement in settlements if settlement.outcomes or settlement.waiting]
+        await self._commit(settlements)
+
+    async def _commit(self, settlements: Sequence[Settlement]) -> AbstractSet[str]:
+        """Returns: the tokens of those leases that were held still. Raises: StoreUnavailable."""
+        held: AbstractSet[str] = frozenset()
         recorded = Recorded()
 
         async def change(connection: AsyncConnection) -> None:
-            nonlocal recorded
-            recorded = await write(connection, news, self._clock())
+            nonlocal held, recorded
+            held = await self._queue.held(connection, [each.lease for each in settlements])
+            news = [each if each.lease.token in held else _without_lease(each) for each in settlements]
+            recorded = await write(connection, [each for each in news if each.account], self._clock())
 
         await self._queue.settle(
-            change if news else None,
+            change,
             ack=[each.lease for each in settlements if each.then is Then.ACK],
             release=[(each.lease, each.delay) for each in settlements if each.then is Then.RELEASE],
+            put_back=[(each.lease, each.delay) for each in settlements if each.then is Then.PUT_BACK],
             bury=[(each.lease, each.why) for each in settlements if each.then is Then.BURY],
         )
-        self.tally.commits += bool(news)
+        self.tally.commits += any(each.account for each in settlements)
         self.tally.outcomes.update(recorded)
+        return held
+
+
+def _without_lease(settlement: Settlement) -> Settlement:
+    """What may be said of a batch by whom doesn't hold it any more."""
+    account = settlement.account
+    return replace(settlement, account=account and account.learnt())

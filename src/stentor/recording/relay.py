@@ -1,9 +1,11 @@
 """A sender's ledger where it doesn't write to the store: it tells the recorders, by a durable stream.
 
 A settlement is durable once the stream has it; only then its lease ends. What the store doesn't say yet is had from
-the stream and from the note that the last holder left, so that whoever takes a batch again goes on from all that is
-known. Rules: while the queue cannot be reached everything waits here, and nothing is given up; a checkpoint that
-cannot be left is left the next time.
+the stream and from the notes that holders left, so that whoever takes a batch again goes on from all that is known, and
+tells all of it: a note goes with the batch, and a stream may be lost. Rules: while the queue cannot be reached
+everything waits here, and nothing is given up; a checkpoint that cannot be left is left the next time; what a sender
+decided of those whom it didn't send is told only once a note says so, since nobody can leave one whose lease is
+another's by now.
 """
 
 from __future__ import annotations
@@ -14,17 +16,17 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from functools import reduce
 
-import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.errors import BatchTooNew, BatchUnreadable, StoreUnavailable
+from stentor.account import Account, decode_account, encode_account, merge, unknown
+from stentor.batch import LARGEST_BATCH
+from stentor.errors import BatchTooNew, BatchUnreadable, LeaseLost, StoreUnavailable
 from stentor.queue.contract import Lease, NotingQueue, Outbox
-from stentor.recording.contract import Receipt, Settlement, Standing, Then, Waiting
-from stentor.recording.merging import merged
-from stentor.recording.standings import stored
+from stentor.recording.contract import Known, Settlement, Then
+from stentor.recording.stored import stored
 from stentor.recording.tally import RecordTally
 from stentor.recording.tidings import decode_tidings, encode_tidings
 from stentor.store.database import Database
@@ -38,17 +40,6 @@ UNPLANNED_PAUSE = 0.5
 """Seconds after which a batch is looked at again whose row isn't there."""
 LONGEST_PAUSE = 2.0
 """Seconds between attempts while the queue cannot be reached."""
-
-
-class _Left(msgspec.Struct, frozen=True, array_like=True):
-    """A note: what its holder knew of a batch."""
-
-    outcomes: bytes
-    waiting: tuple[Waiting, ...]
-    receipts: tuple[Receipt, ...] = ()
-
-
-_LEFT = msgspec.msgpack.Decoder(_Left)
 
 
 class Relay:
@@ -66,7 +57,6 @@ class Relay:
         self._outbox = outbox
         self._clock = clock
         self._stopped = asyncio.Event()
-        self._known: dict[str, Standing] = {}
         self.problem: str | None = None
         """Why outcomes cannot be passed on just now; None while they can."""
         self.tally = RecordTally()
@@ -78,8 +68,8 @@ class Relay:
     def stop(self) -> None:
         self._stopped.set()
 
-    async def standings(self, leases: Sequence[Lease]) -> dict[str, Standing]:
-        """See `recording.contract.Ledger.standings`."""
+    async def known(self, leases: Sequence[Lease]) -> dict[str, Known]:
+        """See `recording.contract.Ledger.known`."""
         told = await self._told(leases)  # before the store: a recorder moves it from there to here
         found = await stored(self._database, leases)
         for pause in COMMIT_WAITS:
@@ -89,15 +79,13 @@ class Relay:
             found |= await stored(self._database, [lease for lease in leases if lease.id not in found])
         known = {}
         for lease in leases:
-            standing = found.get(lease.id)
-            if standing is None or standing.edition != lease.edition:
+            edition, account = found.get(lease.id, (None, None))
+            if account is None or edition != lease.edition:
                 continue  # `unplanned` says what that means
-            if (lefts := told.get(lease.id, ())) is None:
+            if (left := told.get(lease.id, ())) is None:
                 continue  # it waits until a recorder that understands what was told has written it
-            for left in lefts:
-                standing = merged(standing, left.outcomes, left.waiting, left.receipts)
-            known[lease.id] = standing
-        self._known |= known
+            beside = reduce(merge, left, unknown(len(account)))
+            known[lease.id] = Known(account=merge(account, beside), beside=beside)
         return known
 
     async def unplanned(self, lease: Lease) -> Settlement:
@@ -112,50 +100,45 @@ class Relay:
             return Then.ACK if planned.scalar() in (None, True) else Then.RELEASE
 
         then = await self._database.ask(question)
-        return Settlement(lease=lease, batch=None, outcomes=b"", then=then, delay=UNPLANNED_PAUSE)
+        return Settlement(lease=lease, batch=None, then=then, delay=UNPLANNED_PAUSE)
 
     async def record(self, settlement: Settlement) -> None:
         """See `recording.contract.Ledger.record`."""
-        lease = settlement.lease
         if settlement.then is Then.KEEP:
-            await self._checkpoint(settlement)
+            with suppress(StoreUnavailable, LeaseLost):
+                await self._remember(settlement)
             return
         began = time.monotonic()
         self.tally.waiting += 1
-        told = self._with_what_was_left(settlement)
-        messages = encode_tidings(told, self._clock()) if told.outcomes or told.waiting else []
         pause = 0.05
         try:
-            while not await self._pass_on(settlement, messages):
+            untold = _Untold(settlement)
+            while not await self._pass_on(untold):
                 pause = min(LONGEST_PAUSE, pause * 2)
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
         finally:
             self.tally.waiting -= 1
-            self._known.pop(lease.id, None)
         self.tally.latency.note(time.monotonic() - began)
 
     async def intend(self, settlement: Settlement) -> None:
         """See `recording.contract.Ledger.intend`: by the note."""
-        if not await self._queue.remember(settlement.lease, self._note(settlement)):
-            raise StoreUnavailable("the lease has ended")
+        await self._remember(settlement)
 
     async def commit(self, settlements: Sequence[Settlement]) -> None:
         """See `recording.contract.Ledger.commit`."""
         await asyncio.gather(*map(self.record, settlements))
 
-    async def _pass_on(self, settlement: Settlement, messages: list[bytes]) -> bool:
-        lease = settlement.lease
+    async def _remember(self, settlement: Settlement) -> None:
+        """Leave a note of all that is known. Raises: LeaseLost, StoreUnavailable."""
+        if settlement.account is not None:
+            await self._queue.remember(settlement.lease, _note(settlement.account))
+
+    async def _pass_on(self, untold: _Untold) -> bool:
+        """Whether all of it is durable, and its lease has ended."""
         try:
-            if messages:
-                await self._outbox.send(lease, messages)
-                messages.clear()
-            match settlement.then:
-                case Then.ACK:
-                    await self._queue.settle(ack=[lease])
-                case Then.BURY:
-                    await self._queue.settle(bury=[(lease, settlement.why)])
-                case _:
-                    await self._queue.release(lease, settlement.delay, self._note(settlement))
+            await self._tell(untold)
+            if untold.then is not Then.KEEP:
+                await self._end(untold.settlement)
         except StoreUnavailable as error:
             if self.problem is None:
                 logger.warning("outcomes wait to be passed on, and nothing is lost: %s", error)
@@ -164,44 +147,65 @@ class Relay:
         self.problem = None
         return True
 
-    def _with_what_was_left(self, settlement: Settlement) -> Settlement:
-        """A settlement that is to be told, and with it what the holder before has left in a note and could tell nobody
-        any more: the note goes with the batch."""
-        known = self._known.get(settlement.lease.id)
-        nothing_new = settlement.then is Then.RELEASE and not settlement.outcomes
-        if known is None or not settlement.lease.note or nothing_new:
-            return settlement
-        whole = merged(known, settlement.outcomes, (), settlement.receipts)
-        return replace(settlement, outcomes=whole.outcomes or b"", receipts=whole.receipts)
+    async def _tell(self, untold: _Untold) -> None:
+        settlement, account = untold.settlement, untold.account
+        if not account:
+            return
+        if untold.needs_note:
+            try:
+                await self._remember(settlement)
+            except LeaseLost:
+                account, untold.then = account.learnt(), Then.KEEP
+            untold.needs_note = False
+        if account:
+            at = self._clock() if settlement.at is None else settlement.at
+            await self._outbox.send(settlement.lease, encode_tidings(account, settlement.batch, at))
+        untold.account = None
 
-    async def _checkpoint(self, settlement: Settlement) -> None:
-        with suppress(StoreUnavailable):
-            await self._queue.remember(settlement.lease, self._note(settlement))
+    async def _end(self, settlement: Settlement) -> None:
+        lease = settlement.lease
+        match settlement.then:
+            case Then.ACK:
+                await self._queue.settle(ack=[lease])
+            case Then.BURY:
+                await self._queue.settle(bury=[(lease, settlement.why)])
+            case Then.PUT_BACK:
+                await self._queue.settle(put_back=[(lease, settlement.delay)])
+            case _ if settlement.account is None:
+                await self._queue.settle(release=[(lease, settlement.delay)])
+            case _:
+                await self._queue.release(lease, settlement.delay, _note(settlement.account))
 
-    def _note(self, settlement: Settlement) -> bytes:
-        """All that is known of the batch, for whoever takes it next."""
-        standing = self._known.get(settlement.lease.id)
-        if standing is None:
-            return settlement.lease.note or b""
-        standing = merged(standing, settlement.outcomes, settlement.waiting, settlement.receipts)
-        self._known[settlement.lease.id] = standing
-        return msgspec.msgpack.encode(_Left(standing.outcomes or b"", standing.waiting, standing.receipts))
-
-    async def _told(self, leases: Sequence[Lease]) -> dict[str, list[_Left] | None]:
+    async def _told(self, leases: Sequence[Lease]) -> dict[str, list[Account] | None]:
         """What is known beside the store of batches that somebody held before; None where a newer Stentor has told what
         cannot be read here."""
-        again = [lease for lease in leases if lease.note is not None]
+        again = [lease for lease in leases if lease.notes or lease.inherited]
         messages = await asyncio.gather(*(self._outbox.about(lease) for lease in again))
-        return {lease.id: _lefts(lease.note, some) for lease, some in zip(again, messages, strict=True)}
+        return {lease.id: _accounts(lease.notes, some) for lease, some in zip(again, messages, strict=True)}
 
 
-def _lefts(note: bytes | None, messages: Sequence[bytes]) -> list[_Left] | None:
+class _Untold:
+    """What is still to be done of a settlement."""
+
+    def __init__(self, settlement: Settlement) -> None:
+        self.settlement = settlement
+        self.account = settlement.account
+        self.then = settlement.then
+        self.needs_note = settlement.account is not None and settlement.account.decided
+
+
+def _note(account: Account) -> bytes:
+    return encode_account(account, LARGEST_BATCH)
+
+
+def _accounts(notes: Sequence[bytes], messages: Sequence[bytes]) -> list[Account] | None:
     """A note or a message that is unreadable says nothing: at worst some are sent to again. Of a newer Stentor's
     message we know that there is one, and that it will be in the store."""
-    lefts = []
-    if note:
-        with suppress(msgspec.DecodeError):
-            lefts.append(_LEFT.decode(note))
+    found = []
+    for note in notes:
+        if note:
+            with suppress(BatchUnreadable):
+                found.append(decode_account(note))
     for message in messages:
         try:
             tidings = decode_tidings(message)
@@ -209,5 +213,5 @@ def _lefts(note: bytes | None, messages: Sequence[bytes]) -> list[_Left] | None:
             return None
         except BatchUnreadable:
             continue
-        lefts.append(_Left(tidings.outcomes, tidings.waiting, tidings.receipts))
-    return lefts
+        found.append(tidings)
+    return found

@@ -1,8 +1,8 @@
 """The recorder as a role: takes outcomes from the stream, many at a time, and writes them to the store in one go.
 
 Rules: a message is acked only when it is durable in the store; one that cannot be read, or that kills whoever records
-it, is put aside, and one of a newer Stentor is left to a newer recorder; while the store is away the messages are held,
-and wait.
+it, is put aside, and one of a newer Stentor is left to a newer recorder; while the store is away nothing is held: what
+was taken is put back, since an outage is nobody's death, and nothing is taken before the store answers again.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class RecordWorker:
         self._clock = clock
         self._meter = meter or Meter()
         self._stopping = asyncio.Event()
+        self._store_away = False
         self.tally = RecordTally()
         self.problem: str | None = None
         """Why nothing can be recorded just now; None while it can."""
@@ -70,13 +71,29 @@ class RecordWorker:
 
     async def run(self) -> None:
         """Record until `stop`."""
+        pause = 0.0
         while not self._stopping.is_set():
             self.beat = time.monotonic()
+            if self._store_away and not await self._answers():
+                pause = min(LONGEST_PAUSE, pause * 2 or 0.1)
+                await self._pause(pause * random.uniform(0.5, 1.0))
+                continue
+            pause = 0.0
             leases = await self._take()
             if leases:
                 await self._record(leases)
             if len(leases) < AT_ONCE:
                 await self._pause(GATHER)
+
+    async def _answers(self) -> bool:
+        """Whether the store can be written to again."""
+        try:
+            await self._database.write(_nothing)
+        except StoreUnavailable as error:
+            self._complain(error)
+            return False
+        self._store_away = False
+        return True
 
     async def _take(self) -> list[Lease]:
         try:
@@ -96,22 +113,21 @@ class RecordWorker:
         if suspects := [each for each in settlements if each.lease.deliveries > SUSPECT]:
             random.shuffle(suspects)
             suspect, *rest = suspects
+            if self._store_away:
+                rest = suspects
             await self._quietly(self._outbox.put_back([each.lease for each in rest]))
-            await self._see_through([suspect])
+            if not self._store_away:
+                await self._see_through([suspect])
 
     async def _see_through(self, settlements: Sequence[Settlement]) -> None:
-        holding = asyncio.create_task(self._hold([each.lease for each in settlements]))
+        leases = [each.lease for each in settlements]
+        holding = asyncio.create_task(self._hold(leases))
         try:
-            pause = 0.05
-            while not await self._meter.during("write", self._write(settlements)):
-                if self._stopping.is_set():
-                    return  # they come back when their leases end, to whoever is there then
-                pause = min(LONGEST_PAUSE, pause * 2)
-                await self._pause(pause * random.uniform(0.5, 1.0))
-                self.beat = time.monotonic()
+            written = await self._meter.during("write", self._write(settlements))
         finally:
             holding.cancel()
-        await self._quietly(self._outbox.ack([each.lease for each in settlements]))
+        self._store_away = not written
+        await self._quietly(self._outbox.ack(leases) if written else self._outbox.put_back(leases))
 
     async def _hold(self, leases: Sequence[Lease]) -> None:
         """Keep them while the store takes its time: to be given out again would count as our death."""
@@ -181,3 +197,7 @@ class RecordWorker:
                 await self._stopping.wait()
         except TimeoutError:
             return
+
+
+async def _nothing(_connection: AsyncConnection) -> None:
+    """A change that changes nothing: that it can be made tells that the store is there."""

@@ -20,10 +20,10 @@ from sqlalchemy import ARRAY, Double, Executable, Text, any_, bindparam, select,
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stentor.account import Account, Failure, decode_waiting, encode_waiting, merge
 from stentor.outcome import Outcome
-from stentor.recording.contract import Failure, Settlement
+from stentor.recording.contract import Settlement
 from stentor.recording.hygiene import mark_dead, marking
-from stentor.recording.merging import merge_outcomes, merge_waiting
 from stentor.recording.receipts import write_receipts
 from stentor.recording.tally import Recorded, news
 from stentor.store.bulk import Bulk, Fields, bulk, columns, insert_ignoring, unnested
@@ -82,11 +82,9 @@ _INSERT_AND_MARK = _insert_and_mark()
 
 @dataclass(slots=True)
 class _Row:
-    """A batch's row while its settlements are merged into it."""
+    """A batch's row while its settlements are merged into it. The account is without what the other tables have."""
 
-    size: int
-    outcomes: bytes
-    waiting: bytes | None
+    account: Account
     changed: bool = False
 
 
@@ -105,31 +103,32 @@ async def write(connection: AsyncConnection, settlements: Sequence[Settlement], 
         Whose outcomes are new with them.
     """
     rows = await _lock_rows(connection, {settlement.lease.id for settlement in settlements})
-    before = {batch: row.outcomes for batch, row in rows.items()}
-    found: list[tuple[Settlement, list[Failure]]] = []
+    before = {batch: row.account.outcomes for batch, row in rows.items()}
+    fitting: list[Settlement] = []
+    found: list[tuple[Settlement, tuple[Failure, ...]]] = []
     for settlement in settlements:
-        row = rows.get(settlement.lease.id)
-        if row is None or not _fits(row, settlement):
+        row, account = rows.get(settlement.lease.id), settlement.account
+        if row is None or account is None or len(account) != len(row.account):
             continue
-        if explained := _merge(row, settlement):
+        fitting.append(settlement)
+        if explained := _merge(row, account):
             found.append((settlement, explained))
     await _UPDATE.execute(connection, [_values(batch, row, now) for batch, row in rows.items() if row.changed])
-    await write_receipts(connection, [each for each in settlements if _fits(rows.get(each.lease.id), each)])
+    await write_receipts(connection, fitting)
     if found:
         planned = await _recipients(connection, {each.lease.id for each, _ in found if each.batch is None})
         await _write_failures(connection, _failures(found, planned, now))
     lanes = {settlement.lease.id: settlement.lease.lane for settlement in settlements}
-    return news((lanes[batch], before[batch], row.outcomes) for batch, row in rows.items())
-
-
-def _fits(row: _Row | None, settlement: Settlement) -> bool:
-    return row is not None and len(settlement.outcomes) in (0, row.size)
+    return news((lanes[batch], before[batch], row.account.outcomes) for batch, row in rows.items())
 
 
 async def _lock_rows(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, _Row]:
     lock, _ = _FIND[connection.dialect.name]
     rows = await connection.execute(lock, {"ids": sorted(ids)})
-    return {row.id: _Row(row.size, row.outcomes or bytes(row.size), row.waiting) for row in rows}
+    return {
+        row.id: _Row(Account(outcomes=row.outcomes or bytes(row.size), waiting=decode_waiting(row.waiting)))
+        for row in rows
+    }
 
 
 async def _recipients(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, list[bytes]]:
@@ -151,16 +150,14 @@ async def _write_failures(connection: AsyncConnection, lost: Sequence[Mapping[st
         await mark_dead(connection, dead)
 
 
-def _merge(row: _Row, settlement: Settlement) -> list[Failure]:
+def _merge(row: _Row, news: Account) -> tuple[Failure, ...]:
     """Put what is new into the row. Returns the failures that explain an outcome which stands: an older one later, or
     the same again, finds its row there already, but may also bring what is lacking."""
-    before, waiting = row.outcomes, row.waiting
-    if settlement.outcomes:
-        row.outcomes = merge_outcomes(before, settlement.outcomes)
-    if settlement.waiting or waiting is not None:
-        row.waiting = merge_waiting(waiting, settlement.waiting, row.outcomes)
-    row.changed |= row.outcomes != before or row.waiting != waiting
-    return [each for each in settlement.failures if row.outcomes[each.position] == each.outcome]
+    before = row.account
+    merged = merge(before, news)
+    row.changed |= merged.outcomes != before.outcomes or merged.waiting != before.waiting
+    row.account = msgspec.structs.replace(merged, failures=(), receipts=())
+    return merged.failures
 
 
 def _failures(
@@ -194,5 +191,7 @@ def _failures(
 
 
 def _values(batch: str, row: _Row, now: float) -> dict[str, Any]:
-    counts = {name: row.outcomes.count(outcome) for outcome, name in COLUMNS.items()}
-    return {"batch": batch, "outcomes": row.outcomes, "waiting": row.waiting, "recorded_at": now, **counts}
+    outcomes = row.account.outcomes
+    counts = {name: outcomes.count(outcome) for outcome, name in COLUMNS.items()}
+    waiting = encode_waiting(row.account.waiting)
+    return {"batch": batch, "outcomes": outcomes, "waiting": waiting, "recorded_at": now, **counts}

@@ -22,7 +22,7 @@ from stentor.recording.relay import Relay
 from stentor.runtime.bell import Bell, LocalBell
 from stentor.runtime.desk import Desk
 from stentor.runtime.sources import Sources
-from stentor.store.database import Database
+from stentor.store.database import SQLITE, Database
 
 
 class Link(Protocol):
@@ -70,7 +70,7 @@ class Backend:
 def open_backend(config: Config, database: Database, clock: Callable[[], float]) -> Backend:
     """The queue of these settings. Nothing is connected yet."""
     if config.queue.url is None:
-        queue = SqlQueue(database, clock)
+        queue = SqlQueue(database, clock if database.dialect == SQLITE else None)
         recorder = Recorder(database, queue, clock)
         local = SqlBoard(database)
         return Backend(queue=queue, ledger=recorder, outbox=None, board=local, bell=LocalBell(), link=None)

@@ -514,7 +514,7 @@ class Stentor:
         draft = campaign.state is CampaignState.DRAFT
         await self._move(campaign_id, CampaignState.CANCELLED if draft else CampaignState.CANCELLING)
         planner = Planner(self._queue, self._config.sending, tuple(lanes(self._config)), self._clock)
-        await call_off(self._queue, self._backend.ledger, planner, campaign_id)
+        await call_off(self._queue, self._backend.ledger, planner, campaign_id, self._clock)
         await self._desk.look()
         return await self.campaign(campaign_id)
 

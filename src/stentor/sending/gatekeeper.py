@@ -8,9 +8,9 @@ files, so that the lane goes on once they are mended.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 
+from stentor.clock import steady
 from stentor.errors import CredentialError, CredentialUnavailable, InvalidConfiguration
 from stentor.outcome import Scope, Verdict
 from stentor.pace.budget import Budget
@@ -27,6 +27,8 @@ Trouble = CredentialError | CredentialUnavailable | InvalidConfiguration
 
 logger = logging.getLogger(__name__)
 
+LONGEST_WAIT = 5.0
+"""Seconds for which a batch is given back at most while the lane is closed."""
 RELOAD = 0.8
 """Seconds between two looks at the credential files."""
 GOES_ON = "nothing to do here; the lane goes on by itself"
@@ -72,7 +74,7 @@ class Gatekeeper:
 
     async def obey(self, decision: Decision, answers: Mapping[int, Answer], flight: Flight) -> None:
         """Do what the answers to a batch ask of the lane as a whole."""
-        now = time.monotonic()
+        now = steady()
         if decision.accepted:
             self.blamed = False
         error = next((a.detail or a.reason for a in answers.values() if a.verdict is not Verdict.DROP), "")
@@ -101,7 +103,7 @@ class Gatekeeper:
     def close_over(self, trouble: Trouble) -> None:
         """Close the gate, as a batch could not be sent for want of a credential or a setting."""
         remedy = GOES_ON if isinstance(trouble, CredentialUnavailable) else MEND
-        self.gate.stop(str(trouble), remedy, time.monotonic())
+        self.gate.stop(str(trouble), remedy, steady())
 
     async def _refresh(self, flight: Flight) -> None:
         refused = flight.refused if isinstance(flight, PacedFlight) else flight
@@ -113,7 +115,7 @@ class Gatekeeper:
             self.close_over(error)
             return
         if not renewal.renewed:
-            self.gate.stop(renewal.explanation, GOES_ON, time.monotonic(), renewal.wait)
+            self.gate.stop(renewal.explanation, GOES_ON, steady(), renewal.wait)
 
     def _be_quiet(self, seconds: float) -> None:
         self._hear_of_quiet(seconds)
@@ -121,19 +123,25 @@ class Gatekeeper:
             self.budget.be_quiet(seconds)
 
     def _hear_of_quiet(self, seconds: float) -> None:
-        self.gate.throttle(seconds, time.monotonic())
+        self.gate.throttle(seconds, steady())
 
     # -- what people see and mend -----------------------------------------------------------------------------------
 
     def is_closed(self) -> bool:
         """Whether nothing may be sent before some time that is still to come."""
-        return self.gate.closed_until > time.monotonic()
+        return self.gate.closed_until > steady()
+
+    def until_open(self) -> float:
+        """Seconds for which a batch is given back while nothing may be sent; 0 where something may. Few where that may
+        be mended any moment: nothing is taken before it is anyway."""
+        closed = max(0.0, self.gate.closed_until - steady())
+        return closed if self.gate.problem is None else min(closed, LONGEST_WAIT)
 
     async def report(self) -> None:
         """Tell what keeps the lane from sending, once, and look whether its credentials were mended."""
         problem = self.gate.problem
-        if time.monotonic() >= self._reload_at:
-            self._reload_at = time.monotonic() + RELOAD
+        if steady() >= self._reload_at:
+            self._reload_at = steady() + RELOAD
             try:
                 changed = await self._lane.reload()
                 self._warned = ""

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from stentor.account import Failure, Waiting
 from stentor.outcome import SETTLES, Outcome, Scope, Verdict
 from stentor.providers.contract import Answer
-from stentor.recording.contract import Failure, Waiting
 
 FIRST_BACKOFF = 1.0
 """Seconds before a second try, where nobody names a time; doubled with each further one."""

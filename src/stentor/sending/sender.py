@@ -20,6 +20,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from stentor.clock import steady
 from stentor.config import SendingConfig
 from stentor.errors import StoreUnavailable
 from stentor.meter import Meter
@@ -28,12 +29,14 @@ from stentor.pace.paced import PacedFlight
 from stentor.pace.throttles import Throttles
 from stentor.providers.lane import Lane, LaneState
 from stentor.queue.contract import Lease, Queue
-from stentor.recording.contract import Ledger, Standing
-from stentor.sending.courier import WAIT, Courier
+from stentor.recording.contract import Known, Ledger
+from stentor.sending.courier import Courier
+from stentor.sending.delivery import Delivery
 from stentor.sending.desk import Desk
 from stentor.sending.gate import Pass
 from stentor.sending.gatekeeper import Gatekeeper
-from stentor.sending.held import Delivery, Held
+from stentor.sending.held import Held
+from stentor.sending.judging import WAIT
 from stentor.sending.suspects import Suspects
 
 CHECKPOINT = 1.0
@@ -76,7 +79,7 @@ class LaneSender:
         self._suspects = Suspects(set() if quarantine is None else quarantine)
         self._held = Held(queue, ledger, settings.lease, self._suspects)
         self._gatekeeper = Gatekeeper(lane, desk, settings.longest_backoff)
-        self._courier = Courier(lane, ledger, desk, self._gatekeeper, self._suspects, settings, clock, self._meter)
+        self._courier = Courier(lane, ledger, desk, self._gatekeeper, settings, clock, self._meter)
         self._stopping = False
         self.gate = self._gatekeeper.gate
         self.tally = self._courier.tally
@@ -133,8 +136,8 @@ class LaneSender:
             while not self._stopping:
                 self.beat = time.monotonic()
                 taken = await self._take()
-                for delivery, standing in taken:
-                    group.create_task(self._see_through(delivery, standing))
+                for delivery in taken:
+                    group.create_task(self._see_through(delivery))
                 idle = SHORTEST_IDLE if taken else min(BUSY_IDLE if self._desk.busy else LONGEST_IDLE, idle * 1.5)
                 if not taken or self._room() <= 0:
                     await self._held.wait_for_change(idle)
@@ -145,11 +148,11 @@ class LaneSender:
                 await budget.leave()
             await self._gatekeeper.report()
 
-    async def _see_through(self, delivery: Delivery, standing: Standing | None) -> None:
+    async def _see_through(self, delivery: Delivery) -> None:
         """One batch, from when it was taken until its lease has ended."""
         try:
             await self._held.its_turn(delivery)
-            settlement = await self._courier.deliver(delivery, standing)
+            settlement = await self._courier.deliver(delivery)
             self.tally.settle(settlement)
             self._held.land(delivery)
             await self._ledger.record(settlement)
@@ -158,9 +161,9 @@ class LaneSender:
 
     async def _finish(self) -> None:
         """Let what is under way finish; what takes too long is withdrawn, and at last cut off."""
-        began = time.monotonic()
-        while self._held.flying and time.monotonic() < began + self._settings.stop_within:
-            if time.monotonic() >= began + self._settings.stop_within / 2:
+        began = steady()
+        while self._held.flying and steady() < began + self._settings.stop_within:
+            if steady() >= began + self._settings.stop_within / 2:
                 for delivery in self._held:
                     delivery.break_off("the sender is stopping")
             await self._held.wait_for_change(TICK)
@@ -171,7 +174,7 @@ class LaneSender:
     async def _heed(self) -> None:
         """Withdraw what was paused or cancelled or has lost its lease, and everything when the provider wants quiet."""
         self._held.lose_ended()
-        is_quiet = self.gate.is_quiet(time.monotonic())
+        is_quiet = self.gate.is_quiet(steady())
         for delivery in self._held:
             if is_quiet:
                 delivery.withdraw("the provider asked for quiet")
@@ -180,33 +183,31 @@ class LaneSender:
 
     # -- taking -----------------------------------------------------------------------------------------------------
 
-    async def _take(self) -> list[tuple[Delivery, Standing | None]]:
-        """Batches to begin with now, and what is recorded of each."""
+    async def _take(self) -> list[Delivery]:
+        """Batches to begin with now."""
         limit = self._limit()
         if limit <= 0:
             return []
-        held_until = time.monotonic() + self._settings.lease
         leases: list[Lease] = []
         try:
             leases = await self._meter.during("take", self._queue.take(self._lane.name, limit, self._settings.lease))
             leases = await self._leave_one_suspect(leases)
-            standings = await self._meter.during("take", self._standings(leases)) if leases else {}
+            known = await self._meter.during("take", self._known(leases)) if leases else {}
         except StoreUnavailable:
             await self._hand_back(leases)
             return []
-        if time.monotonic() >= held_until:
-            # This process stood still, and others may be at it by now. Where nobody is, that it was taken counts as
-            # nobody's death.
-            await self._hand_back(leases)
-            return []
-        begun = self._held.take_in(leases, held_until)
-        return [(delivery, standings.get(delivery.lease.id)) for delivery in begun]
+        now = steady()
+        if late := [lease for lease in leases if lease.until <= now]:
+            # This process stood still, and others may be at it by now.
+            await self._hand_back(late)
+            leases = [lease for lease in leases if lease.until > now]
+        return self._held.take_in(leases, known)
 
     def _limit(self) -> int:
         """How many batches may be taken now."""
         if self._held.has_suspect:
             return 0
-        way = self.gate.look(time.monotonic())
+        way = self.gate.look(steady())
         if way is Pass.TRIAL:
             return 0 if self._held else 1
         if way is Pass.CLOSED and not self._desk.stopped:  # what was called off is settled all the same
@@ -233,26 +234,27 @@ class LaneSender:
         return max(1, int((AHEAD * rate - unsent) // self._settings.batch))
 
     async def _leave_one_suspect(self, leases: Sequence[Lease]) -> list[Lease]:
-        """Give back all suspects but one. Raises: StoreUnavailable."""
+        """Put back all suspects but one. Raises: StoreUnavailable."""
         kept, away = self._suspects.draw(leases)
         if away:
-            await self._queue.settle(release=away)
+            await self._queue.settle(put_back=away)
         return kept
 
-    async def _standings(self, leases: Sequence[Lease]) -> Mapping[str, Standing]:
+    async def _known(self, leases: Sequence[Lease]) -> Mapping[str, Known]:
         """Raises: StoreUnavailable: also where the answer takes so long that others will have the batches by then."""
         try:
             async with asyncio.timeout(self._settings.lease / 2):
-                return await self._ledger.standings(leases)
+                return await self._ledger.known(leases)
         except TimeoutError:
             raise StoreUnavailable from None
 
     async def _hand_back(self, leases: Sequence[Lease]) -> None:
-        """Nothing can be done with them now. Where this fails too they come back when their leases end."""
+        """Nothing can be done with them now, which counts as nobody's death. Where this fails too they come back when
+        their leases end."""
         self._suspects.put_off(leases)
         with suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(self._settings.lease / 4):
-                await self._queue.settle(release=[(lease, WAIT) for lease in leases])
+                await self._queue.settle(put_back=[(lease, WAIT) for lease in leases])
 
     async def _has_work(self) -> bool:
         return (await self._queue.depths([self._lane.name]))[self._lane.name].ready > 0

@@ -1,47 +1,46 @@
 """What becomes of a batch's recipients without being sent, and who of them is to be sent now. Pure.
 
 Rules: who is settled already stays so; everybody who is pending is accounted for in what comes out, with a reason
-wherever it is no acceptance and no cancellation.
+wherever it is no acceptance and no cancellation; who may have got the message from a sender that died is in doubt, and
+ends *ambiguous* unless the provider accepts it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import msgspec
+from msgspec.structs import replace
 
+from stentor.account import INTERRUPTED, Account, Failure, Receipt, Waiting, ends, merge
 from stentor.batch import Batch, decode_batch
 from stentor.errors import BatchUnreadable
 from stentor.outcome import Outcome
 from stentor.providers.contract import Answer
 from stentor.providers.lane import Flight
 from stentor.queue.contract import Lease
-from stentor.recording.contract import Failure, Receipt, Settlement, Standing, Then, Waiting
+from stentor.recording.contract import Known, Settlement, Then
 from stentor.sending.retry import SOON
 
 DEAD_LETTER = "DeadLetter"
-INTERRUPTED = "Interrupted"
-"""The reason of those to whom a sender was about to send when it died."""
 UNSENT = "NotProcessed"
 LATER = 0.001
 """Seconds by which an intent is later than the try before it, whatever the clock says."""
 
 
-def read_batch(lease: Lease, standing: Standing) -> Batch:
-    """The batch of a lease. Raises: BatchUnreadable."""
+def read_batch(lease: Lease, account: Account) -> Batch:
+    """The batch of a lease. Raises: BatchTooNew, BatchUnreadable."""
     batch = decode_batch(lease.payload)
-    if len(batch) != standing.size:
+    if len(batch) != len(account):
         raise BatchUnreadable("it has other recipients than were planned")
     return batch
 
 
-def due(standing: Standing, now: float) -> tuple[Sequence[int], float]:
+def due(account: Account, now: float) -> tuple[Sequence[int], float]:
     """Positions of those to be sent now; and when the next one may be, where that is nobody yet."""
-    if standing.outcomes is None and not standing.waiting:
-        return range(standing.size), now
-    later = {each.position: each.not_before for each in standing.waiting if each.not_before > now + SOON}
-    positions = [position for position in _pending(standing) if position not in later]
+    later = {each.position: each.not_before for each in account.waiting if each.not_before > now + SOON}
+    positions = _pending(account)
+    if later:
+        positions = [position for position in positions if position not in later]
     return positions, now if positions else min(later.values())
 
 
@@ -58,9 +57,11 @@ def at_positions(answers: Mapping[int, Answer], positions: Sequence[int], batch:
 
 def receipts_of(flight: Flight, positions: Sequence[int]) -> tuple[Receipt, ...]:
     """What the provider gave so far for a flight's recipients, who are at these positions of the batch."""
-    return tuple(
-        Receipt(positions[index], taken.at, taken.id, taken.moved_to) for index, taken in flight.receipts().items()
-    )
+    found = [Receipt(positions[at], taken.at, taken.id, taken.moved_to) for at, taken in flight.receipts().items()]
+    return tuple(sorted(found, key=lambda receipt: receipt.position))
+
+
+# -- what an earlier holder began ----------------------------------------------------------------------------------
 
 
 def intents(positions: Iterable[int], tried: Mapping[int, Waiting], now: float) -> list[Waiting]:
@@ -68,9 +69,7 @@ def intents(positions: Iterable[int], tried: Mapping[int, Waiting], now: float) 
     return [
         Waiting(position, 0, now, INTERRUPTED, begun=True)
         if (earlier := tried.get(position)) is None
-        else msgspec.structs.replace(
-            earlier, not_before=max(now, earlier.not_before + LATER), reason=INTERRUPTED, begun=True
-        )
+        else replace(earlier, not_before=max(now, earlier.not_before + LATER), reason=INTERRUPTED, begun=True)
         for position in positions
     ]
 
@@ -85,67 +84,62 @@ def concluded(
         if outcomes[intent.position] == Outcome.PENDING:
             again = found.get(intent.position) or Waiting(intent.position, intent.tries, now, UNSENT, intent.ambiguous)
             at = max(again.not_before, intent.not_before)
-            found[intent.position] = msgspec.structs.replace(again, not_before=at)
-    return tuple(found.values())
+            found[intent.position] = replace(again, not_before=at)
+    return tuple(found[position] for position in sorted(found))
 
 
-def interrupted(standing: Standing) -> tuple[tuple[Failure, ...], Standing]:
-    """Those whom a sender had begun to send to when it died, as ambiguous; and the standing of the others."""
-    begun = [each for each in standing.waiting if each.begun]
-    if not begun:
-        return (), standing
-    ended = bytearray(standing.size) if standing.outcomes is None else bytearray(standing.outcomes)
-    for each in begun:
-        ended[each.position] = Outcome.AMBIGUOUS
-    left = replace(
-        standing,
-        outcomes=bytes(ended),
-        waiting=tuple(each for each in standing.waiting if not each.begun),
-        pending=ended.count(Outcome.PENDING),
-    )
-    return tuple(_doubtful(each) for each in begun), left
+def inherit(
+    known: Known, lease: Lease, now: float, *, on_record: bool, repeats: Callable[[int], bool] = lambda _position: True
+) -> Known:
+    """What is known of a batch, and with it what an earlier holder left unsaid of those whom it may have sent to.
+
+    Args:
+        now: epoch seconds.
+        on_record: whether nobody of it was sent without being on record as about to be (`Waiting.begun`).
+        repeats: whether the recipient at a position would be shown a second message beside the first.
+    """
+    begun = [each for each in known.account.waiting if each.begun]
+    lost = [each for each in begun if repeats(each.position)]
+    doubts = [replace(each, begun=False, ambiguous=True) for each in begun if not repeats(each.position)]
+    if lease.inherited and not on_record:
+        tried = {each.position: each for each in known.account.waiting}
+        found = ((tried.get(at) or Waiting(at, 0, now, INTERRUPTED)) for at in _pending(known.account))
+        doubts += [replace(each, ambiguous=True) for each in found if not each.begun and each.not_before <= now + SOON]
+    if not lost and not doubts:
+        return known
+    failures = [
+        Failure(position=each.position, outcome=Outcome.AMBIGUOUS, reason=each.reason, tries=each.tries + 1)
+        for each in lost
+    ]
+    ended = ends(len(known.account), failures)
+    doubts.sort(key=lambda each: each.position)
+    news = Account(outcomes=ended.outcomes, failures=ended.failures, waiting=tuple(doubts))
+    return Known(account=merge(_unbegun(known.account), news), beside=merge(_unbegun(known.beside), news))
 
 
-def with_failures(settlement: Settlement, failures: Sequence[Failure], size: int) -> Settlement:
-    """A settlement of a batch of so many, with the end of some more."""
-    if not failures:
-        return settlement
-    outcomes = bytearray(settlement.outcomes or bytes(size))
-    for each in failures:
-        outcomes[each.position] = each.outcome
-    return replace(settlement, outcomes=bytes(outcomes), failures=(*settlement.failures, *failures))
+def _unbegun(account: Account) -> Account:
+    """Without those who were begun: what became of them is said apart."""
+    if not any(each.begun for each in account.waiting):
+        return account
+    return replace(account, waiting=tuple(each for each in account.waiting if not each.begun))
 
 
-def end_all(
-    lease: Lease, batch: Batch | None, standing: Standing, outcome: Outcome, answer: Answer | None = None
-) -> Settlement:
-    """Everybody who is pending ends so without being sent (again). Who is cancelled needs no `answer`."""
-    pending = _pending(standing)
-    tried = {each.position: each for each in standing.waiting}
-    outcomes = bytearray(standing.size)
-    failures: list[Failure] = []
-    for position in pending:
-        failure = _unsent(position, outcome, answer, tried.get(position))
-        outcomes[position] = outcome if failure is None else failure.outcome
-        if failure is not None:
-            failures.append(failure)
-    return Settlement(lease=lease, batch=batch, outcomes=bytes(outcomes), failures=tuple(failures), then=Then.ACK)
+# -- how those end who aren't sent ---------------------------------------------------------------------------------
 
 
-def called_off(lease: Lease, standing: Standing) -> Settlement:
-    """What becomes of a batch whose campaign was stopped, whatever is in it: who is pending is cancelled, unsent."""
-    return end_all(lease, None, standing, Outcome.CANCELLED)
-
-
-def _unsent(position: int, outcome: Outcome, answer: Answer | None, tried: Waiting | None) -> Failure | None:
-    """Why one ends unsent. Who may have got it from an earlier try stays ambiguous, whatever ends the batch; what
-    expires after it was tried does so for the reason it wasn't accepted then."""
-    if tried is not None and tried.doubtful:
-        return _doubtful(tried)
-    if tried is not None and outcome is Outcome.EXPIRED:
-        return Failure(position=position, outcome=outcome, reason=tried.reason, tries=tried.tries)
+def end_all(account: Account, outcome: Outcome, answer: Answer | None = None) -> Account:
+    """That everybody who is pending ends so without being sent (again). Who is cancelled needs no `answer`. Who expires
+    after a try does so for the reason why it wasn't accepted then."""
+    pending = _pending(account)
     if answer is None:
-        return None
+        return ends(len(account), (), dict.fromkeys(pending, outcome))
+    tried = {each.position: each for each in account.waiting}
+    return ends(len(account), [_unsent(position, outcome, answer, tried.get(position)) for position in pending])
+
+
+def _unsent(position: int, outcome: Outcome, answer: Answer, tried: Waiting | None) -> Failure:
+    if tried is not None and tried.tries and outcome is Outcome.EXPIRED:
+        return Failure(position=position, outcome=outcome, reason=tried.reason, tries=tried.tries)
     return Failure(
         position=position,
         outcome=outcome,
@@ -156,32 +150,27 @@ def _unsent(position: int, outcome: Outcome, answer: Answer | None, tried: Waiti
     )
 
 
-def _doubtful(tried: Waiting) -> Failure:
-    tries = tried.tries + tried.begun
-    return Failure(position=tried.position, outcome=Outcome.AMBIGUOUS, reason=tried.reason, tries=tries)
+def called_off(lease: Lease, known: Known, now: float, *, on_record: bool) -> Settlement:
+    """What becomes of a batch whose campaign was stopped, and that nobody reads: who is pending is cancelled, unless a
+    sender that died may have sent to it. See `inherit` for the arguments."""
+    known = inherit(known, lease, now, on_record=on_record)
+    news = merge(known.beside, end_all(known.account, Outcome.CANCELLED))
+    return Settlement(lease=lease, batch=None, account=news, then=Then.ACK)
 
 
-def bury(lease: Lease, batch: Batch | None, standing: Standing, why: str) -> Settlement:
-    """Nobody can work on it: its recipients may have been sent to or not, and it stays for people to look at."""
-    outcomes = bytearray(standing.size)
-    failures = []
-    for at in _pending(standing):
-        outcomes[at] = Outcome.AMBIGUOUS
-        failures.append(
-            Failure(position=at, outcome=Outcome.AMBIGUOUS, reason=DEAD_LETTER, detail=why, tries=lease.deliveries)
-        )
-    return Settlement(
-        lease=lease, batch=batch, outcomes=bytes(outcomes), failures=tuple(failures), then=Then.BURY, why=why
+def put_aside(account: Account, why: str, deliveries: int) -> Account:
+    """How those end of whose batch nobody can make anything: they may have been sent to or not."""
+    return ends(
+        len(account),
+        [
+            Failure(position=at, outcome=Outcome.AMBIGUOUS, reason=DEAD_LETTER, detail=why, tries=deliveries)
+            for at in _pending(account)
+        ],
     )
 
 
-def _pending(standing: Standing) -> Sequence[int]:
+def _pending(account: Account) -> Sequence[int]:
     """Positions of those who have no outcome yet."""
-    if standing.outcomes is None:
-        return range(standing.size)
-    return [position for position, outcome in enumerate(standing.outcomes) if outcome == Outcome.PENDING]
-
-
-def give_back(lease: Lease, batch: Batch | None, delay: float) -> Settlement:
-    """Nothing is new; it is taken again after `delay` seconds."""
-    return Settlement(lease=lease, batch=batch, outcomes=b"", then=Then.RELEASE, delay=max(0.0, delay))
+    if account.pending == len(account):
+        return range(len(account))
+    return [position for position, outcome in enumerate(account.outcomes) if outcome == Outcome.PENDING]

@@ -28,11 +28,12 @@ class Tally:
     def land(self, decision: Decision) -> None:
         """What was sent of a batch is answered."""
         self.accepted += decision.accepted
+        self.retried += len(decision.waiting)
         if decision.unknown:
             self.unknown.update(answer.reason for answer in decision.unknown)
 
     def settle(self, settlement: Settlement) -> None:
         """A batch is settled, sent or not."""
-        self.retried += len(settlement.waiting)
-        if settlement.failures:
-            self.rejected.update(each.reason for each in settlement.failures if each.outcome is Outcome.REJECTED)
+        if settlement.account is not None and settlement.account.failures:
+            failures = settlement.account.failures
+            self.rejected.update(each.reason for each in failures if each.outcome is Outcome.REJECTED)

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stentor.clock import steady
 from stentor.queue.contract import PLAN, Depth, Lease, Queue, Task
 
 LANE = "apns/ios"
@@ -233,15 +234,36 @@ class QueueContract:
         await self.elapse(clock, self.HOLD)
         assert ids(await self.take(queue)) == [two.id]
 
-    async def test_an_ack_by_an_earlier_holder_counts(self, queue: Queue, other_queue: Queue, clock: Clock) -> None:
+    async def test_an_ack_by_an_earlier_holder_is_left_alone(
+        self, queue: Queue, other_queue: Queue, clock: Clock
+    ) -> None:
         await queue.settle(put=[make_task()])
         earlier = await self.take_one(queue)
         await self.elapse(clock, self.HOLD)
         later = await self.take_one(other_queue)
         await queue.settle(ack=[earlier])
+        assert await depth(queue) == Depth(leased=1)
+        await other_queue.settle(ack=[later])
         assert await depth(queue) == Depth()
-        await other_queue.settle(ack=[later])  # and the later holder's is no error
-        assert await depth(queue) == Depth()
+
+    async def test_a_lease_knows_its_end(self, queue: Queue) -> None:
+        await queue.settle(put=[make_task()])
+        before = steady()
+        held = await self.take_one(queue)
+        assert before <= held.until - self.HOLD <= steady()
+
+    async def test_what_is_put_back_counts_as_not_taken(self, queue: Queue, clock: Clock) -> None:
+        await queue.settle(put=[make_task()])
+        await self.take_one(queue)
+        await self.elapse(clock, self.HOLD)
+        counted = []
+        for _ in range(3):
+            again = await self.take_one(queue)
+            counted.append(again.deliveries)
+            await queue.settle(put_back=[(again, 0.0)])
+        assert counted == [2, 2, 2]
+        await queue.settle(release=[(await self.take_one(queue), 0.0)])
+        assert (await self.take_one(queue)).deliveries == 1
 
     async def test_a_released_task_comes_back_after_its_delay(self, queue: Queue, clock: Clock) -> None:
         await queue.settle(put=[make_task(1), make_task(2)])
@@ -277,7 +299,8 @@ class QueueContract:
         await self.elapse(clock, self.HOLD)
         held = await self.take_one(other_queue)
         await queue.settle(release=[(lost, 0.0)], bury=[(lost, "poison")])
-        await queue.extend([lost], self.HOLD * 10)
+        await queue.settle(put_back=[(lost, 0.0)])
+        assert await queue.extend([lost], self.HOLD * 10) == []
         assert await depth(queue) == Depth(leased=1)
         assert await queue.dead_letters() == []
         await self.elapse(clock, self.HOLD)
@@ -296,21 +319,24 @@ class QueueContract:
         await queue.settle(put=[make_task()])
         held = await self.take_one(queue)
         await self.elapse(clock, self.HOLD * 2)
-        await queue.extend([held], self.HOLD)
+        assert ids(await queue.extend([held], self.HOLD)) == [held.id]
         assert await self.take(queue) == []
 
     async def test_extending_holds_from_now(self, queue: Queue, clock: Clock) -> None:
         await queue.settle(put=[make_task(1), make_task(2)])
         one, two = await self.take(queue)
         await self.elapse(clock, self.HOLD / 2)
-        await queue.extend([one], self.HOLD)
+        before = steady()
+        (extended,) = await queue.extend([one], self.HOLD)
+        assert extended.token == one.token
+        assert before <= extended.until - self.HOLD <= steady()
         await self.elapse(clock, self.HOLD * 3 / 4)
         assert ids(await self.take(queue)) == [two.id]
         await self.elapse(clock, self.HOLD / 4)
         assert ids(await self.take(queue)) == [one.id]
 
     async def test_extending_nothing_is_nothing(self, queue: Queue) -> None:
-        await queue.extend([], self.HOLD)
+        assert await queue.extend([], self.HOLD) == []
 
     # Dead letters
 

@@ -48,5 +48,6 @@ CHANNEL = Channel(
     table="stentor.providers.discord.reasons:TABLE",
     check_address=check_address,
     by_receipt=True,
+    on_record=True,
     example_app="community",
 )

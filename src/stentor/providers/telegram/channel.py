@@ -44,5 +44,6 @@ CHANNEL = Channel(
     table="stentor.providers.telegram.reasons:TABLE",
     check_address=check_address,
     by_receipt=True,
+    on_record=True,
     example_app="bot",
 )
