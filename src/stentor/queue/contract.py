@@ -152,7 +152,8 @@ class Queue(Protocol):
             put: idempotent: a task whose id is queued already is left as it is.
             ack: done with.
             release: given back, to be taken again after so many seconds; their deliveries are counted from 0 again.
-            put_back: the same, as if they had not been taken: their deliveries are as many as before.
+            put_back: the same where somebody before may have begun something of which nobody told: of their earlier
+                deliveries one is still counted, so that they are known to be inherited (`Lease.inherited`).
             bury: moved to the dead letters with a reason.
         """
 

@@ -147,7 +147,7 @@ class JetStreamQueue:
             await self._database.write(change)
         done = {lease.token: lease for lease in ack if self._holds(lease)}
         given_back = [(lease, delay, 0) for lease, delay in release]
-        given_back += [(lease, delay, lease.deliveries - 1) for lease, delay in put_back]
+        given_back += [(lease, delay, int(lease.deliveries > 1)) for lease, delay in put_back]
         for lease, reason in bury:
             if lease.token not in done and self._holds(lease):
                 await self._bury(lease, reason)

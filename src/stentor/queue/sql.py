@@ -81,6 +81,7 @@ class _Statements:
         letter = (*(tasks.c[name] for name in ("id", "lane", "campaign_id")), payloads.c.payload, tasks.c.deliveries)
         of_task = update(tasks).where(tasks.c.id == bindparam("task"))
         of_lease = update(tasks).where(_IS_HELD)
+        earlier = case((tasks.c.deliveries > 1, 1), else_=0)
 
         self.any_ready = select(literal_column("1", Integer)).select_from(tasks).where(is_ready).limit(1)
         self.ready = free.where(is_ready).order_by(tasks.c.ready_at, tasks.c.id)
@@ -88,7 +89,7 @@ class _Statements:
         self.lease = of_task.values(lease=bindparam("token"), ready_at=later, deliveries=tasks.c.deliveries + 1)
         self.extend = of_lease.values(ready_at=later)
         self.release = of_lease.values(lease=null(), ready_at=later, deliveries=0)
-        self.put_back = of_lease.values(lease=null(), ready_at=later, deliveries=tasks.c.deliveries - 1)
+        self.put_back = of_lease.values(lease=null(), ready_at=later, deliveries=earlier)
         self.bury = insert(dead_letters).from_select(
             ["id", "lane", "campaign_id", "payload", "deliveries", "reason", "at"],
             select(*letter, bindparam("why"), now).join_from(tasks, payloads).where(_IS_HELD),

@@ -26,6 +26,7 @@ from stentor.sending.gatekeeper import Gatekeeper
 from stentor.sending.judging import WAIT, Judge
 from stentor.sending.landing import Lander
 from stentor.sending.seen import Campaigns
+from stentor.sending.suspects import Suspects
 from stentor.sending.tally import Tally
 
 
@@ -38,6 +39,7 @@ class Courier:
         ledger: Ledger,
         desk: Desk,
         gatekeeper: Gatekeeper,
+        suspects: Suspects,
         settings: SendingConfig,
         clock: Callable[[], float],
         meter: Meter,
@@ -46,7 +48,7 @@ class Courier:
         self._name = lane.name
         self._ledger = ledger
         campaigns = Campaigns(lane, desk)
-        self._judge = Judge(lane, desk, campaigns, settings, clock, meter)
+        self._judge = Judge(lane, desk, campaigns, suspects, settings, clock, meter)
         self._flyer = Flyer(lane, ledger, desk, gatekeeper, campaigns, self.tally, clock, meter)
         self._lander = Lander(gatekeeper, campaigns, settings, self.tally, clock, meter)
 

@@ -20,6 +20,7 @@ from stentor.sending.desk import Desk
 from stentor.sending.gatekeeper import LONGEST_WAIT
 from stentor.sending.seen import Campaigns
 from stentor.sending.settling import due, end_all, inherit, put_aside, read_batch
+from stentor.sending.suspects import Suspects
 from stentor.states import STOPPED, CampaignState
 
 WAIT = 0.5
@@ -37,6 +38,7 @@ class Judge:
         lane: Lane,
         desk: Desk,
         campaigns: Campaigns,
+        suspects: Suspects,
         settings: SendingConfig,
         clock: Callable[[], float],
         meter: Meter,
@@ -44,6 +46,7 @@ class Judge:
         self._lane = lane
         self._desk = desk
         self._campaigns = campaigns
+        self._suspects = suspects
         self._settings = settings
         self._clock = clock
         self._meter = meter
@@ -69,7 +72,7 @@ class Judge:
             return delivery.put_back(LONGEST_WAIT)
         except BatchUnreadable as error:
             return delivery.settle(put_aside(account, str(error), lease.deliveries), Then.BURY, why=str(error))
-        if lease.deliveries > self._settings.deliveries:
+        if lease.deliveries > self._settings.deliveries and not self._suspects.pardons(lease):
             why = f"{lease.deliveries - 1} senders died while they held it"
             return delivery.settle(put_aside(account, why, lease.deliveries), Then.BURY, why=why)
         try:

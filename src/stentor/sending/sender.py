@@ -79,7 +79,7 @@ class LaneSender:
         self._suspects = Suspects(set() if quarantine is None else quarantine)
         self._held = Held(queue, ledger, settings.lease, self._suspects)
         self._gatekeeper = Gatekeeper(lane, desk, settings.longest_backoff)
-        self._courier = Courier(lane, ledger, desk, self._gatekeeper, settings, clock, self._meter)
+        self._courier = Courier(lane, ledger, desk, self._gatekeeper, self._suspects, settings, clock, self._meter)
         self._stopping = False
         self.gate = self._gatekeeper.gate
         self.tally = self._courier.tally

@@ -131,13 +131,16 @@ def end_all(account: Account, outcome: Outcome, answer: Answer | None = None) ->
     """That everybody who is pending ends so without being sent (again). Who is cancelled needs no `answer`. Who expires
     after a try does so for the reason why it wasn't accepted then."""
     pending = _pending(account)
-    if answer is None:
-        return ends(len(account), (), dict.fromkeys(pending, outcome))
     tried = {each.position: each for each in account.waiting}
-    return ends(len(account), [_unsent(position, outcome, answer, tried.get(position)) for position in pending])
+    failures = [_unsent(position, outcome, answer, tried.get(position)) for position in pending]
+    return ends(len(account), filter(None, failures), dict.fromkeys(pending, outcome))
 
 
-def _unsent(position: int, outcome: Outcome, answer: Answer, tried: Waiting | None) -> Failure:
+def _unsent(position: int, outcome: Outcome, answer: Answer | None, tried: Waiting | None) -> Failure | None:
+    if tried is not None and tried.ambiguous:
+        return Failure(position=position, outcome=Outcome.AMBIGUOUS, reason=tried.reason, tries=max(1, tried.tries))
+    if answer is None:
+        return None
     if tried is not None and tried.tries and outcome is Outcome.EXPIRED:
         return Failure(position=position, outcome=outcome, reason=tried.reason, tries=tried.tries)
     return Failure(

@@ -252,18 +252,23 @@ class QueueContract:
         held = await self.take_one(queue)
         assert before <= held.until - self.HOLD <= steady()
 
-    async def test_what_is_put_back_counts_as_not_taken(self, queue: Queue, clock: Clock) -> None:
+    async def test_what_is_put_back_stays_inherited(self, queue: Queue, clock: Clock) -> None:
         await queue.settle(put=[make_task()])
-        await self.take_one(queue)
-        await self.elapse(clock, self.HOLD)
-        counted = []
-        for _ in range(3):
+        await queue.settle(put_back=[(await self.take_one(queue), 0.0)])
+        first = await self.take_one(queue)
+        assert (first.deliveries, first.inherited) == (1, False)
+        for _ in range(2):
+            await self.elapse(clock, self.HOLD)
+            last = await self.take_one(queue)
+        await queue.settle(put_back=[(last, 0.0)])
+        counted = [last.deliveries]
+        for _ in range(2):
             again = await self.take_one(queue)
             counted.append(again.deliveries)
             await queue.settle(put_back=[(again, 0.0)])
-        assert counted == [2, 2, 2]
+        assert counted == [3, 2, 2]
         await queue.settle(release=[(await self.take_one(queue), 0.0)])
-        assert (await self.take_one(queue)).deliveries == 1
+        assert not (await self.take_one(queue)).inherited
 
     async def test_a_released_task_comes_back_after_its_delay(self, queue: Queue, clock: Clock) -> None:
         await queue.settle(put=[make_task(1), make_task(2)])

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stentor.account import Waiting
 from stentor.batch import VERSION, Batch, encode_batch
 from stentor.config import SendingConfig
 from stentor.errors import UnknownCampaign
@@ -24,7 +25,6 @@ from stentor.providers.contract import Answer, Renewal, Taken, not_processed
 from stentor.providers.lane import CampaignContent, LaneState
 from stentor.queue.contract import Lease, Task
 from stentor.queue.sql import SqlQueue
-from stentor.recording.contract import Waiting
 from stentor.recording.recorder import Recorder
 from stentor.sending import gate, gatekeeper, sender
 from stentor.sending.gate import Problem

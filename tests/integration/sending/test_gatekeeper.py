@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from stentor.clock import steady
 from stentor.errors import CredentialError, CredentialUnavailable, InvalidConfiguration
 from stentor.outcome import Outcome, Scope, Verdict
 from stentor.providers.contract import Renewal
-from stentor.sending import courier, gatekeeper
+from stentor.sending import gatekeeper
 from stentor.sending.gate import TRIAL, Pass
 from tests.integration.sending.doubles import LANE, Works, quicken, refused, until, works
 
@@ -41,7 +41,7 @@ async def test_wrong_credentials_settle_nobody_are_told_once_and_go_on_when_mend
     async with stage.at_work():
         await stage.until_told()
         began = stage.lane.began
-        await until(lambda: stage.sender.gate.look(time.monotonic()).value == "trial" or began > 99)
+        await until(lambda: stage.sender.gate.look(steady()).value == "trial" or began > 99)
         assert [await stage.outcomes(name) for name in names] == [bytes(100)] * 3
         stage.lane.trouble = None
         stage.lane.mended.set()
@@ -84,7 +84,7 @@ async def test_mended_credentials_are_tried_at_once_however_long_the_pause(stage
         await stage.until_queue(delayed=1)
         stage.lane.script = lambda _: None
         stage.lane.mended.set()
-        stage.clock.move(courier.LONGEST_WAIT)
+        stage.clock.move(gatekeeper.LONGEST_WAIT)
         await stage.until_queue()
     assert await stage.outcomes(name) == ALL * 100
     assert len(stage.lane.flights[1].recipients) == TRIAL
@@ -211,7 +211,7 @@ async def test_a_lane_that_is_told_to_be_quiet_sends_nothing_until_then(stage: W
         await stage.put(2)
         asked = stage.desk.asked
         await stage.until_queue(delayed=1, ready=1)
-        assert stage.sender.gate.closed_until > time.monotonic() + 590
+        assert stage.sender.gate.closed_until > steady() + 590
         assert (len(stage.lane.flights), stage.desk.asked) == (1, asked)
     assert stage.told == []
 
@@ -234,7 +234,7 @@ async def test_a_provider_that_is_down_is_asked_little_and_goes_on_by_itself(sta
 async def test_for_a_trial_one_batch_is_taken_and_the_others_stay_in_the_queue(stage: Works) -> None:
     names = [await stage.put(number) for number in (1, 2, 3)]
     stage.lane.holds = True
-    stage.sender.gate.stop("wrong key", "mend it", time.monotonic() - 1)
+    stage.sender.gate.stop("wrong key", "mend it", steady() - 1)
     async with stage.at_work():
         await until(lambda: stage.lane.flights)
         await stage.until_queue(ready=2, leased=1)
@@ -251,11 +251,11 @@ async def test_what_else_lands_during_a_trial_lets_no_second_one_through(stage: 
     stage.lane.holds = True
     async with stage.at_work():
         await until(partial(stage.lane.has_begun, 3))
-        stage.sender.gate.stop("wrong key", "mend it", time.monotonic() - 1)
+        stage.sender.gate.stop("wrong key", "mend it", steady() - 1)
         stage.sender.gate.begin_trial()
         stage.lane.flights[0].cut(refused(Verdict.STOP, "Forbidden", Scope.PLATFORM))
         await stage.until_queue(delayed=1, leased=2)
-        assert stage.sender.gate.look(time.monotonic() + 60) is Pass.CLOSED
+        assert stage.sender.gate.look(steady() + 60) is Pass.CLOSED
         stage.sender.gate.end_trial()
         for flight in stage.lane.flights[1:]:
             flight.answer()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -136,44 +137,46 @@ async def test_what_may_have_been_sent_on_an_older_try_keeps_its_reason(stage: W
     assert {each.reason for each in await stage.failures()} == {"NoAnswer"}
 
 
-async def test_who_is_put_on_record_too_late_is_not_sent_and_stays_on_record(
+async def test_who_is_to_be_put_on_record_when_the_lease_is_lost_is_sent_by_another_alone(
     stage: Works, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another sender may have the batch by then, and be about to send to the same ones."""
+    """However sure of its lease the sender is: the store knows who took the batch last."""
     lane = begin(stage)
     name = await stage.put(1, SIZE)
     intend = stage.recorder.intend
-    late: set[int] = set()
+    sent_before: list[bytes] = []
 
-    async def slow(settlement: Settlement) -> None:
+    async def late(settlement: Settlement) -> None:
+        if len(lane.sent) > 50 and not sent_before:
+            sent_before.extend(lane.sent)
+            stage.clock.move(DEATH)
+            (taken,) = await stage.queue.take(LANE, 1, 30.0)
+            await stage.queue.settle(put_back=[(taken, 0.0)])
         await intend(settlement)
-        (delivery,) = stage.sender._held
-        if len(lane.sent) > 50 and not late:
-            late.update(each.position for each in settlement.waiting)
-            delivery.held_until = 0.0
 
-    monkeypatch.setattr(stage.recorder, "intend", slow)
+    monkeypatch.setattr(stage.recorder, "intend", late)
     async with stage.at_work():
         await stage.drained()
-    sent = [int(recipient.rpartition(b"-")[2]) for recipient in lane.sent]
-    assert late
-    assert sorted(sent) == sorted(set(range(SIZE)) - late)
+    assert sent_before
+    assert sorted(lane.sent) == sorted(set(lane.sent))
     outcomes = await stage.outcomes(name)
-    assert {at for at, outcome in enumerate(outcomes) if outcome == Outcome.AMBIGUOUS} == late
-    assert outcomes.count(Outcome.ACCEPTED) == SIZE - len(late)
+    ambiguous = {at for at, outcome in enumerate(outcomes) if outcome == Outcome.AMBIGUOUS}
+    assert outcomes.count(Outcome.ACCEPTED) == SIZE - len(ambiguous)
+    sent = {int(recipient.rpartition(b"-")[2]) for recipient in lane.sent}
+    assert {at for at, outcome in enumerate(outcomes) if outcome == Outcome.ACCEPTED} <= sent
 
 
 async def test_while_nothing_can_be_recorded_nothing_is_sent(stage: Works, monkeypatch: pytest.MonkeyPatch) -> None:
     lane = begin(stage)
     name = await stage.put(1, SIZE)
     is_open = asyncio.Event()
-    commit = Recorder.commit
+    commit = Recorder._commit
 
-    async def wait(self: Recorder, settlements: Sequence[Settlement]) -> None:
+    async def wait(self: Recorder, settlements: Sequence[Settlement]) -> AbstractSet[str]:
         await is_open.wait()
-        await commit(self, settlements)
+        return await commit(self, settlements)
 
-    monkeypatch.setattr(Recorder, "commit", wait)
+    monkeypatch.setattr(Recorder, "_commit", wait)
     async with stage.at_work():
         await until(lambda: stage.sender.held == 1)
         await asyncio.sleep(0.1)
@@ -183,7 +186,7 @@ async def test_while_nothing_can_be_recorded_nothing_is_sent(stage: Works, monke
     assert await stage.outcomes(name) == bytes([Outcome.ACCEPTED]) * SIZE
 
 
-async def test_of_some_addresses_alone_it_is_on_record_where_only_these_show_both(stage: Works) -> None:
+async def test_after_a_death_only_those_are_ambiguous_who_would_be_shown_both(stage: Works) -> None:
     class Mixed(LaneDouble):
         def repeats(self, address: bytes) -> bool:
             return address.endswith(b"7")
@@ -196,16 +199,36 @@ async def test_of_some_addresses_alone_it_is_on_record_where_only_these_show_bot
     async with dying(stage):
         await until(lambda: len(first.sent) > 40)
     begun = {each.position for each in await stage.waiting(name)}
-    assert {int(recipient.rpartition(b"-")[2]) for recipient in first.sent if recipient.endswith(b"7")} <= begun
-    assert all(position % 10 == 7 for position in begun)
+    known = set(first.sent)
+    assert {int(recipient.rpartition(b"-")[2]) for recipient in known} <= begun
+
+    second = Mixed()
+    stage.begin_again(second)
+    stage.sender.share(Budget(MemoryBoard(), LANE, RATE))
+    async with stage.at_work():
+        await stage.until_queue()
+    assert not [recipient for recipient in known & set(second.sent) if recipient.endswith(b"7")]
+    ambiguous = {at for at, outcome in enumerate(await stage.outcomes(name)) if outcome == Outcome.AMBIGUOUS}
+    assert ambiguous == {position for position in begun if position % 10 == 7}
 
 
-@pytest.mark.parametrize(("collapses", "rate"), [(True, RATE), (False, None)])
-async def test_where_a_second_push_replaces_the_first_or_nothing_is_paced_nothing_is_noted(
-    stage: Works, monkeypatch: pytest.MonkeyPatch, *, collapses: bool, rate: float | None
+async def test_a_lane_without_a_limit_has_it_on_record_too(stage: Works) -> None:
+    first = begin(stage, rate=None, holds=True)
+    name = await stage.put(1, SIZE)
+    async with dying(stage):
+        await until(lambda: first.sent)
+    second = begin(stage, rate=None)
+    async with stage.at_work():
+        await stage.until_queue()
+    assert second.sent == []
+    assert await stage.outcomes(name) == bytes([Outcome.AMBIGUOUS]) * SIZE
+
+
+async def test_where_a_second_push_replaces_the_first_nothing_is_noted(
+    stage: Works, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lane = begin(stage, rate=rate)
-    lane.collapses = collapses
+    lane = begin(stage)
+    lane.collapses = True
     monkeypatch.delattr(Recorder, "intend")
     name = await stage.put(1, 30)
     async with stage.at_work():

@@ -11,7 +11,7 @@ import pytest
 from stentor.outcome import Outcome, Verdict
 from stentor.providers.contract import Answer
 from stentor.queue.contract import Task
-from stentor.sending import courier
+from stentor.sending import judging
 from tests.integration.sending.doubles import LIFETIME, Works, refused, until, works
 
 ALL = b"\1"
@@ -128,7 +128,7 @@ async def test_what_expired_in_the_queue_is_not_sent(stage: Works) -> None:
         await stage.until_queue()
     assert stage.lane.sent == []
     assert await stage.outcomes(name) == bytes([Outcome.EXPIRED] * 2)
-    assert [(row.reason, row.tries) for row in await stage.failures()] == [(courier.LIFETIME, 0)] * 2
+    assert [(row.reason, row.tries) for row in await stage.failures()] == [(judging.LIFETIME.reason, 0)] * 2
 
 
 async def test_a_batch_that_is_settled_already_is_only_acked(stage: Works) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stentor.clock import steady
 from stentor.errors import InvalidMessage, PoolClosed, StoreUnavailable
 from stentor.outcome import Outcome, Scope, Verdict
 from stentor.queue.contract import Lease
-from stentor.recording.contract import Settlement, Standing
-from stentor.sending import courier, settling, suspects
+from stentor.recording.contract import Known, Settlement
+from stentor.sending import gatekeeper, judging, settling, suspects
 from stentor.states import CampaignState
 from tests.integration.sending.doubles import LANE, FlightDouble, Works, quicken, refused, until, works
 
@@ -64,9 +65,10 @@ async def test_the_lease_of_a_slow_batch_is_extended(tmp_path: Path) -> None:
         extended = asyncio.Event()
         extend = stage.queue.extend
 
-        async def watched(leases: Sequence[Lease], lease: float) -> None:
-            await extend(leases, lease)
+        async def watched(leases: Sequence[Lease], lease: float) -> list[Lease]:
+            kept = await extend(leases, lease)
             extended.set()
+            return kept
 
         stage.queue.extend = watched  # type: ignore[method-assign]
         async with stage.at_work():
@@ -95,7 +97,7 @@ async def test_a_pause_takes_back_what_is_not_sent_and_counts_no_try(stage: Work
         assert await stage.failures() == []
         stage.lane.holds = False
         stage.desk.states["c1"] = CampaignState.RUNNING
-        stage.clock.move(courier.LONGEST_WAIT)
+        stage.clock.move(gatekeeper.LONGEST_WAIT)
         await stage.until_queue()
     assert stage.lane.flights[1].recipients == stage.lane.flights[0].recipients[4:]
     assert await stage.outcomes(name) == ALL * 10
@@ -128,7 +130,7 @@ async def test_what_was_called_off_is_settled_without_being_sent(stage: Works, s
 
 async def test_a_closed_gate_does_not_keep_what_was_called_off(stage: Works) -> None:
     names = [await stage.put(number) for number in (1, 2)]
-    stage.sender.gate.throttle(3600.0, time.monotonic())
+    stage.sender.gate.throttle(3600.0, steady())
     async with stage.at_work():
         await stage.until_queue(ready=2)
         stage.desk.states["c1"] = CampaignState.CANCELLING
@@ -268,10 +270,10 @@ class Outage:
     def __init__(self, stage: Works) -> None:
         self.on = False
         self.attempts = 0
-        self._take, self._settle, self._standings = stage.queue.take, stage.queue.settle, stage.recorder.standings
+        self._take, self._settle, self._known = stage.queue.take, stage.queue.settle, stage.recorder.known
         stage.queue.take = self.take  # type: ignore[method-assign]
         stage.queue.settle = self.settle  # type: ignore[method-assign]
-        stage.recorder.standings = self.standings  # type: ignore[method-assign]
+        stage.recorder.known = self.known  # type: ignore[method-assign]
         self.after_taking = False
 
     def _attempt(self) -> None:
@@ -287,11 +289,11 @@ class Outage:
         self._attempt()
         await self._settle(*arguments, **named)
 
-    async def standings(self, leases: Sequence[Lease]) -> dict[str, Standing]:
+    async def known(self, leases: Sequence[Lease]) -> dict[str, Known]:
         if self.after_taking:
             self.after_taking = False
             raise StoreUnavailable
-        return await self._standings(leases)
+        return await self._known(leases)
 
 
 async def test_an_outage_of_the_store_loses_nothing_and_holds_little(stage: Works) -> None:
@@ -341,7 +343,7 @@ async def test_what_was_taken_while_the_process_stood_still_is_handed_back_unsen
         async with stage.at_work():
             await stage.until_queue(delayed=1)
             assert stage.lane.sent == []
-            stage.clock.move(courier.WAIT)
+            stage.clock.move(judging.WAIT)
             await stage.until_queue()
         assert await stage.outcomes(name) == ALL * 2
 
@@ -388,7 +390,7 @@ async def test_of_a_batch_whose_lease_has_ended_nothing_more_is_sent(stage: Work
         flight.answer(2)
         stage.lane.holds = False
         (delivery,) = stage.sender._held
-        delivery.held_until = 0.0
+        delivery.lease = replace(delivery.lease, until=0.0)
         await until(lambda: flight.withdrawn)
         await stage.until_queue()
     assert flight.withdrawn == "its lease has ended"
@@ -411,12 +413,12 @@ async def test_a_batch_whose_lease_has_ended_before_it_began_is_not_begun(
     async with stage.at_work():
         await looked.wait()
         (delivery,) = stage.sender._held
-        delivery.held_until = 0.0
+        delivery.lease = replace(delivery.lease, until=0.0)
         await until(lambda: delivery.lost)
         go_on.set()
         await until(lambda: not stage.sender.held)
         assert stage.lane.flights == []
-        stage.clock.move(courier.LONGEST_WAIT)
+        stage.clock.move(gatekeeper.LONGEST_WAIT)
         await stage.until_queue()
     assert await stage.outcomes(name) == ALL * 4
 

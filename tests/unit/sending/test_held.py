@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
+from stentor.account import Account, Receipt, Waiting, unknown
 from stentor.batch import VERSION, Batch
+from stentor.clock import steady
 from stentor.errors import StoreUnavailable
 from stentor.providers.contract import Answer, Taken
 from stentor.queue.contract import Lease, Queue
-from stentor.recording.contract import Ledger, Receipt, Settlement, Then, Waiting
-from stentor.sending.held import Delivery, Held
+from stentor.recording.contract import Known, Ledger, Settlement, Then
+from stentor.sending.delivery import Delivery
+from stentor.sending.held import Held
 from stentor.sending.suspects import SUSPECT, Suspects
 
 LEASE = 30.0
@@ -26,13 +29,15 @@ class QueueDouble:
         self.extended: list[list[str]] = []
         self.is_away = False
         self.meanwhile: Callable[[], None] = lambda: None
+        self.lost: set[str] = set()
 
-    async def extend(self, leases: Sequence[Lease], lease: float) -> None:
+    async def extend(self, leases: Sequence[Lease], lease: float) -> list[Lease]:
         if self.is_away:
             raise StoreUnavailable
         assert lease == LEASE
         self.extended.append([each.token for each in leases])
         self.meanwhile()
+        return [replace(each, until=steady() + lease) for each in leases if each.token not in self.lost]
 
 
 class LedgerDouble:
@@ -73,14 +78,20 @@ class Stage:
 
     def hold(self, name: str, seconds: float = LEASE, **lease: Any) -> Delivery:
         """One that is held for so many seconds more, and flies."""
-        (delivery,) = self.held.take_in([made(name, **lease)], time.monotonic() + seconds)
+        (delivery,) = self.held.take_in([made(name, seconds, **lease)], {})
         delivery.flight = FlightDouble()
         return delivery
 
 
-def made(name: str, *, deliveries: int = 1, token: str = "") -> Lease:
+def made(name: str, seconds: float = LEASE, *, deliveries: int = 1, token: str = "") -> Lease:
     return Lease(
-        id=name, lane="apns/ios", campaign_id="c1", payload=b"", deliveries=deliveries, token=token or f"{name}'s"
+        id=name,
+        lane="apns/ios",
+        campaign_id="c1",
+        payload=b"",
+        deliveries=deliveries,
+        token=token or f"{name}'s",
+        until=steady() + seconds,
     )
 
 
@@ -112,11 +123,11 @@ async def stage() -> Stage:
 
 async def test_leases_are_renewed_when_half_of_their_time_is_over(stage: Stage) -> None:
     fresh, late = stage.hold("fresh", LEASE * 0.6), stage.hold("late", LEASE * 0.4)
-    until = fresh.held_until
+    until = fresh.lease.until
     await stage.held.renew_leases()
     assert stage.queue.extended == [["late's"]]
-    assert late.held_until > time.monotonic() + LEASE * 0.9
-    assert fresh.held_until == until
+    assert late.lease.until > steady() + LEASE * 0.9
+    assert fresh.lease.until == until
     await stage.held.renew_leases()
     assert len(stage.queue.extended) == 1
 
@@ -145,41 +156,42 @@ async def test_what_lost_its_lease_before_it_flies_does_not_begin_to(stage: Stag
     assert lost.lost
 
 
-async def test_a_lease_that_was_renewed_too_late_has_ended(stage: Stage) -> None:
-    """The queue renews nothing that somebody else holds by then, and doesn't say so."""
+async def test_a_lease_that_another_has_by_now_is_not_renewed(stage: Stage) -> None:
     early, late = stage.hold("early", LEASE * 0.4), stage.hold("late", LEASE * 0.4)
-    until = early.held_until
-
-    def stand_still() -> None:
-        late.held_until = time.monotonic() - 0.001
-
-    stage.queue.meanwhile = stand_still
+    until = early.lease.until
+    stage.queue.lost = {"late's"}
     await stage.held.renew_leases()
-    stage.held.lose_ended()
     assert stage.queue.extended == [["early's", "late's"]]
     assert (late.lost, withdrawn(late)) == (True, ["its lease has ended"])
-    assert (early.lost, early.held_until > until) == (False, True)
+    assert (early.lost, early.lease.until > until) == (False, True)
+
+
+async def test_a_batch_that_is_taken_again_while_it_is_renewed_has_its_new_lease(stage: Stage) -> None:
+    held = stage.hold("b", LEASE * 0.4)
+    stage.queue.meanwhile = lambda: held.retake(made("b", token="new"))
+    await stage.held.renew_leases()
+    assert held.lease.token == "new"
 
 
 async def test_a_lease_that_cannot_be_renewed_is_not_believed_to_be(stage: Stage) -> None:
     late = stage.hold("late", LEASE * 0.4)
-    until = late.held_until
+    until = late.lease.until
     stage.queue.is_away = True
     await stage.held.renew_leases()
-    assert late.held_until == until
+    assert late.lease.until == until
     assert withdrawn(late) == []
     stage.queue.is_away = False
     await stage.held.renew_leases()
-    assert late.held_until > until
+    assert late.lease.until > until
 
 
 async def test_what_is_taken_again_while_it_is_held_is_called_back_and_settled_by_the_new_lease(stage: Stage) -> None:
     """Others may have had it in between, and sent to those who come next."""
     held = stage.hold("b", -1.0)
-    until = time.monotonic() + LEASE
-    (begun,) = stage.held.take_in([made("b", token="new"), made("c")], until)
+    (begun,) = stage.held.take_in([made("b", token="new"), made("c")], {})
     assert begun.lease.id == "c"
-    assert (held.lease.token, held.held_until) == ("new", until)
+    assert held.lease.token == "new"
+    assert (held.settle(None, Then.ACK).then, held.give_back(1.0).then) == (Then.PUT_BACK, Then.PUT_BACK)
     assert (held.lost, withdrawn(held)) == (True, ["its lease has ended"])
     assert len(stage.held) == stage.held.flying == 2
 
@@ -189,36 +201,36 @@ async def test_what_is_taken_again_while_it_is_held_is_called_back_and_settled_b
 
 async def test_a_checkpoint_tells_who_was_accepted_at_their_places_in_the_batch(stage: Stage) -> None:
     delivery = stage.hold("b")
-    delivery.batch, delivery.positions = batch(5), (1, 2, 4)
+    delivery.read, delivery.positions = batch(5), (1, 2, 4)
     delivery.flight = flight = FlightDouble(b"\1\0\1")
     await stage.held.checkpoint(0.0)
     await stage.held.checkpoint(0.0)  # nothing is new
     flight.mask = b"\1\1\1"
     await stage.held.checkpoint(0.0)
-    assert [each.outcomes for each in stage.ledger.recorded] == [b"\0\1\0\0\1", b"\0\1\1\0\1"]
+    receipts = (Receipt(1, NOW, "7"),)
+    assert [each.account for each in stage.ledger.recorded] == [
+        Account(outcomes=b"\0\1\0\0\1", receipts=receipts),
+        Account(outcomes=b"\0\1\1\0\1", receipts=receipts),
+    ]
     assert {each.then for each in stage.ledger.recorded} == {Then.KEEP}
-    assert {each.receipts for each in stage.ledger.recorded} == {(Receipt(1, NOW, "7"),)}
 
 
 def test_an_intent_tells_who_is_next_after_which_tries_and_who_was_accepted_so_far(stage: Stage) -> None:
     delivery = stage.hold("b")
-    delivery.batch, delivery.positions, delivery.flight = batch(5), (1, 2, 4), FlightDouble(b"\1\0\0")
-    delivery.tried = {4: Waiting(4, 2, NOW - 1, "Busy")}
-    settlement = delivery.intend(1, 3, NOW)
-    assert settlement is not None
-    assert (settlement.then, settlement.outcomes) == (Then.KEEP, b"\0\1\0\0\0")
-    assert settlement.receipts == (Receipt(1, NOW, "7"),)
-    assert settlement.waiting == (
-        Waiting(2, 0, NOW, "Interrupted", begun=True),
-        Waiting(4, 2, NOW, "Interrupted", begun=True),
-    )
-    delivery.repeats = lambda address: address == b"1"
-    assert delivery.intend(1, 3, NOW) is None
+    delivery.read, delivery.positions, delivery.flight = batch(5), (1, 2, 4), FlightDouble(b"\1\0\0")
+    account = Account(outcomes=bytes(5), waiting=(Waiting(4, 2, NOW - 1, "Busy"),))
+    delivery.known = Known(account=account, beside=unknown(5))
+    first, second = Waiting(2, 0, NOW, "Interrupted", begun=True), Waiting(4, 2, NOW, "Interrupted", begun=True)
+    for upto, waiting in ((2, (first,)), (3, (first, second))):
+        settlement = delivery.intend(upto - 1, upto, NOW)
+        assert settlement is not None
+        assert settlement.then is Then.KEEP
+        assert settlement.account == Account(outcomes=b"\0\1\0\0\0", waiting=waiting, receipts=(Receipt(1, NOW, "7"),))
 
 
 async def test_what_has_only_begun_needs_no_checkpoint(stage: Stage) -> None:
     young, unread = stage.hold("young"), stage.hold("unread")
-    young.batch, young.positions, young.flight = batch(1), (0,), FlightDouble(b"\1")
+    young.read, young.positions, young.flight = batch(1), (0,), FlightDouble(b"\1")
     await stage.held.checkpoint(3600.0)
     assert stage.ledger.recorded == []
     unread.flight = None

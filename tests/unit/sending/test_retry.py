@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stentor.account import Waiting
 from stentor.outcome import SETTLES, Outcome, Scope, Verdict
 from stentor.providers.contract import Answer
-from stentor.recording.contract import Waiting
 from stentor.sending import retry
 from stentor.sending.retry import ENOUGH_FOR_ALL, SOON, Circumstances, Decision, decide, wait
 

@@ -9,7 +9,7 @@ from stentor.sending.suspects import NEXT_TURN, SUSPECT, Suspects
 
 
 def lease(name: str, deaths: int = 0) -> Lease:
-    return Lease(id=name, lane="apns/ios", campaign_id="c1", payload=b"", deliveries=1 + deaths, token=name)
+    return Lease(id=name, lane="apns/ios", campaign_id="c1", payload=b"", deliveries=1 + deaths, token=name, until=0.0)
 
 
 def names(leases: Sequence[Lease]) -> list[str]:
