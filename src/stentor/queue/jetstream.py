@@ -72,6 +72,8 @@ class Note(msgspec.Struct, frozen=True, array_like=True):
     """The token of the lease of whoever left it."""
     delivered: int = 0
     """How often the server had delivered it when that one took it: who took it later has a higher number."""
+    message: str = ""
+    """Which message that was: a task that was lost and put again is another one, whose deliveries begin anew."""
 
 
 _NOTE = msgspec.msgpack.Decoder(Note)
@@ -169,7 +171,7 @@ class JetStreamQueue:
         held = self._held.get(lease.token)
         if held is None or not self._holds(lease):
             raise LeaseLost(lease.id)
-        note = Note(held.delivered - lease.deliveries, left, holder=lease.token, delivered=held.delivered)
+        note = Note(held.delivered - lease.deliveries, left)
         await self._leave(FLYING, lease, held, note)
 
     async def extend(self, leases: Sequence[Lease], lease: float) -> list[Lease]:
@@ -241,9 +243,10 @@ class JetStreamQueue:
         address = self._streams.address(message.subject)
         delivered = message.metadata.num_delivered
         again = AGAIN in (message.headers or {})
-        held = self._held[message.reply] = _Held(until, delivered)
+        found = f"{message.metadata.sequence.stream} of {message.metadata.timestamp.isoformat()}"
+        held = self._held[message.reply] = _Held(until, delivered, found)
         notes = await self._take_over(address, held, message.reply) if delivered > 1 or again else []
-        released = max((note.deliveries for note in notes if note.delivered < delivered), default=0)
+        released = max((note.deliveries for note in notes if note.message == held.message), default=0)
         return Lease(
             id=address.id,
             lane=address.lane,
@@ -344,7 +347,7 @@ class JetStreamQueue:
         if held is None or not self._holds(lease):
             return
         left = held.left if left is None else left
-        note = Note(held.delivered - deaths, left, lease.token, max(0.0, delay), lease.token, held.delivered)
+        note = Note(held.delivered - deaths, left, lease.token, max(0.0, delay))
         with suppress(LeaseLost):
             await self._leave(WAITING, lease, held, note)
             how = b'-NAK {"delay": %d}' % int(delay * 1e9) if delay > 0 else NAK
@@ -353,16 +356,15 @@ class JetStreamQueue:
 
     async def _leave(self, kind: str, lease: Lease, held: _Held, note: Note) -> None:
         """Leave a note, unless somebody took the task later. Raises: LeaseLost."""
-        address, payload = _address(lease), msgspec.msgpack.encode(note)
+        address, payload = _address(lease), msgspec.msgpack.encode(held.sign(note, lease.token))
         while self._holds(lease):
             with suppress(_Overtaken):
                 held.notes[kind] = await self._publish_note(kind, address, payload, held.notes.get(kind, 0))
                 return
             found = await self._note_at(kind, address)
-            if found is not None and (found.note is None or found.note.delivered > held.delivered):
+            if found is not None and not (found.note and held.came_after(found.note, lease.token)):
                 held.until = 0.0
                 break
-            # Else it is one of our own, of which we weren't told that it had arrived, or of an earlier holder.
             held.notes[kind] = 0 if found is None else found.sequence
         raise LeaseLost(lease.id)
 
@@ -388,11 +390,11 @@ class JetStreamQueue:
             notes = {kind: each.note for kind, each in there.items() if each.note is not None}
             held.left = notes[WAITING].left if WAITING in notes else b""
             if len(notes) < len(there):  # a newer Stentor's counts as a release just now that says nothing
-                return [Note(held.delivered - 1, b"")]
-            if _was_given_back(notes, held.delivered):
+                return [Note(held.delivered - 1, b"", message=held.message)]
+            if _was_given_back(notes, held):
                 return list(notes.values())
             before = notes.get(FLYING) or Note(0, b"")
-            claim = msgspec.structs.replace(before, holder=token, delivered=held.delivered)
+            claim = held.sign(before if before.message == held.message else Note(0, before.left), token)
             with suppress(_Overtaken):
                 encoded = msgspec.msgpack.encode(claim)
                 held.notes[FLYING] = await self._publish_note(FLYING, address, encoded, held.notes.get(FLYING, 0))
@@ -463,16 +465,26 @@ class _Held(msgspec.Struct):
     """When it ends, by the steady clock."""
     delivered: int
     """The server's count."""
+    message: str
+    """See `Note.message`."""
     notes: dict[str, int] = {}
     """By kind, the sequence number of the note of its task that is the last one."""
     left: bytes = b""
     """What was left by the one who gave it back last."""
 
+    def sign(self, note: Note, token: str) -> Note:
+        """As a note of its holder's, whose token is given."""
+        return msgspec.structs.replace(note, holder=token, delivered=self.delivered, message=self.message)
 
-def _was_given_back(notes: Mapping[str, Note], delivered: int) -> bool:
-    """Whether the one who had a task before it was delivered for that number of times gave it back."""
+    def came_after(self, note: Note, token: str) -> bool:
+        """Whether a note is our own, of which we weren't told that it had arrived, or one of an earlier holder."""
+        return note.holder == token or (note.message == self.message and note.delivered < self.delivered)
+
+
+def _was_given_back(notes: Mapping[str, Note], held: _Held) -> bool:
+    """Whether the one who had a task before its holder now gave it back."""
     left, flying = notes.get(WAITING), notes.get(FLYING)
-    if left is None or left.delivered != delivered - 1:
+    if left is None or left.message != held.message or left.delivered != held.delivered - 1:
         return False
     return flying is None or flying.delivered < left.delivered or flying.holder == left.holder
 

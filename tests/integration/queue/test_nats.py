@@ -266,7 +266,7 @@ def _queue(nats: Nats, config: QueueConfig) -> JetStreamQueue:
 
 
 def _lease() -> Lease:
-    return Lease(id=TASK.id, lane=TASK.lane, campaign_id="c1", payload=b"", deliveries=1, token="")
+    return Lease(id=TASK.id, lane=TASK.lane, campaign_id="c1", payload=b"", deliveries=1, token="", until=0.0)
 
 
 @pytest.mark.parametrize(
