@@ -4,7 +4,8 @@ It is what a sender has in hand, what it tells the recorders, what it leaves in 
 of the store holds (there the failures and receipts are in tables of their own). Rules: two accounts of a batch merge
 into one, in any grouping and however often; of each recipient the first terminal outcome stands, with the failure that
 explains it; who is pending has one thing that is known of the next try; who may have got the message once may have got
-it for ever, so that no later news makes an *expired*, a *cancelled* or a *rejected* of it.
+it for ever, so that no later news makes an *expired* or a *cancelled* of it: only the provider's own answer settles
+that.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.learnt().pending != self.pending
 
 
-_NOT_REACHED = frozenset({Outcome.REJECTED, Outcome.EXPIRED, Outcome.CANCELLED})
+_UNSENT = frozenset({Outcome.EXPIRED, Outcome.CANCELLED})
 _ONLY_ACCEPTED = bytes(each if each == Outcome.ACCEPTED else Outcome.PENDING for each in range(256))
 _OPEN = bytes([0xFF]) + bytes(0xFF)
 """Translates outcomes to a mask: all bits where one is pending, none where it is terminal."""
@@ -146,9 +147,9 @@ def merge(known: Account, news: Account) -> Account:
 
 
 def _in_doubt(news: Account, positions: Iterable[int]) -> Account:
-    """News of a batch of which those at these positions may have got the message: who would end otherwise is
+    """News of a batch of which those at these positions may have got the message: who would end as not sent to is
     *ambiguous*, for the same reason."""
-    ended = {at for at in positions if news.outcomes[at] in _NOT_REACHED}
+    ended = {at for at in positions if news.outcomes[at] in _UNSENT}
     if not ended:
         return news
     outcomes = bytearray(news.outcomes)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import msgspec
 import sqlalchemy as sa
 
+from stentor.account import Receipt
 from stentor.audience.contract import NO_LANE, Audience, Page, Range, Selection, Wanted
 from stentor.batch import beside
 from stentor.outcome import Outcome
@@ -27,15 +28,7 @@ _REACHED = frozenset({Outcome.ACCEPTED, Outcome.AMBIGUOUS})
 _NOBODY = Page(keys=[], addresses=[], lanes=NO_LANE)
 
 
-class _Receipt(msgspec.Struct, array_like=True):
-    """What is needed here of a `recording.contract.Receipt`."""
-
-    position: int
-    at: float
-    id: str
-
-
-_RECEIPTS = msgspec.msgpack.Decoder(list[_Receipt])
+_RECEIPTS = msgspec.msgpack.Decoder(list[Receipt])
 _KEYS = msgspec.msgpack.Decoder(list[bytes])
 
 
