@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from stentor.findings import Finding
 from stentor.model import Action, Message
 from stentor.providers.contract import Answer, Renewal, Taken
 
@@ -179,15 +180,24 @@ class Lane(Protocol):
 
 @runtime_checkable
 class Introduces(Protocol):
-    """A lane whose provider says who it takes us for, as bots' do."""
+    """A lane whose provider can be asked whether it takes us, without a message to anybody."""
 
-    async def introduce(self) -> str:
-        """Who we are to the provider, in a few words, e.g. `@example_bot`.
+    async def introduce(self) -> str | Sequence[Finding]:
+        """Who we are to the provider, in a few words, e.g. `@example_bot`; or findings, where there is more to tell:
+        of the `provider`, of this machine's `clock`.
 
         Raises:
             CredentialError: the provider doesn't know us.
             CredentialUnavailable: it couldn't be asked just now.
         """
+
+
+@runtime_checkable
+class Describes(Protocol):
+    """A lane that can say whose its credentials are, and whether they will do."""
+
+    def describe(self) -> Finding:
+        """Of the files that `check` has read; nobody is asked."""
 
 
 @runtime_checkable

@@ -22,11 +22,11 @@ from stentor.planning.content import Content, Translation
 from stentor.providers.apns.channel import ApnsApp
 from stentor.providers.apns.lane import ApnsLane
 from stentor.providers.apns.wire import push_ids
+from stentor.providers.burst_lane import FIRST_WINDOW, LEAST_WINDOW
 from stentor.providers.channels import open_lane
 from stentor.providers.contract import MALFORMED_ADDRESS, NOWHERE, Answer
 from stentor.providers.fcm.channel import FcmApp
 from stentor.providers.fcm.lane import FcmLane
-from stentor.providers.http2_lane import FIRST_WINDOW, LEAST_WINDOW
 from stentor.providers.lane import CampaignContent, Flight, Lane
 from stentor.simulators.apns import ApnsSimulator
 from stentor.simulators.apns.credentials import mint_key
@@ -330,7 +330,7 @@ async def test_an_apns_connection_sees_one_token_only() -> None:
         lane = apns_lane(simulator)
         assert reasons(await send(lane, PLAIN, tokens(20))) == {}
         simulator.clock.advance(1500.0)
-        for link in lane._channel.pool._links if lane._channel else ():
+        for link in lane._pool._links if lane._pool else ():
             link.abort("the peer went away")
         assert reasons(await send(lane, PLAIN, tokens(20, 20))) == {}  # over a connection opened just now
         simulator.clock.advance(400.0)

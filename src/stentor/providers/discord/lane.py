@@ -16,6 +16,7 @@ from typing import ClassVar
 from stentor.errors import CredentialError, CredentialUnavailable, PoolClosed
 from stentor.model import Action, Message
 from stentor.outcome import Verdict
+from stentor.providers.base import read_text, setting
 from stentor.providers.contract import NO_ADDRESS_OF_OURS, Answer, Taken, not_processed
 from stentor.providers.discord import message, wire
 from stentor.providers.discord.addresses import (
@@ -31,7 +32,6 @@ from stentor.providers.discord.buckets import Pace, Place
 from stentor.providers.discord.channel import DiscordApp
 from stentor.providers.discord.message import Rendered
 from stentor.providers.discord.reasons import BY_REASON, GLOBAL_LIMIT, NO_TOKEN, TABLE
-from stentor.providers.http2_lane import setting
 from stentor.providers.http_lane import PACE, HttpLane
 from stentor.providers.http_message import Request, Response
 from stentor.providers.lane import CampaignContent
@@ -171,7 +171,7 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
         return found
 
     async def introduce(self) -> str:
-        api = await self._introducing()
+        api = (await self._opened.get()).credentials
         if api.token is None:
             return "no bot: all its addresses are webhooks, which need no introduction"
         found = wire.decode_introduction(await self.ask(wire.introduction_request(api)))
@@ -179,11 +179,6 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
             return found
         said = f"{self.name}: {self.meaning(found.reason) or found.reason}"
         raise CredentialError(said) if found.verdict is Verdict.STOP else CredentialUnavailable(said)
-
-    async def _introducing(self) -> wire.Api:
-        await self.check()
-        assert self._api is not None
-        return self._api
 
     # -- what was sent before -----------------------------------------------------------------------------------------
 
@@ -241,10 +236,7 @@ def _read(address: bytes) -> Target | None:
 
 def _read_token(file: Path) -> str:
     """Raises: CredentialError."""
-    try:
-        token = file.read_text().strip().removeprefix("Bot ").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CredentialError(f"{file} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from None
+    token = read_text(file).strip().removeprefix("Bot ").strip()
     if not _TOKEN.fullmatch(token):
         raise CredentialError(f"{file} must hold the bot's token and nothing else")
     return token
