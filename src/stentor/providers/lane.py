@@ -17,7 +17,7 @@ from stentor.providers.contract import Answer, Renewal, Taken
 Variables = Mapping[str, Any]
 
 
-class Content(Protocol):
+class Renderer(Protocol):
     """What a lane needs of a campaign's content; `planning.content.Content` is one."""
 
     @property
@@ -48,7 +48,7 @@ class CampaignContent:
     """What a lane must know of a campaign. All of it is the same at every retry, on every machine."""
 
     id: str
-    content: Content
+    content: Renderer
     started_at: float
     """Epoch seconds from which the message's lifetime counts."""
     max_rate: float | None = None

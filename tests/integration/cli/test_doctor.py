@@ -36,7 +36,7 @@ from stentor.providers.apns import lane as apns_lane
 from stentor.providers.apns.channel import ApnsApp
 from stentor.providers.fcm.channel import FcmApp
 from stentor.providers.telegram.channel import TelegramApp
-from stentor.simulators.apns import ApnsOptions, ApnsSimulator
+from stentor.simulators.apns import ApnsSetup, ApnsSimulator
 from stentor.simulators.clock import MovableClock
 from stentor.simulators.faults import Faults, Unavailable
 from stentor.simulators.fcm import FcmSimulator
@@ -134,7 +134,7 @@ async def test_a_file_that_is_no_key(apns: ApnsSimulator, tmp_path: Path, conten
 
 
 async def test_another_topic() -> None:
-    async with ApnsSimulator(ApnsOptions(topics=frozenset({"com.example.other"}))) as apns:
+    async with ApnsSimulator(ApnsSetup(topics=frozenset({"com.example.other"}))) as apns:
         found = await look(apns_app(apns))
     assert found["provider"].status is Status.PROBLEM
     assert "TopicDisallowed" in found["provider"].detail

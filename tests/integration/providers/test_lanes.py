@@ -30,7 +30,7 @@ from stentor.providers.fcm.lane import FcmLane
 from stentor.providers.lane import CampaignContent, Flight, Lane
 from stentor.simulators.apns import ApnsSimulator
 from stentor.simulators.apns.credentials import mint_key
-from stentor.simulators.apns.provider import ApnsOptions
+from stentor.simulators.apns.provider import ApnsSetup
 from stentor.simulators.clock import MovableClock
 from stentor.simulators.faults import Credential, Faults, Latency
 from stentor.simulators.fcm import FcmSimulator
@@ -268,7 +268,7 @@ def bodies_by_token(simulator: ApnsSimulator, monkeypatch: pytest.MonkeyPatch) -
 
 async def test_withdrawing_stops_the_wire() -> None:
     async with ApnsSimulator(
-        ApnsOptions(max_streams=100), faults=Faults(latency=Latency(median_s=0.1, p99_s=0.11))
+        ApnsSetup(max_streams=100), faults=Faults(latency=Latency(median_s=0.1, p99_s=0.11))
     ) as simulator:
         lane = apns_lane(simulator)
         prepared = await lane.prepare(campaign(PLAIN))

@@ -26,7 +26,14 @@ from stentor.providers.lane import CampaignContent, Flight, Prepared, Variables
 from stentor.providers.rendering import PreparedContent
 from stentor.providers.webpush import wire
 from stentor.providers.webpush.channel import WebPushApp
-from stentor.providers.webpush.endpoints import Forbidden, Malformed, Origin, Policy, fits, parse_authority
+from stentor.providers.webpush.endpoints import (
+    ForbiddenEndpoint,
+    MalformedEndpoint,
+    Origin,
+    Policy,
+    fits,
+    parse_authority,
+)
 from stentor.providers.webpush.origins import Origins, PoolOf
 from stentor.providers.webpush.reasons import ALL
 from stentor.providers.webpush.undo import Part, UndoFlight
@@ -182,7 +189,7 @@ class WebPushLane(BurstLane[wire.Rendered, _Access]):
         """Where the messages are that may not be delivered yet, by their positions."""
         found = {}
         for position, receipt in enumerate(receipts):
-            with suppress(Malformed, Forbidden, UnicodeDecodeError):
+            with suppress(MalformedEndpoint, ForbiddenEndpoint, UnicodeDecodeError):
                 target = wire.parse_message_url(receipt.decode(), self._policy)
                 if access.deletes(target.origin):
                     found[position] = target
