@@ -31,7 +31,7 @@ class BaseLane(Rendering[R], Generic[R, A]):
     provider_ceiling: ClassVar[float] = float("inf")
     """Pushes a second that the provider allows at most."""
     not_renewed: ClassVar[str] = "There is no short-lived credential to renew."
-    """What is said to a provider that calls the credential expired."""
+    """Why a credential that the provider refuses is not made anew, for people."""
 
     def __init__(
         self, app: App, name: str, table: Sequence[Rule], clock: Callable[[], float], rate: float | None
