@@ -44,7 +44,7 @@ def installed(folder: Path, monkeypatch: pytest.MonkeyPatch, entries: str, *sour
     with monkeypatch.context() as patch:
         for path in paths:
             patch.syspath_prepend(path)
-        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
+        patch.setenv("PYTHONPATH", os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])]))
         forget()
         try:
             yield
