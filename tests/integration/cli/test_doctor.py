@@ -198,7 +198,7 @@ async def test_a_provider_that_cannot_be_reached(tmp_path: Path, monkeypatch: py
 async def test_a_provider_that_isnt_trusted(
     apns: ApnsSimulator, fcm: FcmSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http2_lane, "ASKED_WITHIN", 0.2)
+    monkeypatch.setattr(http2_lane, "ASKED_WITHIN", 2.0)
     found = await look(apns_app(apns, ca_file=fcm.ca_file))
     assert "certificate is not trusted" in found["provider"].detail
 

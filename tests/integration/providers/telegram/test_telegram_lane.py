@@ -287,7 +287,7 @@ async def test_times_of_trouble(faults: Faults, verdict: Verdict) -> None:
 
 
 async def test_no_answer_in_time_is_ambiguous(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_lane, "ANSWER_WITHIN", 0.2)
+    monkeypatch.setattr(http_lane, "ANSWER_WITHIN", 3.0)
     faults = Faults(script=(Trigger(after=1, do="hang"),))
     async with TelegramSimulator(FAST, faults=faults) as telegram, lane_to(telegram) as lane:
         flight = await send(lane, PLAIN, chats(2))
