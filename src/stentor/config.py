@@ -333,13 +333,13 @@ def _read(file: Path) -> dict[str, Any]:
         raise InvalidConfiguration(f"{file} is not TOML: {error}; texts stand in quotes") from None
 
 
-Place = tuple[str, ...]
+SettingPath = tuple[str, ...]
 """Where a setting stands: ("store", "url")."""
 
 
-def _override(given: dict[str, Any], environment: Mapping[str, str]) -> dict[Place, str]:
+def _override(given: dict[str, Any], environment: Mapping[str, str]) -> dict[SettingPath, str]:
     """Put the settings of `environment` over those given; which setting comes from which variable."""
-    variables: dict[Place, str] = {}
+    variables: dict[SettingPath, str] = {}
     for variable, value in sorted(environment.items()):
         if not variable.startswith(PREFIX) or _NO_SETTING.fullmatch(variable) or not value:
             continue
@@ -377,7 +377,7 @@ _WANTED = {
 }
 
 
-def _explain(error: ErrorDetails, given: Mapping[str, Any], file: Path, variables: Mapping[Place, str]) -> str:
+def _explain(error: ErrorDetails, given: Mapping[str, Any], file: Path, variables: Mapping[SettingPath, str]) -> str:
     """One paragraph: where it stands, what is wrong, what to do."""
     path = _path(error)
     kind, value, wanted = error["type"], error["input"], error["msg"]
@@ -406,7 +406,7 @@ def _shown(value: object) -> str:
     return "missing" if value is None else repr(value)
 
 
-def _path(error: ErrorDetails) -> Place:
+def _path(error: ErrorDetails) -> SettingPath:
     """Where the error stands, without the channel that pydantic puts behind an app's name."""
     path = [str(part) for part in error["loc"]]
     if path[:1] == ["apps"]:
@@ -414,7 +414,7 @@ def _path(error: ErrorDetails) -> Place:
     return tuple(path)
 
 
-def _section(path: Place, given: Mapping[str, Any]) -> type[Section]:
+def _section(path: SettingPath, given: Mapping[str, Any]) -> type[Section]:
     """What stands at a path of tables."""
     match path:
         case ("store",):
@@ -433,7 +433,7 @@ def _section(path: Place, given: Mapping[str, Any]) -> type[Section]:
             return Config
 
 
-def _nearest(path: Place, given: Mapping[str, Any], variable: str | None) -> str:
+def _nearest(path: SettingPath, given: Mapping[str, Any], variable: str | None) -> str:
     """What was perhaps meant by an unknown setting."""
     if variable:
         known = [PREFIX + "__".join(each).upper().replace("-", "_") for each in _settings(given)]
@@ -447,7 +447,7 @@ def _nearest(path: Place, given: Mapping[str, Any], variable: str | None) -> str
     return f"there are {listed([f'`{name}`' for name in here])}"
 
 
-def _settings(given: Mapping[str, Any]) -> Iterator[Place]:
+def _settings(given: Mapping[str, Any]) -> Iterator[SettingPath]:
     """Every setting that may be set, of the apps and audiences that are given."""
     for title, model in SECTIONS:
         section, *inner = title.split(".")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stentor.testing.nats import Nats, run_nats
+from stentor.testing.nats import RunningNats, run_nats
 from stentor.testing.postgres import Postgres, run_postgres
 
 
@@ -35,20 +35,20 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def nats_server() -> Iterator[Nats]:
+def nats_server() -> Iterator[RunningNats]:
     """The server of this test process: one node with JetStream. Whoever stops it starts it again."""
     with run_nats() as server:
         yield server
 
 
 @pytest.fixture
-def nats_url(nats_server: Nats) -> str:
+def nats_url(nats_server: RunningNats) -> str:
     """Where this process' NATS server is reached; everybody may do everything."""
     return nats_server.url
 
 
 @pytest.fixture
-async def queue_name(nats_server: Nats) -> AsyncIterator[str]:
+async def queue_name(nats_server: RunningNats) -> AsyncIterator[str]:
     """A name for a queue of this test's own; the streams and buckets `<name>_…` are deleted at the end."""
     async with nats_server.queue_name() as name:
         yield name

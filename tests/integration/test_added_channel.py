@@ -19,10 +19,10 @@ from docs import render_configuration, render_reasons
 from stentor import Content, Message, Selection, Stentor, channels, config
 from stentor.cli import init, words
 from stentor.cli.doctor import examine
-from stentor.cli.findings import Status
 from stentor.cli.words import meaning
 from stentor.config import dump, load, restore
 from stentor.errors import InvalidConfiguration, InvalidMessage
+from stentor.findings import Status
 from stentor.outcome import Outcome
 from stentor.planning.content import content_from, decode_content, encode_content
 from stentor.providers.channels import open_lane
@@ -44,7 +44,7 @@ def installed(folder: Path, monkeypatch: pytest.MonkeyPatch, entries: str, *sour
     with monkeypatch.context() as patch:
         for path in paths:
             patch.syspath_prepend(path)
-        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
+        patch.setenv("PYTHONPATH", os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])]))
         forget()
         try:
             yield

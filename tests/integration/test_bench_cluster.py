@@ -12,7 +12,7 @@ import asyncpg  # type: ignore[import-untyped]  # has no annotations
 import nats
 import pytest
 
-from stentor.testing.nats import Nats
+from stentor.testing.nats import RunningNats
 from tests.integration.processes import bench
 
 RECIPIENTS = 5_001
@@ -60,7 +60,7 @@ def test_every_figure_is_there_and_they_add_up() -> None:
 
 
 @pytest.mark.timeout(240)
-async def test_servers_of_others_are_left_as_they_were(nats_server: Nats, postgres: str) -> None:
+async def test_servers_of_others_are_left_as_they_were(nats_server: RunningNats, postgres: str) -> None:
     found = bench("cluster", "--recipients", "2000", "--nats", nats_server.url, "--database", postgres)
     assert found["cluster"]["exact"], found["cluster"]["problems"]
     assert found["nodes"] is None

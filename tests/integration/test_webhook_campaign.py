@@ -16,9 +16,9 @@ import pytest
 from stentor import Content, Message, Selection, Stentor, load
 from stentor.bench.processes import simulator
 from stentor.cli.doctor import examine
-from stentor.cli.findings import Status
 from stentor.cli.init import render
 from stentor.config import Config
+from stentor.findings import Status
 from stentor.model import WebhookOptions
 from stentor.planning.content import content_from
 from stentor.providers.lane import CampaignContent

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from stentor.testing.nats import Nats
+from stentor.testing.nats import RunningNats
 from stentor.testing.postgres import Postgres
 from tests.integration.chaos.conftest import processes, providers, three_servers
 from tests.integration.chaos.stage import open_cluster
@@ -30,7 +30,7 @@ RECIPIENTS = 600
 async def test_nothing_is_lost(
     seed: int, postgres: str, postgres_server: Postgres, providers: Providers, request: pytest.FixtureRequest
 ) -> None:
-    nats: Nats = request.getfixturevalue("three_servers" if seed % 2 else "nats_server")
+    nats: RunningNats = request.getfixturevalue("three_servers" if seed % 2 else "nats_server")
     plot = make_plot(seed, RECIPIENTS)
     print(plot)  # noqa: T201 - the report of the soak
     try:

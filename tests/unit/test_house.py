@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,10 @@ ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "src").rglob("*.py"))
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "bench").rglob("*.md"))]
 TEST_COMMAND = "make test"
+SAME_NAME = {
+    "Rendered": "what a channel's lane makes of a message: the same thing in each, and known outside of none",
+}
+"""Public classes that may have the name of another, and why."""
 PRIVATE_PATH = re.compile(r"(?<![\w.:/-])(/root/|/home/\w|/Users/\w|/tmp/\w|[A-Z]:\\Users\\)")
 
 
@@ -64,6 +69,30 @@ def locked_versions(lock: str) -> dict[str, set[str]]:
     for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", lock, re.MULTILINE):
         versions.setdefault(canonicalize_name(name), set()).add(version)
     return versions
+
+
+def classes_of_one_name(sources: Mapping[str, str]) -> dict[str, list[str]]:
+    """Where the public classes are that share a name, by that name; `sources` are the modules' by their paths."""
+    found: dict[str, list[str]] = {}
+    for where, source in sources.items():
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(where)
+    return {name: places for name, places in found.items() if len(places) > 1}
+
+
+def test_one_name_is_one_thing() -> None:
+    """Whoever reads `Answer` in one file knows what it is in all others."""
+    sources = {str(path.relative_to(ROOT / "src")): path.read_text() for path in MODULES}
+    shared = classes_of_one_name(sources)
+    assert {name: places for name, places in shared.items() if name not in SAME_NAME} == {}
+    assert set(SAME_NAME) <= set(shared), "an exception that isn't needed any more"
+
+
+def test_a_name_that_two_classes_share_is_caught() -> None:
+    sources = {"a.py": "class Place: ...\nclass _Own: ...", "b.py": "class Place: ...\nclass _Own: ..."}
+    assert classes_of_one_name(sources) == {"Place": ["a.py", "b.py"]}
+    assert classes_of_one_name({"a.py": "class Place: ...", "b.py": "def f():\n    class Place: ..."}) == {}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT / "src")))

@@ -1,4 +1,4 @@
-"""The import of a file into the registry: rows read, checked, registered by the thousand, and an account of them all.
+"""The import of a file into the registry: rows read, checked, registered by the thousand, and counted by their fate.
 
 Rules: a row that cannot be used is written to the rejects file and doesn't stop the rest. Of rows with the same id the
 last counts. Importing again changes nothing that is already there, so an import that was cut short is simply repeated.
@@ -32,7 +32,7 @@ DUPLICATE = "duplicate"
 
 
 @dataclass(slots=True)
-class Account:
+class ImportResult:
     """What became of a file's rows: `read` is the sum of all others (but of a dry run, which registers nothing)."""
 
     read: int = 0
@@ -137,8 +137,8 @@ async def import_rows(
     reader: RowReader,
     rejects: Rejects,
     database: Database | None,
-    progress: Callable[[Account], None] = lambda account: None,
-) -> Account:
+    progress: Callable[[ImportResult], None] = lambda result: None,
+) -> ImportResult:
     """Register the installations of a file.
 
     Args:
@@ -149,45 +149,45 @@ async def import_rows(
         StoreUnavailable: the database cannot be written to; what was committed stays.
         InvalidConfiguration: the rejects file cannot be written.
     """
-    account = Account()
+    result = ImportResult()
     rows = iter(file)
     with closing(_Seen()) as seen:
         while batch := list(islice(rows, BATCH)):
-            account.read += len(batch)
+            result.read += len(batch)
             latest: dict[str, tuple[int, Registration]] = {}
-            for line, registration in _accepted(batch, reader, rejects, account):
+            for line, registration in _accepted(batch, reader, rejects, result):
                 if registration.id in latest:
-                    _overrule(rejects, account, latest[registration.id][0], line, registration.id)
+                    _overrule(rejects, result, latest[registration.id][0], line, registration.id)
                 latest[registration.id] = (line, registration)
             known = seen.add({key: line for key, (line, _) in latest.items()})
             for key, line in known.items():
-                _overrule(rejects, account, line, latest[key][0], key)
+                _overrule(rejects, result, line, latest[key][0], key)
             if database is not None:
                 fresh = [registration for key, (_, registration) in latest.items() if key not in known]
                 new = await register(database, fresh)
-                account.registered += new
-                account.unchanged += len(fresh) - new.added - new.changed - new.revived
+                result.registered += new
+                result.unchanged += len(fresh) - new.added - new.changed - new.revived
                 # Their installations were counted when they came first.
                 await register(database, [latest[key][1] for key in known])
-            progress(account)
-    return account
+            progress(result)
+    return result
 
 
 def _accepted(
-    batch: list[Read | Bad], reader: RowReader, rejects: Rejects, account: Account
+    batch: list[Read | Bad], reader: RowReader, rejects: Rejects, result: ImportResult
 ) -> Iterator[tuple[int, Registration]]:
     for one in batch:
         if isinstance(one, Bad):
-            account.rejected[one.rule] += 1
+            result.rejected[one.rule] += 1
             rejects.write(one.line, f"{one.rule}: {one.detail}" if one.detail else one.rule, {})
             continue
         try:
             yield one.line, reader.registration(one.row)
         except RowRefused as refusal:
-            account.rejected[refusal.rule] += 1
+            result.rejected[refusal.rule] += 1
             rejects.write(one.line, str(refusal), one.row)
 
 
-def _overrule(rejects: Rejects, account: Account, line: int, by: int, key: str) -> None:
-    account.duplicates += 1
+def _overrule(rejects: Rejects, result: ImportResult, line: int, by: int, key: str) -> None:
+    result.duplicates += 1
     rejects.write(line, f"{DUPLICATE} of line {by}, which counts", {"id": key})

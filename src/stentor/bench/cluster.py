@@ -58,7 +58,7 @@ def run(
     """
     sections = {"sending": {"senders": senders}}
     with ExitStack() as stack:
-        place = stack.enter_context(Place.found(nodes, servers))
+        place = stack.enter_context(ClusterServers.found(nodes, servers))
         say(f"embedded: making {recipients:,} installations in SQLite")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stentor-bench-")))
         store, audience = stack.enter_context(campaign.sqlite(folder, recipients))
@@ -97,7 +97,7 @@ def by_role(stages: Mapping[str, float]) -> dict[str, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ClusterServers:
     """Where a campaign is sent: a NATS and a PostgreSQL, and whether they are ours to look into."""
 
     nats: str = field(repr=False)
@@ -109,7 +109,7 @@ class Place:
 
     @classmethod
     @contextmanager
-    def found(cls, nodes: int, servers: tuple[str | None, str | None]) -> Iterator[Place]:
+    def found(cls, nodes: int, servers: tuple[str | None, str | None]) -> Iterator[ClusterServers]:
         """Those servers that are given, and for the rest some that run as long as this context lasts.
 
         Raises: InvalidConfiguration, QueueUnavailable: they can't be used.
@@ -193,7 +193,7 @@ class Sample:
 class Watcher:
     """Looks at the servers from a thread of its own while its context lasts."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ClusterServers) -> None:
         self.samples: list[Sample] = []
         self.nats_peak_mb = 0.0
         self.postgres_peak_mb = 0.0

@@ -47,7 +47,7 @@ class Spec(msgspec.Struct, frozen=True):
     """Batches under way at once."""
 
 
-class Measured(msgspec.Struct, frozen=True):
+class Throughput(msgspec.Struct, frozen=True):
     rate: float
     """Pushes a second, from the first batch after the warm-up to the last answer."""
     cpu_us: float
@@ -94,7 +94,7 @@ def _apns_message() -> Message:
     return Message(title="Sale", body=text.ljust(len(text) + APNS_BODY - size, "."))
 
 
-async def push(spec: Spec) -> Measured:
+async def push(spec: Spec) -> Throughput:
     endpoint = Endpoint(host="127.0.0.1", port=spec.port, tls=tls_context(ca_file=Path(spec.ca_file)))
     decode = apns.decode if spec.provider == "apns" else fcm.decode
     encode = encoder(spec.provider)
@@ -124,7 +124,7 @@ async def push(spec: Spec) -> Measured:
         await run(pool, spec.requests - spec.requests // 4)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         done = accepted + failed
-        return Measured(
+        return Throughput(
             rate=done / wall,
             cpu_us=cpu / done * 1e6,
             accepted=accepted,

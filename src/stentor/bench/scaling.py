@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from stentor.bench import campaign
-from stentor.bench.cluster import Place
+from stentor.bench.cluster import ClusterServers
 from stentor.bench.journey import AUDIENCE, Measured
 from stentor.bench.processes import simulator
 from stentor.config import Config
@@ -44,7 +44,7 @@ def run(
     Raises: as `cluster.run`.
     """
     rows: list[dict[str, Any]] = []
-    with Place.found(1, servers) as place:
+    with ClusterServers.found(1, servers) as place:
         for number in senders:
             recipients = round(number * RATE * seconds)
             say(f"{number} sender{'s' * (number != 1)}: {recipients:,} recipients")
@@ -80,7 +80,7 @@ def steady_rate(progress: Sequence[tuple[float, int]], recipients: int) -> float
     return sum((at - middle) * (done - mean) for at, done in seen) / spread
 
 
-def _send(place: Place, senders: int, recipients: int) -> tuple[Measured, dict[str, float]]:
+def _send(place: ClusterServers, senders: int, recipients: int) -> tuple[Measured, dict[str, float]]:
     with ExitStack() as stack:
         store, audience = stack.enter_context(campaign.postgresql(place.database, recipients, androids=True))
         queue = stack.enter_context(place.queue())

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from stentor.bench import h2load
-from stentor.bench.load import Measured, Spec
+from stentor.bench.load import Spec, Throughput
 from stentor.bench.processes import simulator
 
 Shape = Literal["apns", "fcm"]
@@ -69,7 +69,7 @@ def yardstick(requests: int, say: Callable[[str], None]) -> dict[str, Any]:
     return {"rate": max(shape["rate"] for shape in shapes.values()), **shapes}
 
 
-def _with_latency(shape: Shape, requests: int, plain: Measured) -> dict[str, Any]:
+def _with_latency(shape: Shape, requests: int, plain: Throughput) -> dict[str, Any]:
     """The run with latency. What streams and latency allow at most is given beside what was reached."""
     ceiling = LATENCY_CONNECTIONS * STREAMS[shape] / LATENCY
     # Enough batches that their stragglers leave no stream idle, and for FCM's narrow ceiling a shorter run.
@@ -89,7 +89,7 @@ def _with_latency(shape: Shape, requests: int, plain: Measured) -> dict[str, Any
     }
 
 
-def push(shape: Shape, requests: int, *, connections: int, in_flight: int, latency: float) -> tuple[Measured, float]:
+def push(shape: Shape, requests: int, *, connections: int, in_flight: int, latency: float) -> tuple[Throughput, float]:
     """One sender process against one fast simulator; returns what it measured and the simulator's CPU a request."""
     with simulator(shape, "--mode", "fast", "--latency", str(latency)) as (facts, summary):
         spec = Spec(
@@ -108,5 +108,5 @@ def push(shape: Shape, requests: int, *, connections: int, in_flight: int, laten
         )
         if sender.returncode:
             raise RuntimeError(f"the sender failed:\n{sender.stderr[-2000:]}")
-        measured = msgspec.json.decode(sender.stdout, type=Measured)
+        measured = msgspec.json.decode(sender.stdout, type=Throughput)
     return measured, summary["cpu_us"]

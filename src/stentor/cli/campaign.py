@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stentor.cli import shapes, words
-from stentor.cli.live import LiveView, Pace, account, proof, view
+from stentor.cli.live import LaneRates, LiveView, account, proof, view
 from stentor.cli.operations import (
     FAILED,
     INTERRUPTED,
@@ -102,7 +102,7 @@ def show(
             shapes.say(shapes.report(report) | {"problems": shapes.progress(now)["problems"]})
             return
         if report.campaign.state not in FINAL:
-            out.print(view(await stentor.progress(found.id), Pace()))
+            out.print(view(await stentor.progress(found.id), LaneRates()))
         out.print(account(report))
 
     perform_on(config, campaign, work)

@@ -53,7 +53,7 @@ INTERRUPTED = "Interrupted. The simulators are stopped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class DemoResult:
     """What the demo found."""
 
     report: Report
@@ -194,7 +194,7 @@ def _start_simulators(
 
 async def _perform(
     settings: Path, facts: Mapping[str, Facts], people: Crowd, out: Console, *, as_json: bool
-) -> Account:
+) -> DemoResult:
     """Send, as `stentor send` does, and look at what came of it from both sides."""
     async with Stentor(config.load(settings, {})) as stentor:
         selection = Selection(source=stage.AUDIENCE)
@@ -212,7 +212,7 @@ async def _perform(
         await stage.compare(name, facts[name], people, frozenset(failed), campaign.collapse_id, unsure)
         for name in facts
     ]
-    return Account(report=report, audit=audit, lanes=lanes, refused=failed[0] if failed else None)
+    return DemoResult(report=report, audit=audit, lanes=lanes, refused=failed[0] if failed else None)
 
 
 def _no_hint(_: Campaign) -> None:
@@ -228,7 +228,7 @@ def _say_goodbye(keep: Path | None) -> None:
 # -- what is shown ----------------------------------------------------------------------------------------------------
 
 
-def show(found: Account, out: Console) -> None:
+def show(found: DemoResult, out: Console) -> None:
     """What was found, from both sides."""
     out.print("\n[bold]The audit[/bold]: every recipient recounted from the outcomes on record")
     out.print(proof(found.audit))
@@ -255,7 +255,7 @@ def show(found: Account, out: Console) -> None:
     out.print(Text(verdict, style="green") if found.exact else Text("not exact", style="bold red"))
 
 
-def _say_what_next(found: Account, keep: Path | None, out: Console) -> None:
+def _say_what_next(found: DemoResult, keep: Path | None, out: Console) -> None:
     stentor = "stentor" if shutil.which("stentor") else sys.argv[0]
     phone = found.refused or 1
     if keep is None:
@@ -279,7 +279,7 @@ def _say_what_next(found: Account, keep: Path | None, out: Console) -> None:
         out.print(Text(f"  {stentor} {command:<{width}}  {purpose}"), soft_wrap=True)
 
 
-def _shape(found: Account) -> dict[str, Any]:
+def _shape(found: DemoResult) -> dict[str, Any]:
     return {
         "exact": found.exact,
         "report": shapes.report(found.report),

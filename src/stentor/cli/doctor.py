@@ -21,9 +21,10 @@ from rich.table import Table
 from rich.text import Text
 
 from stentor.cli.app_checks import check_app
-from stentor.cli.findings import Finding, Status, check_audiences, check_machine, check_store, problem
+from stentor.cli.findings import check_audiences, check_machine, check_store
 from stentor.config import Config, load
 from stentor.errors import InvalidConfiguration
+from stentor.findings import Finding, Status, problem
 
 STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.PROBLEM: "bold red"}
 

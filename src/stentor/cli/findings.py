@@ -9,8 +9,6 @@ import asyncio
 import resource
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -22,6 +20,7 @@ from stentor.audience.registry import RegistryAudience
 from stentor.audience.sql import SqlAudience
 from stentor.config import REGISTRY, AudienceConfig, Config
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidConfiguration, StentorError
+from stentor.findings import Finding, problem, warning
 from stentor.runtime.sources import routes
 from stentor.store import flags, tables
 from stentor.store.database import Database
@@ -34,32 +33,6 @@ SPARE_FILES = 64
 MIB = 1024 * 1024
 LITTLE_SPACE = 1024 * MIB
 NO_SPACE = 64 * MIB
-
-
-class Status(StrEnum):
-    OK = "ok"
-    WARNING = "warning"
-    PROBLEM = "problem"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What came of one check."""
-
-    check: str
-    """What was looked at: `store`, `audiences.users`, `apps.ios: key`."""
-    status: Status = Status.OK
-    detail: str
-    remedy: str = ""
-    """What to do; nothing where all is well."""
-
-
-def problem(check: str, detail: str, remedy: str) -> Finding:
-    return Finding(check=check, status=Status.PROBLEM, detail=detail, remedy=remedy)
-
-
-def warning(check: str, detail: str, remedy: str) -> Finding:
-    return Finding(check=check, status=Status.WARNING, detail=detail, remedy=remedy)
 
 
 async def check_machine(config: Config) -> list[Finding]:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from stentor import channels
 from stentor import config as settings
 from stentor.audience.files import Format, RowFile, format_of
-from stentor.audience.importing import Account, Rejects, import_rows
+from stentor.audience.importing import ImportResult, Rejects, import_rows
 from stentor.audience.rows import ColumnMapping, RowReader
 from stentor.errors import InvalidConfiguration
 from stentor.store.database import Database
@@ -60,11 +60,11 @@ def import_(
     rows = RowFile(file, format_ or format_of(file), mapping)
     refused = Rejects(rejects or file.with_name(f"{file.name}.rejects.csv"))
     console = Console(stderr=True)
-    account = Account()
+    result = ImportResult()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, refused:
             try:
-                account = runner.run(_import(rows, mapping, refused, database, console))
+                result = runner.run(_import(rows, mapping, refused, database, console))
             finally:
                 if database is not None:  # in a run of its own: Ctrl-C must not interrupt this as well
                     runner.run(database.aclose())
@@ -74,11 +74,11 @@ def import_(
     finally:
         rows.close()
     if as_json:
-        found = account.as_dict() | {"rejects": str(refused.path) if refused.written else None, "dry_run": dry_run}
+        found = result.as_dict() | {"rejects": str(refused.path) if refused.written else None, "dry_run": dry_run}
         sys.stdout.write(json.dumps(found) + "\n")
     else:
-        sys.stdout.write(_report(account, refused, dry_run=dry_run) + "\n")
-    if not account.fine:
+        sys.stdout.write(_report(result, refused, dry_run=dry_run) + "\n")
+    if not result.fine:
         raise typer.Exit(NOTHING_FINE)
 
 
@@ -94,7 +94,7 @@ def _columns(given: list[str]) -> dict[str, str]:
 
 async def _import(
     rows: RowFile, mapping: ColumnMapping, rejects: Rejects, database: Database | None, console: Console
-) -> Account:
+) -> ImportResult:
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -107,23 +107,23 @@ async def _import(
     with bar:
         task = bar.add_task("importing", total=rows.size)
 
-        def show(account: Account) -> None:
-            bar.update(task, completed=rows.position, description=f"{account.read} rows")
+        def show(result: ImportResult) -> None:
+            bar.update(task, completed=rows.position, description=f"{result.read} rows")
 
         return await import_rows(rows, RowReader(mapping, frozenset(channels.names())), rejects, database, show)
 
 
-def _report(account: Account, rejects: Rejects, *, dry_run: bool) -> str:
-    counts: list[tuple[str, int]] = [("read", account.read)]
+def _report(result: ImportResult, rejects: Rejects, *, dry_run: bool) -> str:
+    counts: list[tuple[str, int]] = [("read", result.read)]
     if dry_run:
-        counts.append(("fine", account.fine))
+        counts.append(("fine", result.fine))
     else:
-        new = account.registered
+        new = result.registered
         counts += [("added", new.added), ("changed", new.changed), ("revived", new.revived)]
-        counts.append(("unchanged", account.unchanged))
-    counts.append(("duplicates", account.duplicates))
-    counts.append(("rejected", account.rejected.total()))
-    counts += [(f"  {rule}", count) for rule, count in account.rejected.most_common()]
+        counts.append(("unchanged", result.unchanged))
+    counts.append(("duplicates", result.duplicates))
+    counts.append(("rejected", result.rejected.total()))
+    counts += [(f"  {rule}", count) for rule, count in result.rejected.most_common()]
     width = max(len(name) for name, _ in counts)
     lines = [f"{name:<{width}}  {count:>12,}" for name, count in counts]
     if rejects.written:

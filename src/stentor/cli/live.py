@@ -40,7 +40,7 @@ STATE_STYLES = {
 }
 
 
-class Pace:
+class LaneRates:
     """How fast each lane goes: recipients settled a second over the last WINDOW seconds."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ def lanes_of(progress: Progress) -> list[str]:
     return sorted({*progress.lanes, *progress.expected} - {NO_LANE}) + ([NO_LANE] if NO_LANE in progress.lanes else [])
 
 
-def remaining(progress: Progress, pace: Pace) -> float:
+def remaining(progress: Progress, pace: LaneRates) -> float:
     """Seconds until the slowest lane is done, at its present rate; infinite while a lane stands still."""
     times = [0.0]
     for lane in lanes_of(progress):
@@ -81,7 +81,7 @@ def remaining(progress: Progress, pace: Pace) -> float:
     return max(times)
 
 
-def view(progress: Progress, pace: Pace, *, note: str = "") -> RenderableType:
+def view(progress: Progress, pace: LaneRates, *, note: str = "") -> RenderableType:
     """All there is to see at one moment."""
     names = lanes_of(progress)
     parts: list[RenderableType] = [_headline(progress)]
@@ -113,7 +113,7 @@ def _headline(progress: Progress) -> Text:
     return line
 
 
-def _figures(progress: Progress, pace: Pace, lane: str) -> tuple[str, ...]:
+def _figures(progress: Progress, pace: LaneRates, lane: str) -> tuple[str, ...]:
     """A lane's name, share, count, rate, and time left."""
     settled = progress.lanes.get(lane, LaneCounts()).settled
     total = expected(progress, lane)
@@ -150,7 +150,7 @@ def _places(counts: LaneCounts) -> str:
     return ", ".join(told)
 
 
-def _sums(progress: Progress, pace: Pace) -> Text:
+def _sums(progress: Progress, pace: LaneRates) -> Text:
     total = progress.total
     rate = sum(map(pace.rate, lanes_of(progress)))
     line = Text(overflow="fold")
@@ -164,7 +164,7 @@ def _sums(progress: Progress, pace: Pace) -> Text:
     return line
 
 
-def _left(progress: Progress, pace: Pace) -> str:
+def _left(progress: Progress, pace: LaneRates) -> str:
     seconds = remaining(progress, pace)
     return "" if seconds == float("inf") else f", {words.countdown(seconds)} left"
 
@@ -177,7 +177,7 @@ def _problem(lane: str, problem: LaneProblem) -> Text:
     return line
 
 
-def line(progress: Progress, pace: Pace) -> str:
+def line(progress: Progress, pace: LaneRates) -> str:
     """One moment in one line, for logs and pipes."""
     total = progress.total
     everybody = sum(expected(progress, lane) for lane in lanes_of(progress))
@@ -198,7 +198,7 @@ class LiveView:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._pace = Pace()
+        self._pace = LaneRates()
         self._note = ""
         self._last: Progress | None = None
         self._lined: Progress | None = None

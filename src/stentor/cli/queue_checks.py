@@ -11,9 +11,10 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 from nats.js.errors import APIError, NotFoundError
 
-from stentor.cli.findings import MIB, Finding, problem, warning
+from stentor.cli.findings import MIB
 from stentor.config import Config
 from stentor.errors import StentorError
+from stentor.findings import Finding, problem, warning
 from stentor.queue.contract import PLAN
 from stentor.queue.nats import Nats
 from stentor.queue.streams import Address, Streams

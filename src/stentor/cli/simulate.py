@@ -15,16 +15,16 @@ import typer
 import uvloop
 
 from stentor.errors import InvalidConfiguration, StentorError
-from stentor.simulators.apns import ApnsOptions, ApnsSimulator
+from stentor.simulators.apns import ApnsSetup, ApnsSimulator
 from stentor.simulators.apns.credentials import KeyFile
-from stentor.simulators.discord import DiscordOptions, DiscordSimulator
+from stentor.simulators.discord import DiscordSetup, DiscordSimulator
 from stentor.simulators.fast import FastSimulator
 from stentor.simulators.faults import Faults, load_faults
-from stentor.simulators.fcm import FcmOptions, FcmSimulator
+from stentor.simulators.fcm import FcmSetup, FcmSimulator
 from stentor.simulators.simulator import Simulator
-from stentor.simulators.telegram import TelegramOptions, TelegramSimulator
-from stentor.simulators.webhook import WebhookOptions, WebhookSimulator
-from stentor.simulators.webpush import WebPushOptions, WebPushSimulator
+from stentor.simulators.telegram import TelegramSetup, TelegramSimulator
+from stentor.simulators.webhook import WebhookSetup, WebhookSimulator
+from stentor.simulators.webpush import WebPushSetup, WebPushSimulator
 
 app = typer.Typer(
     help="Run a push provider's simulator on this machine: real TLS and HTTP/2, a ledger, and faults on request.",
@@ -90,7 +90,7 @@ def apns(
         return
     if key_file is not None and not (key_id and team_id):
         raise InvalidConfiguration("--key-file needs --key-id and --team-id")
-    options = ApnsOptions(
+    options = ApnsSetup(
         max_streams=max_streams,
         topics=frozenset(topic) if topic else None,
         environment="sandbox" if sandbox else "production",
@@ -111,7 +111,7 @@ def fcm(
     directory: Directory = None,
     latency: Latency = 0.0,
     as_json: AsJson = False,
-    project: Annotated[str, typer.Option(help="The project id.")] = FcmOptions().project,
+    project: Annotated[str, typer.Option(help="The project id.")] = FcmSetup().project,
     max_streams: Annotated[int, typer.Option(help="Stream limit of a connection.")] = 100,
     token_lifetime: Annotated[int, typer.Option(help="Seconds until an access token expires.")] = 3_599,
     quota: Annotated[int, typer.Option(help="Messages a minute for the project.")] = 600_000,
@@ -132,7 +132,7 @@ def fcm(
             raise InvalidConfiguration("--faults is for strict mode; fast mode accepts everything")
         _run(lambda: FastSimulator("fcm", port=port, directory=directory, latency=latency, seed=seed), as_json=as_json)
         return
-    options = FcmOptions(
+    options = FcmSetup(
         project=project,
         max_streams=max_streams,
         access_token_lifetime_s=token_lifetime,
@@ -160,7 +160,7 @@ def discord(
       stentor simulate discord --dir ./rehearsal
       stentor simulate discord --port 0 --faults menu --seed 7 --json
     """
-    options = DiscordOptions(requests_per_second=rate)
+    options = DiscordSetup(requests_per_second=rate)
     where = _where(port, control_port, faults, seed, directory)
     _run(lambda: DiscordSimulator(options, token_file=token_file, **where), as_json=as_json)
 
@@ -173,7 +173,7 @@ def webhook(
     seed: Seed = 0,
     directory: Directory = None,
     as_json: AsJson = False,
-    path: Annotated[str, typer.Option(help="Where messages are taken.")] = WebhookOptions().path,
+    path: Annotated[str, typer.Option(help="Where messages are taken.")] = WebhookSetup().path,
     any_path: Annotated[bool, typer.Option("--any-path", help="Take them at every path, as many receivers.")] = False,
     secret_file: Annotated[
         Path | None, typer.Option(help="Secrets to know, one a line, instead of making one.")
@@ -186,7 +186,7 @@ def webhook(
       stentor simulate webhook --dir ./rehearsal
       stentor simulate webhook --port 0 --faults menu --seed 7 --json
     """
-    options = WebhookOptions(path=path, any_path=any_path)
+    options = WebhookSetup(path=path, any_path=any_path)
     where = _where(port, control_port, faults, seed, directory)
     _run(lambda: WebhookSimulator(options, secret_file=secret_file, **where), as_json=as_json)
 
@@ -212,7 +212,7 @@ def telegram(
       stentor simulate telegram --dir ./rehearsal
       stentor simulate telegram --port 0 --migrated 0.1 --json
     """
-    options = TelegramOptions(per_second=rate, migrated=migrated, slow_429=slow_429)
+    options = TelegramSetup(per_second=rate, migrated=migrated, slow_429=slow_429)
     where = _where(port, control_port, faults, seed, directory)
     _run(lambda: TelegramSimulator(options, **where), as_json=as_json)
 
@@ -239,7 +239,7 @@ def webpush(
       stentor simulate webpush --dir ./rehearsal --subscriptions 100000
       stentor simulate webpush --port 0 --faults menu --seed 7 --json
     """
-    options = WebPushOptions(decrypt=decrypt)
+    options = WebPushSetup(decrypt=decrypt)
     where = _where(port, control_port, faults, seed, directory)
     _run(lambda: WebPushSimulator(options, subscriptions=subscriptions, **where), as_json=as_json)
 

@@ -107,7 +107,7 @@ def write_settings(folder: Path, facts: Mapping[str, Facts]) -> Path:
 # -- the ledgers ------------------------------------------------------------------------------------------------------
 
 
-class Entry(msgspec.Struct, frozen=True):
+class AcceptedPush(msgspec.Struct, frozen=True):
     """A push that a simulator accepted."""
 
     address: str
@@ -115,7 +115,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class LedgerPage(msgspec.Struct, frozen=True):
-    entries: list[Entry]
+    entries: list[AcceptedPush]
     next_after: int | None
 
 
@@ -193,7 +193,7 @@ async def compare(
     return found
 
 
-async def _ledger(session: aiohttp.ClientSession) -> AsyncIterator[Sequence[Entry]]:
+async def _ledger(session: aiohttp.ClientSession) -> AsyncIterator[Sequence[AcceptedPush]]:
     after: int | None = -1
     while after is not None:
         async with session.get("/ledger", params={"after": after, "limit": LEDGER_PAGE}) as response:

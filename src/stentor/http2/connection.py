@@ -69,7 +69,7 @@ class State(Enum):
     CLOSED = "closed"
 
 
-class Flight:
+class Exchange:
     """A burst under way: what was asked, what became of it, and how many requests are still to be settled."""
 
     __slots__ = ("burst", "left", "results")
@@ -86,14 +86,14 @@ class Flight:
         self.left -= 1
 
 
-Request = tuple[Flight, int]
+StreamRequest = tuple[Exchange, int]
 """A flight and the index of one of its requests."""
 
 
 class Connection:
     def __init__(self) -> None:
         self.state = State.OPEN
-        self.returned: list[tuple[Flight, int, str]] = []
+        self.returned: list[tuple[Exchange, int, str]] = []
         """Requests certainly not processed, with the reason; the owner takes them out and sends them elsewhere."""
         self.goaway_reason: str | None = None
         """What the peer's GOAWAY said: its error's name and its debug data."""
@@ -104,7 +104,7 @@ class Connection:
         self.pings_answered = 0
         self.responses = 0
         self.max_streams = LAST_STREAM_ID
-        self._streams: dict[int, Request] = {}
+        self._streams: dict[int, StreamRequest] = {}
         self._bodies: dict[int, bytes] = {}  # what is still to be sent, by stream, in order
         self._windows: dict[int, int] = {}  # send windows of the streams in _bodies
         self._heads: dict[int, tuple[int, Fields]] = {}  # final headers read, body to come
@@ -162,7 +162,7 @@ class Connection:
         self._control_bytes = 0
         return data
 
-    def submit(self, flight: Flight, indices: Sequence[int]) -> int:
+    def submit(self, flight: Exchange, indices: Sequence[int]) -> int:
         """Queue the first requests of `indices`, as many as streams and windows allow now; returns how many."""
         count = min(self.free_streams, len(indices))
         if count <= 0:
@@ -226,14 +226,14 @@ class Connection:
             self._max_frame_size, self._initial_window
         )
 
-    def _open(self, flight: Flight, indices: Sequence[int]) -> None:
+    def _open(self, flight: Exchange, indices: Sequence[int]) -> None:
         stop = self._next_id + 2 * len(indices)
         self._streams.update(zip(range(self._next_id, stop, 2), zip(repeat(flight), indices), strict=False))
         self._next_id = stop
         if stop > LAST_STREAM_ID:
             self.drain()
 
-    def _submit_one(self, flight: Flight, index: int, block: bytes, body: bytes) -> None:
+    def _submit_one(self, flight: Exchange, index: int, block: bytes, body: bytes) -> None:
         stream_id = self._next_id
         self._out.append(frames.headers(stream_id, block, end_stream=False, max_frame_size=self._max_frame_size))
         self._open(flight, (index,))

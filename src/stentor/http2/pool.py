@@ -19,7 +19,7 @@ from typing import Self
 
 from stentor.errors import ConnectFailed, PoolClosed
 from stentor.http2.burst import Burst, Fate, Results
-from stentor.http2.connection import Flight, State
+from stentor.http2.connection import Exchange, State
 from stentor.http2.policy import Ceiling, ConnectBudget, CpuShare, backoff, connections_to_open
 from stentor.http2.transport import Endpoint, Link, Timing, connect
 
@@ -54,7 +54,7 @@ class PoolState:
     last_error: str | None
 
 
-class Sending(Flight):
+class Sending(Exchange):
     """A burst under way. `results` is filled in as the answers come. Made by `Pool.start`."""
 
     __slots__ = ("_end", "_pool", "_resent", "_since", "_todo", "_withdrawn", "unwritten")

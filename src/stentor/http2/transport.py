@@ -20,7 +20,7 @@ from typing import Protocol, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from stentor.errors import ConnectFailed, HostForbidden, InvalidConfiguration, ProtocolError
-from stentor.http2.connection import Connection, Flight, State
+from stentor.http2.connection import Connection, Exchange, State
 
 WRITE_BUFFER = 256 * 1024
 """Bytes that may wait for a slow peer before the link takes no more requests."""
@@ -155,7 +155,7 @@ class Link(asyncio.Protocol):
         few = self.connection.free_streams * WORTHWHILE < self.connection.max_streams
         return not self._paused and few and self.connection.state is State.OPEN
 
-    def submit(self, flight: Flight, indices: Sequence[int]) -> int:
+    def submit(self, flight: Exchange, indices: Sequence[int]) -> int:
         """Take what fits of these requests now and write it; returns how many."""
         taken = self.connection.submit(flight, indices)
         if taken:

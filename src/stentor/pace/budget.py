@@ -56,7 +56,7 @@ async def pause(event: asyncio.Event, seconds: float) -> None:
             timer.cancel()
 
 
-class Place:
+class PlaceInLine:
     """A flight's place in the line."""
 
     __slots__ = ("changed", "left", "stalled")
@@ -99,7 +99,7 @@ class Budget:
         self._pause = pause
         self._member = Member(name or secrets.token_hex(6), rate)
         self._bucket = TokenBucket(0.0, clock())
-        self._line: deque[Place] = deque()
+        self._line: deque[PlaceInLine] = deque()
         self._taken = 0
         self._counted_at = clock()
         self._look_now = asyncio.Event()
@@ -216,9 +216,9 @@ class Budget:
     # -- sending by it ------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def line(self) -> Iterator[Place]:
+    def line(self) -> Iterator[PlaceInLine]:
         """A place in the line, behind all others."""
-        place = Place()
+        place = PlaceInLine()
         self._line.append(place)
         try:
             yield place
@@ -227,7 +227,7 @@ class Budget:
             if self._line:
                 self._line[0].changed.set()
 
-    async def take(self, place: Place, most: int) -> int:
+    async def take(self, place: PlaceInLine, most: int) -> int:
         """Wait until some of so many may be sent, and say how many: about 25 ms' worth, at least one; they count as
         sent. 0 where the place was left."""
         while not place.left:

@@ -18,7 +18,7 @@ from itertools import chain
 
 from stentor.errors import StentorError
 from stentor.outcome import Verdict
-from stentor.pace.budget import Budget, Place, pause
+from stentor.pace.budget import Budget, PlaceInLine, pause
 from stentor.pace.intents import Intents
 from stentor.pace.throttles import Throttle
 from stentor.providers.contract import Answer, Taken, not_processed
@@ -178,7 +178,7 @@ class PacedFlight:
                 elif count := await self._turn(place, turn):
                     await self._send_some(count)
 
-    async def _turn(self, place: Place, turn: Place | None) -> int:
+    async def _turn(self, place: PlaceInLine, turn: PlaceInLine | None) -> int:
         """How many may be sent now, when any may; 0 where the place was left."""
         left = self._size - self._begun
         if turn is not None and self._throttle is not None:
@@ -248,7 +248,7 @@ class PacedFlight:
         return flying
 
 
-def _leave(place: Place, turn: Place | None) -> None:
+def _leave(place: PlaceInLine, turn: PlaceInLine | None) -> None:
     place.leave()
     if turn is not None:
         turn.leave()

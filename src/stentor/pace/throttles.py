@@ -16,7 +16,7 @@ from typing import Protocol
 
 from stentor.clock import steady
 from stentor.pace.board import Board
-from stentor.pace.budget import Budget, Pause, Place, pause
+from stentor.pace.budget import Budget, Pause, PlaceInLine, pause
 
 KEPT = 10.0
 """Seconds for which the part of a campaign that isn't being sent here just now is kept."""
@@ -61,7 +61,7 @@ class Throttle:
         return max(0.0, self.unsent / rate - AHEAD)
 
     @contextmanager
-    def line(self, flight: Unsent) -> Iterator[Place]:
+    def line(self, flight: Unsent) -> Iterator[PlaceInLine]:
         """A flight's place in the line of all of the campaign's flights."""
         self._flights.add(flight)
         try:

@@ -25,7 +25,16 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from stentor import channels
 from stentor.errors import InvalidConfiguration, InvalidMessage
 from stentor.model import Action, JsonObject, Message
-from stentor.planning.trees import Place, check_names, from_tree, laid_over, leads_somewhere, texts, to_tree, with_text
+from stentor.planning.trees import (
+    TextPath,
+    check_names,
+    from_tree,
+    laid_over,
+    leads_somewhere,
+    texts,
+    to_tree,
+    with_text,
+)
 
 DEFAULT = ""
 """The first of `Content.languages`: the message itself, for everybody without a translation."""
@@ -91,7 +100,7 @@ class Translation:
         """Those of the built-in channels' options of which it says something."""
         return {name: said for name in channels.BUILT_IN if (said := getattr(self, name))}
 
-    def says(self, place: Place) -> bool:
+    def says(self, place: TextPath) -> bool:
         """Whether the text in this place of a message is this translation's."""
         return leads_somewhere(self._tree, place)
 
@@ -202,7 +211,7 @@ class _Compiled:
                 raise error.within(f"translations.{tag}") from None
         self._message = message
         self._tree = to_tree(message)
-        self._templates: list[tuple[Place, str, Template, bool]] = []
+        self._templates: list[tuple[TextPath, str, Template, bool]] = []
         self.variables: set[str] = set()
         for path, text in texts(self._tree, ()):
             if not _IS_TEMPLATE.search(text):

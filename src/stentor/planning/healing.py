@@ -68,7 +68,7 @@ _BATCH = select(*(batches.c[name] for name in _COLUMNS)).where(
 _RECIPIENTS = msgspec.msgpack.Decoder(list[bytes])
 
 
-class Losses(Protocol):
+class LossFinder(Protocol):
     """Knows what is lost, and writes down how those end who cannot be sent to; `recording.losses.Losses` is one."""
 
     async def find(self, campaign_id: str) -> Sequence[str]:
@@ -88,7 +88,7 @@ class Healer:
         database: Database,
         queue: Queue,
         sources: Sources,
-        losses: Losses,
+        losses: LossFinder,
         clock: Callable[[], float] = time.time,
         lost_after: float = LOST_AFTER,
     ) -> None:

@@ -90,7 +90,7 @@ class HeldBack(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ChainPosition:
     """How far a chain is."""
 
     number: int
@@ -104,7 +104,7 @@ class Plan:
     """What a step needs to know of its campaign."""
 
     campaign: Campaign
-    place: Place | None = None
+    place: ChainPosition | None = None
     """Where the step's chain is; None where there is no such chain (yet)."""
     audience: Audience
     wanted: Wanted
@@ -118,7 +118,7 @@ def start_task(campaign_id: str) -> Task:
     return Task(id=f"{campaign_id}/start", lane=PLAN, campaign_id=campaign_id, payload=_encode(Step()))
 
 
-async def place(connection: AsyncConnection, lease: Lease) -> Place | None:
+async def place(connection: AsyncConnection, lease: Lease) -> ChainPosition | None:
     """Where the chain of this step is; None where there is none (yet)."""
     step = msgspec.msgpack.decode(lease.payload, type=Step)
     row = (await connection.execute(_NEXT, {"of_campaign": lease.campaign_id, "of_chain": step.chain})).first()
@@ -126,7 +126,7 @@ async def place(connection: AsyncConnection, lease: Lease) -> Place | None:
         return None
     # A chain that an older Stentor began has no step in its row; the one in the task is as good there.
     following = msgspec.msgpack.decode(row.next, type=Step) if row.next else step
-    return Place(number=row.step, next=None if row.done else following)
+    return ChainPosition(number=row.step, next=None if row.done else following)
 
 
 @dataclass(slots=True)

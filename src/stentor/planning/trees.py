@@ -18,7 +18,7 @@ from stentor.errors import InvalidMessage
 
 _WHERE = re.compile(r" - at `\$\.?(.*)`$")
 
-Place = tuple[str | int, ...]
+TextPath = tuple[str | int, ...]
 """Where a text stands in a message: the names and indices that lead to it."""
 
 
@@ -45,7 +45,7 @@ def from_tree(tree: object, kind: type[T], within: str = "") -> T:
         raise _wrong(error, within) from None
 
 
-def texts(tree: Any, path: Place) -> Iterator[tuple[Place, str]]:
+def texts(tree: Any, path: TextPath) -> Iterator[tuple[TextPath, str]]:
     """Every text in a tree of JSON values, and where it stands."""
     if isinstance(tree, str):
         yield path, tree
@@ -67,7 +67,7 @@ def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
     return laid
 
 
-def leads_somewhere(tree: Any, path: Place) -> bool:
+def leads_somewhere(tree: Any, path: TextPath) -> bool:
     """Whether there is anything in this place of a tree of objects."""
     for name in path:
         if not isinstance(tree, Mapping):
@@ -78,7 +78,7 @@ def leads_somewhere(tree: Any, path: Place) -> bool:
     return True
 
 
-def with_text(tree: Any, path: Place, text: str) -> Any:
+def with_text(tree: Any, path: TextPath, text: str) -> Any:
     """`tree` with a text in one place; only what lies above that place is copied."""
     if not path:
         return text

@@ -24,7 +24,7 @@ from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage,
 from stentor.meter import Meter
 from stentor.planning.content import decode_content
 from stentor.planning.division import Divider
-from stentor.planning.planner import HELD_PAUSE, Place, Plan, Planner, PlanTally, place
+from stentor.planning.planner import HELD_PAUSE, ChainPosition, Plan, Planner, PlanTally, place
 from stentor.queue.contract import PLAN, Change, Lease, Queue
 from stentor.states import MOVES, CampaignState
 from stentor.store import campaigns, flags
@@ -168,7 +168,7 @@ class PlanWorker:
         campaign_id = lease.campaign_id
         plan = self._plans.get(campaign_id)
 
-        async def question(connection: AsyncConnection) -> tuple[Campaign, Place | None, bool, bytes]:
+        async def question(connection: AsyncConnection) -> tuple[Campaign, ChainPosition | None, bool, bytes]:
             campaign = await campaigns.get(connection, campaign_id)
             encoded = await campaigns.content(connection, campaign_id) if plan is None else b""
             begins = campaign.state is CampaignState.SCHEDULED

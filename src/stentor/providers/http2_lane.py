@@ -1,4 +1,4 @@
-"""What the lanes of all HTTP/2 providers share: rendering by groups, flights, credentials and connections over time.
+"""What the lanes to one HTTP/2 endpoint share: rendering by groups, credentials and connections over time.
 
 A provider's `lane.py` adds what only it knows (`Http2Lane`'s abstract methods). Rules: recipients with the same
 rendering are encoded together; what shares a template is one burst; a rendering that fails concerns its recipients
@@ -8,49 +8,34 @@ they have in the background.
 
 from __future__ import annotations
 
-import asyncio
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from stentor.errors import (
-    CredentialError,
-    CredentialUnavailable,
-    InvalidConfiguration,
-    PoolClosed,
-)
-from stentor.http2.burst import Fate
+from stentor.errors import PoolClosed
+from stentor.http2.burst import Results
 from stentor.http2.pool import Pool, PoolOptions, Sending
-from stentor.http2.transport import Endpoint
+from stentor.http2.transport import Endpoint, tls_context
 from stentor.outcome import Verdict
-from stentor.providers.contract import Answer, Credentials, Decode, Encoded, Renewal, Rule, Taken, answers, join
-from stentor.providers.lane import Flight, LaneState, Prepared, Variables
-from stentor.providers.opened import Opened
-from stentor.providers.rendering import PreparedContent, R, Rendering
-
-PATIENCE = 15.0
-"""Seconds in which nothing could be written at all, after which a flight is handed back: the caller has a breaker."""
-FIRST_WINDOW = 1000
-"""Recipients under way before the provider answered anything: wrong credentials should be found out with few."""
-LEAST_WINDOW = 8000
-"""Recipients that keep one quick connection busy, each batch's beginning and end included."""
-SLICE = 100
-"""Personalised messages rendered before the loop, which has answers to read, gets its turn."""
+from stentor.providers.base import setting
+from stentor.providers.burst_lane import BurstFlight, BurstLane
+from stentor.providers.contract import Answer, Credentials, Decode, Encoded, Renewal, Rule, join
+from stentor.providers.lane import Flight, Prepared, Variables
+from stentor.providers.rendering import PreparedContent, R
+from stentor.settings import App
 
 Encode = Callable[[R, Sequence[bytes], Sequence[int] | None], Encoded]
 """Encodes one rendering for some addresses, given their indices among the batch's recipients (None: they are all)."""
-Groups = dict[int, tuple[R, list[int]]]
 
-_ANSWERED = bytes(int(fate == Fate.RESPONSE) for fate in range(256))
+ASKED_WITHIN = 8.0
+"""Seconds in which `ask` must have a connection."""
+
 _NOT_PROCESSED = "NotProcessed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Access:
     """A provider as one set of credential files opens it."""
 
@@ -60,93 +45,21 @@ class Access:
     close: Callable[[], None] = lambda: None
 
 
-class _Channel:
-    """Connections, the credential last used on them, and what the provider says in its own words."""
-
-    __slots__ = ("access", "authorization", "pool")
-
-    def __init__(self, access: Access, authorization: bytes | None, options: PoolOptions) -> None:
-        self.access = access
-        self.authorization = authorization
-        self.pool = Pool(access.endpoint, options)
-
-
-class BurstFlight:
-    """A batch under way as bursts: what became of each request, by its recipient's index in the batch."""
-
-    def __init__(
-        self,
-        size: int,
-        parts: Sequence[tuple[Encoded, Sending]],
-        rejected: Mapping[int, Answer],
-        decode: Decode,
-        accepting: Collection[int] = (),
-    ) -> None:
-        """Args:
-        accepting: the statuses other than 200 by which the provider accepts a message.
-        """
-        self._size = size
-        self._parts = parts
-        self._rejected = rejected
-        self._decode = decode
-        self._accepting = accepting
-        self._withdrawn = False
-
-    def __repr__(self) -> str:
-        return f"<Flight of {self._size}: {', '.join(repr(sending) for _, sending in self._parts) or 'nothing sent'}>"
-
-    def answers(self, now: float) -> dict[int, Answer]:
-        found = dict(self._rejected)
-        for encoded, sending in self._parts:
-            found |= answers(encoded, sending.results, self._decode, now)
-        return found
-
-    def accepted(self) -> bytes:
-        mask = bytearray(self._size)
-        for encoded, sending in self._parts:
-            answered = bytearray(sending.results.fates.translate(_ANSWERED))
-            for index, reply in sending.results.replies.items():
-                answered[index] = reply.status in self._accepting
-            if isinstance(encoded.positions, range):
-                mask[:] = answered
-            else:
-                for position, answer in zip(encoded.positions, answered, strict=True):
-                    mask[position] = answer
-        return bytes(mask)
-
-    def receipts(self) -> Mapping[int, Taken]:
-        return {}
-
-    async def done(self) -> None:
-        try:
-            for _, sending in self._parts:
-                await sending.done()
-        except asyncio.CancelledError:
-            self.withdraw("whoever sent it waits no longer")
-            raise
-
-    def withdraw(self, reason: str) -> None:
-        self._withdrawn = True
-        for _, sending in self._parts:
-            sending.withdraw(reason)
-
-
 class Http2Flight(BurstFlight):
-    """A batch under way over one pool: a burst for each template, nearly always one."""
+    """A batch under way over one pool, and what it was sent with: a burst for each template, nearly always one."""
 
     def __init__(
         self,
         lane: Http2Lane[Any],
         size: int,
-        channel: _Channel,
-        authorization: bytes | None,
+        proof: tuple[Access, bytes | None],
+        pool: Pool,
         parts: Sequence[tuple[Encoded, Sending]],
         rejected: Mapping[int, Answer],
     ) -> None:
         super().__init__(size, parts, rejected, lane.decode)
-        self.authorization = authorization
-        self.access = channel.access
-        self._pool = channel.pool
+        self.access, self.authorization = proof
+        self._pool = pool
         self._decode_goaway = lane.decode_goaway
 
     def answers(self, now: float) -> dict[int, Answer]:
@@ -161,48 +74,35 @@ class Http2Flight(BurstFlight):
         return {index: goodbye if answer.reason == _NOT_PROCESSED else answer for index, answer in found.items()}
 
 
-class Http2Lane(Rendering[R]):
-    """A lane over `http2.pool`. Satisfies `lane.Lane`."""
+class Http2Lane(BurstLane[R, Access]):
+    """A lane over one `http2.pool` at a time. Satisfies `lane.Lane`."""
 
-    provider_ceiling: ClassVar[float] = float("inf")
-    """Pushes a second that the provider allows at most."""
+    patience = 15.0
     one_credential_a_connection: ClassVar[bool] = False
     """Whether the provider minds seeing several short-lived credentials on one connection."""
+    decode: Decode
+    decode_goaway: Callable[[bytes], Answer | None]
+    """What a connection's end says of our credentials, where it does."""
 
     def __init__(
         self,
+        app: App,
         name: str,
-        options: PoolOptions,
         table: Sequence[Rule],
-        decode: Decode,
-        decode_goaway: Callable[[bytes], Answer | None],
-        rate: float | None,
+        clock: Callable[[], float],
+        options: PoolOptions | None,
+        host: str,
     ) -> None:
-        self.name = name
-        self.rate = rate
-        self.ceiling = min(self.provider_ceiling, rate or self.provider_ceiling)
-        self.decode = decode
-        self.decode_goaway = decode_goaway
-        self._meanings = {rule.reason: rule.meaning for rule in table}
-        self._options = options
-        self._opened = Opened(lambda: self.files, partial(asyncio.to_thread, self.load))
-        self._channel: _Channel | None = None
-        self._retired: dict[asyncio.Task[None], Pool] = {}
-        self._closed = False
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name} {self.state}>"
+        """Args:
+        host: the provider's, where the app has no `url`.
+        """
+        super().__init__(app, name, table, clock, options)
+        address = urlsplit(app.url or f"https://{host}")
+        self._host, self._port, self._authority = str(address.hostname), address.port or 443, address.netloc
+        self._pool: Pool | None = None
+        self._proven_by: tuple[Access, bytes | None] | None = None
 
     # -- what a provider adds -----------------------------------------------------------------------------------------
-
-    @property
-    @abstractmethod
-    def files(self) -> Sequence[Path | None]:
-        """Those that `load` reads."""
-
-    @abstractmethod
-    def load(self) -> Access:
-        """Read the credential files; blocks. Raises: CredentialError, InvalidConfiguration."""
 
     @abstractmethod
     def encoder(
@@ -211,9 +111,6 @@ class Http2Lane(Rendering[R]):
         """Called once a batch, so that what depends on the batch alone is done once."""
 
     # -- what a sender asks -------------------------------------------------------------------------------------------
-
-    async def check(self) -> None:
-        await self._opened.get()
 
     async def begin(
         self,
@@ -225,12 +122,17 @@ class Http2Lane(Rendering[R]):
     ) -> Http2Flight:
         assert isinstance(prepared, PreparedContent)
         rejected: dict[int, Answer] = {}
-        groups: Groups[R] | None = None
-        if prepared.campaign.content.variables or (languages is not None and any(languages)):
-            groups = await self._group(prepared, len(recipients), languages, variables, rejected)
-        access, authorization = await self._authorize()
+        groups: dict[int, tuple[R, list[int]]] = {}
+        is_one = not prepared.campaign.content.variables and not (languages and any(languages))
+        if not is_one:
+            for position, found in enumerate(await self._render_each(prepared, len(recipients), languages, variables)):
+                if isinstance(found, Answer):
+                    rejected[position] = found
+                else:
+                    groups.setdefault(id(found), (found, []))[1].append(position)
+        access, authorization = proof = await self._authorize()
         encode = self.encoder(access, authorization, prepared.campaign.id, recipients)
-        if groups is None:
+        if is_one:
             encoded = [encode(prepared.rendered[0], addresses, None)]
         else:
             encoded = join(
@@ -239,63 +141,37 @@ class Http2Lane(Rendering[R]):
             )
         for part in encoded:
             rejected |= part.rejected
-        channel = self._channel_for(access, authorization)
-        parts = [(part, channel.pool.start(part.burst)) for part in encoded]
-        return Http2Flight(self, len(recipients), channel, authorization, parts, rejected)
+        pool = self._pool_for(access, authorization)
+        parts = [(part, pool.start(part.burst)) for part in encoded]
+        return Http2Flight(self, len(recipients), proof, pool, parts, rejected)
 
     async def refused(self, flight: Flight) -> Renewal:
         assert isinstance(flight, Http2Flight)
-        if flight.access is not self._opened.current:
+        access, authorization = flight.access, flight.authorization
+        if access is not self._opened.current:
             return Renewal(True)  # the files were changed since
-        if flight.access.credentials is None or flight.authorization is None:
+        if access.credentials is None or authorization is None:
             return Renewal(False, explanation="The provider wants a provider token, and a certificate is configured.")
-        with self._named():
-            return await flight.access.credentials.refused(flight.authorization)
+        with setting(self.name):
+            return await access.credentials.refused(authorization)
 
     def hold(self) -> None:
         access = self._opened.current
         if access is not None and access.credentials is not None:
             access.credentials.hold()
 
-    async def reload(self) -> bool:
-        changed, old = await self._opened.reload()
-        if changed:
-            self._retire()
-        if old is not None:
-            old.close()
-        return changed
+    async def ask(self, rendered: R, address: bytes) -> tuple[Endpoint, Results, bytes]:
+        """One request beside the flights, on a connection of its own: where, what became of it, and the connection's
+        last words.
 
-    def meaning(self, reason: str) -> str:
-        return self._meanings.get(reason, "")
-
-    def window(self) -> int:
-        state = None if self._channel is None else self._channel.pool.state
-        if state is None or not state.responses:
-            return FIRST_WINDOW
-        return max(LEAST_WINDOW, state.stream_limit)
-
-    def backlog(self) -> int:
-        return 0 if self._channel is None else self._channel.pool.waiting
-
-    @property
-    def state(self) -> LaneState:
-        pools = [*self._retired.values(), *([self._channel.pool] if self._channel else [])]
-        states = [pool.state for pool in pools]
-        return LaneState(
-            connections=sum(state.connections for state in states),
-            open_streams=sum(state.open_streams for state in states),
-            last_error=states[-1].last_error if self._channel else None,
-        )
-
-    async def aclose(self, drain: float | None = None) -> None:
-        self._closed = True
-        self._opened.stop()
-        pools = list(self._retired.values())
-        if self._channel is not None:
-            pools.append(self._channel.pool)
-        await asyncio.gather(*(pool.aclose(drain) for pool in pools), *self._retired)
-        if (access := await self._opened.last()) is not None:
-            access.close()
+        Raises: CredentialError, CredentialUnavailable, InvalidConfiguration: as `begin`.
+        """
+        access, authorization = await self._authorize()
+        encode = self.encoder(access, authorization, "", [address])
+        options = PoolOptions(max_connections=1, resends=1, patience=ASKED_WITHIN)
+        async with Pool(access.endpoint, options) as pool:
+            results = await pool.send(encode(rendered, [address], None).burst)
+            return access.endpoint, results, pool.goaway_debug
 
     # -- over time ----------------------------------------------------------------------------------------------------
 
@@ -303,81 +179,38 @@ class Http2Lane(Rendering[R]):
         """How we show who we are now; from here to the wire nothing may wait, lest it be changed meanwhile."""
         while True:
             access = await self._opened.get()
-            with self._named():
+            with setting(self.name):
                 authorization = None if access.credentials is None else await access.credentials.authorization()
             if access is self._opened.current:
                 return access, authorization
 
-    def _channel_for(self, access: Access, authorization: bytes | None) -> _Channel:
-        """The connections to use with this credential. Never two on a connection of APNs': it counts those that come
-        within 20 minutes, and a connection may be seconds old when the token's half hour is over."""
+    @property
+    def _pools(self) -> Sequence[Pool]:
+        return [self._pool] if self._pool else []
+
+    def _pool_for(self, access: Access, authorization: bytes | None) -> Pool:
+        """The one to use with this credential. Never two on a connection of APNs': it counts those that come within
+        20 minutes, and a connection may be seconds old when the token's half hour is over."""
         if self._closed:
             raise PoolClosed
-        channel = self._channel
-        if (
-            channel is None
-            or channel.access is not access
-            or (self.one_credential_a_connection and channel.authorization != authorization)
-        ):
-            self._retire()
-            channel = self._channel = _Channel(access, authorization, self._options)
-        return channel
+        proof = (access, authorization if self.one_credential_a_connection else None)
+        if self._pool is None or self._proven_by != proof:
+            self._drop_pool()
+            self._pool, self._proven_by = Pool(access.endpoint, self._options), proof
+        return self._pool
 
-    def _retire(self) -> None:
-        """Let the connections finish what they have, and use them for nothing new."""
-        if self._channel is None:
-            return
-        pool, self._channel = self._channel.pool, None
-        task = asyncio.get_running_loop().create_task(pool.aclose(), name=f"retire connections of {self.name}")
-        self._retired[task] = pool
-        task.add_done_callback(self._retired.pop)
+    def _drop_pool(self) -> None:
+        if self._pool is not None:
+            self._retire(self._pool)
+            self._pool = None
 
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Errors of the credentials say which app's they are."""
-        try:
-            yield
-        except (CredentialError, CredentialUnavailable) as error:
-            raise type(error)(f"{_settings(self.name)}: {error}") from None
+    def _leave(self, old: Access) -> None:
+        self._drop_pool()
+        old.close()
 
-    # -- who gets what ------------------------------------------------------------------------------------------------
-
-    async def _group(
-        self,
-        prepared: PreparedContent[R],
-        count: int,
-        languages: bytes | None,
-        variables: Sequence[Variables] | None,
-        rejected: dict[int, Answer],
-    ) -> Groups[R]:
-        """The recipients by what they get; those whose message cannot be made are `rejected`."""
-        groups: Groups[R] = {}
-        for position in range(count):
-            if not position % SLICE and prepared.campaign.content.variables:
-                await asyncio.sleep(0)
-            found = self.rendered_for(prepared, position, languages, variables)
-            if isinstance(found, Answer):
-                rejected[position] = found
-            else:
-                groups.setdefault(id(found), (found, []))[1].append(position)
-        return groups
-
-
-@contextmanager
-def setting(lane: str, key: str) -> Iterator[None]:
-    """Errors within are about this setting of the lane's app, and say so."""
-    try:
-        yield
-    except (CredentialError, InvalidConfiguration) as error:
-        raise type(error)(f"{_settings(lane)}.{key}: {error}") from None
-
-
-def address_of(url: str) -> tuple[str, int, str]:
-    """Host, port and `:authority` of an `https://host:port`."""
-    parts = urlsplit(url)
-    return str(parts.hostname), parts.port or 443, parts.netloc
-
-
-def _settings(lane: str) -> str:
-    """`apps.ios` for `apns/ios`."""
-    return f"apps.{lane.partition('/')[2]}"
+    def _endpoint(self) -> Endpoint:
+        """Where the provider is. Raises: InvalidConfiguration."""
+        with setting(self.name, "ca_file"):
+            tls = tls_context(ca_file=self._app.ca_file)
+        with setting(self.name, "proxy"):
+            return Endpoint(host=self._host, port=self._port, tls=tls, proxy=self._app.proxy)

@@ -26,22 +26,20 @@ from aiohttp.abc import AbstractResolver
 from stentor.errors import CredentialUnavailable, InvalidConfiguration
 from stentor.model import Action
 from stentor.outcome import Verdict
+from stentor.providers.base import BaseLane, setting
 from stentor.providers.contract import (
     LARGEST_ERROR_BODY,
     NOWHERE,
     Answer,
-    Renewal,
     Rule,
     Taken,
     ambiguous,
     not_processed,
 )
-from stentor.providers.http2_lane import setting
 from stentor.providers.http_flight import HttpFlight
 from stentor.providers.http_message import Request, Response
-from stentor.providers.lane import Flight, LaneState, Prepared, Variables
-from stentor.providers.opened import Opened
-from stentor.providers.rendering import PreparedContent, R, Rendering
+from stentor.providers.lane import LaneState, Prepared, Variables
+from stentor.providers.rendering import PreparedContent, R
 from stentor.settings import App
 
 CONNECT_WITHIN = 10.0
@@ -81,39 +79,20 @@ class _Door(Generic[C]):
     session: aiohttp.ClientSession
 
 
-class HttpLane(Rendering[R], Generic[R, C]):
+class HttpLane(BaseLane[R, _Door[C]], Generic[R, C]):
     """A lane over plain HTTPS. Satisfies `lane.Lane`."""
 
     def __init__(
         self, app: App, name: str, table: Sequence[Rule], clock: Callable[[], float], rate: float | None
     ) -> None:
-        """Args:
-        name: the app's.
-        rate: messages a second that all senders of the lane may send; None: no limit.
-        """
-        self.name = f"{app.channel}/{name}"
-        self.rate = rate
-        self.ceiling = rate or float("inf")
-        self._app = app
-        self._clock = clock
-        self._meanings = {rule.reason: rule.meaning for rule in table}
-        self._opened = Opened[_Door[C]](lambda: (*self.files, app.ca_file), self._load)
+        """Args: as `BaseLane`."""
+        super().__init__(app, name, table, clock, rate)
         self._flights: deque[HttpFlight[R]] = deque()  # with recipients that nobody has taken
         self._carriers: dict[asyncio.Task[None], HttpFlight[R] | None] = {}
         """Each with the flight that it carries for."""
-        self._leaving: set[asyncio.Task[None]] = set()
         self._last_error: str | None = None
-        self._closed = False
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}, {len(self._carriers)} carriers>"
-
-    # -- what a provider adds -----------------------------------------------------------------------------------------
-
-    @property
-    @abstractmethod
-    def files(self) -> Sequence[Path | None]:
-        """Those that `load` reads, beside the app's `ca_file`."""
+    # -- what a provider adds, beside `files` -------------------------------------------------------------------------
 
     @abstractmethod
     def load(self) -> C:
@@ -166,9 +145,6 @@ class HttpLane(Rendering[R], Generic[R, C]):
 
     # -- what a sender asks -------------------------------------------------------------------------------------------
 
-    async def check(self) -> None:
-        await self._opened.get()
-
     async def begin(
         self,
         prepared: Prepared,
@@ -190,25 +166,6 @@ class HttpLane(Rendering[R], Generic[R, C]):
             self._call_carriers()
         return flight
 
-    async def refused(self, flight: Flight) -> Renewal:
-        return Renewal(False, explanation="There is no short-lived credential to renew.")
-
-    def hold(self) -> None:
-        """There are no short-lived credentials."""
-
-    async def reload(self) -> bool:
-        changed, old = await self._opened.reload()
-        if old is not None:
-            leaving = asyncio.get_running_loop().create_task(
-                self._leave(old), name=f"retire connections of {self.name}"
-            )
-            self._leaving.add(leaving)
-            leaving.add_done_callback(self._leaving.discard)
-        return changed
-
-    def meaning(self, reason: str) -> str:
-        return self._meanings.get(reason, "")
-
     def window(self) -> int:
         return self._app.max_connections
 
@@ -220,9 +177,7 @@ class HttpLane(Rendering[R], Generic[R, C]):
         busy = len(self._carriers)
         return LaneState(connections=busy, open_streams=busy, last_error=self._last_error)
 
-    async def aclose(self, drain: float | None = None) -> None:
-        self._closed = True
-        self._opened.stop()
+    async def _finish(self, drain: float | None) -> None:
         if self._carriers and drain != 0.0:
             await asyncio.wait(list(self._carriers), timeout=ANSWER_WITHIN if drain is None else drain)
         for flight in list(self._flights):
@@ -231,13 +186,11 @@ class HttpLane(Rendering[R], Generic[R, C]):
         carriers = list(self._carriers)
         for carrier in carriers:
             carrier.cancel()
-        await asyncio.gather(*carriers, *self._leaving, return_exceptions=True)
-        if (door := await self._opened.last()) is not None:
-            await self._leave(door)
+        await asyncio.gather(*carriers, return_exceptions=True)
 
     # -- credentials --------------------------------------------------------------------------------------------------
 
-    async def _load(self) -> _Door[C]:
+    async def _open(self) -> _Door[C]:
         credentials = await asyncio.to_thread(self.load)
         with setting(self.name, "ca_file"):
             tls = _tls(self._app.ca_file)
@@ -255,11 +208,14 @@ class HttpLane(Rendering[R], Generic[R, C]):
         )
         return _Door(credentials, session)
 
-    async def _leave(self, door: _Door[C]) -> None:
+    def _leave(self, old: _Door[C]) -> None:
+        self._later(self._close(old.session))
+
+    async def _close(self, session: aiohttp.ClientSession) -> None:
         """Close its connections when nobody can be on them any more: who carries now takes the new ones next."""
         if carriers := list(self._carriers):
             await asyncio.wait(carriers, timeout=ANSWER_WITHIN)
-        await door.session.close()
+        await session.close()
 
     async def ask(self, request: Request) -> Response:
         """One request beside the flights, to find out who we are, say.

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from stentor.findings import Finding
 from stentor.model import Action, Message
 from stentor.providers.contract import Answer, Renewal, Taken
 
 Variables = Mapping[str, Any]
 
 
-class Content(Protocol):
+class Renderer(Protocol):
     """What a lane needs of a campaign's content; `planning.content.Content` is one."""
 
     @property
@@ -47,7 +48,7 @@ class CampaignContent:
     """What a lane must know of a campaign. All of it is the same at every retry, on every machine."""
 
     id: str
-    content: Content
+    content: Renderer
     started_at: float
     """Epoch seconds from which the message's lifetime counts."""
     max_rate: float | None = None
@@ -179,15 +180,24 @@ class Lane(Protocol):
 
 @runtime_checkable
 class Introduces(Protocol):
-    """A lane whose provider says who it takes us for, as bots' do."""
+    """A lane whose provider can be asked whether it takes us, without a message to anybody."""
 
-    async def introduce(self) -> str:
-        """Who we are to the provider, in a few words, e.g. `@example_bot`.
+    async def introduce(self) -> str | Sequence[Finding]:
+        """Who we are to the provider, in a few words, e.g. `@example_bot`; or findings, where there is more to tell:
+        of the `provider`, of this machine's `clock`.
 
         Raises:
             CredentialError: the provider doesn't know us.
             CredentialUnavailable: it couldn't be asked just now.
         """
+
+
+@runtime_checkable
+class Describes(Protocol):
+    """A lane that can say whose its credentials are, and whether they will do."""
+
+    def describe(self) -> Finding:
+        """Of the files that `check` has read; nobody is asked."""
 
 
 @runtime_checkable

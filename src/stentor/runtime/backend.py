@@ -20,12 +20,12 @@ from stentor.queue.sql import SqlQueue
 from stentor.recording.recorder import Recorder
 from stentor.recording.relay import Relay
 from stentor.runtime.bell import Bell, LocalBell
-from stentor.runtime.desk import Desk
-from stentor.runtime.sources import Sources
+from stentor.runtime.desk import StoreDesk
+from stentor.runtime.sources import ConfiguredSources
 from stentor.store.database import SQLITE, Database
 
 
-class Link(Protocol):
+class QueueLink(Protocol):
     """A connection to a queue's servers."""
 
     @property
@@ -46,7 +46,7 @@ class Backend:
     """Where recorder processes find their work; None where there are none."""
     board: Board
     bell: Bell
-    link: Link | None
+    link: QueueLink | None
     """To a queue that isn't in the store."""
 
     async def ready(self) -> None:
@@ -83,7 +83,7 @@ def ports_for(
     config: Config,
     database: Database,
     backend: Backend,
-    sources: Sources,
+    sources: ConfiguredSources,
     *,
     meter: Meter,
     clock: Callable[[], float] = time.time,
@@ -96,7 +96,7 @@ def ports_for(
         outbox=backend.outbox,
         board=backend.board,
         sources=sources,
-        desk=Desk(database, clock, backend.bell),
+        desk=StoreDesk(database, clock, backend.bell),
         settings=config.sending,
         lanes=tuple(lanes(config)),
         clock=clock,

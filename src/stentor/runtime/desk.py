@@ -30,7 +30,7 @@ _LOOK = sa.select(table.c.id, table.c.state, table.c.planned, _PENDING.label("pe
 )
 
 
-class Desk:
+class StoreDesk:
     """Campaigns as one process sees them. `run` must be going."""
 
     name = "desk"

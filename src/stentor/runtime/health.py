@@ -20,7 +20,7 @@ import msgspec
 from stentor.errors import StentorError
 from stentor.pipeline import Ports, Stage
 from stentor.queue.contract import PLAN
-from stentor.runtime.plain_http import Response, listening
+from stentor.runtime.plain_http import PlainPage, listening
 from stentor.store import migrate
 
 SILENCE = 90.0
@@ -40,7 +40,7 @@ COUNTS_QUEUE = frozenset({"planner", "scheduler"})
 T = TypeVar("T")
 
 
-class Desk(Protocol):
+class StoreContact(Protocol):
     """What tells when the store was last reached."""
 
     @property
@@ -49,7 +49,7 @@ class Desk(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class ProbeResult:
     """What a probe is told."""
 
     role: str
@@ -61,9 +61,9 @@ class Finding:
     """Seconds since each gave its last sign; None: it rests, having nothing to do."""
 
     @property
-    def response(self) -> Response:
+    def response(self) -> PlainPage:
         told = {name: value for name in self.__slots__ if (value := getattr(self, name)) or name == "ok"}
-        return Response(200 if self.ok else 503, msgspec.json.encode(told) + b"\n")
+        return PlainPage(200 if self.ok else 503, msgspec.json.encode(told) + b"\n")
 
 
 class Lookup(Generic[T]):
@@ -104,7 +104,7 @@ class Health:
         self,
         role: str,
         stages: Sequence[Stage],
-        desk: Desk,
+        desk: StoreContact,
         stop: asyncio.Event,
         schema: Lookup[None],
         doubts: Sequence[Callable[[], str | None]] = (),
@@ -123,7 +123,7 @@ class Health:
         self._doubts = doubts
         self._clock = clock
 
-    def alive(self) -> Finding:
+    def alive(self) -> ProbeResult:
         """Whether every loop goes round. While the process stops they end, one by one, within a bounded time."""
         now = self._clock()
         loops = {stage.name: None if stage.beat is None else round(now - stage.beat, 3) for stage in self._stages}
@@ -133,14 +133,14 @@ class Health:
             if silence is not None and silence > SILENCE
         ]
         if self._stop.is_set():
-            return Finding(role=self._role, ok=True, notes=["stopping"], loops=loops)
-        return Finding(role=self._role, ok=not stuck, problems=stuck, loops=loops)
+            return ProbeResult(role=self._role, ok=True, notes=["stopping"], loops=loops)
+        return ProbeResult(role=self._role, ok=not stuck, problems=stuck, loops=loops)
 
-    async def ready(self) -> Finding:
+    async def ready(self) -> ProbeResult:
         """Whether the role can do its work now."""
         problems = ["stopping"] if self._stop.is_set() else await self._problems()
         notes = [f"{stage.name}: {stage.notice}" for stage in self._stages if stage.notice]
-        return Finding(role=self._role, ok=not problems, problems=problems, notes=notes)
+        return ProbeResult(role=self._role, ok=not problems, problems=problems, notes=notes)
 
     async def _problems(self) -> list[str]:
         problems = [problem for doubt in self._doubts if (problem := doubt())]
@@ -160,13 +160,13 @@ class Health:
 
 
 def pages(
-    alive: Callable[[], Awaitable[Finding]],
-    ready: Callable[[], Awaitable[Finding]],
-    metrics: Callable[[], Awaitable[Response]],
-) -> Callable[[str], Awaitable[Response | None]]:
+    alive: Callable[[], Awaitable[ProbeResult]],
+    ready: Callable[[], Awaitable[ProbeResult]],
+    metrics: Callable[[], Awaitable[PlainPage]],
+) -> Callable[[str], Awaitable[PlainPage | None]]:
     """The three pages, for `listening`."""
 
-    async def answer(path: str) -> Response | None:
+    async def answer(path: str) -> PlainPage | None:
         if path == "/healthz":
             return (await alive()).response
         if path == "/readyz":
@@ -206,7 +206,7 @@ async def watched(
     health = Health(role, ports.stages, ports.desk, stop, schema, doubts)
     metrics = RoleMetrics(role, ports.stages, ports.meter, ports.desk, depths)
 
-    async def alive() -> Finding:
+    async def alive() -> ProbeResult:
         return health.alive()
 
     try:

@@ -28,8 +28,8 @@ from stentor.pipeline import Stage
 from stentor.planning.worker import PlanWorker
 from stentor.queue.contract import Depth
 from stentor.recording.tally import BOUNDS, RecordTally
-from stentor.runtime.health import Desk, Lookup
-from stentor.runtime.plain_http import Response
+from stentor.runtime.health import Lookup, StoreContact
+from stentor.runtime.plain_http import PlainPage
 from stentor.sending.gate import Pass
 from stentor.sending.sender import LaneSender
 
@@ -57,7 +57,7 @@ class RoleMetrics:
         role: str,
         stages: Sequence[Stage],
         meter: Meter,
-        desk: Desk,
+        desk: StoreContact,
         depths: Lookup[Mapping[str, Depth]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -72,7 +72,7 @@ class RoleMetrics:
         self._depths = depths
         self._clock = clock
 
-    async def page(self) -> Response:
+    async def page(self) -> PlainPage:
         """All of them, as they are now; without the queue's depths while these cannot be had."""
         depths: Mapping[str, Depth] = {}
         if self._depths is not None:
@@ -106,7 +106,7 @@ class RoleMetrics:
             yield queued
 
 
-def render(collect: Callable[[], Iterable[Metric]]) -> Response:
+def render(collect: Callable[[], Iterable[Metric]]) -> PlainPage:
     """These metrics and those of the process itself, as a page."""
     registry = CollectorRegistry(auto_describe=False)
     ProcessCollector(registry=registry)
@@ -114,7 +114,7 @@ def render(collect: Callable[[], Iterable[Metric]]) -> Response:
     return _page(registry)
 
 
-def join(pages: Mapping[str, bytes]) -> Response:
+def join(pages: Mapping[str, bytes]) -> PlainPage:
     """The pages of several processes as one, each metric labelled with its `process`."""
     found: dict[str, Metric] = {}
     for process, page in pages.items():
@@ -139,8 +139,8 @@ def of_supervisor(running: Mapping[R, int], wanted: Mapping[R, int], restarts: M
     yield from (runs, should, restarted)
 
 
-def _page(registry: CollectorRegistry) -> Response:
-    return Response(200, generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4)
+def _page(registry: CollectorRegistry) -> PlainPage:
+    return PlainPage(200, generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def _of_senders(senders: Sequence[LaneSender]) -> Iterator[Metric]:

@@ -30,7 +30,7 @@ _ADDRESS = re.compile(r"(?:\[(?P<six>[0-9a-fA-F:.%\w]+)\]|(?P<host>[^\[\]:\s]+))
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class PlainPage:
     """An answer."""
 
     status: int
@@ -38,7 +38,7 @@ class Response:
     content_type: str = "application/json"
 
 
-Answer = Callable[[str], Awaitable[Response | None]]
+Pages = Callable[[str], Awaitable[PlainPage | None]]
 """What is at a path, without its query; None: nothing."""
 
 
@@ -58,7 +58,7 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 @asynccontextmanager
-async def listening(listen: str, answer: Answer) -> AsyncIterator[str]:
+async def listening(listen: str, answer: Pages) -> AsyncIterator[str]:
     """Answer requests at `listen` (`HOST:PORT`) for as long as the context lasts.
 
     Yields: where it listens, with the port that the system chose in place of 0.
@@ -96,7 +96,7 @@ async def listening(listen: str, answer: Answer) -> AsyncIterator[str]:
         await asyncio.gather(*clients, return_exceptions=True)
 
 
-async def get(address: str, path: str, timeout: float = PATIENCE) -> Response:
+async def get(address: str, path: str, timeout: float = PATIENCE) -> PlainPage:
     """What a `listening` process has at `path`.
 
     Raises: Unanswered: nobody is there, or took longer than `timeout` seconds.
@@ -114,10 +114,10 @@ async def get(address: str, path: str, timeout: float = PATIENCE) -> Response:
                 writer.close()
     except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError, KeyError, ValueError) as error:
         raise Unanswered(f"{address} does not answer: {str(error) or type(error).__name__}") from None
-    return Response(int(head.split(" ", 2)[1]), body, fields.get("content-type", ""))
+    return PlainPage(int(head.split(" ", 2)[1]), body, fields.get("content-type", ""))
 
 
-async def _respond(reader: asyncio.StreamReader, answer: Answer) -> bytes:
+async def _respond(reader: asyncio.StreamReader, answer: Pages) -> bytes:
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError:
@@ -133,11 +133,11 @@ async def _respond(reader: asyncio.StreamReader, answer: Answer) -> bytes:
     return _encode(await answer(path) or _plain(HTTPStatus.NOT_FOUND))
 
 
-def _plain(status: HTTPStatus) -> Response:
-    return Response(status, f"{status.phrase}\n".encode(), "text/plain; charset=utf-8")
+def _plain(status: HTTPStatus) -> PlainPage:
+    return PlainPage(status, f"{status.phrase}\n".encode(), "text/plain; charset=utf-8")
 
 
-def _encode(response: Response, more: str = "") -> bytes:
+def _encode(response: PlainPage, more: str = "") -> bytes:
     head = (
         f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}\r\n"
         f"Content-Type: {response.content_type}\r\nContent-Length: {len(response.body)}\r\n"

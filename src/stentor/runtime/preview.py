@@ -16,7 +16,7 @@ from stentor.errors import InvalidAudience
 from stentor.planning.content import Content
 from stentor.providers.channels import open_lane
 from stentor.providers.lane import CampaignContent, Priced
-from stentor.runtime.sources import Sources
+from stentor.runtime.sources import ConfiguredSources
 
 UNPACED = 100_000.0
 """Pushes a second that are assumed, for estimates, of a lane whose provider names no limit."""
@@ -57,7 +57,7 @@ async def preview_of(
     starts_at: float,
     *,
     config: Config,
-    sources: Sources,
+    sources: ConfiguredSources,
     clock: Callable[[], float],
 ) -> Preview:
     """Count an audience, and make the lanes that it needs ready to send this content at `starts_at` (epoch seconds).

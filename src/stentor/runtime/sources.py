@@ -31,7 +31,7 @@ def routes(config: Config) -> Routes:
     return Routes(lanes=found)
 
 
-class Sources:
+class ConfiguredSources:
     """Opens audiences, and closes what they needed."""
 
     def __init__(self, config: Config, store: Database) -> None:

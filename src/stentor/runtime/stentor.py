@@ -34,9 +34,9 @@ from stentor.recording.losses import Losses
 from stentor.recording.report import FailureRow, LaneProblem, Progress, Report
 from stentor.runtime.backend import open_backend
 from stentor.runtime.crew import Crew, rest
-from stentor.runtime.desk import Desk
+from stentor.runtime.desk import StoreDesk
 from stentor.runtime.preview import LanePreview, Preview, preview_of
-from stentor.runtime.sources import Sources
+from stentor.runtime.sources import ConfiguredSources
 from stentor.runtime.standstill import Standstill
 from stentor.runtime.supervisor import Closing, Supervisor
 from stentor.states import FINAL, CampaignState
@@ -93,8 +93,8 @@ class Stentor:
         self._database = Database.open(config.store.url)
         self._backend = open_backend(config, self._database, clock)
         self._queue = self._backend.queue
-        self._sources = Sources(config, self._database)
-        self._desk = Desk(self._database, clock, self._backend.bell)
+        self._sources = ConfiguredSources(config, self._database)
+        self._desk = StoreDesk(self._database, clock, self._backend.bell)
         self._crew = Crew(config, self._backend, self._database)
         self.closings: list[Closing] = self._crew.closings
         """What the processes of `roles` and `serve` cost, by their own account."""

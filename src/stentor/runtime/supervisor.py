@@ -25,8 +25,8 @@ import msgspec
 
 from stentor.config import Config, dump
 from stentor.errors import WorkerFailed
-from stentor.runtime.health import Finding, pages
-from stentor.runtime.plain_http import Response, Unanswered, get, listening
+from stentor.runtime.health import ProbeResult, pages
+from stentor.runtime.plain_http import PlainPage, Unanswered, get, listening
 from stentor.runtime.worker import LATER, Role
 
 logger = logging.getLogger(__name__)
@@ -157,19 +157,19 @@ class Supervisor:
 
     # -- what probes are told ---------------------------------------------------------------------------------------
 
-    async def alive(self) -> Finding:
+    async def alive(self) -> ProbeResult:
         """Whether every worker runs and counts itself alive; those that are being started do."""
         if self._stopping.is_set():
-            return Finding(role=SELF, ok=True, notes=["stopping"])
+            return ProbeResult(role=SELF, ok=True, notes=["stopping"])
         problems = [f"{each.name}: it is not running" for each in self._workers if each.process and not each.runs]
         findings = await _ask([worker for worker in self._workers if worker.address is not None], "/healthz")
         problems += [f"{worker.name}: {problem}" for worker, finding in findings for problem in finding.problems]
-        return Finding(role=SELF, ok=not problems, problems=problems)
+        return ProbeResult(role=SELF, ok=not problems, problems=problems)
 
-    async def ready(self) -> Finding:
+    async def ready(self) -> ProbeResult:
         """Whether of each role at least one worker is ready."""
         if self._stopping.is_set():
-            return Finding(role=SELF, ok=False, problems=["stopping"])
+            return ProbeResult(role=SELF, ok=False, problems=["stopping"])
         findings = await _ask(self._workers, "/readyz")
         ready = {worker.role for worker, finding in findings if finding.ok}
         problems: list[str] = []
@@ -178,9 +178,9 @@ class Supervisor:
             complaints = notes if worker.role in ready else problems
             complaints += [f"{worker.name}: {problem}" for problem in finding.problems]
             notes += [f"{worker.name}: {note}" for note in finding.notes]
-        return Finding(role=SELF, ok=not problems, problems=problems, notes=notes)
+        return ProbeResult(role=SELF, ok=not problems, problems=problems, notes=notes)
 
-    async def metrics(self) -> Response:
+    async def metrics(self) -> PlainPage:
         """All workers' metrics and our own, each labelled with its process. Who doesn't answer is left out."""
         from stentor.runtime.metrics import join, of_supervisor, render  # noqa: PLC0415 - see `health.watched`
 
@@ -325,7 +325,7 @@ def _forgive(worker: _Worker) -> None:
     worker.last_words = ""
 
 
-async def _get(worker: _Worker, path: str) -> Response | None:
+async def _get(worker: _Worker, path: str) -> PlainPage | None:
     """What it answers; None where it doesn't."""
     if worker.address is None:
         return None
@@ -334,18 +334,18 @@ async def _get(worker: _Worker, path: str) -> Response | None:
     return None
 
 
-async def _ask(workers: Sequence[_Worker], path: str) -> list[tuple[_Worker, Finding]]:
+async def _ask(workers: Sequence[_Worker], path: str) -> list[tuple[_Worker, ProbeResult]]:
     """What each says of itself, or what is to be said of one that says nothing."""
     answers = await asyncio.gather(*(_get(worker, path) for worker in workers))
     return [
-        (worker, _silence(worker) if answer is None else msgspec.json.decode(answer.body, type=Finding))
+        (worker, _silence(worker) if answer is None else msgspec.json.decode(answer.body, type=ProbeResult))
         for worker, answer in zip(workers, answers, strict=True)
     ]
 
 
-def _silence(worker: _Worker) -> Finding:
+def _silence(worker: _Worker) -> ProbeResult:
     silent = "it does not answer" if worker.address else "it is starting" if worker.runs else "it is not running"
-    return Finding(role=worker.role, ok=False, problems=[silent])
+    return ProbeResult(role=worker.role, ok=False, problems=[silent])
 
 
 async def _tail(stream: asyncio.StreamReader, *, relay: bool) -> str:

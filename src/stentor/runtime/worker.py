@@ -29,7 +29,7 @@ from stentor.pipeline import Ports
 from stentor.providers.lane import Lane
 from stentor.runtime.backend import open_backend, ports_for
 from stentor.runtime.health import watched
-from stentor.runtime.sources import Sources
+from stentor.runtime.sources import ConfiguredSources
 from stentor.store import sqlite_driver
 from stentor.store.clock import StoreClock
 from stentor.store.database import Database
@@ -82,7 +82,7 @@ async def work(
     startup = time.process_time()
     meter = Meter(REST[role])
     database = Database.open(config.store.url, connections=CONNECTIONS)
-    sources = Sources(config, database)
+    sources = ConfiguredSources(config, database)
     agreed = StoreClock(database, clock)
     backend = open_backend(config, database, agreed)
     ports = ports_for(config, database, backend, sources, meter=meter, clock=agreed)

@@ -1,4 +1,4 @@
-"""A sender's view of the campaigns: the port by which it learns of them. `runtime.desk.Desk` is one."""
+"""A sender's view of the campaigns: the port by which it learns of them. `runtime.desk.StoreDesk` is one."""
 
 from __future__ import annotations
 

@@ -6,20 +6,20 @@ import asyncio
 from heapq import heappop, heappush
 from typing import Protocol
 
-from stentor.simulators.world import Answer
+from stentor.simulators.world import Judgement
 
 _GRAIN_S = 0.001  # answers due within so much of each other go out together
 
 
 class Recipient(Protocol):
-    def send_delayed(self, stream_id: int, answer: Answer, number: int) -> bool: ...
+    def send_delayed(self, stream_id: int, answer: Judgement, number: int) -> bool: ...
 
     def flush(self) -> None: ...
 
 
 class Delays:
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Recipient, int, Answer, int]] = []
+        self._heap: list[tuple[float, int, Recipient, int, Judgement, int]] = []
         self._sequence = 0
         self._timer: asyncio.Handle | None = None
         self._due = 0.0  # of the answer that the timer is for; uvloop's handles don't always know their time
@@ -28,7 +28,7 @@ class Delays:
     def __repr__(self) -> str:
         return f"<Delays {len(self._heap)} waiting>"
 
-    def add(self, seconds: float, recipient: Recipient, stream_id: int, answer: Answer, number: int) -> None:
+    def add(self, seconds: float, recipient: Recipient, stream_id: int, answer: Judgement, number: int) -> None:
         due = self._loop.time() + seconds
         self._sequence += 1
         heappush(self._heap, (due, self._sequence, recipient, stream_id, answer, number))

@@ -41,7 +41,7 @@ from stentor.http2.frames import (
 )
 from stentor.http2.hpack import Decoder
 from stentor.simulators.apns.credentials import mint_key
-from stentor.simulators.fcm import FcmOptions
+from stentor.simulators.fcm import FcmSetup
 from stentor.simulators.fcm.oauth import mint_account
 from stentor.simulators.http1 import cut
 from stentor.simulators.tls import make_server_tls
@@ -346,7 +346,7 @@ class FastSimulator:
         return {"key_file": str(key.path), "key_id": key.key_id, "team_id": key.team_id}
 
     def _mint_account(self) -> dict[str, str]:
-        account = mint_account(self._directory / "service-account.json", project=FcmOptions().project)
+        account = mint_account(self._directory / "service-account.json", project=FcmSetup().project)
         token_url = f"https://127.0.0.1:{self.port}/token"
         account.write_token_uri(token_url)
         self._tokens = web.Server(_grant, access_log=None)

@@ -44,7 +44,7 @@ class _Texts:
         return self._bytes[start : self._ends[index]].decode()
 
 
-class Ledger:
+class ProviderLedger:
     def __init__(self) -> None:
         self._addresses = _Texts()
         self._dedup_ids = _Texts()
@@ -58,7 +58,7 @@ class Ledger:
         return len(self._times)
 
     def __repr__(self) -> str:
-        return f"<Ledger {len(self)} entries, {self._answered.count(1)} answered>"
+        return f"<ProviderLedger {len(self)} entries, {self._answered.count(1)} answered>"
 
     def record(self, address: str, dedup_id: str, message_id: str, now: float) -> int:
         """Add an entry, not answered yet; gives its number."""

@@ -15,8 +15,8 @@ from typing import Any, cast
 from stentor.http2 import frames as f
 from stentor.simulators.delays import Delays
 from stentor.simulators.injector import Act
-from stentor.simulators.server_connection import Request, ServerConnection
-from stentor.simulators.world import Answer, Provider, Session, World
+from stentor.simulators.server_connection import ServerConnection, ServerRequest
+from stentor.simulators.world import Judgement, Provider, Session, World
 
 _WITHHELD = 10  # streams above a lowered last id that are waited for before the GOAWAY is sent,
 _WITHHOLD_S = 0.05  # for so long at most
@@ -170,7 +170,7 @@ class Peer(asyncio.Protocol):
 
     # Requests and answers.
 
-    def _on_request(self, request: Request) -> None:
+    def _on_request(self, request: ServerRequest) -> None:
         if self._withheld is not None and request.stream_id > self._processed_id:
             self._withheld += 1
             if self._withheld >= _WITHHELD:
@@ -189,7 +189,7 @@ class Peer(asyncio.Protocol):
         self._world.tally.injected[act.do] += 1
         _ACTS[act.do](self, request, act)
 
-    def _judge(self, request: Request) -> Answer:
+    def _judge(self, request: ServerRequest) -> Judgement:
         session = self._session
         answer = self._provider.judge(session, request.headers, request.body)
         limit = session.limit
@@ -200,7 +200,7 @@ class Peer(asyncio.Protocol):
             self._leaving = True
         return answer
 
-    def _give(self, stream_id: int, answer: Answer) -> None:
+    def _give(self, stream_id: int, answer: Judgement) -> None:
         number = self._world.record(answer)
         delay = self._world.latency(answer.address)
         if delay:
@@ -208,11 +208,11 @@ class Peer(asyncio.Protocol):
         else:
             self._send(stream_id, answer, number)
 
-    def _send(self, stream_id: int, answer: Answer, number: int) -> None:
+    def _send(self, stream_id: int, answer: Judgement, number: int) -> None:
         if self.connection.respond(stream_id, answer.headers, answer.body) and number >= 0:
             self._world.ledger.mark_answered(number)
 
-    def send_delayed(self, stream_id: int, answer: Answer, number: int) -> bool:
+    def send_delayed(self, stream_id: int, answer: Judgement, number: int) -> bool:
         """Answer now; True when this is the first since the last flush."""
         if self._is_deaf():
             return False
@@ -223,7 +223,7 @@ class Peer(asyncio.Protocol):
 
     # Accidents.
 
-    def _do_goaway(self, request: Request, act: Act) -> None:
+    def _do_goaway(self, request: ServerRequest, act: Act) -> None:
         connection = self.connection
         if connection.goaway_last is None:
             code, words = self._provider.goaway_words(act.form)
@@ -254,15 +254,15 @@ class Peer(asyncio.Protocol):
         self._leaving = True
         self.flush()
 
-    def _do_drop(self, request: Request, act: Act) -> None:
+    def _do_drop(self, request: ServerRequest, act: Act) -> None:
         self._world.record(self._judge(request))
         self._abort()
 
-    def _do_drop_before_body(self, request: Request, act: Act) -> None:
+    def _do_drop_before_body(self, request: ServerRequest, act: Act) -> None:
         self._give(request.stream_id, self._judge(request))
         self.connection.cut_at_header = self.connection.opened + 1
 
-    def _do_reset(self, request: Request, act: Act) -> None:
+    def _do_reset(self, request: ServerRequest, act: Act) -> None:
         if act.do == "reset_refused":
             self.connection.reset(request.stream_id, f.REFUSED_STREAM)
             return
@@ -270,12 +270,12 @@ class Peer(asyncio.Protocol):
             self._world.record(self._judge(request))
         self.connection.reset(request.stream_id, f.CANCEL if act.do == "reset_cancel" else f.INTERNAL_ERROR)
 
-    def _do_hang(self, request: Request, act: Act) -> None:
+    def _do_hang(self, request: ServerRequest, act: Act) -> None:
         self._world.record(self._judge(request))
         self.flush()
         self._hung = True
 
-    def _do_limit_drop(self, request: Request, act: Act) -> None:
+    def _do_limit_drop(self, request: ServerRequest, act: Act) -> None:
         self._give(request.stream_id, self._judge(request))
         limits = self._world.faults.stream_limit
         if not self._capped:
@@ -289,7 +289,7 @@ class Peer(asyncio.Protocol):
             self.connection.set_limit(self._session.limit)
             self.flush()
 
-    def _do_hold_windows(self, request: Request | None = None, act: Act | None = None) -> None:
+    def _do_hold_windows(self, request: ServerRequest | None = None, act: Act | None = None) -> None:
         self.connection.hold_windows()
         self._later(self._world.faults.slow_reader.hold_windows_s or 10.0, self._release_windows)
         if request is not None:
@@ -299,11 +299,11 @@ class Peer(asyncio.Protocol):
         self.connection.release_windows()
         self.flush()
 
-    def _do_malformed(self, request: Request, act: Act) -> None:
+    def _do_malformed(self, request: ServerRequest, act: Act) -> None:
         self._give(request.stream_id, self._provider.malform(act.malformed, self._judge(request)))
 
 
-_ACTS: dict[str, Callable[[Peer, Request, Act], None]] = {
+_ACTS: dict[str, Callable[[Peer, ServerRequest, Act], None]] = {
     "goaway": Peer._do_goaway,
     "reset_refused": Peer._do_reset,
     "reset_internal": Peer._do_reset,

@@ -29,7 +29,7 @@ _U32 = Struct(">I")
 _SIZE_UPDATE = 0x20  # HPACK's pattern for a dynamic table size update
 
 
-class Request(NamedTuple):
+class ServerRequest(NamedTuple):
     stream_id: int
     headers: list[Header]
     body: bytes
@@ -105,7 +105,7 @@ class ServerConnection:
         self._preface_seen = False
         self._settings_seen = False
         self._output: list[bytes] = []
-        self._ready: list[Request] = []
+        self._ready: list[ServerRequest] = []
         self._decoder = Decoder()
         self._encoder = Encoder()
         self._table_updates: tuple[int, ...] = ()  # owed to the client at the start of the next block
@@ -248,7 +248,7 @@ class ServerConnection:
 
     # What the client does.
 
-    def receive(self, data: bytes) -> list[Request]:
+    def receive(self, data: bytes) -> list[ServerRequest]:
         """Take bytes of any size; give the requests that are whole now, in the order in which they became so."""
         if self.closed or self.cut:
             return []
@@ -431,7 +431,7 @@ class ServerConnection:
             )
         if stream_id > self.delivered_id:
             self.delivered_id = stream_id
-        self._ready.append(Request(stream_id, stream.headers, stream.body))
+        self._ready.append(ServerRequest(stream_id, stream.headers, stream.body))
 
     # Data and windows.
 

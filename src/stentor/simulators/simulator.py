@@ -15,7 +15,7 @@ from stentor.simulators.clock import MovableClock
 from stentor.simulators.control import ControlServer
 from stentor.simulators.delays import Delays
 from stentor.simulators.faults import Faults, Trigger
-from stentor.simulators.ledger import Ledger
+from stentor.simulators.ledger import ProviderLedger
 from stentor.simulators.listener import Listener
 from stentor.simulators.peer import Http1Factory, Peer
 from stentor.simulators.tls import ServerTls
@@ -137,7 +137,7 @@ class Simulator:
         return self.tls.ca_file
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> ProviderLedger:
         return self.world.ledger
 
     @property

@@ -13,12 +13,12 @@ from stentor.simulators.chance import Chance, latency_of
 from stentor.simulators.clock import MovableClock
 from stentor.simulators.faults import Faults, GoAwayForm, MalformedForm, Storm, Unavailable
 from stentor.simulators.injector import Injector, is_raging
-from stentor.simulators.ledger import Ledger
+from stentor.simulators.ledger import ProviderLedger
 from stentor.simulators.request_headers import Header
 from stentor.simulators.server_connection import Rules
 
 
-class Answer(NamedTuple):
+class Judgement(NamedTuple):
     """What the provider says, and whether it took the message."""
 
     headers: list[Header]
@@ -55,11 +55,11 @@ class Provider(Protocol):
 
     def rules(self, session: Session) -> Rules: ...
 
-    def judge(self, session: Session, headers: list[Header], body: bytes) -> Answer:
+    def judge(self, session: Session, headers: list[Header], body: bytes) -> Judgement:
         """Everything that the provider would check, in its order."""
         ...
 
-    def malform(self, form: MalformedForm, answer: Answer) -> Answer:
+    def malform(self, form: MalformedForm, answer: Judgement) -> Judgement:
         """The answer, spoilt; `accepted` only if the spoilt one is a yes."""
         ...
 
@@ -71,7 +71,7 @@ class Provider(Protocol):
 
 
 @dataclass(slots=True)
-class Tally:
+class SimulatorTally:
     """Counts, for `/summary` and the closing words."""
 
     accepted: int = 0
@@ -93,8 +93,8 @@ class World:
         self.chance = Chance(seed)
         self.faults = faults
         self.injector = Injector(faults, self.chance)
-        self.ledger = Ledger()
-        self.tally = Tally()
+        self.ledger = ProviderLedger()
+        self.tally = SimulatorTally()
         self.violations: list[str] = []
         self.started = clock()
         self.more: Callable[[], dict[str, Any]] = dict
@@ -118,7 +118,7 @@ class World:
     def reset(self) -> None:
         """As if just started; connections stay up."""
         self.ledger.clear()
-        self.tally = Tally(connections=self.tally.connections)
+        self.tally = SimulatorTally(connections=self.tally.connections)
         self.violations.clear()
         self.started = self.clock()
         self.set_faults(self.faults)
@@ -143,7 +143,7 @@ class World:
             choice = formatdate(self.clock() + float(choice[5:]), usegmt=True)
         return [(b"retry-after", choice.encode())]
 
-    def record(self, answer: Answer) -> int:
+    def record(self, answer: Judgement) -> int:
         """Into the tally, and the ledger if accepted; gives the entry's number, or -1."""
         if answer.reason:
             self.tally.rejected[answer.reason] += 1

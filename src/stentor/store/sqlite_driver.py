@@ -29,7 +29,7 @@ ROWS_AT_ONCE = 256
 """Rows that are fetched with the statement; what is left is fetched when it is asked for."""
 
 
-class Connection(aiosqlite.Connection):
+class SqliteConnection(aiosqlite.Connection):
     """aiosqlite's, with another cursor, and stopped once however often it is told to."""
 
     _stopped: asyncio.Future[Any] | None = None
@@ -58,7 +58,7 @@ class Cursor:
 
     arraysize = 1
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: SqliteConnection) -> None:
         self._connection = connection
         self._rows: list[Any] = []
         self._open: sqlite3.Cursor | None = None  # where there are more rows
@@ -132,7 +132,7 @@ def _take_the_lock(cursor: sqlite3.Cursor, operation: str, parameters: Sequence[
         time.sleep(random.uniform(0.0, LONGEST_SLEEP))
 
 
-async def connect(path: str, *, busy_timeout: float, make: bool) -> Connection:
+async def connect(path: str, *, busy_timeout: float, make: bool) -> SqliteConnection:
     """A connection on which transactions begin where we say so.
 
     Args:
@@ -140,7 +140,7 @@ async def connect(path: str, *, busy_timeout: float, make: bool) -> Connection:
         make: whether to make it where there is none; else that is an error.
         busy_timeout: seconds for which SQLite itself waits for a lock.
     """
-    connection = Connection(
+    connection = SqliteConnection(
         lambda: sqlite3.connect(
             f"file:{quote(path)}?mode={'rwc' if make else 'rw'}",
             uri=True,

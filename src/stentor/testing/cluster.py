@@ -32,13 +32,13 @@ from stentor.audience.contract import Selection
 from stentor.bench.processes import simulator
 from stentor.cli import stage
 from stentor.cli.crowd import Crowd
-from stentor.cli.demo import CONTENT, SEED, Account, show
+from stentor.cli.demo import CONTENT, SEED, DemoResult, show
 from stentor.cli.live import LiveView, account
 from stentor.cli.stage import Facts
 from stentor.errors import StentorError
 from stentor.recording.report import Progress
 from stentor.runtime.stentor import Stentor
-from stentor.testing.nats import Nats, NatsNode, run_nats
+from stentor.testing.nats import NatsNode, RunningNats, run_nats
 from stentor.testing.postgres import Postgres, run_postgres
 
 ROLES = {"planner": 2, "sender": 3, "recorder": 2, "scheduler": 2}
@@ -148,8 +148,8 @@ class Troubles:
 
 
 async def perform(
-    settings: Path, postgres: Postgres, nats: Nats, facts: Mapping[str, Facts], recipients: int, out: Console
-) -> Account:
+    settings: Path, postgres: Postgres, nats: RunningNats, facts: Mapping[str, Facts], recipients: int, out: Console
+) -> DemoResult:
     """Send a campaign through the cluster while parts of it die, and look at what came of it from both sides."""
     machines = Machines(settings)
 
@@ -195,10 +195,10 @@ async def perform(
             await machines.stop()
     numbers = frozenset(failed)
     lanes = [await stage.compare(name, facts[name], Crowd(recipients), numbers, campaign.collapse_id) for name in facts]
-    return Account(report=report, audit=audit, lanes=lanes, refused=failed[0] if failed else None)
+    return DemoResult(report=report, audit=audit, lanes=lanes, refused=failed[0] if failed else None)
 
 
-async def _leader(nats: Nats) -> NatsNode:
+async def _leader(nats: RunningNats) -> NatsNode:
     """The node that leads the stream of batches."""
     client = await nats_client.connect(nats.url.split(","))
     try:
@@ -264,7 +264,7 @@ def _ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-async def _run(folder: Path, stack: ExitStack, recipients: int, out: Console) -> Account:
+async def _run(folder: Path, stack: ExitStack, recipients: int, out: Console) -> DemoResult:
     facts = _start_simulators(folder, stack, out)
     postgres = stack.enter_context(run_postgres())
     nats = stack.enter_context(run_nats(3))

@@ -86,7 +86,7 @@ class NatsNode:
     def start(self) -> None:
         """Start it, unless it runs; returns when it listens for clients.
 
-        In a cluster it may not know yet what happened meanwhile: `Nats.wait`.
+        In a cluster it may not know yet what happened meanwhile: `RunningNats.wait`.
         """
         self.launch()
         self.listening()
@@ -190,7 +190,7 @@ class NatsNode:
         return ", ".join(f'"nats-route://{route}"' for route in routes if route != self.route)
 
 
-class Nats:
+class RunningNats:
     """A server or a cluster that runs; see `run_nats`. Its methods block, as those of `NatsNode`."""
 
     def __init__(self, folder: Path, nodes: Sequence[NatsNode], *, jetstream: bool) -> None:
@@ -201,7 +201,7 @@ class Nats:
         self._numbers = count(1)
 
     def __repr__(self) -> str:
-        return f"<Nats {self.nodes}>"
+        return f"<RunningNats {self.nodes}>"
 
     @property
     def url(self) -> str:
@@ -303,7 +303,7 @@ def run_nats(
     max_storage: int = 1 << 30,
     tls: Path | None = None,
     clients_ca: Path | None = None,
-) -> Iterator[Nats]:
+) -> Iterator[RunningNats]:
     """A server or a cluster of `nodes`, ready; all of it is gone at the end.
 
     `config` is added to each node's configuration, in NATS' own language: users and their rights, `max_payload`.
@@ -321,7 +321,7 @@ def run_nats(
             routes = [node.route for node in made]
             for node in made:
                 node.configure(config, jetstream=jetstream, max_storage=max_storage, routes=routes)
-            server = Nats(folder, made, jetstream=jetstream)
+            server = RunningNats(folder, made, jetstream=jetstream)
             server.start()
             yield server
         finally:

@@ -8,7 +8,7 @@ from multiprocessing.context import ForkServerContext
 import pytest
 
 from stentor.testing import roles
-from stentor.testing.nats import Nats, run_nats
+from stentor.testing.nats import RunningNats, run_nats
 from tests.integration.chaos.stage import FAULTS, Cluster, open_cluster
 from tests.integration.kill.stage import Providers, open_providers
 
@@ -26,7 +26,7 @@ async def providers() -> AsyncIterator[Providers]:
 
 @pytest.fixture
 async def cluster(
-    postgres: str, nats_server: Nats, queue_name: str, providers: Providers, processes: ForkServerContext
+    postgres: str, nats_server: RunningNats, queue_name: str, providers: Providers, processes: ForkServerContext
 ) -> AsyncIterator[Cluster]:
     """On one NATS server."""
     async with open_cluster(postgres, nats_server, queue_name, providers, processes) as opened:
@@ -34,14 +34,14 @@ async def cluster(
 
 
 @pytest.fixture(scope="session")
-def three_servers() -> Iterator[Nats]:
+def three_servers() -> Iterator[RunningNats]:
     with run_nats(3) as server:
         yield server
 
 
 @pytest.fixture
 async def wide_cluster(
-    postgres: str, three_servers: Nats, providers: Providers, processes: ForkServerContext
+    postgres: str, three_servers: RunningNats, providers: Providers, processes: ForkServerContext
 ) -> AsyncIterator[Cluster]:
     """On three, with as many replicas of each stream."""
     async with (

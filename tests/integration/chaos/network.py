@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from stentor.config import Config
-from stentor.testing.nats import Nats
+from stentor.testing.nats import RunningNats
 from stentor.testing.proxy import Proxy, Way
 
 Trouble = Callable[[Proxy, float], Awaitable[None]]
@@ -69,7 +69,7 @@ SILENT: tuple[Trouble, ...] = (freeze, silence_there, silence_back)
 """Nothing arrives, and then everything."""
 
 
-def before_nats(nats: Nats) -> Proxy:
+def before_nats(nats: RunningNats) -> Proxy:
     """A proxy before the only server."""
     (node,) = nats.nodes
     return Proxy("127.0.0.1", node.port)

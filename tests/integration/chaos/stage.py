@@ -32,7 +32,7 @@ from stentor.runtime.worker import Role
 from stentor.simulators.faults import Devices, Faults, Latency, Reset, StreamLimit, Unavailable
 from stentor.states import FINAL
 from stentor.store.tables import batches
-from stentor.testing.nats import Nats
+from stentor.testing.nats import RunningNats
 from stentor.testing.roles import RoleProcess, start_role
 from tests.integration.kill.stage import Providers, Stage, open_stage, prove, repeats
 
@@ -81,7 +81,7 @@ class Cluster:
     """What runs, and what befell it."""
 
     stage: Stage
-    nats: Nats
+    nats: RunningNats
     processes: ForkServerContext
     running: dict[Role, list[RoleProcess]] = field(default_factory=lambda: defaultdict(list))
     strikes: list[Strike] = field(default_factory=list)
@@ -306,7 +306,7 @@ async def _ignore(_error: Exception) -> None:
 @asynccontextmanager
 async def open_cluster(
     url: str,
-    nats: Nats,
+    nats: RunningNats,
     name: str,
     providers: Providers,
     processes: ForkServerContext,

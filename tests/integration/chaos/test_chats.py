@@ -8,14 +8,14 @@ from multiprocessing.context import ForkServerContext
 import pytest
 
 from stentor.simulators.telegram import TelegramSimulator
-from stentor.testing.nats import Nats
+from stentor.testing.nats import RunningNats
 from tests.integration.kill.test_channels import RATE, SLOW, Chats, begun, chat, kill_senders, suspend_senders
 
 Campaign = tuple[TelegramSimulator, Chats]
 
 
 @pytest.fixture
-async def campaign(postgres: str, nats_server: Nats, queue_name: str) -> AsyncIterator[Campaign]:
+async def campaign(postgres: str, nats_server: RunningNats, queue_name: str) -> AsyncIterator[Campaign]:
     engines = {"store": {"url": postgres}, "queue": {"url": nats_server.url, "name": queue_name}}
     async with (
         TelegramSimulator(faults=SLOW) as telegram,

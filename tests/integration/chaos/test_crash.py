@@ -17,7 +17,7 @@ from stentor.queue.outboxes import JetStreamOutbox
 from stentor.runtime.worker import Role
 from stentor.simulators.faults import Reset
 from stentor.store.database import Database
-from stentor.testing.nats import Nats
+from stentor.testing.nats import RunningNats
 from stentor.testing.roles import RoleProcess, run_role
 from tests.integration.chaos.stage import FAULTS, Cluster, open_cluster
 from tests.integration.kill.stage import Providers, open_providers
@@ -62,7 +62,7 @@ async def providers() -> AsyncIterator[Providers]:
 
 @pytest.fixture
 async def cluster(
-    postgres: str, nats_server: Nats, queue_name: str, providers: Providers, processes: ForkServerContext
+    postgres: str, nats_server: RunningNats, queue_name: str, providers: Providers, processes: ForkServerContext
 ) -> AsyncIterator[Cluster]:
     """Quick to take over, and slow to take many deaths for a batch's fault."""
     many: dict[str, Any] = {"recipients": 400, "page": 12, "batch": 5, "lease": 1.0, "deliveries": 30}

@@ -8,7 +8,7 @@ from multiprocessing.context import ForkServerContext
 
 import pytest
 
-from stentor.testing.nats import Nats, NatsNode
+from stentor.testing.nats import NatsNode, RunningNats
 from stentor.testing.postgres import Postgres
 from tests.integration.chaos.stage import LEASE, WHOLE, Cluster, open_cluster
 from tests.integration.kill.stage import Providers
@@ -91,7 +91,7 @@ async def test_postgresql_is_restarted_again_and_again(cluster: Cluster, postgre
 async def test_postgresql_is_away_for_longer_than_the_leases(
     postgres: str,
     postgres_server: Postgres,
-    nats_server: Nats,
+    nats_server: RunningNats,
     queue_name: str,
     providers: Providers,
     processes: ForkServerContext,

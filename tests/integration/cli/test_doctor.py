@@ -9,7 +9,6 @@ import resource
 import sqlite3
 import time
 from collections.abc import AsyncIterator
-from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from typer.testing import CliRunner, Result
 
 from stentor.channels import find, names
-from stentor.cli import app_checks
-from stentor.cli.app_checks import check_app, check_clock
+from stentor.cli.app_checks import check_app
 from stentor.cli.doctor import doctor, examine, report
 from stentor.cli.findings import (
     MIB,
-    Finding,
-    Status,
     check_audiences,
     check_machine,
     check_open_files,
@@ -34,10 +30,13 @@ from stentor.cli.findings import (
     check_store,
 )
 from stentor.config import AudienceConfig, Columns, Config, StoreConfig
+from stentor.findings import Finding, Status
+from stentor.providers import http2_lane
+from stentor.providers.apns import lane as apns_lane
 from stentor.providers.apns.channel import ApnsApp
 from stentor.providers.fcm.channel import FcmApp
 from stentor.providers.telegram.channel import TelegramApp
-from stentor.simulators.apns import ApnsOptions, ApnsSimulator
+from stentor.simulators.apns import ApnsSetup, ApnsSimulator
 from stentor.simulators.clock import MovableClock
 from stentor.simulators.faults import Faults, Unavailable
 from stentor.simulators.fcm import FcmSimulator
@@ -135,7 +134,7 @@ async def test_a_file_that_is_no_key(apns: ApnsSimulator, tmp_path: Path, conten
 
 
 async def test_another_topic() -> None:
-    async with ApnsSimulator(ApnsOptions(topics=frozenset({"com.example.other"}))) as apns:
+    async with ApnsSimulator(ApnsSetup(topics=frozenset({"com.example.other"}))) as apns:
         found = await look(apns_app(apns))
     assert found["provider"].status is Status.PROBLEM
     assert "TopicDisallowed" in found["provider"].detail
@@ -188,7 +187,7 @@ async def test_offline_asks_nobody(apns: ApnsSimulator, fcm: FcmSimulator) -> No
 
 
 async def test_a_provider_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_checks, "PATIENCE", 0.2)
+    monkeypatch.setattr(http2_lane, "ASKED_WITHIN", 0.2)
     async with ApnsSimulator(directory=tmp_path) as apns:
         app = apns_app(apns)
     found = await look(app)
@@ -199,13 +198,13 @@ async def test_a_provider_that_cannot_be_reached(tmp_path: Path, monkeypatch: py
 async def test_a_provider_that_isnt_trusted(
     apns: ApnsSimulator, fcm: FcmSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app_checks, "PATIENCE", 0.2)
+    monkeypatch.setattr(http2_lane, "ASKED_WITHIN", 2.0)
     found = await look(apns_app(apns, ca_file=fcm.ca_file))
     assert "certificate is not trusted" in found["provider"].detail
 
 
 async def test_a_provider_in_trouble_is_a_warning(apns: ApnsSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_checks, "NO_APNS_TOKEN", b"0" * 64)  # one that the simulator would take
+    monkeypatch.setattr(apns_lane, "NO_TOKEN", b"0" * 64)  # one that the simulator would take
     apns.faults = Faults(unavailable=Unavailable(for_s=3600.0))
     found = await look(apns_app(apns))
     assert found["provider"].status is Status.WARNING
@@ -303,21 +302,6 @@ async def test_a_token_server_that_cannot_be_reached(tmp_path: Path) -> None:
     found = await look(app)
     assert found["credentials"].status is Status.PROBLEM
     assert "HTTPS_PROXY" in found["credentials"].remedy
-
-
-@pytest.mark.parametrize(
-    ("ahead", "status"), [(0, "ok"), (59, "ok"), (-61, "warning"), (61, "warning"), (301, "problem"), (-301, "problem")]
-)
-def test_the_providers_date_shows_a_wrong_clock(ahead: float, status: str) -> None:
-    now = 1_700_000_000.0
-    (finding,) = check_clock("it", [(b"date", formatdate(now, usegmt=True).encode())], now + ahead)
-    assert finding.status.value == status
-    assert status == "ok" or ("ahead of" if ahead > 0 else "behind") in finding.detail
-
-
-@pytest.mark.parametrize("headers", [[], [(b"date", b"yesterday")], [(b"date", b"\xff")]])
-def test_a_provider_that_doesnt_tell_the_time(headers: list[tuple[bytes, bytes]]) -> None:
-    assert check_clock("it", headers, 0.0) == []
 
 
 # -- machine and store ------------------------------------------------------------------------------------------------

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from stentor.cli.findings import Finding, Status, check_store
+from stentor.cli.findings import check_store
 from stentor.cli.queue_checks import check_queue, check_replicas
 from stentor.config import Config, QueueConfig, StoreConfig
+from stentor.findings import Finding, Status
 from stentor.queue.nats import Nats
 from stentor.queue.streams import Streams
 from stentor.runtime.stentor import Stentor

@@ -9,7 +9,7 @@ from stentor import pipeline
 from stentor.meter import Meter
 from stentor.providers.channels import open_lane
 from stentor.runtime.backend import open_backend, ports_for
-from stentor.runtime.sources import Sources
+from stentor.runtime.sources import ConfiguredSources
 from stentor.states import FINAL
 from stentor.store.database import Database
 from tests.integration.kill.stage import Stage
@@ -28,7 +28,7 @@ class Clock:
 async def run_roles(stage: Stage, database: Database, clock: Clock) -> None:
     """Planner and sender until the campaign's end. The database is closed."""
     config, stop = stage.config, asyncio.Event()
-    sources = Sources(config, database)
+    sources = ConfiguredSources(config, database)
     ports = ports_for(config, database, open_backend(config, database, clock), sources, meter=Meter(), clock=clock)
     opened = [open_lane(name, app, time.time) for name, app in config.apps.items()]
 

@@ -20,7 +20,7 @@ from stentor.meter import Meter
 from stentor.outcome import Outcome
 from stentor.recording.audit import Audit
 from stentor.runtime.backend import open_backend, ports_for
-from stentor.runtime.sources import Sources
+from stentor.runtime.sources import ConfiguredSources
 from stentor.runtime.stentor import Stentor
 from stentor.runtime.worker import Role
 from stentor.states import CampaignState
@@ -41,7 +41,7 @@ async def scheduling(stage: Stage) -> AsyncIterator[None]:
     """A scheduler that needn't wait for minutes, meanwhile."""
     config, stop = stage.config, asyncio.Event()
     database = Database.open(config.store.url)
-    sources = Sources(config, database)
+    sources = ConfiguredSources(config, database)
     backend = open_backend(config, database, time.time)
     ports = ports_for(config, database, backend, sources, meter=Meter())
     running = asyncio.create_task(pipeline.schedule(ports, stop, lost_after=LOST_AFTER))

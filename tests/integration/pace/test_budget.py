@@ -13,7 +13,7 @@ import pytest
 
 from stentor.errors import StoreUnavailable
 from stentor.pace.board import Board, SqlBoard
-from stentor.pace.budget import PERIOD, Budget, Place
+from stentor.pace.budget import PERIOD, Budget, PlaceInLine
 from stentor.pace.pacing import KEPT, LEASE, Sheet, decode_sheet
 from stentor.store.database import Database
 from stentor.store.migrate import migrate
@@ -314,7 +314,7 @@ async def test_who_leaves_the_line_is_let_go_and_the_next_one_sends(memory: Memo
     budget = Budget(memory, LANE, 0.001)  # nothing comes for a quarter of an hour
     await budget.look()
 
-    places: list[Place] = []
+    places: list[PlaceInLine] = []
 
     async def fly() -> int:
         with budget.line() as place:

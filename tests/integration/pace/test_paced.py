@@ -15,7 +15,7 @@ from stentor.errors import CredentialError
 from stentor.model import Action
 from stentor.outcome import Outcome, Scope, Verdict
 from stentor.pace import paced
-from stentor.pace.budget import Budget, Place
+from stentor.pace.budget import Budget, PlaceInLine
 from stentor.pace.pacing import decode_sheet
 from stentor.pace.throttles import Throttles
 from stentor.providers.contract import Answer, Renewal
@@ -384,7 +384,7 @@ async def test_answers_are_judged_by_the_latest_alone(budget: Budget) -> None:
 async def test_a_flight_that_waits_in_the_line_can_be_withdrawn(budget: Budget) -> None:
     lane = LaneDouble()
     with budget.line() as first:
-        assert isinstance(first, Place)
+        assert isinstance(first, PlaceInLine)
         flight = fly(lane, budget, 10)
         waits = asyncio.create_task(flight.done())
         await until(lambda: len(budget._line) == 2)

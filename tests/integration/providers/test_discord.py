@@ -23,8 +23,7 @@ from stentor.providers.discord.lane import DiscordLane
 from stentor.providers.lane import CampaignContent, Distinguishes, Divides, Introduces
 from stentor.sending.gatekeeper import Gatekeeper
 from stentor.sending.retry import Circumstances, decide
-from stentor.simulators.discord import DiscordOptions as Setup
-from stentor.simulators.discord import DiscordSimulator
+from stentor.simulators.discord import DiscordSetup, DiscordSimulator
 from stentor.simulators.faults import Devices, Faults, Malformed, Storm, Trigger, Unavailable
 from stentor.testing.board import MemoryBoard
 from tests.integration.sending.doubles import DeskDouble
@@ -66,7 +65,7 @@ async def opened(app: DiscordApp) -> AsyncIterator[DiscordLane]:
 
 @pytest.fixture
 async def discord() -> AsyncIterator[DiscordSimulator]:
-    async with DiscordSimulator(Setup(requests_per_second=10_000)) as simulator:
+    async with DiscordSimulator(DiscordSetup(requests_per_second=10_000)) as simulator:
         yield simulator
 
 
@@ -191,7 +190,7 @@ async def test_the_dead(discord: DiscordSimulator, lane: DiscordLane) -> None:
 
 async def test_buckets_are_kept_without_one_429() -> None:
     """One channel and one webhook, each twelve times: more than two buckets full."""
-    setup = Setup(requests_per_second=10_000, messages_period_s=0.6, webhook_period_s=0.6)
+    setup = DiscordSetup(requests_per_second=10_000, messages_period_s=0.6, webhook_period_s=0.6)
     async with DiscordSimulator(setup) as simulator:
         async for lane in opened(app_of(simulator)):
             for number in range(3):
@@ -204,7 +203,7 @@ async def test_buckets_are_kept_without_one_429() -> None:
 
 async def test_many_users_at_once(discord: DiscordSimulator) -> None:
     """The opening of conversations has one bucket for all of them."""
-    setup = Setup(requests_per_second=10_000, openings=10, openings_period_s=0.5)
+    setup = DiscordSetup(requests_per_second=10_000, openings=10, openings_period_s=0.5)
     async with DiscordSimulator(setup) as simulator:
         async for lane in opened(app_of(simulator)):
             answers, _ = await send(lane, users(30))
@@ -214,7 +213,7 @@ async def test_many_users_at_once(discord: DiscordSimulator) -> None:
 
 
 async def test_the_requests_of_all_routes_stay_below_the_global_limit() -> None:
-    async with DiscordSimulator(Setup(requests_per_second=26, openings=1000)) as simulator:
+    async with DiscordSimulator(DiscordSetup(requests_per_second=26, openings=1000)) as simulator:
         async for lane in opened(app_of(simulator, rate=17)):
             answers, _ = await send(lane, users(20))
             assert answers == {}
@@ -288,7 +287,9 @@ async def nothing_to_do() -> bool:
 
 
 async def test_a_ban_stops_the_lane(lane: DiscordLane, discord: DiscordSimulator) -> None:
-    async with DiscordSimulator(Setup(invalid_limit=1), faults=Faults(devices=Devices(wrong_app=1.0))) as simulator:
+    async with DiscordSimulator(
+        DiscordSetup(invalid_limit=1), faults=Faults(devices=Devices(wrong_app=1.0))
+    ) as simulator:
         async for one in opened(app_of(simulator)):
             await send(one, channels(1))
             answers, _ = await send(one, channels(1, first=1))

@@ -505,7 +505,7 @@ async def test_what_was_written_and_not_answered_is_ambiguous(
 async def test_an_answer_that_takes_too_long_is_ambiguous(
     tls: ServerTls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Serve
 ) -> None:
-    monkeypatch.setattr(http_lane, "ANSWER_WITHIN", 0.3)
+    monkeypatch.setattr(http_lane, "ANSWER_WITHIN", 3.0)
     async with broken(tls, tmp_path, serve) as stand, opened(stand.lane()) as lane:
         flight = await send(lane, names(2))
         assert set(verdicts(flight).values()) == {(Verdict.AMBIGUOUS, "NoAnswer")}

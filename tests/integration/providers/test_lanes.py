@@ -22,15 +22,15 @@ from stentor.planning.content import Content, Translation
 from stentor.providers.apns.channel import ApnsApp
 from stentor.providers.apns.lane import ApnsLane
 from stentor.providers.apns.wire import push_ids
+from stentor.providers.burst_lane import FIRST_WINDOW, LEAST_WINDOW
 from stentor.providers.channels import open_lane
 from stentor.providers.contract import MALFORMED_ADDRESS, NOWHERE, Answer
 from stentor.providers.fcm.channel import FcmApp
 from stentor.providers.fcm.lane import FcmLane
-from stentor.providers.http2_lane import FIRST_WINDOW, LEAST_WINDOW
 from stentor.providers.lane import CampaignContent, Flight, Lane
 from stentor.simulators.apns import ApnsSimulator
 from stentor.simulators.apns.credentials import mint_key
-from stentor.simulators.apns.provider import ApnsOptions
+from stentor.simulators.apns.provider import ApnsSetup
 from stentor.simulators.clock import MovableClock
 from stentor.simulators.faults import Credential, Faults, Latency
 from stentor.simulators.fcm import FcmSimulator
@@ -268,7 +268,7 @@ def bodies_by_token(simulator: ApnsSimulator, monkeypatch: pytest.MonkeyPatch) -
 
 async def test_withdrawing_stops_the_wire() -> None:
     async with ApnsSimulator(
-        ApnsOptions(max_streams=100), faults=Faults(latency=Latency(median_s=0.1, p99_s=0.11))
+        ApnsSetup(max_streams=100), faults=Faults(latency=Latency(median_s=0.1, p99_s=0.11))
     ) as simulator:
         lane = apns_lane(simulator)
         prepared = await lane.prepare(campaign(PLAIN))
@@ -330,7 +330,7 @@ async def test_an_apns_connection_sees_one_token_only() -> None:
         lane = apns_lane(simulator)
         assert reasons(await send(lane, PLAIN, tokens(20))) == {}
         simulator.clock.advance(1500.0)
-        for link in lane._channel.pool._links if lane._channel else ():
+        for link in lane._pool._links if lane._pool else ():
             link.abort("the peer went away")
         assert reasons(await send(lane, PLAIN, tokens(20, 20))) == {}  # over a connection opened just now
         simulator.clock.advance(400.0)

@@ -28,8 +28,7 @@ from stentor.queue.pulling import Puller
 from stentor.queue.streams import Address, Streams, text_of, token
 from stentor.store.database import Database
 from stentor.store.migrate import migrate
-from stentor.testing.nats import Nats as Server
-from stentor.testing.nats import run_nats
+from stentor.testing.nats import RunningNats, run_nats
 from stentor.testing.ports import LOOPBACK
 from stentor.testing.proxy import Proxy, Way
 from tests.integration.queue.rig import HOLD, LANE, PATIENCE, Rig, again, rig_on, until
@@ -64,7 +63,7 @@ async def other(nats_url: str, queue_name: str, database: Database) -> AsyncIter
 
 
 @pytest.fixture
-async def proxy(nats_server: Server) -> AsyncIterator[Proxy]:
+async def proxy(nats_server: RunningNats) -> AsyncIterator[Proxy]:
     async with Proxy(LOOPBACK, nats_server.nodes[0].port) as proxy:
         yield proxy
 
@@ -76,7 +75,7 @@ async def far(proxy: Proxy, queue_name: str, database: Database) -> AsyncIterato
         yield rig
 
 
-async def messages_in(server: Server) -> int:
+async def messages_in(server: RunningNats) -> int:
     """What clients have sent to it so far, by its own count."""
     page = await asyncio.to_thread(server.nodes[0].ask, "/varz")
     assert page is not None
@@ -87,7 +86,9 @@ async def messages_in(server: Server) -> int:
 
 
 @pytest.mark.parametrize("step", ["take", "put", "ack", "release", "extend"])
-async def test_a_connection_cut_under_a_step(far: Rig, rig: Rig, proxy: Proxy, nats_server: Server, step: str) -> None:
+async def test_a_connection_cut_under_a_step(
+    far: Rig, rig: Rig, proxy: Proxy, nats_server: RunningNats, step: str
+) -> None:
     await far.queue.settle(put=[task(1)])
     held = await far.take_one()
     await far.queue.settle(put=[task(2)])
@@ -141,7 +142,7 @@ async def test_a_lease_that_the_server_hears_too_late_to_renew_is_lost(far: Rig,
     await rig.queue.remember(others[0], b"another's")
 
 
-async def test_the_server_is_restarted_under_everything(nats_server: Server, rig: Rig, other: Rig) -> None:
+async def test_the_server_is_restarted_under_everything(nats_server: RunningNats, rig: Rig, other: Rig) -> None:
     await rig.queue.settle(put=[task(1), task(2)])
     held = await rig.take(1)
     assert await other.outbox.take(1, HOLD) == []

@@ -25,8 +25,7 @@ from stentor.runtime.backend import open_backend
 from stentor.runtime.jetstream import NatsBell
 from stentor.simulators.tls import make_server_tls
 from stentor.store.database import Database
-from stentor.testing.nats import Nats as Server
-from stentor.testing.nats import run_nats
+from stentor.testing.nats import RunningNats, run_nats
 from stentor.testing.nats_credentials import make_credentials
 from stentor.testing.ports import LOOPBACK, HeldPort
 
@@ -236,7 +235,7 @@ async def test_no_password_leaves_over_a_connection_that_should_be_tls() -> None
     assert b"t0ken" not in heard
 
 
-async def test_no_tls_where_there_is_no_password_either(nats_server: Server) -> None:
+async def test_no_tls_where_there_is_no_password_either(nats_server: RunningNats) -> None:
     assert "offers no TLS" in await mistake(url=nats_server.url.replace("nats:", "tls:"))
 
 

@@ -12,7 +12,7 @@ from stentor.errors import UnknownCampaign
 from stentor.model import Message
 from stentor.planning.content import Content, encode_content
 from stentor.recording.report import lane_problems
-from stentor.runtime.desk import Desk
+from stentor.runtime.desk import StoreDesk
 from stentor.sending.gate import Problem
 from stentor.states import CampaignState
 from stentor.store import campaigns
@@ -35,8 +35,8 @@ async def rows(database_url: str) -> AsyncIterator[Rows]:
 
 
 @pytest.fixture
-def desk(rows: Rows) -> Desk:
-    return Desk(rows.database, ManualClock(NOW))
+def desk(rows: Rows) -> StoreDesk:
+    return StoreDesk(rows.database, ManualClock(NOW))
 
 
 async def state(rows: Rows, name: str = "c1") -> CampaignState:
@@ -48,11 +48,11 @@ async def move(rows: Rows, to: CampaignState, name: str = "c1") -> None:
     await rows.database.write(lambda connection: campaigns.move(connection, name, to))
 
 
-def stopped(desk: Desk) -> bool:
+def stopped(desk: StoreDesk) -> bool:
     return desk.stopped
 
 
-async def test_a_campaign_is_ended_when_it_is_planned_and_nobody_is_pending(rows: Rows, desk: Desk) -> None:
+async def test_a_campaign_is_ended_when_it_is_planned_and_nobody_is_pending(rows: Rows, desk: StoreDesk) -> None:
     await rows.campaign("open", planned=False)
     await rows.campaign("pending", planned=True)
     await rows.batch(0, "ap", campaign="pending")
@@ -60,7 +60,7 @@ async def test_a_campaign_is_ended_when_it_is_planned_and_nobody_is_pending(rows
     await rows.batch(0, "ar", campaign="done")
     await rows.campaign("gone", planned=True, state=CampaignState.CANCELLING)
     await rows.campaign("paused", planned=True, state=CampaignState.PAUSED)
-    await asyncio.gather(desk.look(), Desk(rows.database, ManualClock(NOW)).look())
+    await asyncio.gather(desk.look(), StoreDesk(rows.database, ManualClock(NOW)).look())
     assert [await state(rows, name) for name in ("open", "pending", "done", "gone", "paused")] == [
         CampaignState.RUNNING,
         CampaignState.RUNNING,
@@ -70,7 +70,7 @@ async def test_a_campaign_is_ended_when_it_is_planned_and_nobody_is_pending(rows
     ]
 
 
-async def test_states_are_known_without_asking_once_looked_at(rows: Rows, desk: Desk) -> None:
+async def test_states_are_known_without_asking_once_looked_at(rows: Rows, desk: StoreDesk) -> None:
     await rows.campaign()
     assert await desk.state("c1") is CampaignState.RUNNING
     assert not desk.halted("c1")
@@ -88,7 +88,7 @@ async def test_states_are_known_without_asking_once_looked_at(rows: Rows, desk: 
         await desk.state("nope")
 
 
-async def test_a_failed_campaign_counts_until_its_batches_are_settled(rows: Rows, desk: Desk) -> None:
+async def test_a_failed_campaign_counts_until_its_batches_are_settled(rows: Rows, desk: StoreDesk) -> None:
     await rows.campaign(planned=True, state=CampaignState.FAILED)
     batch = await rows.batch(0, "pp")
     await desk.look()
@@ -100,7 +100,7 @@ async def test_a_failed_campaign_counts_until_its_batches_are_settled(rows: Rows
     assert await state(rows) is CampaignState.FAILED
 
 
-async def test_contents_are_read_once(rows: Rows, desk: Desk) -> None:
+async def test_contents_are_read_once(rows: Rows, desk: StoreDesk) -> None:
     await rows.campaign(collapse_id="c0")
     content = Content(message=Message(title="News"))
     await rows.change(sa.update(table).values(content=encode_content(content)))
@@ -112,7 +112,7 @@ async def test_contents_are_read_once(rows: Rows, desk: Desk) -> None:
         await desk.content("nope")
 
 
-async def test_problems_are_told_and_taken_back(rows: Rows, desk: Desk) -> None:
+async def test_problems_are_told_and_taken_back(rows: Rows, desk: StoreDesk) -> None:
     await desk.report(LANE, None)
     for what in ("the key was revoked", "the provider is down"):
         await desk.report(LANE, Problem(what=what, remedy="wait", pause=5.0))

@@ -11,13 +11,13 @@ import pytest
 
 from stentor.errors import InvalidConfiguration
 from stentor.runtime import plain_http
-from stentor.runtime.plain_http import Response, Unanswered, get, listening, parse_address
+from stentor.runtime.plain_http import PlainPage, Unanswered, get, listening, parse_address
 
 LOOPBACK = "127.0.0.1:0"
 
 
-async def answer(path: str) -> Response | None:
-    return Response(503, b'{"ok": false}') if path == "/page" else None
+async def answer(path: str) -> PlainPage | None:
+    return PlainPage(503, b'{"ok": false}') if path == "/page" else None
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def test_a_common_client_understands_it(address: str) -> None:
 
 
 async def test_our_client_understands_it(address: str) -> None:
-    assert await get(address, "/page") == Response(503, b'{"ok": false}')
+    assert await get(address, "/page") == PlainPage(503, b'{"ok": false}')
     assert (await get(address, "/other")).status == 404
 
 

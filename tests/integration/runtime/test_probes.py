@@ -26,13 +26,13 @@ from stentor.config import Config, QueueConfig, StoreConfig, dump
 from stentor.errors import InvalidConfiguration
 from stentor.model import Message
 from stentor.planning.content import Content
-from stentor.runtime.health import Finding
+from stentor.runtime.health import ProbeResult
 from stentor.runtime.plain_http import get
 from stentor.runtime.stentor import Stentor
 from stentor.runtime.supervisor import Supervisor
 from stentor.store.database import Database
 from stentor.store.migrate import migrate
-from stentor.testing.nats import Nats, run_nats
+from stentor.testing.nats import RunningNats, run_nats
 from stentor.testing.postgres import Postgres, run_postgres
 from tests.integration.processes import complaint
 from tests.integration.runtime.rehearsal import AUDIENCE, Facts, rehearse
@@ -50,17 +50,17 @@ class Running:
     process: asyncio.subprocess.Process
     address: str
 
-    async def finding(self, path: str) -> Finding:
+    async def finding(self, path: str) -> ProbeResult:
         return await finding(self.address, path)
 
     async def numbers(self) -> dict[str, float]:
         return await numbers(self.address)
 
 
-async def finding(address: str, path: str) -> Finding:
+async def finding(address: str, path: str) -> ProbeResult:
     """What a probe is told there; its status and its word must agree."""
     response = await get(address, path)
-    found = msgspec.json.decode(response.body, type=Finding)
+    found = msgspec.json.decode(response.body, type=ProbeResult)
     assert response.status == (200 if found.ok else 503)
     return found
 
@@ -140,7 +140,7 @@ def own_postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="module")
-def own_nats() -> Iterator[Nats]:
+def own_nats() -> Iterator[RunningNats]:
     """As `own_postgres`."""
     with run_nats() as server:
         yield server
@@ -171,7 +171,7 @@ async def test_a_role_without_its_database_is_alive_and_not_ready(own_postgres: 
 
 @pytest.mark.parametrize("name", ["planner", "recorder", "scheduler"])
 async def test_a_role_without_its_queue_is_alive_and_not_ready(
-    name: str, own_nats: Nats, own_postgres: Postgres
+    name: str, own_nats: RunningNats, own_postgres: Postgres
 ) -> None:
     async with own_postgres.database() as url, own_nats.queue_name() as queue:
         config = await make_store(url)

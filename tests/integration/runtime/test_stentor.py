@@ -34,7 +34,7 @@ from stentor.queue.sql import SqlQueue
 from stentor.recording.report import Progress
 from stentor.runtime import supervisor
 from stentor.runtime.backend import open_backend, ports_for
-from stentor.runtime.sources import Sources
+from stentor.runtime.sources import ConfiguredSources
 from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
 from stentor.store.database import Database
@@ -61,7 +61,7 @@ async def stentor(config: Config) -> AsyncIterator[Stentor]:
 async def plan(config: Config, clock: Callable[[], float]) -> None:
     """Plan all there is, as the planner's process would."""
     database = Database.open(config.store.url)
-    sources, stop = Sources(config, database), asyncio.Event()
+    sources, stop = ConfiguredSources(config, database), asyncio.Event()
     ports = ports_for(config, database, open_backend(config, database, clock), sources, meter=Meter(), clock=clock)
     async with asyncio.TaskGroup() as group:
         group.create_task(pipeline.plan(ports, stop))

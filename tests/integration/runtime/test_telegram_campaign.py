@@ -14,12 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stentor.audience.contract import Selection
 from stentor.cli.init import simulated
 from stentor.config import Config
-from stentor.model import Message, TelegramButton
-from stentor.model import TelegramOptions as TelegramMessage
+from stentor.model import Message, TelegramButton, TelegramOptions
 from stentor.planning.content import Content, Translation
 from stentor.runtime.stentor import Stentor
 from stentor.simulators.faults import Faults, parse_faults
-from stentor.simulators.telegram import TelegramOptions, TelegramSimulator
+from stentor.simulators.telegram import TelegramSetup, TelegramSimulator
 from stentor.simulators.telegram.provider import TelegramProvider
 from stentor.store.tables import installations
 
@@ -28,7 +27,7 @@ NEWS = Content(message=Message(title="Sale", body="Ends tonight"))
 
 @asynccontextmanager
 async def stentor_with(
-    folder: Path, chats: Iterable[int], options: TelegramOptions, faults: Faults | None = None
+    folder: Path, chats: Iterable[int], options: TelegramSetup, faults: Faults | None = None
 ) -> AsyncIterator[tuple[Stentor, TelegramSimulator]]:
     """With these chats registered."""
     rows = [{"id": f"c{chat}", "channel": "telegram", "address": str(chat)} for chat in chats]
@@ -52,7 +51,7 @@ async def registered(stentor: Stentor) -> dict[str, str]:
 
 async def test_groups_that_moved_are_written_back_and_dead_chats_pruned(tmp_path: Path) -> None:
     faults = parse_faults({"devices": {"unregistered": 0.3}})
-    options = TelegramOptions(per_second=1000.0, migrated=0.5)
+    options = TelegramSetup(per_second=1000.0, migrated=0.5)
     async with stentor_with(tmp_path, [*range(1, 11), *range(-10, 0)], options, faults) as (stentor, telegram):
         campaign = await stentor.send(NEWS, Selection(source="registry"))
         report = await stentor.run(campaign.id)
@@ -69,7 +68,7 @@ async def test_groups_that_moved_are_written_back_and_dead_chats_pruned(tmp_path
 
 
 async def test_a_429_makes_the_lane_wait_and_loses_nobody(tmp_path: Path) -> None:
-    options = TelegramOptions(per_second=10.0)  # a third of what the lane thinks it may
+    options = TelegramSetup(per_second=10.0)  # a third of what the lane thinks it may
     async with stentor_with(tmp_path, range(1, 19), options) as (stentor, telegram):
         campaign = await stentor.send(NEWS, Selection(source="registry"))
         report = await stentor.run(campaign.id)
@@ -82,7 +81,7 @@ async def test_a_429_makes_the_lane_wait_and_loses_nobody(tmp_path: Path) -> Non
 async def test_each_chat_is_told_in_its_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     button = TelegramButton(text="Show", url="https://example.com/sale")
     content = Content(
-        message=Message(telegram=TelegramMessage(text="Ends tonight", buttons=((button,),))),
+        message=Message(telegram=TelegramOptions(text="Ends tonight", buttons=((button,),))),
         translations={
             "de": Translation(
                 telegram={"text": "Nur heute", "buttons": [[{"text": "Ja", "callback_data": "{{ id }}"}]]}
@@ -91,7 +90,7 @@ async def test_each_chat_is_told_in_its_language(tmp_path: Path, monkeypatch: py
         },
     )
     told: dict[int, tuple[str, str]] = {}
-    async with stentor_with(tmp_path, range(1, 5), TelegramOptions()) as (stentor, telegram):
+    async with stentor_with(tmp_path, range(1, 5), TelegramSetup()) as (stentor, telegram):
         assert isinstance(telegram.provider, TelegramProvider)
         messages = telegram.provider.messages
         keep = messages.add

@@ -22,8 +22,7 @@ from stentor.planning.content import Content
 from stentor.runtime.stentor import Stentor
 from stentor.simulators.discord import DiscordSimulator
 from stentor.simulators.faults import Devices, Faults
-from stentor.simulators.telegram import TelegramOptions as Options
-from stentor.simulators.telegram import TelegramSimulator
+from stentor.simulators.telegram import TelegramSetup, TelegramSimulator
 from stentor.store.tables import installations
 from stentor.testing.roles import context, start_stentor
 
@@ -53,7 +52,7 @@ class Chats:
 @asynccontextmanager
 async def open_chats(folder: Path) -> AsyncIterator[Chats]:
     async with (
-        TelegramSimulator(Options(per_second=1000.0), faults=DEAD) as telegram,
+        TelegramSimulator(TelegramSetup(per_second=1000.0), faults=DEAD) as telegram,
         DiscordSimulator(faults=DEAD) as discord,
     ):
         apps = {"bot": simulated(telegram.facts()), "community": simulated(discord.facts())}

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from stentor.simulators.discord import DiscordOptions, DiscordSimulator
+from stentor.simulators.discord import DiscordSetup, DiscordSimulator
 from stentor.simulators.faults import Credential, Devices, Faults, Storm
 
 with warnings.catch_warnings():
@@ -174,7 +174,7 @@ async def test_the_global_limit(client: Client) -> None:
 
 
 async def test_refusals_bring_a_ban_at_last(client: Client, simulator: DiscordSimulator) -> None:
-    async with DiscordSimulator(DiscordOptions(invalid_limit=3)) as strict:
+    async with DiscordSimulator(DiscordSetup(invalid_limit=3)) as strict:
         one = Client(strict, client._session)
         strict.faults = Faults(devices=Devices(throttled=1.0))
         for _ in range(3):
@@ -218,7 +218,7 @@ async def test_the_same_seed_gives_the_same_fates(client: Client, tmp_path: Path
     faults = Faults(devices=Devices(wrong_app=0.3))
     fates = []
     for _ in range(2):
-        async with DiscordSimulator(DiscordOptions(requests_per_second=1000), seed=7, faults=faults) as seeded:
+        async with DiscordSimulator(DiscordSetup(requests_per_second=1000), seed=7, faults=faults) as seeded:
             connector = aiohttp.TCPConnector(ssl=trusting(seeded))
             async with aiohttp.ClientSession(connector=connector) as session:
                 one = Client(seeded, session)
@@ -276,7 +276,7 @@ async def test_discord_py_meets_refusals(simulator: DiscordSimulator, http: HTTP
 
 
 async def test_discord_py_keeps_to_the_buckets(simulator: DiscordSimulator, http: HTTPClient) -> None:
-    simulator.discord.options = DiscordOptions(messages=2, messages_period_s=0.3)
+    simulator.discord.options = DiscordSetup(messages=2, messages_period_s=0.3)
     for _ in range(5):
         await http.send_message(int(CHANNEL), params=parameters(content="x"))
     assert simulator.summary()["rejected"] == {}, "it understands the headers as it does Discord's"

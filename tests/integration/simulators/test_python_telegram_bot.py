@@ -14,9 +14,9 @@ from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, Re
 from telegram.request import HTTPXRequest
 
 from stentor.simulators.faults import parse_faults
-from stentor.simulators.telegram import TelegramOptions, TelegramSimulator
+from stentor.simulators.telegram import TelegramSetup, TelegramSimulator
 
-FAST = TelegramOptions(per_second=1000.0)
+FAST = TelegramSetup(per_second=1000.0)
 
 
 @asynccontextmanager
@@ -82,7 +82,7 @@ async def test_what_is_wrong_is_told_in_telegrams_words(given: dict[str, Any], p
 
 
 async def test_refusals_have_their_own_exceptions() -> None:
-    async with TelegramSimulator(TelegramOptions(migrated=1.0)) as telegram, client(telegram) as bot:
+    async with TelegramSimulator(TelegramSetup(migrated=1.0)) as telegram, client(telegram) as bot:
         with pytest.raises(ChatMigrated) as moved:
             await bot.send_message(-77, "x")
         assert moved.value.new_chat_id == -1000000000077
@@ -99,7 +99,7 @@ async def test_refusals_have_their_own_exceptions() -> None:
 
 async def test_whoever_is_too_fast_waits_longer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PTB_TIMEDELTA", "true")  # the client warns of its own older way
-    async with TelegramSimulator(TelegramOptions(per_second=3.0)) as telegram, client(telegram) as bot:
+    async with TelegramSimulator(TelegramSetup(per_second=3.0)) as telegram, client(telegram) as bot:
         waits: list[Any] = []
         for strike in range(3):
             for chat in range(1, 4):

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from stentor.simulators.apns import ApnsSimulator
-from stentor.simulators.fcm import FcmOptions, FcmSimulator
+from stentor.simulators.fcm import FcmSetup, FcmSimulator
 from tests.integration.simulators.wire_client import (
     APNS_BODY,
     access_token,
@@ -129,7 +129,7 @@ async def test_faults_clock_and_reset_over_the_control_endpoint() -> None:
 
 
 async def test_fcm_over_h2_with_its_own_limit() -> None:
-    async with FcmSimulator(FcmOptions(max_streams=2)) as fcm, connected(fcm) as wire:
+    async with FcmSimulator(FcmSetup(max_streams=2)) as fcm, connected(fcm) as wire:
         token = await access_token(wire, fcm)
         body = b'{"message":{"token":"t"}}'
         assert (await wire.ask(fcm_headers(token), body)).status == 200

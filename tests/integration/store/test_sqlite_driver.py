@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from stentor.store.sqlite_driver import ROWS_AT_ONCE, Connection, connect
+from stentor.store.sqlite_driver import ROWS_AT_ONCE, SqliteConnection, connect
 
 SECRET = "hunter2-hunter2"
 
 
 @pytest.fixture
-async def connection(tmp_path: Path) -> AsyncIterator[Connection]:
+async def connection(tmp_path: Path) -> AsyncIterator[SqliteConnection]:
     connection = await connect(str(tmp_path / "some.db"), busy_timeout=0.1, make=True)
     cursor = connection.cursor()
     await cursor.execute("CREATE TABLE numbers (n INTEGER)")
@@ -25,7 +25,7 @@ async def connection(tmp_path: Path) -> AsyncIterator[Connection]:
     await connection.close()
 
 
-async def fill(connection: Connection, rows: int) -> None:
+async def fill(connection: SqliteConnection, rows: int) -> None:
     cursor = connection.cursor()
     await cursor.executemany("INSERT INTO numbers VALUES (?)", [(n,) for n in range(rows)])
     assert cursor.rowcount == rows
@@ -33,7 +33,7 @@ async def fill(connection: Connection, rows: int) -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, ROWS_AT_ONCE + 1, 3 * ROWS_AT_ONCE])
-async def test_every_row_comes_once_and_in_order(connection: Connection, rows: int) -> None:
+async def test_every_row_comes_once_and_in_order(connection: SqliteConnection, rows: int) -> None:
     await fill(connection, rows)
     expected = [(n,) for n in range(rows)]
 
@@ -53,7 +53,7 @@ async def test_every_row_comes_once_and_in_order(connection: Connection, rows: i
     await cursor.close()
 
 
-async def test_a_cursor_closed_early_holds_nothing_up(connection: Connection) -> None:
+async def test_a_cursor_closed_early_holds_nothing_up(connection: SqliteConnection) -> None:
     await fill(connection, 2 * ROWS_AT_ONCE)
     cursor = connection.cursor()
     await cursor.execute("SELECT n FROM numbers")
@@ -62,7 +62,7 @@ async def test_a_cursor_closed_early_holds_nothing_up(connection: Connection) ->
     await connection.cursor().execute("DROP TABLE numbers")  # refused while a statement reads it
 
 
-async def test_a_wrong_statement_says_so_and_does_no_harm(connection: Connection) -> None:
+async def test_a_wrong_statement_says_so_and_does_no_harm(connection: SqliteConnection) -> None:
     cursor = connection.cursor()
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
         await cursor.execute("SELECT * FROM letters")
@@ -71,7 +71,7 @@ async def test_a_wrong_statement_says_so_and_does_no_harm(connection: Connection
 
 
 async def test_a_closing_that_is_cancelled_ends_though_somebody_stopped_the_connection_first(
-    connection: Connection,
+    connection: SqliteConnection,
 ) -> None:
     go_on = threading.Event()
     busy = asyncio.ensure_future(connection.run(go_on.wait))
@@ -87,7 +87,7 @@ async def test_a_closing_that_is_cancelled_ends_though_somebody_stopped_the_conn
     assert closing.cancelled()
 
 
-async def test_values_are_not_logged(connection: Connection, caplog: pytest.LogCaptureFixture) -> None:
+async def test_values_are_not_logged(connection: SqliteConnection, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         await connection.cursor().execute("INSERT INTO numbers VALUES (?)", (SECRET,))
     assert caplog.records

@@ -20,7 +20,7 @@ from nats.errors import MaxPayloadError
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, ServiceUnavailableError
 
 from stentor.simulators.tls import make_server_tls
-from stentor.testing.nats import Nats, run_nats
+from stentor.testing.nats import RunningNats, run_nats
 from stentor.testing.nats_credentials import make_credentials
 
 NO_PATIENCE = {"allow_reconnect": False, "max_reconnect_attempts": 1, "reconnect_time_wait": 0}
@@ -56,19 +56,19 @@ def _is_taken(port: int) -> bool:
 
 
 @pytest.fixture
-def single() -> Iterator[Nats]:
+def single() -> Iterator[RunningNats]:
     with run_nats() as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Nats]:
+def cluster() -> Iterator[RunningNats]:
     with run_nats(nodes=3) as server:
         yield server
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-async def test_what_was_stored_outlives_a_restart(single: Nats, end: str) -> None:
+async def test_what_was_stored_outlives_a_restart(single: RunningNats, end: str) -> None:
     (node,) = single.nodes
     url, pid = single.url, node.pid
     async with connected(url) as client:
@@ -86,7 +86,7 @@ async def test_what_was_stored_outlives_a_restart(single: Nats, end: str) -> Non
         assert (await client.jetstream().stream_info("kept")).state.messages == 100
 
 
-def test_whoever_is_up_or_down_may_be_started_or_ended_again(single: Nats) -> None:
+def test_whoever_is_up_or_down_may_be_started_or_ended_again(single: RunningNats) -> None:
     (node,) = single.nodes
     pid = node.pid
     node.start()
@@ -99,7 +99,7 @@ def test_whoever_is_up_or_down_may_be_started_or_ended_again(single: Nats) -> No
     assert repr(node) == f"<NatsNode n1 {node.url} process {node.pid}>"
 
 
-async def test_a_suspended_node_answers_when_it_goes_on(single: Nats) -> None:
+async def test_a_suspended_node_answers_when_it_goes_on(single: RunningNats) -> None:
     (node,) = single.nodes
     async with connected(single.url) as client:
         await client.flush()
@@ -123,7 +123,7 @@ async def publish_when_led(client: Client, message: bytes) -> None:
         await asyncio.sleep(0.1)
 
 
-async def test_a_cluster_of_three_survives_the_end_of_its_leader(cluster: Nats) -> None:
+async def test_a_cluster_of_three_survives_the_end_of_its_leader(cluster: RunningNats) -> None:
     assert len(cluster.url.split(",")) == len(cluster.nodes) == 3
     async with connected(cluster.url) as client:
         made = await client.jetstream().add_stream(name="three", subjects=["three"], num_replicas=3)
@@ -144,7 +144,7 @@ async def test_a_cluster_of_three_survives_the_end_of_its_leader(cluster: Nats) 
         await client.jetstream().delete_stream("three")
 
 
-async def test_a_cluster_survives_the_end_of_all_its_nodes(cluster: Nats) -> None:
+async def test_a_cluster_survives_the_end_of_all_its_nodes(cluster: RunningNats) -> None:
     async with connected(cluster.url) as client:
         await client.jetstream().add_stream(name="all", subjects=["all"], num_replicas=3)
         await client.jetstream().publish("all", b"1")
@@ -242,7 +242,7 @@ def test_a_bad_configuration_is_told_with_what_the_server_says() -> None:
         pass
 
 
-async def test_each_queue_name_is_new_and_leaves_no_streams(nats_server: Nats) -> None:
+async def test_each_queue_name_is_new_and_leaves_no_streams(nats_server: RunningNats) -> None:
     async with (
         nats_server.queue_name() as name,
         nats_server.queue_name() as longer,

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import nats
 import pytest
 
-from stentor.testing.nats import Nats
+from stentor.testing.nats import RunningNats
 from stentor.testing.proxy import Proxy, Way
 
 MEGABYTE = 1 << 20
@@ -207,7 +207,7 @@ async def test_a_server_that_is_down_resets_the_client(echo: Echo) -> None:
                 await reader.read()
 
 
-async def test_a_client_of_nats_comes_back_through_it(nats_server: Nats, queue_name: str) -> None:
+async def test_a_client_of_nats_comes_back_through_it(nats_server: RunningNats, queue_name: str) -> None:
     lost, back = asyncio.Event(), asyncio.Event()
 
     async def tell_lost() -> None:

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from stentor.audience.contract import NO_LANE, Selection
-from stentor.cli.live import LINE_EVERY, LiveView, Pace, account, expected, line, remaining, view
+from stentor.cli.live import LINE_EVERY, LaneRates, LiveView, account, expected, line, remaining, view
 from stentor.recording.report import LaneCounts, Progress
 from stentor.states import CampaignState
 from stentor.store.letters import DeadLetter
@@ -23,8 +23,8 @@ def drawn(what: RenderableType, width: int = 80) -> str:
     return console.export_text()
 
 
-def pace(*moments: Progress) -> Pace:
-    made = Pace()
+def pace(*moments: Progress) -> LaneRates:
+    made = LaneRates()
     for moment in moments:
         made.add(moment)
     return made

@@ -10,7 +10,7 @@ from jh2.hpack import Decoder, Encoder
 from stentor.errors import ProtocolError
 from stentor.http2 import frames
 from stentor.http2.burst import Burst, Fate, Template
-from stentor.http2.connection import Connection, Flight
+from stentor.http2.connection import Connection, Exchange
 
 TEMPLATE = Template(
     constant=(
@@ -105,11 +105,11 @@ class Peer:
         )
         return head + (frames.frame(frames.DATA, frames.END_STREAM, stream_id, body) if body else b"")
 
-    def submit(self, count: int, body: bytes = b'{"aps":{}}') -> Flight:
-        flight = Flight(burst(count, body))
+    def submit(self, count: int, body: bytes = b'{"aps":{}}') -> Exchange:
+        flight = Exchange(burst(count, body))
         assert self.client.submit(flight, range(count)) == count
         return flight
 
 
-def fates(flight: Flight) -> list[Fate]:
+def fates(flight: Exchange) -> list[Fate]:
     return [Fate(fate) for fate in flight.results.fates]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from stentor.http2 import frames
 from stentor.http2.burst import Burst, Fate, Template
-from stentor.http2.connection import Connection, Flight, State
+from stentor.http2.connection import Connection, Exchange, State
 from tests.unit.http2.peer import TEMPLATE
 
 ANSWERS = ("bare", "body", "long body", "error", "interim", "trailers", "refuse", "reset", "never")
@@ -45,7 +45,7 @@ class World:
         self.fates: dict[bytes, str] = {}  # what the server did with each path
         self.bodies: dict[int, int] = {}
         self.owed: list[tuple[int, int]] = []  # flow control to give back: stream, bytes
-        self.returned: list[tuple[Flight, int, str]] = []
+        self.returned: list[tuple[Exchange, int, str]] = []
         self.dead = False
 
     def to_server(self) -> None:
@@ -160,7 +160,7 @@ def test_no_illegal_frame_and_every_request_accounted_for(draw: st.DataObject, b
     world = World(draw)
     world.to_server()
     world.to_client()
-    flights = [Flight(make_burst(number, sizes)) for number, sizes in enumerate(bursts)]
+    flights = [Exchange(make_burst(number, sizes)) for number, sizes in enumerate(bursts)]
     todo = [(flight, index) for flight in flights for index in range(len(flight.burst))]
     for _ in range(draw.draw(st.integers(1, 60), "steps")):
         if draw.draw(st.booleans(), "submit") and todo:
@@ -176,7 +176,7 @@ def test_no_illegal_frame_and_every_request_accounted_for(draw: st.DataObject, b
     end(world, flights, todo)
 
 
-def finish(world: World, todo: list[tuple[Flight, int]]) -> None:
+def finish(world: World, todo: list[tuple[Exchange, int]]) -> None:
     """A peer that gives windows and answers gets every request."""
     world.server.update_settings(
         {SettingCodes.INITIAL_WINDOW_SIZE: 65_535, SettingCodes.MAX_CONCURRENT_STREAMS: MOST_STREAMS}
@@ -194,7 +194,7 @@ def finish(world: World, todo: list[tuple[Flight, int]]) -> None:
     assert not todo or unanswered >= MOST_STREAMS, "the client stopped sending although it could"
 
 
-def end(world: World, flights: list[Flight], todo: list[tuple[Flight, int]]) -> None:
+def end(world: World, flights: list[Exchange], todo: list[tuple[Exchange, int]]) -> None:
     world.client.expire(world.client.next_stream_id // 2, "late")
     if world.draw.draw(st.booleans(), "goaway"):
         acted_on = max((stream_id for stream_id, path in world.paths.items() if path in world.fates), default=0)

@@ -6,7 +6,7 @@ import pytest
 
 from stentor.http2 import frames, hpack
 from stentor.http2.burst import Burst, Fate, Template
-from stentor.http2.connection import MAX_BODY, MAX_CANCELLED, MAX_HEADER_BLOCK, RECEIVE_WINDOW, Flight, State
+from stentor.http2.connection import MAX_BODY, MAX_CANCELLED, MAX_HEADER_BLOCK, RECEIVE_WINDOW, Exchange, State
 from stentor.http2.frames import DATA, END_HEADERS, END_STREAM, HEADERS, PADDED
 from tests.unit.http2.peer import TEMPLATE, Peer, burst, fates
 
@@ -37,7 +37,7 @@ def test_columns_and_bodies_of_unequal_lengths_arrive_as_they_were_given() -> No
     paths = [b"/" + b"p" * (i * 7 % 400) for i in range(50)]
     bodies = [b"b" * (i * 13 % 700) for i in range(50)]
     template = Template(TEMPLATE.constant, (b":path",))
-    flight = Flight(Burst(template, (paths,), bodies))
+    flight = Exchange(Burst(template, (paths,), bodies))
     assert peer.client.submit(flight, range(50)) == 50
     got = peer.requests()
     assert [dict(fields)[b":path"] for _, fields, _, _ in got] == paths
@@ -55,7 +55,7 @@ def test_constant_headers_cost_a_byte_each_after_the_first_request() -> None:
 
 def test_scattered_requests_can_be_sent() -> None:
     peer = Peer()
-    flight = Flight(burst(10))
+    flight = Exchange(burst(10))
     assert peer.client.submit(flight, [7, 2, 9]) == 3
     assert [dict(fields)[b":path"][-2:] for _, fields, _, _ in peer.requests()] == [b"07", b"02", b"09"]
     peer.say(peer.answer(3))
@@ -97,7 +97,7 @@ def test_answers_may_come_in_pieces_of_any_size(size: int) -> None:
 
 def test_no_more_streams_than_the_peer_allows() -> None:
     peer = Peer(LIMIT_10)
-    flight = Flight(burst(25))
+    flight = Exchange(burst(25))
     assert peer.client.submit(flight, range(25)) == 10
     assert peer.client.submit(flight, range(10, 25)) == 0
     peer.say(peer.answer(1), peer.answer(3))
@@ -106,7 +106,7 @@ def test_no_more_streams_than_the_peer_allows() -> None:
 
 def test_a_limit_lowered_in_flight_leaves_open_streams_alone_and_opens_no_new_ones() -> None:
     peer = Peer(LIMIT_10)
-    flight = Flight(burst(30))
+    flight = Exchange(burst(30))
     peer.client.submit(flight, range(10))
     peer.say(frames.settings([(frames.MAX_CONCURRENT_STREAMS, 3)]))
     for stream_id in range(1, 15, 2):
@@ -119,7 +119,7 @@ def test_a_limit_lowered_in_flight_leaves_open_streams_alone_and_opens_no_new_on
 
 def test_a_limit_of_zero_opens_nothing_and_a_raised_one_does() -> None:
     peer = Peer([(frames.MAX_CONCURRENT_STREAMS, 0)])
-    flight = Flight(burst(5))
+    flight = Exchange(burst(5))
     assert peer.client.submit(flight, range(5)) == 0
     peer.say(frames.settings([(frames.MAX_CONCURRENT_STREAMS, 1)]))
     assert peer.client.submit(flight, range(5)) == 1
@@ -136,7 +136,7 @@ def test_settings_are_acknowledged_each() -> None:
 def test_used_up_stream_ids_end_the_connection_gracefully() -> None:
     peer = Peer()
     peer.client._next_id = frames.LAST_STREAM_ID - 4
-    flight = Flight(burst(10))
+    flight = Exchange(burst(10))
     assert peer.client.submit(flight, range(10)) == 3
     assert peer.client.state is State.DRAINING
     assert peer.client.submit(flight, range(3, 10)) == 0
@@ -149,7 +149,7 @@ def test_used_up_stream_ids_end_the_connection_gracefully() -> None:
 
 def test_the_connection_window_is_never_overrun_and_a_refill_is_used() -> None:
     peer = Peer()
-    flight = Flight(burst(50, b"x" * 4096))
+    flight = Exchange(burst(50, b"x" * 4096))
     sent = peer.client.submit(flight, range(50))
     assert sent == 16  # 15 whole ones, and the one that fills the window to the last byte
     assert sum(len(frame.payload) for frame in peer.sent() if frame.kind == DATA) == 65_535
@@ -199,7 +199,7 @@ def test_bodies_and_blocks_are_cut_to_the_peers_frame_size() -> None:
     peer = Peer([(frames.INITIAL_WINDOW_SIZE, 2**20)])
     peer.say(frames.window_update(0, 2**20))
     template = Template((*TEMPLATE.constant, (b"x-long", b"v" * 40_000)), (b":path",))
-    flight = Flight(Burst(template, ([b"/a", b"/b"],), [b"x" * 40_000] * 2))
+    flight = Exchange(Burst(template, ([b"/a", b"/b"],), [b"x" * 40_000] * 2))
     assert peer.client.submit(flight, range(2)) == 2
     sent = peer.sent()
     assert max(len(frame.payload) for frame in sent) == 16_384
@@ -207,7 +207,7 @@ def test_bodies_and_blocks_are_cut_to_the_peers_frame_size() -> None:
     assert [f.flags for f in sent[-6:]] == [0, 0, END_HEADERS, 0, 0, END_STREAM]
     peer.say(frames.settings([(frames.MAX_FRAME_SIZE, 2**17)]))
     peer.sent()
-    peer.client.submit(Flight(flight.burst), range(1))
+    peer.client.submit(Exchange(flight.burst), range(1))
     assert [(f.kind, f.flags) for f in peer.sent()] == [(HEADERS, END_HEADERS), (DATA, END_STREAM)]
 
 

@@ -13,7 +13,7 @@ import pytest
 from stentor.errors import ProtocolError
 from stentor.http2 import frames
 from stentor.http2.burst import Fate
-from stentor.http2.connection import MAX_UNSENT_CONTROL, Connection, Flight
+from stentor.http2.connection import MAX_UNSENT_CONTROL, Connection, Exchange
 from tests.unit.http2.peer import Peer, burst
 
 CASES = int(os.environ.get("STENTOR_FUZZ_CASES", "100000"))
@@ -61,7 +61,7 @@ def one_case(seed: int) -> None:
     draw = random.Random(seed)
     peer = Peer(started=draw.random() < 0.95)
     client = peer.client
-    flight = Flight(REQUESTS)
+    flight = Exchange(REQUESTS)
     taken = client.submit(flight, range(draw.randrange(7)))
     messages = draw.choices(legal_frames(draw, peer), k=draw.randrange(1, 6))
     if draw.random() < 0.05:

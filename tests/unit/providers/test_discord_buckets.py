@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stentor.providers.discord import buckets
-from stentor.providers.discord.buckets import Allowance, Buckets, Heard, Pace, Place
-from stentor.simulators.discord.limits import Buckets as Discord
+from stentor.providers.discord.buckets import Allowance, BucketKey, Buckets, Heard, Pace
+from stentor.simulators.discord.limits import BucketWindows
 
-HERE, THERE = Place("POST /channels", "1"), Place("POST /channels", "2")
-SHARED = Place("PATCH /channels", "1")
+HERE, THERE = BucketKey("POST /channels", "1"), BucketKey("POST /channels", "2")
+SHARED = BucketKey("PATCH /channels", "1")
 
 
 def heard(remaining: int, reset_after: float = 2.0, limit: int = 5, bucket: str = "b") -> Heard:
     return Heard(bucket=bucket, limit=limit, remaining=remaining, reset_after=reset_after)
 
 
-def take(known: Buckets, place: Place, now: float) -> float:
+def take(known: Buckets, place: BucketKey, now: float) -> float:
     wait = known.wait(place, now)
     if not wait:
         known.take(place, now)
@@ -95,7 +95,7 @@ def test_what_is_blocked() -> None:
 def test_memory_is_bounded() -> None:
     known = Buckets(most=100)
     for number in range(10_000):
-        place = Place("POST /channels", str(number))
+        place = BucketKey("POST /channels", str(number))
         take(known, place, number / 100)
         known.heard(place, heard(4, reset_after=1e3, bucket=str(number)), number / 100)
     assert len(known) <= 100
@@ -111,12 +111,12 @@ def test_memory_is_bounded() -> None:
     lost=st.sets(st.integers(0, 120)),
 )
 def test_no_bucket_is_ever_overdrawn(
-    limit: int, period: float, steps: list[tuple[float, Place]], latencies: list[float], lost: set[int]
+    limit: int, period: float, steps: list[tuple[float, BucketKey]], latencies: list[float], lost: set[int]
 ) -> None:
     """Once each route was met: requests at any time, answers as late as they like and in any order, some never."""
-    known, discord = Buckets(), Discord()
+    known, discord = Buckets(), BucketWindows()
 
-    def send(place: Place, now: float) -> Heard:
+    def send(place: BucketKey, now: float) -> Heard:
         standing = discord.take("hash", place.resource, limit, period, now)
         assert standing.allowed
         return heard(standing.remaining, standing.reset_after, limit, "hash")
@@ -125,7 +125,7 @@ def test_no_bucket_is_ever_overdrawn(
         assert take(known, place, 0.0) == 0.0
         known.heard(place, send(place, 0.0), 0.0)
     now, delays = 0.0, itertools.cycle(latencies)
-    coming: list[tuple[float, int, Place, Heard]] = []
+    coming: list[tuple[float, int, BucketKey, Heard]] = []
     for number, (pause, place) in enumerate(steps):
         now += pause
         while coming and coming[0][0] <= now:
@@ -159,7 +159,7 @@ def test_an_allowance() -> None:
 def refuse_all(pace: Pace, now: float, first: int) -> int:
     """How many refused requests go out at a moment where as many as can be do."""
     count = 0
-    while not pace.take(place := Place("POST /channels", str(first + count)), now):
+    while not pace.take(place := BucketKey("POST /channels", str(first + count)), now):
         pace.heard(place, None, now, is_invalid=True)
         count += 1
     return count
@@ -183,7 +183,7 @@ def test_any_ten_minutes_see_less_than_a_quarter_of_what_brings_a_ban(
         total = max(1.0, math.fsum(wanted))
         current[:] = [each / total for each in wanted]
         for pace in senders:  # as a sender that is always at work does
-            pace.take(Place("POST /users/@me/channels", "none"), now, 10**9)
+            pace.take(BucketKey("POST /users/@me/channels", "none"), now, 10**9)
         now += pause
         for number, pace in enumerate(senders):
             times += [now] * refuse_all(pace, now, step * 10**6 + number * 10**5)
@@ -202,7 +202,7 @@ def test_a_list_of_refusals_goes_on_at_its_rate() -> None:
 def test_what_is_accepted_costs_nothing() -> None:
     pace = Pace(1e6, 0.0)
     for number in range(1000):
-        place = Place("POST /channels", str(number))
+        place = BucketKey("POST /channels", str(number))
         assert pace.take(place, 0.0) == 0.0
         pace.heard(place, None, 0.0, is_invalid=False)
 
@@ -210,7 +210,7 @@ def test_what_is_accepted_costs_nothing() -> None:
 def test_what_is_never_answered_may_have_been_refused() -> None:
     pace = Pace(1e6, 0.0)
     for number in range(int(buckets.INVALID_FIRST)):
-        place = Place("POST /channels", str(number))
+        place = BucketKey("POST /channels", str(number))
         pace.take(place, 0.0)
         pace.unheard(place, 0.0)
     assert pace.take(HERE, 0.0) > 0
@@ -233,13 +233,13 @@ def test_all_requests_together_stay_below_the_global_limit(requests: int) -> Non
     times: list[float] = []
     for tick in range(4000):
         now = tick / 1000
-        place = Place("POST /channels", str(tick))
+        place = BucketKey("POST /channels", str(tick))
         if not pace.take(place, now, requests):
             times += [now] * requests
             pace.heard(place, None, now, is_invalid=False)
             if requests == 2:
-                pace.follow(Place("POST /channels", f"x{tick}"), now)
-                pace.heard(Place("POST /channels", f"x{tick}"), None, now, is_invalid=False)
+                pace.follow(BucketKey("POST /channels", f"x{tick}"), now)
+                pace.heard(BucketKey("POST /channels", f"x{tick}"), None, now, is_invalid=False)
     assert len(times) >= 4 * 45
     assert max(sum(start <= each < start + 1 for each in times) for start in times) <= 50
 
@@ -249,4 +249,4 @@ def test_what_is_spared_is_there_again() -> None:
     assert pace.take(HERE, 0.0, 2) == 0.0
     pace.spare()
     assert pace.take(THERE, 0.0) == 0.0
-    assert pace.take(Place("POST /channels", "3"), 0.0) > 0
+    assert pace.take(BucketKey("POST /channels", "3"), 0.0) > 0

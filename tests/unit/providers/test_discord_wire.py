@@ -15,7 +15,7 @@ from stentor.outcome import Scope, Verdict
 from stentor.providers.contract import LARGEST_ERROR_BODY, Answer, Taken
 from stentor.providers.discord import wire
 from stentor.providers.discord.addresses import (
-    Channel,
+    DiscordChannel,
     Posted,
     User,
     Webhook,
@@ -31,7 +31,7 @@ from stentor.providers.http_message import Response
 NOW = 1_800_000_000.0
 ID, OTHER = "300000000000000001", "400000000000000002"
 TOKEN = "abcdefghij-0123456789_ABCDEFGHIJ"
-CHANNEL, WEBHOOK = Channel(ID), Webhook(ID, TOKEN)
+CHANNEL, WEBHOOK = DiscordChannel(ID), Webhook(ID, TOKEN)
 API = wire.Api(url="https://discord.com", token="secret-of-the-bot", user_agent="DiscordBot (https://x.example, 1)")
 RENDERED = render(Message(title="Sale", body="Ends tonight"))
 
@@ -163,7 +163,7 @@ def test_other_requests() -> None:
         (WEBHOOK, f"/webhooks/{ID}/{TOKEN}/messages/{OTHER}", False),
     ],
 )
-def test_edits_and_deletions(place: Channel | Webhook, path: str, as_bot: bool) -> None:
+def test_edits_and_deletions(place: DiscordChannel | Webhook, path: str, as_bot: bool) -> None:
     posted = Posted(place, OTHER)
     edit, deletion = wire.edit_request(API, posted, RENDERED), wire.delete_request(API, posted)
     assert (edit.method, deletion.method) == ("PATCH", "DELETE")
@@ -187,7 +187,7 @@ def test_taken() -> None:
     found = wire.decode_message(answer(200, {"id": OTHER, "channel_id": "1"}), CHANNEL, NOW)
     assert found == Taken(at=NOW, id=f"{ID}/{OTHER}")
     assert wire.decode_message(answer(200, {"id": OTHER}), WEBHOOK, NOW) == Taken(at=NOW, id=f"{ID}/{TOKEN}/{OTHER}")
-    assert wire.decode_opening(answer(200, {"id": OTHER})) == Channel(OTHER)
+    assert wire.decode_opening(answer(200, {"id": OTHER})) == DiscordChannel(OTHER)
     assert wire.decode_introduction(answer(200, {"username": "Herald"})) == "@Herald"
     assert wire.decode_edit(answer(200, {}), Posted(CHANNEL, OTHER), NOW) == Taken(at=NOW, id=f"{ID}/{OTHER}")
     assert wire.decode_delete(answer(204, b""), NOW) == Taken(at=NOW, id="")

@@ -11,7 +11,7 @@ import pytest
 from stentor.errors import StoreOutdated
 from stentor.runtime import health
 from stentor.runtime.health import FRESH, SILENCE, Health, Lookup, pages
-from stentor.runtime.plain_http import Response
+from stentor.runtime.plain_http import PlainPage
 
 
 @dataclass
@@ -88,7 +88,7 @@ def test_loops_may_end_while_the_process_stops(world: World) -> None:
 
 async def test_who_reaches_the_store_is_ready(world: World) -> None:
     world.clock.now += FRESH
-    assert (await world.health.ready()).response == Response(200, b'{"role":"sender","ok":true}\n')
+    assert (await world.health.ready()).response == PlainPage(200, b'{"role":"sender","ok":true}\n')
 
 
 async def test_who_has_not_reached_the_store_lately_is_not(world: World) -> None:
@@ -129,11 +129,11 @@ async def test_who_is_stopping_is_not_ready(world: World) -> None:
 
 
 async def test_the_pages(world: World) -> None:
-    async def alive() -> health.Finding:
+    async def alive() -> health.ProbeResult:
         return world.health.alive()
 
-    async def metrics() -> Response:
-        return Response(200, b"numbers")
+    async def metrics() -> PlainPage:
+        return PlainPage(200, b"numbers")
 
     answer = pages(alive, world.health.ready, metrics)
     assert [getattr(await answer(path), "status", None) for path in ("/healthz", "/readyz", "/metrics", "/")] == [

@@ -17,7 +17,7 @@ from stentor.queue.contract import Depth
 from stentor.recording.tally import BOUNDS, RecordTally, news
 from stentor.runtime.health import Lookup
 from stentor.runtime.metrics import RoleMetrics, join, of_supervisor, render
-from stentor.runtime.plain_http import Response
+from stentor.runtime.plain_http import PlainPage
 
 LANE = "apns/ios"
 ROOT = Path(__file__).parents[3]
@@ -34,7 +34,7 @@ class FakeRecorder:
         self.tally = RecordTally(commits=3)
 
 
-def read(page: Response) -> dict[tuple[Any, ...], float]:
+def read(page: PlainPage) -> dict[tuple[Any, ...], float]:
     """Value by name and labels, those sorted by their names."""
     assert page.content_type == "text/plain; version=0.0.4; charset=utf-8"
     return {

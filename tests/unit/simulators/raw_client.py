@@ -6,7 +6,7 @@ from jh2._hazmat import Encoder
 
 from stentor.http2 import frames as f
 from stentor.simulators.request_headers import Header
-from stentor.simulators.server_connection import Request, Rules, ServerConnection
+from stentor.simulators.server_connection import Rules, ServerConnection, ServerRequest
 
 GOOD: list[Header] = [
     (b":method", b"POST"),
@@ -40,7 +40,7 @@ class RawClient:
         if acknowledge:
             self.send(f.SETTINGS_ACK)
 
-    def send(self, data: bytes) -> list[Request]:
+    def send(self, data: bytes) -> list[ServerRequest]:
         return self.server.receive(data)
 
     def block(self, headers: list[Header]) -> bytes:
@@ -50,7 +50,7 @@ class RawClient:
         block = self.block(GOOD if headers is None else headers)
         return f.headers(stream_id, block, end_stream=end, max_frame_size=16_384)
 
-    def request(self, stream_id: int, body: bytes = b"{}") -> list[Request]:
+    def request(self, stream_id: int, body: bytes = b"{}") -> list[ServerRequest]:
         return self.send(self.headers(stream_id) + f.frame(f.DATA, f.END_STREAM, stream_id, body))
 
     def answers(self) -> list[Frame]:

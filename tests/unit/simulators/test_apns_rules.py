@@ -9,11 +9,11 @@ from typing import Any
 import jwt
 import pytest
 
-from stentor.simulators.apns import ApnsOptions, ApnsSimulator
+from stentor.simulators.apns import ApnsSetup, ApnsSimulator
 from stentor.simulators.apns.headers import STATUS
 from stentor.simulators.clock import MovableClock
 from stentor.simulators.request_headers import Header
-from stentor.simulators.world import Answer, Session
+from stentor.simulators.world import Judgement, Session
 
 TOKEN = "00fc13adff785122b4ad28809a3420982341241421348097878e577c991de8f0"
 UUID = "123e4567-e89b-42d3-a456-426614174000"
@@ -22,7 +22,7 @@ UUID = "123e4567-e89b-42d3-a456-426614174000"
 class World:
     """A simulator that isn't started: its provider can be asked all the same."""
 
-    def __init__(self, directory: Path, options: ApnsOptions | None = None) -> None:
+    def __init__(self, directory: Path, options: ApnsSetup | None = None) -> None:
         self.clock = MovableClock(lambda: 1_800_000_000.0)
         self.apns = ApnsSimulator(options, directory=directory, clock=self.clock)
         self.provider = self.apns.apns
@@ -43,7 +43,7 @@ class World:
         method: str = "POST",
         extra: tuple[Header, ...] = (),
         **changes: str | None,
-    ) -> Answer:
+    ) -> Judgement:
         headers: dict[str, str | None] = {
             ":method": method,
             ":path": path,
@@ -196,14 +196,14 @@ def test_another_connection_may_have_another_token(world: World) -> None:
 
 
 def test_the_rule_can_be_for_each_key(tmp_path: Path) -> None:
-    world = World(tmp_path, ApnsOptions(new_token_rule="key"))
+    world = World(tmp_path, ApnsSetup(new_token_rule="key"))
     assert world.reason(token=world.token(age=100)) == ""
     world.session = world.provider.open_session(None)
     assert world.reason(token=world.token(age=50)) == "TooManyProviderTokenUpdates"
 
 
 def test_topics_are_bound_with_the_first_push(tmp_path: Path) -> None:
-    world = World(tmp_path, ApnsOptions(topics=frozenset({"com.example.app"})))
+    world = World(tmp_path, ApnsSetup(topics=frozenset({"com.example.app"})))
     assert world.reason(apns_topic="com.example.new") == "TopicDisallowed"
     world.provider.topics = frozenset({"com.example.app", "com.example.new"})
     assert world.reason(apns_topic="com.example.new") == "TopicDisallowed"
@@ -227,10 +227,10 @@ def test_a_certificate_needs_no_token_and_no_topic(world: World) -> None:
 
 
 def test_the_sandbox_adds_a_unique_id(tmp_path: Path) -> None:
-    world = World(tmp_path, ApnsOptions(unique_id=True))
+    world = World(tmp_path, ApnsSetup(unique_id=True))
     assert b"apns-unique-id" in dict(world.ask().headers)
 
 
 def test_push_type_can_be_required(tmp_path: Path) -> None:
     assert World(tmp_path / "a").reason(apns_push_type=None) == ""
-    assert World(tmp_path / "b", ApnsOptions(push_type_required=True)).reason(apns_push_type=None) == "InvalidPushType"
+    assert World(tmp_path / "b", ApnsSetup(push_type_required=True)).reason(apns_push_type=None) == "InvalidPushType"

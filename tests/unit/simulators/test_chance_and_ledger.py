@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stentor.simulators.chance import ALIVE, UNREGISTERED, Chance, fate_of, latency_of
 from stentor.simulators.faults import Devices, Latency, Storm, parse_faults
 from stentor.simulators.injector import Injector, is_raging
-from stentor.simulators.ledger import Ledger
+from stentor.simulators.ledger import ProviderLedger
 
 
 def keys(count: int) -> list[bytes]:
@@ -72,7 +72,7 @@ ENTRIES = st.lists(st.tuples(st.text(max_size=5), st.sampled_from(["", "c1", "c2
 
 @given(entries=ENTRIES, answered=st.sets(st.integers(0, 20)))
 def test_the_ledger_gives_back_what_it_got(entries: list[tuple[str, str, str]], answered: set[int]) -> None:
-    ledger = Ledger()
+    ledger = ProviderLedger()
     for number, (address, dedup_id, message_id) in enumerate(entries):
         assert ledger.record(address, dedup_id, message_id, float(number)) == number
     for number in answered:
@@ -85,7 +85,7 @@ def test_the_ledger_gives_back_what_it_got(entries: list[tuple[str, str, str]], 
 
 
 def test_pages() -> None:
-    ledger = Ledger()
+    ledger = ProviderLedger()
     for number in range(5):
         ledger.record(f"a{number}", "", "", 0.0)
     assert [entry.number for entry in ledger.page(-1, 2)] == [0, 1]

@@ -9,9 +9,9 @@ import pytest
 import uvloop
 
 from stentor.simulators.delays import Delays
-from stentor.simulators.world import Answer
+from stentor.simulators.world import Judgement
 
-ANSWER = Answer([(b":status", b"200")], b"", "")
+ANSWER = Judgement([(b":status", b"200")], b"", "")
 
 
 class Recipient:
@@ -20,7 +20,7 @@ class Recipient:
         self.all_sent = asyncio.Event()
         self._awaited = awaited
 
-    def send_delayed(self, stream_id: int, answer: Answer, number: int) -> bool:
+    def send_delayed(self, stream_id: int, answer: Judgement, number: int) -> bool:
         self.sent.append(stream_id)
         return True
 

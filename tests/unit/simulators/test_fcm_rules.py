@@ -11,11 +11,11 @@ import pytest
 
 from stentor.simulators.clock import MovableClock
 from stentor.simulators.faults import parse_faults
-from stentor.simulators.fcm import FcmOptions, FcmSimulator
+from stentor.simulators.fcm import FcmSetup, FcmSimulator
 from stentor.simulators.fcm.oauth import GOOGLE_TOKEN_URI
 from stentor.simulators.fcm.schema import snake
 from stentor.simulators.request_headers import Header
-from stentor.simulators.world import Answer
+from stentor.simulators.world import Judgement
 
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
@@ -23,7 +23,7 @@ GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 class World:
     """A simulator that isn't started: its provider can be asked all the same."""
 
-    def __init__(self, directory: Path, options: FcmOptions | None = None, **sections: Any) -> None:
+    def __init__(self, directory: Path, options: FcmSetup | None = None, **sections: Any) -> None:
         self.clock = MovableClock(lambda: 1_800_000_000.0)
         faults = parse_faults(sections)
         self.fcm = FcmSimulator(options, directory=directory, clock=self.clock, faults=faults)
@@ -32,13 +32,13 @@ class World:
         self.account = json.loads(self.fcm.service_account_file.read_bytes())
         self.bearer = f"Bearer {self.access_token()}"
 
-    def post(self, path: str, body: bytes, authorization: str | None = None, method: str = "POST") -> Answer:
+    def post(self, path: str, body: bytes, authorization: str | None = None, method: str = "POST") -> Judgement:
         headers: list[Header] = [(b":method", method.encode()), (b":path", path.encode())]
         if authorization:
             headers.append((b"authorization", authorization.encode()))
         return self.provider.judge(self.session, headers, body)
 
-    def grant(self, *, grant_type: str = GRANT, key: str | None = None, **changes: Any) -> Answer:
+    def grant(self, *, grant_type: str = GRANT, key: str | None = None, **changes: Any) -> Judgement:
         now = int(self.clock())
         claims = {
             "iss": self.account["client_email"],
@@ -56,7 +56,7 @@ class World:
 
     def send(
         self, message: Any, *, project: str = "stentor-rehearsal", request: dict[str, Any] | None = None
-    ) -> Answer:
+    ) -> Judgement:
         body = json.dumps({"message": message, **(request or {})}).encode()
         return self.post(f"/v1/projects/{project}/messages:send", body, self.bearer)
 
@@ -66,17 +66,17 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-def status(answer: Answer) -> int:
+def status(answer: Judgement) -> int:
     return int(answer.headers[0][1])
 
 
-def error(answer: Answer) -> dict[str, Any]:
+def error(answer: Judgement) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(answer.body)["error"]
     assert found["code"] == status(answer)
     return found
 
 
-def code_of(answer: Answer) -> str | None:
+def code_of(answer: Judgement) -> str | None:
     details = error(answer).get("details", [])
     return next((d["errorCode"] for d in details if d["@type"].endswith("FcmError")), None)
 
@@ -224,7 +224,7 @@ def test_both_kinds_of_404(world: World, tmp_path: Path) -> None:
 
 
 def test_both_kinds_of_429(tmp_path: Path) -> None:
-    world = World(tmp_path / "a", FcmOptions(project_per_minute=3))
+    world = World(tmp_path / "a", FcmSetup(project_per_minute=3))
     answers = [world.send({"token": str(number), "data": {"a": number % 2 * 5 or "b"}}) for number in range(5)]
     assert [status(answer) for answer in answers] == [200, 400, 200, 429, 429]  # a 400 uses up quota, a 429 doesn't
     assert error(answers[3])["details"][0]["reason"] == "RATE_LIMIT_EXCEEDED"
@@ -233,7 +233,7 @@ def test_both_kinds_of_429(tmp_path: Path) -> None:
     world.clock.advance(60)
     assert world.send({"token": "t"}).accepted
 
-    device = World(tmp_path / "b", FcmOptions(device_per_minute=2, device_per_hour=3))
+    device = World(tmp_path / "b", FcmSetup(device_per_minute=2, device_per_hour=3))
     codes = [code_of(a) if not (a := device.send({"token": "t"})).accepted else "" for _ in range(3)]
     assert codes == ["", "", "QUOTA_EXCEEDED"]
     assert device.send({"token": "another"}).accepted
@@ -243,7 +243,7 @@ def test_both_kinds_of_429(tmp_path: Path) -> None:
 
 def test_minutes_are_not_clock_aligned(tmp_path: Path) -> None:
     """The bucket refills at a second that the seed decides."""
-    world = World(tmp_path, FcmOptions(project_per_minute=1))
+    world = World(tmp_path, FcmSetup(project_per_minute=1))
     world.send({"token": "t"})
     waited = 0
     while not world.send({"token": "t"}).accepted:
@@ -294,7 +294,7 @@ def test_an_unknown_error_code(world: World) -> None:
 
 
 def test_access_tokens_expire(tmp_path: Path) -> None:
-    world = World(tmp_path, FcmOptions(access_token_lifetime_s=100))
+    world = World(tmp_path, FcmSetup(access_token_lifetime_s=100))
     assert world.send({"token": "t"}).accepted
     world.clock.advance(101)
     assert status(world.send({"token": "t"})) == 401

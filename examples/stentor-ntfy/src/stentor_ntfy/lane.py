@@ -9,8 +9,8 @@ from typing import Any
 
 from stentor.errors import CredentialError
 from stentor.model import Message
+from stentor.providers.base import read_text, setting
 from stentor.providers.contract import NO_ADDRESS_OF_OURS, Answer, Taken
-from stentor.providers.http2_lane import setting
 from stentor.providers.http_lane import HttpLane
 from stentor.providers.http_message import Request, Response
 from stentor.providers.lane import CampaignContent
@@ -42,10 +42,7 @@ class NtfyLane(HttpLane[Rendered, str | None]):
         if self._token_file is None:
             return None
         with setting(self.name, "token_file"):
-            try:
-                token = self._token_file.read_text().strip()
-            except (OSError, UnicodeDecodeError):
-                raise CredentialError(f"{self._token_file} cannot be read, or isn't text") from None
+            token = read_text(self._token_file).strip()
             if not _TOKEN.fullmatch(token):
                 raise CredentialError(f"{self._token_file} must hold an access token, and nothing else")
             return token

@@ -4,48 +4,53 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
-from stentor.errors import CredentialError
+from stentor.errors import InvalidMessage
+from stentor.findings import Finding, problem, warning
 from stentor.http2.burst import Header, Template
 from stentor.http2.pool import PoolOptions
-from stentor.http2.transport import Endpoint, tls_context
 from stentor.model import Message
+from stentor.providers import introduction
 from stentor.providers.apns import wire
 from stentor.providers.apns.channel import ApnsApp
 from stentor.providers.apns.credentials import ApnsCertificate, ApnsTokenSource
 from stentor.providers.apns.reasons import TABLE
+from stentor.providers.base import read_text, setting, settings_of
 from stentor.providers.contract import Encoded
-from stentor.providers.http2_lane import PATIENCE, Access, Encode, Http2Lane, address_of, setting
+from stentor.providers.http2_lane import Access, Encode, Http2Lane
 from stentor.providers.lane import CampaignContent
+
+NO_TOKEN = b"00"
+"""Of no device."""
+SOON = 30 * 86_400.0
+"""Seconds before a certificate's end from which on it is worth a warning."""
 
 
 class ApnsLane(Http2Lane[wire.Rendered]):
     """One app of APNs. `clock` gives epoch seconds."""
 
     one_credential_a_connection = True
+    decode = staticmethod(wire.decode)
+    decode_goaway = staticmethod(wire.decode_goaway)
+    _app: ApnsApp
 
     def __init__(self, app: ApnsApp, name: str, clock: Callable[[], float], options: PoolOptions | None = None) -> None:
-        options = options or PoolOptions(max_connections=app.max_connections, patience=PATIENCE)
-        super().__init__(f"apns/{name}", options, TABLE, wire.decode, wire.decode_goaway, app.rate)
-        self._app = app
-        self._clock = clock
         host = wire.AUTHORITY if app.environment == "production" else wire.SANDBOX_AUTHORITY
-        self._host, self._port, self._authority = address_of(app.url or f"https://{host}")
+        super().__init__(app, name, TABLE, clock, options, host)
+        self._certificate: ApnsCertificate | None = None
 
     @property
     def files(self) -> Sequence[Path | None]:
         app = self._app
         certificate = (app.certificate_file, app.certificate_key_file, app.certificate_password_file)
-        return (app.key_file, *certificate, app.ca_file)
+        return (app.key_file, *certificate)
 
     def load(self) -> Access:
-        app = self._app
-        with setting(self.name, "ca_file"):
-            tls = tls_context(ca_file=app.ca_file)
-        credentials = None
+        app, endpoint, credentials = self._app, self._endpoint(), None
         if app.certificate_file is not None:
-            self._show_certificate(tls)
+            self._show_certificate(endpoint.tls)
         else:
             assert app.key_file is not None  # config.py sees to it
             assert app.key_id is not None
@@ -54,8 +59,6 @@ class ApnsLane(Http2Lane[wire.Rendered]):
                 credentials = ApnsTokenSource.from_file(
                     app.key_file, key_id=app.key_id, team_id=app.team_id, clock=self._clock
                 )
-        with setting(self.name, "proxy"):
-            endpoint = Endpoint(host=self._host, port=self._port, tls=tls, proxy=app.proxy)
         return Access(endpoint=endpoint, credentials=credentials)
 
     def _show_certificate(self, tls: ssl.SSLContext) -> None:
@@ -63,16 +66,37 @@ class ApnsLane(Http2Lane[wire.Rendered]):
         assert app.certificate_file is not None
         if app.certificate_password_file is not None:
             with setting(self.name, "certificate_password_file"):
-                try:
-                    password = app.certificate_password_file.read_text().rstrip("\r\n")
-                except (OSError, UnicodeDecodeError):
-                    problem = "cannot be read, or isn't text"
-                    raise CredentialError(f"{app.certificate_password_file} {problem}") from None
+                password = read_text(app.certificate_password_file).rstrip("\r\n")
         with setting(self.name, "certificate_file"):
-            certificate = ApnsCertificate.load(
+            self._certificate = ApnsCertificate.load(
                 app.certificate_file, key_path=app.certificate_key_file, password=password, now=self._clock()
             )
-            certificate.load_into(tls)
+            self._certificate.load_into(tls)
+
+    def describe(self) -> Finding:
+        """Whether the credentials are the right ones, and will be for some time."""
+        app, found = self._app, self._certificate
+        if found is None:
+            return Finding(check="key", detail=f"{app.key_file}, key {app.key_id} of team {app.team_id}")
+        day = datetime.fromtimestamp(found.expires_at, UTC).strftime("%Y-%m-%d")
+        if found.topic not in (None, app.topic):
+            return problem(
+                "certificate",
+                f"{found.path} is for {found.topic}, and the app's topic is {app.topic}",
+                f"Use the certificate of {app.topic}, or set `{settings_of(self.name)}.topic` to {found.topic}.",
+            )
+        if found.expires_at - self._clock() < SOON:
+            remedy = "Make a new one on Apple's page, and put it in its place."
+            return warning("certificate", f"{found.path} expires on {day}", remedy)
+        return Finding(check="certificate", detail=f"{found.path}, valid until {day}")
+
+    async def introduce(self) -> list[Finding]:
+        now = self._clock()
+        try:
+            rendered = wire.render(introduction.MESSAGE, topic=self._app.topic, started_at=now)
+        except InvalidMessage as error:
+            return [problem("topic", str(error), f"Give the bundle id as `{settings_of(self.name)}.topic`.")]
+        return await introduction.introduce(self, rendered, NO_TOKEN, "BadDeviceToken", now)
 
     def render(self, message: Message, campaign: CampaignContent) -> wire.Rendered:
         return wire.render(

@@ -22,7 +22,7 @@ _WEBHOOK_MESSAGE = re.compile(f"({_ID})/({_TOKEN})/({_ID})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Channel:
+class DiscordChannel:
     """A channel that the bot writes to."""
 
     id: str
@@ -47,18 +47,18 @@ class Webhook:
 class Posted:
     """A message that is there, by which it is edited and deleted."""
 
-    place: Channel | Webhook
+    place: DiscordChannel | Webhook
     message: str
 
 
-Target = Channel | User | Webhook
+Target = DiscordChannel | User | Webhook
 """To whom a message goes."""
 
 
 def parse_address(address: str) -> Target | None:
     """Whom an address names; None where it is none of Discord's."""
     if _CHANNEL.fullmatch(address):
-        return Channel(address)
+        return DiscordChannel(address)
     if found := _USER.fullmatch(address):
         return User(found[1])
     if found := _WEBHOOK.fullmatch(address):
@@ -69,7 +69,7 @@ def parse_address(address: str) -> Target | None:
 def parse_receipt(receipt: str) -> Posted | None:
     """Which message a receipt is of; None where it is no receipt."""
     if found := _MESSAGE.fullmatch(receipt):
-        return Posted(Channel(found[1]), found[2])
+        return Posted(DiscordChannel(found[1]), found[2])
     if found := _WEBHOOK_MESSAGE.fullmatch(receipt):
         return Posted(Webhook(found[1], found[2]), found[3])
     return None
@@ -78,6 +78,6 @@ def parse_receipt(receipt: str) -> Posted | None:
 def receipt_of(posted: Posted) -> str:
     """What `parse_receipt` reads. It may be kept, and never shown."""
     place = posted.place
-    if isinstance(place, Channel):
+    if isinstance(place, DiscordChannel):
         return f"{place.id}/{posted.message}"
     return f"{place.id}/{place.token}/{posted.message}"

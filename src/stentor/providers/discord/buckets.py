@@ -43,7 +43,7 @@ MOST_BUCKETS = 10_000
 EPSILON = 1e-9
 
 
-class Place(NamedTuple):
+class BucketKey(NamedTuple):
     """What a bucket is known by before Discord names it."""
 
     route: str
@@ -119,18 +119,18 @@ class Buckets:
 
     def __init__(self, most: int = MOST_BUCKETS) -> None:
         self._most = most
-        self._by_place: dict[Place, _Bucket] = {}
+        self._by_key: dict[BucketKey, _Bucket] = {}
         self._by_name: dict[tuple[str, str], _Bucket] = {}  # Discord's name, and the resource
 
     def __len__(self) -> int:
-        return len(self._by_place)
+        return len(self._by_key)
 
     def __repr__(self) -> str:
         return f"<Buckets {len(self)}>"
 
-    def wait(self, place: Place, now: float) -> float:
+    def wait(self, key: BucketKey, now: float) -> float:
         """Seconds until a request may go there; 0: now."""
-        bucket = self._by_place.get(place)
+        bucket = self._by_key.get(key)
         if bucket is None:
             return 0.0
         if bucket.reset_at > now:
@@ -139,25 +139,25 @@ class Buckets:
             return LEARNING if bucket.flying else 0.0
         return 0.0 if bucket.limit - bucket.flying >= 1 else LEARNING
 
-    def take(self, place: Place, now: float) -> None:
+    def take(self, key: BucketKey, now: float) -> None:
         """A request goes there."""
-        bucket = self._by_place.get(place)
+        bucket = self._by_key.get(key)
         if bucket is None:
             self._make_room(now)
-            bucket = self._by_place[place] = _Bucket()
+            bucket = self._by_key[key] = _Bucket()
         if bucket.reset_at <= now and bucket.is_known:  # a new window, which this request opens
             bucket.left = bucket.limit - bucket.flying
             bucket.reset_at = now + bucket.period
         bucket.left -= 1
         bucket.flying += 1
 
-    def heard(self, place: Place, heard: Heard | None, now: float) -> None:
+    def heard(self, key: BucketKey, heard: Heard | None, now: float) -> None:
         """The answer to a request that went there; None: it said nothing of a bucket."""
-        bucket = self._landed(place)
+        bucket = self._landed(key)
         bucket.is_known = True
         if heard is None:
             return
-        bucket = self._join(place, heard.bucket, bucket)
+        bucket = self._join(key, heard.bucket, bucket)
         free = max(0, heard.remaining - bucket.flying)  # those under way may not be counted yet
         reset_at = now + heard.reset_after
         is_new = bucket.reset_at <= now or math.isinf(bucket.left)
@@ -166,41 +166,41 @@ class Buckets:
         bucket.limit = heard.limit
         bucket.period = max(bucket.period, heard.reset_after, SHORTEST)  # the first answer of a window tells all of it
 
-    def unheard(self, place: Place, now: float) -> None:
+    def unheard(self, key: BucketKey, now: float) -> None:
         """No answer came. The request may have counted, and even have opened a window, until just now."""
-        bucket = self._landed(place)
+        bucket = self._landed(key)
         if bucket.is_known:
             bucket.reset_at = max(bucket.reset_at, now + bucket.period)
 
-    def block(self, place: Place, seconds: float, now: float) -> None:
+    def block(self, key: BucketKey, seconds: float, now: float) -> None:
         """Nothing may go there for so long."""
-        bucket = self._by_place.setdefault(place, _Bucket())
+        bucket = self._by_key.setdefault(key, _Bucket())
         bucket.left = 0
         bucket.reset_at = max(bucket.reset_at, now + seconds)
 
-    def _landed(self, place: Place) -> _Bucket:
-        bucket = self._by_place.setdefault(place, _Bucket())
+    def _landed(self, key: BucketKey) -> _Bucket:
+        bucket = self._by_key.setdefault(key, _Bucket())
         bucket.flying = max(0, bucket.flying - 1)
         return bucket
 
-    def _join(self, place: Place, name: str, bucket: _Bucket) -> _Bucket:
+    def _join(self, key: BucketKey, name: str, bucket: _Bucket) -> _Bucket:
         """The bucket that all routes of this name share, for this resource."""
-        shared = self._by_name.setdefault((name, place.resource), bucket)
+        shared = self._by_name.setdefault((name, key.resource), bucket)
         if shared is not bucket:
             shared.flying += bucket.flying
             shared.left = min(shared.left, bucket.left)
             shared.reset_at = max(shared.reset_at, bucket.reset_at)
             shared.is_known = True
-            self._by_place[place] = shared
+            self._by_key[key] = shared
         return shared
 
     def _make_room(self, now: float) -> None:
-        if len(self._by_place) < self._most:
+        if len(self._by_key) < self._most:
             return
-        kept = {place: bucket for place, bucket in self._by_place.items() if not bucket.is_idle(now)}
+        kept = {key: bucket for key, bucket in self._by_key.items() if not bucket.is_idle(now)}
         while len(kept) > self._most // 2:  # the oldest: a busy one of them is met again, and learnt again
             kept.pop(next(iter(kept)))
-        self._by_place = kept
+        self._by_key = kept
         there = set(map(id, kept.values()))
         self._by_name = {name: bucket for name, bucket in self._by_name.items() if id(bucket) in there}
 
@@ -222,41 +222,41 @@ class Pace:
     def __repr__(self) -> str:
         return f"<Pace {self._requests!r}, invalid {self._invalid!r}, {self._buckets!r}>"
 
-    def take(self, place: Place, now: float, requests: int = 1) -> float:
+    def take(self, key: BucketKey, now: float, requests: int = 1) -> float:
         """Seconds until so many requests may go out, the first of them there; 0 counts them as gone out."""
         part = self.part()
         self._requests.set_rate(part * self._rate * AHEAD, 1.0 + max(1.0, BURST * part * self._rate), now)
         rate = part * INVALID_RATE
         self._invalid.set_rate(rate, max(1.0, part * INVALID_SAVED), now)
-        wait = max(self._buckets.wait(place, now), self._requests.wait(requests))
+        wait = max(self._buckets.wait(key, now), self._requests.wait(requests))
         if self._invalid.wait(requests):
             wait = max(wait, self._invalid.wait(max(requests, TOGETHER * rate)))
         if wait > 0:
             return min(max(wait, SHORTEST), LONGEST) if wait < math.inf else TOGETHER
         self._requests.take(requests)
         self._invalid.take(requests)
-        self._buckets.take(place, now)
+        self._buckets.take(key, now)
         return 0.0
 
-    def follow(self, place: Place, now: float) -> None:
+    def follow(self, key: BucketKey, now: float) -> None:
         """The second of two requests that were taken together goes out, there."""
-        self._buckets.take(place, now)
+        self._buckets.take(key, now)
 
     def spare(self) -> None:
         """The second of two requests that were taken together isn't made."""
         self._requests.give_back()
         self._invalid.give_back()
 
-    def heard(self, place: Place, heard: Heard | None, now: float, *, is_invalid: bool) -> None:
+    def heard(self, key: BucketKey, heard: Heard | None, now: float, *, is_invalid: bool) -> None:
         """A request was answered. `is_invalid`: it counts towards a ban."""
-        self._buckets.heard(place, heard, now)
+        self._buckets.heard(key, heard, now)
         if not is_invalid:
             self._invalid.give_back()
 
-    def unheard(self, place: Place, now: float) -> None:
+    def unheard(self, key: BucketKey, now: float) -> None:
         """A request was never answered; it may have been an invalid one."""
-        self._buckets.unheard(place, now)
+        self._buckets.unheard(key, now)
 
-    def block(self, place: Place, seconds: float, now: float) -> None:
+    def block(self, key: BucketKey, seconds: float, now: float) -> None:
         """Discord said that nothing may go there for so long."""
-        self._buckets.block(place, seconds, now)
+        self._buckets.block(key, seconds, now)

@@ -16,10 +16,11 @@ from typing import ClassVar
 from stentor.errors import CredentialError, CredentialUnavailable, PoolClosed
 from stentor.model import Action, Message
 from stentor.outcome import Verdict
+from stentor.providers.base import read_text, setting
 from stentor.providers.contract import NO_ADDRESS_OF_OURS, Answer, Taken, not_processed
 from stentor.providers.discord import message, wire
 from stentor.providers.discord.addresses import (
-    Channel,
+    DiscordChannel,
     Posted,
     Target,
     User,
@@ -27,11 +28,10 @@ from stentor.providers.discord.addresses import (
     parse_address,
     parse_receipt,
 )
-from stentor.providers.discord.buckets import Pace, Place
+from stentor.providers.discord.buckets import BucketKey, Pace
 from stentor.providers.discord.channel import DiscordApp
 from stentor.providers.discord.message import Rendered
 from stentor.providers.discord.reasons import BY_REASON, GLOBAL_LIMIT, NO_TOKEN, TABLE
-from stentor.providers.http2_lane import setting
 from stentor.providers.http_lane import PACE, HttpLane
 from stentor.providers.http_message import Request, Response
 from stentor.providers.lane import CampaignContent
@@ -64,7 +64,7 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
         self._steady = steady
         self._pace = Pace(rate, steady())
         self._api: wire.Api | None = None
-        self._conversations: dict[str, Channel] = {}
+        self._conversations: dict[str, DiscordChannel] = {}
 
     @property
     def files(self) -> Sequence[Path | None]:
@@ -109,8 +109,8 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
             return 0.0  # nothing is sent
         if isinstance(target, User):
             channel = self._conversations.get(target.id)
-            return self._pace.take(wire.place_of(channel), now) if channel else self._pace.take(wire.OPENING, now, 2)
-        return self._pace.take(wire.place_of(target), now)
+            return self._pace.take(wire.bucket_of(channel), now) if channel else self._pace.take(wire.OPENING, now, 2)
+        return self._pace.take(wire.bucket_of(target), now)
 
     async def locate(self, address: bytes) -> bytes | Answer:
         target = _read(address)
@@ -119,7 +119,7 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
         if not isinstance(target, User):
             return address if target is not None else NO_ADDRESS_OF_OURS
         channel = self._conversations.get(target.id) or await self._open_conversation(target)
-        return channel.id.encode() if isinstance(channel, Channel) else channel
+        return channel.id.encode() if isinstance(channel, DiscordChannel) else channel
 
     def request(
         self,
@@ -136,20 +136,20 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
 
     def decode(self, response: Response, address: bytes, now: float) -> Taken | Answer:
         target = _read(address)
-        assert isinstance(target, Channel | Webhook)
+        assert isinstance(target, DiscordChannel | Webhook)
         found = wire.decode_message(response, target, now)
-        self._learn(wire.place_of(target), response, found)
+        self._learn(wire.bucket_of(target), response, found)
         return found
 
     def unanswered(self, address: bytes, answer: Answer) -> Answer:
         target = _read(address)
-        if isinstance(target, Channel | Webhook):
-            self._pace.unheard(wire.place_of(target), self._steady())
+        if isinstance(target, DiscordChannel | Webhook):
+            self._pace.unheard(wire.bucket_of(target), self._steady())
         return wire.final(answer) if isinstance(target, Webhook) else answer
 
     # -- conversations with users -------------------------------------------------------------------------------------
 
-    async def _open_conversation(self, user: User) -> Channel | Answer:
+    async def _open_conversation(self, user: User) -> DiscordChannel | Answer:
         """The channel to write in; `turn` has counted two requests, of which the second goes there."""
         api = self._api
         assert api is not None
@@ -164,14 +164,14 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
         if isinstance(found, Answer):
             self._pace.spare()
             return found
-        self._pace.follow(wire.place_of(found), self._steady())
+        self._pace.follow(wire.bucket_of(found), self._steady())
         while len(self._conversations) >= MOST_CONVERSATIONS:
             self._conversations.pop(next(iter(self._conversations)))
         self._conversations[user.id] = found
         return found
 
     async def introduce(self) -> str:
-        api = await self._introducing()
+        api = (await self._opened.get()).credentials
         if api.token is None:
             return "no bot: all its addresses are webhooks, which need no introduction"
         found = wire.decode_introduction(await self.ask(wire.introduction_request(api)))
@@ -180,21 +180,16 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
         said = f"{self.name}: {self.meaning(found.reason) or found.reason}"
         raise CredentialError(said) if found.verdict is Verdict.STOP else CredentialUnavailable(said)
 
-    async def _introducing(self) -> wire.Api:
-        await self.check()
-        assert self._api is not None
-        return self._api
-
     # -- what was sent before -----------------------------------------------------------------------------------------
 
     def change(self, credentials: wire.Api, rendered: Rendered | None, receipt: str) -> Request | Answer:
         posted = parse_receipt(receipt)
         if posted is None:
             return NO_ADDRESS_OF_OURS
-        if isinstance(posted.place, Channel) and credentials.token is None:
+        if isinstance(posted.place, DiscordChannel) and credentials.token is None:
             return BY_REASON[NO_TOKEN].answer(0)
-        place = _place_of_change(posted, Action.UNDO if rendered is None else Action.EDIT)
-        if (wait := self._pace.take(place, self._steady())) > 0:
+        bucket = _bucket_of_change(posted, Action.UNDO if rendered is None else Action.EDIT)
+        if (wait := self._pace.take(bucket, self._steady())) > 0:
             return Answer(verdict=Verdict.WAIT, reason=PACE, retry_after=wait, asked=True)
         if rendered is None:
             return wire.delete_request(credentials, posted)
@@ -205,22 +200,22 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
         assert posted is not None
         undone = action is Action.UNDO
         found = wire.decode_delete(response, now) if undone else wire.decode_edit(response, posted, now)
-        self._learn(_place_of_change(posted, action), response, found)
+        self._learn(_bucket_of_change(posted, action), response, found)
         return found
 
     def unchanged(self, receipt: str, action: Action, answer: Answer) -> Answer:
         if (posted := parse_receipt(receipt)) is not None:
-            self._pace.unheard(_place_of_change(posted, action), self._steady())
+            self._pace.unheard(_bucket_of_change(posted, action), self._steady())
         return answer
 
     # -- limits -------------------------------------------------------------------------------------------------------
 
-    def _learn(self, place: Place, response: Response, found: object) -> None:
+    def _learn(self, bucket: BucketKey, response: Response, found: object) -> None:
         """What an answer says of the limits."""
         now = self._steady()
-        self._pace.heard(place, wire.heard(response), now, is_invalid=wire.is_invalid(response))
+        self._pace.heard(bucket, wire.heard(response), now, is_invalid=wire.is_invalid(response))
         if isinstance(found, Answer) and response.status == 429 and found.reason != GLOBAL_LIMIT:
-            self._pace.block(place, found.retry_after or 0.0, now)
+            self._pace.block(bucket, found.retry_after or 0.0, now)
 
     @property
     def _lacks_token(self) -> bool:
@@ -231,8 +226,8 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
         return not isinstance(target, Webhook)
 
 
-def _place_of_change(posted: Posted, action: Action) -> Place:
-    return wire.place_of(posted, "DELETE" if action is Action.UNDO else "PATCH")
+def _bucket_of_change(posted: Posted, action: Action) -> BucketKey:
+    return wire.bucket_of(posted, "DELETE" if action is Action.UNDO else "PATCH")
 
 
 def _read(address: bytes) -> Target | None:
@@ -241,10 +236,7 @@ def _read(address: bytes) -> Target | None:
 
 def _read_token(file: Path) -> str:
     """Raises: CredentialError."""
-    try:
-        token = file.read_text().strip().removeprefix("Bot ").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CredentialError(f"{file} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from None
+    token = read_text(file).strip().removeprefix("Bot ").strip()
     if not _TOKEN.fullmatch(token):
         raise CredentialError(f"{file} must hold the bot's token and nothing else")
     return token

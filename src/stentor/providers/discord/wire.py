@@ -29,8 +29,8 @@ from stentor.providers.contract import (
     text,
     unknown_answer,
 )
-from stentor.providers.discord.addresses import Channel, Posted, Webhook, receipt_of
-from stentor.providers.discord.buckets import Heard, Place
+from stentor.providers.discord.addresses import DiscordChannel, Posted, Webhook, receipt_of
+from stentor.providers.discord.buckets import BucketKey, Heard
 from stentor.providers.discord.message import Rendered
 from stentor.providers.discord.reasons import (
     BANNED,
@@ -51,7 +51,7 @@ HOST = "https://discord.com"
 _API = "/api/v10"
 NONCE_BYTES = 18
 """They make a nonce of 24 characters; Discord takes 25."""
-OPENING = Place("POST /users/@me/channels", "")
+OPENING = BucketKey("POST /users/@me/channels", "")
 MOST_DELETED_AT_ONCE = 100
 
 _NUMBER = re.compile(r"\d{15,}")
@@ -89,9 +89,9 @@ def nonce(campaign_id: str, recipient: bytes) -> str:
     return urlsafe_b64encode(digest.digest()).decode()
 
 
-def message_request(api: Api, place: Channel | Webhook, rendered: Rendered, nonce: str) -> Request:
+def message_request(api: Api, place: DiscordChannel | Webhook, rendered: Rendered, nonce: str) -> Request:
     """Sends a message there."""
-    if isinstance(place, Channel):
+    if isinstance(place, DiscordChannel):
         body = rendered.bot + b',"nonce":"%s","enforce_nonce":true}' % nonce.encode()
         return api.request("POST", f"/channels/{place.id}/messages", body, as_bot=True)
     return api.request("POST", f"/webhooks/{place.id}/{place.token}?wait=true", rendered.webhook + b"}", as_bot=False)
@@ -109,15 +109,15 @@ def introduction_request(api: Api) -> Request:
 
 def edit_request(api: Api, posted: Posted, rendered: Rendered) -> Request:
     """Changes a message that is there."""
-    return api.request("PATCH", _path_of(posted), rendered.edit + b"}", as_bot=isinstance(posted.place, Channel))
+    return api.request("PATCH", _path_of(posted), rendered.edit + b"}", as_bot=isinstance(posted.place, DiscordChannel))
 
 
 def delete_request(api: Api, posted: Posted) -> Request:
     """Deletes a message that is there."""
-    return api.request("DELETE", _path_of(posted), as_bot=isinstance(posted.place, Channel))
+    return api.request("DELETE", _path_of(posted), as_bot=isinstance(posted.place, DiscordChannel))
 
 
-def bulk_delete_request(api: Api, channel: Channel, messages: Sequence[str]) -> Request:
+def bulk_delete_request(api: Api, channel: DiscordChannel, messages: Sequence[str]) -> Request:
     """Deletes 2 to 100 messages of one channel of a server at once, none of them older than two weeks."""
     assert 2 <= len(messages) <= MOST_DELETED_AT_ONCE
     body = msgspec.json.encode({"messages": messages})
@@ -126,16 +126,16 @@ def bulk_delete_request(api: Api, channel: Channel, messages: Sequence[str]) -> 
 
 def _path_of(posted: Posted) -> str:
     place = posted.place
-    if isinstance(place, Channel):
+    if isinstance(place, DiscordChannel):
         return f"/channels/{place.id}/messages/{posted.message}"
     return f"/webhooks/{place.id}/{place.token}/messages/{posted.message}"
 
 
-def place_of(there: Channel | Webhook | Posted, method: str = "POST") -> Place:
+def bucket_of(there: DiscordChannel | Webhook | Posted, method: str = "POST") -> BucketKey:
     """By what the bucket of a request is known."""
     place = there.place if isinstance(there, Posted) else there
-    kind = "channels" if isinstance(place, Channel) else "webhooks"
-    return Place(f"{method} /{kind}", place.id)
+    kind = "channels" if isinstance(place, DiscordChannel) else "webhooks"
+    return BucketKey(f"{method} /{kind}", place.id)
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ def is_invalid(response: Response) -> bool:
     return response.status in (401, 403)
 
 
-def decode_message(response: Response, place: Channel | Webhook, now: float) -> Taken | Answer:
+def decode_message(response: Response, place: DiscordChannel | Webhook, now: float) -> Taken | Answer:
     """What became of a message that was sent there."""
     is_webhook = isinstance(place, Webhook)
     if response.status not in (200, 201):
@@ -177,7 +177,7 @@ def decode_message(response: Response, place: Channel | Webhook, now: float) -> 
     return Taken(at=now, id=receipt_of(Posted(place, message)))
 
 
-def decode_opening(response: Response) -> Channel | Answer:
+def decode_opening(response: Response) -> DiscordChannel | Answer:
     """In which channel a user is written to."""
     if response.status not in (200, 201):
         return refusal(response, is_webhook=False)
@@ -185,7 +185,7 @@ def decode_opening(response: Response) -> Channel | Answer:
     channel = found.get("id") if found else None
     if not isinstance(channel, str) or not channel.isdecimal():
         return _unreadable(is_webhook=False)
-    return Channel(channel)
+    return DiscordChannel(channel)
 
 
 def decode_introduction(response: Response) -> str | Answer:

@@ -6,20 +6,24 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from stentor.errors import CredentialError
+from stentor.errors import CredentialError, CredentialUnavailable
+from stentor.findings import Finding, problem, warning
 from stentor.http2.pool import PoolOptions
-from stentor.http2.transport import Endpoint, tls_context
 from stentor.model import Message
+from stentor.providers import introduction
+from stentor.providers.base import setting, settings_of
 from stentor.providers.contract import Encoded, json_object
 from stentor.providers.fcm import wire
 from stentor.providers.fcm.channel import FcmApp
 from stentor.providers.fcm.credentials import FcmTokenSource
 from stentor.providers.fcm.reasons import TABLE
-from stentor.providers.http2_lane import PATIENCE, Access, Encode, Http2Lane, address_of, setting
+from stentor.providers.http2_lane import Access, Encode, Http2Lane
 from stentor.providers.lane import CampaignContent
 
 QUOTA = 600_000
 """Messages a minute that a project may send unless Google granted it more."""
+NO_TOKEN = b"stentor-doctor"
+"""Of no device."""
 _DEFAULT_CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
 
 
@@ -27,26 +31,21 @@ class FcmLane(Http2Lane[wire.Rendered]):
     """One project of FCM. `clock` gives epoch seconds."""
 
     provider_ceiling = QUOTA / 60
+    decode = staticmethod(wire.decode)
+    decode_goaway = staticmethod(wire.decode_goaway)
+    _app: FcmApp
 
     def __init__(self, app: FcmApp, name: str, clock: Callable[[], float], options: PoolOptions | None = None) -> None:
-        options = options or PoolOptions(max_connections=app.max_connections, patience=PATIENCE)
-        super().__init__(f"fcm/{name}", options, TABLE, wire.decode, wire.decode_goaway, app.rate)
-        self._app = app
-        self._clock = clock
-        self._host, self._port, self._authority = address_of(app.url or f"https://{wire.AUTHORITY}")
+        super().__init__(app, name, TABLE, clock, options, wire.AUTHORITY)
 
     @property
     def files(self) -> Sequence[Path | None]:
         app = self._app
         named = os.environ.get(_DEFAULT_CREDENTIALS) if app.service_account_file is None else None
-        return (app.service_account_file, Path(named) if named else None, app.ca_file)
+        return (app.service_account_file, Path(named) if named else None)
 
     def load(self) -> Access:
-        app = self._app
-        with setting(self.name, "ca_file"):
-            tls = tls_context(ca_file=app.ca_file)
-        with setting(self.name, "proxy"):
-            endpoint = Endpoint(host=self._host, port=self._port, tls=tls, proxy=app.proxy)
+        app, endpoint = self._app, self._endpoint()
         with setting(self.name, "service_account_file"):
             if app.service_account_file is None:
                 source = FcmTokenSource.application_default(clock=self._clock, ca_file=app.ca_file)
@@ -55,6 +54,32 @@ class FcmLane(Http2Lane[wire.Rendered]):
                     app.service_account_file, clock=self._clock, token_uri=app.token_url, ca_file=app.ca_file
                 )
         return Access(endpoint=endpoint, credentials=source, close=source.close)
+
+    def describe(self) -> Finding:
+        app, access, check = self._app, self._opened.current, "credentials"
+        assert access is not None
+        assert isinstance(access.credentials, FcmTokenSource)
+        source = str(app.service_account_file or "Google's application default credentials")
+        own, setting_ = access.credentials.project_id, f"`{settings_of(self.name)}.project`"
+        project = app.project or own
+        if project is None:
+            return warning(check, f"{source} may not name a project", f"Give the project's id as {setting_}.")
+        if own is not None and own != project:
+            return warning(
+                check,
+                f"{source} is of the project {own}, and sends to {project}",
+                f"If that isn't meant so, remove {setting_}; else grant the account its right to send there.",
+            )
+        return Finding(check=check, detail=f"{source}, project {project}")
+
+    async def introduce(self) -> list[Finding]:
+        now = self._clock()
+        rendered = wire.render(introduction.MESSAGE, started_at=now)
+        try:
+            return await introduction.introduce(self, rendered, NO_TOKEN, "INVALID_ARGUMENT:token", now)
+        except CredentialUnavailable as error:
+            remedy = "See that this machine reaches the token server; a proxy for that is named by HTTPS_PROXY."
+            return [problem("credentials", str(error), remedy)]
 
     def render(self, message: Message, campaign: CampaignContent) -> wire.Rendered:
         return wire.render(message, started_at=campaign.started_at, collapse_id=campaign.collapse_id)

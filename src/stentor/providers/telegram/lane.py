@@ -10,8 +10,8 @@ from pathlib import Path
 from stentor.errors import CredentialError, CredentialUnavailable, InvalidConfiguration
 from stentor.model import Action, Message
 from stentor.outcome import Scope, Verdict
+from stentor.providers.base import read_text, setting
 from stentor.providers.contract import NO_ADDRESS_OF_OURS, Answer, Taken
-from stentor.providers.http2_lane import setting
 from stentor.providers.http_lane import PACE, HttpLane
 from stentor.providers.http_message import Request, Response
 from stentor.providers.lane import CampaignContent, Prepared
@@ -137,12 +137,7 @@ def read_token(file: Path) -> str:
 
     Raises: CredentialError.
     """
-    try:
-        token = file.read_text("ascii").strip()
-    except OSError as error:
-        raise CredentialError(f"{file} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        token = ""
+    token = read_text(file).strip()
     if not _TOKEN.fullmatch(token):
         raise CredentialError(f"{file} holds no bot token (digits, a colon, 35 letters or more); get it from BotFather")
     return token

@@ -13,9 +13,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from stentor.errors import CredentialError
 from stentor.model import Message
 from stentor.outcome import Verdict
+from stentor.providers.base import read_text, setting
 from stentor.providers.contract import NO_ADDRESS_OF_OURS, Answer, Taken
 from stentor.providers.hosts import is_literal, is_public
-from stentor.providers.http2_lane import setting
 from stentor.providers.http_lane import FORBIDDEN_HOST, ForbiddenHost, HttpLane
 from stentor.providers.http_message import Request, Response
 from stentor.providers.lane import CampaignContent
@@ -48,11 +48,7 @@ class WebhookLane(HttpLane[wire.Rendered, tuple[bytes, ...]]):
         file = self._settings.secret_file
         with setting(self.name, "secret_file"):
             try:
-                return wire.parse_secrets(file.read_text())
-            except OSError as error:
-                raise CredentialError(f"{file} cannot be read: {error.strerror}") from None
-            except UnicodeDecodeError:
-                raise CredentialError(f"{file} isn't text") from None
+                return wire.parse_secrets(read_text(file))
             except ValueError as error:
                 raise CredentialError(f"{file} {error}") from None
 

@@ -55,7 +55,7 @@ def check_address(address: str) -> BadAddress | None:
 
     try:
         endpoints.parse_endpoint(endpoints.parse_subscription(address).endpoint)
-    except endpoints.Malformed as error:
+    except endpoints.MalformedEndpoint as error:
         return BadAddress(rule="malformed address", detail=str(error))
     return None
 

@@ -29,11 +29,11 @@ _ADVICE = (
 )
 
 
-class Malformed(ValueError):
+class MalformedEndpoint(ValueError):
     """A subscription that can be none; says why, without quoting it."""
 
 
-class Forbidden(ValueError):
+class ForbiddenEndpoint(ValueError):
     """An endpoint that is not asked; says why, without quoting it."""
 
 
@@ -77,19 +77,19 @@ class Origin:
 def parse_subscription(address: bytes | str) -> Subscription:
     """A subscription from the JSON that a browser's `JSON.stringify(subscription)` gives; unknown fields are ignored.
 
-    Raises: Malformed.
+    Raises: MalformedEndpoint.
     """
     try:
         stored = _decode(address)
     except msgspec.ValidationError as error:
-        raise Malformed(f"{_lower_first(str(error))}; {_ADVICE}") from None
+        raise MalformedEndpoint(f"{_lower_first(str(error))}; {_ADVICE}") from None
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        raise Malformed(f"isn't JSON; {_ADVICE}") from None
+        raise MalformedEndpoint(f"isn't JSON; {_ADVICE}") from None
     p256dh, auth = _key(stored.keys.p256dh, "keys.p256dh"), _key(stored.keys.auth, "keys.auth")
     if len(p256dh) != POINT_SIZE or p256dh[0] != 4:
-        raise Malformed(f"keys.p256dh is no uncompressed P-256 point: {len(p256dh)} bytes, {POINT_SIZE} wanted")
+        raise MalformedEndpoint(f"keys.p256dh is no uncompressed P-256 point: {len(p256dh)} bytes, {POINT_SIZE} wanted")
     if len(auth) != SECRET_SIZE:
-        raise Malformed(f"keys.auth has {len(auth)} bytes, {SECRET_SIZE} wanted")
+        raise MalformedEndpoint(f"keys.auth has {len(auth)} bytes, {SECRET_SIZE} wanted")
     return Subscription(stored.endpoint, p256dh, auth)
 
 
@@ -104,44 +104,44 @@ def _key(value: str, name: str) -> bytes:
             return urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except (NotBase64, ValueError):
         pass
-    raise Malformed(f"{name} isn't base64url")
+    raise MalformedEndpoint(f"{name} isn't base64url")
 
 
 def parse_endpoint(endpoint: str) -> tuple[Origin, bytes]:
     """Where an endpoint is, and its path.
 
-    Raises: Malformed: it is no https address, or has what none of a push service has.
+    Raises: MalformedEndpoint: it is no https address, or has what none of a push service has.
     """
     if len(endpoint) > LONGEST_ENDPOINT:
-        raise Malformed(f"the endpoint is longer than {LONGEST_ENDPOINT} characters")
+        raise MalformedEndpoint(f"the endpoint is longer than {LONGEST_ENDPOINT} characters")
     found = _ENDPOINT.fullmatch(endpoint)
     if found is None:
-        raise Malformed("the endpoint isn't https://host/path in plain ASCII")
+        raise MalformedEndpoint("the endpoint isn't https://host/path in plain ASCII")
     return parse_authority(found[1]), found[2].encode()
 
 
 def parse_authority(authority: str) -> Origin:
-    """Raises: Malformed."""
+    """Raises: MalformedEndpoint."""
     if "@" in authority:
-        raise Malformed("the endpoint holds user info")
+        raise MalformedEndpoint("the endpoint holds user info")
     if authority.startswith("["):
         literal, bracket, rest = authority[1:].partition("]")
         try:
             host = str(IPv6Address(literal))
         except ValueError:
-            raise Malformed("the endpoint's host is no IPv6 address") from None
+            raise MalformedEndpoint("the endpoint's host is no IPv6 address") from None
         colon, number = rest[:1], rest[1:]
         if not bracket or (rest and colon != ":"):
-            raise Malformed("the endpoint's host is no IPv6 address")
+            raise MalformedEndpoint("the endpoint's host is no IPv6 address")
     else:
         host, colon, number = authority.partition(":")
         host = host.lower().removesuffix(".")
         if len(host) > 253 or not _HOST.fullmatch(host):
-            raise Malformed("the endpoint's host is no host name")
+            raise MalformedEndpoint("the endpoint's host is no host name")
     if not colon:
         return Origin(host, 443)
     if not (number.isascii() and number.isdecimal() and len(number) <= 5 and 0 < int(number) < 65_536):
-        raise Malformed("the endpoint's port is none")
+        raise MalformedEndpoint("the endpoint's port is none")
     return Origin(host, int(number))
 
 
@@ -155,15 +155,15 @@ class Policy:
     """Where not empty, only these; see `fits`."""
 
     def check(self, origin: Origin) -> None:
-        """Raises: Forbidden."""
+        """Raises: ForbiddenEndpoint."""
         if self.hosts and not fits(origin.host, self.hosts):
-            raise Forbidden("the endpoint's host is not among `allowed_hosts`")
+            raise ForbiddenEndpoint("the endpoint's host is not among `allowed_hosts`")
         if self.allow_private:
             return
         if origin.port != 443:
-            raise Forbidden("the endpoint's port is not 443")
+            raise ForbiddenEndpoint("the endpoint's port is not 443")
         if is_literal(origin.host) and not is_public(origin.host):
-            raise Forbidden("the endpoint's address is private, loopback or reserved")
+            raise ForbiddenEndpoint("the endpoint's address is private, loopback or reserved")
 
 
 def fits(host: str, patterns: Sequence[str]) -> bool:

@@ -11,29 +11,34 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 
 from stentor.batch import apart
 from stentor.errors import PoolClosed
 from stentor.http2.burst import Burst, Header
-from stentor.http2.pool import PoolOptions, PoolState, Sending
+from stentor.http2.pool import Pool, PoolOptions, Sending
 from stentor.http2.transport import tls_context
 from stentor.model import Action, Message
-from stentor.providers.contract import Answer, Decode, Encoded, Renewal, Taken
-from stentor.providers.http2_lane import FIRST_WINDOW, LEAST_WINDOW, SLICE, BurstFlight, setting
-from stentor.providers.lane import CampaignContent, Flight, LaneState, Prepared, Variables
-from stentor.providers.opened import Opened
-from stentor.providers.rendering import PreparedContent, Rendering
+from stentor.providers.base import setting
+from stentor.providers.burst_lane import BurstFlight, BurstLane
+from stentor.providers.contract import Answer, Decode, Encoded, Taken
+from stentor.providers.lane import CampaignContent, Flight, Prepared, Variables
+from stentor.providers.rendering import PreparedContent
 from stentor.providers.webpush import wire
 from stentor.providers.webpush.channel import WebPushApp
-from stentor.providers.webpush.endpoints import Forbidden, Malformed, Origin, Policy, fits, parse_authority
+from stentor.providers.webpush.endpoints import (
+    ForbiddenEndpoint,
+    MalformedEndpoint,
+    Origin,
+    Policy,
+    fits,
+    parse_authority,
+)
 from stentor.providers.webpush.origins import Origins, PoolOf
 from stentor.providers.webpush.reasons import ALL
 from stentor.providers.webpush.undo import Part, UndoFlight
 from stentor.providers.webpush.vapid import Vapid
 
-PATIENCE = 10.0
-"""Seconds in which nothing could be written to an origin, after which its part of a flight is handed back."""
 REFUSES_TOKEN = frozenset({401, 403})
 
 
@@ -92,29 +97,20 @@ class WebPushFlight(BurstFlight):
                 self._access.vapid.refused(str(origin))
 
 
-class WebPushLane(Rendering[wire.Rendered]):
+class WebPushLane(BurstLane[wire.Rendered, _Access]):
     """One web app. `clock` gives epoch seconds. Satisfies `lane.Lane`."""
 
-    ceiling = float("inf")
+    patience = 10.0
+    not_renewed = "The push services do not take the VAPID tokens."
+    _app: WebPushApp
 
     def __init__(
         self, app: WebPushApp, name: str, clock: Callable[[], float], options: PoolOptions | None = None
     ) -> None:
-        self.name = f"webpush/{name}"
-        self.rate = app.rate
-        self.ceiling = min(self.ceiling, app.rate or self.ceiling)
-        self._app = app
-        self._clock = clock
-        self._options = options or PoolOptions(max_connections=app.max_connections, patience=PATIENCE)
+        super().__init__(app, name, ALL, clock, options)
         self._policy = Policy(app.allow_private_endpoints, app.allowed_hosts)
         self._instead = None if app.url is None else parse_authority(app.url.removeprefix("https://").rstrip("/"))
-        self._opened = Opened(lambda: (app.private_key_file, app.ca_file), partial(asyncio.to_thread, self._load))
-        self._retired: set[asyncio.Task[None]] = set()
         self._sealer = ThreadPoolExecutor(1, thread_name_prefix="web push encryption")
-        self._closed = False
-
-    def __repr__(self) -> str:
-        return f"<WebPushLane {self.name} {self.state}>"
 
     # -- what a provider adds to rendering ----------------------------------------------------------------------------
 
@@ -128,9 +124,6 @@ class WebPushLane(Rendering[wire.Rendered]):
         return rendered.payload
 
     # -- what a sender asks -------------------------------------------------------------------------------------------
-
-    async def check(self) -> None:
-        await self._opened.get()
 
     async def begin(
         self,
@@ -174,11 +167,7 @@ class WebPushLane(Rendering[wire.Rendered]):
     ) -> WebPushFlight:
         loop = asyncio.get_running_loop()
         count = len(addresses)
-        messages = []
-        for position in range(count):
-            if not position % SLICE and prepared.campaign.content.variables:
-                await asyncio.sleep(0)
-            messages.append(self.rendered_for(prepared, position, languages, variables))
+        messages = await self._render_each(prepared, count, languages, variables)
         sealed = await loop.run_in_executor(self._sealer, wire.seal, addresses, messages, self._policy, self._instead)
         rejected: dict[int, Answer] = {}
         groups: dict[tuple[Origin, tuple[Header, ...], int], list[int]] = {}
@@ -200,7 +189,7 @@ class WebPushLane(Rendering[wire.Rendered]):
         """Where the messages are that may not be delivered yet, by their positions."""
         found = {}
         for position, receipt in enumerate(receipts):
-            with suppress(Malformed, Forbidden, UnicodeDecodeError):
+            with suppress(MalformedEndpoint, ForbiddenEndpoint, UnicodeDecodeError):
                 target = wire.parse_message_url(receipt.decode(), self._policy)
                 if access.deletes(target.origin):
                     found[position] = target
@@ -241,53 +230,13 @@ class WebPushLane(Rendering[wire.Rendered]):
             origins.append(origin)
         return WebPushFlight(count, parts, rejected, access, origins, now, decode)
 
-    async def refused(self, flight: Flight) -> Renewal:
-        return Renewal(False, explanation="The push services do not take the VAPID tokens.")
-
-    def hold(self) -> None:
-        """Nobody complains of too many tokens."""
-
-    async def reload(self) -> bool:
-        changed, old = await self._opened.reload()
-        if old is not None:
-            task = asyncio.get_running_loop().create_task(old.origins.aclose(), name=f"retire origins of {self.name}")
-            self._retired.add(task)
-            task.add_done_callback(self._retired.discard)
-        return changed
-
-    def meaning(self, reason: str) -> str:
-        return next((rule.meaning for rule in ALL if rule.reason == reason), "")
-
-    def window(self) -> int:
-        states = self._origins_states()
-        if not any(state.responses for state in states):
-            return FIRST_WINDOW
-        return max(LEAST_WINDOW, sum(state.stream_limit for state in states))
-
-    def backlog(self) -> int:
-        return sum(state.waiting for state in self._origins_states())
-
-    @property
-    def state(self) -> LaneState:
-        states = self._origins_states()
-        return LaneState(
-            connections=sum(state.connections for state in states),
-            open_streams=sum(state.open_streams for state in states),
-            last_error=next((state.last_error for state in states if state.last_error), None),
-        )
-
-    async def aclose(self, drain: float | None = None) -> None:
-        self._closed = True
-        self._opened.stop()
-        if (access := await self._opened.last()) is not None:
-            await access.origins.aclose(drain)
-        await asyncio.gather(*self._retired)
-        self._sealer.shutdown(wait=False, cancel_futures=True)
-
     # -- within -------------------------------------------------------------------------------------------------------
 
-    def _load(self) -> _Access:
-        """Read the files; blocks. Raises: CredentialError, InvalidConfiguration."""
+    @property
+    def files(self) -> Sequence[Path | None]:
+        return (self._app.private_key_file,)
+
+    def load(self) -> _Access:
         app = self._app
         with setting(self.name, "ca_file"):
             tls = tls_context(ca_file=app.ca_file)
@@ -297,9 +246,18 @@ class WebPushLane(Rendering[wire.Rendered]):
         where = PoolOf(tls=tls, proxy=app.proxy, options=self._options, trusted=trusted)
         return _Access(vapid, Origins(where), app.deletes_at)
 
-    def _origins_states(self) -> list[PoolState]:
-        access = self._opened.current
-        return [] if access is None else access.origins.states()
+    @property
+    def _pools(self) -> Sequence[Pool]:
+        return self._opened.current.origins.pools() if self._opened.current else []
+
+    def _leave(self, old: _Access) -> None:
+        for pool in old.origins.pools():
+            self._retire(pool)
+        self._later(old.origins.aclose())
+
+    async def _finish(self, drain: float | None) -> None:
+        await super()._finish(drain)
+        self._sealer.shutdown(wait=False, cancel_futures=True)
 
     def _encode(
         self,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from stentor.errors import ConnectFailed, HostForbidden, PoolClosed
 from stentor.http2.burst import Fate, Results
-from stentor.http2.pool import Pool, PoolOptions, PoolState
+from stentor.http2.pool import Pool, PoolOptions
 from stentor.http2.transport import Endpoint, permitted_addresses
 from stentor.providers.contract import Answer
 from stentor.providers.hosts import is_public
@@ -79,8 +79,9 @@ class Origins:
     def __repr__(self) -> str:
         return f"<Origins {len(self._open)} open, {len(self._trouble)} in trouble>"
 
-    def states(self) -> list[PoolState]:
-        return [each.pool.state for each in self._open.values()]
+    def pools(self) -> list[Pool]:
+        """Those that are open."""
+        return [each.pool for each in self._open.values()]
 
     async def open(self, origins: Iterable[Origin]) -> dict[Origin, Pool | Answer]:
         """The pool of each origin, or why its recipients aren't sent to now.
@@ -116,8 +117,7 @@ class Origins:
         self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
-        pools = [each.pool for each in self._open.values()]
-        await asyncio.gather(*(pool.aclose(drain) for pool in pools), *self._closing)
+        await asyncio.gather(*(pool.aclose(drain) for pool in self.pools()), *self._closing)
 
     # -- which may be asked -------------------------------------------------------------------------------------------
 

@@ -30,8 +30,8 @@ from stentor.providers.contract import (
 from stentor.providers.payload import check_common, check_int, check_text
 from stentor.providers.webpush.encryption import encrypt
 from stentor.providers.webpush.endpoints import (
-    Forbidden,
-    Malformed,
+    ForbiddenEndpoint,
+    MalformedEndpoint,
     Origin,
     Policy,
     parse_authority,
@@ -182,7 +182,7 @@ def _seal(
         if (refusal := known.get(origin)) is not None:
             return refusal
         return Target(origin, path), encrypt(payload, subscription.p256dh, subscription.auth)
-    except Malformed as error:
+    except MalformedEndpoint as error:
         return Answer(verdict=Verdict.REJECT, reason=MALFORMED_ADDRESS, detail=str(error))
     except ValueError:
         detail = "keys.p256dh is no point of the curve P-256"
@@ -192,7 +192,7 @@ def _seal(
 def _judge(origin: Origin, policy: Policy) -> Answer | None:
     try:
         policy.check(origin)
-    except Forbidden as error:
+    except ForbiddenEndpoint as error:
         return ours("ForbiddenEndpoint").answer(0, detail=str(error))
     return None
 
@@ -256,7 +256,7 @@ def message_url(headers: Sequence[Header], origin: Origin) -> str:
 def parse_message_url(url: str, policy: Policy) -> Target:
     """Where a message is that isn't delivered yet, by its `message_url`.
 
-    Raises: Malformed: it is no such address. Forbidden: it leads to where nothing is sent.
+    Raises: MalformedEndpoint: it is no such address. ForbiddenEndpoint: it leads to where nothing is sent.
     """
     origin, path = parse_endpoint(url)
     policy.check(origin)

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from stentor.simulators.apns.credentials import AuthKey, KeyFile, mint_key
-from stentor.simulators.apns.provider import ApnsOptions, ApnsProvider
+from stentor.simulators.apns.provider import ApnsProvider, ApnsSetup
 from stentor.simulators.simulator import Simulator
 from stentor.simulators.tls import ServerTls, make_server_tls
 
-__all__ = ["ApnsOptions", "ApnsProvider", "ApnsSimulator", "AuthKey", "KeyFile"]
+__all__ = ["ApnsProvider", "ApnsSetup", "ApnsSimulator", "AuthKey", "KeyFile"]
 
 
 class ApnsSimulator(Simulator):
     """`options` says how it is set up; the keyword arguments of `Simulator` say where it runs and what goes wrong."""
 
-    def __init__(self, options: ApnsOptions | None = None, *, key: KeyFile | None = None, **where: Any) -> None:
-        self.options = options or ApnsOptions()
+    def __init__(self, options: ApnsSetup | None = None, *, key: KeyFile | None = None, **where: Any) -> None:
+        self.options = options or ApnsSetup()
         self._given_key = key
         super().__init__(**where)
 

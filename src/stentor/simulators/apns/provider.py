@@ -25,7 +25,7 @@ from stentor.simulators.chance import (
 from stentor.simulators.faults import GoAwayForm, MalformedForm
 from stentor.simulators.request_headers import Header
 from stentor.simulators.server_connection import Rules
-from stentor.simulators.world import GRACEFUL, Answer, Session, World
+from stentor.simulators.world import GRACEFUL, Judgement, Session, World
 
 _UPDATE_INTERVAL_S = 20 * 60
 _DAY_MS = 86_400_000
@@ -41,7 +41,7 @@ NewTokenRule = Literal["connection", "key", "off"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApnsOptions:
+class ApnsSetup:
     """How this APNs is set up; what goes wrong in it is in the faults."""
 
     max_streams: int = 1_000
@@ -80,7 +80,7 @@ class ApnsSession(Session):
 class ApnsProvider:
     name = "apns"
 
-    def __init__(self, world: World, options: ApnsOptions, keys: dict[str, AuthKey], facts: dict[str, Any]) -> None:
+    def __init__(self, world: World, options: ApnsSetup, keys: dict[str, AuthKey], facts: dict[str, Any]) -> None:
         self._world = world
         self.options = options
         self.topics = options.topics
@@ -121,7 +121,7 @@ class ApnsProvider:
 
     # A request.
 
-    def judge(self, session: Session, headers: list[Header], body: bytes) -> Answer:
+    def judge(self, session: Session, headers: list[Header], body: bytes) -> Judgement:
         assert isinstance(session, ApnsSession)
         found = rules.once_only(headers) or {}
         apns_id = found.get(b"apns-id") or str(uuid.uuid4()).encode()
@@ -222,7 +222,7 @@ class ApnsProvider:
 
     # The device.
 
-    def _judge_device(self, session: ApnsSession, token: str, apns_id: bytes, found: dict[bytes, bytes]) -> Answer:
+    def _judge_device(self, session: ApnsSession, token: str, apns_id: bytes, found: dict[bytes, bytes]) -> Judgement:
         world, faults = self._world, self._world.faults
         key = token.lower()
         if world.trouble(faults.unavailable, b"unavailable", key):
@@ -245,7 +245,7 @@ class ApnsProvider:
             return self._refuse(session, "TooManyRequests", apns_id, found)
         return self._accept(session, token, apns_id, found)
 
-    def _accept(self, session: ApnsSession, token: str, apns_id: bytes, found: dict[bytes, bytes]) -> Answer:
+    def _accept(self, session: ApnsSession, token: str, apns_id: bytes, found: dict[bytes, bytes]) -> Judgement:
         budget = self._world.faults.error_budget
         if session.points < budget.points:
             session.points = min(budget.points, session.points + budget.refund)
@@ -254,14 +254,14 @@ class ApnsProvider:
             headers.append((b"apns-unique-id", str(uuid.uuid4()).encode()))
         message_id = apns_id.decode()
         dedup_id = found.get(b"apns-collapse-id", apns_id).decode(errors="replace")
-        return Answer(headers, b"", "", True, token, dedup_id, message_id)
+        return Judgement(headers, b"", "", True, token, dedup_id, message_id)
 
-    def _gone(self, session: ApnsSession, token: str, apns_id: bytes, *, reregistered: bool) -> Answer:
+    def _gone(self, session: ApnsSession, token: str, apns_id: bytes, *, reregistered: bool) -> Judgement:
         """410, with the same timestamp whenever it is asked: 1 to 31 days before the simulator's start."""
         days = 1 + 30 * self._world.chance.unit(b"gone since", token.lower().encode())
         since = _LONG_AGO_MS if reregistered else int(self._world.started * 1000 - days * _DAY_MS)
         body = json.dumps({"reason": "Unregistered", "timestamp": since}, separators=(",", ":")).encode()
-        return Answer([_STATUS[410], (b"apns-id", apns_id), _JSON], body, "Unregistered", address=token)
+        return Judgement([_STATUS[410], (b"apns-id", apns_id), _JSON], body, "Unregistered", address=token)
 
     def _refuse(
         self,
@@ -270,13 +270,13 @@ class ApnsProvider:
         apns_id: bytes,
         found: dict[bytes, bytes],
         extra: list[Header] | None = None,
-    ) -> Answer:
+    ) -> Judgement:
         status = rules.STATUS[reason]
         if 400 <= status < 500 and status != 410:
             self._charge(session, reason)
         headers = [_STATUS[status], (b"apns-id", apns_id), _JSON, *(extra or ())]
         path = found.get(b":path", b"")
-        return Answer(headers, _REASON_BODIES[reason], reason, address=path.rpartition(b"/")[2].decode("latin-1"))
+        return Judgement(headers, _REASON_BODIES[reason], reason, address=path.rpartition(b"/")[2].decode("latin-1"))
 
     def _charge(self, session: ApnsSession, reason: str) -> None:
         """Errors use up the connection's credit: first the limit falls to 1, then the connection is ended."""
@@ -289,7 +289,7 @@ class ApnsProvider:
         if session.points <= -budget.grace and session.farewell is None:
             session.farewell = (f.NO_ERROR, _REASON_BODIES[reason])
 
-    def malform(self, form: MalformedForm, answer: Answer) -> Answer:
+    def malform(self, form: MalformedForm, answer: Judgement) -> Judgement:
         apns_id = next((header for header in answer.headers if header[0] == b"apns-id"), (b"apns-id", b""))
         if form == "missing_id":
             return answer._replace(headers=[header for header in answer.headers if header[0] != b"apns-id"])

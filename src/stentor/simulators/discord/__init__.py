@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from stentor.errors import InvalidConfiguration
-from stentor.simulators.discord.provider import DiscordOptions, DiscordProvider
+from stentor.simulators.discord.provider import DiscordProvider, DiscordSetup
 from stentor.simulators.plain import PlainSimulator
 from stentor.simulators.tls import write_private
 
-__all__ = ["DiscordOptions", "DiscordProvider", "DiscordSimulator"]
+__all__ = ["DiscordProvider", "DiscordSetup", "DiscordSimulator"]
 
 
 class DiscordSimulator(PlainSimulator):
@@ -19,11 +19,11 @@ class DiscordSimulator(PlainSimulator):
 
     name = "discord"
 
-    def __init__(self, options: DiscordOptions | None = None, *, token_file: Path | None = None, **where: Any) -> None:
+    def __init__(self, options: DiscordSetup | None = None, *, token_file: Path | None = None, **where: Any) -> None:
         """Args:
         token_file: with the bot's token, instead of one that is made.
         """
-        self.options = options or DiscordOptions()
+        self.options = options or DiscordSetup()
         self._given_token = token_file
         super().__init__(**where)
 

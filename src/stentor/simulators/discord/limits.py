@@ -9,7 +9,7 @@ _MOST_WINDOWS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BucketState:
     """How a bucket stands after a request."""
 
     allowed: bool
@@ -18,13 +18,13 @@ class Standing:
     reset_after: float
 
 
-class Buckets:
+class BucketWindows:
     """A window for each bucket and resource, that begins with its first request."""
 
     def __init__(self) -> None:
         self._windows: dict[tuple[str, str], tuple[float, int]] = {}  # when it ends, and how many it had
 
-    def take(self, bucket: str, resource: str, limit: int, period: float, now: float) -> Standing:
+    def take(self, bucket: str, resource: str, limit: int, period: float, now: float) -> BucketState:
         key = (bucket, resource)
         ends, used = self._windows.get(key, (now, 0))
         if ends <= now:
@@ -33,7 +33,7 @@ class Buckets:
             ends, used = now + period, 0
         allowed = used < limit
         self._windows[key] = (ends, used + allowed)
-        return Standing(allowed, limit, max(0, limit - used - allowed), ends - now)
+        return BucketState(allowed, limit, max(0, limit - used - allowed), ends - now)
 
 
 class Sliding:

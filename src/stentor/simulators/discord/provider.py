@@ -31,11 +31,11 @@ from stentor.simulators.chance import (
     fate_of,
 )
 from stentor.simulators.discord.checks import check_message, is_empty
-from stentor.simulators.discord.limits import Buckets, InvalidRequests, Sliding, Standing
+from stentor.simulators.discord.limits import BucketState, BucketWindows, InvalidRequests, Sliding
 from stentor.simulators.faults import GoAwayForm, MalformedForm
 from stentor.simulators.request_headers import Header
 from stentor.simulators.server_connection import Rules
-from stentor.simulators.world import GRACEFUL, Answer, Session, World
+from stentor.simulators.world import GRACEFUL, Judgement, Session, World
 
 _EPOCH_MS = 1_420_070_400_000  # from which Discord's ids count
 _TWO_WEEKS_MS = 14 * 86_400_000
@@ -83,7 +83,7 @@ _WEBHOOKS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DiscordOptions:
+class DiscordSetup:
     """How this Discord is set up; what goes wrong in it is in the faults."""
 
     bot_name: str = "Rehearsal"
@@ -115,7 +115,7 @@ class _Message:
 class _Refusal(Exception):
     """It ends a judgement, and is the answer."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Judgement) -> None:
         self.answer = answer
 
 
@@ -133,7 +133,7 @@ class _Asked:
 class DiscordProvider:
     name = "discord"
 
-    def __init__(self, world: World, options: DiscordOptions, token: str, token_file: Path) -> None:
+    def __init__(self, world: World, options: DiscordSetup, token: str, token_file: Path) -> None:
         self._world = world
         self.options = options
         self.token = token
@@ -141,7 +141,7 @@ class DiscordProvider:
         self.invalid = InvalidRequests(options.invalid_limit, options.invalid_period_s, options.ban_s)
         self.collapsed = 0
         """Messages that were sent again with their nonce, and answered with the first."""
-        self._buckets = Buckets()
+        self._buckets = BucketWindows()
         self._global = Sliding(options.requests_per_second, 1.0)
         self._by_ip = Sliding(options.requests_per_second, 1.0)  # webhooks have no bot that they could count for
         self._messages: dict[str, _Message] = {}
@@ -174,7 +174,7 @@ class DiscordProvider:
 
     # A request.
 
-    def judge(self, session: Session, headers: list[Header], body: bytes) -> Answer:
+    def judge(self, session: Session, headers: list[Header], body: bytes) -> Judgement:
         now = self._world.clock()
         if self.invalid.is_banned(now):
             self.invalid.add(now)
@@ -188,7 +188,7 @@ class DiscordProvider:
             self.invalid.add(now)
         return answer
 
-    def _judge(self, headers: dict[bytes, bytes], body: bytes, now: float) -> Answer:
+    def _judge(self, headers: dict[bytes, bytes], body: bytes, now: float) -> Judgement:
         path, _, query = headers[b":path"].decode("latin-1").partition("?")
         route = re.fullmatch(r"/api(?:/v(?:9|10))?/(.+?)/?", path)
         parts = tuple(route[1].split("/")) if route else ()
@@ -214,7 +214,7 @@ class DiscordProvider:
             answer = refusal.answer
         return answer._replace(headers=answer.headers + told)
 
-    def _route(self, asked: _Asked) -> tuple[Callable[[_Asked], Answer], str, str, int, float]:
+    def _route(self, asked: _Asked) -> tuple[Callable[[_Asked], Judgement], str, str, int, float]:
         """Who answers, and the name, resource, limit and period of its bucket."""
         options = self.options
         match asked.method, asked.parts:
@@ -254,10 +254,10 @@ class DiscordProvider:
 
     # Who answers what.
 
-    def _whoami(self, asked: _Asked) -> Answer:
+    def _whoami(self, asked: _Asked) -> Judgement:
         return _ok(self._author())
 
-    def _open(self, asked: _Asked) -> Answer:
+    def _open(self, asked: _Asked) -> Judgement:
         user = str(self._object(asked.body).get("recipient_id", ""))
         _check_id(user, "recipient_id")
         address = f"user:{user}"
@@ -266,7 +266,7 @@ class DiscordProvider:
         self._conversations[channel] = user
         return _ok({"id": channel, "type": 1, "last_message_id": None, "flags": 0, "recipients": [_user(user, "user")]})
 
-    def _post(self, asked: _Asked) -> Answer:
+    def _post(self, asked: _Asked) -> Judgement:
         channel = asked.parts[1]
         _check_id(channel, "channel_id")
         user = self._conversations.get(channel)
@@ -283,7 +283,7 @@ class DiscordProvider:
             self._nonces[channel, str(nonce)] = (asked.now + self.options.nonce_memory_s, posted.id)
         return self._accepted(posted, str(nonce or ""))
 
-    def _execute(self, asked: _Asked) -> Answer:
+    def _execute(self, asked: _Asked) -> Judgement:
         _, webhook, token = asked.parts
         _check_id(webhook, "webhook_id")
         address = f"https://discord.com/api/webhooks/{webhook}/{token}"
@@ -294,7 +294,7 @@ class DiscordProvider:
             return answer._replace(headers=[(b":status", b"204")], body=b"")
         return answer
 
-    def _edit(self, asked: _Asked) -> Answer:
+    def _edit(self, asked: _Asked) -> Judgement:
         posted = self._find(asked)
         changes = self._object(asked.body)
         if errors := check_message(changes, is_webhook=asked.parts[0] == "webhooks"):
@@ -303,12 +303,12 @@ class DiscordProvider:
         self._world.tally.edited += 1
         return _ok(self._shown(posted))
 
-    def _delete(self, asked: _Asked) -> Answer:
+    def _delete(self, asked: _Asked) -> Judgement:
         del self._messages[self._find(asked).id]
         self._world.tally.deleted += 1
         return _nothing()
 
-    def _delete_many(self, asked: _Asked) -> Answer:
+    def _delete_many(self, asked: _Asked) -> Judgement:
         ids = self._object(asked.body).get("messages")
         if not isinstance(ids, list) or not 2 <= len(ids) <= 100:
             errors = {"messages": {"_errors": [{"code": "BASE_TYPE_BAD_LENGTH", "message": "Must be 2 to 100."}]}}
@@ -374,7 +374,7 @@ class DiscordProvider:
         self._messages[posted.id] = posted
         return posted
 
-    def _accepted(self, posted: _Message, nonce: str) -> Answer:
+    def _accepted(self, posted: _Message, nonce: str) -> Judgement:
         return _ok(self._shown(posted))._replace(
             accepted=True, address=posted.address, dedup_id=nonce, message_id=posted.id
         )
@@ -408,7 +408,7 @@ class DiscordProvider:
     def _author(self) -> dict[str, Any]:
         return _user(BOT_ID, self.options.bot_name) | {"bot": True}
 
-    def malform(self, form: MalformedForm, answer: Answer) -> Answer:
+    def malform(self, form: MalformedForm, answer: Judgement) -> Judgement:
         if form == "missing_id":
             return answer._replace(body=b"{}") if answer.accepted else answer
         spoilt = answer._replace(accepted=False, reason=f"malformed: {form}")
@@ -431,33 +431,33 @@ def _check_id(value: str, field: str) -> None:
         raise _Refusal(_form({field: {"_errors": [{"code": code, "message": message}]}}))
 
 
-def _answer(status: int, body: bytes, reason: str, headers: list[Header]) -> Answer:
-    return Answer([(b":status", b"%d" % status), *headers], body, reason)
+def _answer(status: int, body: bytes, reason: str, headers: list[Header]) -> Judgement:
+    return Judgement([(b":status", b"%d" % status), *headers], body, reason)
 
 
-def _ok(value: dict[str, Any]) -> Answer:
+def _ok(value: dict[str, Any]) -> Judgement:
     return _answer(200, msgspec.json.encode(value), "", [_JSON])
 
 
-def _nothing() -> Answer:
+def _nothing() -> Judgement:
     return _answer(204, b"", "", [])
 
 
-def _error(status: int, code: int, message: str, extra: list[Header] | None = None) -> Answer:
+def _error(status: int, code: int, message: str, extra: list[Header] | None = None) -> Judgement:
     body = msgspec.json.encode({"message": message, "code": code})
     return _answer(status, body, f"{code or status}", [_JSON, *(extra or [])])
 
 
-def _refusal(status: int, code: int) -> Answer:
+def _refusal(status: int, code: int) -> Judgement:
     return _error(status, code, _NAMES[code])
 
 
-def _form(errors: dict[str, Any]) -> Answer:
+def _form(errors: dict[str, Any]) -> Judgement:
     body = msgspec.json.encode({"message": _NAMES[50035], "code": 50035, "errors": errors})
     return _answer(400, body, "50035", [_JSON])
 
 
-def _limited(seconds: float, scope: str, told: list[Header]) -> Answer:
+def _limited(seconds: float, scope: str, told: list[Header]) -> Judgement:
     """A 429; `told` are the headers of its bucket."""
     is_global = scope == "global"
     seconds = round(max(seconds, 0.001), 3)
@@ -474,7 +474,7 @@ def _limited(seconds: float, scope: str, told: list[Header]) -> Answer:
     return _answer(429, body, f"429 {scope}", headers)
 
 
-def _told(standing: Standing, bucket: str, now: float) -> list[Header]:
+def _told(standing: BucketState, bucket: str, now: float) -> list[Header]:
     return [
         (b"x-ratelimit-limit", b"%d" % standing.limit),
         (b"x-ratelimit-remaining", b"%d" % standing.remaining),

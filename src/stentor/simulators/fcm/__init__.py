@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from stentor.simulators.fcm.oauth import ServiceAccount, TokenEndpoint, known_account, mint_account
-from stentor.simulators.fcm.provider import FcmOptions, FcmProvider
+from stentor.simulators.fcm.provider import FcmProvider, FcmSetup
 from stentor.simulators.http1 import Http1Door
 from stentor.simulators.peer import Http1Factory
 from stentor.simulators.simulator import Simulator
 from stentor.simulators.tls import ServerTls, make_server_tls
 
-__all__ = ["FcmOptions", "FcmProvider", "FcmSimulator", "ServiceAccount", "TokenEndpoint"]
+__all__ = ["FcmProvider", "FcmSetup", "FcmSimulator", "ServiceAccount", "TokenEndpoint"]
 
 
 class FcmSimulator(Simulator):
@@ -21,8 +21,8 @@ class FcmSimulator(Simulator):
     The service-account file names this simulator's own token endpoint, on the same port.
     """
 
-    def __init__(self, options: FcmOptions | None = None, *, account_file: Path | None = None, **where: Any) -> None:
-        self.options = options or FcmOptions()
+    def __init__(self, options: FcmSetup | None = None, *, account_file: Path | None = None, **where: Any) -> None:
+        self.options = options or FcmSetup()
         self._given_account = account_file
         self._door: Http1Door | None = None
         super().__init__(**where)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from stentor.simulators.request_headers import Header
-from stentor.simulators.world import Answer
+from stentor.simulators.world import Judgement
 
 _FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
@@ -30,13 +30,13 @@ def failure(
     reason: str = "",
     extra: list[Header] | None = None,
     address: str = "",
-) -> Answer:
+) -> Judgement:
     """An error in Google's common shape."""
     error: dict[str, Any] = {"code": code, "message": message, "status": status}
     if details:
         error["details"] = details
     body = json.dumps({"error": error}).encode()
-    return Answer([STATUS_HEADERS[code], JSON_HEADER, *(extra or ())], body, reason or status, address=address)
+    return Judgement([STATUS_HEADERS[code], JSON_HEADER, *(extra or ())], body, reason or status, address=address)
 
 
 def fcm_error(code: str) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def bad_field(field: str, description: str) -> dict[str, Any]:
     return {"@type": _BAD_REQUEST, "fieldViolations": [{"field": field, "description": description}]}
 
 
-def unregistered(address: str) -> Answer:
+def unregistered(address: str) -> Judgement:
     return failure(
         404,
         "NOT_FOUND",
@@ -58,13 +58,13 @@ def unregistered(address: str) -> Answer:
     )
 
 
-def malformed_token(address: str) -> Answer:
+def malformed_token(address: str) -> Judgement:
     text = "The registration token is not a valid FCM registration token"
     details = [fcm_error("INVALID_ARGUMENT"), bad_field("message.token", text)]
     return failure(400, "INVALID_ARGUMENT", text, details=details, reason="INVALID_TOKEN", address=address)
 
 
-def sender_mismatch(address: str) -> Answer:
+def sender_mismatch(address: str) -> Judgement:
     return failure(
         403,
         "PERMISSION_DENIED",
@@ -75,7 +75,7 @@ def sender_mismatch(address: str) -> Answer:
     )
 
 
-def third_party_auth(address: str) -> Answer:
+def third_party_auth(address: str) -> Judgement:
     return failure(
         401,
         "UNAUTHENTICATED",
@@ -86,13 +86,13 @@ def third_party_auth(address: str) -> Answer:
     )
 
 
-def permission_denied(project: str) -> Answer:
+def permission_denied(project: str) -> Judgement:
     resource = f"//cloudresourcemanager.googleapis.com/projects/{project}"
     text = f"Permission 'cloudmessaging.messages.create' denied on resource '{resource}' (or it may not exist)."
     return failure(403, "PERMISSION_DENIED", text)
 
 
-def unauthenticated(why: str) -> Answer:
+def unauthenticated(why: str) -> Judgement:
     text = (
         "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid "
         "authentication credential."
@@ -103,7 +103,7 @@ def unauthenticated(why: str) -> Answer:
     return failure(401, "UNAUTHENTICATED", text, details=details)
 
 
-def device_quota(address: str, extra: list[Header]) -> Answer:
+def device_quota(address: str, extra: list[Header]) -> Judgement:
     """429 for one device, in the documented shape."""
     violation = {"subject": "device", "description": "Message rate exceeded for this device."}
     details = [fcm_error("QUOTA_EXCEEDED"), {"@type": _QUOTA_FAILURE, "violations": [violation]}]
@@ -118,7 +118,7 @@ def device_quota(address: str, extra: list[Header]) -> Answer:
     )
 
 
-def project_quota(project: str, address: str, extra: list[Header]) -> Answer:
+def project_quota(project: str, address: str, extra: list[Header]) -> Judgement:
     """429 for the whole project, in the shape seen in the field: ErrorInfo, and no FcmError."""
     metadata = {
         "consumer": f"projects/{project}",
@@ -139,7 +139,7 @@ def project_quota(project: str, address: str, extra: list[Header]) -> Answer:
     )
 
 
-def unavailable(code: int, address: str, extra: list[Header]) -> Answer:
+def unavailable(code: int, address: str, extra: list[Header]) -> Judgement:
     if code == 500:
         text, status, detail = "Internal error encountered.", "INTERNAL", "INTERNAL"
     else:
@@ -147,11 +147,11 @@ def unavailable(code: int, address: str, extra: list[Header]) -> Answer:
     return failure(code, status, text, details=[fcm_error(detail)], extra=extra, address=address)
 
 
-def invalid_argument(field: str, description: str, address: str = "") -> Answer:
+def invalid_argument(field: str, description: str, address: str = "") -> Judgement:
     return failure(400, "INVALID_ARGUMENT", description, details=[bad_field(field, description)], address=address)
 
 
-def too_big(limit: int, address: str) -> Answer:
+def too_big(limit: int, address: str) -> Judgement:
     """The shape that has no field violation, so that it can't be told from other bad messages but by its text."""
     text = f"Message payload is too big: at most {limit} bytes"
     return failure(400, "INVALID_ARGUMENT", text, details=[fcm_error("INVALID_ARGUMENT")], address=address)

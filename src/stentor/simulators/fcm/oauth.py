@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from stentor.errors import InvalidConfiguration
 from stentor.simulators.fcm.errors import JSON_HEADER, STATUS_HEADERS
 from stentor.simulators.tls import write_private
-from stentor.simulators.world import Answer, World
+from stentor.simulators.world import Judgement, World
 
 GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"
 _GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -92,7 +92,7 @@ class TokenEndpoint:
         self._issued: dict[str, tuple[float, float]] = {}  # access token: (issued at, expires at)
         self.grants = 0
 
-    def grant(self, body: bytes) -> Answer:
+    def grant(self, body: bytes) -> Judgement:
         """Answer a token request."""
         form = {key: values[0] for key, values in parse_qs(body.decode(errors="replace")).items()}
         if form.get("grant_type") != _GRANT_TYPE:
@@ -106,7 +106,7 @@ class TokenEndpoint:
         access_token = "ya29.simulator-" + secrets.token_urlsafe(32)
         self._issued[access_token] = (now, now + self._lifetime_s)
         answer = {"access_token": access_token, "expires_in": self._lifetime_s, "token_type": "Bearer"}
-        return Answer([STATUS_HEADERS[200], JSON_HEADER], json.dumps(answer).encode(), "")
+        return Judgement([STATUS_HEADERS[200], JSON_HEADER], json.dumps(answer).encode(), "")
 
     def _problem_of(self, assertion: str) -> tuple[str, str] | None:
         options = {"verify_iat": False, "verify_exp": False, "verify_nbf": False, "verify_aud": False}
@@ -148,6 +148,6 @@ class TokenEndpoint:
         return "ACCESS_TOKEN_EXPIRED" if self._world.clock() >= expires_at else None
 
 
-def _no(error: str, description: str) -> Answer:
+def _no(error: str, description: str) -> Judgement:
     body = json.dumps({"error": error, "error_description": description}).encode()
-    return Answer([STATUS_HEADERS[400], JSON_HEADER], body, error)
+    return Judgement([STATUS_HEADERS[400], JSON_HEADER], body, error)

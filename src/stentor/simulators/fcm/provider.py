@@ -24,7 +24,7 @@ from stentor.simulators.fcm.quota import DeviceWindow, Window
 from stentor.simulators.fcm.schema import BadField, check_request
 from stentor.simulators.request_headers import Header
 from stentor.simulators.server_connection import Rules
-from stentor.simulators.world import GRACEFUL, Answer, Session, World
+from stentor.simulators.world import GRACEFUL, Judgement, Session, World
 
 _HTML: Header = (b"content-type", b"text/html; charset=UTF-8")
 _ERROR_PAGE = (
@@ -35,7 +35,7 @@ _OK = [errors.STATUS_HEADERS[200], errors.JSON_HEADER]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FcmOptions:
+class FcmSetup:
     """How this FCM is set up; what goes wrong in it is in the faults."""
 
     project: str = "stentor-rehearsal"
@@ -51,7 +51,7 @@ class FcmOptions:
 class FcmProvider:
     name = "fcm"
 
-    def __init__(self, world: World, options: FcmOptions, account: ServiceAccount) -> None:
+    def __init__(self, world: World, options: FcmSetup, account: ServiceAccount) -> None:
         self._world = world
         self.options = options
         self.account = account
@@ -92,7 +92,7 @@ class FcmProvider:
 
     # A request.
 
-    def judge(self, session: Session, headers: list[Header], body: bytes) -> Answer:
+    def judge(self, session: Session, headers: list[Header], body: bytes) -> Judgement:
         found = dict(headers)
         method, path = found[b":method"], found[b":path"].partition(b"?")[0]
         if path == b"/token" and method == b"POST":
@@ -110,7 +110,7 @@ class FcmProvider:
             return errors.project_quota(self.account.project, "", extra)
         return self._judge_body(body)
 
-    def _judge_body(self, body: bytes) -> Answer:
+    def _judge_body(self, body: bytes) -> Judgement:
         try:
             request = check_request(self._decode(body), "")
             message = request.get("message")
@@ -134,7 +134,7 @@ class FcmProvider:
                 return refusal
         return self._accept(message, address, validate_only=request.get("validate_only") in (True, "true"))
 
-    def _weather(self, address: str) -> Answer | None:
+    def _weather(self, address: str) -> Judgement | None:
         """Times of trouble, which befall any target."""
         world, faults = self._world, self._world.faults
         if world.trouble(faults.unavailable, b"unavailable", address):
@@ -150,7 +150,7 @@ class FcmProvider:
             return errors.project_quota(self.account.project, address, extra)
         return None
 
-    def _judge_device(self, address: str) -> Answer | None:
+    def _judge_device(self, address: str) -> Judgement | None:
         if not is_token(address):
             return errors.malformed_token(address)
         refusal = self._weather(address)
@@ -176,15 +176,15 @@ class FcmProvider:
             return errors.device_quota(address, []) if throttled else None
         return errors.unregistered(address)
 
-    def _accept(self, message: dict[str, Any], address: str, *, validate_only: bool) -> Answer:
+    def _accept(self, message: dict[str, Any], address: str, *, validate_only: bool) -> Judgement:
         prefix = f"projects/{self.account.project}/messages/"
         if validate_only:
-            return Answer(_OK, msgspec.json.encode({"name": prefix + "fake_message_id"}), "")
+            return Judgement(_OK, msgspec.json.encode({"name": prefix + "fake_message_id"}), "")
         self._sequence += 1
         name = f"{prefix}0:{int(self._world.clock() * 1e6)}%{self._sequence:016x}"
-        return Answer(_OK, msgspec.json.encode({"name": name}), "", True, address, dedup_id_of(message), name)
+        return Judgement(_OK, msgspec.json.encode({"name": name}), "", True, address, dedup_id_of(message), name)
 
-    def malform(self, form: MalformedForm, answer: Answer) -> Answer:
+    def malform(self, form: MalformedForm, answer: Judgement) -> Judgement:
         if form == "missing_id":
             return answer._replace(body=b"{}") if answer.accepted else answer
         spoilt = answer._replace(accepted=False, reason=f"malformed: {form}")

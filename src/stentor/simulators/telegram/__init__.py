@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from stentor.simulators.plain import PlainSimulator
-from stentor.simulators.telegram.provider import TelegramOptions, TelegramProvider
+from stentor.simulators.telegram.provider import TelegramProvider, TelegramSetup
 from stentor.simulators.tls import write_private
 
-__all__ = ["TelegramOptions", "TelegramProvider", "TelegramSimulator"]
+__all__ = ["TelegramProvider", "TelegramSetup", "TelegramSimulator"]
 
 
 class TelegramSimulator(PlainSimulator):
@@ -18,8 +18,8 @@ class TelegramSimulator(PlainSimulator):
 
     name = "telegram"
 
-    def __init__(self, options: TelegramOptions | None = None, **where: Any) -> None:
-        self.options = options or TelegramOptions()
+    def __init__(self, options: TelegramSetup | None = None, **where: Any) -> None:
+        self.options = options or TelegramSetup()
         super().__init__(**where)
 
     def _make_provider(self) -> TelegramProvider:

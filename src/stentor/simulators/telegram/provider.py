@@ -21,7 +21,7 @@ from stentor.simulators.telegram.forms import BadForm, flag, number, read_form
 from stentor.simulators.telegram.markup import ParseError, parse, utf16_units
 from stentor.simulators.telegram.messages import PHOTO, Messages
 from stentor.simulators.telegram.pace import Limits
-from stentor.simulators.world import GRACEFUL, Answer, Session, World
+from stentor.simulators.world import GRACEFUL, Judgement, Session, World
 
 DELETABLE_FOR_S = 48 * 3600.0
 SLOW_S = 3.0
@@ -47,7 +47,7 @@ Given = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TelegramOptions:
+class TelegramSetup:
     """How this Telegram is set up; what goes wrong in it is in the faults."""
 
     per_second: float = 30.0
@@ -82,7 +82,7 @@ def _bad(description: str) -> _Refused:
 class TelegramProvider:
     name = "telegram"
 
-    def __init__(self, world: World, options: TelegramOptions, token: str, facts: dict[str, Any]) -> None:
+    def __init__(self, world: World, options: TelegramSetup, token: str, facts: dict[str, Any]) -> None:
         self._world = world
         self.options = options
         self.token = token
@@ -91,7 +91,7 @@ class TelegramProvider:
         self._limits = Limits(options.per_second, options.paid_per_second, options.group_per_minute)
         self._facts = facts
         self._sequence = 0
-        self._methods: dict[str, Callable[[Given], Answer]] = {
+        self._methods: dict[str, Callable[[Given], Judgement]] = {
             "getme": self._get_me,
             "sendmessage": self._send_message,
             "sendphoto": self._send_photo,
@@ -117,7 +117,7 @@ class TelegramProvider:
 
     # A request.
 
-    def judge(self, session: Session, headers: list[Header], body: bytes) -> Answer:
+    def judge(self, session: Session, headers: list[Header], body: bytes) -> Judgement:
         found = dict(headers)
         path, _, query = found[b":path"].decode("ascii", "replace").partition("?")
         given: Given = {}
@@ -130,7 +130,7 @@ class TelegramProvider:
         except _Refused as refused:
             return self._refuse(refused, given)
 
-    def _method(self, path: str) -> Callable[[Given], Answer]:
+    def _method(self, path: str) -> Callable[[Given], Judgement]:
         asked = _PATH.fullmatch(path)
         if asked is None or not _TOKEN_SHAPE.fullmatch(asked[1]):
             raise _Refused(404, "Not Found")
@@ -142,7 +142,7 @@ class TelegramProvider:
             raise _Refused(404, "Not Found: method not found")
         return method
 
-    def _refuse(self, refused: _Refused, given: Given) -> Answer:
+    def _refuse(self, refused: _Refused, given: Given) -> Judgement:
         answer: Given = {"ok": False, "error_code": refused.status, "description": refused.description}
         if refused.parameters:
             answer["parameters"] = refused.parameters
@@ -150,22 +150,22 @@ class TelegramProvider:
         reason = re.sub(r"retry after \d+", "retry after …", refused.description)
         headers = [*_head(refused.status), *refused.headers]
         address = str(given.get("chat_id", ""))
-        return Answer(headers, json.dumps(answer).encode(), reason, address=address, delay_s=slow)
+        return Judgement(headers, json.dumps(answer).encode(), reason, address=address, delay_s=slow)
 
     # Sending.
 
-    def _get_me(self, given: Given) -> Answer:
+    def _get_me(self, given: Given) -> Judgement:
         return _yes(self._me())
 
     def _me(self) -> Given:
         number = int(self.token.partition(":")[0])
         return {"id": number, "is_bot": True, "first_name": "Rehearsal", "username": self.options.username}
 
-    def _send_message(self, given: Given) -> Answer:
+    def _send_message(self, given: Given) -> Judgement:
         text = _text(given, "text", _TEXT_LIMIT)
         return self._send(given, {"text": text}, photo=False)
 
-    def _send_photo(self, given: Given) -> Answer:
+    def _send_photo(self, given: Given) -> Judgement:
         photo = given.get("photo")
         if isinstance(photo, str) and not photo.startswith("attach://"):
             if "://" in photo and not _URL.fullmatch(photo):
@@ -177,7 +177,7 @@ class TelegramProvider:
         sizes = [{"file_id": "AgACAgIAAxkBAAIBZ2", "file_unique_id": "AQADZ2", "width": 90, "height": 60}]
         return self._send(given, {"photo": sizes, **_caption(given)}, photo=True)
 
-    def _send(self, given: Given, content: Given, *, photo: bool) -> Answer:
+    def _send(self, given: Given, content: Given, *, photo: bool) -> Judgement:
         keyboard = _keyboard(given.get("reply_markup"))
         address, chat = _chat(given)
         self._weather(address)
@@ -253,7 +253,7 @@ class TelegramProvider:
 
     # Taking back, and changing.
 
-    def _delete_message(self, given: Given) -> Answer:
+    def _delete_message(self, given: Given) -> Judgement:
         _, chat = _chat(given)
         message = number(given.get("message_id"))
         self._pace(None)
@@ -262,7 +262,7 @@ class TelegramProvider:
         self._delete([message])
         return _yes(True)
 
-    def _delete_messages(self, given: Given) -> Answer:
+    def _delete_messages(self, given: Given) -> Judgement:
         _, chat = _chat(given)
         listed = given.get("message_ids")
         ids = [number(each) for each in listed] if isinstance(listed, list) else []
@@ -282,13 +282,13 @@ class TelegramProvider:
             self.messages.delete(each)
         self._world.tally.deleted += len(messages)
 
-    def _edit_text(self, given: Given) -> Answer:
+    def _edit_text(self, given: Given) -> Judgement:
         return self._edit(given, {"text": _text(given, "text", _TEXT_LIMIT)}, photo=False)
 
-    def _edit_caption(self, given: Given) -> Answer:
+    def _edit_caption(self, given: Given) -> Judgement:
         return self._edit(given, _caption(given), photo=True)
 
-    def _edit(self, given: Given, content: Given, *, photo: bool) -> Answer:
+    def _edit(self, given: Given, content: Given, *, photo: bool) -> Judgement:
         keyboard = _keyboard(given.get("reply_markup"))
         address, chat = _chat(given)
         message = number(given.get("message_id"))
@@ -306,7 +306,7 @@ class TelegramProvider:
         dates = {"date": sent_at, "edit_date": now}
         return _yes({"message_id": message, "from": self._me(), "chat": _described(chat), **dates, **content})
 
-    def malform(self, form: MalformedForm, answer: Answer) -> Answer:
+    def malform(self, form: MalformedForm, answer: Judgement) -> Judgement:
         if form == "missing_id":
             return answer._replace(body=b'{"ok":true,"result":{}}') if answer.accepted else answer
         spoilt = answer._replace(accepted=False, reason=f"malformed: {form}")
@@ -324,8 +324,8 @@ def _head(status: int) -> list[Header]:
     return [(b":status", str(status).encode()), _JSON]
 
 
-def _yes(result: object) -> Answer:
-    return Answer(_head(200), json.dumps({"ok": True, "result": result}).encode(), "")
+def _yes(result: object) -> Judgement:
+    return Judgement(_head(200), json.dumps({"ok": True, "result": result}).encode(), "")
 
 
 def _too_many(seconds: int) -> _Refused:

@@ -9,9 +9,9 @@ from typing import Any
 
 from stentor.simulators.plain import PlainSimulator
 from stentor.simulators.tls import write_private
-from stentor.simulators.webhook.provider import WebhookOptions, WebhookProvider
+from stentor.simulators.webhook.provider import WebhookProvider, WebhookSetup
 
-__all__ = ["WebhookOptions", "WebhookProvider", "WebhookSimulator"]
+__all__ = ["WebhookProvider", "WebhookSetup", "WebhookSimulator"]
 
 
 class WebhookSimulator(PlainSimulator):
@@ -19,9 +19,9 @@ class WebhookSimulator(PlainSimulator):
 
     name = "webhook"
 
-    def __init__(self, options: WebhookOptions | None = None, *, secret_file: Path | None = None, **where: Any) -> None:
+    def __init__(self, options: WebhookSetup | None = None, *, secret_file: Path | None = None, **where: Any) -> None:
         """Args: secret_file: the secrets to know, one a line, instead of making one."""
-        self.options = options or WebhookOptions()
+        self.options = options or WebhookSetup()
         self._given_secrets = secret_file
         super().__init__(**where)
 

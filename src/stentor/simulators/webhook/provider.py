@@ -20,7 +20,7 @@ from stentor.simulators.chance import MALFORMED, REREGISTERED, THROTTLED, UNREGI
 from stentor.simulators.faults import GoAwayForm, MalformedForm
 from stentor.simulators.request_headers import Header
 from stentor.simulators.server_connection import Rules
-from stentor.simulators.world import GRACEFUL, Answer, Session, World
+from stentor.simulators.world import GRACEFUL, Judgement, Session, World
 
 TOLERANCE = 300
 """Seconds by which a timestamp may be off."""
@@ -45,7 +45,7 @@ _HTML: Header = (b"content-type", b"text/html")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookOptions:
+class WebhookSetup:
     """How this gateway is set up; what goes wrong in it is in the faults."""
 
     path: str = "/messages"
@@ -58,7 +58,7 @@ class WebhookOptions:
 class WebhookProvider:
     name = "webhook"
 
-    def __init__(self, world: World, options: WebhookOptions, secrets: Sequence[str]) -> None:
+    def __init__(self, world: World, options: WebhookSetup, secrets: Sequence[str]) -> None:
         """Args: secrets: `whsec_…`; a message must be signed with one of them."""
         self._world = world
         self.options = options
@@ -89,7 +89,7 @@ class WebhookProvider:
 
     # A request.
 
-    def judge(self, session: Session, headers: list[Header], body: bytes) -> Answer:
+    def judge(self, session: Session, headers: list[Header], body: bytes) -> Judgement:
         found = dict(headers)
         path = found[b":path"].partition(b"?")[0].decode("latin-1")
         if not self.options.any_path and path != self.options.path:
@@ -137,7 +137,7 @@ class WebhookProvider:
         at = self._world.faults.credential.revoke_at_s
         return bool(at) and self._world.elapsed >= at
 
-    def _weather(self, address: str) -> Answer | None:
+    def _weather(self, address: str) -> Judgement | None:
         """Times of trouble."""
         world, faults = self._world, self._world.faults
         if world.trouble(faults.unavailable, b"unavailable", address):
@@ -147,7 +147,7 @@ class WebhookProvider:
             return _refuse("TooManyRequests", address, world.retry_after(faults.storm.retry_after, address))
         return None
 
-    def _judge_recipient(self, address: str) -> Answer | None:
+    def _judge_recipient(self, address: str) -> Judgement | None:
         world, devices = self._world, self._world.faults.devices
         fate = fate_of(world.chance, devices, address.encode())
         if fate in (UNREGISTERED, REREGISTERED):
@@ -159,15 +159,17 @@ class WebhookProvider:
             return _refuse("TooManyRequests", address)
         return None
 
-    def _take(self, found: dict[bytes, bytes], event: dict[str, Any], address: str) -> Answer:
+    def _take(self, found: dict[bytes, bytes], event: dict[str, Any], address: str) -> Judgement:
         identity = found[b"webhook-id"].decode("latin-1")
         if identity not in self._known:
             self._known[identity] = len(self._known) + 1
             self.bodies.append(event)
         message = f"m{self._known[identity]}"
-        return Answer([_status(200), _JSON], msgspec.json.encode({"id": message}), "", True, address, identity, message)
+        return Judgement(
+            [_status(200), _JSON], msgspec.json.encode({"id": message}), "", True, address, identity, message
+        )
 
-    def malform(self, form: MalformedForm, answer: Answer) -> Answer:
+    def malform(self, form: MalformedForm, answer: Judgement) -> Judgement:
         if form == "missing_id":
             return answer._replace(body=b"{}") if answer.accepted else answer
         if form == "unknown_reason":
@@ -180,9 +182,9 @@ class WebhookProvider:
         return spoilt._replace(headers=[_status(500)], body=b"")
 
 
-def _refuse(reason: str, address: str = "", extra: Sequence[Header] = ()) -> Answer:
+def _refuse(reason: str, address: str = "", extra: Sequence[Header] = ()) -> Judgement:
     headers = [_status(_STATUS[reason]), _JSON, *extra]
-    return Answer(headers, msgspec.json.encode({"error": reason}), reason, address=address)
+    return Judgement(headers, msgspec.json.encode({"error": reason}), reason, address=address)
 
 
 def _status(code: int) -> Header:

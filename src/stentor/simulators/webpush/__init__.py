@@ -18,9 +18,9 @@ from stentor.simulators.peer import Http1Factory, Peer
 from stentor.simulators.simulator import Simulator
 from stentor.simulators.tls import ServerTls, make_server_tls, private_pem, write_private
 from stentor.simulators.webpush.decryption import Browser, base64url
-from stentor.simulators.webpush.provider import Ailment, Message, WebPushOptions, WebPushProvider
+from stentor.simulators.webpush.provider import Ailment, UndeliveredMessage, WebPushProvider, WebPushSetup
 
-__all__ = ["Ailment", "Browser", "Message", "WebPushOptions", "WebPushProvider", "WebPushSimulator"]
+__all__ = ["Ailment", "Browser", "UndeliveredMessage", "WebPushProvider", "WebPushSetup", "WebPushSimulator"]
 
 SUBJECT = "mailto:rehearsal@example.com"
 
@@ -31,11 +31,11 @@ class WebPushSimulator(Simulator):
     The first service is on the given port, the others on free ones. Subscriptions are bound to the key that is made.
     """
 
-    def __init__(self, options: WebPushOptions | None = None, *, subscriptions: int = 0, **where: Any) -> None:
+    def __init__(self, options: WebPushSetup | None = None, *, subscriptions: int = 0, **where: Any) -> None:
         """Args:
         subscriptions: how many to write into `subscriptions.csv` once the ports are known.
         """
-        self.options = options or WebPushOptions()
+        self.options = options or WebPushSetup()
         self._wanted = subscriptions
         self._doors: list[Http1Door] = []
         self._others: list[Listener] = []

@@ -23,7 +23,7 @@ from stentor.simulators.request_headers import Header
 from stentor.simulators.server_connection import Rules
 from stentor.simulators.webpush.decryption import Browser, Undecipherable
 from stentor.simulators.webpush.dialects import DIALECTS, Trouble
-from stentor.simulators.world import GRACEFUL, Answer, Session, World
+from stentor.simulators.world import GRACEFUL, Judgement, Session, World
 
 LARGEST_BODY = 4096
 DAY = 86_400
@@ -40,7 +40,7 @@ _VAPID = re.compile(r"vapid\s+t=([\w.-]+)\s*,\s*k=([\w-]+={0,2})", re.IGNORECASE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WebPushOptions:
+class WebPushSetup:
     """How the services are set up; what goes wrong in them is in the faults."""
 
     dialects: tuple[str, ...] = ("mozilla", "fcm", "apple")
@@ -60,7 +60,7 @@ class Ailment:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class UndeliveredMessage:
     """A message that waits for its browser."""
 
     id: str
@@ -76,11 +76,11 @@ class Message:
 class Store:
     """A service's undelivered messages, the oldest first."""
 
-    messages: dict[str, Message] = field(default_factory=dict)
+    messages: dict[str, UndeliveredMessage] = field(default_factory=dict)
     _by_topic: dict[tuple[str, str], str] = field(default_factory=dict)
     replaced: int = 0
 
-    def put(self, message: Message) -> None:
+    def put(self, message: UndeliveredMessage) -> None:
         if message.topic:
             earlier = self._by_topic.get((message.address, message.topic))
             if earlier is not None and self.take(earlier):
@@ -90,7 +90,7 @@ class Store:
         while len(self.messages) > KEPT:
             self.take(next(iter(self.messages)))
 
-    def take(self, message_id: str) -> Message | None:
+    def take(self, message_id: str) -> UndeliveredMessage | None:
         found = self.messages.pop(message_id, None)
         if found is not None and found.topic:
             self._by_topic.pop((found.address, found.topic), None)
@@ -102,7 +102,7 @@ class WebPushProvider:
 
     name = "webpush"
 
-    def __init__(self, world: World, options: WebPushOptions, dialect: str, public_key: str) -> None:
+    def __init__(self, world: World, options: WebPushSetup, dialect: str, public_key: str) -> None:
         self._world = world
         self._options = options
         self.dialect = dialect
@@ -157,14 +157,14 @@ class WebPushProvider:
 
     # A request.
 
-    def judge(self, session: Session, headers: list[Header], body: bytes) -> Answer:
+    def judge(self, session: Session, headers: list[Header], body: bytes) -> Judgement:
         found = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
         path = found.get(":path", "")
         if path.startswith("/redirected"):
             self.redirected += 1
         if self.ails is not None:
             status = (b":status", b"%d" % self.ails.status)
-            return Answer([status, *self.ails.headers], self.ails.body, f"ails: {self.ails.status}")
+            return Judgement([status, *self.ails.headers], self.ails.body, f"ails: {self.ails.status}")
         if path.startswith(_MESSAGE_PATH):
             return self._delete(found, path)
         name, _, mark = path.removeprefix(_PATH).partition(".")
@@ -247,41 +247,41 @@ class WebPushProvider:
             return Trouble.TOO_LARGE
         return None if found.get("content-encoding") == "aes128gcm" else Trouble.BAD_CRYPTO
 
-    def _accept(self, address: str, found: dict[str, str], payload: bytes) -> Answer:
+    def _accept(self, address: str, found: dict[str, str], payload: bytes) -> Judgement:
         self._count += 1
         message_id = f"{self.dialect}-{self._count}"
         topic, ttl = found.get("topic", ""), min(int(found["ttl"]), LONGEST_TTL)
         urgency = found.get("urgency", "normal")
         if ttl:
             now = self._world.clock()
-            self.store.put(Message(message_id, address, topic, ttl, urgency, payload, now))
+            self.store.put(UndeliveredMessage(message_id, address, topic, ttl, urgency, payload, now))
         location = f"{self.origin}{_MESSAGE_PATH}{message_id}".encode()
         headers: list[Header] = [(b":status", b"201"), (b"location", location)]
         if self.dialect == "mozilla":
             headers.append((b"ttl", b"%d" % ttl))
-        return Answer(headers, b"", "", True, address, topic, message_id)
+        return Judgement(headers, b"", "", True, address, topic, message_id)
 
-    def _delete(self, found: dict[str, str], path: str) -> Answer:
+    def _delete(self, found: dict[str, str], path: str) -> Judgement:
         if found.get(":method") != "DELETE" or self.dialect != "mozilla":
             return self._refuse(Trouble.METHOD, "")
         message = self.store.take(path.removeprefix(_MESSAGE_PATH))
         if message is None or self._world.clock() > message.taken_at + message.ttl:
             return self._refuse(Trouble.NO_MESSAGE, "")
         self._world.tally.deleted += 1
-        return Answer([(b":status", b"204")], b"", "")
+        return Judgement([(b":status", b"204")], b"", "")
 
-    def _refuse(self, trouble: Trouble, address: str, extra: list[Header] | None = None) -> Answer:
+    def _refuse(self, trouble: Trouble, address: str, extra: list[Header] | None = None) -> Judgement:
         status, headers, body = self._refusal(trouble)
         if self.dialect == "mozilla":
             if trouble in (Trouble.GONE, Trouble.EXPIRED):
                 headers = [*headers, (b"cache-control", b"max-age=86400")]
             if trouble is Trouble.UNAVAILABLE and not extra:
                 headers = [*headers, (b"retry-after", b"30")]
-        return Answer([(b":status", b"%d" % status), *headers, *(extra or [])], body, f"{trouble}", address=address)
+        return Judgement([(b":status", b"%d" % status), *headers, *(extra or [])], body, f"{trouble}", address=address)
 
     # Delivery.
 
-    def deliver(self) -> list[Message]:
+    def deliver(self) -> list[UndeliveredMessage]:
         """Hand all messages that are still worth it to their browsers, the oldest first."""
         now = self._world.clock()
         found = [each for each in self.store.messages.values() if now <= each.taken_at + each.ttl]
@@ -289,7 +289,7 @@ class WebPushProvider:
             self.store.take(each.id)
         return found
 
-    def malform(self, form: MalformedForm, answer: Answer) -> Answer:
+    def malform(self, form: MalformedForm, answer: Judgement) -> Judgement:
         if form == "missing_id":
             return answer._replace(headers=[each for each in answer.headers if each[0] != b"location"])
         spoilt = answer._replace(accepted=False, reason=f"malformed: {form}")

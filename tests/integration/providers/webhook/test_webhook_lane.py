@@ -24,8 +24,7 @@ from stentor.providers.webhook.channel import WebhookApp
 from stentor.providers.webhook.lane import PublicResolver, WebhookLane
 from stentor.simulators.faults import Devices, Drop, Faults, Malformed, Storm
 from stentor.simulators.tls import make_server_tls
-from stentor.simulators.webhook import WebhookOptions as GatewayOptions
-from stentor.simulators.webhook import WebhookSimulator
+from stentor.simulators.webhook import WebhookSetup, WebhookSimulator
 
 PLAIN = Content(message=Message(title="Sale", body="Ends tonight"))
 PERSONAL = Content(message=Message(title="Hello {{ name }}", webhook=WebhookOptions(payload={"x": "{{ name }}"})))
@@ -159,7 +158,7 @@ async def test_it_tells_whether_the_gateway_answers() -> None:
 
 async def test_recipients_of_their_own_in_a_rehearsal() -> None:
     """`url` leads all of them to the simulator, with their paths."""
-    async with WebhookSimulator(GatewayOptions(any_path=True)) as simulator:
+    async with WebhookSimulator(WebhookSetup(any_path=True)) as simulator:
         lane = lane_to(simulator, target="address", url=simulator.url)
         addresses = [b"https://one.example/a?b=c", b"https://two.example:444", b"no url", b"http://three.example/"]
         flight = await send(lane, addresses)
@@ -170,7 +169,7 @@ async def test_recipients_of_their_own_in_a_rehearsal() -> None:
 
 
 async def test_one_receiver_that_refuses_harms_nobody_else() -> None:
-    async with WebhookSimulator(GatewayOptions(path="/good")) as simulator:
+    async with WebhookSimulator(WebhookSetup(path="/good")) as simulator:
         lane = lane_to(simulator, target="address", allow_private=True)
         good, strange = f"{simulator.url}/good".encode(), f"{simulator.url}/nowhere".encode()
         flight = await send(lane, [good, strange, good])
@@ -181,7 +180,7 @@ async def test_one_receiver_that_refuses_harms_nobody_else() -> None:
 
 
 async def test_a_receiver_that_cannot_be_reached_waits_and_is_nobody_elses_fault() -> None:
-    async with WebhookSimulator(GatewayOptions(path="/good")) as simulator:
+    async with WebhookSimulator(WebhookSetup(path="/good")) as simulator:
         lane = lane_to(simulator, target="address", allow_private=True)
         with socket.socket() as held:  # bound, and nobody listens
             held.bind(("127.0.0.1", 0))
@@ -195,7 +194,7 @@ async def test_a_receiver_that_cannot_be_reached_waits_and_is_nobody_elses_fault
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost", "10.0.0.1", "[::ffff:127.0.0.1]", "169.254.1.1"])
 async def test_private_addresses_are_not_posted_to(host: str) -> None:
-    async with WebhookSimulator(GatewayOptions(any_path=True)) as simulator:
+    async with WebhookSimulator(WebhookSetup(any_path=True)) as simulator:
         lane = lane_to(simulator, target="address")
         flight = await send(lane, [f"https://{host}:{simulator.port}/x".encode()])
         assert verdicts(flight) == {(Verdict.REJECT, "ForbiddenHost")}

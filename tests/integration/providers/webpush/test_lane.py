@@ -18,10 +18,10 @@ from stentor.http2.transport import Endpoint, Timing, permitted_addresses, tls_c
 from stentor.model import Message, WebPushOptions
 from stentor.outcome import Scope, Verdict
 from stentor.planning.content import Content, Translation
+from stentor.providers.burst_lane import FIRST_WINDOW, LEAST_WINDOW
 from stentor.providers.channels import open_lane
 from stentor.providers.contract import Answer
 from stentor.providers.hosts import is_public
-from stentor.providers.http2_lane import FIRST_WINDOW, LEAST_WINDOW
 from stentor.providers.lane import CampaignContent, Flight
 from stentor.providers.webpush.channel import WebPushApp
 from stentor.providers.webpush.lane import WebPushLane

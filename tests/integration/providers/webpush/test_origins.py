@@ -48,7 +48,7 @@ async def test_a_pool_is_kept(web: WebPushSimulator, pools: Origins) -> None:
     first = await pools.open(services(web))
     assert await pools.open(services(web)) == first
     assert all(isinstance(each, Pool) for each in first.values())
-    assert len(pools.states()) == 3
+    assert len(pools.pools()) == 3
 
 
 async def test_those_without_work_are_closed(
@@ -59,7 +59,7 @@ async def test_those_without_work_are_closed(
     assert isinstance(pool, Pool)
     await pool.send(burst(services(web)[0]))
     pools._sweep()
-    assert pools.states() == []
+    assert pools.pools() == []
     await asyncio.gather(*pools._closing)
     with pytest.raises(PoolClosed):
         pool.start(burst(services(web)[0]))

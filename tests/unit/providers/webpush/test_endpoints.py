@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from stentor.providers.hosts import is_public
 from stentor.providers.webpush.channel import check_address
 from stentor.providers.webpush.endpoints import (
-    Forbidden,
-    Malformed,
+    ForbiddenEndpoint,
+    MalformedEndpoint,
     Origin,
     Policy,
     parse_authority,
@@ -87,7 +87,7 @@ def test_what_is_malformed_is_explained(address: str, said: str) -> None:
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
 def test_no_bytes_lead_to_anything_but_malformed(address: bytes) -> None:
-    with suppress(Malformed):
+    with suppress(MalformedEndpoint):
         parse_endpoint(parse_subscription(address).endpoint)
 
 
@@ -165,5 +165,5 @@ def test_which_origins_an_app_sends_to(policy: Policy, authority: str, said: str
     if not said:
         policy.check(parse_authority(authority))
         return
-    with pytest.raises(Forbidden, match=said):
+    with pytest.raises(ForbiddenEndpoint, match=said):
         policy.check(parse_authority(authority))

@@ -27,7 +27,7 @@ from stentor.planning.content import Content, content_from
 from stentor.planning.retraction import correction, retraction
 from stentor.providers.payload import PayloadTooLarge
 from stentor.providers.webpush import wire
-from stentor.providers.webpush.endpoints import Forbidden, Malformed, Origin, Policy
+from stentor.providers.webpush.endpoints import ForbiddenEndpoint, MalformedEndpoint, Origin, Policy
 from stentor.providers.webpush.reasons import OURS, TABLE
 from stentor.simulators.webpush import Browser
 
@@ -390,7 +390,11 @@ def test_the_request_that_takes_it_back() -> None:
 
 @pytest.mark.parametrize(
     ("url", "error"),
-    [("chat:message", Malformed), ("https://127.0.0.1/m/1", Forbidden), ("https://push.example.com:1/m/1", Forbidden)],
+    [
+        ("chat:message", MalformedEndpoint),
+        ("https://127.0.0.1/m/1", ForbiddenEndpoint),
+        ("https://push.example.com:1/m/1", ForbiddenEndpoint),
+    ],
 )
 def test_nothing_is_deleted_where_nothing_is_sent(url: str, error: type[Exception]) -> None:
     with pytest.raises(error):

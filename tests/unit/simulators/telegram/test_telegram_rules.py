@@ -12,8 +12,8 @@ from stentor.simulators.faults import Faults, parse_faults
 from stentor.simulators.telegram.forms import BadForm, read_form
 from stentor.simulators.telegram.markup import ParseError, parse
 from stentor.simulators.telegram.pace import CHAT_BURST, Limits
-from stentor.simulators.telegram.provider import DELETABLE_FOR_S, SLOW_S, TelegramOptions, TelegramProvider
-from stentor.simulators.world import Answer, World
+from stentor.simulators.telegram.provider import DELETABLE_FOR_S, SLOW_S, TelegramProvider, TelegramSetup
+from stentor.simulators.world import Judgement, World
 
 TOKEN = "1234567890:" + "A" * 35
 
@@ -25,10 +25,10 @@ class Telegram:
         self.clock = MovableClock()
         self.world = World(seed=1, faults=faults or Faults(), clock=self.clock)
         options = {"per_second": 1000.0, **options}
-        self.provider = TelegramProvider(self.world, TelegramOptions(**options), TOKEN, {})
+        self.provider = TelegramProvider(self.world, TelegramSetup(**options), TOKEN, {})
         self.session = self.provider.open_session(None)
 
-    def ask(self, method: str, token: str = TOKEN, **given: Any) -> tuple[Answer, dict[str, Any]]:
+    def ask(self, method: str, token: str = TOKEN, **given: Any) -> tuple[Judgement, dict[str, Any]]:
         path = f"/bot{token}/{method}".encode()
         headers = [(b":method", b"POST"), (b":path", path), (b"content-type", b"application/json")]
         answer = self.provider.judge(self.session, headers, json.dumps(given).encode())

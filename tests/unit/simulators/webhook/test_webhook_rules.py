@@ -13,8 +13,8 @@ from standardwebhooks.webhooks import Webhook
 from stentor.simulators.clock import MovableClock
 from stentor.simulators.faults import Credential, Devices, Faults, Storm, Unavailable
 from stentor.simulators.request_headers import Header
-from stentor.simulators.webhook.provider import TOLERANCE, WebhookOptions, WebhookProvider
-from stentor.simulators.world import Answer, World
+from stentor.simulators.webhook.provider import TOLERANCE, WebhookProvider, WebhookSetup
+from stentor.simulators.world import Judgement, World
 
 SECRET = "whsec_" + b64encode(bytes(range(32))).decode()
 OTHER = "whsec_" + b64encode(bytes(range(24))).decode()
@@ -22,7 +22,7 @@ OTHER = "whsec_" + b64encode(bytes(range(24))).decode()
 
 def gateway(faults: Faults | None = None, **options: Any) -> WebhookProvider:
     world = World(seed=1, faults=faults or Faults(), clock=MovableClock())
-    return WebhookProvider(world, WebhookOptions(**options), [SECRET])
+    return WebhookProvider(world, WebhookSetup(**options), [SECRET])
 
 
 def event(address: str = "a1", **other: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def ask(
     path: str = "/messages",
     method: str = "POST",
     **headers: str | None,
-) -> Answer:
+) -> Judgement:
     """Signed by the reference library; `headers` replace its own, None leaves one out."""
     content = body if isinstance(body, bytes) else json.dumps(body or event()).encode()
     at = int(provider._world.clock() - late)
@@ -57,7 +57,7 @@ def ask(
     return provider.judge(provider.open_session(None), request, content)
 
 
-def status(answer: Answer) -> int:
+def status(answer: Judgement) -> int:
     return int(dict(answer.headers)[b":status"])
 
 

@@ -15,8 +15,8 @@ from stentor.providers.webpush.encryption import encrypt
 from stentor.simulators.clock import MovableClock
 from stentor.simulators.faults import Faults, parse_faults
 from stentor.simulators.webpush.decryption import Browser, base64url
-from stentor.simulators.webpush.provider import Ailment, Store, WebPushOptions, WebPushProvider
-from stentor.simulators.world import Answer, World
+from stentor.simulators.webpush.provider import Ailment, Store, WebPushProvider, WebPushSetup
+from stentor.simulators.world import Judgement, World
 
 ORIGIN = "https://127.0.0.1:1"
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -31,7 +31,7 @@ class Service:
 
     def __init__(self, dialect: str, faults: Faults | None = None) -> None:
         self.world = World(seed=1, faults=faults or Faults(), clock=MovableClock(lambda: 1_800_000_000.0))
-        self.provider = WebPushProvider(self.world, WebPushOptions(), dialect, public(KEY))
+        self.provider = WebPushProvider(self.world, WebPushSetup(), dialect, public(KEY))
         self.provider.origin = ORIGIN
         self.session = self.provider.open_session(None)
         self.subscription = json.loads(self.provider.subscribe(1))
@@ -42,7 +42,7 @@ class Service:
 
     def post(
         self, body: bytes | None = None, path: str | None = None, method: str = "POST", **other: str | None
-    ) -> Answer:
+    ) -> Judgement:
         browser = Browser.of(f"{self.provider.dialect}-1", 1)
         headers = {
             ":method": method,
@@ -59,7 +59,7 @@ class Service:
         return answer
 
 
-def said(answer: Answer) -> tuple[int, str]:
+def said(answer: Judgement) -> tuple[int, str]:
     """The status, and the word in the body."""
     found = json.loads(answer.body) if answer.body.startswith(b"{") else {"text": answer.body.decode()}
     word = found.get("errno") or found.get("reason") or found.get("text", "")
