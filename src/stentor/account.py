@@ -4,8 +4,7 @@ It is what a sender has in hand, what it tells the recorders, what it leaves in 
 of the store holds (there the failures and receipts are in tables of their own). Rules: two accounts of a batch merge
 into one, in any grouping and however often; of each recipient the first terminal outcome stands, with the failure that
 explains it; who is pending has one thing that is known of the next try; who may have got the message once may have got
-it for ever, so that no later news makes an *expired* or a *cancelled* of it: only the provider's own answer settles
-that.
+it for ever, so that no later news makes an *expired*, a *cancelled* or a *rejected* of it.
 """
 
 from __future__ import annotations
@@ -118,7 +117,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.learnt().pending != self.pending
 
 
-_UNSENT = frozenset({Outcome.EXPIRED, Outcome.CANCELLED})
+_NOT_REACHED = frozenset({Outcome.REJECTED, Outcome.EXPIRED, Outcome.CANCELLED})
 _ONLY_ACCEPTED = bytes(each if each == Outcome.ACCEPTED else Outcome.PENDING for each in range(256))
 _OPEN = bytes([0xFF]) + bytes(0xFF)
 """Translates outcomes to a mask: all bits where one is pending, none where it is terminal."""
@@ -147,9 +146,9 @@ def merge(known: Account, news: Account) -> Account:
 
 
 def _in_doubt(news: Account, positions: Iterable[int]) -> Account:
-    """News of a batch of which those at these positions may have got the message: who would end as not sent to is
+    """News of a batch of which those at these positions may have got the message: who would end otherwise is
     *ambiguous*, for the same reason."""
-    ended = {at for at in positions if news.outcomes[at] in _UNSENT}
+    ended = {at for at in positions if news.outcomes[at] in _NOT_REACHED}
     if not ended:
         return news
     outcomes = bytearray(news.outcomes)
@@ -205,14 +204,28 @@ def _explaining(failures: Iterable[Failure], outcomes: bytes) -> tuple[Failure, 
 
 
 def encode_account(account: Account, largest: int) -> bytes:
-    """As bytes, of which there are `largest` at most: for their sake the details of failures are cut short."""
+    """As bytes, of which there are `largest` at most: for their sake the details of failures are cut short. Where even
+    that isn't enough, it is left out how the last of those who failed end: at worst they are sent to again."""
     encoded = msgspec.msgpack.encode(account)
     for longest in (LONGEST_NOTE_DETAIL, 0):
         if len(encoded) <= largest:
             break
         failures = tuple(replace(each, detail=each.detail[:longest]) for each in account.failures)
-        encoded = msgspec.msgpack.encode(msgspec.structs.replace(account, failures=failures))
+        account = msgspec.structs.replace(account, failures=failures)
+        encoded = msgspec.msgpack.encode(account)
+    while len(encoded) > largest and account.failures:
+        account = _without_last_failures(account)
+        encoded = msgspec.msgpack.encode(account)
     return encoded
+
+
+def _without_last_failures(account: Account) -> Account:
+    """Without half of those who failed."""
+    half = len(account.failures) // 2
+    outcomes = bytearray(account.outcomes)
+    for each in account.failures[half:]:
+        outcomes[each.position] = Outcome.PENDING
+    return msgspec.structs.replace(account, outcomes=bytes(outcomes), failures=account.failures[:half])
 
 
 def decode_account(encoded: bytes) -> Account:
