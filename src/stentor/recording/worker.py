@@ -58,7 +58,7 @@ class RecordWorker:
         self._clock = clock
         self._meter = meter or Meter()
         self._stopping = asyncio.Event()
-        self._store_away = False
+        self._store_away = True  # until it answers once: one that begins during an outage takes nothing either
         self.tally = RecordTally()
         self.problem: str | None = None
         """Why nothing can be recorded just now; None while it can."""

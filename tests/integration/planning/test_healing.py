@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
+from stentor.account import Waiting
 from stentor.audience.contract import Page, Wanted
 from stentor.batch import Batch, decode_batch
 from stentor.errors import AudienceUnavailable, InvalidAudience, QueueUnavailable, StoreUnavailable
@@ -16,7 +17,6 @@ from stentor.outcome import Outcome
 from stentor.planning.healing import LOST_AFTER, Healer
 from stentor.queue.contract import Lease
 from stentor.recording.audit import audit
-from stentor.recording.contract import Waiting
 from stentor.recording.losses import Losses
 from stentor.states import CampaignState
 from stentor.store.tables import batches, failures, tasks
