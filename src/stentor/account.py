@@ -19,6 +19,8 @@ from stentor.outcome import Outcome
 
 INTERRUPTED = "Interrupted"
 """The reason of those who may have got the message, as their sender died, and who are sent to no more."""
+DEAD_LETTER = "DeadLetter"
+"""The reason of those whose batch, or what became of it, was put aside."""
 LONGEST_NOTE_DETAIL = 60
 """Characters of a failure's detail where an account would else be larger than a queue takes."""
 
@@ -204,14 +206,28 @@ def _explaining(failures: Iterable[Failure], outcomes: bytes) -> tuple[Failure, 
 
 
 def encode_account(account: Account, largest: int) -> bytes:
-    """As bytes, of which there are `largest` at most: for their sake the details of failures are cut short."""
+    """As bytes, of which there are `largest` at most: for their sake the details of failures are cut short. Where even
+    that isn't enough, it is left out how the last of those who failed end: at worst they are sent to again."""
     encoded = msgspec.msgpack.encode(account)
     for longest in (LONGEST_NOTE_DETAIL, 0):
         if len(encoded) <= largest:
             break
         failures = tuple(replace(each, detail=each.detail[:longest]) for each in account.failures)
-        encoded = msgspec.msgpack.encode(msgspec.structs.replace(account, failures=failures))
+        account = msgspec.structs.replace(account, failures=failures)
+        encoded = msgspec.msgpack.encode(account)
+    while len(encoded) > largest and account.failures:
+        account = _without_last_failures(account)
+        encoded = msgspec.msgpack.encode(account)
     return encoded
+
+
+def _without_last_failures(account: Account) -> Account:
+    """Without half of those who failed."""
+    half = len(account.failures) // 2
+    outcomes = bytearray(account.outcomes)
+    for each in account.failures[half:]:
+        outcomes[each.position] = Outcome.PENDING
+    return msgspec.structs.replace(account, outcomes=bytes(outcomes), failures=account.failures[:half])
 
 
 def decode_account(encoded: bytes) -> Account:

@@ -98,7 +98,7 @@ async def everything(nats: Nats, queue: JetStreamQueue, outbox: JetStreamOutbox)
     await queue.depths([LANE])
     await queue.withdraw("c1", 10, 30.0)
     again = await taken(queue)
-    assert (again.id, again.note) == (second.id, b"why")
+    assert (again.id, again.notes) == (second.id, (b"why",))
     assert await queue.queued("c1") == {second.id}
     await outbox.send(again, [b"outcomes", b"more"])
     assert await outbox.about(again) == [b"outcomes", b"more"]

@@ -426,9 +426,9 @@ async def together(things: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def _close(client: Client) -> None:
-    """The client itself leaves a connection open that it was about to close, and where a TLS handshake failed it waits
-    for ever for the end of one."""
-    with suppress(TimeoutError):
+    """The client itself leaves a connection open that it was about to close, where a TLS handshake failed it waits for
+    ever for the end of one, and where the connection broke it raises what broke it."""
+    with suppress(OSError):  # TimeoutError is one
         async with asyncio.timeout(CLOSE_WITHIN):
             await client.close()
     transport = client._transport  # nothing public has it

@@ -53,6 +53,8 @@ class Delivery:
     """Why it could not be begun, or not to its end."""
     checkpointed: int = 0
     """How many of the flight's recipients the last checkpoint had as accepted."""
+    telling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while it is told who is about to be sent or was accepted, so that no note is left over a later one."""
 
     @property
     def batch(self) -> Batch:
@@ -128,20 +130,18 @@ class Delivery:
         """Who was accepted so far, if that is more than the last time."""
         before = self.checkpointed
         account = self._so_far()
-        return self.settle(account, Then.KEEP) if self.checkpointed > before else None
+        return self.settle(account, Then.KEEP) if account is not None and self.checkpointed > before else None
 
     def intend(self, start: int, stop: int, now: float) -> Settlement | None:
         """That the flight's recipients from one index to before another are about to be sent, and what is known so far;
         None where nothing flies."""
+        if self.flight is not None:
+            self.intents += intents(self.positions[start:stop], self.tried, now)
         account = self._so_far()
-        if account is None:
-            return None
-        self.intents += intents(self.positions[start:stop], self.tried, now)
-        waiting = tuple(each for each in self.intents if account.outcomes[each.position] == Outcome.PENDING)
-        news = Account(outcomes=account.outcomes, waiting=waiting, receipts=account.receipts)
-        return self.settle(news, Then.KEEP)
+        return None if account is None else self.settle(account, Then.KEEP)
 
     def _so_far(self) -> Account | None:
+        """Who of the flight was accepted, and who is on record as about to be sent."""
         if self.flight is None or self.read is None:
             return None
         accepted = self.flight.accepted()
@@ -149,4 +149,5 @@ class Delivery:
         outcomes = bytearray(len(self.read))
         for position, mark in zip(self.positions, accepted, strict=True):
             outcomes[position] = Outcome.ACCEPTED if mark else Outcome.PENDING
-        return Account(outcomes=bytes(outcomes), receipts=receipts_of(self.flight, self.positions))
+        waiting = tuple(each for each in self.intents if outcomes[each.position] == Outcome.PENDING)
+        return Account(outcomes=bytes(outcomes), waiting=waiting, receipts=receipts_of(self.flight, self.positions))

@@ -158,14 +158,15 @@ class Flyer:
 
     async def _intend(self, delivery: Delivery, start: int, stop: int) -> None:
         """Have it on record that a part of a flight is about to be sent. Raises: LeaseLost, StoreUnavailable."""
-        intent = None if delivery.lost else delivery.intend(start, stop, self._clock())
-        if intent is None:
-            return  # its flight is being called back, or ends: nobody of it is sent any more
-        try:
-            await self._ledger.intend(intent)
-        except LeaseLost:
-            delivery.lose()
-            raise
+        async with delivery.telling:
+            intent = None if delivery.lost else delivery.intend(start, stop, self._clock())
+            if intent is None:
+                return  # its flight is being called back, or ends: nobody of it is sent any more
+            try:
+                await self._ledger.intend(intent)
+            except LeaseLost:
+                delivery.lose()
+                raise
 
     async def _throttle(self, campaign_id: str) -> Throttle | None:
         """Raises: UnknownCampaign, StoreUnavailable."""

@@ -128,5 +128,9 @@ class Held:
     async def checkpoint(self, age: float) -> None:
         """Record who was accepted of what has been under way for so many seconds."""
         now = steady()
-        news = [found for each in self if now - each.began >= age and (found := each.checkpoint())]
-        await asyncio.gather(*(self._ledger.record(settlement) for settlement in news))
+        await asyncio.gather(*(self._checkpoint(each) for each in self if now - each.began >= age))
+
+    async def _checkpoint(self, delivery: Delivery) -> None:
+        async with delivery.telling:
+            if (settlement := delivery.checkpoint()) is not None:
+                await self._ledger.record(settlement)

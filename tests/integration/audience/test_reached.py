@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from stentor.account import Receipt
 from stentor.audience.contract import NO_LANE, Page, Range, Selection, Wanted
 from stentor.audience.reached import ReachedAudience
 from stentor.batch import apart
-from stentor.recording.contract import Receipt
 from stentor.store.tables import receipts
 from tests.integration.recording.rows import NOW, Rows, fresh_rows
 

@@ -61,7 +61,8 @@ async def test_an_audience_error_fails_the_campaign_and_the_account_is_right(pla
     assert campaign.problem == "audiences.people: the database says: no such column: token"
     assert campaign.finished_at == planning.clock()
     assert 0 < (await planning.read())[0] < 60
-    await call_off(planning.queue, Recorder(planning.database, planning.queue), planning.planner(), CAMPAIGN)
+    recorder = Recorder(planning.database, planning.queue)
+    await call_off(planning.queue, recorder, planning.planner(), CAMPAIGN, planning.clock)
     async with planning.database.read() as connection:
         found = await audit(connection, CAMPAIGN, planning.clock())
     assert found.exact, found.checks

@@ -10,9 +10,9 @@ import msgspec
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stentor.account import Waiting
 from stentor.audience.contract import Selection
 from stentor.outcome import Outcome
-from stentor.recording.contract import Waiting
 from stentor.states import CampaignState
 from stentor.store import campaigns
 from stentor.store.campaigns import Campaign

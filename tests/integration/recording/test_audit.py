@@ -8,12 +8,12 @@ import msgspec
 import pytest
 from sqlalchemy import delete, update
 
+from stentor.account import Waiting
 from stentor.errors import UnknownCampaign
 from stentor.outcome import Outcome
 from stentor.queue.contract import PLAN
 from stentor.recording import audit as audit_module
 from stentor.recording.audit import Audit, audit
-from stentor.recording.contract import Waiting
 from stentor.states import CampaignState
 from stentor.store.tables import batches, campaigns, chains, failures, tasks
 from tests.integration.recording.rows import NOW, Rows

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import delete, update
 
+from stentor.account import Waiting
 from stentor.errors import UnknownCampaign
 from stentor.outcome import Outcome
 from stentor.recording import explain as explain_module
-from stentor.recording.contract import Waiting
 from stentor.recording.explain import Explanation, explain
 from stentor.states import CampaignState
 from stentor.store.tables import campaigns, failures, tasks

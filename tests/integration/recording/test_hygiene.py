@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stentor.account import Failure, ends
 from stentor.batch import VERSION, Batch
 from stentor.outcome import Outcome
 from stentor.queue.contract import Lease
-from stentor.recording.contract import Failure, Settlement
+from stentor.recording.contract import Settlement
 from stentor.recording.writing import write
 from stentor.store.tables import batches, campaigns, chains, failures, installations
 from tests.integration.recording.rows import NOW, Rows
@@ -32,7 +33,7 @@ async def report_dead(rows: Rows, *, since: float | None, size: int = 1, is_dead
     """A campaign's recipients at the address `old` are refused now."""
     await rows.campaign()
     name = await rows.batch(1, "p" * size, task=None)
-    lease = Lease(id=name, lane="apns/ios", campaign_id="c1", payload=b"", deliveries=1, token="t")
+    lease = Lease(id=name, lane="apns/ios", campaign_id="c1", payload=b"", deliveries=1, token="t", until=0.0)
     batch = Batch(
         version=VERSION,
         id=name,
@@ -46,7 +47,7 @@ async def report_dead(rows: Rows, *, since: float | None, size: int = 1, is_dead
         Failure(position=at, outcome=Outcome.REJECTED, reason="Unregistered", dead=is_dead, since=since)
         for at in range(size)
     )
-    settled = Settlement(lease=lease, batch=batch, outcomes=bytes([Outcome.REJECTED] * size), failures=found)
+    settled = Settlement(lease=lease, batch=batch, account=ends(size, found))
 
     async def change(connection: AsyncConnection) -> None:
         await write(connection, [settled], NOW)

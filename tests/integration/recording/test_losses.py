@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from stentor.account import Failure, ends
 from stentor.errors import QueueUnavailable, UnknownCampaign
 from stentor.outcome import Outcome
 from stentor.queue.contract import Lease
 from stentor.recording import losses as losses_module
 from stentor.recording.audit import Audit, audit_apart
-from stentor.recording.contract import Failure, Settlement
+from stentor.recording.contract import Settlement
 from stentor.recording.explain import explain
 from stentor.recording.losses import Losses
 from stentor.recording.report import progress
@@ -134,9 +135,9 @@ async def test_many_suspects(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> Non
 async def test_how_those_end_who_cannot_be_sent_to(rows: Rows) -> None:
     await rows.campaign(read=3)
     name = await rows.batch(1, "app")
-    lease = Lease(id=name, lane="apns/ios", campaign_id="c1", payload=b"", deliveries=0, token="")
+    lease = Lease(id=name, lane="apns/ios", campaign_id="c1", payload=b"", deliveries=0, token="", until=0.0)
     gone = Failure(position=1, outcome=Outcome.AMBIGUOUS, reason="Gone", tries=0)
-    settlement = Settlement(lease=lease, batch=None, outcomes=bytes([0, 5, 0]), failures=(gone,))
+    settlement = Settlement(lease=lease, batch=None, account=ends(3, [gone]))
     for _ in range(2):
         await losses(rows, Elsewhere()).settle([settlement], NOW)
     row = (await rows.database.rows(batches.select()))[0]

@@ -4,22 +4,21 @@ address."""
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
+from stentor.account import Account, Failure, Receipt
 from stentor.outcome import Outcome
 from stentor.queue.contract import Lease
-from stentor.recording.contract import Receipt, Then
 from stentor.recording.receipts import decode_receipts
 from stentor.recording.tidings import encode_tidings, settlement_of
 from stentor.store.tables import installations, receipts
 from tests.integration.queue.rig import Rig
 from tests.integration.recording.rows import NOW, Rows, fresh_rows
-from tests.integration.recording.test_relay import put, record, rig, settlement
-from tests.integration.recording.test_writing import settled, tell
+from tests.integration.recording.test_relay import go_on, put, record, rig, settlement
+from tests.integration.recording.test_writing import batch_of, settled, tell
 
 __all__ = ["rig"]  # a fixture
 
@@ -100,17 +99,19 @@ async def test_who_moved_has_the_new_address_while_it_has_the_old_one(both: Rows
 
 def test_they_go_with_the_part_of_a_message_that_their_recipients_are_in() -> None:
     size = 900
-    told = settled("c1/apns/ios/0.0.7.1", [Outcome.REJECTED] * size)
-    told = replace(
-        told,
-        failures=tuple(replace(each, detail="x" * 3000) for each in told.failures),
+    told = Account(
+        outcomes=bytes([Outcome.REJECTED] * size),
+        failures=tuple(
+            Failure(position=at, outcome=Outcome.REJECTED, reason="Refused", detail="x" * 3000) for at in range(size)
+        ),
         receipts=(Receipt(0, NOW, "1"), Receipt(size - 1, NOW, "2", moved_to="-100")),
     )
-    messages = encode_tidings(told, NOW)
+    messages = encode_tidings(told, batch_of("c1/apns/ios/0.0.7.1", size), NOW)
     assert len(messages) > 1
     found = [settlement_of(lease_of(message)) for message in messages]
-    assert [each.receipts for each in found if each.receipts] == [(told.receipts[0],), (told.receipts[1],)]
-    (last,) = [each for each in found if told.receipts[1] in each.receipts]
+    receipts_of = [each.account.receipts if each.account else () for each in found]
+    assert [each for each in receipts_of if each] == [(told.receipts[0],), (told.receipts[1],)]
+    last = found[receipts_of.index((told.receipts[1],))]
     assert last.batch is not None
     assert last.batch.addresses[size - 1] == b"a1-%d" % (size - 1)
 
@@ -120,16 +121,14 @@ async def test_they_come_with_a_note_where_their_sender_died(rig: Rig, rows: Row
     await rows.campaign()
     name = await put(rig, rows)
     lease = await rig.take_one()
-    await rig.relay.standings([lease])
-    await rig.relay.record(replace(settlement(lease, "app"), receipts=(FIRST,)))
-    await rig.relay.record(replace(settlement(lease, "app", Then.RELEASE), receipts=(FIRST,)))
+    await rig.relay.record(settlement(lease, "app", receipts=(FIRST,)))
     again = await rig.take_one()
-    standing = (await rig.relay.standings([again]))[again.id]
-    assert standing.receipts == (FIRST,)
-    await rig.relay.record(replace(settlement(again, "aaa", Then.ACK), receipts=(SECOND,)))
+    assert (await rig.relay.known([again]))[again.id].account.receipts == (FIRST,)
+    await go_on(rig.relay, again, "aaa", receipts=(SECOND,))
     await record(rig, rows)
     assert await kept(rows, name) == [FIRST, SECOND]
 
 
 def lease_of(payload: bytes) -> Lease:
-    return Lease(id="c1/apns/ios/0.0.7.1", lane="apns/ios", campaign_id="c1", payload=payload, deliveries=1, token="t")
+    name = "c1/apns/ios/0.0.7.1"
+    return Lease(id=name, lane="apns/ios", campaign_id="c1", payload=payload, deliveries=1, token="t", until=0.0)

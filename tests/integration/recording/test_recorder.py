@@ -7,19 +7,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import select
 
+from stentor.account import Account, Failure, Waiting, unknown
 from stentor.batch import VERSION, Batch
-from stentor.errors import StoreUnavailable
+from stentor.errors import LeaseLost, StoreUnavailable
 from stentor.outcome import Outcome
 from stentor.queue.contract import Lease, Task
 from stentor.queue.sql import SqlQueue
-from stentor.recording.contract import Failure, Settlement, Then, Waiting
-from stentor.recording.merging import merge_outcomes
+from stentor.recording.contract import Settlement, Then
 from stentor.recording.recorder import Recorder
 from stentor.store.database import Database
 from stentor.store.tables import batches, failures
@@ -86,10 +83,11 @@ def batch_of(lease: Lease, size: int = 4) -> Batch:
     )
 
 
-def settlement(lease: Lease, letters: str, *found: Failure, **other: Any) -> Settlement:
-    return Settlement(
-        **{"lease": lease, "batch": batch_of(lease), "outcomes": column(letters), "failures": found, **other}
-    )
+def settlement(
+    lease: Lease, letters: str, *found: Failure, waiting: tuple[Waiting, ...] = (), **other: Any
+) -> Settlement:
+    account = Account(outcomes=column(letters), failures=found, waiting=waiting)
+    return Settlement(**{"lease": lease, "batch": batch_of(lease, len(account)), "account": account, **other})
 
 
 @asynccontextmanager
@@ -128,7 +126,7 @@ class Commits:
         await self._settle(change, ack=ack, **named)
 
 
-# -- what is recorded --------------------------------------------------------------------------------------------------
+# -- what is recorded -----------------------------------------------------------------------------------------------
 
 
 async def test_outcomes_failures_and_the_end_of_the_lease(desk: Desk) -> None:
@@ -156,15 +154,16 @@ async def test_what_waits_is_known_to_whoever_goes_on(desk: Desk) -> None:
     async with recording(desk):
         released = settlement(lease, "aapp", waiting=(again,), then=Then.RELEASE, delay=5.0)
         await desk.recorder.record(released)
-        standing = (await desk.recorder.standings([lease]))[lease.id]
-    assert (standing.outcomes, standing.waiting, standing.pending, standing.size) == (column("aapp"), (again,), 2, 4)
+        known = (await desk.recorder.known([lease]))[lease.id]
+    assert known.account == Account(outcomes=column("aapp"), waiting=(again,))
+    assert known.beside == unknown(4)  # the store has all of it
     assert (await desk.queue.depths([LANE]))[LANE].delayed == 1
 
 
-async def test_a_batch_that_nobody_began_stands_as_it_was_planned(desk: Desk) -> None:
+async def test_a_batch_that_nobody_began_is_known_as_it_was_planned(desk: Desk) -> None:
     lease = await desk.lease(1)
-    (standing,) = (await desk.recorder.standings([lease])).values()
-    assert (standing.outcomes, standing.waiting, standing.pending, standing.size) == (None, (), 4, 4)
+    (known,) = (await desk.recorder.known([lease])).values()
+    assert known.account == known.beside == unknown(4)
 
 
 async def test_a_checkpoint_keeps_the_lease_and_those_who_wait(desk: Desk) -> None:
@@ -173,9 +172,9 @@ async def test_a_checkpoint_keeps_the_lease_and_those_who_wait(desk: Desk) -> No
     async with recording(desk):
         await desk.recorder.record(settlement(lease, "pppp", waiting=both))
         await desk.recorder.record(settlement(lease, "apap"))
-        standing = (await desk.recorder.standings([lease]))[lease.id]
+        known = (await desk.recorder.known([lease]))[lease.id]
         assert (await desk.queue.depths([LANE]))[LANE].leased == 1
-        assert standing.waiting == both[:1]  # only pending recipients wait
+        assert known.account.waiting == both[:1]  # only pending recipients wait
         await desk.recorder.record(settlement(lease, "papa"))
     assert (await desk.row(lease)).waiting is None
 
@@ -260,7 +259,73 @@ async def test_a_batch_whose_campaign_was_deleted_is_let_go(desk: Desk) -> None:
     assert await desk.queued() == 0
 
 
-# -- trouble -----------------------------------------------------------------------------------------------------------
+# -- whose lease it is -----------------------------------------------------------------------------------------------
+
+
+async def taken_again(desk: Desk, lease: Lease) -> Lease:
+    """By another, as its time was over."""
+    CLOCK.now += 31.0
+    (again,) = await desk.queue.take(LANE, 1, 30.0)
+    assert (again.id, again.token != lease.token) == (lease.id, True)
+    return again
+
+
+@pytest.mark.parametrize("then", Then)
+async def test_of_a_lease_that_was_lost_only_what_providers_said_is_recorded(desk: Desk, then: Then) -> None:
+    """And the lease of whoever has it now doesn't end."""
+    first = await desk.lease(1, "pppppppp")
+    second = await taken_again(desk, first)
+    decided = failure(2, tries=0), failure(3, "x"), failure(6, "m", tries=0)
+    said = failure(1), failure(5, "m")
+    again = Waiting(7, 1, CLOCK() + 9, "Busy")
+    async with recording(desk):
+        await desk.recorder.record(settlement(first, "arrxcmmp", *said, *decided, waiting=(again,), then=then))
+        assert await desk.letters(first) == "arpppmpp"
+        assert (await desk.row(first)).waiting is None
+        assert (await desk.queue.depths([LANE]))[LANE].leased == 1
+        rest = failure(2, "x"), failure(3, "x"), failure(6, "x"), failure(7, "x")
+        await desk.recorder.record(settlement(second, "ppxxcpxx", *rest, then=Then.ACK))
+    assert await desk.letters(first) == "arxxcmxx"
+    assert [row.position for row in await desk.failures()] == [1, 2, 3, 5, 6, 7]
+    assert await desk.queued() == 0
+
+
+async def test_nobody_is_put_on_record_by_whom_the_lease_was_taken_from(desk: Desk) -> None:
+    first = await desk.lease(1)
+    begun = Waiting(1, 0, CLOCK(), "Interrupted", begun=True), Waiting(2, 0, CLOCK(), "Interrupted", begun=True)
+    async with recording(desk):
+        await desk.recorder.intend(settlement(first, "pppp", waiting=begun[:1]))
+        second = await taken_again(desk, first)
+        with pytest.raises(LeaseLost):
+            await desk.recorder.intend(settlement(first, "appp", waiting=begun))
+        found = (await desk.recorder.known([second]))[second.id].account
+        assert found == Account(outcomes=column("appp"), waiting=begun[:1])
+        await desk.recorder.intend(settlement(second, "pppp", waiting=begun[1:]))
+    assert (await desk.recorder.known([second]))[second.id].account.waiting == begun
+
+
+async def test_a_lease_whose_time_is_over_is_held_until_another_takes_it(desk: Desk) -> None:
+    """No clock says whose it is."""
+    lease = await desk.lease(1)
+    CLOCK.now += 3600.0
+    begun = Waiting(1, 0, CLOCK(), "Interrupted", begun=True)
+    async with recording(desk):
+        await desk.recorder.intend(settlement(lease, "pppp", waiting=(begun,)))
+        await desk.recorder.record(settlement(lease, "cccc", then=Then.ACK))
+    assert await desk.letters(lease) == "cccc"
+    assert await desk.queued() == 0
+
+
+async def test_of_two_leases_of_one_batch_in_one_commit_each_counts_for_itself(desk: Desk) -> None:
+    first = await desk.lease(1)
+    second = await taken_again(desk, first)
+    stale = settlement(first, "acxp", failure(2, "x"), then=Then.ACK)
+    await desk.recorder.commit([stale, settlement(second, "pcrp", failure(2), then=Then.RELEASE)])
+    assert await desk.letters(first) == "acrp"
+    assert (await desk.queue.depths([LANE]))[LANE].ready == 1
+
+
+# -- trouble --------------------------------------------------------------------------------------------------------
 
 
 async def test_an_outage_is_ridden_out_in_order(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,23 +395,3 @@ async def test_two_recorders_agree_about_the_batches_they_share(desk: Desk, data
         assert (await desk.row(lease)).waiting is None
         rejected += letters.count("r")
     assert len(await desk.failures()) == rejected
-
-
-# -- merging -----------------------------------------------------------------------------------------------------------
-
-
-@given(st.data())
-def test_merging_keeps_the_first_and_takes_what_is_new(data: st.DataObject) -> None:
-    size = data.draw(st.integers(0, 20))
-    before, news = (data.draw(st.binary(min_size=size, max_size=size).map(_outcomes)) for _ in range(2))
-    merged = merge_outcomes(before, news)
-    assert list(merged) == [old or new for old, new in zip(before, news, strict=True)]
-    assert merge_outcomes(merged, news) == merge_outcomes(merged, before) == merged
-
-
-def _outcomes(raw: bytes) -> bytes:
-    return bytes(byte % len(Outcome) if byte > 100 else 0 for byte in raw)
-
-
-def test_who_waits_is_a_few_bytes() -> None:
-    assert len(msgspec.msgpack.encode(Waiting(999, 3, 1_800_000_000.0, "Busy"))) < 24

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
 
+from stentor.account import Waiting
 from stentor.errors import UnknownCampaign
 from stentor.outcome import Outcome
-from stentor.recording.contract import Waiting
 from stentor.recording.report import FailureRow, LaneCounts, Progress, Report, failures, progress, report
 from stentor.states import CampaignState
 from stentor.store.tables import batches, tasks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, event, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stentor.account import Account, Failure, Receipt, Waiting, encode_waiting, merge, unknown
 from stentor.batch import VERSION, Batch
 from stentor.outcome import Outcome
 from stentor.queue.contract import Lease
-from stentor.recording.contract import Failure, Settlement, Waiting
-from stentor.recording.merging import merge_waiting
+from stentor.recording.contract import Settlement
 from stentor.recording.writing import COLUMNS, write
 from stentor.store.database import POSTGRESQL, Database
 from stentor.store.tables import (
@@ -45,7 +45,9 @@ OWED = (Outcome.REJECTED, Outcome.EXPIRED, Outcome.AMBIGUOUS)
 
 def lease_of(name: str) -> Lease:
     campaign, channel, app, _ = name.split("/")
-    return Lease(id=name, lane=f"{channel}/{app}", campaign_id=campaign, payload=b"", deliveries=1, token="t")
+    return Lease(
+        id=name, lane=f"{channel}/{app}", campaign_id=campaign, payload=b"", deliveries=1, token="t", until=0.0
+    )
 
 
 def batch_of(name: str, size: int = SIZE) -> Batch:
@@ -63,7 +65,13 @@ def batch_of(name: str, size: int = SIZE) -> Batch:
 
 
 def settled(
-    name: str, outcomes: Sequence[int], *, why: str = "Refused", whole: bool = True, **other: Any
+    name: str,
+    outcomes: Sequence[int],
+    *,
+    why: str = "Refused",
+    whole: bool = True,
+    waiting: tuple[Waiting, ...] = (),
+    receipts: tuple[Receipt, ...] = (),
 ) -> Settlement:
     """With a failure for each that owes one."""
     found = tuple(
@@ -72,7 +80,13 @@ def settled(
         if outcome in OWED
     )
     batch = batch_of(name, len(outcomes)) if whole else None
-    return Settlement(lease=lease_of(name), batch=batch, outcomes=bytes(outcomes), failures=found, **other)
+    account = Account(outcomes=bytes(outcomes), failures=found, waiting=waiting, receipts=receipts)
+    return Settlement(lease=lease_of(name), batch=batch, account=account)
+
+
+def account_of(settlement: Settlement) -> Account:
+    assert settlement.account is not None
+    return settlement.account
 
 
 async def tell(database: Database, settlements: Sequence[Settlement], now: float = NOW) -> None:
@@ -136,10 +150,9 @@ def test_any_order_and_any_number_of_times(data: st.DataObject) -> None:
     order = data.draw(st.permutations([*told, *told[: data.draw(st.integers(0, len(told)))]]))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(order)), max_size=3)))
     groups = [order[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(order)], strict=True)]
-    expected = {name: bytes(SIZE) for name in NAMES}
+    expected = {name: unknown(SIZE) for name in NAMES}
     for each in order:
-        before = expected[each.lease.id]
-        expected[each.lease.id] = bytes(old or new for old, new in zip(before, each.outcomes, strict=True))
+        expected[each.lease.id] = merge(expected[each.lease.id], account_of(each))
 
     async def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -151,26 +164,15 @@ def test_any_order_and_any_number_of_times(data: st.DataObject) -> None:
                     await tell(rows.database, group)
                     await standing(rows.database)
                 found = await standing(rows.database)
-                assert {name: outcomes for name, (outcomes, *_) in found.items()} == expected
+                assert found == {
+                    name: (each.outcomes, encode_waiting(each.waiting), [lost.reason for lost in each.failures])
+                    for name, each in expected.items()
+                }
                 for each in order:  # all of it again changes nothing
                     await tell(rows.database, [each], NOW + 1)
                 assert await standing(rows.database) == found
 
     asyncio.run(run())
-
-
-@given(st.lists(waits, max_size=6), st.randoms())
-def test_who_waits_is_the_same_in_any_order(news: list[Waiting], chance: random.Random) -> None:
-
-    def merged(order: Iterable[Waiting]) -> bytes | None:
-        known = None
-        for each in order:
-            known = merge_waiting(known, [each], bytes(SIZE))
-        return known
-
-    shuffled = list(news)
-    chance.shuffle(shuffled)
-    assert merged(news) == merged(shuffled)
 
 
 @pytest.fixture
@@ -183,10 +185,10 @@ async def two(rows: Rows) -> Rows:
 
 async def test_a_failure_that_comes_after_its_outcome_is_recorded(two: Rows) -> None:
     whole = settled(NAMES[0], [1, 2, 3, 0, 0])
-    bare = Settlement(lease=whole.lease, batch=None, outcomes=whole.outcomes)
+    bare = replace(whole, batch=None, account=Account(outcomes=account_of(whole).outcomes))
     await tell(two.database, [bare])
     await tell(two.database, [whole])
-    assert (await standing(two.database))[NAMES[0]] == (whole.outcomes, None, ["Refused", "Refused"])
+    assert (await standing(two.database))[NAMES[0]] == (account_of(whole).outcomes, None, ["Refused", "Refused"])
 
 
 async def test_a_failure_that_contradicts_what_stands_is_not(two: Rows) -> None:
@@ -198,6 +200,18 @@ async def test_a_failure_that_contradicts_what_stands_is_not(two: Rows) -> None:
 async def test_the_first_of_two_explanations_stays(two: Rows) -> None:
     await tell(two.database, [settled(NAMES[0], [2] * SIZE, why="first"), settled(NAMES[0], [2] * SIZE, why="second")])
     assert (await standing(two.database))[NAMES[0]][2] == ["first"] * SIZE
+
+
+async def test_who_may_have_got_it_is_ambiguous_whatever_comes_later(two: Rows) -> None:
+    """A cancellation has no reason of its own; the others keep theirs."""
+    doubts = tuple(Waiting(position, 1, NOW, "NoAnswer", ambiguous=True) for position in range(4))
+    await tell(two.database, [settled(NAMES[0], [0] * SIZE, waiting=doubts)])
+    await tell(two.database, [settled(NAMES[0], [1, 2, 3, 4, 4])])
+    assert (await standing(two.database))[NAMES[0]] == (
+        bytes([1, 5, 5, 5, 4]),
+        None,
+        ["Refused", "Refused", "Interrupted"],
+    )
 
 
 async def test_what_is_not_new_is_not_written(two: Rows) -> None:
@@ -213,8 +227,7 @@ async def test_what_is_not_new_is_not_written(two: Rows) -> None:
 async def test_settlements_of_other_recipients_or_unknown_batches_are_left_out(two: Rows) -> None:
     before = await standing(two.database)
     await tell(two.database, [settled(NAMES[0], [2] * (SIZE + 1)), settled("c9/apns/ios/0.0.7.1", [2] * SIZE)])
-    beyond = Settlement(lease=lease_of(NAMES[0]), batch=None, outcomes=b"", waiting=(Waiting(SIZE, 1, NOW, "Busy"),))
-    await tell(two.database, [beyond])
+    await tell(two.database, [Settlement(lease=lease_of(NAMES[0]), batch=None)])
     assert await standing(two.database) == before
 
 

@@ -7,22 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stentor.account import Account, Failure, Receipt, Waiting, merge, unknown
 from stentor.batch import LARGEST_BATCH, VERSION, Batch
 from stentor.errors import BatchTooNew, BatchUnreadable
 from stentor.outcome import Outcome
 from stentor.queue.contract import Lease
-from stentor.recording.contract import Failure, Settlement, Standing, Waiting
-from stentor.recording.merging import merged
 from stentor.recording.tidings import decode_tidings, encode_tidings, settlement_of
 
 
 def lease(payload: bytes = b"") -> Lease:
-    return Lease(id="c1/apns/ios/0.1", lane="apns/ios", campaign_id="c1", payload=payload, deliveries=1, token="")
+    return Lease(
+        id="c1/apns/ios/0.1", lane="apns/ios", campaign_id="c1", payload=payload, deliveries=1, token="", until=0.0
+    )
 
 
-def settlement(outcomes: bytes, detail: str = "", waiting: tuple[Waiting, ...] = ()) -> Settlement:
-    size = len(outcomes)
-    batch = Batch(
+def batch_of(size: int) -> Batch:
+    return Batch(
         version=VERSION,
         id="c1/apns/ios/0.1",
         campaign_id="c1",
@@ -31,57 +31,61 @@ def settlement(outcomes: bytes, detail: str = "", waiting: tuple[Waiting, ...] =
         recipients=[b"k%d" % number for number in range(size)],
         addresses=[b"a%d" % number for number in range(size)],
     )
+
+
+def account(outcomes: bytes, detail: str = "") -> Account:
+    """With a failure for each who owes one; and all others wait."""
     failures = tuple(
         Failure(position=at, outcome=Outcome(outcome), reason="Refused", detail=detail)
         for at, outcome in enumerate(outcomes)
         if outcome in (Outcome.REJECTED, Outcome.EXPIRED, Outcome.AMBIGUOUS)
     )
-    return Settlement(lease=lease(), batch=batch, outcomes=outcomes, failures=failures, waiting=waiting)
+    waiting = tuple(Waiting(at, 1, 2.0, "r") for at, each in enumerate(outcomes) if each == Outcome.PENDING)
+    return Account(outcomes=outcomes, failures=failures, waiting=waiting)
 
 
-def read(messages: list[bytes], size: int) -> tuple[bytes, list[tuple[Failure, bytes, bytes]], list[Waiting]]:
-    """What recorders make of them."""
-    standing = Standing(pending=size)
-    failures: list[tuple[Failure, bytes, bytes]] = []
-    waiting: list[Waiting] = []
+def encoded(told: Account, at: float = 1.0) -> list[bytes]:
+    return encode_tidings(told, batch_of(len(told)), at)
+
+
+def read(messages: list[bytes], size: int) -> Account:
+    """What recorders make of them, who find a name for everybody who failed."""
+    found = unknown(size)
     for message in messages:
-        found = settlement_of(lease(message))
-        standing = merged(standing, found.outcomes, ())
-        waiting += found.waiting
-        for each in found.failures:
-            assert found.batch is not None
-            who = found.batch.recipients[each.position], found.batch.addresses[each.position]
-            failures.append((each, *who))
-    return standing.outcomes or bytes(size), failures, waiting
+        settlement = settlement_of(lease(message))
+        assert settlement.account is not None
+        assert settlement.batch is not None
+        for each in settlement.account.failures:
+            assert settlement.batch.recipients[each.position] == b"k%d" % each.position
+            assert settlement.batch.addresses[each.position] == b"a%d" % each.position
+        found = merge(found, settlement.account)
+    return found
 
 
 @given(st.lists(st.sampled_from([int(each) for each in Outcome]), min_size=1).map(bytes))
 def test_what_was_told_is_what_is_read(outcomes: bytes) -> None:
-    waiting = tuple(Waiting(at, 1, 2.0, "r") for at, each in enumerate(outcomes) if each == Outcome.PENDING)
-    told = settlement(outcomes, waiting=waiting)
-    (message,) = encode_tidings(told, 7.5)
-    assert decode_tidings(message).at == 7.5
-    found, failures, waits = read([message], len(outcomes))
-    assert found == outcomes
-    assert failures == [(each, b"k%d" % each.position, b"a%d" % each.position) for each in told.failures]
-    assert tuple(waits) == waiting
+    told = account(outcomes)
+    (message,) = encoded(told, 7.5)
+    assert decode_tidings(message).at == settlement_of(lease(message)).at == 7.5
+    assert read([message], len(outcomes)) == told
 
 
 def test_what_is_too_large_goes_in_parts() -> None:
     outcomes = bytes([Outcome.REJECTED, Outcome.ACCEPTED, Outcome.PENDING]) * 300
-    waiting = tuple(Waiting(at, 1, 2.0, "r") for at, each in enumerate(outcomes) if each == Outcome.PENDING)
-    told = settlement(outcomes, detail="x" * 5000, waiting=waiting)
-    messages = encode_tidings(told, 1.0)
+    receipts = tuple(Receipt(at, 1.0, "7") for at in range(1, 900, 3))
+    told = msgspec.structs.replace(account(outcomes, detail="x" * 5000), receipts=receipts)
+    messages = encoded(told)
     assert len(messages) > 1
     assert max(map(len, messages)) <= LARGEST_BATCH
-    found, failures, waits = read(messages, len(outcomes))
-    assert found == outcomes
-    assert [each for each, _, _ in failures] == list(told.failures)
-    assert tuple(waits) == waiting
+    assert read(messages, len(outcomes)) == told
+    for message in messages:  # each stands for itself, as others may be put aside
+        part = decode_tidings(message)
+        explained = [at for at, outcome in enumerate(part.outcomes) if outcome == Outcome.REJECTED]
+        assert [each.position for each in part.failures] == explained
 
 
 def test_it_names_only_those_who_failed() -> None:
-    (message,) = encode_tidings(settlement(bytes([Outcome.ACCEPTED, Outcome.REJECTED])), 1.0)
+    (message,) = encoded(account(bytes([Outcome.ACCEPTED, Outcome.REJECTED])))
     assert b"a1" in message
     assert b"a0" not in message
 
@@ -124,7 +128,7 @@ def test_one_of_a_later_version_is_too_new_whatever_else_is_in_it() -> None:
 
 
 def test_old_and_new_read_each_others() -> None:
-    (message,) = encode_tidings(settlement(bytes([Outcome.ACCEPTED, Outcome.REJECTED])), 1.0)
+    (message,) = encoded(account(bytes([Outcome.ACCEPTED, Outcome.REJECTED])))
     plain = msgspec.msgpack.decode(message, strict=False)
     newer = plain | {"colour": "blue", "failures": [plain["failures"][0] | {"shade": "dark"}]}
     assert decode_tidings(msgspec.msgpack.encode(newer)) == decode_tidings(message)
@@ -132,9 +136,10 @@ def test_old_and_new_read_each_others() -> None:
     assert decode_tidings(msgspec.msgpack.encode(older)).outcomes == plain["outcomes"]
 
 
-def test_a_standing_takes_nothing_of_other_sizes() -> None:
-    standing = Standing(pending=2)
-    assert merged(standing, b"\1\1\1", ()) is standing
-    assert merged(standing, b"", [Waiting(7, 1, 1.0, "r"), Waiting(0, 1, 1.0, "r")]).waiting == (
-        Waiting(0, 1, 1.0, "r"),
-    )
+def test_of_what_could_not_be_read_nobody_is_named() -> None:
+    told = account(bytes([Outcome.REJECTED, Outcome.PENDING]))
+    (message,) = encode_tidings(told, None, 1.0)
+    found = settlement_of(lease(message))
+    assert found.batch is None
+    assert found.account is not None
+    assert merge(unknown(2), found.account) == told

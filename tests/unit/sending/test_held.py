@@ -228,6 +228,34 @@ def test_an_intent_tells_who_is_next_after_which_tries_and_who_was_accepted_so_f
         assert settlement.account == Account(outcomes=b"\0\1\0\0\0", waiting=waiting, receipts=(Receipt(1, NOW, "7"),))
 
 
+async def test_a_checkpoint_tells_who_is_about_to_be_sent_as_well(stage: Stage) -> None:
+    """It may be left in place of what was left before."""
+    delivery = stage.hold("b")
+    delivery.read, delivery.positions, delivery.flight = batch(5), (1, 2, 4), FlightDouble(b"\0\0\0")
+    delivery.known = Known(account=unknown(5), beside=unknown(5))
+    intent = delivery.intend(0, 3, NOW)
+    delivery.flight = FlightDouble(b"\1\0\0")
+    await stage.held.checkpoint(0.0)
+    assert intent is not None
+    assert intent.account is not None
+    (told,) = stage.ledger.recorded
+    assert told.account is not None
+    assert told.account.waiting == intent.account.waiting[1:]
+
+
+async def test_a_checkpoint_waits_while_it_is_told_who_is_next(stage: Stage) -> None:
+    """Else the older of the two might be left over the later one."""
+    delivery = stage.hold("b")
+    delivery.read, delivery.positions, delivery.flight = batch(1), (0,), FlightDouble(b"\1")
+    async with delivery.telling:
+        checkpoint = asyncio.create_task(stage.held.checkpoint(0.0))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert stage.ledger.recorded == []
+    await checkpoint
+    assert len(stage.ledger.recorded) == 1
+
+
 async def test_what_has_only_begun_needs_no_checkpoint(stage: Stage) -> None:
     young, unread = stage.hold("young"), stage.hold("unread")
     young.read, young.positions, young.flight = batch(1), (0,), FlightDouble(b"\1")
