@@ -19,6 +19,8 @@ from stentor.outcome import Outcome
 
 INTERRUPTED = "Interrupted"
 """The reason of those who may have got the message, as their sender died, and who are sent to no more."""
+DEAD_LETTER = "DeadLetter"
+"""The reason of those whose batch, or what became of it, was put aside."""
 LONGEST_NOTE_DETAIL = 60
 """Characters of a failure's detail where an account would else be larger than a queue takes."""
 

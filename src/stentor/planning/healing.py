@@ -4,7 +4,8 @@ The store has the recipients' keys and not their addresses, so these are read fr
 counts as lost only when nobody has touched it for minutes and two looks in a row found it lost; it is put with the same
 id, edition and order, so that putting it twice, or beside the one that was thought lost, changes nothing; who is
 settled stays so. Who is no longer in the audience ends as ambiguous: such a batch may have been sent, and what came of
-it lost with the queue.
+it lost with the queue. So does everybody who is pending of a batch that was put again already because no recorder could
+write down what became of it, and at once where a second message would be seen beside the first.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import msgspec
 from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.account import Failure, Waiting, decode_waiting, ends
+from stentor import channels
+from stentor.account import DEAD_LETTER, Failure, Waiting, decode_waiting, ends
 from stentor.audience.contract import Selection, Wanted
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage, StoreUnavailable, UnknownCampaign
 from stentor.outcome import Outcome
@@ -34,6 +36,7 @@ from stentor.states import STOPPED, CampaignState
 from stentor.store import campaigns
 from stentor.store.campaigns import Campaign
 from stentor.store.database import Database
+from stentor.store.letters import DeadLetter, buried_outcomes
 from stentor.store.tables import batches
 from stentor.store.tables import campaigns as campaigns_table
 
@@ -42,6 +45,8 @@ logger = logging.getLogger(__name__)
 LOST_AFTER = 120.0
 """Seconds for which nobody has touched a batch that counts as lost. As long as a queue may refuse to take a task again
 that it had before (`queue.streams.DUPLICATES`): looking earlier would be in vain."""
+PUT_AGAIN = 1
+"""How often a batch is put again whose outcomes were put aside."""
 AGAIN = 5.0
 """Seconds after which is looked again where the store or the queue could not be reached."""
 SURELY_OVER = 60.0
@@ -146,9 +151,10 @@ class Healer:
         logger.warning("%d batches of campaign %s were lost with the queue, and are put again", len(names), campaign_id)
         try:
             campaign, content = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
+            names, ended = await self._end_unreadable(names)
             if campaign.state in STOPPED or (campaign.expires_at or 0.0) <= self._clock() - SURELY_OVER:
-                return await self._put_to_end(campaign, names)
-            return await self._put_again(campaign, content, names)
+                return ended + await self._put_to_end(campaign, names)
+            return ended + await self._put_again(campaign, content, names)
         except UnknownCampaign:
             return 0  # it was deleted
         except (AudienceUnavailable, InvalidAudience, InvalidMessage) as error:
@@ -156,6 +162,22 @@ class Healer:
                 logger.warning("the lost batches of campaign %s wait: %s", campaign_id, error)
             self._troubles[campaign_id] = f"batches of campaign {campaign_id} were lost, and wait: {error}"
             return 0
+
+    async def _end_unreadable(self, names: Sequence[str]) -> tuple[list[str], int]:
+        """End those batches of which nobody can tell what becomes of them. Returns: the others, and how many ended."""
+        letters = await self._database.ask(lambda connection: buried_outcomes(connection, names))
+        over = {
+            name: letter
+            for name, letter in letters.items()
+            if letter.deliveries > PUT_AGAIN or channels.is_on_record(letter.lane)
+        }
+        for name, letter in over.items():
+            if (row := await self._row(name)) is not None:
+                logger.error("batch %s is not sent again, as nobody could record what became of it", name)
+                lost = _lost(row)
+                tried = {each.position: each for each in decode_waiting(row.waiting)}
+                await self._losses.settle([_end_all(lost, letter, tried)], self._clock())
+        return [name for name in names if name not in over], len(over)
 
     async def _put_to_end(self, campaign: Campaign, names: Sequence[str]) -> int:
         """Nobody is sent to any more: who takes these settles all, and needs no address for it."""
@@ -215,15 +237,25 @@ def _lost(row: Row[Any]) -> Lost:
 
 def _end(lost: Lost, unsendable: Mapping[int, str], tried: Mapping[int, Waiting]) -> Settlement:
     """How those end who cannot be sent to again."""
+    return _ambiguous(lost, {position: (reason, DETAILS[reason]) for position, reason in unsendable.items()}, tried)
+
+
+def _end_all(lost: Lost, letter: DeadLetter, tried: Mapping[int, Waiting]) -> Settlement:
+    """How those end whose outcomes were put aside."""
+    return _ambiguous(lost, dict.fromkeys(lost.pending, (DEAD_LETTER, letter.reason)), tried)
+
+
+def _ambiguous(lost: Lost, why: Mapping[int, tuple[str, str]], tried: Mapping[int, Waiting]) -> Settlement:
+    """That those at some positions may have been sent to or not: the reason and the detail of each."""
     failures = [
         Failure(
             position=position,
             outcome=Outcome.AMBIGUOUS,
             reason=reason,
-            detail=DETAILS[reason],
+            detail=detail,
             tries=tried[position].tries if position in tried else 0,
         )
-        for position, reason in unsendable.items()
+        for position, (reason, detail) in why.items()
     ]
     nobodys = Lease(
         id=lost.id, lane=lost.lane, campaign_id=lost.campaign_id, payload=b"", deliveries=0, token="", until=0.0

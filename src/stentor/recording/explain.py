@@ -20,6 +20,7 @@ from stentor.recording.report import FailureRow, LaneProblem, lane_problems
 from stentor.states import FINAL, STOPPED, CampaignState
 from stentor.store import campaigns
 from stentor.store.campaigns import Campaign
+from stentor.store.letters import buried_outcomes
 from stentor.store.tables import batches, chains, dead_letters, tasks
 from stentor.store.tables import failures as failed
 
@@ -240,8 +241,17 @@ async def _apart(connection: AsyncConnection, place: Place) -> Event:
 async def _buried(connection: AsyncConnection, place: Place) -> Event | None:
     buried = (await connection.execute(select(dead_letters).where(dead_letters.c.id == place.batch_id))).first()
     if buried is None:
-        return None
+        return await _unrecorded(connection, place)
     return Event(at=buried.at, text=f"Its batch was put aside, as nobody could work on it: {buried.reason}")
+
+
+async def _unrecorded(connection: AsyncConnection, place: Place) -> Event | None:
+    letter = (await buried_outcomes(connection, [place.batch_id])).get(place.batch_id)
+    if letter is None:
+        return None
+    return Event(
+        at=letter.at, text=f"What became of its batch was put aside, as nobody could record it: {letter.reason}"
+    )
 
 
 def _tries(tries: int) -> str:

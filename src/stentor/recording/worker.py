@@ -1,8 +1,9 @@
 """The recorder as a role: takes outcomes from the stream, many at a time, and writes them to the store in one go.
 
 Rules: a message is acked only when it is durable in the store; one that cannot be read, or that kills whoever records
-it, is put aside, and one of a newer Stentor is left to a newer recorder; while the store is away nothing is held: what
-was taken is put back, since an outage is nobody's death, and nothing is taken before the store answers again.
+it, is put aside, which is on record before, since its batch will be found lost; one of a newer Stentor is left to a
+newer recorder; while the store is away nothing is held: what was taken is put back, since an outage is nobody's death,
+and nothing is taken before the store answers again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from stentor.recording.tally import Recorded, RecordTally
 from stentor.recording.tidings import settlement_of
 from stentor.recording.writing import write
 from stentor.store.database import Database
+from stentor.store.letters import DeadLetter, bury_outcomes
 
 logger = logging.getLogger(__name__)
 
@@ -146,9 +148,32 @@ class RecordWorker:
             except BatchTooNew as error:
                 await self._leave(lease, error)
             except BatchUnreadable as error:
-                logger.error("outcomes of batch %s are put aside: %s", lease.id, error)
-                await self._quietly(self._outbox.bury(lease, str(error)))
+                await self._bury(lease, str(error))
         return found
+
+    async def _bury(self, lease: Lease, reason: str) -> None:
+        """Put it aside, once it is on record: whoever finds its batch lost must know how often that has been so."""
+        logger.error("outcomes of batch %s are put aside: %s", lease.id, reason)
+        letter = DeadLetter(
+            id=lease.id,
+            lane=lease.lane,
+            campaign_id=lease.campaign_id,
+            reason=reason,
+            deliveries=1,
+            at=self._clock(),
+        )
+
+        async def change(connection: AsyncConnection) -> None:
+            await bury_outcomes(connection, letter, lease.payload)
+
+        try:
+            await self._database.write(change)
+        except StoreUnavailable as error:
+            self._complain(error)
+            self._store_away = True
+            await self._quietly(self._outbox.put_back([lease]))
+            return
+        await self._quietly(self._outbox.bury(lease, reason))
 
     async def _leave(self, lease: Lease, error: BatchTooNew) -> None:
         """To a newer recorder: it comes back when its lease ends. Before that looks like deaths, it is sent anew."""

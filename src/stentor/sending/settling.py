@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from stentor.account import INTERRUPTED, Account, Failure, Receipt, Waiting, ends, merge
+from stentor.account import DEAD_LETTER, INTERRUPTED, Account, Failure, Receipt, Waiting, ends, merge
 from stentor.batch import Batch, decode_batch
 from stentor.errors import BatchUnreadable
 from stentor.outcome import Outcome
@@ -21,7 +21,6 @@ from stentor.queue.contract import Lease
 from stentor.recording.contract import Known, Settlement, Then
 from stentor.sending.retry import SOON
 
-DEAD_LETTER = "DeadLetter"
 UNSENT = "NotProcessed"
 LATER = 0.001
 """Seconds by which an intent is later than the try before it, whatever the clock says."""

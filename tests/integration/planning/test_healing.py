@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.account import Waiting
 from stentor.audience.contract import Page, Wanted
@@ -17,8 +18,11 @@ from stentor.outcome import Outcome
 from stentor.planning.healing import LOST_AFTER, Healer
 from stentor.queue.contract import Lease
 from stentor.recording.audit import audit
+from stentor.recording.explain import explain
 from stentor.recording.losses import Losses
+from stentor.recording.report import report
 from stentor.states import CampaignState
+from stentor.store.letters import DeadLetter, bury_outcomes
 from stentor.store.tables import batches, failures, tasks
 from tests.integration.planning.world import ANDROID, CAMPAIGN, HOLD, IOS, World, crowd, run, world
 
@@ -153,6 +157,73 @@ async def test_who_is_settled_has_no_address_and_who_is_gone_ends_as_ambiguous(t
     async with trial.database.read() as connection:
         found = await audit(connection, CAMPAIGN, trial.clock())
     assert found.exact, found.checks
+
+
+async def put_aside(trial: Trial, name: str, reason: str, lane: str = IOS) -> None:
+    """What became of a batch, which is lost with it."""
+    letter = DeadLetter(id=name, lane=lane, campaign_id=CAMPAIGN, reason=reason, deliveries=1, at=trial.clock())
+
+    async def change(connection: AsyncConnection) -> None:
+        await bury_outcomes(connection, letter, b"what became of it")
+
+    await trial.database.write(change)
+    await trial.lose(name)
+
+
+async def test_a_batch_whose_outcomes_are_put_aside_is_sent_again_once_and_then_ends(trial: Trial) -> None:
+    first, *others = await trial.queued()
+    column = {"outcomes": bytes([1, 0, 0, 0, 0]), "pending": 4, "accepted": 1}
+    await run(trial.database, sa.update(batches).where(batches.c.id == first).values(column))
+    await put_aside(trial, first, "it is no message")
+    assert await trial.heal() == 1
+    assert await trial.queued() == [first, *others]
+    await put_aside(trial, first, "5 recorders died while they held it")
+    assert await trial.heal() == 1
+    assert await trial.queued() == others
+    for _ in range(2):
+        assert await trial.heal() == 0
+    (row,) = await trial.database.rows(sa.select(batches).where(batches.c.id == first))
+    assert (row.outcomes, row.pending, row.ambiguous) == (bytes([1, 5, 5, 5, 5]), 0, 4)
+    rows = await trial.database.rows(sa.select(failures).order_by(failures.c.position))
+    assert {(each.reason, each.detail) for each in rows} == {("DeadLetter", "5 recorders died while they held it")}
+    async with trial.database.read() as connection:
+        found = await audit(connection, CAMPAIGN, trial.clock())
+        told = await report(connection, CAMPAIGN, trial.clock())
+        about = await explain(connection, CAMPAIGN, rows[0].installation, trial.clock())
+    assert found.exact, found.checks
+    assert [(each.reason, each.count) for each in told.reasons[IOS]] == [("DeadLetter", 4)]
+    (letter,) = told.put_aside
+    assert (letter.id, letter.deliveries) == (f"{first}#outcomes", 2)
+    assert letter.reason == "5 recorders died while they held it"
+    assert "5 recorders died while they held it" in "\n".join(each.text for each in about.events)
+
+
+async def test_it_ends_at_once_where_a_second_message_would_be_seen_beside_the_first(trial: Trial) -> None:
+    first, *others = await trial.queued()
+    await put_aside(trial, first, "it is no message", "telegram/bot")
+    assert await trial.heal() == 1
+    assert await trial.queued() == others
+    assert await trial.count(failures) == 5
+
+
+async def test_it_ends_in_a_stopped_campaign_as_well(trial: Trial) -> None:
+    first, *others = await trial.queued()
+    for _ in range(2):
+        await put_aside(trial, first, "it is no message")
+    await trial.lose(others[0])
+    await trial.move(CampaignState.CANCELLING)
+    assert await trial.heal() == 2
+    assert await trial.queued() == others
+    assert await trial.count(failures) == 5
+
+
+async def test_until_then_explain_tells_that_its_outcomes_were_put_aside(trial: Trial) -> None:
+    first = (await trial.queued())[0]
+    key = (await trial.taken())[0][1].recipients[0].decode()
+    await put_aside(trial, first, "it is no message")
+    async with trial.database.read() as connection:
+        told = await explain(connection, CAMPAIGN, key, trial.clock(), queue_apart=True)
+    assert "put aside, as nobody could record it: it is no message" in "\n".join(each.text for each in told.events)
 
 
 async def test_a_batch_of_which_nobody_is_left_is_not_put(trial: Trial) -> None:

@@ -71,6 +71,9 @@ async def test_what_cannot_be_read_is_put_aside(rig: Rig, rows: Rows, caplog: py
         async with at_work(RecordWorker(rows.database, rig.outbox, SETTINGS)):
             await until_recorded(rig)
         assert await dead(rig) == [message]
+    (letter,) = await rig.queue.dead_letters("c1")
+    assert (letter.id, letter.lane, letter.deliveries) == (f"{name}#outcomes", LANE, 3)
+    assert "format 0" in letter.reason  # of the latest
     await rig.outbox.send(lease_of(name), messages(lease_of(name), "aar"))
     async with at_work(RecordWorker(rows.database, rig.outbox, SETTINGS)):
         await until_recorded(rig)
@@ -155,12 +158,13 @@ async def test_while_the_store_is_away_nothing_is_held(rig: Rig, rows: Rows, mon
     async with at_work(worker):
         await outage.is_noticed(4)
         assert takes.deliveries == [1]
-        assert worker.problem == "the disk is full"
+        problems = [worker.problem]
         assert await rig.outbox.about(lease_of(name)) == messages(lease_of(name), "aar")
         outage.is_on = False
         await until_recorded(rig)
+        problems.append(worker.problem)
     assert takes.deliveries == [1, 1]
-    assert worker.problem is None
+    assert problems == ["the disk is full", None]
     assert worker.tally.commits == 1
     assert await recorded(rows, name) == "aar"
 
@@ -250,3 +254,23 @@ async def test_a_message_that_kills_its_recorder_is_written_alone_and_at_last_pu
             assert isinstance(running.exception(), Dead | None)
     assert len(await dead(rig)) == 1
     assert [await recorded(rows, name) for name in names] == ["a", "a", "p", "a", "a"]
+    (letter,) = await rig.queue.dead_letters("c1")
+    assert (letter.id, letter.deliveries) == (f"{names[2]}#outcomes", 1)
+    assert letter.reason == "3 recorders died while they held it"
+
+
+async def test_while_the_store_is_away_nothing_is_put_aside(
+    rig: Rig, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its batch would be sent again and again, as nobody knew how often that had been so."""
+    name = await rows.batch(1, "ppp", task=None)
+    outage, takes = Outage(rows.database, monkeypatch), Takes(rig, monkeypatch)
+    await rig.outbox.send(lease_of(name), [b"nonsense"])
+    async with at_work(RecordWorker(rows.database, rig.outbox, SETTINGS)):
+        await outage.is_noticed(2)
+        assert takes.deliveries == [1]
+        assert (await dead(rig), await rig.outbox.tasks("c1")) == ([], {name})
+        outage.is_on = False
+        await until_recorded(rig)
+    assert await dead(rig) == [b"nonsense"]
+    assert [(each.id, each.deliveries) for each in await rig.queue.dead_letters()] == [(f"{name}#outcomes", 1)]

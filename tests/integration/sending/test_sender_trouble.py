@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from stentor.account import DEAD_LETTER
 from stentor.clock import steady
 from stentor.errors import InvalidMessage, PoolClosed, StoreUnavailable
 from stentor.outcome import Outcome, Scope, Verdict
 from stentor.queue.contract import Lease
 from stentor.recording.contract import Known, Settlement
-from stentor.sending import gatekeeper, judging, settling, suspects
+from stentor.sending import gatekeeper, judging, suspects
 from stentor.states import CampaignState
 from tests.integration.sending.doubles import LANE, FlightDouble, Works, quicken, refused, until, works
 
@@ -197,7 +198,7 @@ async def test_what_cannot_be_read_is_buried(stage: Works, payload: bytes) -> No
         await stage.until_queue()
     assert await stage.outcomes(name) == bytes([Outcome.AMBIGUOUS] * 3)
     assert [(row.installation, row.reason) for row in await stage.failures()] == [
-        (f"c1-1-{position}", settling.DEAD_LETTER) for position in range(3)
+        (f"c1-1-{position}", DEAD_LETTER) for position in range(3)
     ]
     (letter,) = await stage.queue.dead_letters()
     assert letter.id == name
