@@ -4,7 +4,7 @@ It is what a sender has in hand, what it tells the recorders, what it leaves in 
 of the store holds (there the failures and receipts are in tables of their own). Rules: two accounts of a batch merge
 into one, in any grouping and however often; of each recipient the first terminal outcome stands, with the failure that
 explains it; who is pending has one thing that is known of the next try; who may have got the message once may have got
-it for ever, so that no later news makes an *expired*, a *cancelled* or a *rejected* of it.
+it for ever, so that no later news makes an *expired*, a *cancelled* or a provider's refusal of it.
 """
 
 from __future__ import annotations
@@ -149,8 +149,9 @@ def merge(known: Account, news: Account) -> Account:
 
 def _in_doubt(news: Account, positions: Iterable[int]) -> Account:
     """News of a batch of which those at these positions may have got the message: who would end otherwise is
-    *ambiguous*, for the same reason."""
-    ended = {at for at in positions if news.outcomes[at] in _NOT_REACHED}
+    *ambiguous*, for the same reason. But whom our own checks refuse, they refused before."""
+    ours = {each.position for each in news.failures if not each.status and each.outcome is Outcome.REJECTED}
+    ended = {at for at in positions if news.outcomes[at] in _NOT_REACHED}.difference(ours)
     if not ended:
         return news
     outcomes = bytearray(news.outcomes)
