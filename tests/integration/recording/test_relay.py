@@ -27,7 +27,7 @@ from stentor.recording.tidings import decode_tidings, encode_tidings
 from stentor.recording.worker import RecordWorker
 from stentor.store.tables import batches, campaigns, failures, installations
 from stentor.store.tables import receipts as receipts_table
-from stentor.testing.nats import Nats as Server
+from stentor.testing.nats import RunningNats
 from stentor.testing.ports import LOOPBACK
 from stentor.testing.proxy import Proxy
 from tests.integration.queue.rig import HOLD, LANE, PATIENCE, Rig, again, rig_on, until, until_recorded
@@ -258,7 +258,7 @@ async def test_outcomes_of_a_deleted_campaign_are_forgotten(rig: Rig, rows: Rows
 
 
 async def test_a_settlement_waits_while_the_queue_is_away(
-    nats_server: Server, queue_name: str, rig: Rig, rows: Rows
+    nats_server: RunningNats, queue_name: str, rig: Rig, rows: Rows
 ) -> None:
     await rows.campaign()
     name = await put(rig, rows)
