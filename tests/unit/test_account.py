@@ -51,7 +51,8 @@ def accounts(draw: st.DrawFn, outcomes: tuple[Outcome, ...] = tuple(Outcome)) ->
     for at, outcome in enumerate(column):
         if outcome in EXPLAINED:
             reason, tries = draw(st.sampled_from(["Busy", "Gone"])), draw(st.integers(0, 2))
-            failures.append(Failure(position=at, outcome=outcome, reason=reason, tries=tries))
+            status = 400 if outcome is R else 0
+            failures.append(Failure(position=at, outcome=outcome, reason=reason, status=status, tries=tries))
         if outcome is P and draw(st.booleans()):
             ambiguous, begun = draw(st.booleans()), draw(st.booleans())
             reason, when = draw(st.sampled_from(["Busy", INTERRUPTED])), draw(st.sampled_from([5.0, 6.0]))
@@ -175,6 +176,12 @@ def test_who_may_have_got_it_is_ambiguous_for_the_reason_of_the_end(
     (found,) = merge(doubt, ended).failures
     assert (found.position, found.outcome) == (1, M)
     assert (found.reason, found.status, found.detail, found.tries) == explained
+
+
+def test_whom_our_own_check_refuses_was_refused_before() -> None:
+    doubt = Account(outcomes=bytes(2), waiting=(Waiting(1, 1, 5.0, "Interrupted", ambiguous=True),))
+    refused = ends(2, [failure(1, R, "MalformedAddress", status=0)])
+    assert merge(doubt, refused) == refused
 
 
 def test_who_may_have_got_it_and_is_accepted_is_accepted() -> None:
