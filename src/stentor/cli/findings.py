@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from enum import StrEnum
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import NO_LANE, Selection, Wanted
@@ -23,6 +23,7 @@ from stentor.audience.sql import SqlAudience
 from stentor.config import REGISTRY, AudienceConfig, Config
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidConfiguration, StentorError
 from stentor.runtime.sources import routes
+from stentor.settings import sqlite_path
 from stentor.store import flags, tables
 from stentor.store.database import Database
 from stentor.store.migrate import check as check_tables
@@ -115,6 +116,7 @@ async def check_store(config: Config) -> list[Finding]:
     if draining is not None:
         found.append(warning("campaigns", "held back by `stentor drain`", "`stentor drain --end` lets them start."))
     if file is not None:
+        found += check_secrecy(file)
         found.append(check_space(shutil.disk_usage(file.parent).free, file.parent))
     return found
 
@@ -126,8 +128,8 @@ _STOPPED = sa.select(tables.lanes.c.lane, tables.lanes.c.problem, tables.lanes.c
 
 def _file(url: str) -> Path | None:
     """The file of a SQLite database."""
-    parsed = make_url(url)
-    return Path(parsed.database or "") if parsed.drivername.startswith("sqlite") else None
+    path = sqlite_path(url)
+    return None if path is None else Path(path)
 
 
 def _is_missing(url: str) -> bool:
@@ -139,6 +141,21 @@ def _is_missing(url: str) -> bool:
 async def _touch(connection: AsyncConnection) -> None:
     """A write that takes the lock and changes nothing."""
     await connection.execute(sa.delete(tables.lanes).where(tables.lanes.c.lane == NO_LANE))
+
+
+def check_secrecy(file: Path) -> list[Finding]:
+    """Whether every user of this machine can read or change the store's file, or the two that SQLite keeps beside it. To
+    let a group is somebody's decision."""
+    files = [file, *(file.with_name(file.name + ending) for ending in ("-wal", "-shm"))]
+    open_to_all = [each for each in files if each.exists() and each.stat().st_mode & 0o006]
+    if not open_to_all:
+        return []
+    names = " ".join(shlex.quote(str(each)) for each in open_to_all)
+    return [
+        warning(
+            "store: rights", f"everybody on this machine can read the addresses in {file}", f"Run `chmod 600 {names}`."
+        )
+    ]
 
 
 def check_space(free: int, folder: Path) -> Finding:

@@ -1,4 +1,4 @@
-"""Which subjects a stream has messages of, however many: the server names 100,000 in an answer, the next from an offset.
+"""Which subjects a stream has messages of, however many: a server names 100,000 in an answer, and more from an offset.
 
 Rules: between two answers subjects come and go, and those behind one that went move up. So a page begins with what the
 one before ended with; where it doesn't, some may have moved past it, and it is asked for again from further ahead.

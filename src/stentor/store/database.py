@@ -23,13 +23,14 @@ from typing import Any, Final, TypeVar
 import asyncpg  # type: ignore[import-untyped]  # has no annotations
 from sqlalchemy import Executable, Insert, Row, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from stentor.errors import InvalidConfiguration, StentorError, StoreOutdated, StoreUnavailable
+from stentor.settings import sqlite_path
 from stentor.store import sqlite_driver
 
 T = TypeVar("T")
@@ -100,12 +101,12 @@ class Database:
             InvalidConfiguration: the URL is of no form that is known here.
         """
         try:
-            parsed = make_url(url)
+            path = sqlite_path(url)
+            parsed = make_url(url) if path is None else URL.create(SQLITE, database=path)
         except (ArgumentError, ValueError):  # the latter for a port that is no number
             raise InvalidConfiguration(f"The database's URL is none; it is {FORMS}.") from None
         pool = {"pool_size": connections, "max_overflow": 0, "pool_timeout": patience, "hide_parameters": True}
-        path = parsed.database
-        if parsed.drivername == SQLITE and path and path != ":memory:" and not parsed.query:
+        if path is not None:
             engine = create_async_engine(
                 parsed.set(drivername="sqlite+aiosqlite"),
                 async_creator=lambda: sqlite_driver.connect(path, busy_timeout=BUSY_TIMEOUT, make=not foreign),

@@ -355,6 +355,18 @@ def test_a_store_that_isnt_there_isnt_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_a_store_that_everybody_can_read(store: StoreConfig) -> None:
+    file = Path(store.url.removeprefix("sqlite:///"))
+    assert "store: rights" not in [each.check for each in await check_store(Config(store=store))]
+    file.chmod(0o640)  # a group is somebody's decision
+    assert "store: rights" not in [each.check for each in await check_store(Config(store=store))]
+    file.chmod(0o644)
+    found = next(each for each in await check_store(Config(store=store)) if each.check == "store: rights")
+    assert found.status is Status.WARNING
+    assert str(file) in found.detail
+    assert f"chmod 600 {file}" in found.remedy
+
+
 async def test_a_store_without_tables(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "empty.db").close()
     (tmp_path / "empty.db").touch()

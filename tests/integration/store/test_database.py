@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import stat
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import InvalidConfiguration, StoreOutdated, StoreUnavailable
+from stentor.settings import sqlite_url
 from stentor.store.database import POSTGRESQL, SQLITE, Database, insert_or_ignore
 from stentor.store.migrate import migrate
 from stentor.store.tables import lanes
@@ -301,6 +303,43 @@ async def test_another_kind_of_file_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfiguration, match=r"notes\.txt is another kind of file"):
         await migrate(database)
     await database.aclose()
+
+
+@pytest.mark.parametrize("name", ["wh?at", "feature%2Ffoo", "a#b", "a b", "/over", os.fsdecode(b"no text \xff")])
+async def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
+    url = sqlite_url(f"{tmp_path}/{name}")
+    ours, theirs = Database.open(url), Database.open(url, foreign=True)
+    await migrate(ours)
+    await ours.write(put("a"))
+    assert await counted(theirs) == 1
+    assert (tmp_path / name.strip("/")).exists()
+    assert len({each.removesuffix("-wal").removesuffix("-shm") for each in os.listdir(tmp_path)}) == 1
+    await ours.aclose()
+    await theirs.aclose()
+
+
+async def test_the_file_and_its_log_are_its_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        database = Database.open(f"sqlite:///{tmp_path / 'stentor.db'}")
+        await migrate(database)
+        await database.write(put("a"))
+        modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
+        await database.aclose()
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(["stentor.db", "stentor.db-wal", "stentor.db-shm"], 0o600)
+
+
+async def test_the_rights_that_a_file_has_are_left(tmp_path: Path) -> None:
+    file = tmp_path / "stentor.db"
+    file.touch()
+    file.chmod(0o660)
+    database = Database.open(f"sqlite:///{file}")
+    await migrate(database)
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
+    await database.aclose()
+    assert modes == dict.fromkeys(["stentor.db", "stentor.db-wal", "stentor.db-shm"], 0o660)
 
 
 async def test_commits_are_synced_and_readers_do_not_block(sqlite: Database) -> None:
