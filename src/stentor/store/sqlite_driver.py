@@ -31,8 +31,8 @@ that write all the time, the one that lost a few times would hardly ever get its
 ROWS_AT_ONCE = 256
 """Rows that are fetched with the statement; what is left is fetched when it is asked for."""
 _MAKING = threading.Lock()
-"""Held while a file is made: whoever closes a file takes from all of the process the locks that they have on it, so that
-nobody may have opened it by then."""
+"""Held while a file is made: whoever closes a file gives up all locks that the process has on it, so nobody here may
+have opened it by then."""
 
 
 class Connection(aiosqlite.Connection):
@@ -51,8 +51,14 @@ class Connection(aiosqlite.Connection):
         return Cursor(self)
 
     async def run(self, work: Callable[[], Any]) -> Any:
-        """What `work` returns, in the connection's thread."""
-        return await self._execute(work)  # type: ignore[no-untyped-call]  # it has no annotations
+        """What `work` returns, in the connection's thread. Where this is cancelled, SQLite gives up as well: whoever
+        closes the connection then, as SQLAlchemy does, would wait for the end of a statement that nobody wants."""
+        try:
+            return await self._execute(work)  # type: ignore[no-untyped-call]  # it has no annotations
+        except asyncio.CancelledError:
+            if self._connection is not None:
+                self._connection.interrupt()
+            raise
 
     @property
     def raw(self) -> sqlite3.Connection:
@@ -139,8 +145,8 @@ def _take_the_lock(cursor: sqlite3.Cursor, operation: str, parameters: Sequence[
 
 
 def _uri(path: str) -> str:
-    """The path as SQLite takes it with options: a name may have a `?`, `%` or `#` in it, or bytes that are no text. What
-    stands between two slashes and a third is a host, of which an absolute path has none."""
+    """The path as SQLite takes it with options: a name may have a `?`, `%` or `#` in it, or bytes that are no text.
+    Between two slashes and a third stands a host, and an absolute path has none."""
     return f"file:{'//' if path.startswith('/') else ''}{quote(os.fsencode(path))}?mode=rw"
 
 

@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sqlite3
 import stat
+import threading
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import uvloop
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import InvalidConfiguration, StoreOutdated, StoreUnavailable
 from stentor.settings import sqlite_url
+from stentor.store import database as stores
 from stentor.store.database import POSTGRESQL, SQLITE, Database, insert_or_ignore
 from stentor.store.migrate import migrate
+from stentor.store.sqlite_driver import Connection
 from stentor.store.tables import lanes
 from stentor.testing.postgres import Postgres
 
@@ -248,6 +254,27 @@ async def test_a_lock_is_waited_for(sqlite: Database, tmp_path: Path, monkeypatc
     assert await counted(sqlite) == 1
 
 
+async def test_a_question_that_nobody_waits_for_is_given_up(sqlite: Database, tmp_path: Path) -> None:
+    """It would hold up whoever closes the database, and with that the end of the program."""
+    begun = threading.Event()
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+
+    async def count_endlessly() -> None:
+        async with sqlite.read() as connection:
+            raw = (await connection.get_raw_connection()).driver_connection
+            assert isinstance(raw, Connection)
+            await raw.run(lambda: raw.raw.set_progress_handler(begun.set, 1000))
+            await connection.exec_driver_sql(endless)
+
+    counting = asyncio.create_task(count_endlessly())
+    assert await asyncio.to_thread(begun.wait, 60.0)
+    counting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await counting
+    await sqlite.write(put("a"))
+    assert await counted(sqlite) == 1
+
+
 async def test_a_lock_that_stays_is_said(sqlite: Database, tmp_path: Path) -> None:
     impatient = Database.open(f"sqlite:///{tmp_path / 'stentor.db'}", patience=0.0)
     other = lock(tmp_path / "stentor.db")
@@ -274,7 +301,7 @@ async def test_a_disk_that_stays_full_is_said_and_changes_nothing(tmp_path: Path
     database = Database.open(f"sqlite:///{tmp_path / 'stentor.db'}", connections=1, patience=0.0)
     await migrate(database)
     await pragma(database, "max_page_count=1")
-    with pytest.raises(StoreUnavailable, match=r"disk is full\. Free some space; it goes on by itself"):
+    with pytest.raises(StoreUnavailable, match=r"disk is full\. Free some space\.$"):
         await database.write(put("a", problem="x" * 100_000))
     assert await counted(database) == 0
     await database.aclose()
@@ -318,13 +345,17 @@ async def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
     await theirs.aclose()
 
 
+def rights(folder: Path) -> dict[str, int]:
+    return {each.name: stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()}
+
+
 async def test_the_file_and_its_log_are_its_owners_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         database = Database.open(f"sqlite:///{tmp_path / 'stentor.db'}")
         await migrate(database)
         await database.write(put("a"))
-        modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
+        modes = rights(tmp_path)
         await database.aclose()
     finally:
         os.umask(before)
@@ -332,12 +363,12 @@ async def test_the_file_and_its_log_are_its_owners_alone(tmp_path: Path) -> None
 
 
 async def test_the_rights_that_a_file_has_are_left(tmp_path: Path) -> None:
-    file = tmp_path / "stentor.db"
-    file.touch()
-    file.chmod(0o660)
-    database = Database.open(f"sqlite:///{file}")
+    database = Database.open(f"sqlite:///{tmp_path / 'stentor.db'}")
     await migrate(database)
-    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
+    await database.aclose()
+    os.chmod(tmp_path / "stentor.db", 0o660)
+    await migrate(database)
+    modes = rights(tmp_path)
     await database.aclose()
     assert modes == dict.fromkeys(["stentor.db", "stentor.db-wal", "stentor.db-shm"], 0o660)
 
@@ -375,6 +406,53 @@ async def test_a_server_that_restarts_is_waited_for(
             assert await counted(database) == number
         assert pauses
     await database.aclose()
+
+
+async def test_an_answer_that_takes_too_long_is_called_that(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "CONNECT_WITHIN", 2.0)
+    database = Database.open(postgres, patience=0.0)
+    with pytest.raises(StoreUnavailable, match=r"took longer than 2 s to answer; is it overloaded") as caught:
+        await database.rows(text("SELECT pg_sleep(30)"))
+    assert "reached" not in str(caught.value)
+    assert await database.ask(lambda connection: connection.scalar(text("SELECT 1"))) == 1
+    await database.aclose()
+
+
+@pytest.mark.parametrize("how", [{"foreign": True}, {"unhurried": True}])
+async def test_it_may_take_as_long_as_it_takes(
+    postgres: str, monkeypatch: pytest.MonkeyPatch, how: dict[str, bool]
+) -> None:
+    monkeypatch.setattr(stores, "CONNECT_WITHIN", 2.0)
+    database = Database.open(postgres, patience=0.0, **how)
+    assert len(await database.rows(text("SELECT pg_sleep(2.5)"))) == 1
+    await database.aclose()
+
+
+async def test_a_server_that_never_lets_anybody_in_is_called_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "CONNECT_WITHIN", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        database = Database.open(f"postgresql://me@127.0.0.1:{server.getsockname()[1]}/app", patience=0.0)
+        with pytest.raises(StoreUnavailable, match=r"let nobody in within 0\.1 s; is the server running and not over"):
+            await counted(database)
+        await database.aclose()
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_server_whose_machine_is_gone_is_noticed(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """By the system, which asks for it while we wait for an answer."""
+
+    async def keep(port: int) -> dict[int, int]:
+        transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, "127.0.0.1", port)
+        stores._keep_alive(SimpleNamespace(_transport=transport))
+        own = transport.get_extra_info("socket")
+        with socket.fromfd(own.fileno(), own.family, own.type) as same:
+            kept = same.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            times = same.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT)
+        transport.close()
+        return {kept: times}
+
+    with socket.create_server(("127.0.0.1", 0)) as server, asyncio.Runner(loop_factory=loop) as runner:
+        assert runner.run(keep(server.getsockname()[1])) == {1: stores.KEEPALIVES}
 
 
 async def test_a_server_that_stays_away_is_said(postgres: str, postgres_server: Postgres) -> None:
