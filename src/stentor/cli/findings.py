@@ -15,11 +15,13 @@ from enum import StrEnum
 from pathlib import Path
 
 import sqlalchemy as sa
+from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import NO_LANE, Selection, Wanted
 from stentor.audience.registry import RegistryAudience
 from stentor.audience.sql import SqlAudience
+from stentor.cli.waiting import waited_for
 from stentor.config import REGISTRY, AudienceConfig, Config
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidConfiguration, StentorError
 from stentor.runtime.sources import routes
@@ -107,7 +109,7 @@ async def check_store(config: Config) -> list[Finding]:
             stopped = (await connection.execute(_STOPPED)).all()
             draining = await flags.get(connection, flags.DRAINING)
     except StentorError as error:
-        return [problem("store", str(error), "Mend that, or `store.url`; `stentor init --upgrade` makes its tables.")]
+        return [problem("store", str(error), "Mend that, or `store.url`.")]
     finally:
         await database.aclose()
     detail = f"{file or 'PostgreSQL'}: its tables are of this version, and can be written"
@@ -144,8 +146,8 @@ async def _touch(connection: AsyncConnection) -> None:
 
 
 def check_secrecy(file: Path) -> list[Finding]:
-    """Whether every user of this machine can read or change the store's file, or the two that SQLite keeps beside it. To
-    let a group is somebody's decision."""
+    """Whether every user of this machine can read or change the store's file, or the two that SQLite keeps beside it.
+    To let a group do so is somebody's decision."""
     files = [file, *(file.with_name(file.name + ending) for ending in ("-wal", "-shm"))]
     open_to_all = [each for each in files if each.exists() and each.stat().st_mode & 0o006]
     if not open_to_all:
@@ -171,10 +173,15 @@ def check_space(free: int, folder: Path) -> Finding:
 # -- the audiences ----------------------------------------------------------------------------------------------------
 
 
-async def check_audiences(config: Config) -> list[Finding]:
-    """Each audience, and the registry where somebody is in it, with its installations by lane."""
-    found = [await _check_audience(config, name, settings) for name, settings in config.audiences.items()]
-    return [*found, *await _check_registry(config)]
+async def check_audiences(config: Config, out: Console) -> list[Finding]:
+    """Each audience, and the registry where somebody is in it, with its installations by lane. They are counted for as
+    long as it takes, which people are told by `out`."""
+    found = []
+    for name, settings in config.audiences.items():
+        async with waited_for(f"Counting {name}", out):
+            found.append(await _check_audience(config, name, settings))
+    async with waited_for(f"Counting {REGISTRY}", out):
+        return [*found, *await _check_registry(config)]
 
 
 async def _check_audience(config: Config, name: str, settings: AudienceConfig) -> Finding:
@@ -183,7 +190,7 @@ async def _check_audience(config: Config, name: str, settings: AudienceConfig) -
     if _is_missing(url):
         return problem(check, f"there is no {_file(url)}", f"Mend `{check}.url`.")
     try:
-        database = Database.open(url, connections=1, patience=PATIENCE)
+        database = Database.open(url, connections=1, patience=PATIENCE, foreign=True)
     except InvalidConfiguration as error:
         return problem(check, str(error), f"Mend `{check}.url`.")
     try:
@@ -200,7 +207,7 @@ async def _check_registry(config: Config) -> Sequence[Finding]:
     """Nothing where the registry cannot be read, which the check of the store tells, or where it isn't used."""
     if _is_missing(config.store.url):
         return ()
-    database = Database.open(config.store.url, connections=1, patience=PATIENCE)
+    database = Database.open(config.store.url, connections=1, patience=PATIENCE, foreign=True)
     try:
         counts = dict(await RegistryAudience(database, Selection(source=REGISTRY), routes(config)).count())
     except (InvalidAudience, AudienceUnavailable):
