@@ -57,8 +57,8 @@ Times are epoch seconds, durations seconds. Fields may be added; those that are 
 `delivered` (accepted by the provider), `failed` (rejected, expired or ambiguous), `cancelled`, `pending`, `lanes`, \
 `reasons`, `dead` (addresses that will never work again), `dead_letters` (batches nobody could work on) and the latest \
 of them as `put_aside`, `seconds`, `rate`, `at`; `show` adds `problems`: why a lane doesn't send |
-| `send --dry-run` | `lanes` (each with `recipients`, `ceiling` in pushes a second or null, `seconds` at least), \
-`recipients`, `unroutable`, `seconds`, `warnings`, `sample` (the payload a lane's recipients get) |
+| `send --dry-run` | `title`, `lanes` (each with `recipients`, `ceiling` in pushes a second or null, \
+`seconds` at least), `recipients`, `unroutable`, `seconds`, `warnings`, `sample` (the payload a lane's recipients get) |
 | `campaign list` | `campaigns`: a list of campaigns |
 | `send --detach`, `campaign pause` | the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
 `starts_at`, `expires_at`, `finished_at`, `planned` (whether the audience is read to its end), `expected` \

@@ -22,11 +22,13 @@ take them.
 
 - **Which file.** `--config`, or else the variable `STENTOR_CONFIG`, or else `stentor.toml` in the working directory.
 - **Paths** in it count from the folder it is in, those of SQLite databases too: `sqlite:///stentor.db` lies beside it,
-  `sqlite:////var/lib/stentor.db` (four slashes) is absolute.
+  `sqlite:////var/lib/stentor.db` (four slashes) is absolute. What follows the three slashes is the path as it is: a
+  folder may be called `wh?at` or `100%`, and nothing in it is escaped (`%20` is no space).
 - **Mistakes** are errors: an unknown setting, a value that cannot be, settings that contradict each other. The message
   names file, setting and remedy. Nothing is done with a configuration that is wrong.
 - **Secrets** are in files of their own that the settings name (keys, certificates, passwords of certificates), or part
-  of a database's or proxy's URL. No message and no log shows those URLs. The file is written for its owner's eyes only.
+  of a database's or proxy's URL. No message and no log shows those URLs. The file is written for its owner's eyes only,
+  and so is a SQLite database of Stentor's own, which holds addresses ([store.md](store.md#who-may-read-it)).
 
 ## Variables
 

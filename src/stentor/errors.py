@@ -81,6 +81,10 @@ class StoreUnavailable(StentorError):
     """Stentor's database cannot be reached or written to just now; nothing was lost, try again later."""
 
 
+class StoreUnusable(StoreUnavailable):
+    """Stentor's database cannot be used until somebody mends it or frees some space; nothing was lost."""
+
+
 class QueueUnavailable(StoreUnavailable):
     """The queue cannot be reached or written to just now; nothing was lost, try again later."""
 

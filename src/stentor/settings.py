@@ -7,6 +7,7 @@ there may be a password in it. What a setting means is said once, in the docstri
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final
@@ -16,12 +17,36 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Va
 
 ALTERNATIVE: Final[dict[str, JsonValue]] = {"alternative": True}
 """`json_schema_extra` of a setting that excludes others of its table, which are the ones to begin with."""
-_MEMORY = ("", ":memory:")
+_SQLITE: Final = "sqlite://"
+_NO_FILE = ("", ":memory:")
+_OPTIONS = re.compile(r"\?\w+=[^/]*\Z")
+"""What other programs take for options at the end of a URL: `?mode=ro`."""
+
+
+def sqlite_path(url: str) -> str | None:
+    """The path in the URL of a SQLite database: what follows the three slashes, as it is. Nothing in it is escaped, so
+    that a folder may be called whatever folders are. None: it is the URL of something else.
+
+    Raises:
+        ValueError: it names no file, or more than that.
+    """
+    if not url.startswith(_SQLITE):
+        return None
+    slash, path = url[len(_SQLITE) :][:1], url[len(_SQLITE) + 1 :]
+    if slash != "/" or path in _NO_FILE or "\0" in path or _OPTIONS.search(path):
+        raise ValueError("must name a file and nothing else: sqlite:///path (four slashes begin an absolute one)")
+    return path
+
+
+def sqlite_url(path: str | Path) -> str:
+    """The URL of which `sqlite_path` gives this path."""
+    return f"{_SQLITE}/{path}"
 
 
 def _from_folder(path: Path, info: ValidationInfo) -> Path:
     """`path`, counted from the folder of the file that is being read."""
-    if "-----BEGIN" in str(path) or "\n" in str(path) or str(path).startswith("{"):
+    text = str(path)
+    if not path.is_absolute() and ("-----BEGIN" in text or "\n" in text or text.startswith("{")):
         raise ValueError("must be the path of a file, not what is in the file")
     folder: Path | None = (info.context or {}).get("folder")
     return folder / path if folder else path
@@ -29,16 +54,12 @@ def _from_folder(path: Path, info: ValidationInfo) -> Path:
 
 def _check_database(url: str, info: ValidationInfo) -> str:
     """`url`, the path in a SQLite one counted from the folder of the file. Errors don't show it."""
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in ("sqlite", "postgresql"):
-        raise ValueError("must be sqlite:///path or postgresql://user:password@host/database")
-    if scheme == "postgresql":
+    if url.startswith("postgresql://"):
         return url
-    name = rest.removeprefix("/")
-    if not rest.startswith("/") or name in _MEMORY or "?" in name:
-        raise ValueError("must name a file and nothing else: sqlite:///path (four slashes begin an absolute one)")
+    if (path := sqlite_path(url)) is None:
+        raise ValueError("must be sqlite:///path or postgresql://user:password@host/database")
     folder: Path | None = (info.context or {}).get("folder")
-    return f"{scheme}:///{folder / name}" if folder else url
+    return sqlite_url(folder / path) if folder else url
 
 
 def _check_endpoint(url: str) -> str:

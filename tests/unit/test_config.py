@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from stentor.config import SECTIONS, Columns, Config, StoreConfig, default_app, 
 from stentor.errors import InvalidConfiguration
 from stentor.providers.apns.channel import ApnsApp
 from stentor.providers.fcm.channel import FcmApp
-from stentor.settings import listed
+from stentor.settings import listed, sqlite_path, sqlite_url
 
 DOCS = Path(__file__).parents[2] / "docs"
 PASSWORD = "hunter2secret"
@@ -66,6 +67,25 @@ def test_paths_count_from_the_folder_of_the_file(folder: Path) -> None:
     ios = config.apps["ios"]
     assert isinstance(ios, ApnsApp)
     assert ios.key_file == folder / "keys" / "AuthKey.p8"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["wh?at", "feature%2Ffoo", "100%", "a#b", "a b", "über", "q'\"uote", "{curly}", "line\nbreak", "a:b@c", "?x=1"],
+)
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    beside = AUDIENCE + 'url = "sqlite:///app.db"'
+    elsewhere = (AUDIENCE + f"url = {json.dumps(sqlite_url(folder / 'app.db'))}").replace("users", "others")
+    config = read(folder, APP + beside + elsewhere)
+    for known in (config, restore(dump(config))):
+        assert sqlite_path(known.store.url) == str(folder / "stentor.db")
+        urls = [audience.url for audience in known.audiences.values()]
+        assert [sqlite_path(url or "") for url in urls] == [str(folder / "app.db")] * 2
+        ios = known.apps["ios"]
+        assert isinstance(ios, ApnsApp)
+        assert ios.key_file == folder / "keys" / "AuthKey.p8"
 
 
 def test_the_file_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,6 +251,8 @@ WRONG = {
     "memory": ("[store]\nurl = 'sqlite:///:memory:'", "store.url: must name a file"),
     "driver": ("[store]\nurl = 'postgresql+asyncpg://h/d'", f"store.url: must be {FORMS}"),
     "options": ("[store]\nurl = 'sqlite:///a.db?x=1'", "store.url: must name a file and nothing else"),
+    "options behind a folder": ("[store]\nurl = 'sqlite:////wh?at/a.db?mode=ro'", "store.url: must name a file"),
+    "a NUL": ('[store]\nurl = "sqlite:///a\\u0000b"', "store.url: must name a file"),
     "two slashes": ("[store]\nurl = 'sqlite://a.db'", "store.url: must name a file"),
     "database as a number": ("[store]\nurl = 31337", "store.url: must be a text, in quotes"),
     "database as a table": (f"[store]\nurl = ['{PASSWORD}']", "store.url: must be a text, in quotes"),

@@ -33,6 +33,7 @@ from stentor.cli.operations import (
     tell,
 )
 from stentor.cli.undo import edit, undo
+from stentor.cli.waiting import waited_for
 from stentor.errors import InvalidState
 from stentor.recording.report import FailureRow, Report
 from stentor.runtime.stentor import Stentor
@@ -235,7 +236,8 @@ def retry(
         if not as_json:
             out.print(account(report))
         confirm(f"Send {found.title!r} again to the {many:,} that were not reached?", yes=yes)
-        new = await stentor.retry(found.id, reasons=reasons)
+        async with waited_for("Counting them", out):
+            new = await stentor.retry(found.id, reasons=reasons)
         if new.state is CampaignState.DRAFT:
             new = await stentor.start(new.id)
         return await drive(stentor, new, out, as_json=as_json)

@@ -26,6 +26,7 @@ from stentor.config import Config, load
 from stentor.errors import InvalidConfiguration
 from stentor.findings import Finding, Status, problem
 
+NOWHERE = Console(quiet=True)
 STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.PROBLEM: "bold red"}
 
 
@@ -55,7 +56,8 @@ def doctor(
         if app is not None and app not in settings.apps:
             known = ", ".join(settings.apps) or "none"
             raise InvalidConfiguration(f"--app: there is no app {app}; the file has {known}")
-        found = uvloop.run(examine(settings, app=app, offline=offline))
+        out = Console(quiet=as_json)
+        found = uvloop.run(examine(settings, app=app, offline=offline, out=out))
     if as_json:
         sys.stdout.write(json.dumps(report(found)) + "\n")
     else:
@@ -64,8 +66,14 @@ def doctor(
         raise typer.Exit(1)
 
 
-async def examine(config: Config, *, app: str | None = None, offline: bool = False) -> list[Finding]:
-    """All findings about a configuration, or those about one of its apps. Apps are looked at all at once."""
+async def examine(
+    config: Config, *, app: str | None = None, offline: bool = False, out: Console = NOWHERE
+) -> list[Finding]:
+    """All findings about a configuration, or those about one of its apps. Apps are looked at all at once.
+
+    Args:
+        out: where people are told what takes long.
+    """
     chosen = {name: each for name, each in config.apps.items() if app in (None, name)}
     found: list[Finding] = []
     if app is None:
@@ -77,7 +85,7 @@ async def examine(config: Config, *, app: str | None = None, offline: bool = Fal
             from stentor.cli.queue_checks import check_queue  # noqa: PLC0415 - NATS takes a sixth of a second to load
 
             found += await check_queue(config)
-        found += await check_audiences(config)
+        found += await check_audiences(config, out)
         if not chosen:
             found.append(problem("apps", "there is none", "Add one under [apps.NAME]: without it nothing can be sent."))
     async with asyncio.TaskGroup() as group:

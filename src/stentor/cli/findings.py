@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.engine import make_url
+from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import NO_LANE, Selection, Wanted
 from stentor.audience.registry import RegistryAudience
 from stentor.audience.sql import SqlAudience
+from stentor.cli.waiting import waited_for
 from stentor.config import REGISTRY, AudienceConfig, Config
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidConfiguration, StentorError
 from stentor.findings import Finding, problem, warning
 from stentor.runtime.sources import routes
+from stentor.settings import sqlite_path
 from stentor.store import flags, tables
 from stentor.store.database import Database
 from stentor.store.migrate import check as check_tables
@@ -79,7 +82,7 @@ async def check_store(config: Config) -> list[Finding]:
             stopped = (await connection.execute(_STOPPED)).all()
             draining = await flags.get(connection, flags.DRAINING)
     except StentorError as error:
-        return [problem("store", str(error), "Mend that, or `store.url`; `stentor init --upgrade` makes its tables.")]
+        return [problem("store", str(error), "Mend that, or `store.url`.")]
     finally:
         await database.aclose()
     detail = f"{file or 'PostgreSQL'}: its tables are of this version, and can be written"
@@ -88,6 +91,7 @@ async def check_store(config: Config) -> list[Finding]:
     if draining is not None:
         found.append(warning("campaigns", "held back by `stentor drain`", "`stentor drain --end` lets them start."))
     if file is not None:
+        found += check_secrecy(file)
         found.append(check_space(shutil.disk_usage(file.parent).free, file.parent))
     return found
 
@@ -99,8 +103,8 @@ _STOPPED = sa.select(tables.lanes.c.lane, tables.lanes.c.problem, tables.lanes.c
 
 def _file(url: str) -> Path | None:
     """The file of a SQLite database."""
-    parsed = make_url(url)
-    return Path(parsed.database or "") if parsed.drivername.startswith("sqlite") else None
+    path = sqlite_path(url)
+    return None if path is None else Path(path)
 
 
 def _is_missing(url: str) -> bool:
@@ -112,6 +116,21 @@ def _is_missing(url: str) -> bool:
 async def _touch(connection: AsyncConnection) -> None:
     """A write that takes the lock and changes nothing."""
     await connection.execute(sa.delete(tables.lanes).where(tables.lanes.c.lane == NO_LANE))
+
+
+def check_secrecy(file: Path) -> list[Finding]:
+    """Whether every user of this machine can read or change the store's file, or the two that SQLite keeps beside it.
+    To let a group do so is somebody's decision."""
+    files = [file, *(file.with_name(file.name + ending) for ending in ("-wal", "-shm"))]
+    open_to_all = [each for each in files if each.exists() and each.stat().st_mode & 0o006]
+    if not open_to_all:
+        return []
+    names = " ".join(shlex.quote(str(each)) for each in open_to_all)
+    return [
+        warning(
+            "store: rights", f"everybody on this machine can read the addresses in {file}", f"Run `chmod 600 {names}`."
+        )
+    ]
 
 
 def check_space(free: int, folder: Path) -> Finding:
@@ -127,10 +146,15 @@ def check_space(free: int, folder: Path) -> Finding:
 # -- the audiences ----------------------------------------------------------------------------------------------------
 
 
-async def check_audiences(config: Config) -> list[Finding]:
-    """Each audience, and the registry where somebody is in it, with its installations by lane."""
-    found = [await _check_audience(config, name, settings) for name, settings in config.audiences.items()]
-    return [*found, *await _check_registry(config)]
+async def check_audiences(config: Config, out: Console) -> list[Finding]:
+    """Each audience, and the registry where somebody is in it, with its installations by lane. They are counted for as
+    long as it takes, which people are told by `out`."""
+    found = []
+    for name, settings in config.audiences.items():
+        async with waited_for(f"Counting {name}", out):
+            found.append(await _check_audience(config, name, settings))
+    async with waited_for(f"Counting {REGISTRY}", out):
+        return [*found, *await _check_registry(config)]
 
 
 async def _check_audience(config: Config, name: str, settings: AudienceConfig) -> Finding:
@@ -139,7 +163,7 @@ async def _check_audience(config: Config, name: str, settings: AudienceConfig) -
     if _is_missing(url):
         return problem(check, f"there is no {_file(url)}", f"Mend `{check}.url`.")
     try:
-        database = Database.open(url, connections=1, patience=PATIENCE)
+        database = Database.open(url, connections=1, patience=PATIENCE, foreign=True)
     except InvalidConfiguration as error:
         return problem(check, str(error), f"Mend `{check}.url`.")
     try:
@@ -156,7 +180,7 @@ async def _check_registry(config: Config) -> Sequence[Finding]:
     """Nothing where the registry cannot be read, which the check of the store tells, or where it isn't used."""
     if _is_missing(config.store.url):
         return ()
-    database = Database.open(config.store.url, connections=1, patience=PATIENCE)
+    database = Database.open(config.store.url, connections=1, patience=PATIENCE, foreign=True)
     try:
         counts = dict(await RegistryAudience(database, Selection(source=REGISTRY), routes(config)).count())
     except (InvalidAudience, AudienceUnavailable):

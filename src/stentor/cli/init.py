@@ -20,13 +20,15 @@ from pydantic import BaseModel
 
 from stentor import channels
 from stentor.config import APP, FILE, SECTIONS, Config, load
-from stentor.errors import InvalidConfiguration
+from stentor.errors import InvalidConfiguration, StoreUnavailable, StoreUnusable
 from stentor.settings import ALTERNATIVE, App
 from stentor.store.database import Database
 from stentor.store.migrate import migrate
 
 AUDIENCE = "users"
-MIGRATION_PATIENCE = 3600.0
+AT_ONCE, LATER = 5.0, 3600.0
+"""Seconds for which the database is waited for: by somebody who begins, and where a machine or cluster is being
+started. What a person must mend is waited for by neither."""
 SIMULATED = {
     "apns": ("key_file", "key_id", "team_id"),
     "fcm": ("service_account_file", "project", "token_url"),
@@ -79,31 +81,50 @@ def init(
         _write(file, render(_read_facts(path) for path in simulator or ()), force=force)
         typer.echo(f"Wrote {file}.")
     config = load(file)
-    uvloop.run(_migrate(config))
+    uvloop.run(_migrate(config, LATER if upgrade else AT_ONCE))
     typer.echo("The tables of the store are ready.")
     if not upgrade:
         typer.echo(NEXT_STEPS.format(file=file))
 
 
-async def _migrate(config: Config) -> None:
-    database = Database.open(config.store.url, patience=MIGRATION_PATIENCE)
+async def _migrate(config: Config, patience: float) -> None:
+    database = Database.open(config.store.url, patience=min(patience, AT_ONCE), unhurried=True)
+    give_up = time.monotonic() + patience
+    told = False
     try:
-        await migrate(database)
+        while True:
+            try:
+                await migrate(database)
+                return
+            except StoreUnusable:
+                raise
+            except StoreUnavailable as error:
+                if time.monotonic() >= give_up:
+                    raise
+                if not told:
+                    typer.echo(f"{error} Waiting for it; Ctrl-C gives up.", err=True)
+                told = True
     finally:
         await database.aclose()
 
 
 def _write(file: Path, content: str, *, force: bool) -> None:
-    """For its owner's eyes only: a password may come to stand in it."""
+    """For its owner's eyes only: a password may come to stand in it. All of it or nothing: what is there stays until
+    the new one is whole."""
+    real = file.resolve()
+    new = real.with_name(f".{real.name}.{os.getpid()}")
     try:
+        if not force and file.exists():
+            raise InvalidConfiguration(
+                f"{file} is there already; --upgrade leaves it and only makes the tables, --force overwrites it"
+            )
         file.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
-        with os.fdopen(os.open(file, flags, 0o600), "w", encoding="utf-8") as opened:
-            opened.write(content)
-    except FileExistsError:
-        raise InvalidConfiguration(
-            f"{file} is there already; --upgrade leaves it and only makes the tables, --force overwrites it"
-        ) from None
+        try:
+            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+                opened.write(content)
+            new.replace(real)
+        finally:
+            new.unlink(missing_ok=True)
     except OSError as error:
         raise InvalidConfiguration(f"{file} cannot be written: {error.strerror}") from None
 

@@ -12,7 +12,7 @@ from stentor.runtime.preview import Preview
 
 
 def show_preview(preview: Preview, selection: Selection, out: Console) -> None:
-    """How many are on which lane, at what pace, and what they get."""
+    """What it is called, how many are on which lane, at what pace, and what they get."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("lane", no_wrap=True)
     for heading in ("installations", "at most", "takes at least"):
@@ -20,6 +20,7 @@ def show_preview(preview: Preview, selection: Selection, out: Console) -> None:
     for lane, each in preview.lanes.items():
         ceiling = "no limit" if each.ceiling == float("inf") else f"{each.ceiling:,.0f}/s"
         table.add_row(words.lane_name(lane), f"{each.recipients:,}", ceiling, words.lasted(each.seconds))
+    out.print(Text(preview.title, style="bold"))
     out.print(Text(f"To {words.audience(selection)}:"))
     out.print(table)
     for lane, payload in preview.sample.items():

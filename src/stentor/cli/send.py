@@ -11,10 +11,11 @@ import typer
 from rich.console import Console
 
 from stentor.audience.contract import Selection
-from stentor.cli import shapes
+from stentor.cli import shapes, words
 from stentor.cli.operations import AsJson, ConfigFile, Yes, close, confirm, console, drive, perform
 from stentor.cli.previews import show_preview
 from stentor.cli.values import duration, moment, pairs
+from stentor.cli.waiting import waited_for
 from stentor.errors import InvalidConfiguration
 from stentor.model import Message, Priority
 from stentor.planning.content import Content, content_from
@@ -142,9 +143,10 @@ class _Order:
 
     async def prepare(self, stentor: Stentor, out: Console) -> Preview:
         """Check it, and show what it would do."""
-        preview = await stentor.prepare(
-            self.content, self.selection, title=self.name, starts_at=self.starts_at, max_rate=self.max_rate
-        )
+        async with waited_for(f"Counting {words.audience(self.selection)}", out):
+            preview = await stentor.prepare(
+                self.content, self.selection, title=self.name, starts_at=self.starts_at, max_rate=self.max_rate
+            )
         show_preview(preview, self.selection, out)
         return preview
 

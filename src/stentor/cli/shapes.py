@@ -97,6 +97,7 @@ def report(told: Report) -> Shape:
 
 def preview(seen: Preview) -> Shape:
     return {
+        "title": seen.title,
         "lanes": {
             name: {
                 "recipients": lane.recipients,

@@ -23,6 +23,7 @@ from stentor.cli.operations import (
     perform_on,
 )
 from stentor.cli.previews import show_preview
+from stentor.cli.waiting import waited_for
 from stentor.planning.content import content_from
 from stentor.recording.report import Report
 from stentor.runtime.preview import Preview
@@ -114,7 +115,8 @@ class _Change:
                 confirm(question, yes=yes)
                 await stentor.cancel(found.id)
                 await drive(stentor, found, out, as_json=as_json)
-            preview = await self.prepare(stentor, found.id)
+            async with waited_for(f"Counting whom {found.title!r} reached", out):
+                preview = await self.prepare(stentor, found.id)
             show_preview(preview, Selection(source="", reached_by=found.id), out)
             if dry_run:
                 if as_json:
@@ -123,7 +125,8 @@ class _Change:
                 return None
             if not going:
                 confirm(self.question.format(title=found.title, number=preview.recipients), yes=yes)
-            new = await self.make(stentor, found.id)
+            async with waited_for(f"Counting whom {found.title!r} reached", out):
+                new = await self.make(stentor, found.id)
             return await drive(stentor, await stentor.start(new.id), out, as_json=as_json)
 
         if (report := perform_on(config, name, work)) is not None:

@@ -38,6 +38,7 @@ from stentor.queue.contract import Change, Depth, Lease, Task
 from stentor.queue.nats import WRONG_LAST, Nats, StreamGone, together
 from stentor.queue.pulling import Puller
 from stentor.queue.streams import Address, Streams, consumer_name, token
+from stentor.queue.subjects import number_of_subjects, subjects_of
 from stentor.store.database import Database
 from stentor.store.letters import DeadLetter, latest_letters
 from stentor.store.tables import dead_letters
@@ -125,7 +126,7 @@ class JetStreamQueue:
         """See `queue.contract.Queue.withdraw`: gives none, and has what waits delivered now, to whoever takes it."""
         async with self._streams.use() as jetstream:
             filters = f"$KV.{self._streams.notes}.{WAITING}.*.{token(campaign_id)}.>"
-            subjects = await _subjects(jetstream, self._notes, filters)
+            subjects = await subjects_of(self._nats, self._notes, filters)
             notes = await together(self._stored(subject) for subject in subjects)
             said = json.loads(await self._nats.request(f"$JS.API.STREAM.INFO.{self._notes}"))
             now = datetime.fromisoformat(said["ts"])
@@ -199,9 +200,9 @@ class JetStreamQueue:
             return await self._queued(campaign_id)
 
     async def _queued(self, campaign_id: str) -> AbstractSet[str]:
-        async with self._streams.use() as jetstream:
+        async with self._streams.use():
             filters = self._streams.of_campaign("batch", campaign_id)
-            subjects = await _subjects(jetstream, self._streams.batches, filters)
+            subjects = await subjects_of(self._nats, self._streams.batches, filters)
         return {self._streams.address(subject).id for subject in subjects}
 
     async def dead_letters(self, campaign_id: str | None = None) -> list[DeadLetter]:
@@ -320,14 +321,13 @@ class JetStreamQueue:
         try:
             info = await jetstream.consumer_info(self._streams.stream_of(lane), consumer_name(lane))
         except NotFoundError:  # nobody took anything from it yet
-            subjects = f"*.*.{token(lane)}.>"
-            stream = await jetstream.stream_info(self._streams.stream_of(lane), subjects_filter=subjects)
-            return Depth(ready=len(stream.state.subjects or {}))
+            filters = f"*.*.{token(lane)}.>"
+            return Depth(ready=await number_of_subjects(self._nats, self._streams.stream_of(lane), filters))
         taken = info.num_ack_pending or 0
         delayed = 0
         if taken:
             filters = f"$KV.{self._streams.notes}.{WAITING}.{token(lane)}.>"
-            delayed = min(taken, len(await _subjects(jetstream, self._notes, filters)))
+            delayed = min(taken, await number_of_subjects(self._nats, self._notes, filters))
         return Depth(ready=info.num_pending or 0, delayed=delayed, leased=taken - delayed)
 
     # -- notes ------------------------------------------------------------------------------------------------------
@@ -502,9 +502,3 @@ class _Overtaken(Exception):
 
 def _address(lease: Lease) -> Address:
     return Address(lease.id, lease.lane, lease.campaign_id, lease.edition)
-
-
-async def _subjects(jetstream: JetStreamContext, stream: str, filters: str) -> list[str]:
-    """The subjects of a stream that match, in order."""
-    info = await jetstream.stream_info(stream, subjects_filter=filters)
-    return sorted(info.state.subjects or {})

@@ -14,6 +14,7 @@ from stentor.queue.jetstream import ACK, IN_PROGRESS, LONGEST_REASON
 from stentor.queue.nats import Nats, StreamGone, together
 from stentor.queue.pulling import Puller
 from stentor.queue.streams import Address, Streams
+from stentor.queue.subjects import subjects_of
 
 DELIVERIES = "Stentor-Deliveries"
 """The header with the deliveries that a message had before it was sent anew."""
@@ -107,10 +108,10 @@ class JetStreamOutbox:
 
     async def tasks(self, campaign_id: str) -> AbstractSet[str]:
         """See `queue.contract.Outbox.tasks`."""
-        async with self._streams.use() as jetstream:
+        async with self._streams.use():
             filters = self._streams.of_campaign("outcome", campaign_id)
-            info = await jetstream.stream_info(self._streams.outcomes, subjects_filter=filters)
-        return {self._streams.address(subject).id for subject in info.state.subjects or {}}
+            subjects = await subjects_of(self._nats, self._streams.outcomes, filters)
+        return {self._streams.address(subject).id for subject in subjects}
 
     async def waiting(self) -> int:
         """See `queue.contract.Outbox.waiting`."""

@@ -37,6 +37,8 @@ class LanePreview:
 class Preview:
     """What a campaign would do; nothing was written or sent."""
 
+    title: str
+    """What it would be called in lists and reports."""
     lanes: Mapping[str, LanePreview]
     unroutable: int
     """Installations whose channel or app isn't configured; they would be rejected."""
@@ -56,11 +58,15 @@ async def preview_of(
     selection: Selection,
     starts_at: float,
     *,
+    title: str | None,
     config: Config,
     sources: ConfiguredSources,
     clock: Callable[[], float],
 ) -> Preview:
     """Count an audience, and make the lanes that it needs ready to send this content at `starts_at` (epoch seconds).
+
+    Args:
+        title: what the campaign is called; None: as its message.
 
     Raises:
         InvalidMessage: a provider would refuse it; names the field.
@@ -92,6 +98,7 @@ async def preview_of(
     if unroutable := counts.get(NO_LANE, 0):
         warnings.append(f"{unroutable:,} installations are on no configured app and will be rejected")
     return Preview(
+        title=title or content.message.title or content.message.body or "untitled",
         lanes=previews,
         unroutable=unroutable,
         seconds=max((lane.seconds for lane in previews.values()), default=0.0),

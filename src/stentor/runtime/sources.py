@@ -1,6 +1,7 @@
 """Audiences by name: the configured ones and the registry, with the databases they are in.
 
-Rules: one `Database` for each URL, however many audiences are in it; the store's own isn't opened a second time.
+Rules: one `Database` for each URL, however many audiences are in it; one of its own where an audience is in the
+store, too: a question to an audience may take as long as it takes, one to the store may not.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from stentor.config import REGISTRY, Config, default_app, lane_of, lanes
 from stentor.errors import InvalidAudience
 from stentor.store.database import Database
 
+CONNECTIONS = 2
+"""To the registry at most."""
 PATIENCE = 5.0
 """Seconds for which a page is tried again in place; after that the plan step goes back to the queue for a while."""
 
@@ -38,7 +41,7 @@ class ConfiguredSources:
         self._config = config
         self._store = store
         self._routes = routes(config)
-        self._databases: dict[str, Database] = {config.store.url: store}
+        self._databases: dict[str, Database] = {}
 
     def open(self, selection: Selection) -> Audience:
         """The audience that a selection means. Nothing is read yet.
@@ -58,20 +61,22 @@ class ConfiguredSources:
 
     def _source(self, selection: Selection) -> Audience:
         if selection.source == REGISTRY:
-            return RegistryAudience(self._store, selection, self._routes)
+            return RegistryAudience(self._database(self._config.store.url), selection, self._routes)
         settings = self._config.audiences.get(selection.source)
         if settings is None:
             known = [*self._config.audiences, REGISTRY]
             near = get_close_matches(selection.source, known, 1)
             hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(known)}"
             raise InvalidAudience(f"there is no audience {selection.source!r} in stentor.toml; {hint}")
-        url = settings.url or self._config.store.url
+        database = self._database(settings.url or self._config.store.url, settings.connections)
+        return SqlAudience(database, settings, selection, self._routes)
+
+    def _database(self, url: str, connections: int = CONNECTIONS) -> Database:
         if url not in self._databases:
-            self._databases[url] = Database.open(url, connections=settings.connections, patience=PATIENCE, foreign=True)
-        return SqlAudience(self._databases[url], settings, selection, self._routes)
+            self._databases[url] = Database.open(url, connections=connections, patience=PATIENCE, foreign=True)
+        return self._databases[url]
 
     async def aclose(self) -> None:
         """Close the databases that were opened here."""
         for database in self._databases.values():
-            if database is not self._store:
-                await database.aclose()
+            await database.aclose()

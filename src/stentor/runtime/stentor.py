@@ -128,9 +128,10 @@ class Stentor:
         starts_at: float | None = None,
         max_rate: float | None = None,
     ) -> Preview:
-        """Check everything that can be checked, and count. Nothing is written or sent.
+        """Check everything that can be checked, and count: for as long as it takes. Nothing is written or sent.
 
         Args:
+            title: for people; the message's title if left out.
             starts_at: epoch seconds; None: now.
             max_rate: pushes a second that it is to be sent at most, over all lanes; None: as fast as they allow.
 
@@ -149,7 +150,7 @@ class Stentor:
             )
         starts = starts_at or self._clock()
         preview = await preview_of(
-            content, selection, starts, config=self._config, sources=self._sources, clock=self._clock
+            content, selection, starts, title=title, config=self._config, sources=self._sources, clock=self._clock
         )
         if max_rate is not None:
             preview = replace(preview, seconds=max(preview.seconds, preview.recipients / max_rate))
@@ -169,7 +170,7 @@ class Stentor:
         """Store a campaign as a draft, after the checks of `prepare`.
 
         Args:
-            title: for people; the message's title if left out.
+            title: for people; the preview's, or else the message's title if left out.
             preview: what `prepare` said of it just now, so that it isn't checked and counted twice.
             collapse_id: the id of the campaign whose pushes these replace on a device that has them; its own if left
                 out.
@@ -182,7 +183,7 @@ class Stentor:
         campaign_id = new_id(now)
         campaign = Campaign(
             id=campaign_id,
-            title=title or content.message.title or content.message.body or "untitled",
+            title=title or preview.title,
             state=CampaignState.DRAFT,
             audience=msgspec.json.encode(selection),
             collapse_id=collapse_id or campaign_id,
@@ -271,13 +272,13 @@ class Stentor:
 
         Raises: as `undo`.
         """
-        _, content, selection = await self._instead(campaign_id, Action.UNDO, better)
-        return await self.prepare(content, selection)
+        campaign, content, selection = await self._instead(campaign_id, Action.UNDO, better)
+        return await self.prepare(content, selection, title=_changed(campaign, Action.UNDO))
 
     async def prepare_edit(self, campaign_id: str, better: Content) -> Preview:
         """How many messages would be edited or replaced, by lane; as `prepare_undo`. Raises: as `undo`."""
-        _, content, selection = await self._instead(campaign_id, Action.EDIT, better)
-        return await self.prepare(content, selection)
+        campaign, content, selection = await self._instead(campaign_id, Action.EDIT, better)
+        return await self.prepare(content, selection, title=_changed(campaign, Action.EDIT))
 
     async def undo(self, campaign_id: str, better: Content | None = None) -> Campaign:
         """A new campaign, a draft, that takes back what this one sent. One that is being sent is cancelled first.
@@ -305,7 +306,7 @@ class Stentor:
         if campaign.state not in FINAL:
             await self.cancel(campaign_id)
             await self.run(campaign_id)
-        title = f"{campaign.title} ({'taken back' if action is Action.UNDO else 'edited'})"
+        title = _changed(campaign, action)
         return await self.create(content, selection, title=title, collapse_id=campaign.collapse_id)
 
     async def _instead(
@@ -578,3 +579,8 @@ class Stentor:
         await self._database.write(lambda connection: campaigns.move(connection, campaign_id, to))
         await self._backend.bell.ring()
         return await self.campaign(campaign_id)
+
+
+def _changed(campaign: Campaign, action: Action) -> str:
+    """The title of a campaign that changes what this one sent."""
+    return f"{campaign.title} ({'taken back' if action is Action.UNDO else 'edited'})"

@@ -30,6 +30,7 @@ from stentor.providers.lane import Lane
 from stentor.runtime.backend import open_backend, ports_for
 from stentor.runtime.health import watched
 from stentor.runtime.sources import ConfiguredSources
+from stentor.settings import sqlite_path
 from stentor.store import sqlite_driver
 from stentor.store.clock import StoreClock
 from stentor.store.database import Database
@@ -128,7 +129,7 @@ def _stages(role: Role, config: Config, meter: Meter, startup: float) -> dict[st
             if thread.ident is None or not thread.name.startswith(sqlite_driver.THREAD):
                 continue
             path = thread.name.removeprefix(sqlite_driver.THREAD)
-            stage = STORING[role] if config.store.url == f"sqlite:///{path}" else "read"
+            stage = STORING[role] if sqlite_path(config.store.url) == path else "read"
             spent = time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
             stages[stage] = stages.get(stage, 0.0) + spent
     return {**stages, "other": max(0.0, time.process_time() - startup - sum(stages.values()))}

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -23,13 +24,14 @@ from typing import Any, Final, TypeVar
 import asyncpg  # type: ignore[import-untyped]  # has no annotations
 from sqlalchemy import Executable, Insert, Row, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from stentor.errors import InvalidConfiguration, StentorError, StoreOutdated, StoreUnavailable
+from stentor.errors import InvalidConfiguration, StentorError, StoreOutdated, StoreUnavailable, StoreUnusable
+from stentor.settings import sqlite_path
 from stentor.store import sqlite_driver
 
 T = TypeVar("T")
@@ -39,6 +41,10 @@ POSTGRESQL: Final = "postgresql"
 
 CONNECT_WITHIN = 5.0
 """Seconds in which PostgreSQL must have let us in."""
+KEEPALIVE_IDLE, KEEPALIVE_EVERY, KEEPALIVES = 15, 5, 3
+"""Seconds of silence after which the system asks whether PostgreSQL's machine is still there, seconds between two such
+questions, and how many of them stay unanswered until the connection counts as lost: a statement may take as long as it
+takes, but a machine that is gone isn't waited for."""
 BUSY_TIMEOUT = 0.02
 """Seconds for which SQLite itself waits for a lock; after that we do (`sqlite_driver`, then here), more fairly."""
 CHECKPOINT_PAGES = 4000
@@ -64,14 +70,19 @@ class _Trouble:
     """Seconds between two attempts at most."""
 
 
+class _NotLetIn(OSError):
+    """PostgreSQL let nobody in within CONNECT_WITHIN."""
+
+
 class Database:
     """A database and a few connections to it; opened on first use. Not for use by several event loops."""
 
-    def __init__(self, engine: AsyncEngine, *, patience: float, name: str) -> None:
+    def __init__(self, engine: AsyncEngine, *, patience: float, answer_within: float | None, name: str) -> None:
         self.dialect: Final = engine.dialect.name
         """`sqlite` or `postgresql`."""
         self._engine = engine
         self._patience = patience
+        self._answer_within = answer_within
         self.name: Final = name
         """What people are told it is, without user or password."""
         if self.dialect == SQLITE:
@@ -84,7 +95,15 @@ class Database:
             self._turn = nullcontext()
 
     @classmethod
-    def open(cls, url: str, *, connections: int = 4, patience: float = 30.0, foreign: bool = False) -> Database:
+    def open(
+        cls,
+        url: str,
+        *,
+        connections: int = 4,
+        patience: float = 30.0,
+        foreign: bool = False,
+        unhurried: bool = False,
+    ) -> Database:
         """The database at `url`. Nothing is connected yet.
 
         Args:
@@ -94,18 +113,20 @@ class Database:
             patience: seconds for which an operation is tried again while the database cannot be reached, is locked, or
                 its disk is full.
             foreign: it is somebody else's: it is only read, a file that isn't there isn't made, and none of its own
-                settings (SQLite's journal mode) is changed.
+                settings (SQLite's journal mode) is changed. Statements are unhurried.
+            unhurried: a statement may take as long as it takes. Else PostgreSQL must answer each within `patience` and
+                CONNECT_WITHIN seconds.
 
         Raises:
             InvalidConfiguration: the URL is of no form that is known here.
         """
         try:
-            parsed = make_url(url)
+            path = sqlite_path(url)
+            parsed = make_url(url) if path is None else URL.create(SQLITE, database=path)
         except (ArgumentError, ValueError):  # the latter for a port that is no number
             raise InvalidConfiguration(f"The database's URL is none; it is {FORMS}.") from None
         pool = {"pool_size": connections, "max_overflow": 0, "pool_timeout": patience, "hide_parameters": True}
-        path = parsed.database
-        if parsed.drivername == SQLITE and path and path != ":memory:" and not parsed.query:
+        if path is not None:
             engine = create_async_engine(
                 parsed.set(drivername="sqlite+aiosqlite"),
                 async_creator=lambda: sqlite_driver.connect(path, busy_timeout=BUSY_TIMEOUT, make=not foreign),
@@ -113,16 +134,23 @@ class Database:
             )
             event.listen(engine.sync_engine, "connect", _prepare_foreign_sqlite if foreign else _prepare_sqlite)
             event.listen(engine.sync_engine, "begin", _begin_sqlite)
-            return cls(engine, patience=patience, name=f"the SQLite database {path}")
+            return cls(engine, patience=patience, answer_within=None, name=f"the SQLite database {path}")
         if parsed.drivername == POSTGRESQL and parsed.database:
+            answer_within = None if foreign or unhurried else patience + CONNECT_WITHIN
 
             async def connect() -> asyncpg.Connection:
                 """Connect by asyncpg's own reading of the URL, which knows libpq's options and password file."""
-                return await asyncpg.connect(url, timeout=CONNECT_WITHIN, command_timeout=patience + CONNECT_WITHIN)
+                try:
+                    connection = await asyncpg.connect(url, timeout=CONNECT_WITHIN, command_timeout=answer_within)
+                except TimeoutError as error:
+                    raise _NotLetIn from error
+                _keep_alive(connection)
+                return connection
 
             engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, **pool)
             where = parsed.host or parsed.query.get("host", "localhost")
-            return cls(engine, patience=patience, name=f"the PostgreSQL database {parsed.database} on {where}")
+            name = f"the PostgreSQL database {parsed.database} on {where}"
+            return cls(engine, patience=patience, answer_within=answer_within, name=name)
         shown = f"{parsed.drivername}://" if parsed.drivername not in (SQLITE, POSTGRESQL) else "what is there"
         raise InvalidConfiguration(f"The database's URL is {FORMS}; {shown} is neither.")
 
@@ -224,6 +252,20 @@ class Database:
         """What an error of the driver means; None if it isn't about the state of the database."""
         if isinstance(error, PoolTimeout):
             return _Trouble(StoreUnavailable(f"All connections to {self.name} are in use."), passing=False)
+        if isinstance(error, _NotLetIn):
+            return _Trouble(
+                StoreUnavailable(
+                    f"{_capital(self.name)} let nobody in within {CONNECT_WITHIN:g} s; is the server running and not"
+                    " overloaded, and does no firewall swallow what is sent to it?"
+                )
+            )
+        if isinstance(error, TimeoutError) and self._answer_within is not None:
+            return _Trouble(
+                StoreUnavailable(
+                    f"{_capital(self.name)} took longer than {self._answer_within:g} s to answer; is it overloaded, or"
+                    " does a statement wait for a lock?"
+                )
+            )
         if not isinstance(error, DBAPIError):
             return self._diagnose_postgresql(error, lost=True)  # it came no further than connecting
         if isinstance(error.orig, sqlite3.Error):
@@ -234,9 +276,11 @@ class Database:
 
     def _diagnose_sqlite(self, error: sqlite3.Error) -> _Trouble | None:
         name = self.name
-        if (kind := _SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)) is not None:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if (kind := _SQLITE.get(code)) is not None:
             problem, passing, longest_pause = kind
-            return _Trouble(StoreUnavailable(f"{_capital(name)} {problem}"), passing, longest_pause)
+            kind_of = StoreUnavailable if passing and code not in _FULL else StoreUnusable
+            return _Trouble(kind_of(f"{_capital(name)} {problem}"), passing, longest_pause)
         if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB:
             return _Trouble(InvalidConfiguration(f"{_capital(name)} is another kind of file."), passing=False)
         if any(sign in str(error) for sign in ("no such table", "no such column", "has no column named")):
@@ -252,7 +296,8 @@ class Database:
             return _Trouble(self._outdated("a table or column is missing"), passing=False)
         for prefix, (problem, passing, longest_pause) in _POSTGRESQL.items():
             if state.startswith(prefix):
-                return _Trouble(StoreUnavailable(f"{name} {problem}"), passing, longest_pause)
+                kind_of = StoreUnavailable if passing and prefix != _DISK_FULL else StoreUnusable
+                return _Trouble(kind_of(f"{name} {problem}"), passing, longest_pause)
         if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
             return _Trouble(InvalidConfiguration(f"The database's URL cannot be used: {error}"), passing=False)
         if isinstance(error, asyncpg.InvalidCachedStatementError):  # SQLAlchemy has forgotten the statement by now
@@ -279,9 +324,9 @@ _SQLITE = {  # primary result code: problem, does waiting help, longest pause
     sqlite3.SQLITE_BUSY: ("is locked by another program.", True, 0.05),
     sqlite3.SQLITE_LOCKED: ("is locked by another program.", True, 0.05),
     sqlite3.SQLITE_NOMEM: ("cannot be used for want of memory.", True, 1.0),
-    sqlite3.SQLITE_FULL: ("cannot grow: the disk is full. Free some space; it goes on by itself.", True, 1.0),
+    sqlite3.SQLITE_FULL: ("cannot grow: the disk is full. Free some space.", True, 1.0),
     sqlite3.SQLITE_IOERR: (
-        "cannot be read or written: the disk reports an error, or is full. It goes on by itself when that is mended.",
+        "cannot be read or written: the disk reports an error, or is full. Free some space, or mend it.",
         True,
         1.0,
     ),
@@ -298,6 +343,9 @@ _SQLITE = {  # primary result code: problem, does waiting help, longest pause
     sqlite3.SQLITE_PERM: ("cannot be opened: this user may not.", False, 0.0),
     sqlite3.SQLITE_CORRUPT: ("is damaged; restore it from a backup.", False, 0.0),
 }
+_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+"""Waiting helps where somebody frees some space meanwhile."""
+_DISK_FULL = "53100"
 _POSTGRESQL_REFUSALS = {
     "28P01": "refuses the password in its URL.",
     "28000": "refuses the user in its URL.",
@@ -308,10 +356,10 @@ _POSTGRESQL = {  # beginning of the SQLSTATE: problem, does waiting help, longes
     "55P03": ("is locked by another program.", True, 0.05),
     "25006": ("cannot be written to: the server is a standby, or read-only.", True, 1.0),
     "42501": ("refuses this user; GRANT it what it needs on the tables `stentor_…`.", False, 0.0),
-    "53100": ("cannot grow: the server's disk is full. Free some space; it goes on by itself.", True, 1.0),
+    _DISK_FULL: ("cannot grow: the server's disk is full. Free some space.", True, 1.0),
     "53300": ("has no connection free; raise `max_connections` or run fewer processes.", True, 1.0),
     "53": ("lacks memory or disk.", True, 1.0),
-    "57014": ("cancelled a statement; raise `statement_timeout`.", True, 1.0),
+    "57014": ("cancelled a statement that took longer than `statement_timeout`; raise that.", True, 1.0),
     "57P": ("is being stopped or started.", True, 1.0),
     "08": ("cannot be reached; is the server running?", True, 1.0),
     "58": ("reports an error of its disk or system.", True, 1.0),
@@ -320,6 +368,23 @@ _POSTGRESQL = {  # beginning of the SQLSTATE: problem, does waiting help, longes
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _keep_alive(connection: asyncpg.Connection) -> None:
+    """Have the system notice when PostgreSQL's machine is gone while we wait for an answer."""
+    own = connection._transport.get_extra_info("socket")  # nothing public has it
+    if own.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    with socket.fromfd(own.fileno(), own.family, own.type) as same:  # what a loop gives out isn't always a real socket
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (
+            ("TCP_KEEPIDLE", KEEPALIVE_IDLE),
+            ("TCP_KEEPALIVE", KEEPALIVE_IDLE),  # the same on macOS
+            ("TCP_KEEPINTVL", KEEPALIVE_EVERY),
+            ("TCP_KEEPCNT", KEEPALIVES),
+        ):
+            if (option := getattr(socket, name, None)) is not None:
+                same.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:

@@ -2,7 +2,8 @@
 
 Rules: a migration that was released is never changed; a new one is a file in `migrations/versions`, numbered on, and
 its number goes into REVISIONS. All that is missing is done in one transaction, once, however many processes ask at the
-same time: whoever comes second finds it done. Checking costs one query and doesn't load Alembic.
+same time: whoever comes second finds it done. Nobody works on tables that lack something: what somebody removed isn't
+made anew, as what was in it is gone. Checking costs two queries and doesn't load Alembic.
 
 While a cluster is upgraded, older roles run on tables that a newer one has migrated. So the tables say which Stentors
 may use them, and an older one that is among these leaves them as they are. A migration should only add what those
@@ -15,15 +16,18 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, String, column, inspect, select, table, text
+from sqlalchemy import Connection, String, bindparam, column, select, table, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import InvalidConfiguration, StoreOutdated
-from stentor.store.database import POSTGRESQL, Database
-from stentor.store.tables import schema
+from stentor.settings import listed
+from stentor.store.database import POSTGRESQL, SQLITE, Database
+from stentor.store.tables import METADATA, schema
 
 REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
 """All revisions there are, the oldest first."""
@@ -39,6 +43,18 @@ LOOK_AGAIN = 0.01
 _ALEMBIC: Final = threading.Lock()
 """Held while Alembic runs: it keeps the migration that it is at in a module of its own, one for the whole process."""
 _VERSION = table(VERSION_TABLE, column("version_num", String))
+SHOWN = 5
+"""Missing tables and columns that are named at most."""
+_COLUMNS = {
+    POSTGRESQL: text(
+        "SELECT given.name, attname FROM unnest(CAST(:names AS text[])) AS given(name)"
+        " JOIN pg_attribute ON attrelid = to_regclass(given.name) AND attnum > 0 AND NOT attisdropped"
+    ),
+    SQLITE: text(
+        "SELECT given.name, found.name FROM sqlite_master AS given, pragma_table_info(given.name) AS found"
+        " WHERE given.name IN :names"
+    ).bindparams(bindparam("names", expanding=True)),
+}
 _MAY_CREATE = text("SELECT current_user, current_schema(), has_schema_privilege(current_schema(), 'CREATE')")
 _OWNER = text(
     "SELECT current_user, pg_get_userbyid(relowner), pg_has_role(relowner, 'USAGE') FROM pg_class"
@@ -53,12 +69,18 @@ async def migrate(database: Database) -> None:
     No statement may take longer than the database's `patience`: open it with a long one for this.
 
     Raises:
-        StoreOutdated: a newer Stentor made them, and this one cannot use them.
+        StoreOutdated: a newer Stentor made them, and this one cannot use them; or they lack something.
         InvalidConfiguration: this user may not make them, or not change them; also as `Database.write`.
         StoreUnavailable: see `Database.write`.
     """
     async with _alone_in_this_process():
-        await database.write(lambda connection: _bring_up(connection, database.name))
+        try:
+            await database.write(lambda connection: _bring_up(connection, database.name))
+        except DBAPIError as error:
+            said = (error.orig and error.orig.__cause__) or error.orig
+            raise StoreOutdated(
+                f"The tables in {database.name} can't be brought to this version, and are as they were: {said}"
+            ) from error
 
 
 async def check(database: Database) -> None:
@@ -69,15 +91,14 @@ async def check(database: Database) -> None:
         StoreUnavailable, InvalidConfiguration: see `Database.read`.
     """
     async with database.read() as connection:
-        revision = await connection.run_sync(_revision)
-        if revision is None:
+        found = await _look(connection, database.name)
+        if found is None:
             raise StoreOutdated(f"There are no tables of Stentor's yet in {database.name}; run `stentor init`.")
-        if await _is_newer(connection, revision, database.name):
-            return
-    if revision != REVISIONS[-1]:
-        raise StoreOutdated(
-            f"The tables in {database.name} were made by an older Stentor; run `stentor init --upgrade`."
-        )
+        if found.revision in REVISIONS[:-1]:
+            raise StoreOutdated(
+                f"The tables in {database.name} were made by an older Stentor; run `stentor init --upgrade`."
+            )
+        await _see_that_it_is_usable(connection, found, database.name)
 
 
 @asynccontextmanager
@@ -97,14 +118,16 @@ async def _alone_in_this_process() -> AsyncIterator[None]:
 async def _bring_up(connection: AsyncConnection, name: str) -> None:
     if connection.dialect.name == POSTGRESQL:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
-    revision = await connection.run_sync(_revision)
-    if revision == REVISIONS[-1] or (revision is not None and await _is_newer(connection, revision, name)):
-        return
-    if connection.dialect.name == POSTGRESQL:
-        await _see_that_we_may(connection, name, upgrade=revision is not None)
-    await connection.run_sync(_run_alembic)
-    await connection.execute(schema.delete())
-    await connection.execute(schema.insert(), {"compatible": COMPATIBLE_WITH})
+    found = await _look(connection, name)
+    if found is None or found.revision in REVISIONS[:-1]:
+        if connection.dialect.name == POSTGRESQL:
+            await _see_that_we_may(connection, name, upgrade=found is not None)
+        await connection.run_sync(_run_alembic)
+        await connection.execute(schema.delete())
+        await connection.execute(schema.insert(), {"compatible": COMPATIBLE_WITH})
+        found = await _look(connection, name)
+        assert found is not None
+    await _see_that_it_is_usable(connection, found, name)
 
 
 async def _see_that_we_may(connection: AsyncConnection, name: str, *, upgrade: bool) -> None:
@@ -139,32 +162,76 @@ def _run_alembic(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def _revision(connection: Connection) -> str | None:
-    """The revision of the tables; None where there are none."""
-    if not inspect(connection).has_table(VERSION_TABLE):
-        return None
-    revision: str | None = connection.scalar(select(_VERSION.c.version_num))
-    return revision
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The tables of Stentor's that are there."""
+
+    revision: str
+    columns: frozenset[tuple[str, str]]
+    """(table, column)."""
+
+    @property
+    def missing(self) -> list[str]:
+        """What this Stentor needs and isn't there, in words."""
+        return _missing(self.columns)
 
 
-async def _is_newer(connection: AsyncConnection, revision: str, name: str) -> bool:
-    """Whether a newer Stentor made the tables, and this one may use them.
+def _missing(columns: frozenset[tuple[str, str]]) -> list[str]:
+    there = {table for table, _ in columns}
+    missing = []
+    for each in METADATA.sorted_tables:
+        if each.name not in there:
+            missing.append(f"the table {each.name}")
+        else:
+            lost = [column.name for column in each.c if (each.name, column.name) not in columns]
+            missing += [f"the column {each.name}.{name}" for name in lost]
+    return missing
 
-    Raises: StoreOutdated: it may not.
+
+async def _look(connection: AsyncConnection, name: str) -> _Found | None:
+    """None where there are no tables of Stentor's.
+
+    Raises: StoreOutdated: there are some, and they don't say of which revision.
     """
-    if revision in REVISIONS:
-        return False
-    if await connection.run_sync(_compatible) in REVISIONS:
-        return True
+    names = [VERSION_TABLE, *METADATA.tables]
+    rows = (await connection.execute(_COLUMNS[connection.dialect.name], {"names": names})).all()
+    columns = frozenset((table, column) for table, column in rows)
+    marked = (VERSION_TABLE, _VERSION.c.version_num.name) in columns
+    revision = await connection.scalar(select(_VERSION.c.version_num)) if marked else None
+    if revision is not None:
+        return _Found(revision, columns)
+    if {table for table, _ in columns} <= {VERSION_TABLE}:
+        return None
+    remedy = "restore it from a backup"
+    if marked and not _missing(columns):
+        remedy += f", or, if this very version made them, `INSERT INTO {VERSION_TABLE} VALUES ('{REVISIONS[-1]}')`"
     raise StoreOutdated(
-        f"The tables in {name} were made by a newer Stentor (revision {revision}; this one knows {REVISIONS[-1]}): "
-        "this Stentor is too old, upgrade it."
+        f"The tables in {name} don't say which version they are of, as {VERSION_TABLE} was"
+        f" {'emptied' if marked else 'removed'}; {remedy}."
     )
 
 
-def _compatible(connection: Connection) -> str | None:
+async def _see_that_it_is_usable(connection: AsyncConnection, found: _Found, name: str) -> None:
+    """See that a Stentor of this version, or a newer one of which this one may use the tables, made them, and that
+    nobody took anything away.
+
+    Raises: StoreOutdated.
+    """
+    if found.revision not in REVISIONS and await _compatible(connection, found) not in REVISIONS:
+        raise StoreOutdated(
+            f"The tables in {name} were made by a newer Stentor (revision {found.revision}; this one knows"
+            f" {REVISIONS[-1]}): this Stentor is too old, upgrade it."
+        )
+    if missing := found.missing:
+        more = [f"{len(missing) - SHOWN} more"] if len(missing) > SHOWN else []
+        raise StoreOutdated(
+            f"Somebody removed {listed([*missing[:SHOWN], *more])} from {name}; restore it from a backup."
+        )
+
+
+async def _compatible(connection: AsyncConnection, found: _Found) -> str | None:
     """The revision that a Stentor must know to use the tables; None where they don't say."""
-    if not inspect(connection).has_table(schema.name):
+    if (schema.name, schema.c.compatible.name) not in found.columns:
         return None
-    compatible: str | None = connection.scalar(select(schema.c.compatible))
+    compatible: str | None = await connection.scalar(select(schema.c.compatible))
     return compatible

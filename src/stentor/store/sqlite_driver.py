@@ -8,10 +8,13 @@ log doesn't show the values in statements, as aiosqlite's own does.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -27,6 +30,9 @@ LONGEST_SLEEP = 0.003
 that write all the time, the one that lost a few times would hardly ever get its turn."""
 ROWS_AT_ONCE = 256
 """Rows that are fetched with the statement; what is left is fetched when it is asked for."""
+_MAKING = threading.Lock()
+"""Held while a file is made: whoever closes a file gives up all locks that the process has on it, so nobody here may
+have opened it by then."""
 
 
 class SqliteConnection(aiosqlite.Connection):
@@ -45,8 +51,14 @@ class SqliteConnection(aiosqlite.Connection):
         return Cursor(self)
 
     async def run(self, work: Callable[[], Any]) -> Any:
-        """What `work` returns, in the connection's thread."""
-        return await self._execute(work)  # type: ignore[no-untyped-call]  # it has no annotations
+        """What `work` returns, in the connection's thread. Where this is cancelled, SQLite gives up as well: whoever
+        closes the connection then, as SQLAlchemy does, would wait for the end of a statement that nobody wants."""
+        try:
+            return await self._execute(work)  # type: ignore[no-untyped-call]  # it has no annotations
+        except asyncio.CancelledError:
+            if self._connection is not None:
+                self._connection.interrupt()
+            raise
 
     @property
     def raw(self) -> sqlite3.Connection:
@@ -132,6 +144,19 @@ def _take_the_lock(cursor: sqlite3.Cursor, operation: str, parameters: Sequence[
         time.sleep(random.uniform(0.0, LONGEST_SLEEP))
 
 
+def _uri(path: str) -> str:
+    """The path as SQLite takes it with options: a name may have a `?`, `%` or `#` in it, or bytes that are no text.
+    Between two slashes and a third stands a host, and an absolute path has none."""
+    return f"file:{'//' if path.startswith('/') else ''}{quote(os.fsencode(path))}?mode=rw"
+
+
+def _make(path: str) -> None:
+    """Make the file where there is none, for its owner's eyes only: SQLite's own would be everybody's to read. The log
+    beside it and the index of that get the file's rights."""
+    with _MAKING, suppress(OSError):  # it is there already, or SQLite says in a moment what is wrong
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
 async def connect(path: str, *, busy_timeout: float, make: bool) -> SqliteConnection:
     """A connection on which transactions begin where we say so.
 
@@ -140,16 +165,13 @@ async def connect(path: str, *, busy_timeout: float, make: bool) -> SqliteConnec
         make: whether to make it where there is none; else that is an error.
         busy_timeout: seconds for which SQLite itself waits for a lock.
     """
-    connection = SqliteConnection(
-        lambda: sqlite3.connect(
-            f"file:{quote(path)}?mode={'rwc' if make else 'rw'}",
-            uri=True,
-            isolation_level=None,
-            timeout=busy_timeout,
-            cached_statements=256,
-        ),
-        iter_chunk_size=ROWS_AT_ONCE,
-    )
+
+    def open_file() -> sqlite3.Connection:
+        if make:
+            _make(path)
+        return sqlite3.connect(_uri(path), uri=True, isolation_level=None, timeout=busy_timeout, cached_statements=256)
+
+    connection = SqliteConnection(open_file, iter_chunk_size=ROWS_AT_ONCE)
     connection._thread.daemon = True  # like SQLAlchemy does it, lest one that was forgotten keeps the process
     connection._thread.name = THREAD + path
     try:

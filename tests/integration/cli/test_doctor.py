@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 
 from stentor.channels import find, names
 from stentor.cli.app_checks import check_app
-from stentor.cli.doctor import doctor, examine, report
+from stentor.cli.doctor import NOWHERE, doctor, examine, report
 from stentor.cli.findings import (
     MIB,
     check_audiences,
@@ -339,6 +339,19 @@ def test_a_store_that_isnt_there_isnt_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_store_that_everybody_can_read(tmp_path: Path) -> None:
+    file = tmp_path / "stentor.db"
+    config = Config(store=asyncio.run(make_store(f"sqlite:///{file}")))
+    assert "store: rights" not in [each.check for each in asyncio.run(check_store(config))]
+    file.chmod(0o640)  # a group is somebody's decision
+    assert "store: rights" not in [each.check for each in asyncio.run(check_store(config))]
+    file.chmod(0o644)
+    found = next(each for each in asyncio.run(check_store(config)) if each.check == "store: rights")
+    assert found.status is Status.WARNING
+    assert str(file) in found.detail
+    assert f"chmod 600 {file}" in found.remedy
+
+
 async def test_a_store_without_tables(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "empty.db").close()
     (tmp_path / "empty.db").touch()
@@ -356,6 +369,18 @@ async def test_a_store_of_another_version(store: StoreConfig) -> None:
     (finding,) = await check_store(Config(store=store))
     assert finding.status is Status.PROBLEM
     assert "newer Stentor" in finding.detail
+
+
+async def test_a_store_that_lacks_something(store: StoreConfig) -> None:
+    connection = sqlite3.connect(store.url.removeprefix("sqlite:///"))
+    connection.execute("DROP TABLE stentor_receipts")
+    connection.execute("ALTER TABLE stentor_batches DROP COLUMN edition")
+    connection.commit()
+    connection.close()
+    (finding,) = await check_store(Config(store=store))
+    assert finding.status is Status.PROBLEM
+    assert finding.detail.startswith("Somebody removed the column stentor_batches.edition and the table ")
+    assert finding.detail.endswith("; restore it from a backup.")
 
 
 async def test_a_store_that_is_another_kind_of_file(tmp_path: Path) -> None:
@@ -395,7 +420,7 @@ def make_devices(store: StoreConfig, *platforms: str) -> None:
 
 async def test_an_audience_is_counted_by_lane(store: StoreConfig) -> None:
     make_devices(store, "i", "i", "a")
-    (finding,) = await check_audiences(Config(store=store, apps=APPS, audiences={"users": USERS}))
+    (finding,) = await check_audiences(Config(store=store, apps=APPS, audiences={"users": USERS}), NOWHERE)
     assert (finding.check, finding.status) == ("audiences.users", Status.OK)
     assert finding.detail == "2 on apns/ios, 1 on fcm/droid"
 
@@ -403,34 +428,45 @@ async def test_an_audience_is_counted_by_lane(store: StoreConfig) -> None:
 async def test_installations_without_a_lane(store: StoreConfig) -> None:
     make_devices(store, "i", "a")
     only: dict[str, Any] = {"ios": APPS["ios"]}
-    (finding,) = await check_audiences(Config(store=store, apps=only, audiences={"users": USERS}))
+    (finding,) = await check_audiences(Config(store=store, apps=only, audiences={"users": USERS}), NOWHERE)
     assert finding.status is Status.WARNING
     assert finding.detail == "1 on apns/ios, 1 on no lane"
 
 
 async def test_an_empty_audience(store: StoreConfig) -> None:
     make_devices(store)
-    (finding,) = await check_audiences(Config(store=store, apps=APPS, audiences={"users": USERS}))
+    (finding,) = await check_audiences(Config(store=store, apps=APPS, audiences={"users": USERS}), NOWHERE)
     assert (finding.status, finding.detail) == (Status.WARNING, "nobody is in it")
 
 
 async def test_an_audience_that_cannot_be_read(store: StoreConfig, tmp_path: Path) -> None:
     gone = USERS.model_copy(update={"url": f"sqlite:///{tmp_path / 'gone.db'}"})
     audiences = {"users": USERS, "gone": gone}
-    found = await check_audiences(Config(store=store, apps=APPS, audiences=audiences))
+    found = await check_audiences(Config(store=store, apps=APPS, audiences=audiences), NOWHERE)
     assert [finding.status for finding in found] == [Status.PROBLEM, Status.PROBLEM]
     assert "devices" in found[0].detail
     assert "gone.db" in found[1].detail
     assert not (tmp_path / "gone.db").exists()
 
 
+async def test_an_apps_database_is_left_as_it_is(store: StoreConfig, tmp_path: Path) -> None:
+    theirs = StoreConfig(url=f"sqlite:///{tmp_path / 'app.db'}")
+    make_devices(theirs, "i")
+    users = USERS.model_copy(update={"url": theirs.url})
+    (finding,) = await check_audiences(Config(store=store, apps=APPS, audiences={"users": users}), NOWHERE)
+    assert finding.status is Status.OK
+    connection = sqlite3.connect(tmp_path / "app.db")
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    connection.close()
+
+
 async def test_the_registry_is_shown_where_it_is_used(store: StoreConfig) -> None:
-    assert await check_audiences(Config(store=store, apps=APPS)) == []
+    assert await check_audiences(Config(store=store, apps=APPS), NOWHERE) == []
     connection = sqlite3.connect(store.url.removeprefix("sqlite:///"))
     connection.execute("INSERT INTO stentor_installations (id, channel, address) VALUES ('x', 'fcm', 'a')")
     connection.commit()
     connection.close()
-    (finding,) = await check_audiences(Config(store=store, apps=APPS))
+    (finding,) = await check_audiences(Config(store=store, apps=APPS), NOWHERE)
     assert (finding.check, finding.detail) == ("registry", "1 on fcm/droid")
 
 

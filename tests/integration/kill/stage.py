@@ -224,6 +224,7 @@ async def open_stage(
         channels = [channel for channel, _ in people.values()]
         expected = {lane: channels.count(app.channel) for lane, app in lanes(config).items()}
         preview = Preview(  # counted here, so that `prepare`, which is tested elsewhere, isn't run for each trial
+            title="Trial",
             lanes={lane: LanePreview(recipients=count, ceiling=1e6, seconds=0) for lane, count in expected.items()},
             unroutable=len(people) - sum(expected.values()),
             seconds=0.0,

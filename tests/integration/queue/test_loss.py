@@ -201,7 +201,7 @@ async def test_a_client_that_is_closed_for_good_is_replaced(rig: Rig, other: Rig
             await asyncio.wait([heard], timeout=0.2)
 
 
-async def _done(doing: Awaitable[None]) -> bool:
+async def _done(doing: Awaitable[object]) -> bool:
     await doing
     return True
 

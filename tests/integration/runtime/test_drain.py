@@ -29,7 +29,7 @@ from tests.integration.kill.trial import running_roles, until, until_final, unti
 
 Kind = Literal["sql", "jetstream"]
 EVERYBODY = Selection(source="users")
-NOT_COUNTED = Preview(lanes={}, unroutable=0, seconds=0.0)
+NOT_COUNTED = Preview(title="News", lanes={}, unroutable=0, seconds=0.0)
 SOON = 1.0
 """Seconds after which a scheduled campaign would begin."""
 

@@ -79,6 +79,7 @@ async def test_a_campaign_from_its_preview_to_its_audit(stentor: Stentor) -> Non
     assert preview.seconds == max(each.seconds for each in preview.lanes.values()) > 0
     assert all(b"News" in sample for sample in preview.sample.values())
 
+    assert preview.title == "News"
     campaign = await stentor.send(NEWS, USERS, title="The news", preview=preview)
     assert (campaign.title, campaign.state) == ("The news", CampaignState.RUNNING)
     seen: list[Progress] = []
@@ -97,6 +98,13 @@ async def test_a_campaign_from_its_preview_to_its_audit(stentor: Stentor) -> Non
     assert [row async for row in stentor.failures(campaign.id)] == []
     again = await stentor.run(campaign.id)  # has ended already
     assert again.total == report.total
+
+
+async def test_a_preview_says_what_the_campaign_is_called(stentor: Stentor) -> None:
+    preview = await stentor.prepare(NEWS, USERS, title="The news")
+    assert preview.title == "The news"
+    assert (await stentor.create(NEWS, USERS, preview=preview)).title == "The news"
+    assert (await stentor.create(NEWS, USERS, title="Other news", preview=preview)).title == "Other news"
 
 
 @pytest.mark.parametrize(

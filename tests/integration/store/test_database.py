@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sqlite3
+import stat
+import threading
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import uvloop
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import InvalidConfiguration, StoreOutdated, StoreUnavailable
+from stentor.settings import sqlite_url
+from stentor.store import database as stores
 from stentor.store.database import POSTGRESQL, SQLITE, Database, insert_or_ignore
 from stentor.store.migrate import migrate
 from stentor.store.tables import lanes
@@ -246,6 +253,27 @@ async def test_a_lock_is_waited_for(sqlite: Database, tmp_path: Path, monkeypatc
     assert await counted(sqlite) == 1
 
 
+async def test_a_question_that_nobody_waits_for_is_given_up(sqlite: Database, tmp_path: Path) -> None:
+    """It would hold up whoever closes the database, and with that the end of the program."""
+    begun = threading.Event()
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+
+    async def count_endlessly() -> None:
+        async with sqlite.read() as connection:
+            raw = (await connection.get_raw_connection()).driver_connection
+            assert isinstance(raw, SqliteConnection)
+            await raw.run(lambda: raw.raw.set_progress_handler(begun.set, 1000))
+            await connection.exec_driver_sql(endless)
+
+    counting = asyncio.create_task(count_endlessly())
+    assert await asyncio.to_thread(begun.wait, 60.0)
+    counting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await counting
+    await sqlite.write(put("a"))
+    assert await counted(sqlite) == 1
+
+
 async def test_a_lock_that_stays_is_said(sqlite: Database, tmp_path: Path) -> None:
     impatient = Database.open(f"sqlite:///{tmp_path / 'stentor.db'}", patience=0.0)
     other = lock(tmp_path / "stentor.db")
@@ -272,7 +300,7 @@ async def test_a_disk_that_stays_full_is_said_and_changes_nothing(tmp_path: Path
     database = Database.open(f"sqlite:///{tmp_path / 'stentor.db'}", connections=1, patience=0.0)
     await migrate(database)
     await pragma(database, "max_page_count=1")
-    with pytest.raises(StoreUnavailable, match=r"disk is full\. Free some space; it goes on by itself"):
+    with pytest.raises(StoreUnavailable, match=r"disk is full\. Free some space\.$"):
         await database.write(put("a", problem="x" * 100_000))
     assert await counted(database) == 0
     await database.aclose()
@@ -301,6 +329,47 @@ async def test_another_kind_of_file_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfiguration, match=r"notes\.txt is another kind of file"):
         await migrate(database)
     await database.aclose()
+
+
+@pytest.mark.parametrize("name", ["wh?at", "feature%2Ffoo", "a#b", "a b", "/over", os.fsdecode(b"no text \xff")])
+async def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
+    url = sqlite_url(f"{tmp_path}/{name}")
+    ours, theirs = Database.open(url), Database.open(url, foreign=True)
+    await migrate(ours)
+    await ours.write(put("a"))
+    assert await counted(theirs) == 1
+    assert (tmp_path / name.strip("/")).exists()
+    assert len({each.removesuffix("-wal").removesuffix("-shm") for each in os.listdir(tmp_path)}) == 1
+    await ours.aclose()
+    await theirs.aclose()
+
+
+def rights(folder: Path) -> dict[str, int]:
+    return {each.name: stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()}
+
+
+async def test_the_file_and_its_log_are_its_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        database = Database.open(f"sqlite:///{tmp_path / 'stentor.db'}")
+        await migrate(database)
+        await database.write(put("a"))
+        modes = rights(tmp_path)
+        await database.aclose()
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(["stentor.db", "stentor.db-wal", "stentor.db-shm"], 0o600)
+
+
+async def test_the_rights_that_a_file_has_are_left(tmp_path: Path) -> None:
+    database = Database.open(f"sqlite:///{tmp_path / 'stentor.db'}")
+    await migrate(database)
+    await database.aclose()
+    os.chmod(tmp_path / "stentor.db", 0o660)
+    await migrate(database)
+    modes = rights(tmp_path)
+    await database.aclose()
+    assert modes == dict.fromkeys(["stentor.db", "stentor.db-wal", "stentor.db-shm"], 0o660)
 
 
 async def test_commits_are_synced_and_readers_do_not_block(sqlite: Database) -> None:
@@ -336,6 +405,53 @@ async def test_a_server_that_restarts_is_waited_for(
             assert await counted(database) == number
         assert pauses
     await database.aclose()
+
+
+async def test_an_answer_that_takes_too_long_is_called_that(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "CONNECT_WITHIN", 2.0)
+    database = Database.open(postgres, patience=0.0)
+    with pytest.raises(StoreUnavailable, match=r"took longer than 2 s to answer; is it overloaded") as caught:
+        await database.rows(text("SELECT pg_sleep(30)"))
+    assert "reached" not in str(caught.value)
+    assert await database.ask(lambda connection: connection.scalar(text("SELECT 1"))) == 1
+    await database.aclose()
+
+
+@pytest.mark.parametrize("how", [{"foreign": True}, {"unhurried": True}])
+async def test_it_may_take_as_long_as_it_takes(
+    postgres: str, monkeypatch: pytest.MonkeyPatch, how: dict[str, bool]
+) -> None:
+    monkeypatch.setattr(stores, "CONNECT_WITHIN", 2.0)
+    database = Database.open(postgres, patience=0.0, **how)
+    assert len(await database.rows(text("SELECT pg_sleep(2.5)"))) == 1
+    await database.aclose()
+
+
+async def test_a_server_that_never_lets_anybody_in_is_called_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "CONNECT_WITHIN", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        database = Database.open(f"postgresql://me@127.0.0.1:{server.getsockname()[1]}/app", patience=0.0)
+        with pytest.raises(StoreUnavailable, match=r"let nobody in within 0\.1 s; is the server running and not over"):
+            await counted(database)
+        await database.aclose()
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_server_whose_machine_is_gone_is_noticed(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """By the system, which asks for it while we wait for an answer."""
+
+    async def keep(port: int) -> dict[int, int]:
+        transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, "127.0.0.1", port)
+        stores._keep_alive(SimpleNamespace(_transport=transport))
+        own = transport.get_extra_info("socket")
+        with socket.fromfd(own.fileno(), own.family, own.type) as same:
+            kept = same.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            times = same.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT)
+        transport.close()
+        return {kept: times}
+
+    with socket.create_server(("127.0.0.1", 0)) as server, asyncio.Runner(loop_factory=loop) as runner:
+        assert runner.run(keep(server.getsockname()[1])) == {1: stores.KEEPALIVES}
 
 
 async def test_a_server_that_stays_away_is_said(postgres: str, postgres_server: Postgres) -> None:

@@ -238,11 +238,80 @@ async def test_whoever_gives_up_waiting_lets_the_next_one_go_on(tmp_path: Path) 
 
 
 async def test_a_migration_that_fails_leaves_nothing_behind(database: Database) -> None:
-    await execute(database, "CREATE TABLE stentor_installations (id INTEGER)")  # the last one that is made
+    await execute(database, "CREATE TABLE others (id INTEGER)")
+    await execute(database, "CREATE INDEX ix_stentor_tasks_campaign_id ON others (id)")  # of one of the last tables
     before = await dump(database)
-    with pytest.raises(Exception, match="already exists"):
+    with pytest.raises(
+        StoreOutdated, match=r"can't be brought to this version, and are as they were: .* already exists"
+    ):
         await migrate(database)
     assert await dump(database) == before
+
+
+@pytest.mark.parametrize(
+    ("said", "missing"),
+    [
+        ("ALTER TABLE stentor_batches DROP COLUMN edition", "the column stentor_batches.edition"),
+        ("DROP TABLE stentor_receipts", "the table stentor_receipts"),
+        ("DROP TABLE stentor_schema", "the table stentor_schema"),
+    ],
+)
+@pytest.mark.parametrize("revision", [REVISIONS[-1], "9999"])
+async def test_what_somebody_removed_is_named_and_not_made_anew(
+    database: Database, revision: str, said: str, missing: str
+) -> None:
+    await migrate(database)
+    await execute(database, said)
+    if revision not in REVISIONS:  # a newer one made the tables, and said that this one may use them
+        if "stentor_schema" in said:
+            return
+        await execute(database, f"UPDATE {VERSION_TABLE} SET version_num = '{revision}'")
+    before = await dump(database)
+    for refused in (check, migrate):
+        with pytest.raises(StoreOutdated, match=f"^Somebody removed {missing} from .*; restore it from a backup.$"):
+            await refused(database)
+    assert await dump(database) == before
+
+
+async def test_of_much_that_is_missing_some_is_named(database: Database) -> None:
+    await migrate(database)
+    for each in reversed(METADATA.sorted_tables[1:]):
+        await execute(database, f"DROP TABLE {each.name}")
+    with pytest.raises(StoreOutdated, match=r"^Somebody removed the table .*, the table \w+ and \d+ more from "):
+        await check(database)
+
+
+async def test_an_upgrade_is_refused_where_something_is_missing(database: Database) -> None:
+    await migrate(database)
+    await execute(database, "ALTER TABLE stentor_batches DROP COLUMN edition")  # of the first revision
+    await execute(database, "DROP TABLE stentor_receipts")  # the last revision makes it
+    await execute(database, "ALTER TABLE stentor_campaigns DROP COLUMN max_rate")
+    await execute(database, f"UPDATE {VERSION_TABLE} SET version_num = '{REVISIONS[-2]}'")
+    before = await dump(database)
+    with pytest.raises(StoreOutdated):
+        await migrate(database)
+    assert await dump(database) == before
+
+
+async def test_tables_that_do_not_say_their_version_are_left_alone(database: Database) -> None:
+    await migrate(database)
+    await execute(database, f"DELETE FROM {VERSION_TABLE}")
+    said = []
+    for refused in (check, migrate):
+        with pytest.raises(
+            StoreOutdated, match=rf"as {VERSION_TABLE} was emptied; restore it from a backup, or, if"
+        ) as e:
+            await refused(database)
+        said.append(str(e.value))
+    await execute(database, said[-1].split("`")[1])
+    await check(database)
+    await execute(database, f"DELETE FROM {VERSION_TABLE}")
+    await execute(database, "DROP TABLE stentor_receipts")
+    with pytest.raises(StoreOutdated, match=rf"as {VERSION_TABLE} was emptied; restore it from a backup\.$"):
+        await migrate(database)
+    await execute(database, f"DROP TABLE {VERSION_TABLE}")
+    with pytest.raises(StoreOutdated, match=rf"as {VERSION_TABLE} was removed; restore it from a backup\.$"):
+        await migrate(database)
 
 
 async def test_a_database_without_tables_is_told_to_init(database: Database) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
@@ -30,6 +31,17 @@ async def fill(connection: SqliteConnection, rows: int) -> None:
     await cursor.executemany("INSERT INTO numbers VALUES (?)", [(n,) for n in range(rows)])
     assert cursor.rowcount == rows
     assert cursor.description is None
+
+
+async def test_a_file_that_is_there_is_not_closed_beneath_its_connections(
+    connection: SqliteConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """POSIX: whoever closes a file gives up all locks that the process has on it."""
+    closed: list[int] = []
+    monkeypatch.setattr(os, "close", closed.append)
+    for make in (True, False):
+        await (await connect(str(tmp_path / "some.db"), busy_timeout=0.1, make=make)).close()
+    assert closed == []
 
 
 @pytest.mark.parametrize("rows", [0, 1, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, ROWS_AT_ONCE + 1, 3 * ROWS_AT_ONCE])

@@ -34,6 +34,7 @@ from stentor.store.campaigns import Campaign
 from tests.unit.cli.moments import ANDROID, IOS, NOW, campaign, failure, progress, report
 
 PREVIEW = Preview(
+    title="Hello",
     lanes={
         IOS: LanePreview(recipients=400_000, ceiling=float("inf"), seconds=8.0),
         ANDROID: LanePreview(recipients=600_000, ceiling=10_000.0, seconds=3660.0),
@@ -67,6 +68,8 @@ class FakeStentor:
         """What is left at each look of a drain; the last one stays."""
         self.max_rates: list[float | None] = []
         """Of what was prepared and sent."""
+        self.counting: Callable[[], None] | None = None
+        """Called while an audience is counted that has no end."""
         self.waits_for_stop = False
         self.ignores_stop = False
 
@@ -93,6 +96,9 @@ class FakeStentor:
     ) -> Preview:
         self.max_rates.append(max_rate)
         self.done.append(("prepare", content, selection, title, starts_at))
+        if self.counting is not None:
+            self.counting()
+            await asyncio.Event().wait()
         return self.preview
 
     async def send(

@@ -127,6 +127,30 @@ def test_it_writes_the_file_and_makes_the_tables(tmp_path: Path) -> None:
     assert "stentor_campaigns" in tables(folder / "stentor.db")
 
 
+@pytest.mark.parametrize("name", ["wh?at", "feature%2Ffoo", "a#b c", os.fsdecode(b"no text \xff")])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    done = run()
+    assert done.exit_code == 0, done.output
+    assert "stentor_campaigns" in tables(folder / "stentor.db")
+    assert os.listdir(tmp_path) == [name]
+    assert run("--upgrade").exit_code == 0
+
+
+def test_nobody_else_can_read_what_it_makes(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        assert run(tmp_path).exit_code == 0
+    finally:
+        os.umask(before)
+    assert {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()} == {
+        "stentor.toml": 0o600,
+        "stentor.db": 0o600,
+    }
+
+
 def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     file = tmp_path / "stentor.toml"
     file.write_text("# mine")

@@ -195,6 +195,15 @@ def interrupt(*signals: signal.Signals) -> Callable[[Any], None]:
     return send
 
 
+def test_ctrl_c_gives_up_a_count_that_takes_long(stentor: Command, fake: FakeStentor) -> None:
+    fake.counting = lambda: os.kill(os.getpid(), signal.SIGINT)
+    for options in (["--dry-run"], ["--yes"], ["--yes", "--detach"]):
+        done = stentor("send", "--title", "Hello", "--audience", "users", *options)
+        assert done.exit_code == 130
+        assert "Given up; nothing was sent." in done.output
+    assert set(fake.verbs()) == {"prepare", "close"}
+
+
 def test_ctrl_c_pauses_and_tells_how_to_go_on(stentor: Command, fake: FakeStentor) -> None:
     fake.running, fake.waits_for_stop = interrupt(signal.SIGINT), True
     done = stentor("send", *HELLO, "--yes")

@@ -1,0 +1,81 @@
+"""What people are told while something takes as long as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from stentor.cli import waiting
+from stentor.cli.waiting import waited_for
+
+WITHIN = 30.0
+
+
+class Paper(io.StringIO):
+    """Where a console writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = asyncio.Event()
+
+    def write(self, text: str) -> int:
+        self.written.set()
+        return super().write(text)
+
+    async def says(self, what: str, times: int = 1) -> None:
+        """Returns when it says so."""
+        async with asyncio.timeout(WITHIN):
+            while self.getvalue().count(what) < times:
+                self.written.clear()
+                await self.written.wait()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SOON", "REDRAW", "LINE_EVERY"):
+        monkeypatch.setattr(waiting, name, 0.0)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+async def test_it_is_said_what_is_done_and_for_how_long(terminal: bool) -> None:
+    paper = Paper()
+    async with waited_for("Counting users", Console(file=paper, force_terminal=terminal, width=80)):
+        await paper.says("Counting users", 3)
+    said = paper.getvalue()
+    assert re.search(r"Counting users: 0:0\d so far\. Ctrl-C gives up\.", said)
+    assert "Given up" not in said
+
+
+async def test_what_is_done_at_once_needs_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "SOON", 3600.0)
+    paper = Paper()
+    async with waited_for("Counting users", Console(file=paper)):
+        await asyncio.sleep(0)
+    assert paper.getvalue() == ""
+
+
+async def test_giving_up_is_said() -> None:
+    paper = Paper()
+
+    async def count() -> None:
+        async with waited_for("Counting users", Console(file=paper)):
+            await asyncio.Event().wait()
+
+    counting = asyncio.create_task(count())
+    await paper.says("Counting users")
+    counting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await counting
+    assert paper.getvalue().endswith("Given up; nothing was sent.\n")
+
+
+async def test_programs_are_told_nothing() -> None:
+    paper = Paper()
+    async with waited_for("Counting users", Console(file=paper, quiet=True)):
+        for _ in range(10):
+            await asyncio.sleep(0)
+    assert paper.getvalue() == ""
