@@ -527,13 +527,14 @@ class Connection:
             raise ProtocolError("GOAWAY too short", code=frames.FRAME_SIZE_ERROR)
         last_stream_id = int.from_bytes(payload[:4], "big") & LAST_STREAM_ID
         code = int.from_bytes(payload[4:8], "big")
-        self.goaway_debug = payload[8:]
-        text = self.goaway_debug.decode("utf-8", "replace")
-        self.goaway_reason = f"GOAWAY {frames.error_name(code)} {text}".rstrip()
-        self.told_to_calm_down = code == frames.ENHANCE_YOUR_CALM
+        debug = payload[8:]
+        reason = f"GOAWAY {frames.error_name(code)} {debug.decode('utf-8', 'replace')}".rstrip()
+        if debug or not self.goaway_debug:  # a later one without debug data takes back no reason
+            self.goaway_debug, self.goaway_reason = debug, reason
+        self.told_to_calm_down = self.told_to_calm_down or code == frames.ENHANCE_YOUR_CALM
         self.drain()
         for above in [stream_id for stream_id in self._streams if stream_id > last_stream_id]:
-            self._forget(above, self.goaway_reason, processed=False)
+            self._forget(above, reason, processed=False)
 
     def _on_window_update(self, _flags: int, stream_id: int, payload: bytes) -> None:
         _check_size(payload, 4, "WINDOW_UPDATE")

@@ -13,6 +13,8 @@ BUSY = 0.85
 """Share of a core above which this process, not the number of streams, is taken to be the bottleneck."""
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 60.0
+LEAST_SLEEP = 1.0
+"""Seconds that count as a sleep; two clocks that are read one after the other differ a little by that alone."""
 RECOVERY = 10.0
 """Seconds after which a lowered ceiling doubles again."""
 
@@ -87,6 +89,26 @@ class Ceiling:
             return self.most
         doublings = min(32, int((now - self._since) / RECOVERY))
         return min(self.most, self._lowered_to << doublings)
+
+
+class Sleep:
+    """How long the machine slept: the clock of its programs stood still meanwhile, and its peers did not."""
+
+    def __init__(self) -> None:
+        self._known = self._total()
+
+    def look(self) -> float:
+        """Seconds slept since the last look; 0 where the system doesn't tell."""
+        slept = self._total() - self._known
+        if slept < LEAST_SLEEP:
+            return 0.0
+        self._known += slept
+        return slept
+
+    @staticmethod
+    def _total() -> float:
+        counting = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # the latter counts a sleep on macOS
+        return time.clock_gettime(counting) - time.monotonic()
 
 
 class CpuShare:

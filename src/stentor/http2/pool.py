@@ -20,7 +20,7 @@ from typing import Self
 from stentor.errors import ConnectFailed, PoolClosed
 from stentor.http2.burst import Burst, Fate, Results
 from stentor.http2.connection import Exchange, State
-from stentor.http2.policy import Ceiling, ConnectBudget, CpuShare, backoff, connections_to_open
+from stentor.http2.policy import Ceiling, ConnectBudget, CpuShare, Sleep, backoff, connections_to_open
 from stentor.http2.transport import Endpoint, Link, Timing, connect
 
 TICK = 0.1
@@ -122,6 +122,7 @@ class Pool:
         self._moved = 0.0  # when anything was written last
         self._goaway_debug = b""
         self._cpu = CpuShare()
+        self._sleep = Sleep()
 
     def __repr__(self) -> str:
         return f"<Pool {self._endpoint} {self.state}>"
@@ -148,8 +149,8 @@ class Pool:
 
     @property
     def goaway_debug(self) -> bytes:
-        """The GOAWAY debug data of the connection that ended last, empty if it had none; APNs tells credential problems
-        there, as JSON."""
+        """The GOAWAY debug data of the last connection that had any, empty if one that was answered ended without some
+        since; APNs tells credential problems there, as JSON. A connection that came to nothing takes back no reason."""
         return self._goaway_debug
 
     def start(self, burst: Burst) -> Sending:
@@ -234,11 +235,14 @@ class Pool:
     def on_lost(self, link: Link) -> None:
         """A link is over. One that never answered anything counts as a failed connect, or a provider that accepts
         and hangs up would see us come back in a storm."""
-        self._goaway_debug = link.connection.goaway_debug
+        if link.connection.goaway_debug or link.connection.responses:
+            self._goaway_debug = link.connection.goaway_debug
         if link in self._links:
             self._links.remove(link)
             self._last_error = link.error
-            if link.connection.responses == 0 or link.connection.told_to_calm_down:
+            if link.lost_idle:
+                self._replace_idle()
+            elif link.connection.responses == 0 or link.connection.told_to_calm_down:
                 self._failed()
         self._take_back(link)
         self._settle_finished()
@@ -251,6 +255,7 @@ class Pool:
     def _spread(self) -> None:
         """Divide the waiting requests among the links with room, the least loaded first."""
         waiting = self.waiting
+        self._prove_idle(waiting)
         ready = [link for link in self._links if link.room(waiting)]
         ready.sort(key=lambda link: link.connection.open_streams)
         for position, link in enumerate(ready):
@@ -311,6 +316,8 @@ class Pool:
         while True:
             await asyncio.sleep(TICK)
             now = loop.time()
+            self._notice_sleep()
+            self._prove_idle(self.waiting)
             for link in list(self._links):
                 before = link.connection.open_streams
                 link.tick(now)
@@ -332,10 +339,10 @@ class Pool:
         now = asyncio.get_running_loop().time()
         if now < self._connect_after:
             return
-        live = [link for link in self._links if link.connection.state is State.OPEN]
+        live = [link for link in self._links if link.connection.state is State.OPEN and not link.stuck]
         wanted = connections_to_open(
             ready=len(live),
-            connecting=len(self._connecting) + sum(1 for link in live if not link.connection.responses),
+            connecting=len(self._connecting) + sum(1 for link in live if link.asked or not link.connection.responses),
             ceiling=self._ceiling.at(now),
             streams_full=all(link.streams_full for link in live),
             busy=self._cpu.share,
@@ -361,6 +368,45 @@ class Pool:
             return
         self._links.append(link)
         self._spread()
+
+    # -- connections that were idle -----------------------------------------------------------------------------------
+
+    def _prove_idle(self, waiting: int) -> None:
+        """Give waiting requests to no link that was silent for long, before the peer has answered a PING there.
+
+        No more links are asked than so many requests need: providers mind PINGs that no request follows.
+        """
+        if not waiting:
+            return
+        self._notice_sleep()
+        now = asyncio.get_running_loop().time()
+        unproven = [link for link in self._links if link.connection.state is State.OPEN and link.doubt(now)]
+        if not unproven:
+            return
+        room = sum(
+            link.connection.free_streams for link in self._links if not link.unproven or (link.asked and not link.stuck)
+        )
+        for link in sorted(unproven, key=lambda link: link.heard, reverse=True):
+            if room >= waiting:
+                return
+            if not link.asked:
+                link.prove()
+                room += link.connection.free_streams
+
+    def _replace_idle(self) -> None:
+        """An idle link was found dead: give up those that were silent for as long, in place of asking one by one."""
+        for link in list(self._links):
+            if link.unproven and not link.stuck and link.connection.state is State.OPEN:
+                link.abort("idle for long, as one was that turned out to be dead")
+
+    def _notice_sleep(self) -> None:
+        """What wasn't heard while the machine slept wasn't heard, though the loop's clock stood still."""
+        slept = self._sleep.look()
+        if slept:
+            for link in self._links:
+                link.heard -= slept
+
+    # -- what went wrong ----------------------------------------------------------------------------------------------
 
     def _notice_defect(self, task: asyncio.Task[None]) -> None:
         """A task of ours that failed is a defect; whoever waits must see it, not a provider that seems slow."""

@@ -9,17 +9,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import sys
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from stentor.errors import ConnectFailed, HostForbidden, InvalidConfiguration, ProtocolError
+from stentor.http2.addresses import Address, handed_over, open_socket, others, resolve
 from stentor.http2.connection import Connection, Exchange, State
 
 WRITE_BUFFER = 256 * 1024
@@ -31,6 +30,7 @@ DEADLINE_STEP = 0.1
 GOODBYE = 1.0
 """Seconds a closing peer has to answer TLS' close_notify; OpenSSL would give it 30."""
 MAX_PROXY_ANSWER = 16 * 1024
+PROXY_PORT = 8080
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,11 @@ class Timing:
     """With answers outstanding and nothing heard for so long, a PING asks whether the peer is still there."""
     ping: float = 10.0
     """What the peer has to answer a PING; then the connection is given up."""
+    idle: float = 60.0
+    """A connection on which nothing was heard for so long takes no request until the peer has answered a PING: a NAT or
+    a firewall on the way may have forgotten it, and all that is written on it then is ambiguous."""
+    proof: float = 3.0
+    """What the peer has to answer that PING; then the connection is replaced. Nothing was written on it."""
     idle_ping: float = 3600.0
     """An idle connection is pinged so seldom: APNs allows one an hour, FCM ends connections over eager ones."""
 
@@ -125,8 +130,13 @@ class Link(asyncio.Protocol):
         self._closer: asyncio.TimerHandle | None = None
         self._paused = False
         self.heard = self._loop.time()
-        """When the peer was last heard, by the loop's clock."""
-        self._ping_at: float | None = None
+        """When the peer was last heard, by the loop's clock; its owner puts it back by what the machine slept since."""
+        self.unproven = False
+        """Whether the peer was silent for so long that nothing is written before it is heard again."""
+        self.lost_idle = False
+        """Whether the link ended with nothing under way, and the peer was silent to the end."""
+        self._ping_at: float | None = None  # when the PING was sent that isn't answered yet
+        self._ping_within = 0.0
         self._pings_sent = 0
         self._deadlines: deque[tuple[float, int]] = deque()  # (when, requests before this stream id)
         self.settled: asyncio.Future[None] = self._loop.create_future()
@@ -139,7 +149,19 @@ class Link(asyncio.Protocol):
     @property
     def free_streams(self) -> int:
         """Requests the link would take now."""
-        return 0 if self._paused or not self.connection.settings_received else self.connection.free_streams
+        if self._paused or self.unproven or not self.connection.settings_received:
+            return 0
+        return self.connection.free_streams
+
+    @property
+    def asked(self) -> bool:
+        """Whether the peer owes the answer to a PING."""
+        return self._ping_at is not None
+
+    @property
+    def stuck(self) -> bool:
+        """Whether it is unproven with requests under way."""
+        return self.unproven and self.connection.open_streams > 0
 
     def room(self, waiting: int) -> int:
         """How many of so many waiting requests the link should be given now: as many as it takes, or none while that
@@ -153,7 +175,7 @@ class Link(asyncio.Protocol):
     def streams_full(self) -> bool:
         """Whether the peer's stream limit, and nothing else, keeps the link from taking more."""
         few = self.connection.free_streams * WORTHWHILE < self.connection.max_streams
-        return not self._paused and few and self.connection.state is State.OPEN
+        return not self._paused and not self.unproven and few and self.connection.state is State.OPEN
 
     def submit(self, flight: Exchange, indices: Sequence[int]) -> int:
         """Take what fits of these requests now and write it; returns how many."""
@@ -176,19 +198,33 @@ class Link(asyncio.Protocol):
         while self._deadlines and self._deadlines[0][0] <= now:
             _, before = self._deadlines.popleft()
             self.connection.expire(before, f"no answer within {self._timing.answer:g} s")
-        if self._ping_at is not None:
-            if self.connection.pings_answered >= self._pings_sent:
-                self._ping_at = None
-            elif now - self._ping_at > self._timing.ping:
-                self.abort(f"the peer answers nothing, not even a PING in {self._timing.ping:g} s")
-                return
+        if self._ping_at is not None and now - self._ping_at > self._ping_within:
+            self.abort(f"the peer answers nothing, not even a PING in {self._ping_within:g} s")
+            return
         quiet = self._timing.silence if self.connection.open_streams else self._timing.idle_ping
         if self._ping_at is None and now - self.heard > quiet and self.connection.settings_received:
-            self.connection.ping()
-            self._pings_sent += 1
-            self._ping_at = now
+            self._ping(self._timing.ping)
         self.flush()
         self._close_when_done()
+
+    def doubt(self, now: float) -> bool:
+        """Whether it is unproven; to be asked before requests are given to a link that may have been idle."""
+        if not self.connection.open_streams and now - self.heard > self._timing.idle:
+            self.unproven = True
+        return self.unproven
+
+    def prove(self) -> None:
+        """Ask an idle peer for the answer to a PING. The link takes requests when that is here, or else ends."""
+        if self._ping_at is None:
+            self._ping(self._timing.proof)
+            self.flush()
+
+    def _ping(self, within: float) -> None:
+        self.connection.ping()
+        self.unproven = True
+        self._pings_sent += 1
+        self._ping_at = self._loop.time()
+        self._ping_within = within
 
     def drain(self) -> None:
         """Take nothing new; close when the last answer is in."""
@@ -245,6 +281,8 @@ class Link(asyncio.Protocol):
             self._close()
         if self.connection.settings_received and not self.settled.done():
             self.settled.set_result(None)
+        if self.unproven and self.connection.pings_answered >= self._pings_sent:
+            self.unproven, self._ping_at = False, None
         self._owner.on_progress(self)
         self.flush()
         self._close_when_done()
@@ -267,6 +305,8 @@ class Link(asyncio.Protocol):
         if self._closer is not None:
             self._closer.cancel()
         self._transport = None
+        unheard = self._ping_at is None or self.heard < self._ping_at
+        self.lost_idle = self.unproven and unheard and not self.connection.open_streams
         self.connection.lost(self.error)
         if not self.settled.done():
             self.settled.set_exception(ConnectFailed(self.error))
@@ -280,11 +320,9 @@ async def connect(endpoint: Endpoint, owner: LinkOwner, timing: Timing) -> Link:
     Raises:
         ConnectFailed: with what went wrong and, where we can tell, the remedy.
     """
-    link = Link(owner, timing)
     try:
         async with asyncio.timeout(timing.connect):
-            await _establish(link, endpoint)
-            await link.settled
+            return await _connect_in_time(endpoint, owner, timing)
     except TimeoutError:
         raise ConnectFailed(f"{endpoint}: no HTTP/2 connection within {timing.connect:g} s") from None
     except ssl.SSLCertVerificationError as error:
@@ -294,11 +332,6 @@ async def connect(endpoint: Endpoint, owner: LinkOwner, timing: Timing) -> Link:
         raise
     except (OSError, UnicodeError, ConnectFailed) as error:  # UnicodeError: no host can have such a name
         raise ConnectFailed(f"{endpoint}: {error}") from None
-    else:
-        return link
-    finally:
-        if sys.exception() is not None:
-            link.give_up()
 
 
 async def permitted_addresses(endpoint: Endpoint) -> list[str]:
@@ -308,31 +341,92 @@ async def permitted_addresses(endpoint: Endpoint) -> list[str]:
         HostForbidden: there are some, and none is permitted.
         OSError, UnicodeError: the host cannot be resolved.
     """
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-    addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
-    permitted = [address for address in addresses if endpoint.permits is None or endpoint.permits(address)]
+    return list(dict.fromkeys(str(address[4][0]) for address in await _permitted(endpoint)))
+
+
+async def _permitted(endpoint: Endpoint) -> list[Address]:
+    found = await resolve(endpoint.host, endpoint.port)
+    permitted = [each for each in found if endpoint.permits is None or endpoint.permits(str(each[4][0]))]
     if not permitted:
         raise HostForbidden(f"{endpoint}: leads to an address that must not be connected to")
     return permitted
 
 
-async def _establish(link: Link, endpoint: Endpoint) -> None:
-    *others, last = [endpoint.host] if endpoint.permits is None else await permitted_addresses(endpoint)
-    for host in others:
-        with suppress(OSError):
-            await _connect_to(link, endpoint, host)
-            return
-    await _connect_to(link, endpoint, last)
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How an endpoint may be reached."""
+
+    addresses: list[Address]
+    """Where sockets go: the endpoint's addresses, or its proxy's."""
+    targets: list[str]
+    """What a proxy may be asked for, best first: the endpoint's name, or its permitted addresses. Empty without one."""
+
+    def without(self, tried: Address) -> _Way | None:
+        """What is left when an address, and the first target, led nowhere; None: there is no other way."""
+        addresses, targets = others(self.addresses, tried), self.targets[1:]
+        if not addresses and not targets:
+            return None
+        return _Way(addresses or self.addresses, targets or self.targets)
 
 
-async def _connect_to(link: Link, endpoint: Endpoint, host: str) -> None:
-    """Connect to the endpoint at `host`: its own, or one of its addresses."""
-    if endpoint.proxy is not None:
-        await _connect_by_proxy(link, endpoint, host, urlsplit(endpoint.proxy))
-        return
+async def _way_to(endpoint: Endpoint) -> _Way:
+    if endpoint.proxy is None:
+        return _Way(await _permitted(endpoint), [])
+    proxy = urlsplit(endpoint.proxy)
+    targets = [endpoint.host] if endpoint.permits is None else await permitted_addresses(endpoint)
+    targets[1:] = sorted(targets[1:], key=lambda each: (":" in each) == (":" in targets[0]))  # the other family next
+    return _Way(await resolve(str(proxy.hostname), proxy.port or PROXY_PORT), targets)
+
+
+async def _connect_in_time(endpoint: Endpoint, owner: LinkOwner, timing: Timing) -> Link:
+    """Connect by the first address that takes a connection; where nothing comes of that, by one other.
+
+    An address may take connections and swallow what is larger than its first packets, so the first one has half of the
+    time for all that comes after. It has all of it where it is the only one.
+    """
     loop = asyncio.get_running_loop()
-    await loop.create_connection(lambda: link, host, endpoint.port, ssl=endpoint.tls, server_hostname=endpoint.host)
+    deadline = loop.time() + timing.connect
+    way = await _way_to(endpoint)
+    opened, address = await open_socket(way.addresses)
+    other = way.without(address)
+    if other is None:
+        return await _speak(opened, way, endpoint, owner, timing)
+    half = (deadline - loop.time()) / 2
+    try:
+        async with asyncio.timeout(half):
+            return await _speak(opened, way, endpoint, owner, timing)
+    except ssl.SSLCertVerificationError:
+        raise
+    except TimeoutError:
+        first: Exception = ConnectFailed(f"connected, and then no HTTP/2 connection within {half:.1f} s")
+    except (OSError, _TunnelRefused) as error:
+        first = error
+    try:
+        opened, _ = await open_socket(other.addresses)
+        return await _speak(opened, other, endpoint, owner, timing)
+    except (OSError, ConnectFailed):
+        raise first from None
+
+
+async def _speak(opened: socket.socket, way: _Way, endpoint: Endpoint, owner: LinkOwner, timing: Timing) -> Link:
+    """Make a socket a link: through the proxy where there is one, TLS, and the peer's SETTINGS."""
+    loop = asyncio.get_running_loop()
+    link = Link(owner, timing)
+    try:
+        with handed_over(opened):
+            if endpoint.proxy is not None:
+                await _connect_by_proxy(opened, link, endpoint, way.targets[0], urlsplit(endpoint.proxy))
+            else:
+                await loop.create_connection(lambda: link, ssl=endpoint.tls, server_hostname=endpoint.host, sock=opened)
+            await link.settled
+    except BaseException:
+        link.give_up()
+        raise
+    return link
+
+
+class _TunnelRefused(ConnectFailed):
+    """The proxy doesn't connect us to that target."""
 
 
 class _Tunnel(asyncio.Protocol):
@@ -349,12 +443,13 @@ class _Tunnel(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.answer.done():
-            self.answer.set_exception(ConnectFailed("the proxy closed the connection"))
+            self.answer.set_exception(_TunnelRefused("the proxy closed the connection"))
 
 
-async def _connect_by_proxy(link: Link, endpoint: Endpoint, host: str, url: SplitResult) -> None:
+async def _connect_by_proxy(opened: socket.socket, link: Link, endpoint: Endpoint, host: str, url: SplitResult) -> None:
+    """Have the proxy at the other end of a socket connect us to the endpoint at `host`: its name or an address."""
     loop = asyncio.get_running_loop()
-    transport, tunnel = await loop.create_connection(_Tunnel, str(url.hostname), url.port or 8080)
+    transport, tunnel = await loop.create_connection(_Tunnel, sock=opened)
     target = f"[{host}]:{endpoint.port}" if ":" in host else f"{host}:{endpoint.port}"
     request = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"
     if url.username is not None:
@@ -365,7 +460,7 @@ async def _connect_by_proxy(link: Link, endpoint: Endpoint, host: str, url: Spli
         status_line = (await tunnel.answer).partition(b"\r\n")[0].decode("latin-1")
         version, _, rest = status_line.partition(" ")
         if not version.startswith("HTTP/1.") or not rest.startswith("2"):
-            raise ConnectFailed(f"the proxy {url.hostname}:{url.port} refused the tunnel: {status_line[:100]!r}")
+            raise _TunnelRefused(f"the proxy {url.hostname}:{url.port} refused the tunnel: {status_line[:100]!r}")
         secured = await loop.start_tls(transport, link, endpoint.tls, server_hostname=endpoint.host)
     except BaseException:
         transport.abort()

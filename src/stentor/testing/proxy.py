@@ -28,6 +28,17 @@ class Way(StrEnum):
     BACK = "back"
 
 
+_Flows = dict[Way, asyncio.Event]
+"""Of a connection: set while bytes are forwarded in that direction."""
+
+
+def _new_flows() -> _Flows:
+    flows = {way: asyncio.Event() for way in Way}
+    for flow in flows.values():
+        flow.set()
+    return flows
+
+
 class _LostError(ConnectionError):
     """The connection has carried what it may."""
 
@@ -43,10 +54,9 @@ class Proxy:
         self._held = HeldPort()
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
-        self._flows = {way: asyncio.Event() for way in Way}
+        self._flows = _new_flows()
         self._delay = 0.0
         self._rest: dict[Way, int] = {}  # bytes until a connection is lost
-        self.thaw()
 
     def __repr__(self) -> str:
         host, port = self._target
@@ -103,6 +113,12 @@ class Proxy:
         for flow in self._flows.values():
             flow.set()
 
+    def forget(self) -> None:
+        """Swallow all that is sent from now on over the connections that are open, and say nothing, as a NAT does that
+        has forgotten them. New connections are carried."""
+        self.freeze()
+        self._flows = _new_flows()
+
     def delay(self, seconds: float) -> None:
         """Have all bytes taken from now on arrive so much later, in each direction; 0 ends it."""
         self._delay = seconds
@@ -124,36 +140,41 @@ class Proxy:
         connection.add_done_callback(self._connections.discard)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers = [writer]
+        writers, flows = [writer], self._flows
         try:
-            await self._carry(reader, writers)
-            for flow in self._flows.values():  # through a silent network no news comes of an end, either
+            await self._carry(reader, writers, flows)
+            for flow in flows.values():  # through a silent network no news comes of an end, either
                 await flow.wait()
         finally:
             for each in writers:
                 await _reset(each)
 
-    async def _carry(self, reader: asyncio.StreamReader, writers: list[asyncio.StreamWriter]) -> None:
+    async def _carry(self, reader: asyncio.StreamReader, writers: list[asyncio.StreamWriter], flows: _Flows) -> None:
         """Connect to the server, add its writer to the client's, and forward until one is gone or both have ended."""
         try:
-            await self._flows[Way.THERE].wait()
+            await flows[Way.THERE].wait()
             target_reader, target_writer = await asyncio.open_connection(*self._target)
             writers.append(target_writer)
             async with asyncio.TaskGroup() as group:
-                self._forward(group, Way.THERE, reader, target_writer)
-                self._forward(group, Way.BACK, target_reader, writers[0])
+                self._forward(group, Way.THERE, flows, reader, target_writer)
+                self._forward(group, Way.BACK, flows, target_reader, writers[0])
             for each in writers:
                 each.close()
         except* OSError:
             pass  # a side is gone, couldn't be reached, or was dropped: whoever is left will be told
 
     def _forward(
-        self, group: asyncio.TaskGroup, way: Way, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        group: asyncio.TaskGroup,
+        way: Way,
+        flows: _Flows,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> None:
         # When it is due, and what; nothing is the end of what this side sends.
         under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_CHUNKS)
         group.create_task(self._take(reader, under_way))
-        group.create_task(self._give(way, under_way, writer))
+        group.create_task(self._give(way, flows[way], under_way, writer))
 
     async def _take(self, reader: asyncio.StreamReader, under_way: asyncio.Queue[tuple[float, bytes]]) -> None:
         loop = asyncio.get_running_loop()
@@ -163,14 +184,18 @@ class Proxy:
             await under_way.put((loop.time() + self._delay, data))
 
     async def _give(
-        self, way: Way, under_way: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter
+        self,
+        way: Way,
+        flow: asyncio.Event,
+        under_way: asyncio.Queue[tuple[float, bytes]],
+        writer: asyncio.StreamWriter,
     ) -> None:
         loop = asyncio.get_running_loop()
         writer.transport.set_write_buffer_limits(0)  # `drain` returns when the system has it all
         while True:
             due, data = await under_way.get()
             await asyncio.sleep(due - loop.time())
-            await self._flows[way].wait()
+            await flow.wait()
             if not data:
                 break
             rest = self._rest.pop(way, None)

@@ -44,7 +44,9 @@ def tls(tmp_path: Path) -> ServerTls:
 
 
 @contextlib.asynccontextmanager
-async def server(serve: Serve, context: ssl.SSLContext | None) -> AsyncIterator[int]:
+async def server(
+    serve: Serve, context: ssl.SSLContext | None, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[int]:
     tasks: set[asyncio.Task[None]] = set()
 
     async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -55,7 +57,7 @@ async def server(serve: Serve, context: ssl.SSLContext | None) -> AsyncIterator[
             await serve(reader, writer)
         writer.transport.abort()
 
-    listening = await asyncio.start_server(guarded, "127.0.0.1", 0, ssl=context)
+    listening = await asyncio.start_server(guarded, host, port, ssl=context)
     try:
         yield listening.sockets[0].getsockname()[1]
     finally:
@@ -159,6 +161,50 @@ async def test_goaway_at_once_tells_the_credential_problem(tls: ServerTls) -> No
         assert pool.goaway_debug == b'{"reason":"BadCertificateEnvironment"}'
     assert list(results.fates) == [Fate.NOT_PROCESSED] * 20
     assert "BadCertificateEnvironment" in results.reasons[0]
+
+
+async def test_a_connect_that_fails_takes_back_no_reason(tls: ServerTls) -> None:
+    """The credential's fault is told once; that nothing can be connected after it says nothing about it."""
+    connects = 0
+
+    async def refuse_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connects
+        connects += 1
+        if connects == 1:
+            writer.write(frames.settings([]) + frames.goaway(0, frames.NO_ERROR, b'{"reason":"BadCertificate"}'))
+            await writer.drain()
+            await forever(reader, writer)
+
+    async with server(refuse_once, tls.context) as port, Pool(endpoint(port, tls), IMPATIENT) as pool:
+        results = await pool.send(burst(20))
+        assert connects > 1
+        assert pool.goaway_debug == b'{"reason":"BadCertificate"}'
+    assert list(results.fates) == [Fate.NOT_PROCESSED] * 20
+
+
+async def test_a_connection_that_was_answered_and_ends_without_a_reason_takes_the_last_one_back(tls: ServerTls) -> None:
+    connects = 0
+
+    async def refuse_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connects
+        connects += 1
+        writer.write(frames.settings([]))
+        await reader.readexactly(len(frames.PREFACE) + 50)
+        if connects == 1:
+            writer.write(frames.goaway(0, frames.NO_ERROR, b'{"reason":"ExpiredProviderToken"}'))
+        else:
+            writer.write(frames.frame(frames.HEADERS, 5, 1, b"\x88"))
+        await writer.drain()
+        if connects == 1:
+            await forever(reader, writer)
+
+    async with server(refuse_once, tls.context) as port, Pool(endpoint(port, tls), IMPATIENT) as pool:
+        results = await pool.send(burst(1))
+        assert list(results.statuses) == [200]
+        for link in list(pool._links):
+            await link.closed
+        assert connects == 2
+        assert pool.goaway_debug == b""
 
 
 # -- proxies and client certificates ------------------------------------------------------------------------------

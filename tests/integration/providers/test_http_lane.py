@@ -28,9 +28,16 @@ from stentor.providers.http_message import Request, Response
 from stentor.providers.lane import CampaignContent, Flight
 from stentor.providers.payload import PayloadTooLarge
 from stentor.providers.rendering import PreparedContent
+from stentor.providers.webhook import lane as webhook_lane
+from stentor.providers.webhook.lane import PublicResolver
 from stentor.settings import App
 from stentor.simulators.tls import ServerTls, make_server_tls
+from stentor.testing.blackhole import BlackHole
+from stentor.testing.proxy import Proxy
+from tests.integration.addresses import HERE, HERE_TOO, Lead, leads
 from tests.integration.http2.test_pool import Serve, forever, server, tunnel
+
+__all__ = ["leads"]
 
 PLAIN = Content(message=Message(title="Sale"))
 PERSONAL = Content(message=Message(title="Hello {{ name }}"))
@@ -563,6 +570,49 @@ async def test_a_host_that_the_resolver_forbids_rejects_its_recipient(tls: Serve
         assert (answer.verdict, answer.reason) == (Verdict.REJECT, "ForbiddenHost")
         assert answer.detail == "it leads into a private network"
         assert stand.seen == []
+
+
+# -- hosts with several addresses, and connections that were idle ---------------------------------------------------
+
+
+@pytest.mark.parametrize("judged", [False, True])
+async def test_an_address_that_swallows_packets_keeps_nobody_from_the_next(
+    tls: ServerTls, tmp_path: Path, leads: Lead, monkeypatch: pytest.MonkeyPatch, judged: bool
+) -> None:
+    monkeypatch.setattr(webhook_lane, "is_public", lambda _: True)
+    async with standing(tls, tmp_path, take) as stand, opened(stand.lane()) as lane:
+        lane.resolves = PublicResolver() if judged else None
+        leads(localhost=[HERE_TOO, HERE])
+        with BlackHole(HERE_TOO, stand.port):
+            assert (await send(lane, names(3))).accepted() == b"\x01" * 3
+
+
+async def test_a_proxy_whose_first_address_swallows_packets(tls: ServerTls, tmp_path: Path, leads: Lead) -> None:
+    heads: list[bytes] = []
+    async with (
+        standing(tls, tmp_path, take) as stand,
+        server(lambda reader, writer: tunnel(reader, writer, heads), None) as port,
+        opened(stand.lane(proxy=f"http://proxy.example:{port}", max_connections=1)) as lane,
+    ):
+        leads(**{"proxy.example": [HERE_TOO, HERE]})
+        with BlackHole(HERE_TOO, port):
+            assert (await send(lane, names(3))).accepted() == b"\x01" * 3
+    assert len(heads) == 1
+
+
+async def test_a_connection_that_was_idle_is_not_used_again(
+    tls: ServerTls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A NAT on the way may have forgotten it: what is written on it would be ambiguous."""
+    monkeypatch.setattr(http_lane, "KEEP_ALIVE", 0.2)
+    async with standing(tls, tmp_path, take) as stand, Proxy("127.0.0.1", stand.port) as network:
+        through = stand.lane(url=f"https://localhost:{network.port}", max_connections=1)
+        async with opened(through) as lane:
+            assert (await send(lane, names(3))).accepted() == b"\x01" * 3
+            network.forget()
+            await asyncio.sleep(0.3)
+            assert (await send(lane, names(3))).accepted() == b"\x01" * 3
+        await network.cut()
 
 
 # -- the end of it ----------------------------------------------------------------------------------------------------

@@ -240,3 +240,17 @@ async def test_a_client_of_nats_comes_back_through_it(nats_server: RunningNats, 
             assert (await jetstream.stream_info(f"{queue_name}_any")).state.messages == 2
         finally:
             await client.close()
+
+
+async def test_what_it_forgot_swallows_for_ever_and_new_connections_are_carried(proxy: Proxy, echo: Echo) -> None:
+    async with connected(proxy) as (reader, writer):
+        writer.write(b"before")
+        assert await reader.readexactly(6) == b"before"
+        proxy.forget()
+        writer.write(b"swallowed")
+        proxy.thaw()
+        async with connected(proxy) as (other_reader, other_writer):
+            other_writer.write(b"after")
+            assert await other_reader.readexactly(5) == b"after"
+        assert echo.got == len(b"beforeafter")
+        await proxy.cut()

@@ -471,6 +471,18 @@ def test_goaway_in_two_steps_lowers_the_last_stream() -> None:
     assert flight.left == 3
 
 
+def test_a_second_goaway_without_a_reason_takes_back_no_reason() -> None:
+    peer = Peer()
+    peer.submit(1)
+    peer.say(frames.goaway(frames.LAST_STREAM_ID, frames.ENHANCE_YOUR_CALM, b'{"reason":"Shutdown"}'))
+    peer.say(frames.goaway(0, frames.NO_ERROR))
+    assert peer.client.goaway_debug == b'{"reason":"Shutdown"}'
+    assert peer.client.goaway_reason == 'GOAWAY ENHANCE_YOUR_CALM {"reason":"Shutdown"}'
+    assert peer.client.told_to_calm_down
+    peer.say(frames.goaway(0, frames.NO_ERROR, b"bye"))
+    assert peer.client.goaway_reason == "GOAWAY NO_ERROR bye"
+
+
 def test_goaway_with_id_zero_hands_everything_back() -> None:
     peer = Peer()
     peer.submit(5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from stentor.http2.policy import (
     Ceiling,
     ConnectBudget,
     CpuShare,
+    Sleep,
     backoff,
     connections_to_open,
 )
@@ -75,3 +77,19 @@ def test_the_share_of_cpu_is_measured() -> None:
         pass
     share.look()
     assert 0.2 < share.share < 4
+
+
+def test_a_sleep_is_told_once_and_the_readings_own_difference_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead = [5.0]  # by how much the clock that counts sleeps is ahead of the one that doesn't
+    monkeypatch.setattr("time.monotonic", lambda: 100.0)
+    monkeypatch.setattr("time.clock_gettime", lambda _: 100.0 + ahead[0])
+    sleep = Sleep()
+    assert sleep.look() == 0.0
+    for step in range(1, 10):
+        ahead[0] = 5.0 + step * 0.1
+        assert sleep.look() == 0.0
+    ahead[0] = 3605.0
+    assert sleep.look() == 3600.0
+    assert sleep.look() == 0.0
+    ahead[0] = 3604.9
+    assert sleep.look() == 0.0

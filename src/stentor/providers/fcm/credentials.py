@@ -233,7 +233,8 @@ class FcmTokenSource:
 class _Transport(Request):
     """google-auth's own transport, with our deadline and authorities, and without retries behind our back.
 
-    The authorities go with each request, since a session's would yield to `REQUESTS_CA_BUNDLE`.
+    The authorities go with each request, since a session's would yield to `REQUESTS_CA_BUNDLE`. No connection is kept:
+    the next token is asked for in an hour, when a NAT on the way has forgotten it.
     """
 
     def __init__(self, ca_file: Path | None) -> None:
@@ -250,7 +251,8 @@ class _Transport(Request):
         **kwargs: Any,
     ) -> Any:
         seconds = min(timeout or TIMEOUT, TIMEOUT)
-        response = super().__call__(url, method, body, headers, seconds, **self._options, **kwargs)  # type: ignore[no-untyped-call]
+        once = {**(headers or {}), "connection": "close"}
+        response = super().__call__(url, method, body, once, seconds, **self._options, **kwargs)  # type: ignore[no-untyped-call]
         if response.status >= 500 or response.status in (408, 429):
             raise TransportError(f"the token server answered {response.status}")  # type: ignore[no-untyped-call]
         return response

@@ -41,6 +41,8 @@ class TokenServer:
 
     def __init__(self) -> None:
         self.requests: list[dict[str, str]] = []
+        self.connections: list[str] = []
+        """What each request wants to become of its connection."""
         self.answers: list[Answer] = []
         self.expires_in = 3600
         self.gate = threading.Event()
@@ -51,6 +53,7 @@ class TokenServer:
             def do_POST(self) -> None:
                 form = parse_qs(self.rfile.read(int(self.headers["content-length"])).decode())
                 server.requests.append({key: values[0] for key, values in form.items()})
+                server.connections.append(self.headers.get("connection", ""))
                 server.gate.wait(10)
                 status, body = server.next_answer(len(server.requests))
                 self.send_response(status)
@@ -131,6 +134,12 @@ async def test_a_token_is_asked_for_as_google_wants_it(server: TokenServer, sour
     assert claims["iss"] == "push@my-proj.iam.gserviceaccount.com"
     assert claims["scope"] == SCOPE
     assert claims["exp"] - claims["iat"] <= 3600
+
+
+async def test_its_connection_is_not_kept_until_the_next_one(server: TokenServer, source: FcmTokenSource) -> None:
+    """That is in an hour, when what is on the way has long forgotten the connection."""
+    await source.authorization()
+    assert server.connections == ["close"]
 
 
 async def test_many_callers_make_one_request(server: TokenServer, source: FcmTokenSource) -> None:
