@@ -27,6 +27,7 @@ from stentor.settings import sqlite_url
 from stentor.store import database as stores
 from stentor.store.database import POSTGRESQL, SQLITE, Database, insert_or_ignore
 from stentor.store.migrate import migrate
+from stentor.store.sqlite_driver import SqliteConnection
 from stentor.store.tables import lanes
 from stentor.testing.postgres import Postgres
 
