@@ -93,6 +93,10 @@ class LeaseLost(StentorError):
     """The lease of a batch has ended, and another may have the batch; what rests on it wasn't written."""
 
 
+class StoreRefused(StentorError):
+    """Stentor's database cannot hold what it was given, so the rest is stored without it."""
+
+
 class StoreOutdated(StentorError):
     """Stentor's database was made by another version; run `stentor init --upgrade`."""
 

@@ -377,7 +377,7 @@ def _refusals(planned: Planned, now: float) -> Iterator[dict[str, Any]]:
             "position": position,
             "campaign_id": batch.campaign_id,
             "lane": batch.lane,
-            "installation": recipient.decode(),
+            "installation": recipient.decode(errors="replace"),
             "outcome": int(Outcome.REJECTED),
             "reason": planned.refused,
             "status": 0,

@@ -23,6 +23,7 @@ from stentor.account import unknown
 from stentor.errors import LeaseLost, StoreUnavailable
 from stentor.queue.contract import FencingQueue, Lease
 from stentor.recording.contract import Known, Settlement, Then
+from stentor.recording.refused import write_around
 from stentor.recording.stored import stored
 from stentor.recording.tally import Recorded, RecordTally
 from stentor.recording.writing import write
@@ -121,11 +122,25 @@ class Recorder:
         self._wake.set()
 
     async def commit(self, settlements: Sequence[Settlement]) -> None:
-        """Record these at once, in a transaction of their own; `run` needn't be going. Raises: StoreUnavailable."""
+        """Record these at once, in a transaction of their own; `run` needn't be going. Raises: StoreUnavailable.
+
+        What the store cannot hold is put aside, and keeps nothing else from being recorded.
+        """
         await self._commit(settlements)
 
     async def _commit(self, settlements: Sequence[Settlement]) -> AbstractSet[str]:
         """Returns: the tokens of those leases that were held still. Raises: StoreUnavailable."""
+        held: set[str] = set()
+
+        async def commit(some: Sequence[Settlement]) -> None:
+            held.update(await self._commit_at_once(some))
+
+        for settlement, error in await write_around(settlements, commit):
+            await self._queue.settle(bury=[(settlement.lease, str(error))])
+        return held
+
+    async def _commit_at_once(self, settlements: Sequence[Settlement]) -> AbstractSet[str]:
+        """As `_commit`. Raises: StoreUnavailable. StoreRefused: nothing was recorded."""
         held: AbstractSet[str] = frozenset()
         recorded = Recorded()
 

@@ -21,6 +21,7 @@ from stentor.errors import BatchTooNew, BatchUnreadable, StoreUnavailable
 from stentor.meter import Meter
 from stentor.queue.contract import Lease, Outbox
 from stentor.recording.contract import Settlement
+from stentor.recording.refused import write_around
 from stentor.recording.tally import Recorded, RecordTally
 from stentor.recording.tidings import settlement_of
 from stentor.recording.writing import write
@@ -186,23 +187,29 @@ class RecordWorker:
         await self._outbox.ack([lease])
 
     async def _write(self, settlements: Sequence[Settlement]) -> bool:
-        """Whether they are durable now."""
+        """Whether they are durable now, or put aside."""
+        try:
+            refused = await write_around(settlements, self._commit)
+        except StoreUnavailable as error:
+            self._complain(error)
+            return False
+        self.problem = None
+        for settlement, error in refused:
+            await self._quietly(self._outbox.bury(settlement.lease, str(error)))
+        return True
+
+    async def _commit(self, settlements: Sequence[Settlement]) -> None:
+        """Raises: StoreUnavailable. StoreRefused: nothing was written."""
         now = self._clock()
 
         async def change(connection: AsyncConnection) -> Recorded:
             return await write(connection, settlements, now)
 
-        try:
-            recorded = await self._database.write(change)
-        except StoreUnavailable as error:
-            self._complain(error)
-            return False
-        self.problem = None
+        recorded = await self._database.write(change)
         self.tally.commits += 1
         self.tally.outcomes.update(recorded)
         for each in settlements:
             self.tally.latency.note(max(0.0, now - (each.at or now)))
-        return True
 
     async def _quietly(self, doing: Awaitable[None]) -> None:
         """What fails here comes back, and recording twice changes nothing."""

@@ -2,8 +2,8 @@
 
 Settlements come as they come: twice, the older after the newer, from several recorders at once. Rules: a recipient's
 first terminal outcome is its last; a failure is recorded only with the outcome that stands, so the two always agree;
-what isn't news isn't written. Rows are locked in the order of their ids, so that recorders which share batches wait
-for each other instead of deadlocking.
+what isn't news isn't written; text of any kind can be written (`store.text`). Rows are locked in the order of their
+ids, so that recorders which share batches wait for each other instead of deadlocking.
 
 However many batches: on PostgreSQL one SELECT, at most one UPDATE of the batches, and at most one statement for the
 failures and the dead addresses among them (`docs/store.md`). Receipts cost two more where there are any.
@@ -29,6 +29,7 @@ from stentor.recording.tally import Recorded, news
 from stentor.store.bulk import Bulk, Fields, bulk, columns, insert_ignoring, unnested
 from stentor.store.database import POSTGRESQL, SQLITE
 from stentor.store.tables import batches, failures
+from stentor.store.text import StorableText
 
 COLUMNS = {
     Outcome.PENDING: "pending",
@@ -71,7 +72,7 @@ _INSERT = insert_ignoring(failures, *_FAILURE)
 
 def _insert_and_mark() -> Executable:
     """Failures, and the dead addresses among them, in one statement of PostgreSQL's."""
-    fields = {column.name: column.type for column in failures.c} | {"address": Text(), "since": Double()}
+    fields = {column.name: column.type for column in failures.c} | {"address": StorableText(), "since": Double()}
     lost = select(*unnested(fields).c).cte("lost")
     explained = postgresql.insert(failures).from_select(_FAILURE, select(*(lost.c[name] for name in _FAILURE)))
     return marking(lost).add_cte(explained.on_conflict_do_nothing().cte("explained"))
@@ -175,7 +176,7 @@ def _failures(
                 "position": failure.position,
                 "campaign_id": lease.campaign_id,
                 "lane": lease.lane,
-                "installation": recipients[failure.position].decode(),
+                "installation": recipients[failure.position].decode(errors="replace"),
                 "outcome": int(failure.outcome),
                 "reason": failure.reason,
                 "status": failure.status,

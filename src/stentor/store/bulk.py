@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Executable, Table, Text, bindparam, column, func, select
+from sqlalchemy import ARRAY, ColumnElement, Executable, Table, bindparam, column, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.selectable import TableValuedAlias
 from sqlalchemy.types import TypeEngine
 
 from stentor.store.database import SQLITE
+from stentor.store.text import StorableText
 
 _PREFIX = "all_"
 """Tells the lists' parameters from those that SQLAlchemy names after a table's columns."""
@@ -75,4 +76,4 @@ def unnested(fields: Mapping[str, TypeEngine[Any]]) -> TableValuedAlias:
 
 def _plain(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     """Without a collation, which no array's element has: what it is compared with has one."""
-    return Text() if isinstance(type_, Text) else type_
+    return StorableText(type_.longest) if isinstance(type_, StorableText) else type_

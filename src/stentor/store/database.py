@@ -2,8 +2,9 @@
 
 Rules: a write is one transaction, given as a function, because it may have to run again: after a conflict, while
 another program holds the database, or after the connection was lost. It must therefore be idempotent and have no other
-effects. Operational trouble leaves here as one of our own errors, with what it is and what to do; a mistake in a
-statement leaves as it came. The URL's password, and the values in statements, are in no message and no repr.
+effects. Operational trouble leaves here as one of our own errors, with what it is and what to do, and so does a value
+that cannot be written; a mistake in a statement leaves as it came. The URL's password, and the values in statements,
+are in no message and no repr.
 
 SQLite runs in WAL mode, so that readers never wait for the writer nor it for them, with every commit synced to disk.
 Of the writers in one process only one at a time goes for the file's lock; the others queue here, in order.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import socket
 import sqlite3
 import time
@@ -26,11 +28,18 @@ from sqlalchemy import Executable, Insert, Row, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from stentor.errors import InvalidConfiguration, StentorError, StoreOutdated, StoreUnavailable, StoreUnusable
+from stentor.errors import (
+    InvalidConfiguration,
+    StentorError,
+    StoreOutdated,
+    StoreRefused,
+    StoreUnavailable,
+    StoreUnusable,
+)
 from stentor.settings import sqlite_path
 from stentor.store import sqlite_driver
 
@@ -206,6 +215,7 @@ class Database:
 
         Raises:
             StoreUnavailable: it cannot be reached or written to, for longer than `patience`.
+            StoreRefused: what was to be written is nothing that it can hold; it never will be, and nothing was written.
             StoreOutdated: it lacks a table or column.
             InvalidConfiguration: user, password or database name are wrong.
         """
@@ -214,7 +224,14 @@ class Database:
             async with self._turn, self._writers.begin() as connection:
                 return await change(connection)
 
-        return await self._patiently(attempt)
+        try:
+            return await self._patiently(attempt)
+        except StatementError as error:
+            if refusal := _refusal(error):
+                raise StoreRefused(f"{_capital(self.name)} cannot hold what it was given: {refusal}") from error
+            raise
+        except (OverflowError, UnicodeEncodeError) as error:  # SQLite's driver raises these as they are
+            raise StoreRefused(f"{_capital(self.name)} cannot hold what it was given: {error}") from error
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -313,6 +330,20 @@ class Database:
         )
 
 
+def _refusal(error: StatementError) -> str | None:
+    """What is said of a value that the database cannot hold; None where the error is about something else."""
+    cause = error.orig
+    if not isinstance(error, DBAPIError):  # it came no further than SQLAlchemy
+        return str(cause)
+    if isinstance(cause, sqlite3.Error):
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        return str(cause) if code in _SQLITE_REFUSALS or "binding parameter" in str(cause) else None
+    # asyncpg raises the same for what it cannot send as for what the server refused.
+    cause = cause and cause.__cause__
+    state: str = getattr(cause, "sqlstate", None) or ""
+    return _VALUE.sub(r"\1 \2", str(cause)) if state.startswith(_POSTGRESQL_DATA) else None
+
+
 def insert_or_ignore(connection: AsyncConnection, table: Table) -> Insert:
     """An INSERT into `table` that leaves alone what is there already."""
     if connection.dialect.name == SQLITE:
@@ -346,6 +377,9 @@ _SQLITE = {  # primary result code: problem, does waiting help, longest pause
 _FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 """Waiting helps where somebody frees some space meanwhile."""
 _DISK_FULL = "53100"
+_VALUE = re.compile(r"(query argument \$\d+): .*(\([^()]*\))", re.DOTALL)  # asyncpg quotes it
+_SQLITE_REFUSALS = (sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH)
+_POSTGRESQL_DATA = ("22", "54")  # a value is of no kind that it can hold; or beyond a limit, of an index row, say
 _POSTGRESQL_REFUSALS = {
     "28P01": "refuses the password in its URL.",
     "28000": "refuses the user in its URL.",

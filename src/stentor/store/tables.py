@@ -1,6 +1,7 @@
 """The tables of Stentor's own database, the same on SQLite and PostgreSQL.
 
-Rules: all names begin with `stentor_`, so that the store can live in an app's database. Times are epoch seconds.
+Rules: all names begin with `stentor_`, so that the store can live in an app's database. Times are epoch seconds. Text
+is a `StorableText`, so that nothing that is written has to be looked at before.
 Counts aren't kept beside what they count: they are sums over `batches`, so they can't drift from it. A change here
 needs a migration (`store/migrations`); a test compares the two.
 """
@@ -18,9 +19,11 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Table,
-    Text,
     text,
 )
+from sqlalchemy.types import TypeEngine
+
+from stentor.store.text import StorableText
 
 METADATA = MetaData(
     naming_convention={
@@ -30,19 +33,28 @@ METADATA = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-KEY = Text().with_variant(Text(collation="C"), "postgresql")
-"""Text that is compared by its bytes on every database, so that keys come in the same order everywhere."""
+
+
+def _key(longest: int | None = None) -> TypeEngine[str]:
+    """Text that is compared by its bytes on every database, so that keys come in the same order everywhere."""
+    return StorableText(longest).with_variant(StorableText(longest, collation="C"), "postgresql")
+
+
+KEY = _key()
+LONGEST_KEY, LONGEST_REASON, LONGEST_DETAIL = 512, 200, 1000
+"""Characters of a failure's texts that are kept. PostgreSQL takes a row into an index only if it is shorter than 2,700
+bytes there, so that what an app or a provider says could stop all that is written with it."""
 
 campaigns = Table(
     "stentor_campaigns",
     METADATA,
     Column("id", KEY, primary_key=True),
-    Column("title", Text, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("title", StorableText, nullable=False),
+    Column("state", StorableText, nullable=False),
     Column("content", LargeBinary, nullable=False),  # JSON: the message, its translations
     Column("audience", LargeBinary, nullable=False),  # JSON: a `Selection`
-    Column("problem", Text),  # why it failed, or why it was paused other than by somebody
-    Column("collapse_id", Text, nullable=False),
+    Column("problem", StorableText),  # why it failed, or why it was paused other than by somebody
+    Column("collapse_id", StorableText, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("starts_at", Double),  # when it starts or started; the message's lifetime counts from here
     Column("expires_at", Double),
@@ -69,7 +81,7 @@ batches = Table(  # the counts before the columns: SQLite walks through a blob t
     METADATA,
     Column("id", KEY, primary_key=True),
     Column("campaign_id", KEY, ForeignKey("stentor_campaigns.id", ondelete="CASCADE"), nullable=False),
-    Column("lane", Text, nullable=False),
+    Column("lane", StorableText, nullable=False),
     Column("size", Integer, nullable=False),
     Column("pending", Integer, nullable=False),
     Column("accepted", Integer, nullable=False, server_default=text("0")),
@@ -80,7 +92,7 @@ batches = Table(  # the counts before the columns: SQLite walks through a blob t
     Column("planned_at", Double, nullable=False),
     Column("recorded_at", Double),
     Column("waiting", LargeBinary),  # MessagePack: of those to be tried again (`recording.contract.Waiting`)
-    Column("edition", Text),  # which of the batches of this id that may be queued is the one that was planned
+    Column("edition", StorableText),  # which of the batches of this id that may be queued is the one that was planned
     Column("outcomes", LargeBinary),  # a byte for each recipient (`Outcome`); NULL: all pending
     Column("recipients", LargeBinary, nullable=False),  # MessagePack: the keys, in the batch's order
     Index(None, "campaign_id", "lane"),
@@ -107,12 +119,12 @@ failures = Table(  # a row for each recipient that ended other than accepted or 
     Column("batch_id", KEY, ForeignKey("stentor_batches.id", ondelete="CASCADE"), primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("campaign_id", KEY, nullable=False),
-    Column("lane", Text, nullable=False),
-    Column("installation", KEY, nullable=False),
+    Column("lane", StorableText, nullable=False),
+    Column("installation", _key(LONGEST_KEY), nullable=False),
     Column("outcome", Integer, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", StorableText(LONGEST_REASON), nullable=False),
     Column("status", Integer, nullable=False),
-    Column("detail", Text, nullable=False),
+    Column("detail", StorableText(LONGEST_DETAIL), nullable=False),
     Column("dead", Boolean, nullable=False),  # the address will never work again
     Column("tries", Integer, nullable=False),
     Column("at", Double, nullable=False),
@@ -124,8 +136,8 @@ lanes = Table(  # what a lane's senders need to tell each other and the operator
     "stentor_lanes",
     METADATA,
     Column("lane", KEY, primary_key=True),
-    Column("problem", Text),  # why it doesn't send; NULL where it does
-    Column("remedy", Text),
+    Column("problem", StorableText),  # why it doesn't send; NULL where it does
+    Column("remedy", StorableText),
     Column("since", Double),
     Column("until", Double),  # when it is tried again
 )
@@ -142,24 +154,24 @@ flags = Table(  # what all processes must know; see `store.flags`
     "stentor_flags",
     METADATA,
     Column("name", KEY, primary_key=True),
-    Column("value", Text),  # NULL: not set
+    Column("value", StorableText),  # NULL: not set
     Column("at", Double, nullable=False),  # when that was last changed
 )
 
 schema = Table(  # one row; see `store.migrate.COMPATIBLE_WITH`
     "stentor_schema",
     METADATA,
-    Column("compatible", Text, nullable=False),
+    Column("compatible", StorableText, nullable=False),
 )
 
 tasks = Table(  # the queue
     "stentor_tasks",
     METADATA,
     Column("id", KEY, primary_key=True),
-    Column("lane", Text, nullable=False),
+    Column("lane", StorableText, nullable=False),
     Column("campaign_id", KEY, nullable=False),
     Column("ready_at", Double, nullable=False),  # not to be taken before; the end of its lease while it is leased
-    Column("lease", Text),  # who holds it; NULL: nobody
+    Column("lease", StorableText),  # who holds it; NULL: nobody
     Column("deliveries", Integer, nullable=False, server_default=text("0")),  # since it was put or released
     Index(None, "lane", "ready_at"),
     Index(None, "campaign_id"),
@@ -176,10 +188,10 @@ dead_letters = Table(
     "stentor_dead_letters",
     METADATA,
     Column("id", KEY, primary_key=True),
-    Column("lane", Text, nullable=False),
+    Column("lane", StorableText, nullable=False),
     Column("campaign_id", KEY, nullable=False),
     Column("payload", LargeBinary, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", StorableText, nullable=False),
     Column("deliveries", Integer, nullable=False),
     Column("at", Double, nullable=False),
 )
@@ -188,13 +200,13 @@ installations = Table(  # the embedded registry
     "stentor_installations",
     METADATA,
     Column("id", KEY, primary_key=True),
-    Column("channel", Text, nullable=False),
-    Column("app", Text),
-    Column("address", Text, nullable=False),
-    Column("language", Text),
-    Column("time_zone", Text),
-    Column("attributes", Text),  # a JSON object
+    Column("channel", StorableText, nullable=False),
+    Column("app", StorableText),
+    Column("address", StorableText, nullable=False),
+    Column("language", StorableText),
+    Column("time_zone", StorableText),
+    Column("attributes", StorableText),  # a JSON object
     Column("registered_at", Double),
     Column("dead_at", Double),
-    Column("dead_reason", Text),
+    Column("dead_reason", StorableText),
 )

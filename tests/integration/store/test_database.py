@@ -15,20 +15,22 @@ import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import uvloop
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.errors import InvalidConfiguration, StoreOutdated, StoreUnavailable
+from stentor.errors import InvalidConfiguration, StoreOutdated, StoreRefused, StoreUnavailable
 from stentor.settings import sqlite_url
 from stentor.store import database as stores
 from stentor.store.database import POSTGRESQL, SQLITE, Database, insert_or_ignore
 from stentor.store.migrate import migrate
 from stentor.store.sqlite_driver import SqliteConnection
-from stentor.store.tables import lanes
+from stentor.store.tables import batches, lanes
+from stentor.store.text import storable
 from stentor.testing.postgres import Postgres
 
 Open = Callable[..., Database]
@@ -520,12 +522,24 @@ async def test_a_question_is_asked_again_when_its_connection_is_lost(postgres: s
     await database.aclose()
 
 
-async def test_a_value_of_a_wrong_type_is_a_mistake(postgres: str) -> None:
-    database = Database.open(postgres)
-    await migrate(database)
-    with pytest.raises(DBAPIError, match="expected str, got int"):
-        await database.write(lambda connection: connection.execute(lanes.insert(), {"lane": 5}))
-    await database.aclose()
+@pytest.mark.parametrize("column", ["accepted", "planned_at", "recipients"])
+async def test_a_value_that_the_database_cannot_hold_is_refused_and_not_told(database: Database, column: str) -> None:
+    row = {"id": "b", "campaign_id": "c", "lane": "apns/ios", "size": 1, "pending": 1, "accepted": 0, "planned_at": 0.0}
+    value: dict[str, Any] = {"accepted": 2**70, "planned_at": [SECRET], "recipients": [SECRET]}
+    row |= {"recipients": b"", column: value[column]}
+    with pytest.raises(StoreRefused, match="cannot hold what it was given") as refused:
+        await database.write(lambda connection: connection.execute(batches.insert(), row))
+    assert str(2**70) not in str(refused.value)
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("said", ["a\0b", "a\ud800b", "\U0001f49b\0"])
+async def test_text_that_no_database_holds_is_made_storable_and_found_again(database: Database, said: str) -> None:
+    await database.write(lambda connection: connection.execute(lanes.insert(), {"lane": said, "problem": said}))
+    (row,) = await database.rows(select(lanes).where(lanes.c.lane == said))
+    assert row.lane == row.problem == storable(said)
+    assert "\ufffd" in row.lane
+    assert row.lane.encode().decode().isprintable()
 
 
 async def test_two_that_deadlock_both_get_through(postgres: str) -> None:
