@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -15,7 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.keys import Key, Kind, kind_of
-from stentor.audience.source import Source, nearest_to
+from stentor.audience.source import Element, Source, nearest_to
+from stentor.audience.values import misfit
 from stentor.errors import InvalidAudience
 
 _SQLITE_MISTAKES = {0, 1, 20}  # none (the driver's own), SQLITE_ERROR (SQL that makes no sense), SQLITE_MISMATCH
@@ -35,6 +38,23 @@ def mistake(error: DBAPIError) -> str | None:
     else:
         wrong = isinstance(cause.__cause__, ValueError)  # asyncpg: a key of another type than the column
     return (str(cause.__cause__ or cause).splitlines() or ["nothing"])[0] if wrong else None
+
+
+class Undecodable(Exception):
+    """The driver cannot make Python's of a value that the database holds: a date before year 1, say."""
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """Whatever the driver cannot read inside is `Undecodable`."""
+    try:
+        yield
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise Undecodable(str(error)) from error
+    except DBAPIError as error:
+        if "Could not decode to UTF-8" in str(error.orig):  # SQLite's driver; it has no code for it
+            raise Undecodable("text that is not UTF-8") from error
+        raise
 
 
 @contextmanager
@@ -100,6 +120,13 @@ async def check_where(connection: AsyncConnection, source: Source) -> None:
 
 async def check_filter(connection: AsyncConnection, source: Source, name: str, values: Sequence[str]) -> None:
     await connection.execute(sa.select(source.id).where(source.member, *source.matches([(name, values)])).limit(1))
+
+
+def check_values(source: Source, columns: Sequence[tuple[str, Element]], rows: Sequence[Sequence[Any]]) -> None:
+    """See that what stands in the columns (each with its role) is of use as what it is said to be."""
+    for (role, column), found in zip(columns, zip(*rows, strict=True), strict=bool(rows)):
+        if role not in ("id", "channel", "app") and (problem := misfit(role, found)):
+            raise InvalidAudience(f"{source.setting_of(role, column)} {problem}.")
 
 
 async def check_attributes(connection: AsyncConnection, source: Source, names: Sequence[str]) -> None:
@@ -179,6 +206,16 @@ def _is_unique(connection: Connection, source: Source) -> bool:
 
 def check_channels(source: Source, groups: Sequence[Sequence[Any]]) -> None:
     """See that every value of the channel column means a channel. NULL means none, which is the row's own matter."""
+    for number, role, column in ((0, "channel", source.channel), (1, "app", source.app)):
+        strange = [
+            said for *pair, _ in groups if not isinstance(said := pair[number], str | int | Decimal | UUID | None)
+        ]
+        if strange and column is not None:
+            kind = type(strange[0]).__name__
+            raise InvalidAudience(
+                f"{source.setting_of(role, column)} holds values of the type {kind}, which name no {role}; use a column"
+                " of text or numbers."
+            )
     if source.channel is None:
         return
     unknown: dict[str, int] = {}

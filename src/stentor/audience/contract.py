@@ -15,6 +15,8 @@ import msgspec
 
 NO_LANE = ""
 """The lane of an installation whose channel or app isn't configured."""
+UNREADABLE_ROW = "UnreadableRow"
+"""The reason of an installation of which something cannot be read, or carried to a sender."""
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -66,6 +68,8 @@ class Page:
     variables: list[dict[str, Any]] | None = None
     cursor: str | None = None
     """To go on after; None: nothing is left of the range."""
+    refused: Mapping[bytes, str] = field(default_factory=dict)
+    """Who of these cannot be sent to, by key, and what of their rows cannot be read or carried."""
 
     def __len__(self) -> int:
         return len(self.keys)

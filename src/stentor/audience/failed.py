@@ -89,4 +89,5 @@ def _on_lanes(page: Page, lanes: frozenset[str]) -> Page:
         languages=some(page.languages),
         variables=some(page.variables),
         cursor=page.cursor,
+        refused=page.refused,
     )

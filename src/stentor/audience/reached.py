@@ -103,6 +103,7 @@ class ReachedAudience:
             languages=page.languages,
             variables=page.variables,
             cursor=cursor,
+            refused=page.refused,
         )
 
     async def find(self, keys: Sequence[str], wanted: Wanted) -> Page:
@@ -160,4 +161,5 @@ class ReachedAudience:
             lanes=lanes,
             languages=languages if wanted.language else None,
             variables=variables if wanted.variables else None,
+            refused=found.refused,
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.types import NULLTYPE
@@ -65,6 +65,11 @@ class Source:
 
     def _column(self, name: str) -> Element:
         return self.table.c[name]
+
+    def setting_of(self, role: str, column: Element) -> str:
+        """Where a column stands in the configuration, and what it is called where that doesn't say it."""
+        name = cast("sa.ColumnClause[Any]", column).name
+        return f"{self.setting}.columns.{role}: {name}"
 
     def value(self, name: str) -> Element | None:
         """The column that a filter or template means by `name`; None where it must be an attribute in the JSON.

@@ -2,7 +2,8 @@
 
 Rules: a page is one SELECT by key in a short transaction of its own, with no OFFSET. All work is on columns: nothing is
 done row by row on the ordinary path. Where the key isn't unique, a page would skip rows, so that is an error as soon as
-it shows. The database's own order of keys is the only one that counts; Python's is never used (collations differ).
+it shows. The database's own order of keys is the only one that counts; Python's is never used (collations differ). A
+row that the driver cannot read is looked for, and refused by itself.
 """
 
 from __future__ import annotations
@@ -10,21 +11,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime
-from decimal import Decimal
 from itertools import islice
 from operator import eq
 from typing import Any, cast
-from uuid import UUID
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.audience import checks
+from stentor.audience import checks, values
 from stentor.audience.contract import Page, Range, Routes, Selection, Wanted
-from stentor.audience.keys import Key, Kind, encode, kind_of, read_cursor, texts
+from stentor.audience.keys import Key, Kind, kind_of, read_cursor, texts
 from stentor.audience.source import Element, Source, parameter
 from stentor.config import AudienceConfig
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidConfiguration, StoreOutdated, StoreUnavailable
@@ -34,8 +31,10 @@ FEW = 1000
 """An audience of so many installations at most is one range."""
 AT_ONCE = 10_000
 """Keys that one query asks for at most; databases allow some 30,000 parameters."""
-MILLISECONDS_FROM = 1e11
-"""A `registered_at` above this is in milliseconds: in seconds it would be the year 5138."""
+LOOKED_AT = 1000
+"""Installations whose values are looked at before a campaign, for what their types are good for."""
+MOST_UNREADABLE = 100
+"""Rows of a page that may be unreadable, each by itself; of more, it is the column that is at fault."""
 
 _Row = Sequence[Any]
 
@@ -80,6 +79,8 @@ class SqlAudience:
             await checks.check_attributes(connection, source, [*wanted.variables, *self._selection.filters])
             await self._ends(connection, [source.member])
             await checks.check_keys(connection, source)
+            rows, _ = await self._rows(connection, wanted, [source.member], LOOKED_AT)
+            checks.check_values(source, self._columns(wanted), rows)
             groups = await self._group(connection, [source.member])
             checks.check_channels(source, groups)
             if not (self._selection.filters or self._selection.only is not None):
@@ -118,8 +119,8 @@ class SqlAudience:
                 conditions.append(source.above(_key(part.after)))
             if lanes is not None:
                 conditions.append(source.on_lanes(lanes))
-            rows = await self._read(connection, wanted, conditions, limit + 1)
-        return self._page(rows, limit, wanted)
+            rows, unreadable = await self._rows(connection, wanted, conditions, limit + 1)
+        return self._page(rows, limit, wanted, unreadable)
 
     async def find(self, keys: Sequence[str], wanted: Wanted) -> Page:
         """See the contract. What isn't like a key of this audience isn't found.
@@ -127,12 +128,15 @@ class SqlAudience:
         More than `AT_ONCE` keys are asked for in parts, and come in key order within each of these.
         """
         rows: list[_Row] = []
+        unreadable: dict[Key, str] = {}
         distinct = list(dict.fromkeys(keys))
         async with self._reading() as connection:
             for start in range(0, len(distinct), AT_ONCE):
                 some = await self._among(connection, distinct[start : start + AT_ONCE])
-                rows += await self._read(connection, wanted, [self._source.member, some], 2 * AT_ONCE)
-        return self._page(rows, len(rows), wanted)
+                found, bad = await self._rows(connection, wanted, [self._source.member, some], 2 * AT_ONCE)
+                rows += found
+                unreadable |= bad
+        return self._page(rows, len(rows), wanted, unreadable)
 
     async def aclose(self) -> None:
         """Nothing: the database belongs to whoever opened it."""
@@ -150,6 +154,8 @@ class SqlAudience:
                     if mistake := checks.mistake(error):
                         raise InvalidAudience(f"{setting}: the database says: {mistake}") from error
                     raise
+                except checks.Undecodable as error:
+                    raise InvalidAudience(f"{setting}: a value in it cannot be read: {error}") from error
         except StoreUnavailable as error:
             raise AudienceUnavailable(f"{setting}: {error}") from error
         except (InvalidConfiguration, StoreOutdated) as error:
@@ -208,25 +214,83 @@ class SqlAudience:
             counts[self._source.lane(channel, app)] += count
         return {lane: count for lane, count in counts.items() if count}
 
-    async def _read(
-        self, connection: AsyncConnection, wanted: Wanted, conditions: Sequence[Element], limit: int
-    ) -> list[_Row]:
+    def _columns(self, wanted: Wanted) -> list[tuple[str, Element]]:
+        """What is read of each installation, in this order, and what it is for: its role, or `attributes`."""
         source = self._source
-        columns = [source.id, source.address]
-        columns += [column for column in (source.channel, source.app, source.registered_at) if column is not None]
-        if wanted.language and source.language is not None:
-            columns.append(source.language)
+        columns = [("id", source.id), ("address", source.address)]
+        roles = [("channel", source.channel), ("app", source.app), ("registered_at", source.registered_at)]
+        if wanted.language:
+            roles.append(("language", source.language))
+        columns += [(role, column) for role, column in roles if column is not None]
         _, elements, inside = source.wanted_variables(wanted)
-        columns += elements
+        columns += [("attributes", element) for element in elements]
         if inside:
-            columns.append(source.table.c[source.json_column or ""])
+            columns.append(("attributes", source.table.c[source.json_column or ""]))
+        return columns
+
+    async def _rows(
+        self, connection: AsyncConnection, wanted: Wanted, conditions: Sequence[Element], limit: int
+    ) -> tuple[list[_Row], dict[Key, str]]:
+        """The rows that fulfil the conditions; and by their keys those that the driver cannot read, and why. Of these
+        the row has the key, and the lane where that can be read."""
+        columns = [column for _, column in self._columns(wanted)]
+        try:
+            return await self._read(connection, columns, conditions, limit), {}
+        except checks.Undecodable:
+            found = await self._read(connection, [self._source.id], conditions, limit)
+            unreadable: dict[Key, str] = {}
+            return await self._read_around(connection, wanted, [row[0] for row in found], unreadable), unreadable
+
+    async def _read_around(
+        self, connection: AsyncConnection, wanted: Wanted, keys: Sequence[Key], unreadable: dict[Key, str]
+    ) -> list[_Row]:
+        """The rows with these keys, by halves, down to each that cannot be read; it is noted in `unreadable`.
+
+        Raises: InvalidAudience: too many cannot.
+        """
+        columns = self._columns(wanted)
+        try:
+            return await self._read(
+                connection, [column for _, column in columns], [self._source.one_of(keys)], len(keys)
+            )
+        except checks.Undecodable as error:
+            if len(keys) > 1:
+                half = len(keys) // 2
+                rows = await self._read_around(connection, wanted, keys[:half], unreadable)
+                return rows + await self._read_around(connection, wanted, keys[half:], unreadable)
+            where, why = await self._fault(connection, columns, keys[0]) or (self._source.setting, error)
+            if len(unreadable) >= MOST_UNREADABLE:
+                raise InvalidAudience(
+                    f"{where}: more than {MOST_UNREADABLE} installations cannot be read, {keys[0]} among them: {why}"
+                ) from error
+            unreadable[keys[0]] = f"{where} cannot be read: {why}"
+            bare = [column if role in ("id", "channel", "app") else sa.null() for role, column in columns]
+            try:
+                return await self._read(connection, bare, [self._source.one_of(keys)], 1)
+            except checks.Undecodable:
+                return [(keys[0], *[None] * (len(columns) - 1))]
+
+    async def _fault(
+        self, connection: AsyncConnection, columns: Sequence[tuple[str, Element]], key: Key
+    ) -> tuple[str, checks.Undecodable] | None:
+        """The setting of the first of the columns that cannot be read of an installation, and why."""
+        for role, column in columns:
+            try:
+                await self._read(connection, [column], [self._source.one_of([key])], 1)
+            except checks.Undecodable as error:
+                return self._source.setting_of(role, column), error
+        return None
+
+    async def _read(
+        self, connection: AsyncConnection, columns: Sequence[Element], conditions: Sequence[Element], limit: int
+    ) -> list[_Row]:
         # The label: a column that is asked for twice must come twice.
         named = [column.label(f"c{number}") for number, column in enumerate(columns)]
-        return await _fetch(connection, sa.select(*named).where(*conditions).order_by(source.id).limit(limit))
+        return await _fetch(connection, sa.select(*named).where(*conditions).order_by(self._source.id).limit(limit))
 
     # rows into columns
 
-    def _page(self, rows: list[_Row], limit: int, wanted: Wanted) -> Page:
+    def _page(self, rows: list[_Row], limit: int, wanted: Wanted, unreadable: Mapping[Key, str]) -> Page:
         """The page that the first `limit` rows make; one more row says that the range goes on."""
         source = self._source
         if not rows:
@@ -240,28 +304,37 @@ class SqlAudience:
         if beyond is not None and beyond[0] == keys[-1]:
             raise checks.not_unique(source, keys[-1])
         kind = checks.kind_of_keys(source, keys[0], keys[-1])
-        addresses = _encode(next(columns))
+        addresses = values.addresses(next(columns))
         lanes = self._lanes(
             next(columns) if source.channel is not None else None, next(columns) if source.app is not None else None
         )
-        registered_at = _epochs(next(columns)) if source.registered_at is not None else None
+        registered_at = values.epochs(next(columns)) if source.registered_at is not None else None
         languages = None
         if wanted.language:
             said = next(columns) if source.language is not None else (None,) * len(keys)
             languages = [str(language) if language else None for language in said]
+        names = texts(keys, kind)
+        refused = (
+            {name: unreadable[key] for name, key in zip(names, keys, strict=True) if key in unreadable}
+            if unreadable
+            else {}
+        )
+        variables = self._variables(list(columns), names, wanted, refused) if wanted.variables else None
         return Page(
-            keys=texts(keys, kind),
+            keys=names,
             addresses=addresses,
             lanes=lanes,
             registered_at=registered_at,
             languages=languages,
-            variables=self._variables(list(columns), len(keys), wanted) if wanted.variables else None,
+            variables=variables,
             cursor=_cursor(keys[-1]) if beyond is not None else None,
+            refused=refused,
         )
 
     def _lanes(self, channels: _Row | None, apps: _Row | None) -> list[str] | str:
         """The lane of each row, looked up once for each pair that occurs."""
         lane = self._source.lane
+        channels, apps = _hashable(channels), _hashable(apps)
         if channels is None and apps is None:
             return lane(None, None)
         if channels is not None and apps is not None:
@@ -276,24 +349,35 @@ class SqlAudience:
         found = set(table.values())
         return found.pop() if len(found) == 1 else list(map(table.__getitem__, pairs))
 
-    def _variables(self, columns: list[_Row], size: int, wanted: Wanted) -> list[dict[str, Any]]:
+    def _variables(
+        self, columns: list[_Row], keys: Sequence[bytes], wanted: Wanted, refused: dict[bytes, str]
+    ) -> list[dict[str, Any]]:
+        """What templates are told of each row. Whose value cannot be carried is noted in `refused`, by key."""
         names, _, inside = self._source.wanted_variables(wanted)
         columns, json = (columns[:-1], columns[-1]) if inside else (columns, None)
-        plain = [list(map(_plain, column)) for column in columns]
-        found = [dict(zip(names, row, strict=True)) for row in zip(*plain, strict=True)] or [{} for _ in range(size)]
+        shown = [values.shown(column) for column in columns]
+        for name, column in zip(names, shown, strict=True):
+            for key, value in zip(keys, column, strict=True):
+                if isinstance(value, values.Unusable):
+                    refused.setdefault(key, f"its {name} {value}")
+        found = [dict(zip(names, row, strict=True)) for row in zip(*shown, strict=True)] or [{} for _ in keys]
         if json is not None:
-            for variables, attributes in zip(found, map(_object, json), strict=True):
-                variables.update((name, attributes.get(name)) for name in inside)
+            for key, variables, text in zip(keys, found, json, strict=True):
+                try:
+                    variables.update(values.shown_object(text, inside))
+                except values.Unusable as why:
+                    refused.setdefault(key, f"its attributes {why}")
         return found
 
 
 async def _fetch(connection: AsyncConnection, statement: sa.Executable) -> list[_Row]:
     """The rows as the driver made them: SQLAlchemy's own rows would cost as much again as reading them did."""
-    result = await connection.execute(statement)
-    # An async result is buffered: its cursor holds all rows, and gives them without waiting.
-    rows: list[_Row] = cast("Any", result).cursor.fetchall()
-    result.close()
-    return rows
+    with checks.decoding():
+        result = await connection.execute(statement)
+        # An async result is buffered: its cursor holds all rows, and gives them without waiting.
+        rows: list[_Row] = cast("Any", result).cursor.fetchall()
+        result.close()
+        return rows
 
 
 def _cursor(key: Key) -> str:
@@ -319,48 +403,10 @@ def _parse(keys: Iterable[str], kind: Kind) -> list[Key]:
     return found
 
 
-def _encode(column: Sequence[Any]) -> list[bytes]:
+def _hashable(column: _Row | None) -> _Row | None:
+    """A column as it is, or as text where it holds lists, say, of which none means a channel or an app."""
     try:
-        return encode(column)
-    except TypeError:  # NULLs, or addresses that aren't text
-        return [
-            b"" if value is None else value if isinstance(value, bytes) else str(value).encode() for value in column
-        ]
-
-
-def _epochs(column: Sequence[Any]) -> list[float]:
-    if set(map(type, column)) <= {float, int} and max(column) < MILLISECONDS_FROM:
-        return list(map(float, column))
-    return list(map(_epoch, column))
-
-
-def _epoch(value: object) -> float:
-    """Epoch seconds of what stands in a column of times; 0 where that is none."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return 0.0
-    if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-    if isinstance(value, int | float | Decimal):
-        return float(value) if value < MILLISECONDS_FROM else float(value) / 1000
-    return 0.0
-
-
-def _plain(value: Any) -> Any:
-    """A value as a template shows it, and as a batch can hold it."""
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, UUID | Decimal):
-        return str(value)
-    return value.hex() if isinstance(value, bytes) else value
-
-
-def _object(text: str | None) -> dict[str, Any]:
-    """The JSON object in a column; an empty one where there is none, or something else."""
-    try:
-        found = msgspec.json.decode(text) if text else {}
-    except msgspec.DecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        set(column or ())
+    except TypeError:
+        return list(map(str, column or ()))
+    return column

@@ -1,12 +1,13 @@
 """A page of an audience becomes batches: divided by lane, none larger than a queue takes. Pure.
 
 Rules: every installation of the page is in exactly one batch, in the page's order; ids depend on what is passed in
-alone. Who can be sent nothing (no lane, or too large by themselves) is in a batch too, one that is rejected as planned.
+alone. Who can be sent nothing (no lane, an unreadable row, or too large by themselves) is in a batch too, one that is
+rejected as planned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import compress
@@ -14,12 +15,14 @@ from typing import Any
 
 import msgspec
 
-from stentor.audience.contract import NO_LANE, Page
+from stentor.audience.contract import NO_LANE, UNREADABLE_ROW, Page
 from stentor.batch import LARGEST_BATCH, VERSION, Batch, encode_batch
 from stentor.queue.contract import Task
 
 NO_LANE_REASON = "NoLane"
 TOO_LARGE_REASON = "TooLarge"
+_UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
+"""What MessagePack's encoder raises of a value that it has no form for."""
 
 IndexOf = Callable[[str | None], int]
 """Language of an installation -> index of the rendering it gets."""
@@ -35,6 +38,8 @@ class Planned:
     """Its recipients, encoded."""
     refused: str | None = None
     """Why none of it is sent."""
+    details: Sequence[str] = ()
+    """What more there is to say of that, of each recipient."""
 
     @property
     def edition(self) -> str:
@@ -65,13 +70,20 @@ class Divider:
         columns = self._columns(page)
         found: list[Planned] = []
         for lane, chosen in _by_lane(page):
-            mine = columns if chosen is None else {name: list(compress(c, chosen)) for name, c in columns.items()}
-            size = len(mine["recipients"])
-            pieces = -(-size // self.largest)
-            for piece in range(pieces):
-                part = slice(size * piece // pieces, size * (piece + 1) // pieces)
-                batch_id = f"{self.campaign_id}/{lane or 'none'}/{prefix}.{len(found)}"
-                found += self._fit({name: column[part] for name, column in mine.items()}, lane, batch_id)
+            mine = columns if chosen is None else _some(columns, chosen)
+            refused = [key in page.refused for key in mine["recipients"]] if page.refused and lane != NO_LANE else []
+            for sendable in (True, False) if any(refused) else (True,):
+                these = _some(mine, [bad is not sendable for bad in refused]) if refused else mine
+                size = len(these["recipients"])
+                pieces = -(-size // self.largest)
+                for piece in range(pieces):
+                    part = slice(size * piece // pieces, size * (piece + 1) // pieces)
+                    some = {name: column[part] for name, column in these.items()}
+                    batch_id = f"{self.campaign_id}/{lane or 'none'}/{prefix}.{len(found)}"
+                    if sendable:
+                        found += self._fit(some, lane, batch_id)
+                    else:
+                        found.append(self._refused(some["recipients"], lane, batch_id, page.refused))
         return found
 
     def _columns(self, page: Page) -> dict[str, Any]:
@@ -84,6 +96,23 @@ class Divider:
             index_of = {language: self.index_of(language) for language in set(page.languages)}
             columns["languages"] = [index_of[language] for language in page.languages]
         return columns
+
+    def _refused(self, keys: list[bytes], lane: str, batch_id: str, why: Mapping[bytes, str]) -> Planned:
+        return Planned(
+            batch=Batch(
+                version=VERSION,
+                id=batch_id,
+                campaign_id=self.campaign_id,
+                lane=lane,
+                expires_at=self.expires_at,
+                recipients=keys,
+                addresses=[b""] * len(keys),
+            ),
+            payload=b"",
+            keys=msgspec.msgpack.encode(keys),
+            refused=UNREADABLE_ROW,
+            details=[why[key] for key in keys],
+        )
 
     def _fit(self, columns: dict[str, Any], lane: str, batch_id: str) -> Iterator[Planned]:
         """As one batch, or halved until each fits."""
@@ -100,17 +129,26 @@ class Divider:
         if lane == NO_LANE:
             yield Planned(batch=batch, payload=b"", keys=keys, refused=NO_LANE_REASON)
             return
-        payload = encode_batch(batch)
         size = len(batch)
-        if len(payload) <= LARGEST_BATCH:
+        payload, why = b"", ""
+        try:
+            payload = encode_batch(batch)
+        except _UNENCODABLE as error:
+            why = f"a batch cannot hold its row: {error}"
+        if payload and len(payload) <= LARGEST_BATCH:
             yield Planned(batch=batch, payload=payload, keys=keys)
         elif size == 1:
-            yield Planned(batch=batch, payload=b"", keys=keys, refused=TOO_LARGE_REASON)
+            refused = UNREADABLE_ROW if why else TOO_LARGE_REASON
+            yield Planned(batch=batch, payload=b"", keys=keys, refused=refused, details=[why])
         else:
             halves = (slice(0, size // 2), slice(size // 2, size))
             for half, part in enumerate(halves):
                 some = {name: column[part] for name, column in columns.items()}
                 yield from self._fit(some, lane, f"{batch_id}-{half}")
+
+
+def _some(columns: Mapping[str, Any], chosen: Sequence[bool]) -> dict[str, Any]:
+    return {name: list(compress(column, chosen)) for name, column in columns.items()}
 
 
 def _by_lane(page: Page) -> Iterator[tuple[str, list[bool] | None]]:

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor import channels
 from stentor.account import DEAD_LETTER, Failure, Waiting, decode_waiting, ends
-from stentor.audience.contract import Selection, Wanted
+from stentor.audience.contract import UNREADABLE_ROW, Selection, Wanted
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage, StoreUnavailable, UnknownCampaign
 from stentor.outcome import Outcome
 from stentor.planning.content import decode_content
@@ -54,6 +54,7 @@ SURELY_OVER = 60.0
 DETAILS = {
     GONE_REASON: "its batch was lost with the queue, and it is no longer in the audience",
     TOO_LARGE_REASON: "its batch was lost with the queue, and it no longer fits into one",
+    UNREADABLE_ROW: "its batch was lost with the queue, and its row can no longer be read",
 }
 
 _OPEN = (CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.CANCELLING, CampaignState.FAILED)
@@ -161,6 +162,12 @@ class Healer:
             if campaign_id not in self._troubles:
                 logger.warning("the lost batches of campaign %s wait: %s", campaign_id, error)
             self._troubles[campaign_id] = f"batches of campaign {campaign_id} were lost, and wait: {error}"
+            return 0
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            logger.error("the lost batches of campaign %s wait: %r", campaign_id, error, exc_info=error)
+            self._troubles[campaign_id] = f"batches of campaign {campaign_id} were lost, and wait: {error!r}"
             return 0
 
     async def _end_unreadable(self, names: Sequence[str]) -> tuple[list[str], int]:

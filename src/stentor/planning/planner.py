@@ -381,7 +381,7 @@ def _refusals(planned: Planned, now: float) -> Iterator[dict[str, Any]]:
             "outcome": int(Outcome.REJECTED),
             "reason": planned.refused,
             "status": 0,
-            "detail": "",
+            "detail": planned.details[position] if planned.details else "",
             "dead": False,
             "tries": 0,
             "at": now,

@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
-from stentor.audience.contract import Page
-from stentor.batch import LARGEST_BATCH, VERSION, Batch, encode_batch
+from stentor.audience.contract import UNREADABLE_ROW, Page
+from stentor.batch import LARGEST_BATCH, VERSION, Batch, encode_batch, encode_variables
 from stentor.outcome import Outcome
 from stentor.planning.division import TOO_LARGE_REASON, IndexOf
 from stentor.queue.contract import Task
@@ -61,6 +59,10 @@ def restore(lost: Lost, expires_at: float, found: Page, index_of: IndexOf | None
     for position in lost.pending:
         rows[position] = place.get(lost.recipients[position])
     unsendable = {position: GONE_REASON for position in lost.pending if rows[position] is None}
+    for position in lost.pending if found.refused else ():
+        if rows[position] is not None and lost.recipients[position] in found.refused:
+            rows[position] = None
+            unsendable[position] = UNREADABLE_ROW
     payload = _encode(lost, expires_at, found, rows, index_of)
     while (excess := len(payload) - LARGEST_BATCH) > 0:  # their own values have grown since
         sizes = {position: _size(found, row) for position, row in enumerate(rows) if row is not None}
@@ -109,5 +111,5 @@ def _encode(lost: Lost, expires_at: float, found: Page, rows: Sequence[int | Non
 
 
 def _size(found: Page, row: int) -> int:
-    variables = 0 if found.variables is None else len(msgspec.msgpack.encode(found.variables[row], enc_hook=str))
+    variables = 0 if found.variables is None else len(encode_variables(found.variables[row]))
     return len(found.addresses[row]) + variables

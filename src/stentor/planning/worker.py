@@ -1,8 +1,8 @@
 """The planner's loop: takes plan steps as they are ready and sees each done, put back, or its campaign failed.
 
 Rules: a step that cannot be done just now goes back to the queue; an audience that cannot be read as configured fails
-its campaign, with the reason; a step that kills whoever takes it pauses its campaign, so that the others go on;
-nothing is kept between steps but what can be had again.
+its campaign, with the reason; a step that fails for whatever other reason, or kills whoever takes it, pauses its
+campaign, so that the others go on; nothing is kept between steps but what can be had again.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -24,7 +25,7 @@ from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage,
 from stentor.meter import Meter
 from stentor.planning.content import decode_content
 from stentor.planning.division import Divider
-from stentor.planning.planner import HELD_PAUSE, ChainPosition, Plan, Planner, PlanTally, place
+from stentor.planning.planner import HELD_PAUSE, ChainPosition, Plan, Planner, PlanTally, Step, place
 from stentor.queue.contract import PLAN, Change, Lease, Queue
 from stentor.states import MOVES, CampaignState
 from stentor.store import campaigns, flags
@@ -39,6 +40,10 @@ STORE_PAUSE = 0.5
 """Seconds after which a step is tried again during which the store was away."""
 AUDIENCE_PAUSE = 2.0
 """Seconds after which an audience that couldn't be read is tried again."""
+TRIES, TRY_PAUSE = 3, 0.5
+"""How often a step is tried that fails for a reason nobody foresaw, and after how many seconds it is tried again."""
+LONGEST_PROBLEM = 500
+"""Characters of an exception's text that are told."""
 PLANS = 16
 """Campaigns whose audience and content are kept at most."""
 
@@ -80,6 +85,7 @@ class PlanWorker:
         self._plans: dict[str, Plan] = {}
         self._stopping = asyncio.Event()
         self._troubles: dict[str, str] = {}
+        self._failures: Counter[str] = Counter()  # of steps that failed unforeseen and haven't been done since, by id
         self.beat = time.monotonic()
         """When `run` last went round, by the monotonic clock."""
 
@@ -139,17 +145,10 @@ class PlanWorker:
                 await self._queue.extend([lease], self._settings.lease)
 
     async def _see_through(self, lease: Lease) -> None:
-        """One step, to one of its ends: done, put back, or buried with its campaign failed."""
+        """One step, to one of its ends: done, put back, or put back with its campaign paused or failed."""
         try:
-            if lease.deliveries > self._settings.deliveries:
-                await self._halt(lease, CampaignState.PAUSED, f"{lease.deliveries - 1} planners died of {lease.id}")
-                return
-            plan = await self._plan(lease)
-            if plan is None:
-                await self._settle(release=[(lease, HELD_PAUSE)])
-                return
-            await self._planner.step(lease, plan)
-            self._troubles.pop(lease.campaign_id, None)
+            await self._do_now(lease)
+            self._failures.pop(lease.id, None)
         except StoreUnavailable:
             await self._settle(release=[(lease, STORE_PAUSE)])
         except UnknownCampaign:
@@ -161,10 +160,36 @@ class PlanWorker:
             logger.error("campaign %s failed: %s", lease.campaign_id, error)
             self._troubles.pop(lease.campaign_id, None)
             await self._halt(lease, CampaignState.FAILED, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process would die of it, and the next one, too
+            await self._fail(lease, error)
+
+    async def _do_now(self, lease: Lease) -> None:
+        if lease.deliveries > self._settings.deliveries:
+            problem = f"{lease.deliveries - 1} planner processes died {_where(lease)}"
+            await self._halt(lease, CampaignState.PAUSED, problem)
+            return
+        plan = await self._plan(lease)
+        if plan is None:
+            await self._settle(release=[(lease, HELD_PAUSE)])
+            return
+        await self._planner.step(lease, plan)
+        self._troubles.pop(lease.campaign_id, None)
+
+    async def _fail(self, lease: Lease, error: Exception) -> None:
+        """A step failed for a reason that nobody foresaw: it is tried a few times, and then pauses its campaign."""
+        said = str(error).partition("\n")[0][:LONGEST_PROBLEM]
+        problem = f"planning failed {_where(lease)}: {type(error).__name__}: {said}"
+        logger.error("campaign %s: %s", lease.campaign_id, problem, exc_info=error)
+        self._failures[lease.id] += 1
+        if self._failures[lease.id] < TRIES:
+            await self._settle(release=[(lease, TRY_PAUSE)])
+            return
+        del self._failures[lease.id]
+        await self._halt(lease, CampaignState.PAUSED, problem)
 
     async def _plan(self, lease: Lease) -> Plan | None:
-        """What a step needs; the campaign and its chain are read anew each time. None where it isn't started yet: the
-        task may have come before that was committed."""
+        """What a step needs; the campaign and its chain are read anew each time. None where nothing is to be planned
+        now: it is paused, or isn't started yet, as the task may have come before that was committed."""
         campaign_id = lease.campaign_id
         plan = self._plans.get(campaign_id)
 
@@ -176,7 +201,7 @@ class PlanWorker:
             return campaign, await place(connection, lease), held_back, encoded
 
         campaign, at, held_back, encoded = await self._database.ask(question)
-        if campaign.expires_at is None:
+        if campaign.expires_at is None or campaign.state is CampaignState.PAUSED:
             return None
         if plan is not None:
             return replace(plan, campaign=campaign, place=at, held_back=held_back)
@@ -204,9 +229,10 @@ class PlanWorker:
         """Pause or fail the campaign, and put the step back: it waits, or is given up like those of other chains."""
 
         async def change(connection: AsyncConnection) -> None:
-            state = (await campaigns.get(connection, lease.campaign_id)).state
-            if to in MOVES[state]:
-                await campaigns.move(connection, lease.campaign_id, to, problem=problem, now=self._clock())
+            with suppress(UnknownCampaign):  # it was deleted meanwhile
+                state = (await campaigns.get(connection, lease.campaign_id)).state
+                if to in MOVES[state]:
+                    await campaigns.move(connection, lease.campaign_id, to, problem=problem, now=self._clock())
 
         await self._settle(change, release=[(lease, 0.0)])
 
@@ -217,3 +243,15 @@ class PlanWorker:
             await self._queue.settle(change, ack=ack, release=release)
         except StoreUnavailable:
             return  # it comes back when its lease ends
+
+
+def _where(lease: Lease) -> str:
+    """For people: which installations a step is about."""
+    try:
+        part = msgspec.msgpack.decode(lease.payload, type=Step).part
+    except msgspec.DecodeError:
+        return f"at the unreadable step {lease.id}"
+    if part is None:
+        return "at the start of the audience"
+    after, upto = (cursor and (cursor.partition(":")[2] or cursor) for cursor in (part.after, part.upto))
+    return f"at the installations {f'after {after}' if after else 'from the first'} up to {upto}"

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
-import msgspec
-
+from stentor.batch import encode_variables
 from stentor.errors import InvalidMessage
 from stentor.model import Action, Message
 from stentor.outcome import Verdict
@@ -95,7 +94,7 @@ class Rendering(ABC, Generic[R]):
         return self._personal(prepared, language, variables[position] if variables else {})
 
     def _personal(self, prepared: PreparedContent[R], language: int, variables: Variables) -> R | Answer:
-        key = b"%d" % language + msgspec.msgpack.encode(variables)
+        key = b"%d" % language + encode_variables(variables)
         found = prepared.cache.get(key)
         if found is None:
             if len(prepared.cache) >= RENDERINGS:

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from stentor.audience.contract import Range
-from stentor.errors import AudienceUnavailable, InvalidAudience
+from stentor.errors import AudienceUnavailable, InvalidAudience, StoreRefused
 from stentor.pipeline import call_off
 from stentor.planning.planner import start_task
-from stentor.planning.worker import AUDIENCE_PAUSE
-from stentor.queue.contract import PLAN
+from stentor.planning.worker import AUDIENCE_PAUSE, TRY_PAUSE
+from stentor.queue.contract import PLAN, Task
 from stentor.recording.audit import audit
 from stentor.recording.recorder import Recorder
 from stentor.states import CampaignState
@@ -31,8 +31,14 @@ async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.01)
 
 
-async def is_planned(planning: World) -> bool:
-    return (await planning.campaign()).planned
+async def is_planned(planning: World, campaign_id: str = CAMPAIGN) -> bool:
+    return (await planning.campaign(campaign_id)).planned
+
+
+async def is_planned_and_sent(planning: World, campaign_id: str) -> bool:
+    planning.clock.move(1.0)
+    await planning.send()
+    return await is_planned(planning, campaign_id)
 
 
 async def is_read_by_all(planning: World) -> bool:
@@ -105,12 +111,70 @@ async def test_a_step_that_kills_its_planners_pauses_its_campaign_and_no_other(p
         await until(is_over)
     campaign = await planning.campaign()
     assert campaign.state is CampaignState.PAUSED
-    assert campaign.problem == f"{planning.settings.deliveries} planners died of {CAMPAIGN}/start"
+    assert campaign.problem == f"{planning.settings.deliveries} planner processes died at the start of the audience"
     await planning.move(CampaignState.RUNNING)
     planning.clock.move(1.0)
     await planning.send()
     async with planning.worker():
         await until(lambda: is_planned(planning))
+
+
+@pytest.mark.parametrize("error", [OverflowError("can't\nserialize"), KeyError("v"), StoreRefused(), AssertionError()])
+async def test_a_step_that_fails_unforeseen_pauses_its_campaign_and_no_other(
+    planning: World, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says why and where; resumed when that is mended, the campaign is planned to its end."""
+
+    def fail(part: Range) -> None:
+        if part.after is not None and "000019" <= part.after < "000039":
+            raise error
+
+    async def is_paused() -> bool:
+        planning.clock.move(TRY_PAUSE)
+        return (await planning.campaign()).state is CampaignState.PAUSED
+
+    planning.people.before_page = fail
+    await planning.start()
+    async with planning.worker():
+        await until(is_paused)
+        campaign = await planning.campaign()
+        where, what = "at the installations after 000019 up to 000039", str(error).partition("\n")[0]
+        assert campaign.problem == f"planning failed {where}: {type(error).__name__}: {what}"
+        assert "Traceback" in caplog.text
+        planning.people.before_page = lambda _: None
+        await planning.start("c2")
+        await until(lambda: is_planned_and_sent(planning, "c2"))
+        await planning.move(CampaignState.RUNNING)
+        await until(lambda: is_planned_and_sent(planning, CAMPAIGN))
+
+
+async def test_a_failure_that_passes_pauses_nothing(planning: World) -> None:
+    failures = iter([OSError("once"), RecursionError("twice")])
+
+    def fail(part: Range) -> None:
+        planning.clock.move(TRY_PAUSE)
+        if (error := next(failures, None)) is not None:
+            raise error
+
+    planning.people.before_page = fail
+    await planning.start()
+    async with planning.worker():
+        await until(lambda: is_planned(planning))
+    assert (await planning.campaign()).problem is None
+    assert await is_read_by_all(planning)
+
+
+async def test_a_step_that_nobody_can_read_pauses_its_campaign(planning: World) -> None:
+    await planning.start()
+    await planning.queue.settle(put=[Task(id="c1/x/0", lane=PLAN, campaign_id=CAMPAIGN, payload=b"\xc1")])
+
+    async def is_paused() -> bool:
+        planning.clock.move(TRY_PAUSE)
+        return (await planning.campaign()).state is CampaignState.PAUSED
+
+    async with planning.worker():
+        await until(is_paused)
+    assert "at the unreadable step c1/x/0" in str((await planning.campaign()).problem)
 
 
 async def test_steps_of_a_campaign_that_was_deleted_are_done_with(planning: World) -> None:
