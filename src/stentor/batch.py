@@ -71,7 +71,7 @@ def _extension(code: int, data: memoryview) -> object:
     return int(bytes(data))
 
 
-_ENCODER = msgspec.msgpack.Encoder()
+_ENCODER = msgspec.msgpack.Encoder(enc_hook=str)  # what only an audience knows is to templates what it reads
 _DECODER = msgspec.msgpack.Decoder(Batch, ext_hook=_extension)
 
 

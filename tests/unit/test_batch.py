@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stentor.batch import LARGEST_BATCH, VERSION, Batch, apart, beside, decode_batch, encode_batch
+from stentor.batch import (
+    LARGEST_BATCH,
+    VERSION,
+    VERSION_WITH_LONG_NUMBERS,
+    Batch,
+    apart,
+    beside,
+    decode_batch,
+    encode_batch,
+    encode_variables,
+)
 from stentor.errors import BatchTooNew, BatchUnreadable
 
 PLAIN = Batch(
@@ -53,9 +65,9 @@ def test_an_older_stentor_reads_one_without_what_it_does_not_need() -> None:
 
 
 def test_another_version_is_not_guessed_at() -> None:
-    with pytest.raises(BatchTooNew, match=r"format 2; .* reads format 1"):
-        decode_batch(encode_batch(msgspec.structs.replace(PLAIN, version=2)))
-    with pytest.raises(BatchUnreadable, match=r"format 0; .* reads format 1") as raised:
+    with pytest.raises(BatchTooNew, match=r"format 3; .* reads format 2"):
+        decode_batch(encode_batch(msgspec.structs.replace(PLAIN, version=3)))
+    with pytest.raises(BatchUnreadable, match=r"format 0; .* reads format 2") as raised:
         decode_batch(encode_batch(msgspec.structs.replace(PLAIN, version=0)))
     assert not isinstance(raised.value, BatchTooNew)
 
@@ -63,6 +75,29 @@ def test_another_version_is_not_guessed_at() -> None:
 def test_a_later_version_is_told_whatever_else_is_in_it() -> None:
     with pytest.raises(BatchTooNew):
         decode_batch(msgspec.msgpack.encode({"version": 3, "recipients": "packed otherwise"}))
+
+
+@given(st.integers() | st.integers(-(2**600), 2**600))
+def test_a_whole_number_of_any_length_comes_out(number: int) -> None:
+    """In a batch of a later version, which an older Stentor leaves to a newer one."""
+    variables: list[dict[str, Any]] = [{"n": number, "in": [{"it": number}, None]}, {"n": 1}]
+    batch = msgspec.structs.replace(PLAIN, variables=variables)
+    found = decode_batch(encode_batch(batch))
+    assert found.variables == variables
+    is_long = not -(2**63) <= number < 2**64
+    assert found.version == (VERSION_WITH_LONG_NUMBERS if is_long else VERSION)
+    assert msgspec.structs.replace(found, version=VERSION) == batch
+
+
+def test_what_tells_personal_texts_apart_tells_long_numbers_apart() -> None:
+    texts = {encode_variables({"n": number}) for number in (2**64, 2**64 + 1, -(2**64), 1)}
+    assert len(texts) == 4
+
+
+def test_an_extension_that_nobody_knows_is_refused() -> None:
+    strange = msgspec.structs.replace(FULL, variables=[{}, {"n": msgspec.msgpack.Ext(7, b"1")}])
+    with pytest.raises(BatchUnreadable, match="unknown code 7"):
+        decode_batch(encode_batch(strange))
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ async def check_filter(connection: AsyncConnection, source: Source, name: str, v
 def check_values(source: Source, columns: Sequence[tuple[str, Element]], rows: Sequence[Sequence[Any]]) -> None:
     """See that what stands in the columns (each with its role) is of use as what it is said to be."""
     for (role, column), found in zip(columns, zip(*rows, strict=True), strict=bool(rows)):
-        if role not in ("id", "channel", "app") and (problem := misfit(role, found)):
+        if problem := misfit(role, found):
             raise InvalidAudience(f"{source.setting_of(role, column)} {problem}.")
 
 
@@ -207,9 +207,9 @@ def _is_unique(connection: Connection, source: Source) -> bool:
 def check_channels(source: Source, groups: Sequence[Sequence[Any]]) -> None:
     """See that every value of the channel column means a channel. NULL means none, which is the row's own matter."""
     for number, role, column in ((0, "channel", source.channel), (1, "app", source.app)):
-        strange = [
-            said for *pair, _ in groups if not isinstance(said := pair[number], str | int | Decimal | UUID | None)
-        ]
+        said = [pair[number] for *pair, _ in groups]
+        known = (str, int, Decimal, UUID, type(None))
+        strange = [each for each in said if not isinstance(each, known) or isinstance(each, bool)]
         if strange and column is not None:
             kind = type(strange[0]).__name__
             raise InvalidAudience(

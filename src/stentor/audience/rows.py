@@ -16,7 +16,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from stentor.audience.registry import Registration
+from stentor.audience.values import Unusable, show
 from stentor.channels import find
+from stentor.store.text import UNSTORABLE
 
 FIELDS = ("id", "address", "channel", "app", "language", "time_zone", "registered_at")
 """What a row may say of an installation; all else is an attribute. `attributes` may hold more, as a JSON object."""
@@ -28,6 +30,8 @@ LATEST = 4_102_444_800.0
 """Epoch seconds of the year 2100. A `registered_at` after it is in milliseconds, or wrong."""
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*", re.ASCII)
+_NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")
+"""As JSON writes it: after no backslash, or an even number of them."""
 _ZONE = re.compile(r"[A-Za-z0-9_+/-]{1,64}", re.ASCII)
 
 
@@ -95,6 +99,9 @@ class RowReader:
         address = said["address"]
         if address is None:
             raise RowRefused("no address")
+        for name, text in said.items():
+            if text is not None and UNSTORABLE.search(text):
+                raise RowRefused(f"malformed {name.replace('_', ' ')}", "it holds a NUL, or what is no text")
         if (bad := find(channel).check_address(address)) is not None:
             raise RowRefused(bad.rule, bad.detail)
         return Registration(
@@ -169,7 +176,7 @@ def _attributes(row: Mapping[str, Any]) -> str | None:
     if given not in (None, ""):
         try:
             found = msgspec.json.decode(given) if isinstance(given, str) else given
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             raise RowRefused("malformed attributes", "wanted is a JSON object") from None
         if type(found) is not dict:
             raise RowRefused("malformed attributes", "wanted is a JSON object")
@@ -179,6 +186,13 @@ def _attributes(row: Mapping[str, Any]) -> str | None:
         if name not in FIELDS and name != "attributes" and value is not None and value != ""
     }
     try:
-        return msgspec.json.encode(found, order="sorted").decode() if found else None
-    except (TypeError, ValueError):
+        for value in found.values():
+            show(value)
+        encoded = msgspec.json.encode(found, order="sorted").decode() if found else None
+    except Unusable as why:
+        raise RowRefused("malformed attributes", f"one {why}") from None
+    except (TypeError, ValueError, RecursionError):
         raise RowRefused("malformed attributes", "a value that JSON cannot hold") from None
+    if encoded is not None and _NUL.search(encoded):  # PostgreSQL could not compare one with it
+        raise RowRefused("malformed attributes", "one holds a NUL")
+    return encoded

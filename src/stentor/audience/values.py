@@ -155,22 +155,22 @@ _SHOWN: Mapping[Any, Callable[[Any], Any]] = MappingProxyType(
 # -- whole columns ----------------------------------------------------------------------------------------------------
 
 
-def misfit(role: str, column: Iterable[Any]) -> str | None:
+def misfit(role: str, column: Sequence[Any]) -> str | None:
     """What is wrong with a column that has values of which none is of use as what it is said to be; None: it fits.
 
+    One odd value among NULLs is its row's own matter.
+
     Args:
-        role: `address`, `registered_at`, `language`, or that of an attribute.
+        role: `address`, `registered_at` or `language`; any column fits as another.
         column: some of its values.
     """
-    is_usable, wanted = _FITS.get(role, (_is_shown, "templates cannot show"))
     values = [value for value in column if value is not None]
-    if not values or any(map(is_usable, values)):
+    if role not in _FITS or not values or (len(values) == 1 and len(column) > 1):
         return None
-    return f"holds values of the type {type(values[0]).__name__}, which {wanted}"
-
-
-def _is_shown(value: Any) -> bool:
-    return not isinstance(_shown_or_why(value), Unusable)
+    is_usable, wanted = _FITS[role]
+    return (
+        None if any(map(is_usable, values)) else f"holds values of the type {type(values[0]).__name__}, which {wanted}"
+    )
 
 
 _FITS: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(

@@ -9,7 +9,7 @@ import asyncio
 import resource
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import NO_LANE, Selection, Wanted
 from stentor.audience.registry import RegistryAudience
+from stentor.audience.sampling import LaneSample, look_at
 from stentor.audience.sql import SqlAudience
 from stentor.cli.waiting import waited_for
 from stentor.config import REGISTRY, AudienceConfig, Config
@@ -168,8 +169,10 @@ async def _check_audience(config: Config, name: str, settings: AudienceConfig) -
         return problem(check, str(error), f"Mend `{check}.url`.")
     try:
         audience = SqlAudience(database, settings, Selection(source=name), routes(config))
-        await audience.check(Wanted())
-        return _describe(check, dict(await audience.count()))
+        wanted = Wanted(language=True, variables=settings.columns.attributes)
+        await audience.check(wanted)
+        counts = dict(await audience.count())
+        return _describe(check, counts, await look_at(audience, wanted))
     except (InvalidAudience, AudienceUnavailable) as error:
         return problem(check, str(error).removeprefix(f"{check}: "), f"Mend the database, or [{check}] in the file.")
     finally:
@@ -182,21 +185,31 @@ async def _check_registry(config: Config) -> Sequence[Finding]:
         return ()
     database = Database.open(config.store.url, connections=1, patience=PATIENCE, foreign=True)
     try:
-        counts = dict(await RegistryAudience(database, Selection(source=REGISTRY), routes(config)).count())
+        audience = RegistryAudience(database, Selection(source=REGISTRY), routes(config))
+        counts = dict(await audience.count())
+        seen = await look_at(audience, Wanted())
     except (InvalidAudience, AudienceUnavailable):
         return ()
     finally:
         await database.aclose()
-    return [_describe(REGISTRY, counts)] if counts else ()
+    return [_describe(REGISTRY, counts, seen)] if counts else ()
 
 
-def _describe(check: str, counts: dict[str, int]) -> Finding:
+def _describe(check: str, counts: dict[str, int], seen: Mapping[str, LaneSample]) -> Finding:
     nowhere = counts.pop(NO_LANE, 0)
     shown = [f"{count:,} on {lane}" for lane, count in sorted(counts.items())]
     if nowhere:
+        shown.append(f"{nowhere:,} on no lane")
+    if bad := {lane: each for lane, each in sorted(seen.items()) if each.unsendable}:
+        return (problem if any(each.unsendable == each.looked_at for each in bad.values()) else warning)(
+            check,
+            ". ".join([", ".join(shown), *(f"{lane}: {each.problem}" for lane, each in bad.items())]),
+            "Those won't be reached: correct their rows, or name the right columns.",
+        )
+    if nowhere:
         return warning(
             check,
-            ", ".join([*shown, f"{nowhere:,} on no lane"]),
+            ", ".join(shown),
             "Those won't be reached: add the app they name under [apps.NAME], set `default = true` for one app of"
             " their channel, or translate what the channel column says with `channels`.",
         )

@@ -122,7 +122,8 @@ def send(
         preview = perform(config, lambda stentor: order.prepare(stentor, out))
         if as_json:
             shapes.say(shapes.preview(preview))
-        out.print("All is in order; nothing was sent, as this was a dry run.")
+        said = "See the notes above" if preview.warnings else "All is in order"
+        out.print(f"{said}; nothing was sent, as this was a dry run.")
     elif detach:
         campaign = perform(config, lambda stentor: order.start(stentor, out, yes=yes))
         _say_how_to_watch(campaign, out, as_json=as_json)

@@ -28,6 +28,7 @@ from stentor.model import Action, JsonObject, Message
 from stentor.planning.trees import (
     TextPath,
     check_names,
+    check_texts,
     from_tree,
     laid_over,
     leads_somewhere,
@@ -149,10 +150,11 @@ class Content:
         return found
 
     def check(self) -> None:
-        """Compile every template and look at every language tag.
+        """Compile every template and look at every text and language tag.
 
         Raises: InvalidMessage: names the field, and the line of a template.
         """
+        check_texts(to_tree(self.message))
         known: set[str] = set()
         kinds = get_type_hints(Message)
         for tag, translation in self.translations.items():
@@ -162,6 +164,7 @@ class Content:
             if normal in known:
                 raise InvalidMessage("translations", f"`{normal}` is there twice, in different spellings")
             known.add(normal)
+            check_texts(to_tree(translation), f"translations.{tag}.")
             for channel, said in translation.sections.items():
                 check_names(said, kinds[channel], f"translations.{tag}.{channel}.")
         for options in (self.message.options, *(each.options for each in self.translations.values())):

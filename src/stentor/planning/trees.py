@@ -16,6 +16,8 @@ import msgspec
 
 from stentor.errors import InvalidMessage
 
+UNWRITABLE = re.compile("[\0\ud800-\udfff]")
+"""NUL, and halves of surrogate pairs."""
 _WHERE = re.compile(r" - at `\$\.?(.*)`$")
 
 TextPath = tuple[str | int, ...]
@@ -85,6 +87,31 @@ def with_text(tree: Any, path: TextPath, text: str) -> Any:
     copy: Any = dict(tree) if isinstance(tree, Mapping) else list(tree)
     copy[path[0]] = with_text(tree[path[0]], path[1:], text)
     return copy
+
+
+def check_texts(tree: Any, within: str = "") -> None:
+    """See that each text and name in a tree can be written as UTF-8, and holds no NUL, which ends a text elsewhere.
+
+    Args:
+        within: what the names of places begin with in an error.
+
+    Raises: InvalidMessage: names the first that cannot.
+    """
+    for path, text in (*texts(tree, ()), *_names(tree, ())):
+        if (bad := UNWRITABLE.search(text)) is not None:
+            place = within + ".".join(UNWRITABLE.sub("\ufffd", str(name)) for name in path)
+            raise InvalidMessage(place, f"holds U+{ord(bad[0]):04X}, which is no character of a text; remove it")
+
+
+def _names(tree: Any, path: TextPath) -> Iterator[tuple[TextPath, str]]:
+    """Every name of a field or key in a tree, and where it stands."""
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            yield (*path, key), key
+            yield from _names(value, (*path, key))
+    elif isinstance(tree, list | tuple):
+        for index, value in enumerate(tree):
+            yield from _names(value, (*path, index))
 
 
 def check_names(tree: object, kind: type, prefix: str, more: tuple[str, ...] = ()) -> None:

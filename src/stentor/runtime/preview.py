@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stentor.audience.contract import NO_LANE, Audience, Selection, Wanted
+from stentor.audience.sampling import look_at
 from stentor.config import REGISTRY, Config, lanes
 from stentor.errors import InvalidAudience
 from stentor.planning.content import Content
@@ -77,6 +78,8 @@ async def preview_of(
     audience = sources.open(selection)
     try:
         counts = await _count(audience, content, selection)
+        # The addresses of those who were reached are receipts, or were good enough before.
+        seen = {} if selection.reached_by else await look_at(audience, _wanted(content))
     finally:
         await audience.aclose()
     draft = CampaignContent(id="preview", content=content, started_at=starts_at, collapse_id="preview")
@@ -91,6 +94,8 @@ async def preview_of(
             sample[name] = prepared.sample
             if isinstance(lane, Priced) and (price := lane.price(prepared, recipients)):
                 warnings.append(f"{name}: sending this costs {price}")
+            if name in seen and (problem := seen[name].problem):
+                warnings.append(f"{name}: {problem}. These may be rejected")
         finally:
             await lane.aclose(0.0)
         pace = UNPACED if math.isinf(lane.ceiling) else lane.ceiling
@@ -109,7 +114,7 @@ async def preview_of(
 
 async def _count(audience: Audience, content: Content, selection: Selection) -> dict[str, int]:
     """Recipients by lane, those on none among them. Raises: InvalidAudience, AudienceUnavailable."""
-    wanted = Wanted(language=len(content.languages) > 1, variables=tuple(content.variables))
+    wanted = _wanted(content)
     await audience.check(wanted)
     if selection.only is not None:
         page = await audience.find(selection.only, wanted)
@@ -125,6 +130,10 @@ async def _count(audience: Audience, content: Content, selection: Selection) -> 
             " one under [apps] in stentor.toml, or map their channels"
         )
     return counts
+
+
+def _wanted(content: Content) -> Wanted:
+    return Wanted(language=len(content.languages) > 1, variables=tuple(content.variables))
 
 
 def _nobody(selection: Selection) -> str:

@@ -8,7 +8,7 @@ import os
 import resource
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -410,10 +410,14 @@ APPS: dict[str, Any] = {"ios": ApnsApp(topic=TOPIC, key_file=Path("k"), key_id="
 USERS = AudienceConfig(table="devices", columns=Columns(channel="platform"), channels={"i": "apns", "a": "fcm"})
 
 
-def make_devices(store: StoreConfig, *platforms: str) -> None:
+TOKENS: dict[str, Any] = {"i": "ab" * 32, "a": "c-" * 71}
+
+
+def make_devices(store: StoreConfig, *platforms: str, tokens: Mapping[str, Any] = TOKENS) -> None:
     connection = sqlite3.connect(store.url.removeprefix("sqlite:///"))
-    connection.execute("CREATE TABLE devices (id INTEGER PRIMARY KEY, token TEXT, platform TEXT)")
-    connection.executemany("INSERT INTO devices (token, platform) VALUES ('aa', ?)", [(each,) for each in platforms])
+    connection.execute("CREATE TABLE devices (id INTEGER PRIMARY KEY, token, platform TEXT)")
+    rows = [(tokens[each], each) for each in platforms]
+    connection.executemany("INSERT INTO devices (token, platform) VALUES (?, ?)", rows)
     connection.commit()
     connection.close()
 
@@ -431,6 +435,39 @@ async def test_installations_without_a_lane(store: StoreConfig) -> None:
     (finding,) = await check_audiences(Config(store=store, apps=only, audiences={"users": USERS}), NOWHERE)
     assert finding.status is Status.WARNING
     assert finding.detail == "1 on apns/ios, 1 on no lane"
+
+
+@pytest.mark.parametrize("token", ["t1", 4711, b"\0\1\2", "a\0b", None, ""])
+async def test_malformed_addresses_are_counted_and_not_shown(store: StoreConfig, token: object) -> None:
+    """A lane's are a problem if all are malformed, and else a warning."""
+    make_devices(store, "i", "i", "a", tokens=TOKENS | {"i": token})
+    config = Config(store=store, apps=APPS, audiences={"users": USERS})
+    (finding,) = await check_audiences(config)
+    assert finding.status is Status.PROBLEM
+    what = "malformed address: an APNs token is hex" if token else "missing address: it is empty"
+    assert f"2 on apns/ios, 1 on fcm/droid. apns/ios: 2 of 2 installations looked at have a {what}" in finding.detail
+    assert not token or str(token) not in finding.detail
+    connection = sqlite3.connect(store.url.removeprefix("sqlite:///"))
+    connection.execute("INSERT INTO devices (token, platform) VALUES (?, 'i')", (TOKENS["i"],))
+    connection.commit()
+    connection.close()
+    (finding,) = await check_audiences(config)
+    assert finding.status is Status.WARNING
+    assert "2 of 3 installations looked at" in finding.detail
+
+
+async def test_a_column_whose_values_are_of_no_use_is_named(store: StoreConfig) -> None:
+    make_devices(store, "i", "a")
+    query = "SELECT id, id * 1.5 AS token, platform FROM devices"
+    columns = USERS.columns.model_copy(update={"registered_at": "platform"})
+    audiences = {
+        "floats": USERS.model_copy(update={"table": None, "query": query}),
+        "times": USERS.model_copy(update={"columns": columns}),
+    }
+    floats, times = await check_audiences(Config(store=store, apps=APPS, audiences=audiences))
+    assert floats.status is times.status is Status.PROBLEM
+    assert floats.detail.startswith("audiences.floats.columns.address: token holds values of the type float")
+    assert times.detail.startswith("audiences.times.columns.registered_at: platform holds values of the type str")
 
 
 async def test_an_empty_audience(store: StoreConfig) -> None:
@@ -463,7 +500,9 @@ async def test_an_apps_database_is_left_as_it_is(store: StoreConfig, tmp_path: P
 async def test_the_registry_is_shown_where_it_is_used(store: StoreConfig) -> None:
     assert await check_audiences(Config(store=store, apps=APPS), NOWHERE) == []
     connection = sqlite3.connect(store.url.removeprefix("sqlite:///"))
-    connection.execute("INSERT INTO stentor_installations (id, channel, address) VALUES ('x', 'fcm', 'a')")
+    connection.execute(
+        "INSERT INTO stentor_installations (id, channel, address) VALUES ('x', 'fcm', ?)", (TOKENS["a"],)
+    )
     connection.commit()
     connection.close()
     (finding,) = await check_audiences(Config(store=store, apps=APPS), NOWHERE)

@@ -111,7 +111,7 @@ class World:
             yield worker
             worker.stop()
 
-    async def start(self, campaign_id: str = CAMPAIGN, **values: Any) -> None:
+    async def start(self, campaign_id: str = CAMPAIGN, title: str = "News", **values: Any) -> None:
         """A campaign, as `Stentor.start` leaves it."""
         now = self.clock()
         campaign = Campaign(
@@ -128,7 +128,7 @@ class World:
                 **values,
             }
         )
-        content = encode_content(Content(message=Message(title="News")))
+        content = encode_content(Content(message=Message(title=title)))
         await self.database.write(lambda connection: campaigns.add(connection, campaign, content))
         await self.queue.settle(put=[start_task(campaign_id)])
 

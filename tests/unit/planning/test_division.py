@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stentor.audience.contract import NO_LANE, Page
+from stentor.audience.contract import NO_LANE, UNREADABLE_ROW, Page
 from stentor.batch import LARGEST_BATCH, Batch, decode_batch
 from stentor.planning.division import NO_LANE_REASON, TOO_LARGE_REASON, Divider, Planned
 
@@ -129,3 +130,29 @@ def test_values_that_only_a_database_knows_go_as_text(value: object) -> None:
     (planned,) = divide(make_page(IOS, 1, variables=[{"address": value}]))
     found = decode_batch(planned.payload).variables
     assert found == [{"address": "192.0.2.1" if isinstance(value, type(ip_address("192.0.2.1"))) else ["192.0.2.1"]}]
+
+
+@pytest.mark.parametrize("value", ["\ud800", {"a": ["\udcff"]}], ids=repr)
+def test_who_cannot_be_put_into_a_batch_is_refused_and_nobody_else_is(value: object) -> None:
+    planned = divide(make_page(IOS, 3, variables=[{"t": "x"}, {"t": value}, {"t": "y"}]))
+    (refused,) = [each for each in planned if each.refused]
+    assert (refused.batch.recipients, refused.refused) == ([b"key1"], UNREADABLE_ROW)
+    assert "surrogates not allowed" in refused.details[0]
+    assert sorted(key for batch in batches(planned) for key in batch.recipients) == [b"key0", b"key1", b"key2"]
+
+
+def test_whose_row_cannot_be_read_is_refused_as_planned() -> None:
+    """On the lane it is on, apart from the others, the same however often it is planned."""
+    page = replace(
+        make_page([IOS, ANDROID, IOS, NO_LANE]), refused={b"key2": "columns.v: v cannot be read", b"key3": "nor this"}
+    )
+    planned = divide(page)
+    assert planned == divide(page)
+    found = {(each.batch.lane, each.refused): (each.batch.recipients, list(each.details)) for each in planned}
+    assert found == {
+        (IOS, None): ([b"key0"], []),
+        (IOS, UNREADABLE_ROW): ([b"key2"], ["columns.v: v cannot be read"]),
+        (ANDROID, None): ([b"key1"], []),
+        (NO_LANE, NO_LANE_REASON): ([b"key3"], []),
+    }
+    assert len({each.batch.id for each in planned}) == 4

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stentor.audience.contract import Page
+from stentor.audience.contract import UNREADABLE_ROW, Page
 from stentor.batch import LARGEST_BATCH, Batch, decode_batch
 from stentor.outcome import Outcome
 from stentor.planning.division import TOO_LARGE_REASON, Divider
@@ -73,6 +73,14 @@ def test_a_lane_for_all_of_a_page() -> None:
     assert not restore(lost, 9.0, make_page(list(lost.recipients), IOS)).unsendable
     elsewhere = restore(lost, 9.0, make_page(list(lost.recipients), ANDROID))
     assert elsewhere.unsendable == dict.fromkeys(range(12), GONE_REASON)
+
+
+def test_whose_row_can_no_longer_be_read_is_told_apart() -> None:
+    lost = make_lost(bytes(3))
+    page = make_page([b"key0", b"key1"], refused={b"key1": "it cannot be read"})
+    restored = restore(lost, 9.0, page)
+    assert restored.unsendable == {1: UNREADABLE_ROW, 2: GONE_REASON}
+    assert batch_of(restored).addresses == [b"address of key0", b"", b""]
 
 
 def test_what_has_grown_too_large_leaves_out_the_largest() -> None:

@@ -1,0 +1,67 @@
+"""A look at some of an audience before anything is sent: whose address is malformed, whose row cannot be read.
+
+It is read as the planner reads it, so that what the planner would stumble over shows here. Rules: some thousands are
+looked at and no more, whatever the audience's size, spread over all of it; addresses are told by what their channel
+says of them (`Channel.check_address`), and none is quoted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from stentor.audience.contract import NO_LANE, Audience, Range, Wanted
+from stentor.channels import find
+
+PARTS, OF_EACH = 10, 1000
+"""Ranges of an audience that are looked into, and at how many installations of each."""
+
+
+@dataclass(slots=True, kw_only=True)
+class LaneSample:
+    """What was seen of one lane's installations."""
+
+    looked_at: int = 0
+    malformed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By what is wrong with the address (`BadAddress.rule`) and what one looks like."""
+    unreadable: int = 0
+    example: str = ""
+    """One of those who are unreadable, and why."""
+
+    @property
+    def unsendable(self) -> int:
+        return self.malformed.total() + self.unreadable
+
+    @property
+    def problem(self) -> str | None:
+        """For people: how many cannot be sent to, and why; None where all can."""
+        of = f"of {self.looked_at:,} installations looked at"
+        said = [f"{count:,} {of} have a {rule}: {looks}" for (rule, looks), count in self.malformed.most_common()]
+        if self.unreadable:
+            said.append(f"{self.unreadable:,} {of} cannot be read, e.g. {self.example}")
+        return "; ".join(said) or None
+
+
+async def look_at(audience: Audience, wanted: Wanted) -> Mapping[str, LaneSample]:
+    """What is seen of some installations, by lane; those on none aren't looked at.
+
+    Raises: InvalidAudience, AudienceUnavailable: as reading it does.
+    """
+    found: dict[str, LaneSample] = defaultdict(LaneSample)
+    for part in await audience.ranges(PARTS):
+        page = await audience.page(Range(after=part.after, upto=part.upto), OF_EACH, wanted)
+        lanes = [page.lanes] * len(page) if isinstance(page.lanes, str) else page.lanes
+        for key, address, lane in zip(page.keys, page.addresses, lanes, strict=True):
+            if lane == NO_LANE:
+                continue
+            sample = found[lane]
+            sample.looked_at += 1
+            if (why := page.refused.get(key)) is not None:
+                sample.unreadable += 1
+                sample.example = sample.example or f"{key.decode(errors='replace')[:80]}: {why}"
+            elif not address:
+                sample.malformed["missing address", "it is empty or NULL"] += 1
+            elif (bad := find(lane.partition("/")[0]).check_address(address.decode(errors="replace"))) is not None:
+                sample.malformed[bad.rule, bad.detail] += 1
+    return found
