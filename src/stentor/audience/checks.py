@@ -207,9 +207,9 @@ def _is_unique(connection: Connection, source: Source) -> bool:
 def check_channels(source: Source, groups: Sequence[Sequence[Any]]) -> None:
     """See that every value of the channel column means a channel. NULL means none, which is the row's own matter."""
     for number, role, column in ((0, "channel", source.channel), (1, "app", source.app)):
-        said = [pair[number] for *pair, _ in groups]
         known = (str, int, Decimal, UUID, type(None))
-        strange = [each for each in said if not isinstance(each, known) or isinstance(each, bool)]
+        found = [pair[number] for *pair, _ in groups]
+        strange = [each for each in found if not isinstance(each, known) or isinstance(each, bool)]
         if strange and column is not None:
             kind = type(strange[0]).__name__
             raise InvalidAudience(

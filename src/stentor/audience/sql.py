@@ -366,7 +366,7 @@ class SqlAudience:
                 try:
                     variables.update(values.shown_object(text, inside))
                 except values.Unusable as why:
-                    refused.setdefault(key, f"its attributes {why}")
+                    refused.setdefault(key, str(why))
         return found
 
 

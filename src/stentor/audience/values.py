@@ -98,14 +98,18 @@ def shown(column: Sequence[Any]) -> list[Any]:
 def shown_object(text: str | None, names: Iterable[str]) -> dict[str, Any]:
     """Some of what a JSON object has, as `shown`; None what it hasn't, and where there is no object.
 
-    Raises: Unusable: it is no JSON.
+    Raises: Unusable: it is no JSON, or one of these cannot be carried.
     """
     try:
         found = msgspec.json.decode(text) if text else {}
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Unusable(f"are no JSON that can be read: {error}") from None
+        raise Unusable(f"its attributes are no JSON that can be read: {error}") from None
     known = (found if isinstance(found, dict) else {}).get
-    return {name: value if type(value := known(name)) in _SCALARS else show(value) for name in names}
+    shown = {name: _shown_or_why(known(name)) for name in names}
+    for name, value in shown.items():
+        if isinstance(value, Unusable):
+            raise Unusable(f"its {name} {value}")
+    return shown
 
 
 def _shown_or_why(value: Any) -> Any:

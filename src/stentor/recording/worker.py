@@ -194,8 +194,8 @@ class RecordWorker:
             self._complain(error)
             return False
         self.problem = None
-        for settlement, error in refused:
-            await self._quietly(self._outbox.bury(settlement.lease, str(error)))
+        for settlement, why in refused:
+            await self._quietly(self._outbox.bury(settlement.lease, str(why)))
         return True
 
     async def _commit(self, settlements: Sequence[Settlement]) -> None:

@@ -144,7 +144,11 @@ async def test_what_cannot_serve_as_what_it_is_said_to_be_is_named(database: Dat
             refused[type_] = str(error)
             continue
         page = await found.page((await found.ranges(1))[0], 10, Wanted(language=True))
-        values = {"address": page.addresses, "registered_at": page.registered_at, "language": page.languages}
+        values: dict[str, Any] = {
+            "address": page.addresses,
+            "registered_at": page.registered_at,
+            "language": page.languages,
+        }
         works[type_] = values.get(role, [None])[0]
     for type_, said in refused.items():
         assert f"audiences.people.columns.{role}: {column(type_)} " in said or "the database says: could not" in said

@@ -74,6 +74,15 @@ def test_constants_are_for_rows_that_say_nothing() -> None:
         ({"attributes": "no JSON"}, "malformed attributes"),
         ({"attributes": "[]"}, "malformed attributes"),
         ({"odd": object()}, "malformed attributes"),
+        ({"attributes": "[" * 100_000}, "malformed attributes"),
+        ({"attributes": '{"a": ' + "[" * 100 + "]" * 100 + "}"}, "malformed attributes"),
+        ({"attributes": '{"a": {"b": "x\\u0000"}}'}, "malformed attributes"),
+        ({"attributes": '{"a": "\\\\\\u0000"}'}, "malformed attributes"),
+        ({"odd": "a\0b"}, "malformed attributes"),
+        ({"o\0dd": "a"}, "malformed attributes"),
+        ({"odd": "\ud800"}, "malformed attributes"),
+        ({"app": "a\0b"}, "malformed app"),
+        ({"app": "\udcff"}, "malformed app"),
     ],
 )
 def test_a_row_that_breaks_a_rule(row: dict[str, Any], rule: str) -> None:
@@ -147,3 +156,12 @@ def test_addresses_are_shortened(address: object, shown: str) -> None:
 
 def test_no_repr_shows_an_address() -> None:
     assert APNS not in repr(read(GOOD))
+
+
+def test_what_only_looks_like_a_nul_is_none() -> None:
+    assert read(GOOD | {"odd": r"\u0000"}).attributes == r'{"odd":"\\u0000"}'
+
+
+def test_a_number_of_any_length_is_an_attribute() -> None:
+    number = '{"n":10000000000000000000000000}'
+    assert read(GOOD | {"attributes": number}).attributes == number

@@ -135,6 +135,14 @@ def test_whatever_fails_in_a_template_is_told_of_its_field(template: str, value:
             Content(message=Message(), translations={"de-AT": Translation(), "de_at": Translation()}),
             "`de-at` is there twice",
         ),
+        (Content(message=Message(title="a\0b")), r"^title: holds U\+0000, "),
+        (Content(message=Message(data={"a": "\udcff"})), r"^data\.a: holds U\+DCFF, "),
+        (Content(message=Message(data={"a\ud800": "x"})), "^data\\.a\ufffd: holds U\\+D800, "),
+        (Content(message=Message(telegram=TelegramOptions(text="\0"))), r"^telegram\.text: holds U\+0000, "),
+        (
+            Content(message=Message(), translations={"de": Translation(apns={"custom": {"k": ["\0"]}})}),
+            r"^translations\.de\.apns\.custom\.k\.0: holds U\+0000, ",
+        ),
     ],
 )
 def test_broken_content_is_found_before_anything_is_sent(content: Content, names: str) -> None:

@@ -1,0 +1,96 @@
+"""Campaigns to an app's rows as they may be: what is wrong with one is its own end, and is shown before the start."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from stentor.audience.contract import Selection
+from stentor.audience.registry import Registration, register
+from stentor.cli import stage
+from stentor.errors import InvalidConfiguration
+from stentor.model import Message
+from stentor.planning.content import Content
+from stentor.runtime.stentor import Stentor
+from stentor.states import CampaignState
+from stentor.store.database import Database
+from tests.integration.runtime.rehearsal import AUDIENCE, Facts, change, rehearse
+
+USERS = Selection(source=AUDIENCE)
+NEWS = Content(message=Message(title="News", ttl=3600))
+
+
+async def test_addresses_that_no_store_can_hold(tmp_path: Path, facts: Facts, database_url: str) -> None:
+    """Every one has an outcome with its reason, the others are sent to, and all of it was told before."""
+    config = rehearse(tmp_path, facts, store=database_url)
+    for number, token in ((1, "CAST(x'610062' AS TEXT)"), (2, "x'00'"), (3, "4711"), (4, "NULL")):
+        change(tmp_path, f"UPDATE devices SET token = {token}, platform = 'ios' WHERE id = {number}")
+    async with Stentor(config) as stentor:
+        preview = await stentor.prepare(NEWS, USERS)
+        said = " ".join(preview.warnings)
+        assert "3 of 22 installations looked at have a malformed address" in said
+        assert "1 of 22 installations looked at have a missing address" in said
+        campaign = await stentor.send(NEWS, USERS, preview=preview)
+        report = await stentor.run(campaign.id)
+        assert report.campaign.state is CampaignState.COMPLETED
+        assert (report.total.accepted, report.total.rejected) == (36, 4)
+        failed = {row.installation: row.reason async for row in stentor.failures(campaign.id)}
+        assert failed == {"1": "MalformedAddress", "2": "BadDeviceToken", "3": "BadDeviceToken", "4": "NoAddress"}
+        assert (await stentor.audit(campaign.id)).exact
+        assert stentor.closings
+        assert not report.dead_letters
+
+
+async def test_tokens_as_bytes_are_read_as_hex(tmp_path: Path, facts: Facts) -> None:
+    config = rehearse(tmp_path, facts)
+    with closing(sqlite3.connect(tmp_path / stage.DATABASE)) as database:
+        tokens = database.execute("SELECT token FROM devices WHERE platform = 'ios'").fetchall()
+        bare = [(bytes.fromhex(token), token) for (token,) in tokens]
+        database.executemany("UPDATE devices SET token = ? WHERE token = ?", bare)
+        database.commit()
+    async with Stentor(config) as stentor:
+        preview = await stentor.prepare(NEWS, USERS)
+        assert preview.warnings == []
+        report = await stentor.run((await stentor.send(NEWS, USERS, preview=preview)).id)
+        assert report.total.accepted == 40
+
+
+async def test_numbers_of_any_length_are_in_personal_texts(tmp_path: Path, facts: Facts, database_url: str) -> None:
+    config = rehearse(tmp_path, facts, store=database_url)
+    content = Content(message=Message(title="{{ n + 1 }}", ttl=3600))
+    deep = json.dumps({"n": json.loads("[" * 100 + "]" * 100)})
+    numbers = {"a": '{"n": 10000000000000000000000000}', "b": '{"n": 1}', "c": deep, "d": '{"n": "x"}'}
+    async with Stentor(config) as stentor:
+        database = Database.open(database_url)
+        rows = [
+            Registration(id=key, channel="apns", address=key * 64, attributes=attributes)
+            for key, attributes in numbers.items()
+        ]
+        await register(database, rows)
+        await database.aclose()
+        registry = Selection(source="registry")
+        preview = await stentor.prepare(content, registry)
+        assert "1 of 4 installations looked at cannot be read, e.g. c: its n has more than 32" in preview.warnings[0]
+        campaign = await stentor.send(content, registry, preview=preview)
+        report = await stentor.run(campaign.id)
+        failed = {row.installation: row.reason async for row in stentor.failures(campaign.id)}
+        assert failed.pop("c") == "UnreadableRow"
+        assert failed.pop("d") == "TemplateError"
+        assert report.campaign.state is CampaignState.COMPLETED
+        assert failed.keys() <= {"a", "b"}  # the simulator may not know these phones
+        assert not any(reason == "TemplateError" for reason in failed.values())
+        assert (await stentor.audit(campaign.id)).exact
+
+
+@pytest.mark.parametrize("title", ["a\0b", "\udcff"])
+async def test_a_campaign_s_title_that_is_no_text(tmp_path: Path, facts: Facts, title: str) -> None:
+    async with Stentor(rehearse(tmp_path, facts)) as stentor:
+        with pytest.raises(InvalidConfiguration, match="the campaign's title holds a NUL"):
+            await stentor.prepare(NEWS, USERS, title=title)
+        preview = await stentor.prepare(NEWS, USERS)
+        draft = await stentor.create(NEWS, USERS, title=title, preview=preview)  # whoever doesn't check it
+        assert "\ufffd" in (await stentor.campaign(draft.id)).title
