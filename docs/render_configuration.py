@@ -53,6 +53,27 @@ the audience's app column holds, and part of its *lane*: the app `ios` is sent t
 """
 
 EXAMPLES = """\
+## What a column may hold
+
+Any type of PostgreSQL's, and whatever SQLite holds. A column that cannot be what it is said to be is refused by name
+before anything is sent: an address that is a date, a time that is a UUID, a key that is a list.
+
+| column | what is read |
+|---|---|
+| `id` | numbers, text, UUIDs, dates and times, bytes |
+| `address` | text, numbers, UUIDs, enumerations; bytes (`bytea`, a BLOB) as hex digits, as `stentor import` reads them |
+| `channel`, `app` | text, numbers, UUIDs, enumerations |
+| `language` | text, enumerations |
+| `registered_at` | epoch seconds or milliseconds in any type of number, timestamps and dates (UTC where they name no zone), and all of these as text; a time before 1970 or after 2100 counts as unknown |
+| attributes | everything, as your app would write it: JSON, arrays, rows and ranges of types, too. Numbers of exact types (`numeric`) come as text, whole numbers of any length as numbers |
+
+A row is rejected by itself, as `UnreadableRow`, if something in it cannot be read or carried: a date before year 1 or
+after 9999, text that isn't UTF-8, JSON with more than 32 lists and objects in one another. All others are sent to. If
+more than a hundred rows of one page are like that, it is the column, and the campaign fails and names it.
+
+`stentor doctor` and `stentor send --dry-run` look at up to 10,000 installations, spread over the audience: how many
+addresses are malformed by what their channel says of them, and how many rows cannot be read.
+
 ## A table in PostgreSQL
 
 The app's database has a table of devices for both platforms; Stentor reads it, and keeps its own tables in a database

@@ -107,7 +107,7 @@ class Columns(Section):
     id: str = "id"
     """The key: unique, never NULL, of any type that orders."""
     address: str = "token"
-    """The device token."""
+    """The device token: text, a number, a UUID, or bytes, which are read as hex."""
     channel: str | None = Field(default=None, examples=["platform"])
     """The channel. Left out where the audience has one channel only, which its `channel` names."""
     app: str | None = Field(default=None, examples=["app"])
@@ -117,7 +117,7 @@ class Columns(Section):
     time_zone: str | None = Field(default=None, examples=["time_zone"])
     """The time zone, e.g. `Europe/Berlin`."""
     registered_at: str | None = Field(default=None, examples=["updated_at"])
-    """When the address was last registered: epoch seconds, or a timestamp."""
+    """When the address was last registered: epoch seconds, a timestamp, a date, or one of these as text."""
     attributes: Annotated[tuple[str, ...], BeforeValidator(split)] = Field(
         default=(), examples=[["first_name", "plan"]]
     )
