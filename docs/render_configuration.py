@@ -61,11 +61,14 @@ before anything is sent: an address that is a date, a time that is a UUID, a key
 | column | what is read |
 |---|---|
 | `id` | numbers, text, UUIDs, dates and times, bytes |
-| `address` | text, numbers, UUIDs, enumerations; bytes (`bytea`, a BLOB) as hex digits, as `stentor import` reads them |
+| `address` | text, numbers, UUIDs, enumerations; bytes (`bytea`, a BLOB) as hex, as `stentor import` reads them |
 | `channel`, `app` | text, numbers, UUIDs, enumerations |
 | `language` | text, enumerations |
-| `registered_at` | epoch seconds or milliseconds in any type of number, timestamps and dates (UTC where they name no zone), and all of these as text; a time before 1970 or after 2100 counts as unknown |
-| attributes | everything, as your app would write it: JSON, arrays, rows and ranges of types, too. Numbers of exact types (`numeric`) come as text, whole numbers of any length as numbers |
+| `registered_at` | epoch seconds or milliseconds, timestamps and dates (UTC if they name no zone), or these as text |
+| attributes | everything, as your app would write it: JSON, arrays, rows and ranges, too |
+
+A `registered_at` before 1970 or after 2100 counts as unknown. Attributes of the type `numeric` come as text, and whole
+numbers as numbers, however long they are.
 
 A row is rejected by itself, as `UnreadableRow`, if something in it cannot be read or carried: a date before year 1 or
 after 9999, text that isn't UTF-8, JSON with more than 32 lists and objects in one another. All others are sent to. If

@@ -77,8 +77,8 @@ imported into the registry. Templates run in Jinja's sandbox: they read values a
 - **What is missing is an error, never a gap.** Who lacks a value (NULL counts as missing) is rejected alone, as
   `TemplateError`, and isn't sent to; `{{ first_name | default('you') }}` says what to write instead.
 - **What depends on a template is checked for each recipient.** One whose text grows too long is rejected alone.
-- **A whole number is one, however long.** Attributes come as [configuration.md](configuration.md#what-a-column-may-hold)
-  says.
+- **A whole number is one, however long.** What other columns come as stands in
+  [configuration.md](configuration.md#what-a-column-may-hold).
 - **Nothing is escaped by itself.** In HTML of your own write `{{ first_name | e }}`.
 - The same recipient gets the same text at every attempt, on whatever machine.
 

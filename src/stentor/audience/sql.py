@@ -237,8 +237,12 @@ class SqlAudience:
         try:
             return await self._read(connection, columns, conditions, limit), {}
         except checks.Undecodable:
-            found = await self._read(connection, [self._source.id], conditions, limit)
             unreadable: dict[Key, str] = {}
+            try:
+                found = await self._read(connection, [self._source.id], conditions, limit)
+            except checks.Undecodable as error:
+                where = self._source.setting_of("id", self._source.id)
+                raise InvalidAudience(f"{where} holds a key that cannot be read: {error}") from error
             return await self._read_around(connection, wanted, [row[0] for row in found], unreadable), unreadable
 
     async def _read_around(

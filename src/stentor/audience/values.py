@@ -104,12 +104,15 @@ def shown_object(text: str | None, names: Iterable[str]) -> dict[str, Any]:
         found = msgspec.json.decode(text) if text else {}
     except (msgspec.DecodeError, RecursionError) as error:
         raise Unusable(f"its attributes are no JSON that can be read: {error}") from None
-    known = (found if isinstance(found, dict) else {}).get
-    shown = {name: _shown_or_why(known(name)) for name in names}
-    for name, value in shown.items():
-        if isinstance(value, Unusable):
-            raise Unusable(f"its {name} {value}")
-    return shown
+    known = found if isinstance(found, dict) else {}
+    told = {name: known.get(name) for name in names}
+    for name, value in told.items():
+        if type(value) not in _SCALARS:
+            try:
+                told[name] = show(value)
+            except Unusable as why:
+                raise Unusable(f"its {name} {why}") from None
+    return told
 
 
 def _shown_or_why(value: Any) -> Any:

@@ -92,7 +92,9 @@ class _Statements:
         self.put_back = of_lease.values(lease=null(), ready_at=later, deliveries=earlier)
         self.bury = insert(dead_letters).from_select(
             ["id", "lane", "campaign_id", "payload", "deliveries", "reason", "at"],
-            select(*letter, bindparam("why", type_=dead_letters.c.reason.type), now).join_from(tasks, payloads).where(_IS_HELD),
+            select(*letter, bindparam("why", type_=dead_letters.c.reason.type), now)
+            .join_from(tasks, payloads)
+            .where(_IS_HELD),
         )
         self.depths = (
             select(
