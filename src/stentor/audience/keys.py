@@ -84,9 +84,9 @@ def encode(column: Sequence[str]) -> list[bytes]:
 
 
 def _int(text: str) -> int:
-    if not _INTEGER.fullmatch(text):
-        raise ValueError("not a whole number")
-    return int(text)
+    if not _INTEGER.fullmatch(text) or not -(2**63) <= (number := int(text)) < 2**63:
+        raise ValueError("not a whole number that a database has as a key")
+    return number
 
 
 def _decimal(text: str) -> Decimal:

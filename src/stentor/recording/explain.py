@@ -118,7 +118,7 @@ async def explain(
 
 async def _find(connection: AsyncConnection, campaign_id: str, installation: str) -> tuple[Row[Any], int] | None:
     """The batch that holds an installation, and its index there."""
-    key = installation.encode()
+    key = installation.encode(errors="replace")
     needle = msgspec.msgpack.encode(key)  # with its length, so that key 7 isn't looked for in every 17
     known = select(failed.c.batch_id).where(failed.c.campaign_id == campaign_id, failed.c.installation == installation)
     row = (await connection.execute(select(batches).where(batches.c.id.in_(known)))).first()

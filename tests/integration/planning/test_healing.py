@@ -271,7 +271,9 @@ async def test_a_paused_campaign_is_healed_and_a_final_one_left_alone(trial: Tri
     assert await trial.heal() == 0
 
 
-@pytest.mark.parametrize("error", [AudienceUnavailable("it is down"), InvalidAudience("it has no such column")])
+@pytest.mark.parametrize(
+    "error", [AudienceUnavailable("it is down"), InvalidAudience("it has no such column"), KeyError("unforeseen")]
+)
 async def test_an_audience_that_cannot_be_read_is_told_of_and_waited_for(
     trial: Trial, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
