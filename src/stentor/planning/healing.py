@@ -165,7 +165,7 @@ class Healer:
             return 0
         except StoreUnavailable:
             raise
-        except Exception as error:
+        except Exception as error:  # the process would die of it again and again, and heal nobody else
             logger.error("the lost batches of campaign %s wait: %r", campaign_id, error, exc_info=error)
             self._troubles[campaign_id] = f"batches of campaign {campaign_id} were lost, and wait: {error!r}"
             return 0
