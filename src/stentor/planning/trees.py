@@ -18,6 +18,9 @@ from stentor.errors import InvalidMessage
 
 _WHERE = re.compile(r" - at `\$\.?(.*)`$")
 
+DEEPEST = 50
+"""Objects and lists within each other."""
+
 TextPath = tuple[str | int, ...]
 """Where a text stands in a message: the names and indices that lead to it."""
 
@@ -26,8 +29,11 @@ T = TypeVar("T")
 
 
 def to_tree(of: object) -> dict[str, Any]:
-    """As JSON values: what is bytes, in base64, as in a file."""
-    tree: dict[str, Any] = msgspec.to_builtins(of)
+    """As JSON values: what is bytes, in base64, as in a file. Raises: InvalidMessage: it is nested too deeply."""
+    try:
+        tree: dict[str, Any] = msgspec.to_builtins(of)
+    except RecursionError:
+        raise InvalidMessage("message", _TOO_DEEP) from None
     return tree
 
 
@@ -37,16 +43,20 @@ def from_tree(tree: object, kind: type[T], within: str = "") -> T:
     Args:
         within: where the tree stands in a message; empty: it is all of it.
 
-    Raises: InvalidMessage: a value is of the wrong type; names the field.
+    Raises: InvalidMessage: a value is of the wrong type, or nested too deeply; names the field.
     """
     try:
         return msgspec.convert(tree, kind)
+    except RecursionError:
+        raise InvalidMessage(within or "message", _TOO_DEEP) from None
     except msgspec.ValidationError as error:
         raise _wrong(error, within) from None
 
 
 def texts(tree: Any, path: TextPath) -> Iterator[tuple[TextPath, str]]:
-    """Every text in a tree of JSON values, and where it stands."""
+    """Every text in a tree of JSON values, and where it stands. Raises: InvalidMessage: it is nested too deeply."""
+    if len(path) > DEEPEST:
+        raise InvalidMessage(".".join(map(str, path[:3])), _TOO_DEEP)
     if isinstance(tree, str):
         yield path, tree
     elif isinstance(tree, Mapping):
@@ -85,6 +95,9 @@ def with_text(tree: Any, path: TextPath, text: str) -> Any:
     copy: Any = dict(tree) if isinstance(tree, Mapping) else list(tree)
     copy[path[0]] = with_text(tree[path[0]], path[1:], text)
     return copy
+
+
+_TOO_DEEP = f"nests objects or lists more than {DEEPEST} deep"
 
 
 def check_names(tree: object, kind: type, prefix: str, more: tuple[str, ...] = ()) -> None:
