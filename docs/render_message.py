@@ -80,10 +80,36 @@ imported into the registry. Templates run in Jinja's sandbox: they read values a
 - **A whole number is one, however long.** What other columns come as stands in
   [configuration.md](configuration.md#what-a-column-may-hold).
 - **Nothing is escaped by itself.** In HTML of your own write `{{ first_name | e }}`.
-- The same recipient gets the same text at every attempt, on whatever machine.
+- The same recipient gets the same text at every attempt, on whatever machine: Jinja's `lipsum` and `random` aren't
+  there.
+- **A template that needs no value is filled by the check**, so that what is wrong with it is known before the start.
 
 A message without templates is made once for each language and app. One with templates is made for each recipient, but
 for those of whom all values are the same.
+
+## How much a message may take
+
+These bounds are the same for a check, a dry run and sending, and on every machine. What is more is an error that names
+the field: of the message if the check finds it, and else of the recipient alone, as `TemplateError`.
+
+| what | at most |
+|---|---|
+| a text, as it is written and as it is sent | 64 KB |
+| a message with its translations | 1 MB (its file 4 MB) |
+| translations | 255 |
+| objects and lists within each other | 50 |
+| templates of a message with its translations | 10,000 names, constants, operators, filters and blocks in all |
+| blocks and expressions of a template within each other | 50; brackets 15 |
+| any value while a template is filled, a list's items counting 8 bytes each | 64 KB; whole numbers 4,096 bits |
+| a `range` | 1,000 numbers |
+| rounds of all loops, calls, and items that filters go through, for one recipient | 10,000 |
+| calls within calls (macros, `caller`, recursive loops) | 20 |
+| widths and precisions in formats | 1,000; `*` isn't possible |
+| all that is made and looked at, for one recipient | 500,000 characters |
+
+A text can have no NUL character, and no half of a character (a lone surrogate). Methods of values can be called where
+they make something new of them (`name.upper()`, `items.get("a")`, `when.strftime("%d.%m.")`); others can't, and
+`include`, `import` and `extends` have nothing to take from.
 """
 TYPES: Mapping[Any, str] = {
     str: "text",

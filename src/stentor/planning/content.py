@@ -1,8 +1,9 @@
 """What a campaign says: a message, its translations, and the templates in both.
 
-Any text of a message may hold Jinja (`{{ name }}`, filters, `default`), sandboxed; what a template names is a column or
-attribute of the installation. Rules: a template that needs what an installation doesn't have is an error, never an
-empty gap; NULL counts as missing; the same content renders to the same message on every machine and at every retry.
+Any text of a message may hold Jinja (`{{ name }}`, filters, `default`), sandboxed and within bounds (`templates.py`);
+what a template names is a column or attribute of the installation. Rules: a template that needs what an installation
+doesn't have is an error, never an empty gap; NULL counts as missing; the same content renders to the same message on
+every machine and at every retry; what a template makes without a value is found by the check.
 """
 
 from __future__ import annotations
@@ -18,17 +19,14 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import msgspec
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes
-from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from stentor import channels
 from stentor.errors import InvalidConfiguration, InvalidMessage
 from stentor.model import Action, JsonObject, Message
+from stentor.planning.templates import MOST_PARTS, Text, check_text, filling, is_template
 from stentor.planning.trees import (
     TextPath,
     check_names,
-    check_texts,
     from_tree,
     laid_over,
     leads_somewhere,
@@ -43,9 +41,14 @@ VERSION, VERSION_WITH_ACTION, VERSION_WITH_SECTIONS = 1, 2, 3
 """Of what is stored. A Stentor that knows the first alone would send what is to take something back; one that knows two
 would say in the message's language what a translation says in a channel's options."""
 
+MOST_TRANSLATIONS = 255
+"""A batch has a byte for each recipient's language, and the message itself is one of them."""
+LARGEST_CONTENT = 1024 * 1024
+"""Bytes of a message with its translations, as JSON."""
+LARGEST_FILE = 4 * LARGEST_CONTENT
+"""Of a message; there may be comments and gaps in it."""
+
 _TAG = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*")
-_IS_TEMPLATE = re.compile(r"\{[{%#]")
-_MISSING = re.compile(r"'(\w+)' is undefined")
 _ADDRESSES = (
     "image",
     "fcm.link",
@@ -60,10 +63,6 @@ _ADDRESSES = (
 _NUMBER = re.compile(r"\.\d+")
 _PLACEHOLDER = "x"
 _PLACEHOLDER_ADDRESS = "https://example.com/"
-_WRITES = (nodes.Assign, nodes.AssignBlock, nodes.Block, nodes.Extends, nodes.FromImport, nodes.Import, nodes.Macro)
-"""What changes a template's context, so that no other may share it."""
-_RENDER_ERRORS = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
-"""What an expression over values of the wrong type or shape may raise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,11 +149,14 @@ class Content:
         return found
 
     def check(self) -> None:
-        """Compile every template and look at every text and language tag.
+        """Look at every text and language tag, compile every template, and fill those that need nothing.
 
         Raises: InvalidMessage: names the field, and the line of a template.
         """
-        check_texts(to_tree(self.message))
+        if len(self.translations) > MOST_TRANSLATIONS:
+            raise InvalidMessage(
+                "translations", f"there are {len(self.translations)}; a message has at most {MOST_TRANSLATIONS}"
+            )
         known: set[str] = set()
         kinds = get_type_hints(Message)
         for tag, translation in self.translations.items():
@@ -164,18 +166,25 @@ class Content:
             if normal in known:
                 raise InvalidMessage("translations", f"`{normal}` is there twice, in different spellings")
             known.add(normal)
-            check_texts(to_tree(translation), f"translations.{tag}.")
             for channel, said in translation.sections.items():
                 check_names(said, kinds[channel], f"translations.{tag}.{channel}.")
         for options in (self.message.options, *(each.options for each in self.translations.values())):
             for name in options:
                 _check_channel(name)
+        _check_texts(to_tree(self.message), "")
+        for tag, translation in self.translations.items():
+            _check_texts(to_tree(translation), f"translations.{tag}.")
+        if (size := len(encode_content(self))) > LARGEST_CONTENT:
+            raise InvalidMessage(
+                "message", f"is {size:,} bytes long with its translations; it may be at most {LARGEST_CONTENT:,}"
+            )
         _ = self.variables
 
     def render(self, language: int, variables: Mapping[str, Any]) -> Message:
         """The message for somebody, `language` being an index of `languages`.
 
-        Raises: InvalidMessage: a template needs a variable that is missing, or failed. Names field and variable.
+        Raises: InvalidMessage: a template needs a variable that is missing, failed, or took more than it may. Names the
+            field.
         """
         return self._compiled[language].render(variables)
 
@@ -196,73 +205,84 @@ class Content:
 
     @cached_property
     def _compiled(self) -> tuple[_Compiled, ...]:
-        environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
         by_tag = {_normal(tag): translation for tag, translation in self.translations.items()}
-        return tuple(_Compiled(self.message, tag, by_tag.get(tag), environment) for tag in self.languages)
+        known = _Texts()
+        with filling():  # one allowance for whatever needs no variables, in all languages
+            return tuple(_Compiled(self.message, tag, by_tag.get(tag), known) for tag in self.languages)
+
+
+class _Texts:
+    """The templates of a content, each compiled once, however many languages share it."""
+
+    def __init__(self) -> None:
+        self._texts: dict[tuple[str, str], Text] = {}
+        self._size = 0
+
+    def get(self, name: str, source: str) -> Text:
+        """Raises: InvalidMessage: it is broken, or one too many."""
+        found = self._texts.get((name, source))
+        if found is None:
+            found = self._texts[name, source] = Text(name, source)
+            self._size += found.size
+            if self._size > MOST_PARTS:
+                raise InvalidMessage(name, f"the templates of the message have more than {MOST_PARTS:,} parts in all")
+        return found
 
 
 class _Compiled:
-    """The message in one language, its templates compiled."""
+    """The message in one language, its templates compiled; those that need no variables, filled."""
 
-    def __init__(
-        self, message: Message, tag: str, translation: Translation | None, environment: ImmutableSandboxedEnvironment
-    ) -> None:
+    def __init__(self, message: Message, tag: str, translation: Translation | None, known: _Texts) -> None:
         if translation is not None:
             try:
                 message = translation.over(message)
             except InvalidMessage as error:
                 raise error.within(f"translations.{tag}") from None
-        self._message = message
-        self._tree = to_tree(message)
-        self._templates: list[tuple[TextPath, str, Template, bool]] = []
+        tree: Any = to_tree(message)
+        self._templates: list[tuple[TextPath, Text]] = []
         self.variables: set[str] = set()
-        for path, text in texts(self._tree, ()):
-            if not _IS_TEMPLATE.search(text):
+        for place, source in texts(tree, ()):
+            if not is_template(source):
                 continue
-            name = ".".join(map(str, path))
-            if translation is not None and translation.says(path):
-                name = f"translations.{tag}.{name}"
-            try:
-                parsed = environment.parse(text)
-                self.variables |= meta.find_undeclared_variables(parsed)
-                writes = next(parsed.find_all(_WRITES), None) is not None
-                self._templates.append((path, name, environment.from_string(text), writes))
-            except TemplateSyntaxError as error:
-                raise InvalidMessage(name, f"broken template, line {error.lineno}: {error.message}") from None
+            name = _name(place)
+            text = known.get(f"translations.{tag}.{name}" if translation and translation.says(place) else name, source)
+            if text.variables:
+                self.variables |= text.variables
+                self._templates.append((place, text))
+            else:
+                tree = with_text(tree, place, text.constant)
+                message = from_tree(tree, Message)
+        self._tree, self._message = tree, message
 
     def render(self, variables: Mapping[str, Any]) -> Message:
         if not self._templates:
             return self._message
         known = {name: value for name, value in variables.items() if value is not None}
-        shared = self._templates[0][2].new_context(known)
-        return self._filled(
-            [
-                _fill(name, template, template.new_context(known) if writes else shared)
-                for _, name, template, writes in self._templates
-            ]
-        )
+        shared = self._templates[0][1].context(known)
+        with filling():
+            return self._filled(
+                [text.fill(text.context(known) if text.writes else shared) for _, text in self._templates]
+            )
 
     def outline(self) -> Message:
-        names = (_NUMBER.sub("", ".".join(map(str, path))) for path, *_ in self._templates)
+        names = (_NUMBER.sub("", _name(place)) for place, _ in self._templates)
         return self._filled([_PLACEHOLDER_ADDRESS if name in _ADDRESSES else _PLACEHOLDER for name in names])
 
-    def _filled(self, texts: list[str]) -> Message:
-        tree: Any = self._tree
-        for (path, *_), text in zip(self._templates, texts, strict=True):
-            tree = with_text(tree, path, text)
+    def _filled(self, filled: list[str]) -> Message:
+        tree = self._tree
+        for (place, _), text in zip(self._templates, filled, strict=True):
+            tree = with_text(tree, place, text)
         return from_tree(tree, Message)
 
 
-def _fill(name: str, template: Template, context: Context) -> str:
-    """What `template.render` does, but for making a context of its own, which would take ten times as long."""
-    try:
-        return "".join(template.root_render_func(context))
-    except UndefinedError as error:
-        missing = _MISSING.search(error.message or "")
-        problem = f"needs `{missing[1]}`, which this installation doesn't have" if missing else str(error.message)
-        raise InvalidMessage(name, problem) from None
-    except _RENDER_ERRORS as error:
-        raise InvalidMessage(name, f"the template failed: {type(error).__name__}: {error}") from None
+def _name(place: TextPath) -> str:
+    return ".".join(map(str, place))
+
+
+def _check_texts(tree: dict[str, Any], prefix: str) -> None:
+    """Raises: InvalidMessage: one cannot be stored or sent, or is too long."""
+    for place, text in texts(tree, ()):
+        check_text(f"{prefix}{_name(place)}", text)
 
 
 def _check_channel(name: str) -> None:
@@ -331,7 +351,10 @@ def content_from(path: Path) -> Content:
         InvalidMessage: an unknown field (the nearest known one is named), a value of the wrong type, a broken template.
     """
     try:
-        text = path.read_text()
+        with path.open("rb") as file:
+            text = file.read(LARGEST_FILE + 1).decode()
+        if len(text) > LARGEST_FILE:
+            raise InvalidConfiguration(f"message file {path} is longer than {LARGEST_FILE:,} bytes")
         tree = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except OSError as error:
         raise InvalidConfiguration(f"message file {path} cannot be read: {error.strerror}") from None

@@ -16,9 +16,10 @@ import msgspec
 
 from stentor.errors import InvalidMessage
 
-UNWRITABLE = re.compile("[\0\ud800-\udfff]")
-"""NUL, and halves of surrogate pairs."""
 _WHERE = re.compile(r" - at `\$\.?(.*)`$")
+
+DEEPEST = 50
+"""Objects and lists within each other."""
 
 TextPath = tuple[str | int, ...]
 """Where a text stands in a message: the names and indices that lead to it."""
@@ -28,8 +29,11 @@ T = TypeVar("T")
 
 
 def to_tree(of: object) -> dict[str, Any]:
-    """As JSON values: what is bytes, in base64, as in a file."""
-    tree: dict[str, Any] = msgspec.to_builtins(of)
+    """As JSON values: what is bytes, in base64, as in a file. Raises: InvalidMessage: it is nested too deeply."""
+    try:
+        tree: dict[str, Any] = msgspec.to_builtins(of)
+    except RecursionError:
+        raise InvalidMessage("message", _TOO_DEEP) from None
     return tree
 
 
@@ -39,16 +43,20 @@ def from_tree(tree: object, kind: type[T], within: str = "") -> T:
     Args:
         within: where the tree stands in a message; empty: it is all of it.
 
-    Raises: InvalidMessage: a value is of the wrong type; names the field.
+    Raises: InvalidMessage: a value is of the wrong type, or nested too deeply; names the field.
     """
     try:
         return msgspec.convert(tree, kind)
+    except RecursionError:
+        raise InvalidMessage(within or "message", _TOO_DEEP) from None
     except msgspec.ValidationError as error:
         raise _wrong(error, within) from None
 
 
 def texts(tree: Any, path: TextPath) -> Iterator[tuple[TextPath, str]]:
-    """Every text in a tree of JSON values, and where it stands."""
+    """Every text in a tree of JSON values, and where it stands. Raises: InvalidMessage: it is nested too deeply."""
+    if len(path) > DEEPEST:
+        raise InvalidMessage(".".join(map(str, path[:3])), _TOO_DEEP)
     if isinstance(tree, str):
         yield path, tree
     elif isinstance(tree, Mapping):
@@ -89,29 +97,7 @@ def with_text(tree: Any, path: TextPath, text: str) -> Any:
     return copy
 
 
-def check_texts(tree: Any, within: str = "") -> None:
-    """See that each text and name in a tree can be written as UTF-8, and holds no NUL, which ends a text elsewhere.
-
-    Args:
-        within: what the names of places begin with in an error.
-
-    Raises: InvalidMessage: names the first that cannot.
-    """
-    for path, text in (*texts(tree, ()), *_names(tree, ())):
-        if (bad := UNWRITABLE.search(text)) is not None:
-            place = within + ".".join(UNWRITABLE.sub("\ufffd", str(name)) for name in path)
-            raise InvalidMessage(place, f"holds U+{ord(bad[0]):04X}, which is no character of a text; remove it")
-
-
-def _names(tree: Any, path: TextPath) -> Iterator[tuple[TextPath, str]]:
-    """Every name of a field or key in a tree, and where it stands."""
-    if isinstance(tree, Mapping):
-        for key, value in tree.items():
-            yield (*path, key), key
-            yield from _names(value, (*path, key))
-    elif isinstance(tree, list | tuple):
-        for index, value in enumerate(tree):
-            yield from _names(value, (*path, index))
+_TOO_DEEP = f"nests objects or lists more than {DEEPEST} deep"
 
 
 def check_names(tree: object, kind: type, prefix: str, more: tuple[str, ...] = ()) -> None:

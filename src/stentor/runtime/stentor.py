@@ -26,7 +26,7 @@ from stentor.pipeline import WAITING, call_off
 from stentor.planning.content import Content, decode_content, encode_content
 from stentor.planning.planner import Planner, start_task
 from stentor.planning.retraction import correction, retraction
-from stentor.planning.trees import UNWRITABLE
+from stentor.planning.templates import check_text
 from stentor.queue.contract import PLAN
 from stentor.recording import report as reports
 from stentor.recording.audit import Audit, audit, audit_apart
@@ -143,8 +143,8 @@ class Stentor:
             AudienceUnavailable: its database cannot be reached just now.
         """
         content.check()
-        if title is not None and UNWRITABLE.search(title):
-            raise InvalidConfiguration("the campaign's title holds a NUL, or what is no text; remove that")
+        if title is not None:
+            check_text("title", title)
         if starts_at is not None and starts_at < self._clock() - NOW_OR_NEVER:
             raise InvalidConfiguration("the campaign would start in the past; leave the time out to start it now")
         if max_rate is not None and not 0 < max_rate < math.inf:
@@ -186,7 +186,7 @@ class Stentor:
         campaign_id = new_id(now)
         campaign = Campaign(
             id=campaign_id,
-            title=title or preview.title,
+            title=check_text("title", title or preview.title),
             state=CampaignState.DRAFT,
             audience=msgspec.json.encode(selection),
             collapse_id=collapse_id or campaign_id,

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from stentor.account import Account, Waiting
+from stentor.batch import Batch
 from stentor.config import SendingConfig
 from stentor.meter import Meter
 from stentor.outcome import Verdict
@@ -60,6 +61,7 @@ class Lander:
             collapses=delivery.collapses,
             proven=self._gatekeeper.gate.proven,
             blamed=self._gatekeeper.blamed,
+            alike=_are_alike(batch, sent),
         )
         decision = decide(len(batch), sent, answers, delivery.tried, where)
         self._tally.land(decision)
@@ -85,3 +87,11 @@ class Lander:
         at_once = left > len(found)
         delay = 0.0 if at_once else min(each.not_before for each in found.values()) - now
         return delivery.settle(news, Then.RELEASE, delay=max(0.0, delay, self._gatekeeper.until_open()))
+
+
+def _are_alike(batch: Batch, positions: Sequence[int]) -> bool:
+    """See `Circumstances.alike`."""
+    if batch.variables is not None:
+        return False
+    languages = batch.languages
+    return languages is None or len({languages[position] for position in positions}) > 1

@@ -55,6 +55,9 @@ class Circumstances:
     """Whether the lane was seen to accept anything with its present settings."""
     blamed: bool
     """Whether its settings are suspected already: then a trial of a few is enough to go on suspecting them."""
+    alike: bool
+    """Whether those who were sent got the campaign's message as all others do: not each a text of their own, nor all of
+    them the same translation. Else what the provider has against it says nothing of the others."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -137,7 +140,7 @@ def decide(
         else:
             outcomes[position] = Outcome.PENDING
     decision.throttle = quiet(answers, len(sent), where.longest_backoff)
-    decision.refusal = _refusal(answers, decision.accepted)
+    decision.refusal = _refusal(answers, decision.accepted) if where.alike else None
     return decision
 
 

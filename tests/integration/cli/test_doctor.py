@@ -442,7 +442,7 @@ async def test_malformed_addresses_are_counted_and_not_shown(store: StoreConfig,
     """A lane's are a problem if all are malformed, and else a warning."""
     make_devices(store, "i", "i", "a", tokens=TOKENS | {"i": token})
     config = Config(store=store, apps=APPS, audiences={"users": USERS})
-    (finding,) = await check_audiences(config)
+    (finding,) = await check_audiences(config, NOWHERE)
     assert finding.status is Status.PROBLEM
     what = "malformed address: an APNs token is hex" if token else "missing address: it is empty"
     assert f"2 on apns/ios, 1 on fcm/droid. apns/ios: 2 of 2 installations looked at have a {what}" in finding.detail
@@ -451,7 +451,7 @@ async def test_malformed_addresses_are_counted_and_not_shown(store: StoreConfig,
     connection.execute("INSERT INTO devices (token, platform) VALUES (?, 'i')", (TOKENS["i"],))
     connection.commit()
     connection.close()
-    (finding,) = await check_audiences(config)
+    (finding,) = await check_audiences(config, NOWHERE)
     assert finding.status is Status.WARNING
     assert "2 of 3 installations looked at" in finding.detail
 
@@ -464,7 +464,7 @@ async def test_a_column_whose_values_are_of_no_use_is_named(store: StoreConfig) 
         "floats": USERS.model_copy(update={"table": None, "query": query}),
         "times": USERS.model_copy(update={"columns": columns}),
     }
-    floats, times = await check_audiences(Config(store=store, apps=APPS, audiences=audiences))
+    floats, times = await check_audiences(Config(store=store, apps=APPS, audiences=audiences), NOWHERE)
     assert floats.status is times.status is Status.PROBLEM
     assert floats.detail.startswith("audiences.floats.columns.address: token holds values of the type float")
     assert times.detail.startswith("audiences.times.columns.registered_at: platform holds values of the type str")

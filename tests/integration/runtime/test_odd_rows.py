@@ -7,12 +7,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import pytest
-
 from stentor.audience.contract import Selection
 from stentor.audience.registry import Registration, register
 from stentor.cli import stage
-from stentor.errors import InvalidConfiguration
 from stentor.model import Message
 from stentor.planning.content import Content
 from stentor.runtime.stentor import Stentor
@@ -84,13 +81,3 @@ async def test_numbers_of_any_length_are_in_personal_texts(tmp_path: Path, facts
         assert failed.keys() <= {"a", "b"}  # the simulator may not know these phones
         assert not any(reason == "TemplateError" for reason in failed.values())
         assert (await stentor.audit(campaign.id)).exact
-
-
-@pytest.mark.parametrize("title", ["a\0b", "\udcff"])
-async def test_a_campaign_s_title_that_is_no_text(tmp_path: Path, facts: Facts, title: str) -> None:
-    async with Stentor(rehearse(tmp_path, facts)) as stentor:
-        with pytest.raises(InvalidConfiguration, match="the campaign's title holds a NUL"):
-            await stentor.prepare(NEWS, USERS, title=title)
-        preview = await stentor.prepare(NEWS, USERS)
-        draft = await stentor.create(NEWS, USERS, title=title, preview=preview)  # whoever doesn't check it
-        assert "\ufffd" in (await stentor.campaign(draft.id)).title

@@ -170,8 +170,8 @@ class LaneDouble:
         if self.trouble is not None:
             raise self.trouble
         assert [b"to-" + recipient for recipient in recipients] == list(addresses)
-        assert languages is None
-        assert variables is None
+        assert languages is None or len(languages) == len(recipients)
+        assert variables is None or len(variables) == len(recipients)
         flight = FlightDouble(self, recipients)
         self.flights.append(flight)
         if not self.holds:

@@ -179,6 +179,22 @@ async def test_a_message_that_the_provider_refuses_is_sent_no_more(stage: Works)
     assert len(rows) == 150
 
 
+@pytest.mark.parametrize(
+    "theirs", [{"variables": [{"name": "x" * 5000}] * 30}, {"languages": bytes([1] * 30)}], ids=["texts", "language"]
+)
+async def test_texts_that_the_provider_refuses_concern_those_who_got_them(stage: Works, theirs: dict[str, Any]) -> None:
+    refused_for = await stage.put(1, **theirs)
+    too_long = refused(Verdict.FIX, "TooLong", Scope.MESSAGE)
+    stage.lane.script = lambda recipient: too_long if recipient.startswith(b"c1-1-") else None
+    async with stage.at_work():
+        await stage.until_queue()
+        names = [await stage.put(number) for number in (2, 3)]
+        await stage.until_queue()
+    assert await stage.outcomes(refused_for) == bytes([Outcome.REJECTED] * 30)
+    assert [await stage.outcomes(name) for name in names] == [ALL * 30] * 2
+    assert {(row.reason, row.dead) for row in await stage.failures()} == {("TooLong", False)}
+
+
 async def test_a_message_that_cannot_be_prepared_is_refused(stage: Works) -> None:
     name = await stage.put()
     stage.lane.wrong = InvalidMessage("apns.priority", "must be 10, 5 or 1")

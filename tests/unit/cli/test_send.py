@@ -187,6 +187,27 @@ def test_a_wrong_option_is_said_before_anything_is_done(
     assert fake.done == []
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("{{ 'x' * 10**12 }}", "body: the template makes a value of more than 64 KB"),
+        ("{{ " + "(" * 500 + "1" + ")" * 500 + " }}", "body: the template has more than 15 brackets within each other"),
+        ("{% if a %}" * 500, "body: the template nests blocks or expressions more than 50 deep"),
+        ("a\0b", "body: has a NUL character, which no phone shows and no database stores; remove it"),
+        ("x" * 70_000, "body: is 70,000 bytes long; a text has at most 65,536"),
+    ],
+)
+def test_a_text_that_takes_too_much_is_told_in_one_line(
+    stentor: Command, fake: FakeStentor, tmp_path: Path, body: str, message: str
+) -> None:
+    path = tmp_path / "message.json"
+    path.write_text(json.dumps({"title": "Sale", "body": body}))
+    done = stentor("send", "--message", str(path), "--audience", "users", "--dry-run")
+    assert done.exit_code == 2
+    assert done.stderr == f"stentor: {message}\n"
+    assert fake.done == []
+
+
 def interrupt(*signals: signal.Signals) -> Callable[[Any], None]:
     def send(_: Any) -> None:
         for number in signals:

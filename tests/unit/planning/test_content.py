@@ -150,6 +150,88 @@ def test_broken_content_is_found_before_anything_is_sent(content: Content, names
         content.check()
 
 
+def test_as_many_languages_as_a_batch_can_name() -> None:
+    tags = [f"{first}{second}{third}" for first in "abcdefg" for second in "abcdefg" for third in "abcdefg"]
+    content = Content(message=Message(title="x"), translations={tag: Translation(title=tag) for tag in tags[:255]})
+    content.check()
+    indices = bytes(content.language_index(tag) for tag in tags[:255])
+    assert [content.render(index, {}).title for index in indices] == tags[:255]
+    with pytest.raises(InvalidMessage, match=r"^translations: there are 256; a message has at most 255$"):
+        Content(message=Message(title="x"), translations={tag: Translation() for tag in tags[:256]}).check()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a\0b", "has a NUL character, which no phone shows and no database stores; remove it"),
+        ("a\ud800b", r"has half a character \(a lone surrogate\), which cannot be sent"),
+        ("x" * 65_537, "is 65,537 bytes long; a text has at most 65,536"),
+        ("ä" * 32_769, "is 65,538 bytes long; a text has at most 65,536"),
+        ("{{ '\\x00' }}", "has a NUL character"),
+        ("{{ '\\ud800' }}", "has half a character"),
+        ("{{ 'x' * 10 ** 12 }}", "the template makes a value of more than 64 KB"),
+    ],
+)
+def test_a_text_that_cannot_be_stored_or_sent_is_found_wherever_it_stands(text: str, problem: str) -> None:
+    deep = {"a": [{"b": text}]}
+    german = Translation(data={"c": text})
+    for content, field in [
+        (Content(message=Message(title=text)), "title"),
+        (Content(message=Message(apns=ApnsOptions(payload=deep))), r"apns\.payload\.a\.0\.b"),
+        (Content(message=Message(), translations={"de": german}), r"translations\.de\.data\.c"),
+    ]:
+        with pytest.raises(InvalidMessage, match=f"^{field}: {problem}"):
+            content.check()
+
+
+def test_what_somebodys_values_make_of_a_text_is_checked_for_them() -> None:
+    content = Content(message=Message(title="{{ name }}"))
+    content.check()
+    for name, problem in {
+        "a\0": "has a NUL",
+        "\ud800": "has half a character",
+        "ä" * 32_769: "is 65,538 bytes",
+    }.items():
+        with pytest.raises(InvalidMessage, match=f"^title: {problem}"):
+            content.render(0, {"name": name})
+
+
+def test_a_message_has_a_size_with_all_its_languages() -> None:
+    half = Content(message=Message(data={str(number): "x" * 60_000 for number in range(9)}))
+    half.check()
+    whole = replace(half, translations={"de": Translation(data={str(number): "y" * 60_000 for number in range(9)})})
+    with pytest.raises(
+        InvalidMessage, match=r"^message: is 1,08\d,\d+ bytes long with its translations; .* 1,048,576$"
+    ):
+        whole.check()
+
+
+def test_a_message_has_so_many_templates_with_all_its_languages() -> None:
+    """Those that a translation takes over count once."""
+    tags = [f"{first}{second}" for first in "abcdef" for second in "abcdef"]
+    shared = Content(message=Message(title="{{ a }}" * 3000), translations={tag: Translation(body="x") for tag in tags})
+    shared.check()
+    assert shared.render(len(tags), {"a": "b"}).title == "b" * 3000
+    own = replace(shared, translations={tag: Translation(title="{{ b }}" * 3000) for tag in tags})
+    with pytest.raises(
+        InvalidMessage, match=r"^translations\.\w\w\.title: the templates .* more than 10,000 parts in all"
+    ):
+        own.check()
+
+
+def nested(depth: int) -> Any:
+    found: Any = "x"
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+@pytest.mark.parametrize("depth", [60, 100_000])
+def test_what_is_nested_too_deeply_is_refused(depth: int) -> None:
+    with pytest.raises(InvalidMessage, match=r"^(apns\.payload\.a|message): nests objects or lists more than 50 deep$"):
+        Content(message=Message(apns=ApnsOptions(payload={"a": nested(depth)}))).check()
+
+
 def test_languages_fall_back() -> None:
     content = Content(
         message=Message(title="Sale", body="{{ name }}", data={"a": "1", "b": "2"}),
@@ -293,6 +375,23 @@ def test_a_toml_file(tmp_path: Path) -> None:
         message=Message(title="Sale", ttl=60, data={"a": "b"}, apns=ApnsOptions(thread_id="t")),
         translations={"de": Translation(title="Angebot")},
     )
+
+
+def test_a_file_that_is_nested_too_deeply_or_too_long(tmp_path: Path) -> None:
+    path = tmp_path / "message.json"
+    for depth in (60, 400, 900, 100_000):
+        path.write_text('{"apns": {"payload": {"a": ' + "[" * depth + "]" * depth + "}}}")
+        with pytest.raises(
+            (InvalidMessage, InvalidConfiguration), match=r"nests objects or lists|is not JSON"
+        ) as caught:
+            content_from(path)
+        assert str(caught.value).isprintable()
+    path.write_text("{}" + " " * 5_000_000)
+    with pytest.raises(InvalidConfiguration, match=r"message\.json is longer than 4,194,304 bytes"):
+        content_from(path)
+    path.write_bytes(b"\xff")
+    with pytest.raises(InvalidConfiguration, match="is not JSON"):
+        content_from(path)
 
 
 def test_bytes_are_in_base64(tmp_path: Path) -> None:

@@ -106,6 +106,23 @@ async def test_what_cannot_be_rendered_is_an_answer_about_its_recipient() -> Non
     assert isinstance(none_given, Answer)
 
 
+async def test_whose_template_takes_too_much_is_rejected_alone() -> None:
+    lane = Counting()
+    title = "{% for i in range(n) %}{{ '%*d' | format(9 ** 9, i) if i == 5 else i }}{% endfor %}{{ 'x' * n * n * n }}"
+    prepared = await lane.prepare(campaign(Content(message=Message(title=title))))
+    found = [lane.rendered_for(prepared, index, None, [{"n": n} for n in (1, 6, 100, 2000, 2)]) for index in range(5)]
+    assert (found[0], found[4]) == ("0x", "01xxxxxxxx")
+    answers = [each for each in found if isinstance(each, Answer)]
+    assert [(each.verdict, each.reason, each.detail) for each in answers] == [
+        (Verdict.REJECT, "TemplateError", f"title: the template {problem}")
+        for problem in (
+            "has a format with a width above 1,000",
+            "has a format with a width above 1,000",
+            "has a range of more than 1,000 numbers",
+        )
+    ]
+
+
 async def test_renderings_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendering, "RENDERINGS", 10)
     lane = Counting()

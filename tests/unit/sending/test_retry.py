@@ -18,7 +18,14 @@ from stentor.sending.retry import ENOUGH_FOR_ALL, SOON, Circumstances, Decision,
 
 NOW = 1_800_000_000.0
 HERE = Circumstances(
-    now=NOW, deadline=NOW + 3600, longest_backoff=900.0, chance=0.5, collapses=True, proven=True, blamed=False
+    now=NOW,
+    deadline=NOW + 3600,
+    longest_backoff=900.0,
+    chance=0.5,
+    collapses=True,
+    proven=True,
+    blamed=False,
+    alike=True,
 )
 UNPROVEN = replace(HERE, proven=False)
 
@@ -246,6 +253,14 @@ def test_a_message_that_is_refused_for_all_is_told() -> None:
     assert all_of(ENOUGH_FOR_ALL - 1, dict.fromkeys(range(ENOUGH_FOR_ALL - 1), fix), HERE).refusal is None
     mixed = everybody | {ENOUGH_FOR_ALL: answer(Verdict.REJECT)}
     assert all_of(ENOUGH_FOR_ALL + 1, mixed, HERE).refusal is None
+
+
+def test_a_refusal_of_texts_that_differ_concerns_those_who_got_them() -> None:
+    everybody = dict.fromkeys(range(ENOUGH_FOR_ALL), answer(Verdict.FIX, Scope.MESSAGE))
+    decision = all_of(ENOUGH_FOR_ALL, everybody, replace(HERE, alike=False))
+    assert decision.refusal is None
+    assert set(decision.outcomes) == {Outcome.REJECTED}
+    assert {each.reason for each in decision.failures} == {"FIX"}
 
 
 def test_a_lane_is_quiet_when_many_are_told_that_it_is_too_fast() -> None:
