@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from typing import Any, Literal
 
 from stentor.runtime.worker import Role
-from stentor.states import FINAL
 from stentor.testing.roles import RoleProcess, start_role
+from tests.integration.kill.running import GLANCE, LOOK, ends_within
 from tests.integration.kill.stage import Providers, Stage, open_providers, open_stage, prove, repeats
 
 ROLES: tuple[Role, ...] = ("planner", "sender")
 Victim = Literal["planner", "sender", "all"]
 OpenStore = Callable[[int], AbstractAsyncContextManager[str]]
 VICTIMS: tuple[Victim, ...] = ("planner", "sender", "sender", "all")
-LOOK = 0.05
-"""Seconds between two looks whether the campaign has ended."""
 PATIENCE = 90.0
 """Seconds after which a trial's campaign counts as stuck."""
-GLANCE = 0.003
-"""Seconds between two looks how many were sent to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +97,7 @@ async def play(plot: Plot, url: str, providers: Providers, processes: ForkServer
                     found.in_midst += 0 < len(settled[-1][0]) < plot.recipients
                 running |= {role: start_role(processes, role, stage.config) for role in kill.roles}
                 found.kills += 1
-            while not await _ends_within(stage, LOOK):
+            while not await ends_within(stage, LOOK):
                 assert all(process.runs for process in running.values()), "a role died by itself"
             assert [await process.stop() for process in running.values()] == [0, 0]
         counts = await prove(stage)
@@ -123,14 +119,9 @@ async def _moment_of(kill: Kill, stage: Stage) -> bool:
     """Wait for it. Returns whether it came before the campaign's end."""
     wanted = stage.pushes + kill.pushes
     while kill.pushes and stage.pushes < wanted:
-        if await _ends_within(stage, GLANCE):
+        if await ends_within(stage, GLANCE):
             return False
-    return not await _ends_within(stage, kill.after)
-
-
-async def _ends_within(stage: Stage, seconds: float) -> bool:
-    await asyncio.sleep(seconds)  # the moment of a kill is a matter of chance, not of a condition
-    return await stage.state() in FINAL
+    return not await ends_within(stage, kill.after)
 
 
 async def _kill_all(running: Mapping[Role, RoleProcess]) -> None:
@@ -169,34 +160,3 @@ async def play_all(
             for seed in seeds:
                 group.create_task(trial(seed))
     return total
-
-
-@asynccontextmanager
-async def running_roles(stage: Stage, processes: ForkServerContext, *roles: Role) -> AsyncIterator[list[RoleProcess]]:
-    """These roles of a campaign, as processes that don't outlive the context."""
-    started = [start_role(processes, role, stage.config) for role in roles]
-    try:
-        yield started
-    finally:
-        for process in started:
-            if process.runs:
-                await process.kill()
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    while not await condition():  # noqa: ASYNC110 - what is waited for happens in another process
-        await asyncio.sleep(GLANCE)
-
-
-async def until_sent(stage: Stage, pushes: int) -> None:
-    """Until so many pushes were accepted."""
-
-    async def enough() -> bool:
-        return stage.pushes >= pushes
-
-    await until(enough)
-
-
-async def until_final(stage: Stage) -> None:
-    while not await _ends_within(stage, LOOK):
-        pass
