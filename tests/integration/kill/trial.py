@@ -310,6 +310,7 @@ class Trial:
         await self._strike()  # on a machine that is too busy, the lease of one that works may have ended as well
         await self.stage.stentor.cancel(self.stage.campaign_id)
         self._tell("is cancelled")
+        await self._strike()  # what was taken meanwhile
         if self.plot.deserted:
             self._start(*ROLES)
 
