@@ -66,11 +66,11 @@ soak: $(VENV)/.ready ## the wire under the whole menu of faults (SOAK_PUSHES=500
 	STENTOR_SOAK_PUSHES=$(SOAK_PUSHES) STENTOR_SOAK_CHATS=$(SOAK_CHATS) \
 		$(BIN)/python -m pytest tests/soak/wire.py tests/soak/chats.py --timeout=0 -s $(PYTEST_ARGS)
 
-kill: $(VENV)/.ready ## kill campaigns at random moments, and see that nothing is lost (KILL_TRIALS=2000)
+kill: $(VENV)/.ready ## kill campaigns at random moments, and hold them against the ledgers (KILL_TRIALS=2000 KILL_SEED=…)
 	STENTOR_KILL_TRIALS=$(KILL_TRIALS) STENTOR_KILL_SEED=$(KILL_SEED) \
 		$(BIN)/python -m pytest tests/soak/kill.py --timeout=0 -s $(PYTEST_ARGS)
 
-chaos: $(VENV)/.ready ## a cluster under random kills, outages, bad networks and wrong clocks (CHAOS_TRIALS=100)
+chaos: $(VENV)/.ready ## a cluster under random kills, outages, bad networks and wrong clocks (CHAOS_TRIALS=100 CHAOS_SEED=…)
 	STENTOR_CHAOS_TRIALS=$(CHAOS_TRIALS) STENTOR_CHAOS_SEED=$(CHAOS_SEED) \
 		$(BIN)/python -m pytest tests/soak/chaos.py --timeout=0 -s $(PYTEST_ARGS)
 

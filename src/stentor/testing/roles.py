@@ -8,6 +8,7 @@ process is gone.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import multiprocessing
 import os
@@ -28,6 +29,31 @@ from stentor.runtime.worker import LATER, Role, first_of, work
 
 ORPHANED = 30.0
 """Seconds in which a role whose test is gone must have stopped; one that hangs would be left running for ever."""
+
+
+class MachineClock:
+    """A machine's time of day, by which several processes go; it may be wrong, and be moved while they run."""
+
+    def __init__(self, processes: ForkServerContext, ahead: float = 0.0) -> None:
+        """Args:
+        ahead: seconds by which it is ahead of the clock here.
+        """
+        self._ahead = processes.RawValue(ctypes.c_double, ahead)
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+    def __repr__(self) -> str:
+        return f"<MachineClock {self.ahead:+g} s>"
+
+    @property
+    def ahead(self) -> float:
+        """Seconds by which it is ahead of the clock here just now."""
+        return float(self._ahead.value)
+
+    def step(self, seconds: float) -> None:
+        """Move it at once, for all who go by it."""
+        self._ahead.value += seconds
 
 
 class RoleProcess:
@@ -59,6 +85,11 @@ class RoleProcess:
         """SIGKILL; returns when it is dead."""
         self._process.kill()
         await self.ended()
+
+    async def end(self) -> None:
+        """SIGKILL, if it runs."""
+        if self.runs:
+            await self.kill()
 
     def terminate(self) -> None:
         """SIGTERM."""
@@ -101,13 +132,15 @@ def context() -> ForkServerContext:
     return made
 
 
-def start_role(processes: ForkServerContext, role: Role, config: Config, *, ahead: float = 0.0) -> RoleProcess:
+def start_role(
+    processes: ForkServerContext, role: Role, config: Config, clock: MachineClock | None = None
+) -> RoleProcess:
     """A process that runs a role until it is stopped or killed.
 
     Args:
-        ahead: seconds by which its machine's time of day is ahead of this one's.
+        clock: its machine's; None: one that is right.
     """
-    return RoleProcess(processes.Process(target=run_role, args=(role, dump(config), ahead)), role)
+    return RoleProcess(processes.Process(target=run_role, args=(role, dump(config), clock)), role)
 
 
 def start_stentor(processes: ForkServerContext, campaign_id: str, config: Config) -> RoleProcess:
@@ -115,10 +148,10 @@ def start_stentor(processes: ForkServerContext, campaign_id: str, config: Config
     return RoleProcess(processes.Process(target=_run_stentor, args=(campaign_id, dump(config))), "stentor")
 
 
-def run_role(role: Role, settings: bytes, ahead: float = 0.0) -> None:
+def run_role(role: Role, settings: bytes, clock: MachineClock | None = None) -> None:
     """What such a process does; `settings` are what `config.dump` made."""
     stop = asyncio.Event()
-    _run(work(role, restore(settings), stop, clock=lambda: time.time() + ahead), stop)
+    _run(work(role, restore(settings), stop, clock=clock or time.time), stop)
 
 
 def _run_stentor(campaign_id: str, settings: bytes) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerContext
@@ -30,11 +30,11 @@ from stentor.queue.streams import Streams, text_of
 from stentor.recording.tidings import decode_tidings
 from stentor.runtime.worker import Role
 from stentor.simulators.faults import Devices, Faults, Latency, Reset, StreamLimit, Unavailable
-from stentor.states import FINAL
+from stentor.states import FINAL, CampaignState
 from stentor.store.tables import batches
 from stentor.testing.nats import RunningNats
-from stentor.testing.roles import RoleProcess, start_role
-from tests.integration.kill.stage import Providers, Stage, open_stage, prove, repeats
+from stentor.testing.roles import MachineClock, RoleProcess, start_role
+from tests.integration.kill.stage import PHONES, Providers, Stage, open_stage, prove, repeats
 
 STREAMS = 5
 """Pushes on the wire of a connection at once; a sender has one connection a lane."""
@@ -46,13 +46,15 @@ FAULTS = Faults(
     devices=Devices(unregistered=0.03, malformed=0.002),
 )
 """About 50 pushes a second and connection; nothing of this makes a push ambiguous."""
-LANES = 2
+WIRE = 10
+"""The same of a lane that has a pace in place of that."""
 BATCH = 10
 DEPTH = 8
 LEASE = 2.5
 SENDING: Mapping[str, Any] = {"page": 40, "batch": BATCH, "ranges": 2, "depth": DEPTH, "lease": LEASE}
-HELD = LANES * (DEPTH + 4) * BATCH
-"""Recipients that all senders together hold at most: the planner puts no more, but for a page of each range."""
+HELD = (DEPTH + 4) * BATCH
+"""Recipients of a lane that all senders together hold at most: the planner puts no more, but for a page of each range.
+"""
 PATIENCE = 90.0
 """Seconds after which a campaign that hasn't ended never will: NATS alone takes up to 9 to choose a leader."""
 LOOK = 0.02
@@ -85,8 +87,10 @@ class Cluster:
     processes: ForkServerContext
     running: dict[Role, list[RoleProcess]] = field(default_factory=lambda: defaultdict(list))
     strikes: list[Strike] = field(default_factory=list)
-    _settings: dict[RoleProcess, tuple[Config, float]] = field(default_factory=dict)
-    """What each was started with, and how far its clock is ahead."""
+    clocks: dict[RoleProcess, MachineClock] = field(default_factory=dict)
+    """Of the machine of each."""
+    _settings: dict[RoleProcess, Config] = field(default_factory=dict)
+    """What each was started with."""
     _client: Client | None = None
 
     @property
@@ -95,20 +99,20 @@ class Cluster:
         return self.stage.config.queue.name
 
     def start(self, *roles: Role, config: Config | None = None, ahead: float = 0.0) -> list[RoleProcess]:
-        """Start these. Returns their processes.
+        """Start these, each on a machine of its own. Returns their processes.
 
         Args:
             config: other settings than the campaign's: a way through a proxy, say.
-            ahead: seconds by which the clock of their machine is ahead.
+            ahead: seconds by which the clocks of their machines are ahead.
         """
-        started = []
-        for role in roles:
-            settings = config or self.stage.config
-            process = start_role(self.processes, role, settings, ahead=ahead)
-            self.running[role].append(process)
-            self._settings[process] = settings, ahead
-            started.append(process)
-        return started
+        settings = config or self.stage.config
+        return [self._start(role, settings, MachineClock(self.processes, ahead)) for role in roles]
+
+    def _start(self, role: Role, settings: Config, clock: MachineClock) -> RoleProcess:
+        process = start_role(self.processes, role, settings, clock)
+        self.running[role].append(process)
+        self._settings[process], self.clocks[process] = settings, clock
+        return process
 
     def _see_that_all_run(self) -> None:
         """Start again who was started while NATS or PostgreSQL were away, as supervisors do.
@@ -119,8 +123,7 @@ class Cluster:
             for process in [each for each in processes if not each.runs]:
                 assert process.waits, f"a {role} died by itself"
                 processes.remove(process)
-                config, ahead = self._settings[process]
-                self.start(role, config=config, ahead=ahead)
+                self._start(role, self._settings[process], self.clocks[process])
 
     async def kill(self, *roles: Role) -> None:
         """SIGKILL all processes of these roles, at once."""
@@ -159,7 +162,9 @@ class Cluster:
                 that nobody looks for what isn't in the store yet.
         """
         durable = await self.stage.settled() if nats else await self._durable()
-        more = HELD if goes_on else killed * LANES * STREAMS
+        channels = self.stage.providers.channels
+        wires = sum(STREAMS if channel in PHONES else WIRE for channel in channels)
+        more = HELD * len(channels) if goes_on else killed * wires
         self.strikes.append(Strike(durable, frozenset(self.stage.sends()), more))
 
     async def until_sent(self, pushes: int) -> None:
@@ -205,10 +210,20 @@ class Cluster:
                 assert code == 0 or process.waits, f"a {role} ended with {code}"
         self.running.clear()
 
-    async def prove(self, *, lost: Sequence[str] = ()) -> int:
+    @property
+    def unsure(self) -> frozenset[str]:
+        """Who may be ambiguous where nobody is sent to again: everybody whose outcome was durable nowhere when
+        something befell a sender."""
+        return frozenset[str]().union(*(self.stage.addresses.keys() - strike.durable for strike in self.strikes))
+
+    async def prove(self, *, state: CampaignState = CampaignState.COMPLETED, unsure: Iterable[str] = ()) -> int:
         """See that nothing was lost, nothing invented, and that no more was sent twice than may be. Returns how many
-        pushes were."""
-        counts = await prove(self.stage, lost=lost)
+        pushes were.
+
+        Args:
+            unsure: who may be ambiguous.
+        """
+        counts = await prove(self.stage, state=state, unsure=unsure)
         again = repeats(counts)
         for key, count in again.items():
             may = 1 + sum(key not in strike.durable for strike in self.strikes)
@@ -313,6 +328,7 @@ async def open_cluster(
     *,
     first: int = 0,
     recipients: int = 300,
+    lifetime: float | None = None,
     **sending: Any,
 ) -> AsyncIterator[Cluster]:
     """A campaign, started, and nothing that runs yet; all that does at the end is killed.
@@ -320,11 +336,12 @@ async def open_cluster(
     Args:
         url: of an empty PostgreSQL database.
         name: of the queue.
+        lifetime: as for `open_stage`.
         first: the number of the first address; stages that share simulators must not share addresses.
     """
     queue = {"url": nats.url, "name": name, "replicas": len(nats.nodes)}
-    settings = {**SENDING, **sending}
-    async with open_stage(url, providers, first=first, recipients=recipients, queue=queue, **settings) as stage:
+    settings = {**SENDING, **sending, "first": first, "recipients": recipients, "lifetime": lifetime}
+    async with open_stage(url, providers, queue=queue, **settings) as stage:
         cluster = Cluster(stage, nats, processes)
         try:
             yield cluster

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from multiprocessing.context import ForkServerContext
+
 import pytest
 
+from stentor.testing.nats import RunningNats
 from tests.integration.chaos.stage import Cluster
+from tests.integration.kill.stepping import many_chats, step_in_the_midst
 
 HOUR = 3600.0
 MINUTES = 240.0
@@ -34,3 +38,10 @@ async def test_all_but_the_senders_are_an_hour_off(ahead: float, cluster: Cluste
     cluster.start("planner", "recorder", "scheduler", ahead=ahead)
     await cluster.finish()
     assert await cluster.prove() == 0
+
+
+async def test_chats_get_it_once_though_one_machines_clock_steps(
+    postgres: str, nats_server: RunningNats, queue_name: str, processes: ForkServerContext
+) -> None:
+    async with many_chats(postgres, {"url": nats_server.url, "name": queue_name}) as stage:
+        await step_in_the_midst(stage, processes, "recorder", "scheduler", one_machine=False)

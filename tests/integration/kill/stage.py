@@ -7,18 +7,20 @@ the simulators' ledgers.
 from __future__ import annotations
 
 import shutil
+import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import Selection
+from stentor.cli.init import simulated
 from stentor.config import Config, lanes
 from stentor.model import Message
 from stentor.outcome import Outcome
@@ -27,12 +29,18 @@ from stentor.queue.contract import PLAN
 from stentor.queue.sql import SqlQueue
 from stentor.runtime.stentor import LanePreview, Preview, Stentor
 from stentor.simulators.apns import ApnsSimulator
+from stentor.simulators.discord import DiscordSimulator
 from stentor.simulators.faults import Devices, Faults, GoAway, Latency, Reset, StreamLimit, Unavailable
 from stentor.simulators.fcm import FcmSimulator
 from stentor.simulators.ledger import Entry
+from stentor.simulators.simulator import Simulator
+from stentor.simulators.telegram import TelegramSimulator
+from stentor.simulators.webhook import WebhookSimulator
+from stentor.simulators.webpush import WebPushSimulator
 from stentor.states import CampaignState
 from stentor.store.database import Database
-from stentor.store.tables import batches
+from stentor.store.tables import campaigns, tasks
+from tests.integration.ledgers import CHATS, UNSENT, Person, check, people_of
 
 FAULTS = Faults(
     latency=Latency(median_s=0.01, p99_s=0.06),
@@ -45,27 +53,59 @@ FAULTS = Faults(
 SLOW = Faults(latency=Latency(median_s=0.1, p99_s=0.1), stream_limit=StreamLimit(normal=5))
 """50 pushes a second and connection."""
 CONTENT = Content(message=Message(title="Sale", body="Ends tonight"))
-KEYS = msgspec.msgpack.Decoder(list[bytes])
+SIMULATORS: Mapping[str, type[Simulator]] = {
+    "apns": ApnsSimulator,
+    "fcm": FcmSimulator,
+    "webpush": WebPushSimulator,
+    "telegram": TelegramSimulator,
+    "discord": DiscordSimulator,
+    "webhook": WebhookSimulator,
+}
+CHANNELS = tuple(SIMULATORS)
+PHONES = ("apns", "fcm")
+APPS = {"apns": "ios", "fcm": "android", "webpush": "web", "telegram": "bot", "discord": "guild", "webhook": "hook"}
+"""What each channel's app is called."""
+RATE = 50.0
+"""Messages a second on channels that have no other bound; a bot's own are lower."""
+RATES: Mapping[str, Mapping[str, float]] = {
+    "apns": {"max_connections": 1},
+    "fcm": {"max_connections": 1},
+    "webpush": {"max_connections": 1, "rate": RATE},
+    "telegram": {"rate": 30.0},
+    "discord": {"rate": 40.0},
+    "webhook": {"rate": RATE},
+}
+"""As `Providers.rates`, where nothing else is said."""
 
 
 @dataclass(slots=True)
 class Providers:
     """A simulator for each lane, and everything they accepted, by address."""
 
-    apns: ApnsSimulator
-    fcm: FcmSimulator
+    simulators: Mapping[str, Simulator]
+    """By channel."""
+    rates: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: RATES)
+    """How much of each its app makes use of, by channel."""
     _sends: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
-    _seen: dict[str, int] = field(default_factory=lambda: {"apns": -1, "fcm": -1})
+    _seen: dict[str, int] = field(default_factory=lambda: defaultdict(lambda: -1))
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        return tuple(self.simulators)
+
+    def some(self, channels: Sequence[str]) -> Providers:
+        """Those of some channels alone."""
+        return replace(self, simulators={channel: self.simulators[channel] for channel in channels})
 
     @property
     def accepted(self) -> int:
         """Pushes so far, of all campaigns."""
-        return len(self.apns.ledger) + len(self.fcm.ledger)
+        return sum(len(simulator.ledger) for simulator in self.simulators.values())
 
     @property
     def sends(self) -> Mapping[str, list[Entry]]:
-        for name, ledger in (("apns", self.apns.ledger), ("fcm", self.fcm.ledger)):
-            for entry in ledger.page(self._seen[name], len(ledger)):
+        for name, simulator in self.simulators.items():
+            for entry in simulator.ledger.page(self._seen[name], len(simulator.ledger)):
                 self._sends[entry.address].append(entry)
                 self._seen[name] = entry.number
         return self._sends
@@ -73,36 +113,48 @@ class Providers:
     def apps(self) -> dict[str, dict[str, Any]]:
         """Settings by which they are reached."""
         return {
-            "ios": {
-                "channel": "apns",
-                "topic": "com.example.app",
-                "key_file": self.apns.key_file,
-                "key_id": self.apns.key_id,
-                "team_id": self.apns.team_id,
-                "url": self.apns.url,
-                "ca_file": self.apns.ca_file,
-                "max_connections": 1,
-            },
-            "android": {
-                "channel": "fcm",
-                "service_account_file": self.fcm.service_account_file,
-                "url": self.fcm.url,
-                "token_url": self.fcm.token_url,
-                "ca_file": self.fcm.ca_file,
-                "max_connections": 1,
-            },
+            APPS[channel]: {**simulated(simulator.facts()), **self.rates[channel]}
+            for channel, simulator in self.simulators.items()
         }
+
+    def addresses(self, channel: str, numbers: Sequence[int]) -> list[str]:
+        """Of so many installations, by their numbers, which no other has."""
+        if channel == "webpush":
+            browsers = self.simulators["webpush"]
+            assert isinstance(browsers, WebPushSimulator)
+            return [next(browsers.subscriptions(1, number)) for number in numbers]
+        return [ADDRESSES[channel](number) for number in numbers]
+
+
+ADDRESSES: Mapping[str, Callable[[int], str]] = {
+    "apns": lambda number: f"{number:064x}",
+    "fcm": lambda number: f"phone{number:017d}:APA91b{number:0134d}",
+    "telegram": lambda number: str(1000 + number),
+    "discord": lambda number: str(3 * 10**17 + number),
+    "webhook": lambda number: f"+49 30 {number:09}",
+}
 
 
 @asynccontextmanager
-async def open_providers(faults: Faults = FAULTS, seed: int = 0) -> AsyncIterator[Providers]:
-    async with (
-        ApnsSimulator(seed=seed, faults=faults) as apns,
-        FcmSimulator(seed=seed, faults=faults) as fcm,
-    ):
-        yield Providers(apns, fcm)
-        assert not apns.violations
-        assert not fcm.violations
+async def open_providers(
+    faults: Faults = FAULTS,
+    seed: int = 0,
+    channels: Sequence[str] = PHONES,
+    rates: Mapping[str, Mapping[str, float]] = RATES,
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> AsyncIterator[Providers]:
+    """Args:
+    options: how a channel's simulator is set up, where not as it is by itself.
+    """
+    async with AsyncExitStack() as stack:
+        found = {}
+        for channel in channels:
+            given: dict[str, Any] = {"options": options[channel]} if channel in options else {}
+            opened = SIMULATORS[channel](seed=seed, faults=faults, **given)
+            found[channel] = await stack.enter_async_context(opened)
+        yield Providers(found, rates)
+        for simulator in found.values():
+            assert not simulator.violations
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +168,8 @@ class Stage:
     providers: Providers
     addresses: Mapping[str, str]
     """Of each installation, whether it can be sent to or not."""
+    channels: Mapping[str, str]
+    """Of each installation that can."""
     unroutable: frozenset[str]
 
     @property
@@ -126,22 +180,24 @@ class Stage:
     def lanes(self) -> list[str]:
         return [PLAN, *lanes(self.config)]
 
+    def of(self, campaign_id: str) -> Stage:
+        """The same with another campaign over this audience."""
+        return replace(self, campaign_id=campaign_id)
+
     async def state(self) -> CampaignState:
         return (await self.stentor.campaign(self.campaign_id)).state
+
+    async def people(self) -> dict[str, Person]:
+        """Everybody who is planned, or in a ledger."""
+        return await people_of(self.database, self.campaign_id, self.sends())
 
     async def outcomes(self) -> dict[str, int]:
         """What is recorded of each installation; nothing of those that aren't planned yet.
 
         Raises: AssertionError: one is there twice.
         """
-        found: dict[str, int] = {}
-        query = sa.select(batches.c.recipients, batches.c.outcomes).where(batches.c.campaign_id == self.campaign_id)
-        async with self.database.read() as connection:
-            for row in await connection.execute(query):
-                keys = [key.decode() for key in KEYS.decode(row.recipients)]
-                assert found.keys().isdisjoint(keys), "planned twice"
-                found |= zip(keys, row.outcomes or bytes(len(keys)), strict=True)
-        return found
+        people = await people_of(self.database, self.campaign_id, {})
+        return {key: person.outcome for key, person in people.items()}
 
     @property
     def pushes(self) -> int:
@@ -155,10 +211,17 @@ class Stage:
 
     async def batches(self) -> dict[str, frozenset[str]]:
         """Who is in which batch."""
-        query = sa.select(batches.c.id, batches.c.recipients).where(batches.c.campaign_id == self.campaign_id)
-        async with self.database.read() as connection:
-            rows = (await connection.execute(query)).all()
-        return {row.id: frozenset(key.decode() for key in KEYS.decode(row.recipients)) for row in rows}
+        found: dict[str, set[str]] = defaultdict(set)
+        for person in (await people_of(self.database, self.campaign_id, {})).values():
+            found[person.batch].add(person.key)
+        return {batch: frozenset(keys) for batch, keys in found.items()}
+
+    async def in_hands(self) -> frozenset[str]:
+        """Who has no outcome, and is in a batch that a sender holds or held when it died; where the queue is in the
+        store."""
+        held = {row.id for row in await self.database.rows(sa.select(tasks.c.id).where(tasks.c.lease.is_not(None)))}
+        people = (await people_of(self.database, self.campaign_id, {})).values()
+        return frozenset(each.key for each in people if each.outcome is Outcome.PENDING and each.batch in held)
 
     async def settled(self) -> frozenset[str]:
         """Who has an outcome."""
@@ -168,23 +231,25 @@ class Stage:
         return {key: len(entries) for key, entries in self.sends().items()}
 
 
-def make_addresses(first: int, count: int) -> tuple[dict[str, tuple[str, str]], frozenset[str]]:
-    """Installations by key: channel and address. A few can't be sent to at all."""
+def make_people(first: int, count: int, providers: Providers) -> tuple[dict[str, tuple[str, str]], frozenset[str]]:
+    """Installations by key: channel and address, the channels in turn. A few can't be sent to at all."""
+    numbers: dict[str, list[int]] = {channel: [] for channel in providers.channels}
     found = {}
     unroutable = set()
     for number in range(count):
         key, unique = f"user-{number:05}", first + number
         if number % 97 == 96:
-            found[key] = ("webpush", f"elsewhere-{unique}")
+            found[key] = ("", f"nowhere-{unique}")
             unroutable.add(key)
-        elif number % 89 == 88:
+        elif number % 89 == 88 and "apns" in numbers:
             found[key] = ("apns", f"not a token {unique}")
             unroutable.add(key)
-        elif number % 2:
-            found[key] = ("apns", f"{unique:064x}")
         else:
-            found[key] = ("fcm", f"phone{unique:017d}:APA91b{unique:0134d}")
-    return found, frozenset(unroutable)
+            numbers[providers.channels[(number + 1) % len(numbers)]].append(number)
+    for channel, mine in numbers.items():
+        for number, address in zip(mine, providers.addresses(channel, [first + each for each in mine]), strict=True):
+            found[f"user-{number:05}"] = (channel, address)
+    return dict(sorted(found.items())), frozenset(unroutable)
 
 
 @asynccontextmanager
@@ -196,6 +261,9 @@ async def open_stage(
     recipients: int = 400,
     start: bool = True,
     queue: Mapping[str, Any] | None = None,
+    content: Content = CONTENT,
+    lifetime: float | None = None,
+    clock: Callable[[], float] = time.time,
     **sending: Any,
 ) -> AsyncIterator[Stage]:
     """A campaign, started but with nobody to run it yet.
@@ -203,6 +271,8 @@ async def open_stage(
     Args:
         first: the number of the first address; stages that share simulators must not share addresses.
         queue: settings of `QueueConfig`, where it isn't the store.
+        lifetime: seconds after which the message's life ends: fewer than may be asked for, which is a minute.
+        clock: of the machine on which the campaign is started.
         sending: settings of `SendingConfig`, over those that make many steps of a small campaign.
     """
     settings = {"senders": 1, "page": 40, "batch": 10, "ranges": 3, "lease": 1.0, "longest_backoff": 0.2, **sending}
@@ -215,11 +285,11 @@ async def open_stage(
             "sending": settings,
         }
     )
-    people, unroutable = make_addresses(first, recipients)
+    people, unroutable = make_people(first, recipients, providers)
     async with AsyncExitStack() as stack:
         database = Database.open(url, patience=20.0)
         stack.push_async_callback(database.aclose)
-        stentor = await stack.enter_async_context(Stentor(config))
+        stentor = await stack.enter_async_context(Stentor(config, clock))
         await _add_people(database, people)
         channels = [channel for channel, _ in people.values()]
         expected = {lane: channels.count(app.channel) for lane, app in lanes(config).items()}
@@ -229,9 +299,11 @@ async def open_stage(
             unroutable=len(people) - sum(expected.values()),
             seconds=0.0,
         )
-        campaign = await stentor.create(CONTENT, Selection(source="users"), preview=preview)
+        campaign = await stentor.create(content, Selection(source="users"), preview=preview)
         if start:
             await stentor.start(campaign.id)
+        if lifetime is not None:
+            await _end_life(database, campaign.id, lifetime)
         yield Stage(
             stentor=stentor,
             database=database,
@@ -239,6 +311,7 @@ async def open_stage(
             campaign_id=campaign.id,
             providers=providers,
             addresses={key: address for key, (_, address) in people.items()},
+            channels={key: channel for key, (channel, _) in people.items() if key not in unroutable},
             unroutable=unroutable,
         )
 
@@ -252,38 +325,45 @@ async def _add_people(database: Database, people: Mapping[str, tuple[str, str]])
     await database.write(change)
 
 
+async def _end_life(database: Database, campaign_id: str, lifetime: float) -> None:
+    """Have the message's life end so many seconds after the start. Before anything is planned."""
+    change = sa.update(campaigns).values(expires_at=campaigns.c.starts_at + lifetime)
+    await database.write(lambda connection: connection.execute(change.where(campaigns.c.id == campaign_id)))
+
+
 async def prove(
-    stage: Stage, *, state: CampaignState = CampaignState.COMPLETED, lost: Iterable[str] = ()
+    stage: Stage,
+    *,
+    state: CampaignState = CampaignState.COMPLETED,
+    lost: Iterable[str] = (),
+    unsure: Iterable[str] = (),
 ) -> dict[str, int]:
-    """See that nothing was lost and nothing invented. Returns how often each installation was sent to.
+    """See that nothing was lost and nothing invented, person by person. Returns how often each installation was sent
+    to.
 
     Args:
-        lost: installations whose batch nobody could work on: they may have been sent to or not.
+        lost: installations whose batch nobody could work on: they may have been sent to or not, and are ambiguous.
+        unsure: those who may be ambiguous besides.
     """
     assert await stage.state() is state
+    people = await stage.people()
+    lost = frozenset(lost)
+    unsure = lost.union(unsure)
+    check(people, unsure=unsure)
     audit = await stage.stentor.audit(stage.campaign_id)
     assert audit.exact, audit.checks
-    outcomes = await stage.outcomes()
-    assert Outcome.PENDING not in outcomes.values()
-    lost = frozenset(lost)
-    assert {key for key, outcome in outcomes.items() if outcome == Outcome.AMBIGUOUS} == lost
+    outcomes = {key: person.outcome for key, person in people.items()}
+    assert {key for key in lost if outcomes[key] is not Outcome.AMBIGUOUS} == set()
     if state is CampaignState.COMPLETED:
         assert outcomes.keys() == stage.addresses.keys()
-    for key in stage.unroutable & outcomes.keys():
-        assert outcomes[key] in (Outcome.REJECTED, Outcome.CANCELLED)
-
-    sends = stage.sends()
-    accepted = {key for key, outcome in outcomes.items() if outcome == Outcome.ACCEPTED}
-    assert accepted - sends.keys() == set(), "said to be accepted, and the provider knows nothing of it"
-    assert sends.keys() - accepted - lost == set(), "taken by the provider, and said not to be"
-    for entries in sends.values():
-        assert len({entry.dedup_id for entry in entries}) == 1, "shown twice on the device"
-        assert entries[0].dedup_id
-    progress = await stage.stentor.progress(stage.campaign_id)
-    total = progress.total
+    for key in stage.unroutable & outcomes.keys() - unsure:
+        assert outcomes[key] in UNSENT, f"{people[key]}, and cannot be sent to"
+    for person in people.values():
+        assert person.channel in CHATS or all(entry.dedup_id for entry in person.sends)
+    total = (await stage.stentor.progress(stage.campaign_id)).total
     told = total.accepted + total.rejected + total.expired + total.cancelled + total.ambiguous
-    assert (told, total.accepted) == (len(outcomes), len(accepted))
-    return {key: len(entries) for key, entries in sends.items()}
+    assert (told, total.accepted) == (len(outcomes), list(outcomes.values()).count(Outcome.ACCEPTED))
+    return {key: len(person.sends) for key, person in people.items() if person.sends}
 
 
 def repeats(counts: Mapping[str, int]) -> dict[str, int]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from stentor.outcome import Outcome
 from stentor.states import CampaignState
+from tests.integration.kill.running import running_roles, until_final, until_sent
 from tests.integration.kill.stage import SLOW, Stage, copy_of, open_providers, open_stage, prove, repeats
-from tests.integration.kill.trial import running_roles, until_final, until_sent
 
 SOON = 2.0
 """Seconds after which nothing may be sent any more; one is promised, and this machine may be busy."""

@@ -3,80 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from multiprocessing.context import ForkServerContext
 
-import nats
 import pytest
 import sqlalchemy as sa
-from nats.js import JetStreamContext
 
-from stentor import pipeline
 from stentor.config import QueueConfig
-from stentor.meter import Meter
 from stentor.outcome import Outcome
 from stentor.recording.audit import Audit
-from stentor.runtime.backend import open_backend, ports_for
-from stentor.runtime.sources import ConfiguredSources
 from stentor.runtime.stentor import Stentor
 from stentor.runtime.worker import Role
 from stentor.states import CampaignState
-from stentor.store.database import Database
 from stentor.store.tables import failures, tasks
+from tests.integration.kill.lost import delete_streams, jetstream, scheduling
+from tests.integration.kill.running import LOOK, running_roles, until_final, until_sent
 from tests.integration.kill.stage import SLOW, Providers, Stage, open_providers, open_stage, prove, repeats
-from tests.integration.kill.trial import LOOK, running_roles, until_final, until_sent
 
 ROLES: tuple[Role, ...] = ("planner", "sender", "recorder")
-LOST_AFTER = 0.3
-"""Seconds, instead of minutes."""
 LARGE = 320
 """Recipients: those of some seconds, so that there is a middle."""
-
-
-@asynccontextmanager
-async def scheduling(stage: Stage) -> AsyncIterator[None]:
-    """A scheduler that needn't wait for minutes, meanwhile."""
-    config, stop = stage.config, asyncio.Event()
-    database = Database.open(config.store.url)
-    sources = ConfiguredSources(config, database)
-    backend = open_backend(config, database, time.time)
-    ports = ports_for(config, database, backend, sources, meter=Meter())
-    running = asyncio.create_task(pipeline.schedule(ports, stop, lost_after=LOST_AFTER))
-    try:
-        yield
-        stop.set()
-        await running
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await backend.aclose()
-        await sources.aclose()
-        await database.aclose()
-
-
-@asynccontextmanager
-async def jetstream(url: str) -> AsyncIterator[JetStreamContext]:
-    client = await nats.connect(url)
-    try:
-        yield client.jetstream()
-    finally:
-        await client.close()
-
-
-async def delete_streams(stage: Stage, *only: str) -> None:
-    """All that its queue has, or some of it."""
-    queue = stage.config.queue
-    assert queue.url is not None
-    async with jetstream(queue.url) as context:
-        for stream in await context.streams_info():
-            found = stream.config.name or ""
-            if found in [f"{queue.name}_{each}" for each in only] or (
-                not only and found.startswith((f"{queue.name}_", f"KV_{queue.name}_"))
-            ):
-                await context.delete_stream(found)
 
 
 async def all_recorded(stage: Stage) -> None:

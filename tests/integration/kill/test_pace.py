@@ -12,8 +12,8 @@ from typing import Any
 from stentor.simulators.faults import Faults
 from stentor.simulators.fcm import FcmSimulator
 from stentor.simulators.fcm.quota import Window
+from tests.integration.kill.running import running_roles, until_final, until_sent
 from tests.integration.kill.stage import Providers, copy_of, open_providers, open_stage, prove, repeats
-from tests.integration.kill.trial import running_roles, until_final, until_sent
 
 RATE = 200
 PERIOD = 2.0
@@ -34,9 +34,10 @@ class Paced(Providers):
 @asynccontextmanager
 async def counting_providers() -> AsyncIterator[Paced]:
     async with open_providers(Faults()) as providers:
-        fcm: FcmSimulator = providers.fcm
+        fcm = providers.simulators["fcm"]
+        assert isinstance(fcm, FcmSimulator)
         fcm.fcm._minute = Window(round(QUOTA), PERIOD, 0.0)
-        yield Paced(providers.apns, fcm)
+        yield Paced(providers.simulators)
 
 
 async def test_two_senders_within_a_budget_never_hear_that_they_are_too_fast(
@@ -50,7 +51,7 @@ async def test_two_senders_within_a_budget_never_hear_that_they_are_too_fast(
         await until_final(stage)
         assert [await role.stop() for role in roles] == [0, 0, 0]
         assert not repeats(await prove(stage))
-        assert set(providers.fcm.summary()["rejected"]) == set()
+        assert set(providers.simulators["fcm"].summary()["rejected"]) == set()
 
 
 async def test_neither_do_they_when_one_is_killed(tmp_path: Path, blank: Path, processes: ForkServerContext) -> None:
@@ -64,4 +65,4 @@ async def test_neither_do_they_when_one_is_killed(tmp_path: Path, blank: Path, p
         await until_final(stage)
         assert [await role.stop() for role in (roles[0], roles[2])] == [0, 0]
         await prove(stage)
-        assert set(providers.fcm.summary()["rejected"]) == set()
+        assert set(providers.simulators["fcm"].summary()["rejected"]) == set()

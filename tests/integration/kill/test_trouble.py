@@ -29,6 +29,7 @@ from stentor.store.tables import failures, payloads, tasks
 from stentor.testing.postgres import Postgres
 from stentor.testing.roles import RoleProcess, run_role, start_stentor
 from tests.integration.kill.inside import Clock, run_roles
+from tests.integration.kill.running import running_roles, suspend, until, until_final, until_sent
 from tests.integration.kill.stage import (
     FAULTS,
     SLOW,
@@ -39,7 +40,6 @@ from tests.integration.kill.stage import (
     prove,
     repeats,
 )
-from tests.integration.kill.trial import running_roles, until, until_final, until_sent
 
 T = TypeVar("T")
 HOUR = 3600.0
@@ -130,7 +130,7 @@ async def test_the_supervisor_rides_out_a_restart_of_postgresql(
         AsyncExitStack() as stack,
     ):
         stentor = start_stentor(processes, stage.campaign_id, stage.config)
-        stack.push_async_callback(_end, stentor)
+        stack.push_async_callback(stentor.end)
         for pushes in (30, 120, 210):
             await until_sent(stage, pushes)
             await asyncio.to_thread(postgres_server.stop)
@@ -165,7 +165,7 @@ async def test_two_at_once(database_url: str, processes: ForkServerContext) -> N
     ):
         both = [start_stentor(processes, stage.campaign_id, stage.config) for _ in range(2)]
         for stentor in both:
-            stack.push_async_callback(_end, stentor)
+            stack.push_async_callback(stentor.end)
         assert [await stentor.ended() for stentor in both] == [0, 0]
         assert not repeats(await prove(stage))
 
@@ -179,7 +179,7 @@ async def test_the_supervisor_is_killed(database_url: str, processes: ForkServer
     ):
         for pushes in (20, 140, None):
             stentor = start_stentor(processes, stage.campaign_id, stage.config)
-            stack.push_async_callback(_end, stentor)
+            stack.push_async_callback(stentor.end)
             if pushes is None:
                 assert await stentor.ended() == 0
             else:
@@ -198,7 +198,7 @@ async def test_a_sender_stands_still_for_longer_than_its_lease(
         running_roles(stage, processes, "planner", "sender") as (planner, still),
     ):
         await until_sent(stage, 40)
-        await _suspend(still, tmp_path / "s.db")
+        await suspend(still, stage.config.store.url)
         in_flight = await stage.settled()
         async with running_roles(stage, processes, "sender") as (other,):
             await until_final(stage)
@@ -207,20 +207,6 @@ async def test_a_sender_stands_still_for_longer_than_its_lease(
         counts = await prove(stage)
         assert max(counts.values()) <= 2
         assert repeats(counts).keys().isdisjoint(in_flight)
-
-
-async def _suspend(process: RoleProcess, path: Path) -> None:
-    """At a moment at which it doesn't hold SQLite's lock: nobody could go on."""
-    while True:
-        process.suspend()
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=0.2)) as other:
-            try:
-                other.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                process.go_on()
-                await asyncio.sleep(0)
-            else:
-                return
 
 
 # -- poison -----------------------------------------------------------------------------------------------------------
@@ -325,8 +311,3 @@ async def _check_put_aside(stage: Stage, poisoned: frozenset[str], why: str) -> 
         rows = (await connection.execute(sa.select(failures).where(failures.c.reason == "DeadLetter"))).all()
     assert {row.installation for row in rows} == poisoned
     assert all(why in row.detail for row in rows)
-
-
-async def _end(process: RoleProcess) -> None:
-    if process.runs:
-        await process.kill()

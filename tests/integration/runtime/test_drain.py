@@ -24,8 +24,8 @@ from stentor.runtime.worker import Role
 from stentor.states import CampaignState
 from stentor.store.tables import campaigns
 from stentor.testing import roles
+from tests.integration.kill.running import running_roles, until, until_final, until_sent
 from tests.integration.kill.stage import CONTENT, SLOW, Stage, open_providers, open_stage, prove, repeats
-from tests.integration.kill.trial import running_roles, until, until_final, until_sent
 
 Kind = Literal["sql", "jetstream"]
 EVERYBODY = Selection(source="users")
