@@ -75,7 +75,14 @@ def settled(
 ) -> Settlement:
     """With a failure for each that owes one."""
     found = tuple(
-        Failure(position=at, outcome=Outcome(outcome), reason=why, dead=outcome == Outcome.REJECTED, since=NOW)
+        Failure(
+            position=at,
+            outcome=Outcome(outcome),
+            reason=why,
+            status=410 if outcome == Outcome.REJECTED else 0,
+            dead=outcome == Outcome.REJECTED,
+            since=NOW,
+        )
         for at, outcome in enumerate(outcomes)
         if outcome in OWED
     )
