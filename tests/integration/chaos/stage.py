@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
+from stentor.account import decode_account
 from stentor.config import Config
 from stentor.outcome import Outcome
 from stentor.queue.jetstream import Note
@@ -277,7 +278,7 @@ class Cluster:
                     for _, subject, payload in [each async for each in self._messages(f"KV_{self.name}_notes")]:
                         left = msgspec.msgpack.decode(payload, type=Note).left
                         if left:
-                            found.append((text_of(subject.split(".")[5]), msgspec.msgpack.decode(left)[0]))
+                            found.append((text_of(subject.split(".")[5]), decode_account(left).outcomes))
             except (TimeoutError, nats_client.errors.Error, nats_client.js.errors.Error):
                 pass  # without a leader nothing can be read: what is not known to be durable only widens the bound
         query = sa.select(batches.c.id, batches.c.recipients).where(batches.c.campaign_id == self.stage.campaign_id)
