@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import msgspec
 import sqlalchemy as sa
 
-from stentor.outcome import Outcome
+from stentor.channels import BUILT_IN, find
+from stentor.outcome import Outcome, Verdict
 from stentor.simulators.ledger import Entry
 from stentor.store.database import Database
 from stentor.store.tables import batches, failures
@@ -25,6 +26,10 @@ CHATS = frozenset({"telegram", "discord"})
 UNSENT = frozenset({Outcome.CANCELLED, Outcome.EXPIRED, Outcome.REJECTED})
 """Outcomes that say that the provider doesn't have it."""
 EXPLAINED = frozenset({Outcome.REJECTED, Outcome.EXPIRED, Outcome.AMBIGUOUS})
+REFUSALS = frozenset(
+    rule.reason for name in BUILT_IN for rule in find(name).rules() if rule.verdict in (Verdict.DROP, Verdict.REJECT)
+)
+"""What a provider says of one recipient. Who is ambiguous for it may have got the message on an earlier try."""
 SHOWN = 20
 """Persons of each kind of difference that are told one by one."""
 _KEYS = msgspec.msgpack.Decoder(list[bytes])
@@ -112,7 +117,7 @@ def _wrongs(person: Person, unsure: Collection[str]) -> Iterator[str]:
         yield "accepted on record, and not in the ledger"
     if outcome in UNSENT and person.sends:
         yield f"{outcome.name.lower()} on record, and in the ledger"
-    if outcome is Outcome.AMBIGUOUS and person.key not in unsure:
+    if outcome is Outcome.AMBIGUOUS and person.key not in unsure and person.reason not in REFUSALS:
         yield "ambiguous without a cause"
     if outcome in EXPLAINED and not person.reason:
         yield f"{outcome.name.lower()} without a reason"

@@ -177,6 +177,9 @@ class FencingQueue(Queue, Protocol):
     async def held(self, connection: AsyncConnection, leases: Sequence[Lease]) -> AbstractSet[str]:
         """The tokens of those leases that are held, by nobody else before the transaction of this connection ends."""
 
+    async def end(self, connection: AsyncConnection, tasks: Sequence[str]) -> None:
+        """End these, by id, whoever holds them: there is nothing left to be done."""
+
 
 class NotingQueue(Queue, Protocol):
     """A queue whose tasks carry notes from one holder to the next (`Lease.note`), as it shares no transaction with the

@@ -49,6 +49,7 @@ from stentor.store.tables import dead_letters, payloads, tasks
 
 _IS_HELD = and_(tasks.c.id == bindparam("task"), tasks.c.lease == bindparam("token"))
 _ACK = delete(tasks).where(_IS_HELD)
+_END = delete(tasks).where(tasks.c.id == bindparam("task"))
 _IS_STILL_HELD = select(literal_column("1", Integer)).select_from(tasks).where(_IS_HELD).with_for_update()
 _FORGET_LETTER = delete(dead_letters).where(dead_letters.c.id == bindparam("task"))
 _HOLDERS = select(tasks.c.id, tasks.c.lease).order_by(tasks.c.id).with_for_update()
@@ -196,6 +197,11 @@ class SqlQueue:
         ids = sorted({lease.id for lease in leases})
         rows = await connection.execute(_FIND_HOLDERS[connection.dialect.name], {"ids": ids})
         return {row.lease for row in rows}.intersection(lease.token for lease in leases)
+
+    async def end(self, connection: AsyncConnection, tasks: Sequence[str]) -> None:
+        """See `queue.contract.FencingQueue.end`."""
+        if tasks:
+            await connection.execute(_END, [{"task": each} for each in sorted(tasks)])
 
     async def depths(self, lanes: Iterable[str]) -> Mapping[str, Depth]:
         """See `queue.contract.Queue.depths`."""

@@ -26,7 +26,7 @@ from stentor.recording.contract import Known, Settlement, Then
 from stentor.recording.refused import write_around
 from stentor.recording.stored import stored
 from stentor.recording.tally import Recorded, RecordTally
-from stentor.recording.writing import write
+from stentor.recording.writing import settled, write
 from stentor.store.database import Database
 
 logger = logging.getLogger(__name__)
@@ -149,6 +149,8 @@ class Recorder:
             held = await self._queue.held(connection, [each.lease for each in settlements])
             news = [each if each.lease.token in held else _without_lease(each) for each in settlements]
             recorded = await write(connection, [each for each in news if each.account], self._clock())
+            if lost := {each.lease.id for each in settlements if each.lease.token not in held}:
+                await self._queue.end(connection, await settled(connection, lost))
 
         await self._queue.settle(
             change,

@@ -123,6 +123,13 @@ async def write(connection: AsyncConnection, settlements: Sequence[Settlement], 
     return news((lanes[batch], before[batch], row.account.outcomes) for batch, row in rows.items())
 
 
+async def settled(connection: AsyncConnection, ids: Iterable[str]) -> list[str]:
+    """Those of some batches of which nobody is pending, in order."""
+    _, find = _FIND[connection.dialect.name]
+    rows = await connection.execute(find.where(batches.c.pending == 0), {"ids": sorted(ids)})
+    return sorted(row.id for row in rows)
+
+
 async def _lock_rows(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, _Row]:
     lock, _ = _FIND[connection.dialect.name]
     rows = await connection.execute(lock, {"ids": sorted(ids)})

@@ -158,7 +158,10 @@ async def test_outcomes_are_lost_that_nobody_had_recorded(stage: Stage, processe
     await delete_streams(stage, "outcomes", "batches")
     async with at_work(stage, processes):
         await stage.stentor.resume(stage.campaign_id)
-    assert repeats(await prove(stage)) == dict.fromkeys(before.keys() - settled, 2)
+    again = repeats(await prove(stage))
+    assert again
+    assert again.keys() <= before.keys() - settled  # what was given back with a note is known all the same
+    assert set(again.values()) == {2}
 
 
 async def test_a_paused_campaign_moves_to_another_queue(
@@ -204,5 +207,8 @@ async def test_a_campaign_is_cancelled_whose_queue_was_lost(stage: Stage, proces
         await another.cancel(stage.campaign_id)
     async with at_work(stage, processes):
         pass
-    assert not repeats(await prove(stage, state=CampaignState.CANCELLED))
-    assert list((await stage.outcomes()).values()).count(Outcome.CANCELLED) > 50
+    outcomes = await stage.outcomes()
+    unsure = {key for key, outcome in outcomes.items() if outcome is Outcome.AMBIGUOUS}
+    assert not repeats(await prove(stage, state=CampaignState.CANCELLED, unsure=unsure))
+    assert len(unsure) > 50  # nobody knows any more whom a sender had begun
+    assert Outcome.CANCELLED not in outcomes.values()
