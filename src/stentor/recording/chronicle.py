@@ -1,7 +1,7 @@
 """Logs what becomes of campaigns: that one starts, is paused, goes on, and ends, with the counts.
 
 Rules: it is told what the store says, whoever brought it about, by each process that keeps a chronicle: those of the
-schedulers. One that is started anew tells of what is under way, and not again of what has ended.
+schedulers. One that is started anew tells of what is under way and of what has just ended: it may be the last to start.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ INTERVAL = 1.0
 """Seconds between two looks."""
 MARGIN = 60.0
 """Seconds after its end for which a campaign is looked for: clocks differ, and a store may be away."""
-_LOOK = select(campaigns.c.id, campaigns.c.title, campaigns.c.state, campaigns.c.problem).where(
+RECENT = 10.0
+"""Seconds since its end within which a campaign is told of at the first look."""
+_LOOK = select(
+    campaigns.c.id, campaigns.c.title, campaigns.c.state, campaigns.c.problem, campaigns.c.finished_at
+).where(
     campaigns.c.state != CampaignState.DRAFT.value,
     or_(campaigns.c.finished_at.is_(None), campaigns.c.finished_at > bindparam("since")),
 )
@@ -68,7 +72,7 @@ class Chronicle:
         for row in await self._database.rows(_LOOK, {"since": now - MARGIN}):
             state = CampaignState(row.state)
             before = None if told is None else told.get(row.id)
-            if state is before or (told is None and state in FINAL):
+            if state is before or (told is None and state in FINAL and row.finished_at < now - RECENT):
                 states[row.id] = state
             elif state not in FINAL:
                 states[row.id] = state
@@ -79,7 +83,9 @@ class Chronicle:
                 states[row.id] = before
         self._told = states
 
-    async def _end(self, row: Row[tuple[str, str, str, str | None]], state: CampaignState, now: float) -> bool:
+    async def _end(
+        self, row: Row[tuple[str, str, str, str | None, float | None]], state: CampaignState, now: float
+    ) -> bool:
         """Log the end of a campaign; not while some of its recipients have no outcome yet."""
         found = await self._database.ask(lambda connection: progress(connection, row.id, now))
         total = found.total
@@ -101,7 +107,9 @@ def _change(before: CampaignState | None, state: CampaignState, *, anew: bool) -
             return f"is {state}"
 
 
-def _tell(row: Row[tuple[str, str, str, str | None]], state: CampaignState, what: str, counts: object = None) -> None:
+def _tell(
+    row: Row[tuple[str, str, str, str | None, float | None]], state: CampaignState, what: str, counts: object = None
+) -> None:
     level = _LEVELS.get(state, logging.INFO) if row.problem else logging.INFO
     because = f" ({row.problem})" if row.problem else ""
     facts = {"campaign": row.id, "title": row.title, "state": state.value}

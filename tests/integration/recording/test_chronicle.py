@@ -7,7 +7,7 @@ import logging
 import pytest
 from sqlalchemy import delete, update
 
-from stentor.recording.chronicle import MARGIN, Chronicle
+from stentor.recording.chronicle import MARGIN, RECENT, Chronicle
 from stentor.states import CampaignState
 from stentor.store.tables import batches, campaigns, tasks
 from tests.integration.recording.rows import NOW, Rows
@@ -69,13 +69,22 @@ async def test_a_new_chronicle_tells_of_what_is_under_way_and_not_of_what_has_en
     rows: Rows, caplog: pytest.LogCaptureFixture
 ) -> None:
     await rows.campaign("c1")
-    await rows.campaign("c2", state=CampaignState.COMPLETED, finished_at=NOW - 1)
+    await rows.campaign("c2", state=CampaignState.COMPLETED, finished_at=NOW - RECENT - 1)
     await rows.campaign("c3", state=CampaignState.COMPLETED, finished_at=NOW - MARGIN - 1)
     await rows.campaign("c4", state=CampaignState.DRAFT)
     chronicle = Chronicle(rows.database, lambda: NOW)
     for _ in range(2):
         await chronicle.look()
     assert said(caplog) == ["INFO campaign c1 is running"]
+
+
+async def test_what_ended_before_the_first_look_is_told_of_once(rows: Rows, caplog: pytest.LogCaptureFixture) -> None:
+    """In `stentor serve` the scheduler is the last to start."""
+    await rows.campaign(state=CampaignState.COMPLETED, finished_at=NOW - 1)
+    chronicle = Chronicle(rows.database, lambda: NOW)
+    for _ in range(2):
+        await chronicle.look()
+    assert said(caplog) == ["INFO campaign c1 is completed: 0 read, 0 accepted"]
 
 
 async def test_an_end_is_told_when_everybody_has_an_outcome(rows: Rows, caplog: pytest.LogCaptureFixture) -> None:
