@@ -13,6 +13,8 @@ KILL_SEED ?=
 CHAOS_TRIALS ?= 100
 CHAOS_SEED ?=
 PYTEST_ARGS ?=
+QUICK := tests/unit tests/integration/queue/test_sql.py::TestSqlQueue \
+	tests/integration/pace/test_board.py::TestSqlBoard tests/integration/pace/test_board.py::TestMemoryBoard
 
 # The first Python that is new enough; `make PYTHON=/path/to/python3 …` overrules it.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -24,7 +26,7 @@ ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && cat $(VENV)/.locked 2>/dev/nul
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo cluster-demo test check format bench fuzz soak kill chaos lock clean
+.PHONY: help env demo cluster-demo test quick check format bench fuzz soak kill chaos lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 21
@@ -40,6 +42,10 @@ cluster-demo: $(VENV)/.ready ## see a cluster work: 500,000 phones, while NATS, 
 # Three at a time on two cores: half of what tests do is to wait.
 test: check ## all there is to check: what `make check` does, then all tests
 	$(BIN)/python -m pytest -n 3 --dist worksteal $(PYTEST_ARGS)
+
+# The suites that every queue and board must pass are on SQLite and in memory here; `make test` has all of them.
+quick: $(VENV)/.ready ## what to run while you write: the unit tests, and the contracts' suites on SQLite (below two minutes)
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not fuzz' -k 'not (TestSql and postgresql)' $(PYTEST_ARGS) $(QUICK)
 
 check: $(VENV)/.ready ## everything but the tests: format, lint, types, the deploy files
 	$(BIN)/ruff format --check

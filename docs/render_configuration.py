@@ -40,6 +40,7 @@ underscores between its parts and one for a hyphen. Apps and audiences may be ma
 | `STENTOR_STORE__URL=postgresql://…` | `url` under `[store]` |
 | `STENTOR_APPS__IOS__KEY_FILE=/run/secrets/ios.p8` | `key_file` under `[apps.ios]` |
 | `STENTOR_AUDIENCES__USERS__COLUMNS__ATTRIBUTES=first_name,plan` | `attributes` under `[audiences.users.columns]` |
+| `STENTOR_LOGGING__FORMAT=json` | `format` under `[logging]`; [what is logged](metrics.md#the-log) |
 
 Paths in variables count from the folder of the file, too. An empty variable is as if it weren't there. An unknown
 `STENTOR_…` is an error, so that a mistyped one is noticed; those that a Kubernetes service named `stentor` makes are

@@ -10,8 +10,9 @@ what they take. They are loaded when first asked for, so that a part of Stentor 
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+
+from stentor.version import __version__
 
 if TYPE_CHECKING:
     from stentor.audience.contract import Selection
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from stentor.runtime.blocking import BlockingStentor
     from stentor.runtime.stentor import Stentor
 
-__version__ = version("stentor")
 __all__ = [
     "BlockingStentor",
     "Config",

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -197,6 +197,19 @@ class SendingConfig(Section):
     """Seconds in which a sender that is told to stop finishes or gives back what it holds."""
 
 
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
+
+
+class LoggingConfig(Section):
+    """What roles write to stderr about their work."""
+
+    level: LogLevel | None = Field(default=None, examples=["info"])
+    """`debug`, `info`, `warning` or `error`. Left out: `info` for `serve` and `worker`; no log for other commands."""
+    format: LogFormat = "text"
+    """`text`, a line a record; or `json`, an object a line."""
+
+
 SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("store", StoreConfig),
     ("queue", QueueConfig),
@@ -204,6 +217,7 @@ SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("audiences.NAME", AudienceConfig),
     ("audiences.NAME.columns", Columns),
     ("sending", SendingConfig),
+    ("logging", LoggingConfig),
 )
 """Every table of the file, with what may stand in it; of the channels, Stentor's own."""
 
@@ -216,6 +230,7 @@ class Config(Section):
     apps: dict[str, Annotated[App, _ByChannel(channels.BUILT_IN)]] = Field(default_factory=dict)
     audiences: dict[str, AudienceConfig] = Field(default_factory=dict)
     sending: SendingConfig = Field(default_factory=SendingConfig)
+    logging: LoggingConfig = Field(default_factory=LoggingConfig)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -429,6 +444,8 @@ def _section(path: SettingPath, given: Mapping[str, Any]) -> type[Section]:
             return Columns
         case ("sending",):
             return SendingConfig
+        case ("logging",):
+            return LoggingConfig
         case _:
             return Config
 

@@ -33,6 +33,7 @@ from stentor.planning.planner import Planner
 from stentor.planning.worker import PlanWorker, Sources
 from stentor.providers.lane import Lane
 from stentor.queue.contract import PLAN, Outbox, Queue
+from stentor.recording.chronicle import Chronicle
 from stentor.recording.contract import Ledger
 from stentor.recording.losses import Losses
 from stentor.recording.worker import RecordWorker
@@ -170,7 +171,7 @@ async def record(ports: Ports, stop: asyncio.Event) -> None:
 
 
 async def schedule(ports: Ports, stop: asyncio.Event, *, lost_after: float = LOST_AFTER) -> None:
-    """See that campaigns begin, go on and end, whatever became of the queue, until `stop`.
+    """See that campaigns begin, go on and end, whatever became of the queue, and log it, until `stop`.
 
     Args:
         lost_after: seconds for which nobody has touched a batch that counts as lost when the queue doesn't know it.
@@ -178,9 +179,10 @@ async def schedule(ports: Ports, stop: asyncio.Event, *, lost_after: float = LOS
     caretaker = Caretaker(ports.database, ports.queue)
     losses = Losses(ports.database, ports.queue, ports.outbox)
     healer = Healer(ports.database, ports.queue, ports.sources, losses, ports.clock, lost_after)
-    ports.stages.extend([ports.desk, caretaker, healer])
+    chronicle = Chronicle(ports.database, ports.clock)
+    ports.stages.extend([ports.desk, caretaker, healer, chronicle])
     async with asyncio.TaskGroup() as group:
-        helpers = [group.create_task(each.run()) for each in (ports.desk, caretaker, healer)]
+        helpers = [group.create_task(each.run()) for each in (ports.desk, caretaker, healer, chronicle)]
         await stop.wait()
         _cancel(helpers)
 

@@ -17,11 +17,21 @@ import stentor
 from stentor import BlockingStentor, Content, Message, Selection, Stentor, Translation, load
 from stentor.errors import InvalidState, StentorError, UnknownCampaign
 from stentor.recording.report import Progress
+from stentor.runtime.campaigns import CampaignControl
+from stentor.runtime.outcomes import Outcomes
+from stentor.runtime.queue_control import QueueControl
+from stentor.runtime.roles import Roles
 from stentor.states import CampaignState
 from tests.integration.runtime.rehearsal import Facts, change, providers, write
 
 PHONES = 40
-PUBLIC = [name for name, value in vars(Stentor).items() if callable(value) and not name.startswith("_")]
+PARTS = {"campaigns": CampaignControl, "outcomes": Outcomes, "roles": Roles, "queue": QueueControl}
+PUBLIC = [
+    (part, name)
+    for part, own in PARTS.items()
+    for name, value in vars(own).items()
+    if callable(value) and not name.startswith("_")
+]
 
 
 @pytest.fixture(scope="module")
@@ -68,19 +78,28 @@ def test_the_example_of_content_runs() -> None:
     assert content.render(content.language_index("de-AT"), {"name": "Ada"}).title == "Hallo Ada"
 
 
-def test_the_twin_has_every_operation_with_the_same_arguments() -> None:
-    own = {"roles", "serve"}  # an async context: the twin's `run` starts its own; what goes on until it is told to stop
+def test_the_twin_has_every_operation_with_the_same_arguments(folder: Path) -> None:
+    own = {"at_work", "serve"}  # a context: the twin's `run` starts its own; what goes on until it is told to stop
     assert len(PUBLIC) > 15
-    for name in set(PUBLIC) - own:
-        theirs, ours = getattr(Stentor, name), getattr(BlockingStentor, name)
-        expected = [each for each in inspect.signature(theirs).parameters if each != "stop"]
-        assert list(inspect.signature(ours).parameters) == expected, name
-        assert ours.__doc__, name
+    with BlockingStentor(load()) as twin:
+        for part, name in PUBLIC:
+            if name not in own:
+                ours = getattr(getattr(twin, part), name)
+                expected = [*inspect.signature(getattr(PARTS[part], name)).parameters]
+                assert list(inspect.signature(ours).parameters) == [each for each in expected[1:] if each != "stop"], (
+                    name
+                )
+                assert ours.__doc__, name
+
+
+def test_the_parts_of_stentor_are_those(folder: Path) -> None:
+    found = {name: type(part) for name, part in vars(Stentor(load())).items() if not name.startswith("_")}
+    assert found == PARTS
 
 
 def test_every_operation_is_documented() -> None:
-    for name in PUBLIC:
-        assert getattr(Stentor, name).__doc__, name
+    for part, name in PUBLIC:
+        assert getattr(PARTS[part], name).__doc__, name
 
 
 def test_the_blocking_twin_does_all_of_it(folder: Path) -> None:
@@ -89,30 +108,30 @@ def test_the_blocking_twin_does_all_of_it(folder: Path) -> None:
     everybody = Selection(source="users")
     with BlockingStentor(load()) as twin:
         assert "SQLite" in repr(twin)
-        preview = twin.prepare(content, everybody)
+        preview = twin.campaigns.prepare(content, everybody)
         assert preview.unroutable == 1
-        draft = twin.create(content, everybody, preview=preview)
+        draft = twin.campaigns.create(content, everybody, preview=preview)
         with pytest.raises(InvalidState):
-            twin.run(draft.id)
-        assert twin.start(draft.id).state is CampaignState.RUNNING
-        assert twin.pause(draft.id).state is CampaignState.PAUSED
-        assert twin.resume(draft.id).state is CampaignState.RUNNING
+            twin.roles.run(draft.id)
+        assert twin.campaigns.start(draft.id).state is CampaignState.RUNNING
+        assert twin.campaigns.pause(draft.id).state is CampaignState.PAUSED
+        assert twin.campaigns.resume(draft.id).state is CampaignState.RUNNING
         seen: list[Progress] = []
-        report = twin.run(draft.id, on_progress=seen.append)
+        report = twin.roles.run(draft.id, on_progress=seen.append)
         assert (report.total.accepted, report.total.rejected) == (PHONES - 1, 1)
         assert seen[-1].total.accepted == PHONES - 1
-        assert len(twin.closings) == 2
-        assert [row.installation for row in twin.failures(draft.id)] == ["1"]
-        assert twin.report(draft.id).total == twin.progress(draft.id).total == report.total
-        assert twin.audit(draft.id).exact
-        assert twin.explain(draft.id, "2").outcome is not None
-        assert [each.id for each in twin.campaigns()] == [draft.id]
+        assert len(twin.roles.closings) == 2
+        assert [row.installation for row in twin.outcomes.failures(draft.id)] == ["1"]
+        assert twin.outcomes.report(draft.id).total == twin.outcomes.progress(draft.id).total == report.total
+        assert twin.outcomes.audit(draft.id).exact
+        assert twin.outcomes.explain(draft.id, "2").outcome is not None
+        assert [each.id for each in twin.campaigns.newest()] == [draft.id]
         change(folder, "UPDATE devices SET platform = 'ios' WHERE id = 1")
-        again = twin.retry(draft.id)
+        again = twin.campaigns.retry(draft.id)
         assert again.expected == {"apns/ios": 1}
-        assert twin.cancel(again.id).state is CampaignState.CANCELLED
+        assert twin.campaigns.cancel(again.id).state is CampaignState.CANCELLED
         with pytest.raises(UnknownCampaign):
-            twin.campaign("nope")
+            twin.campaigns.get("nope")
 
 
 async def test_the_twin_refuses_to_hold_up_a_loop(folder: Path) -> None:
@@ -132,11 +151,12 @@ def test_ctrl_c_stops_a_blocking_run_gracefully(folder: Path) -> None:
 import sys, time
 from stentor import *
 with BlockingStentor(load()) as twin:
-    campaign = twin.send(Content(message=Message(title="News")), Selection(source="users"), starts_at=time.time() + 900)
+    content, later = Content(message=Message(title="News")), time.time() + 900
+    campaign = twin.campaigns.send(content, Selection(source="users"), starts_at=later)
     try:
-        twin.run(campaign.id, on_progress=lambda progress: print(campaign.id, flush=True))
+        twin.roles.run(campaign.id, on_progress=lambda progress: print(campaign.id, flush=True))
     except KeyboardInterrupt:
-        print(twin.campaign(campaign.id).state, len(twin.closings))
+        print(twin.campaigns.get(campaign.id).state, len(twin.roles.closings))
 """
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -155,7 +175,7 @@ def test_a_part_can_be_used_without_all_the_others() -> None:
         "import stentor.simulators, sys; print(*sorted(name for name in sys.modules if name.startswith('stentor')))"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout.split() == ["stentor", "stentor.simulators"]
+    assert run.stdout.split() == ["stentor", "stentor.simulators", "stentor.version"]
     assert "sqlalchemy" not in run.stdout
 
 

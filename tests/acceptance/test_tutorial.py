@@ -44,7 +44,7 @@ def blocks(kind: str) -> list[str]:
 async def reports(folder: Path) -> list[Report]:
     """Of all campaigns, the oldest first."""
     async with Stentor(config.load(folder / "stentor.toml", {})) as stentor:
-        return [await stentor.report(each.id) for each in reversed(await stentor.campaigns())]
+        return [await stentor.outcomes.report(each.id) for each in reversed(await stentor.campaigns.newest())]
 
 
 async def run(script: str, folder: Path) -> tuple[int, str]:

@@ -128,15 +128,15 @@ async def test_a_campaign_over_it(tmp_path: Path) -> None:
             options = {"ntfy": {"tags": ["person-{{ id }}"]}}
             content = Content(message=Message(title="Hello", options=options))
             everybody = Selection(source="people")
-            preview = await stentor.prepare(content, everybody)
+            preview = await stentor.campaigns.prepare(content, everybody)
             assert (preview.recipients, list(preview.lanes)) == (PEOPLE, ["ntfy/alerts"])
             assert b'"tags":["x"]' in preview.sample["ntfy/alerts"]
             assert seen == [], "a dry run"
-            campaign = await stentor.send(content, everybody, preview=preview)
-            report = await stentor.run(campaign.id)
+            campaign = await stentor.campaigns.send(content, everybody, preview=preview)
+            report = await stentor.roles.run(campaign.id)
             assert (report.total.accepted, report.total.rejected) == (PEOPLE - 2, 2)
-            assert (await stentor.audit(campaign.id)).exact
-            failures = {failure.reason async for failure in stentor.failures(campaign.id)}
+            assert (await stentor.outcomes.audit(campaign.id)).exact
+            failures = {failure.reason async for failure in stentor.outcomes.failures(campaign.id)}
             assert failures == {"Forbidden", "MalformedAddress"}
     topics = [message["topic"] for message in seen]
     assert sorted(topics) == sorted(f"p{number}" for number in range(PEOPLE) if number not in (7, 9))

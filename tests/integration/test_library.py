@@ -58,6 +58,6 @@ async def hand_over(example: object) -> None:
     """While roles run elsewhere."""
     stop = asyncio.Event()
     async with Stentor(load()) as stentor, asyncio.TaskGroup() as group:
-        group.create_task(stentor.serve(stop, senders=1))
+        group.create_task(stentor.roles.serve(stop, senders=1))
         await example()  # type: ignore[operator]  # a function of the page
         stop.set()

@@ -80,12 +80,12 @@ async def test_a_campaign_over_webhooks(tmp_path: Path) -> None:
         async with Stentor(settings) as stentor:
             message = Message(title="Hello {{ name }}", webhook=WebhookOptions(type="invoice.due"))
             content, everybody = Content(message=message), Selection(source="customers")
-            preview = await stentor.prepare(content, everybody)
+            preview = await stentor.campaigns.prepare(content, everybody)
             assert b'"type":"invoice.due"' in preview.sample["webhook/simulated-webhook"]
-            campaign = await stentor.send(content, everybody, preview=preview)
-            report = await stentor.run(campaign.id)
+            campaign = await stentor.campaigns.send(content, everybody, preview=preview)
+            report = await stentor.roles.run(campaign.id)
             assert (report.total.accepted, report.total.failed) == (PEOPLE, 0)
-            assert (await stentor.audit(campaign.id)).exact
+            assert (await stentor.outcomes.audit(campaign.id)).exact
     assert summary["accepted"] - summary["duplicates"] == PEOPLE
     assert summary["duplicates"] > 0, "answers were lost, and the same ids came again"
     assert summary["violations"] == []
@@ -95,11 +95,11 @@ async def test_an_undo_is_an_event_that_names_what_it_is_about(tmp_path: Path) -
     async with WebhookSimulator(directory=tmp_path / "gateway") as gateway:
         async with Stentor(settings_for(tmp_path, gateway.facts())) as stentor:
             content = Content(message=Message(title="Wrong price", collapse_key="prices"))
-            campaign = await stentor.send(content, Selection(source="customers", only=["1", "2", "3"]))
-            await stentor.run(campaign.id)
-            undo = await stentor.undo(campaign.id)
-            await stentor.start(undo.id)
-            assert (await stentor.run(undo.id)).total.accepted == 3
+            campaign = await stentor.campaigns.send(content, Selection(source="customers", only=["1", "2", "3"]))
+            await stentor.roles.run(campaign.id)
+            undo = await stentor.campaigns.undo(campaign.id)
+            await stentor.campaigns.start(undo.id)
+            assert (await stentor.roles.run(undo.id)).total.accepted == 3
         said = [(event["type"], event["data"]["collapse_key"]) for event in gateway.gateway.bodies]
         assert sorted(said) == [("message", "prices")] * 3 + [("message.undone", "prices")] * 3
         assert gateway.ledger.duplicates == 0

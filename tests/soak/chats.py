@@ -54,19 +54,19 @@ def _rates(marks: list[tuple[float, int]]) -> list[float]:
 async def test_a_bot_and_its_undo(tmp_path: Path, processes: ForkServerContext) -> None:
     async with TelegramSimulator() as telegram, begun(tmp_path, telegram, chat, chats=CHATS) as chats:
         sent = await see_through(chats, processes, lambda: len(telegram.ledger))
-        report = await chats.stentor.report(chats.campaign)
-        assert (await chats.stentor.audit(chats.campaign)).exact
+        report = await chats.stentor.outcomes.report(chats.campaign)
+        assert (await chats.stentor.outcomes.audit(chats.campaign)).exact
         got = Counter(telegram.ledger.addresses())
         assert max(got.values()) == 1
         assert report.total.accepted + report.total.ambiguous == CHATS
         print(f"{CHATS} chats: {sent}; {report.total.ambiguous} ambiguous")  # noqa: T201 - the report of the soak
 
-        undo = await chats.stentor.undo(chats.campaign)
-        await chats.stentor.start(undo.id)
+        undo = await chats.stentor.campaigns.undo(chats.campaign)
+        await chats.stentor.campaigns.start(undo.id)
         back = Chats(chats.stentor, chats.config, undo.id)
         deleted = await see_through(back, processes, lambda: telegram.world.tally.deleted)
-        report = await chats.stentor.report(undo.id)
-        assert (await chats.stentor.audit(undo.id)).exact
+        report = await chats.stentor.outcomes.report(undo.id)
+        assert (await chats.stentor.outcomes.audit(undo.id)).exact
         assert report.total.read == CHATS
         lost = report.reasons  # those of whom no receipt is known: they were ambiguous
         assert report.total.accepted == telegram.world.tally.deleted

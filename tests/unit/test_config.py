@@ -352,7 +352,7 @@ def test_the_examples_of_the_page_are_valid(folder: Path) -> None:
 
 def test_the_variables_of_the_page_are_settings(folder: Path) -> None:
     variables = dict(re.findall(r"^\| `(STENTOR_\w+__\w+)=(\S+)` \|", page(), re.MULTILINE))
-    assert len(variables) == 3
+    assert len(variables) == 4
     config = read(folder, APP + "[audiences.users]\ntable = 'devices'\nchannel = 'apns'", **variables)
     ios = config.apps["ios"]
     assert isinstance(ios, ApnsApp)

@@ -142,6 +142,49 @@ def test_the_readme_names_only_targets_that_exist() -> None:
     assert named <= targets
 
 
+def rooms_left_out(page: str, package: Path) -> set[str]:
+    """The folders of a package that a page doesn't name."""
+    return {path.parent.name for path in package.glob("*/__init__.py")} - set(re.findall(r"`(\w+)/`", page))
+
+
+def test_every_room_is_on_the_page_about_the_architecture() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    assert rooms_left_out(page, ROOT / "src" / "stentor") == set()
+    named = set(re.findall(r"`(\w+/[\w/]+\.py)`", page))
+    assert len(named) > 10
+    places = (ROOT, ROOT / "src" / "stentor")
+    assert [name for name in sorted(named) if not any((place / name).exists() for place in places)] == []
+
+
+def test_a_room_that_is_left_out_is_found(tmp_path: Path) -> None:
+    for room in ("store", "attic"):
+        (tmp_path / room).mkdir()
+        (tmp_path / room / "__init__.py").touch()
+    assert rooms_left_out("`store/` and `cellar/`, attic", tmp_path) == {"attic"}
+
+
+def test_every_decision_is_listed_and_says_why() -> None:
+    folder = ROOT / "docs" / "decisions"
+    pages = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    assert [name[:4] for name in pages] == [f"{number:04}" for number in range(1, len(pages) + 1)]
+    assert re.findall(r"\((\d\S+\.md)\)", (folder / "README.md").read_text()) == pages
+    for name in pages:
+        text = (folder / name).read_text()
+        assert all(part in text for part in ("**Decided.**", "**Why.**", "**Cost.**")), name
+        assert len(text.splitlines()) <= 40, f"{name} is longer than a page"
+
+
+def test_the_quick_subset_is_there() -> None:
+    """Each suite that it names, by class; and `make help` shows it."""
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.search(r"^quick:.*## ", makefile, re.MULTILINE)
+    (named,) = re.findall(r"^QUICK := ((?:.*\\\n)*.*)", makefile, re.MULTILINE)
+    for each in named.replace("\\\n", " ").split():
+        path, _, suite = each.partition("::")
+        assert (ROOT / path).exists(), each
+        assert not suite or f"class {suite}(" in (ROOT / path).read_text(), each
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_link_leads_nowhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)", page.read_text())

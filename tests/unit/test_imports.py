@@ -7,6 +7,8 @@ can be read, tested and replaced by itself. The rules are in the tables below; a
 from __future__ import annotations
 
 import ast
+from collections import Counter
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -26,7 +28,7 @@ LAYERS = [  # a layer may import the layers below it, and never one above
     {"store"},
     {
         *{"model", "batch", "account", "states", "outcome", "errors", "config", "settings", "channels", "findings"},
-        *{"clock", "meter"},
+        *{"clock", "meter", "absence", "version"},
     },
 ]
 BASE = len(LAYERS) - 1  # the only layer whose modules may import each other
@@ -58,6 +60,17 @@ def find_violations(src: Path) -> list[str]:
             if problem := _problem(_part(importer), _part(imported), imported):
                 found.append(f"{path.relative_to(src)}:{line}: {problem}")
     return found
+
+
+def find_circle(src: Path) -> list[str]:
+    """Modules that need each other, if there are any: wherever an import stands, for types only too."""
+    modules = {_module_name(path, src): path for path in sorted((src / "stentor").rglob("*.py"))}
+    needs = {name: {each for _, each in _imports(name, path, set(modules))} for name, path in modules.items()}
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        return sorted(set(error.args[1]))
+    return []
 
 
 def _problem(importer: str, imported: str, module: str) -> str | None:
@@ -117,6 +130,46 @@ def _within(module: str, package: str) -> bool:
 
 def test_imports_run_one_way() -> None:
     assert find_violations(SRC) == []
+
+
+def test_no_modules_import_each_other() -> None:
+    """Each can be read, and loaded, with nothing but what lies below it."""
+    assert find_circle(SRC) == []
+
+
+CIRCLES = {
+    "of two": {"store/a.py": "from stentor.store import b", "store/b.py": "import stentor.store.a"},
+    "inside a function": {
+        "store/a.py": "from stentor.store.b import x",
+        "store/b.py": "def f():\n    import stentor.store.a",
+    },
+    "for types only": {
+        "store/a.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from stentor.store.b import x",
+        "store/b.py": "from stentor.store import a",
+    },
+    "of three": {
+        "store/a.py": "from stentor.store import b",
+        "store/b.py": "from stentor.store import c",
+        "store/c.py": "from stentor.store import a",
+    },
+    "with the root": {"store/a.py": "import stentor", "__init__.py": "from stentor.store import a"},
+}
+
+
+@pytest.mark.parametrize("files", CIRCLES.values(), ids=CIRCLES.keys())
+def test_a_planted_circle_is_caught(tmp_path: Path, files: dict[str, str]) -> None:
+    assert plant(tmp_path, files | {"store/d.py": "from stentor.store import a"}) == []
+    planted = [f"stentor.{name.removesuffix('.py').replace('/', '.')}" for name in files]
+    assert find_circle(tmp_path) == sorted(each.replace("stentor.__init__", "stentor") for each in planted)
+
+
+def test_no_room_is_a_fifth_of_the_house() -> None:
+    """What grows beyond that has more than one reason to exist."""
+    lines = Counter[str]()
+    for path in (SRC / "stentor").rglob("*.py"):
+        lines[_part(_module_name(path, SRC))] += len(path.read_text().splitlines())
+    (biggest, most), *_ = lines.most_common()
+    assert most * 5 < lines.total(), f"{biggest} has {most:,} of {lines.total():,} lines"
 
 
 def plant(src: Path, files: dict[str, str]) -> list[str]:

@@ -50,24 +50,24 @@ async def send(config: Config) -> Measured:
     """Prepare, start and watch one campaign to its end, then recount it."""
     progress: list[tuple[float, int]] = []
     async with Stentor(config) as stentor:
-        async with stentor.roles():
+        async with stentor.roles.at_work():
             content, selection = Content(message=MESSAGE), Selection(source=AUDIENCE)
-            preview = await stentor.prepare(content, selection)
-            draft = await stentor.create(content, selection, preview=preview)
+            preview = await stentor.campaigns.prepare(content, selection)
+            draft = await stentor.campaigns.create(content, selection, preview=preview)
             started_at, before = time.time(), time.process_time()
-            await stentor.start(draft.id)
-            report = await stentor.run(
+            await stentor.campaigns.start(draft.id)
+            report = await stentor.roles.run(
                 draft.id, on_progress=lambda seen: progress.append((time.time(), seen.total.settled))
             )
             watching = time.process_time() - before
         peak = peak_mb()
-        audit = await stentor.audit(draft.id)
+        audit = await stentor.outcomes.audit(draft.id)
     return Measured(
         started_at=started_at,
         finished_at=report.campaign.finished_at or time.time(),
         watching=watching,
         peak_mb=peak,
-        roles=stentor.closings,
+        roles=stentor.roles.closings,
         progress=progress,
         delivered=report.total.accepted,
         failed=report.total.settled - report.total.accepted,

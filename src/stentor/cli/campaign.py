@@ -22,6 +22,8 @@ from stentor.cli.operations import (
     AsJson,
     CampaignName,
     ConfigFile,
+    LogFormat,
+    LogLevel,
     Yes,
     close,
     confirm,
@@ -65,7 +67,7 @@ def list_campaigns(
       stentor campaign list
       stentor campaign list --state running --json
     """
-    found = perform(config, lambda stentor: stentor.campaigns(state=state, limit=limit))
+    found = perform(config, lambda stentor: stentor.campaigns.newest(state=state, limit=limit))
     if as_json:
         shapes.say({"campaigns": [shapes.campaign(each) for each in found]})
         return
@@ -97,13 +99,13 @@ def show(
     out = console(as_json=as_json)
 
     async def work(stentor: Stentor, found: Campaign) -> None:
-        report = await stentor.report(found.id)
+        report = await stentor.outcomes.report(found.id)
         if as_json:
-            now = await stentor.progress(found.id)
+            now = await stentor.outcomes.progress(found.id)
             shapes.say(shapes.report(report) | {"problems": shapes.progress(now)["problems"]})
             return
         if report.campaign.state not in FINAL:
-            out.print(view(await stentor.progress(found.id), LaneRates()))
+            out.print(view(await stentor.outcomes.progress(found.id), LaneRates()))
         out.print(account(report))
 
     perform_on(config, campaign, work)
@@ -126,7 +128,7 @@ def watch(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = F
     async def work(stentor: Stentor, found: Campaign) -> Report:
         stop = asyncio.Event()
         with LiveView(out) as live, signals({signal.SIGINT: stop.set, signal.SIGTERM: stop.set}):
-            return await stentor.watch(found.id, on_progress=live.show, stop=stop)
+            return await stentor.roles.watch(found.id, on_progress=live.show, stop=stop)
 
     report = perform_on(config, campaign, work)
     if report.campaign.state in FINAL:
@@ -146,7 +148,7 @@ def pause(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = F
     Examples:
       stentor campaign pause last
     """
-    paused = perform_on(config, campaign, lambda stentor, found: stentor.pause(found.id))
+    paused = perform_on(config, campaign, lambda stentor, found: stentor.campaigns.pause(found.id))
     if as_json:
         shapes.say(shapes.campaign(paused))
     else:
@@ -156,7 +158,13 @@ def pause(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = F
 
 
 @app.command()
-def resume(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = False) -> None:
+def resume(
+    campaign: CampaignName,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
     """Go on with a campaign that was paused, interrupted or killed, and send it to its end.
 
     Recipients that have an outcome are not sent to again.
@@ -169,16 +177,16 @@ def resume(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = 
     out = console(as_json=as_json)
 
     async def work(stentor: Stentor, found: Campaign) -> Report:
-        if found.state in FINAL and not (await stentor.progress(found.id)).total.pending:
+        if found.state in FINAL and not (await stentor.outcomes.progress(found.id)).total.pending:
             again = f"; `stentor campaign retry {found.id}` sends again to those not reached"
             raise InvalidState(f"campaign {found.id} is {found.state}, there is nothing to resume{again}")
         if found.state is CampaignState.DRAFT:
-            found = await stentor.start(found.id)
+            found = await stentor.campaigns.start(found.id)
         elif found.state is CampaignState.PAUSED:
-            found = await stentor.resume(found.id)
+            found = await stentor.campaigns.resume(found.id)
         return await drive(stentor, found, out, as_json=as_json)
 
-    close(perform_on(config, campaign, work), out, as_json=as_json)
+    close(perform_on(config, campaign, work, (log_level, log_format)), out, as_json=as_json)
 
 
 @app.command()
@@ -198,10 +206,12 @@ def cancel(campaign: CampaignName, yes: Yes = False, config: ConfigFile = None, 
         if found.state not in FINAL:
             confirm(f"Cancel {found.title!r} ({found.id}) for good?", yes=yes)
         with LiveView(out) as live:
-            while (await stentor.cancel(found.id)).state not in FINAL:
-                live.show(await stentor.progress(found.id))  # some process holds a part of it, and lets go soon
+            while (await stentor.campaigns.cancel(found.id)).state not in FINAL:
+                live.show(
+                    await stentor.outcomes.progress(found.id)
+                )  # some process holds a part of it, and lets go soon
                 await asyncio.sleep(LOOK_EVERY)
-        return await stentor.report(found.id)
+        return await stentor.outcomes.report(found.id)
 
     tell(perform_on(config, campaign, work), out, as_json=as_json)
 
@@ -213,6 +223,8 @@ def retry(
         list[str] | None, typer.Option(help="Only those that failed for this reason; may be given again.")
     ] = None,
     yes: Yes = False,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -227,7 +239,7 @@ def retry(
     reasons = reason or []
 
     async def work(stentor: Stentor, found: Campaign) -> Report:
-        report = await stentor.report(found.id)
+        report = await stentor.outcomes.report(found.id)
         chosen = [each.count for lane in report.reasons.values() for each in lane if each.reason in reasons]
         many = sum(chosen) if reasons else report.total.failed - report.dead
         if not many:
@@ -237,12 +249,12 @@ def retry(
             out.print(account(report))
         confirm(f"Send {found.title!r} again to the {many:,} that were not reached?", yes=yes)
         async with waited_for("Counting them", out):
-            new = await stentor.retry(found.id, reasons=reasons)
+            new = await stentor.campaigns.retry(found.id, reasons=reasons)
         if new.state is CampaignState.DRAFT:
-            new = await stentor.start(new.id)
+            new = await stentor.campaigns.start(new.id)
         return await drive(stentor, new, out, as_json=as_json)
 
-    close(perform_on(config, campaign, work), out, as_json=as_json)
+    close(perform_on(config, campaign, work, (log_level, log_format)), out, as_json=as_json)
 
 
 @app.command()
@@ -256,7 +268,7 @@ def audit(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = F
       stentor campaign audit last
       stentor campaign audit 7k2m --json
     """
-    result = perform_on(config, campaign, lambda stentor, found: stentor.audit(found.id))
+    result = perform_on(config, campaign, lambda stentor, found: stentor.outcomes.audit(found.id))
     if as_json:
         shapes.say(shapes.audit(result))
     else:
@@ -290,7 +302,7 @@ def failures(
 
     async def work(stentor: Stentor, found: Campaign) -> None:
         write = _writer(as_csv=as_csv, as_json=as_json)
-        async for row in stentor.failures(found.id, lane=lane, reason=reason, dead=dead):
+        async for row in stentor.outcomes.failures(found.id, lane=lane, reason=reason, dead=dead):
             write(row)
 
     perform_on(config, campaign, work)
@@ -329,7 +341,7 @@ def explain(
       stentor campaign explain last 4711
       stentor campaign explain 7k2m 4711 --json
     """
-    told = perform_on(config, campaign, lambda stentor, found: stentor.explain(found.id, installation))
+    told = perform_on(config, campaign, lambda stentor, found: stentor.outcomes.explain(found.id, installation))
     if as_json:
         shapes.say(shapes.explanation(told))
         return

@@ -198,14 +198,14 @@ async def _perform(
     """Send, as `stentor send` does, and look at what came of it from both sides."""
     async with Stentor(config.load(settings, {})) as stentor:
         selection = Selection(source=stage.AUDIENCE)
-        async with stentor.roles():
-            preview = await stentor.prepare(CONTENT, selection)
-            campaign = await stentor.send(CONTENT, selection, preview=preview)
+        async with stentor.roles.at_work():
+            preview = await stentor.campaigns.prepare(CONTENT, selection)
+            campaign = await stentor.campaigns.send(CONTENT, selection, preview=preview)
             report = await drive(stentor, campaign, out, as_json=as_json, hint=_no_hint)
         out.print()
         out.print(account(report))
-        audit = await stentor.audit(campaign.id)
-        failures = [row async for row in stentor.failures(campaign.id)]
+        audit = await stentor.outcomes.audit(campaign.id)
+        failures = [row async for row in stentor.outcomes.failures(campaign.id)]
     failed = [int(row.installation) for row in failures]
     unsure = [int(row.installation) for row in failures if row.outcome is Outcome.AMBIGUOUS]
     lanes = [

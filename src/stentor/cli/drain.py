@@ -14,7 +14,8 @@ from stentor.cli import shapes
 from stentor.cli.operations import FAILED, INTERRUPTED, AsJson, ConfigFile, console, perform, signals
 from stentor.cli.values import duration
 from stentor.errors import InvalidConfiguration
-from stentor.runtime.stentor import Backlog, Stentor
+from stentor.runtime.queue_control import Backlog
+from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
 
 LINE_EVERY = 5.0
@@ -47,7 +48,7 @@ def drain(
         raise InvalidConfiguration("--end doesn't wait for anything, so --timeout can't be given as well")
     out = console(as_json=as_json)
     if end:
-        perform(config, lambda stentor: stentor.end_drain())
+        perform(config, lambda stentor: stentor.queue.end_drain())
         out.print("Campaigns may start again.")
         if as_json:
             shapes.say({"draining": False})
@@ -68,7 +69,7 @@ def drain(
             asyncio.get_running_loop().call_later(seconds, stop.set)
         out.print("No campaign starts from now on; waiting for those under way.")
         with signals({signal.SIGINT: interrupt, signal.SIGTERM: interrupt}):
-            return await stentor.drain(on_progress=_Told(out).show, stop=stop)
+            return await stentor.queue.drain(on_progress=_Told(out).show, stop=stop)
 
     left = perform(config, work)
     if as_json:

@@ -20,7 +20,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-import stentor
 from stentor.cli import bench, campaign, keys, simulate
 from stentor.cli.demo import demo
 from stentor.cli.doctor import doctor
@@ -38,6 +37,7 @@ from stentor.errors import (
     StentorError,
     UnknownCampaign,
 )
+from stentor.version import __version__
 
 FAILED = 1
 USAGE = 2
@@ -115,7 +115,7 @@ app.add_typer(bench.app, name="bench")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"stentor {stentor.__version__}")
+        typer.echo(f"stentor {__version__}")
         raise typer.Exit
 
 

@@ -17,8 +17,10 @@ from rich.console import Console
 from stentor import config
 from stentor.cli import shapes
 from stentor.cli.live import LiveView, account
+from stentor.config import Config
 from stentor.errors import InvalidConfiguration, InvalidState, UnknownCampaign
 from stentor.recording.report import Report
+from stentor.runtime.logs import start_logging
 from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
 from stentor.store.campaigns import Campaign
@@ -36,6 +38,14 @@ ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", help="The settings; `$STENTOR_CONFIG` or `./stentor.toml` if not given."),
 ]
+LogLevel = Annotated[
+    config.LogLevel | None, typer.Option("--log-level", help="What roles log to stderr; in place of `logging.level`.")
+]
+LogFormat = Annotated[
+    config.LogFormat | None, typer.Option("--log-format", help="How they log it; in place of `logging.format`.")
+]
+Log = tuple[config.LogLevel | None, config.LogFormat | None]
+"""What the two options say."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 CampaignName = Annotated[
@@ -43,25 +53,37 @@ CampaignName = Annotated[
 ]
 
 
-def perform(file: Path | None, work: Callable[[Stentor], Awaitable[T]]) -> T:
-    """Open Stentor as the settings say, and do something with it."""
+def settings_of(file: Path | None, log: Log = (None, None)) -> Config:
+    """The settings, with what was asked for in their place. Raises: InvalidConfiguration."""
+    found = config.load(file)
+    level, form = log
+    given = {name: value for name, value in (("level", level), ("format", form)) if value is not None}
+    return found.model_copy(update={"logging": found.logging.model_copy(update=given)})
+
+
+def perform(file: Path | None, work: Callable[[Stentor], Awaitable[T]], log: Log = (None, None)) -> T:
+    """Open Stentor as the settings say, and do something with it; with a log where one is asked for."""
 
     async def opened() -> T:
         async with Stentor(settings) as stentor:
             return await work(stentor)
 
-    settings = config.load(file)
+    settings = settings_of(file, log)
+    if settings.logging.level is not None:
+        start_logging("stentor", settings.logging)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(opened())
 
 
-def perform_on(file: Path | None, name: str, work: Callable[[Stentor, Campaign], Awaitable[T]]) -> T:
+def perform_on(
+    file: Path | None, name: str, work: Callable[[Stentor, Campaign], Awaitable[T]], log: Log = (None, None)
+) -> T:
     """Open Stentor, and do something with the campaign somebody means; see `named`."""
 
     async def with_it(stentor: Stentor) -> T:
         return await work(stentor, await named(stentor, name))
 
-    return perform(file, with_it)
+    return perform(file, with_it, log)
 
 
 async def named(stentor: Stentor, name: str) -> Campaign:
@@ -71,14 +93,14 @@ async def named(stentor: Stentor, name: str) -> Campaign:
         UnknownCampaign: there is none of this name, or several.
     """
     if name == LAST:
-        newest = await stentor.campaigns(limit=1)
+        newest = await stentor.campaigns.newest(limit=1)
         if not newest:
             raise UnknownCampaign("there is no campaign yet; `stentor send` makes one")
         return newest[0]
     try:
-        return await stentor.campaign(name)
+        return await stentor.campaigns.get(name)
     except UnknownCampaign:
-        found = [each for each in await stentor.campaigns(limit=MOST) if name and each.id.startswith(name)]
+        found = [each for each in await stentor.campaigns.newest(limit=MOST) if name and each.id.startswith(name)]
         if len(found) == 1:
             return found[0]
         if not found:
@@ -144,14 +166,14 @@ async def drive(
 
     async def pause() -> None:
         try:
-            await stentor.pause(campaign.id)
+            await stentor.campaigns.pause(campaign.id)
         except InvalidState:
             pass  # it has ended meanwhile
         finally:
             stop.set()
 
     with LiveView(out) as view:
-        run = asyncio.ensure_future(stentor.run(campaign.id, on_progress=view.show, stop=stop))
+        run = asyncio.ensure_future(stentor.roles.run(campaign.id, on_progress=view.show, stop=stop))
         pausing: list[asyncio.Task[None]] = []
 
         def interrupt() -> None:

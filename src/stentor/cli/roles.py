@@ -16,10 +16,11 @@ from typing import Annotated, Any
 import typer
 import uvloop
 
-from stentor.cli.operations import INTERRUPTED, ConfigFile, signals
-from stentor.config import Config, lanes, load
+from stentor.cli.operations import INTERRUPTED, ConfigFile, LogFormat, LogLevel, settings_of, signals
+from stentor.config import Config, lanes
 from stentor.errors import InvalidConfiguration, StentorError
-from stentor.runtime.crew import NO_RECORDERS
+from stentor.runtime.logs import start_logging
+from stentor.runtime.roles import NO_RECORDERS
 from stentor.runtime.stentor import Stentor
 from stentor.runtime.worker import Role, collect_seldom, first_of, work
 from stentor.store.database import Database
@@ -56,6 +57,8 @@ def worker(
         ),
     ] = None,
     listen: Listen = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
     config: ConfigFile = None,
 ) -> None:
     """Run one role in this process, until SIGTERM or Ctrl-C; any number of them, on any number of machines.
@@ -72,7 +75,7 @@ def worker(
       stentor worker planner
       stentor worker sender --lane apns/ios --concurrency 4 --listen 0.0.0.0:9464
     """
-    settings = load(config)
+    settings = settings_of(config, (log_level, log_format))
     settings, at_once = narrowed(settings, role, lanes_wanted=lane or (), concurrency=concurrency)
     collect_seldom()
 
@@ -82,7 +85,7 @@ def worker(
         await work(role, settings, stop, listen=listen, tell=_tell, at_once=at_once)
         logger.info("the %s has stopped", role)
 
-    _until_told(role, run)
+    _until_told(role, settings, run)
 
 
 def serve(
@@ -97,6 +100,8 @@ def serve(
         ),
     ] = None,
     listen: Listen = None,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
     config: ConfigFile = None,
 ) -> None:
     """Run all roles on this machine, until SIGTERM or Ctrl-C, and start again what dies.
@@ -108,16 +113,16 @@ def serve(
       stentor serve
       stentor serve --senders 8 --recorders 2 --listen 127.0.0.1:9464
     """
-    settings = load(config)
+    settings = settings_of(config, (log_level, log_format))
     if recorders and settings.queue.url is None:
         raise InvalidConfiguration(f"--recorders: {NO_RECORDERS}")
 
     async def run(stop: asyncio.Event) -> None:
         async with Stentor(settings) as stentor:
-            await stentor.serve(stop, senders=senders, planners=planners, recorders=recorders, listen=listen)
+            await stentor.roles.serve(stop, senders=senders, planners=planners, recorders=recorders, listen=listen)
         logger.info("all have stopped")
 
-    _until_told("serve", run)
+    _until_told("serve", settings, run)
 
 
 def narrowed(
@@ -171,19 +176,9 @@ def _tell(address: str | None) -> None:
 # -- running until told -----------------------------------------------------------------------------------------------
 
 
-class _OneLine(logging.Formatter):
-    """A record is a line, whatever is in it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return " ".join(super().format(record).split("\n"))
-
-
-def _until_told(name: str, run: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+def _until_told(name: str, settings: Config, run: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     """Run something until a signal, which it is told by an event."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_OneLine(f"%(asctime)s {name} %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("stentor").setLevel(logging.INFO)
+    start_logging(name, settings.logging)
 
     async def until_told() -> None:
         stop = asyncio.Event()

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from stentor.audience.contract import Selection
 from stentor.cli import shapes, words
-from stentor.cli.operations import AsJson, ConfigFile, Yes, close, confirm, console, drive, perform
+from stentor.cli.operations import AsJson, ConfigFile, LogFormat, LogLevel, Yes, close, confirm, console, drive, perform
 from stentor.cli.previews import show_preview
 from stentor.cli.values import duration, moment, pairs
 from stentor.cli.waiting import waited_for
@@ -20,7 +20,8 @@ from stentor.errors import InvalidConfiguration
 from stentor.model import Message, Priority
 from stentor.planning.content import Content, content_from
 from stentor.recording.report import Report
-from stentor.runtime.stentor import Preview, Stentor
+from stentor.runtime.preview import Preview
+from stentor.runtime.stentor import Stentor
 from stentor.store.campaigns import Campaign
 
 
@@ -76,6 +77,8 @@ def send(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, render and count; send nothing.")] = False,
     yes: Yes = False,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -128,7 +131,8 @@ def send(
         campaign = perform(config, lambda stentor: order.start(stentor, out, yes=yes))
         _say_how_to_watch(campaign, out, as_json=as_json)
     else:
-        report = perform(config, lambda stentor: order.see_through(stentor, out, yes=yes, as_json=as_json))
+        log = (log_level, log_format)
+        report = perform(config, lambda stentor: order.see_through(stentor, out, yes=yes, as_json=as_json), log)
         close(report, out, as_json=as_json)
 
 
@@ -145,7 +149,7 @@ class _Order:
     async def prepare(self, stentor: Stentor, out: Console) -> Preview:
         """Check it, and show what it would do."""
         async with waited_for(f"Counting {words.audience(self.selection)}", out):
-            preview = await stentor.prepare(
+            preview = await stentor.campaigns.prepare(
                 self.content, self.selection, title=self.name, starts_at=self.starts_at, max_rate=self.max_rate
             )
         show_preview(preview, self.selection, out)
@@ -155,7 +159,7 @@ class _Order:
         """Check it, show what it does, ask, and start it."""
         preview = await self.prepare(stentor, out)
         confirm("Send it?", yes=yes)
-        return await stentor.send(
+        return await stentor.campaigns.send(
             self.content,
             self.selection,
             title=self.name,
@@ -166,7 +170,7 @@ class _Order:
 
     async def see_through(self, stentor: Stentor, out: Console, *, yes: bool, as_json: bool) -> Report:
         """Start it, and send it from here to its end."""
-        async with stentor.roles():  # they start while everything is checked and somebody is asked
+        async with stentor.roles.at_work():  # they start while everything is checked and somebody is asked
             return await drive(stentor, await self.start(stentor, out, yes=yes), out, as_json=as_json)
 
 

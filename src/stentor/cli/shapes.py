@@ -17,7 +17,8 @@ from stentor.cli import words
 from stentor.recording.audit import Audit
 from stentor.recording.explain import Explanation
 from stentor.recording.report import FailureRow, LaneCounts, Progress, Report
-from stentor.runtime.stentor import Backlog, Preview
+from stentor.runtime.preview import Preview
+from stentor.runtime.queue_control import Backlog
 from stentor.store.campaigns import Campaign
 
 Shape = dict[str, Any]

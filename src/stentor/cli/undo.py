@@ -15,6 +15,9 @@ from stentor.cli.operations import (
     AsJson,
     CampaignName,
     ConfigFile,
+    Log,
+    LogFormat,
+    LogLevel,
     Yes,
     close,
     confirm,
@@ -43,6 +46,8 @@ def undo(
     ] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -62,10 +67,10 @@ def undo(
     change = _Change(
         verb="take back",
         question="Take {title!r} back from these {number:,}?",
-        prepare=lambda stentor, name: stentor.prepare_undo(name, better),
-        make=lambda stentor, name: stentor.undo(name, better),
+        prepare=lambda stentor, name: stentor.campaigns.prepare_undo(name, better),
+        make=lambda stentor, name: stentor.campaigns.undo(name, better),
     )
-    change.perform(campaign, config, dry_run=dry_run, yes=yes, as_json=as_json)
+    change.perform(campaign, config, (log_level, log_format), dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 def edit(
@@ -73,6 +78,8 @@ def edit(
     message: Annotated[Path, typer.Option(help="A file with the message that takes its place.")],
     dry_run: DryRun = False,
     yes: Yes = False,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -89,10 +96,10 @@ def edit(
     change = _Change(
         verb="edit",
         question="Edit {title!r} for these {number:,}?",
-        prepare=lambda stentor, name: stentor.prepare_edit(name, better),
-        make=lambda stentor, name: stentor.edit(name, better),
+        prepare=lambda stentor, name: stentor.campaigns.prepare_edit(name, better),
+        make=lambda stentor, name: stentor.campaigns.edit(name, better),
     )
-    change.perform(campaign, config, dry_run=dry_run, yes=yes, as_json=as_json)
+    change.perform(campaign, config, (log_level, log_format), dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +111,7 @@ class _Change:
     prepare: Callable[[Stentor, str], Awaitable[Preview]]
     make: Callable[[Stentor, str], Awaitable[Campaign]]
 
-    def perform(self, name: str, config: Path | None, *, dry_run: bool, yes: bool, as_json: bool) -> None:
+    def perform(self, name: str, config: Path | None, log: Log, *, dry_run: bool, yes: bool, as_json: bool) -> None:
         """Count whom it concerns, ask, and run it to its end in front of somebody."""
         out = console(as_json=as_json)
 
@@ -113,7 +120,7 @@ class _Change:
             if going:  # at once: while somebody reads how many it has reached, it reaches more
                 question = f"{found.title!r} is {found.state}. Cancel it, and then {self.verb} what it has sent?"
                 confirm(question, yes=yes)
-                await stentor.cancel(found.id)
+                await stentor.campaigns.cancel(found.id)
                 await drive(stentor, found, out, as_json=as_json)
             async with waited_for(f"Counting whom {found.title!r} reached", out):
                 preview = await self.prepare(stentor, found.id)
@@ -127,7 +134,7 @@ class _Change:
                 confirm(self.question.format(title=found.title, number=preview.recipients), yes=yes)
             async with waited_for(f"Counting whom {found.title!r} reached", out):
                 new = await self.make(stentor, found.id)
-            return await drive(stentor, await stentor.start(new.id), out, as_json=as_json)
+            return await drive(stentor, await stentor.campaigns.start(new.id), out, as_json=as_json)
 
-        if (report := perform_on(config, name, work)) is not None:
+        if (report := perform_on(config, name, work, log)) is not None:
             close(report, out, as_json=as_json)

@@ -173,6 +173,7 @@ class PlanWorker:
             await self._settle(release=[(lease, HELD_PAUSE)])
             return
         await self._planner.step(lease, plan)
+        logger.debug("step %s was done", lease.id)
         self._troubles.pop(lease.campaign_id, None)
 
     async def _fail(self, lease: Lease, error: Exception) -> None:

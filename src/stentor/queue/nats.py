@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
@@ -24,9 +25,12 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js import errors as js_errors
 
+from stentor.absence import Absence
 from stentor.batch import LARGEST_BATCH
 from stentor.config import QueueConfig
 from stentor.errors import InvalidConfiguration, QueueUnavailable, StentorError
+
+logger = logging.getLogger(__name__)
 
 CONNECT_WITHIN = 4.5
 """Seconds in which one of the servers must have let us in."""
@@ -71,6 +75,7 @@ class Nats:
         self._user = next((each for each in parts if each.username), None)
         self.name: Final = f"NATS on {', '.join(map(_where, parts))}"
         """What people are told it is, without user or password."""
+        self._absence = Absence(self.name, logger)
         self._client: Client | None = None
         self._attempt: asyncio.Task[Client] | None = None
         self._said: Exception | None = None  # what a server complained of last; it often does so apart from an answer
@@ -148,6 +153,7 @@ class Nats:
                 raise scope.end from error
             raise self._diagnose(error) from error
         finally:
+            self._absence.note(self.problem)
             if scope is not None:
                 self._scopes.discard(scope)
         if task is not None and task.cancelling() > cancelled:

@@ -1,4 +1,4 @@
-"""Whether a role's process is alive, and whether it can do its work now: `/healthz`, `/readyz`, beside `/metrics`.
+"""Whether a role's process is alive, and whether it can do its work now; `probes.py` answers whoever asks.
 
 A process is alive while each of its loops goes round; one that stopped going round is best started again. It is ready
 while it reaches the store, finds the tables it needs there, and can record what it does. Rules: what another process or
@@ -10,32 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
 from stentor.errors import StentorError
-from stentor.pipeline import Ports, Stage
-from stentor.queue.contract import PLAN
-from stentor.runtime.plain_http import PlainPage, listening
-from stentor.store import migrate
+from stentor.pipeline import Stage
+from stentor.runtime.plain_http import PlainPage
 
 SILENCE = 90.0
 """Seconds without a sign after which a loop counts as stuck. One that waits for the store may be silent for the
 database's `patience`, more than once."""
 FRESH = 5.0
 """Seconds for which the last look at the store counts."""
-SCHEMA_LASTS = 10.0
-"""Seconds for which it counts that the store's tables were as they must be."""
-DEPTHS_LAST = 5.0
-"""Seconds for which the queue's depths count: to count tasks is work for it, and every planner is asked for them."""
 ANSWER_WITHIN = 2.0
 """Seconds that a page waits for the store or the queue at most."""
-COUNTS_QUEUE = frozenset({"planner", "scheduler"})
-"""The roles whose metrics have the queue's depths; what everybody exports, everybody must ask for."""
 
 T = TypeVar("T")
 
@@ -157,63 +148,3 @@ class Health:
         except TimeoutError:
             problems.append("the store takes long to answer")
         return problems
-
-
-def pages(
-    alive: Callable[[], Awaitable[ProbeResult]],
-    ready: Callable[[], Awaitable[ProbeResult]],
-    metrics: Callable[[], Awaitable[PlainPage]],
-) -> Callable[[str], Awaitable[PlainPage | None]]:
-    """The three pages, for `listening`."""
-
-    async def answer(path: str) -> PlainPage | None:
-        if path == "/healthz":
-            return (await alive()).response
-        if path == "/readyz":
-            return (await ready()).response
-        return await metrics() if path == "/metrics" else None
-
-    return answer
-
-
-@asynccontextmanager
-async def watched(
-    role: str,
-    ports: Ports,
-    stop: asyncio.Event,
-    listen: str | None,
-    tell: Callable[[str | None], None],
-    doubts: Sequence[Callable[[], str | None]] = (),
-) -> AsyncIterator[None]:
-    """Have the role that works in this context answer probes at `listen`; not at all where that is None.
-
-    Args:
-        listen: `HOST:PORT`; with port 0 the system chooses.
-        tell: told where it listens, or None, as soon as the role can work.
-        doubts: see `Health`.
-
-    Raises: InvalidConfiguration: it cannot listen there.
-    """
-    if listen is None:
-        tell(None)
-        yield
-        return
-    from stentor.runtime.metrics import RoleMetrics  # noqa: PLC0415 - who isn't asked needs no library for it
-
-    schema = Lookup(lambda: migrate.check(ports.database), SCHEMA_LASTS)
-    lanes = (PLAN, *ports.lanes)
-    depths = Lookup(lambda: ports.queue.depths(lanes), DEPTHS_LAST) if role in COUNTS_QUEUE else None
-    health = Health(role, ports.stages, ports.desk, stop, schema, doubts)
-    metrics = RoleMetrics(role, ports.stages, ports.meter, ports.desk, depths)
-
-    async def alive() -> ProbeResult:
-        return health.alive()
-
-    try:
-        async with listening(listen, pages(alive, health.ready, metrics.page)) as address:
-            tell(address)
-            yield
-    finally:
-        await schema.aclose()
-        if depths is not None:
-            await depths.aclose()

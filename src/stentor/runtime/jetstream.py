@@ -1,4 +1,4 @@
-"""The backend on NATS JetStream; apart from `backend.py`, so that who doesn't use NATS needn't load its client."""
+"""The backend on NATS JetStream; apart from `ports.py`, so that who doesn't use NATS needn't load its client."""
 
 from __future__ import annotations
 

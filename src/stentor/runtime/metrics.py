@@ -20,7 +20,6 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-import stentor
 from stentor.audience.contract import NO_LANE
 from stentor.errors import StentorError
 from stentor.meter import Meter
@@ -32,6 +31,7 @@ from stentor.runtime.health import Lookup, StoreContact
 from stentor.runtime.plain_http import PlainPage
 from stentor.sending.gate import Pass
 from stentor.sending.sender import LaneSender
+from stentor.version import __version__
 
 UNROUTABLE = "none"
 """The label of those whom no configured lane serves."""
@@ -200,7 +200,7 @@ def _of_recorder(tally: RecordTally, problem: str | None) -> Iterator[Metric]:
 
 def _build(role: str) -> Metric:
     build = _gauge("build_info", "What runs here", "role", "version", "python")
-    build.add_metric([role, stentor.__version__, platform.python_version()], 1)
+    build.add_metric([role, __version__, platform.python_version()], 1)
     return build
 
 

@@ -25,8 +25,10 @@ import msgspec
 
 from stentor.config import Config, dump
 from stentor.errors import WorkerFailed
-from stentor.runtime.health import ProbeResult, pages
+from stentor.runtime.health import ProbeResult
+from stentor.runtime.logs import MARK
 from stentor.runtime.plain_http import PlainPage, Unanswered, get, listening
+from stentor.runtime.probes import pages
 from stentor.runtime.worker import LATER, Role
 
 logger = logging.getLogger(__name__)
@@ -111,7 +113,7 @@ class Supervisor:
     ) -> None:
         """Args:
         listen: where to answer probes for all workers (`HOST:PORT`, port 0: the system's choice); None: nowhere.
-        relay: write what the workers say on stderr to ours, a line at a time.
+        relay: write what the workers log to our stderr, and log what else they say there, a line at a time.
         """
         self._config = config
         self._settings = dump(config) + b"\n"
@@ -182,7 +184,7 @@ class Supervisor:
 
     async def metrics(self) -> PlainPage:
         """All workers' metrics and our own, each labelled with its process. Who doesn't answer is left out."""
-        from stentor.runtime.metrics import join, of_supervisor, render  # noqa: PLC0415 - see `health.watched`
+        from stentor.runtime.metrics import join, of_supervisor, render  # noqa: PLC0415 - see `probes.watched`
 
         wanted, running = Counter(worker.role for worker in self._workers), Counter(self.processes.values())
         own = render(lambda: of_supervisor(running, wanted, self.restarts))
@@ -297,7 +299,7 @@ class Supervisor:
         well = asyncio.get_running_loop().call_later(LIVED, _forgive, worker)
         try:
             said, complained = await asyncio.gather(
-                self._hear(worker, process.stdout), _tail(process.stderr, relay=self._relay)
+                self._hear(worker, process.stdout), _last_words(worker.name, process.stderr, relay=self._relay)
             )
         finally:
             well.cancel()
@@ -348,16 +350,31 @@ def _silence(worker: _Worker) -> ProbeResult:
     return ProbeResult(role=worker.role, ok=False, problems=[silent])
 
 
-async def _tail(stream: asyncio.StreamReader, *, relay: bool) -> str:
-    """The end of what comes, however much it is; all of it goes to our stderr as well where it is relayed."""
-    tail = rest = b""
-    while some := await stream.read(65_536):
-        tail = (tail + some)[-LAST_WORDS:]
+async def _last_words(name: str, stderr: asyncio.StreamReader, *, relay: bool) -> str:
+    """The end of what a worker says beside its log, however much it is."""
+    words = rest = b""
+    while some := await stderr.read(65_536):
+        *lines, rest = (rest + some).split(b"\n")
+        if len(rest) > LONGEST_LINE:  # as if it had ended
+            lines, rest = [*lines, rest], b""
+        for line in lines:
+            words = _hear_line(name, line, words, relay=relay)
+    if rest:
+        words = _hear_line(name, rest, words, relay=relay)
+    return words.decode(errors="replace").strip()
+
+
+def _hear_line(name: str, line: bytes, words: bytes, *, relay: bool) -> bytes:
+    """Relay a line, and give what counts as last words after it."""
+    text = line.decode(errors="replace")
+    if text.startswith(MARK):
         if relay:
-            lines, newline, rest = (rest + some).rpartition(b"\n")
-            sys.stderr.write((lines + newline).decode(errors="replace"))
+            sys.stderr.write(f"{text.removeprefix(MARK)}\n")
             sys.stderr.flush()
-    return tail.decode(errors="replace").strip()
+        return words
+    if relay and text:
+        logger.warning("%s: %s", name, text)
+    return (words + line + b"\n")[-LAST_WORDS:]
 
 
 def _how(code: int) -> str:

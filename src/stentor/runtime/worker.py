@@ -2,7 +2,8 @@
 
 Rules: it stops gracefully on SIGTERM, and when stdin ends, so that it never outlives whoever started it; its first line
 on stdout says that it is at work, and with `--listen HOST:PORT` where it answers probes; its last line says what it
-cost. Secrets come by stdin only, never by arguments, which other users can see.
+cost. Its log is on stderr, each line with `logs.MARK` before it. Secrets come by stdin only, never by arguments, which
+other users can see.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import logging
 import resource
 import signal
 import sys
@@ -27,8 +27,9 @@ from stentor.errors import InvalidConfiguration, StentorError, StoreUnavailable
 from stentor.meter import Meter
 from stentor.pipeline import Ports
 from stentor.providers.lane import Lane
-from stentor.runtime.backend import open_backend, ports_for
-from stentor.runtime.health import watched
+from stentor.runtime.logs import start_logging
+from stentor.runtime.ports import open_backend, ports_for
+from stentor.runtime.probes import watched
 from stentor.runtime.sources import ConfiguredSources
 from stentor.settings import sqlite_path
 from stentor.store import sqlite_driver
@@ -143,6 +144,7 @@ async def _serve(role: Role, listen: str | None) -> dict[str, float]:
     reader = asyncio.StreamReader(limit=2**24)
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     config = restore(await reader.readline())
+    start_logging(role, config.logging, marked=True)
     orphaned = loop.create_task(_when_left(reader, stop))
     try:
         return await work(role, config, stop, listen=listen, tell=tell_parent)
@@ -175,7 +177,6 @@ def main() -> None:
     listen = sys.argv[3] if sys.argv[2:3] == ["--listen"] else None
     if role not in get_args(Role) or (listen is None) != (len(sys.argv) == 2):
         sys.exit(f"usage: python -m stentor.runtime.worker {'|'.join(get_args(Role))} [--listen HOST:PORT] < settings")
-    logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s {role} %(levelname)s %(message)s")
     collect_seldom()
     stages: dict[str, float] = {}
     complaint: StentorError | None = None

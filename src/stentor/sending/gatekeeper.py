@@ -146,6 +146,7 @@ class Gatekeeper:
                 changed = await self._lane.reload()
                 self._warned = ""
                 if changed:
+                    logger.info("the credentials of %s were read", self._lane.name, extra={"lane": self._lane.name})
                     self.blamed = False
                     self.gate.reset()
             except (CredentialError, InvalidConfiguration) as error:
@@ -153,5 +154,16 @@ class Gatekeeper:
                     logger.warning("the credential files of %s cannot be used: %s", self._lane.name, error)
                     self._warned = str(error)
         if problem != self._reported:
+            self._log(problem)
             self._reported = problem
             await self._desk.report(self._lane.name, problem)
+
+    def _log(self, problem: Problem | None) -> None:
+        """That the lane closes, once for each reason, and that it opens."""
+        name, before = self._lane.name, None if self._reported is UNTOLD else self._reported
+        if problem is None:
+            if before is not None:
+                logger.info("the lane %s sends again", name, extra={"lane": name})
+        elif before is None or before.what != problem.what:
+            facts = {"lane": name, "problem": problem.what, "remedy": problem.remedy}
+            logger.warning("the lane %s is closed: %s; %s", name, problem.what, problem.remedy, extra=facts)

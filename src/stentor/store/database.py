@@ -13,6 +13,7 @@ Of the writers in one process only one at a time goes for the file's lock; the o
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import re
 import socket
@@ -32,6 +33,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from stentor.absence import Absence
 from stentor.errors import (
     InvalidConfiguration,
     StentorError,
@@ -44,6 +46,8 @@ from stentor.settings import sqlite_path
 from stentor.store import sqlite_driver
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 SQLITE: Final = "sqlite"
 POSTGRESQL: Final = "postgresql"
@@ -94,6 +98,7 @@ class Database:
         self._answer_within = answer_within
         self.name: Final = name
         """What people are told it is, without user or password."""
+        self._absence = Absence(name, logger)
         if self.dialect == SQLITE:
             self._readers = engine
             self._writers = engine.execution_options(stentor_begin=sqlite_driver.BEGIN_WRITING)
@@ -254,11 +259,14 @@ class Database:
         pause = 0.002
         while True:
             try:
-                return await attempt()
+                done = await attempt()
+                self._absence.note(None)
+                return done
             except DRIVER_ERRORS as error:
                 trouble = self._diagnose(error)
                 if trouble is None:
                     raise
+                self._absence.note(str(trouble.error))
                 left = give_up - time.monotonic()
                 if not trouble.passing or left <= 0:
                     raise trouble.error from error

@@ -174,8 +174,8 @@ async def perform(
         await machines.start()
         try:
             selection = Selection(source=stage.AUDIENCE)
-            preview = await stentor.prepare(CONTENT, selection)
-            campaign = await stentor.send(CONTENT, selection, preview=preview)
+            preview = await stentor.campaigns.prepare(CONTENT, selection)
+            campaign = await stentor.campaigns.send(CONTENT, selection, preview=preview)
             with LiveView(out) as view:
                 plan: list[tuple[float, Trouble]] = [
                     (0.1, kill_nats),
@@ -185,12 +185,12 @@ async def perform(
                 ]
                 troubles = Troubles(view, out, time.monotonic(), plan)
                 async with asyncio.timeout(WITHIN):
-                    report = await stentor.watch(campaign.id, on_progress=troubles.see)
+                    report = await stentor.roles.watch(campaign.id, on_progress=troubles.see)
                 await troubles.over()
             out.print()
             out.print(account(report))
-            audit = await stentor.audit(campaign.id)
-            failed = [int(row.installation) async for row in stentor.failures(campaign.id)]
+            audit = await stentor.outcomes.audit(campaign.id)
+            failed = [int(row.installation) async for row in stentor.outcomes.failures(campaign.id)]
         finally:
             await machines.stop()
     numbers = frozenset(failed)

@@ -159,7 +159,7 @@ def _run_stentor(campaign_id: str, settings: bytes) -> None:
 
     async def run() -> None:
         async with Stentor(restore(settings)) as stentor:
-            await stentor.run(campaign_id, stop=stop)
+            await stentor.roles.run(campaign_id, stop=stop)
 
     _run(run(), stop)
 

@@ -306,7 +306,7 @@ class Cluster:
 
     async def _describe(self) -> str:
         """Where things are stuck."""
-        progress = await self.stage.stentor.progress(self.stage.campaign_id)
+        progress = await self.stage.stentor.outcomes.progress(self.stage.campaign_id)
         try:
             async with asyncio.timeout(5):
                 stored: Any = await self.stored()

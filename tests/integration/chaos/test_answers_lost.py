@@ -22,7 +22,7 @@ async def test_what_came_of_the_first_try_is_recorded_after_the_end(
         open_stage(postgres, providers, queue=queue, **SHORT) as stage,
         running_roles(stage, processes, "planner", "sender", "sender", "scheduler"),
     ):
-        campaign = await stage.stentor.campaign(stage.campaign_id)
+        campaign = await stage.stentor.campaigns.get(stage.campaign_id)
         await asyncio.sleep((campaign.expires_at or 0.0) + 2.0 - time.time())  # its end is a moment, not a condition
         async with running_roles(stage, processes, "recorder"):
             await until_final(stage)

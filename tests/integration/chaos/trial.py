@@ -286,6 +286,6 @@ async def _cancel(plot: Plot, scene: Scene) -> None:
         await cluster.kill("sender")
     if not await cluster.has_ended():
         scene.tell("is cancelled")
-        await cluster.stage.stentor.cancel(cluster.stage.campaign_id)
+        await cluster.stage.stentor.campaigns.cancel(cluster.stage.campaign_id)
     if plot.deserted:
         cluster.start("sender", "sender")

@@ -105,7 +105,7 @@ async def test_a_server_that_cannot_serve_us(more: str | None, wrong: str) -> No
 async def test_campaigns_that_are_held_back_are_told_of(tmp_path: Path) -> None:
     settings = Config(store=StoreConfig(url=f"sqlite:///{tmp_path / 'stentor.db'}"))
     async with Stentor(settings) as stentor:
-        await stentor.drain()
+        await stentor.queue.drain()
         assert "warning campaigns: held back by `stentor drain`" in said(await check_store(settings))
-        await stentor.end_drain()
+        await stentor.queue.end_drain()
         assert "held back" not in said(await check_store(settings))

@@ -8,7 +8,7 @@ import time
 from stentor import pipeline
 from stentor.meter import Meter
 from stentor.providers.channels import open_lane
-from stentor.runtime.backend import open_backend, ports_for
+from stentor.runtime.ports import open_backend, ports_for
 from stentor.runtime.sources import ConfiguredSources
 from stentor.states import FINAL
 from stentor.store.database import Database

@@ -65,7 +65,7 @@ async def kill_in_full_flight(stage: Stage, processes: ForkServerContext, *other
 async def cancel_after_a_kill(stage: Stage, processes: ForkServerContext, *others: Role) -> None:
     """Nobody who is in a ledger ends as cancelled, and only those are ambiguous whom the dead senders held."""
     unsure = await kill_in_full_flight(stage, processes, *others)
-    await stage.stentor.cancel(stage.campaign_id)
+    await stage.stentor.campaigns.cancel(stage.campaign_id)
     await run_to_the_end(stage, processes, *others)
     await prove(stage, state=CampaignState.CANCELLED, unsure=unsure)
     await _see_reasons(stage)
@@ -74,7 +74,7 @@ async def cancel_after_a_kill(stage: Stage, processes: ForkServerContext, *other
 async def expire_after_a_kill(stage: Stage, processes: ForkServerContext, *others: Role) -> None:
     """The same with the message's life, which ends before anybody goes on. Of a stage whose `lifetime` is LIFETIME."""
     unsure = await kill_in_full_flight(stage, processes, *others)
-    campaign = await stage.stentor.campaign(stage.campaign_id)
+    campaign = await stage.stentor.campaigns.get(stage.campaign_id)
     left = (campaign.expires_at or 0.0) - time.time()
     assert left > 0, "the message's life ended before the senders were killed"
     await asyncio.sleep(left)  # its end is a moment, not a condition
@@ -86,7 +86,7 @@ async def expire_after_a_kill(stage: Stage, processes: ForkServerContext, *other
 async def undo_after_a_kill(stage: Stage, processes: ForkServerContext, *others: Role) -> None:
     """After a cancel, an undo concerns everybody who is in a ledger, and everybody who may be."""
     await kill_in_full_flight(stage, processes, *others)
-    await stage.stentor.cancel(stage.campaign_id)
+    await stage.stentor.campaigns.cancel(stage.campaign_id)
     await run_to_the_end(stage, processes, *others)
     await take_back(stage, processes, *others)
 

@@ -12,7 +12,7 @@ from nats.js import JetStreamContext
 
 from stentor import pipeline
 from stentor.meter import Meter
-from stentor.runtime.backend import open_backend, ports_for
+from stentor.runtime.ports import open_backend, ports_for
 from stentor.runtime.sources import ConfiguredSources
 from stentor.store.database import Database
 from tests.integration.kill.stage import Stage

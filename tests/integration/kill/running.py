@@ -100,15 +100,15 @@ async def take_back(
     if not reached(sent):
         assert not before
         return
-    undo = await stage.stentor.undo(stage.campaign_id)
-    await stage.stentor.start(undo.id)
+    undo = await stage.stentor.campaigns.undo(stage.campaign_id)
+    await stage.stentor.campaigns.start(undo.id)
     back = stage.of(undo.id)
     await run_to_the_end(back, processes, *others, clock=clock)
     people, after = await people_of(stage.database, undo.id, {}), await stage.counts()
     assert people.keys() == reached(sent), "an undo concerns those who were reached, or perhaps were"
     missed = [str(sent[key]) for key in sorted(before.keys() - people.keys())]
     assert not missed, f"{len(missed)} have the message, and the undo doesn't reach them:\n" + "\n".join(missed[:20])
-    assert (await back.stentor.audit(undo.id)).exact
+    assert (await back.stentor.outcomes.audit(undo.id)).exact
     for key, person in people.items():
         if person.outcome is Outcome.ACCEPTED and person.channel not in {*CHATS, "webpush"}:  # these may delete it
             assert after[key] > before.get(key, 0), f"taken back on record, and not in the ledger: {person}"

@@ -27,7 +27,8 @@ from stentor.outcome import Outcome
 from stentor.planning.content import Content
 from stentor.queue.contract import PLAN
 from stentor.queue.sql import SqlQueue
-from stentor.runtime.stentor import LanePreview, Preview, Stentor
+from stentor.runtime.preview import LanePreview, Preview
+from stentor.runtime.stentor import Stentor
 from stentor.simulators.apns import ApnsSimulator
 from stentor.simulators.discord import DiscordSimulator
 from stentor.simulators.faults import Devices, Faults, GoAway, Latency, Reset, StreamLimit, Unavailable
@@ -185,7 +186,7 @@ class Stage:
         return replace(self, campaign_id=campaign_id)
 
     async def state(self) -> CampaignState:
-        return (await self.stentor.campaign(self.campaign_id)).state
+        return (await self.stentor.campaigns.get(self.campaign_id)).state
 
     async def people(self) -> dict[str, Person]:
         """Everybody who is planned, or in a ledger."""
@@ -299,9 +300,9 @@ async def open_stage(
             unroutable=len(people) - sum(expected.values()),
             seconds=0.0,
         )
-        campaign = await stentor.create(content, Selection(source="users"), preview=preview)
+        campaign = await stentor.campaigns.create(content, Selection(source="users"), preview=preview)
         if start:
-            await stentor.start(campaign.id)
+            await stentor.campaigns.start(campaign.id)
         if lifetime is not None:
             await _end_life(database, campaign.id, lifetime)
         yield Stage(
@@ -350,7 +351,7 @@ async def prove(
     lost = frozenset(lost)
     unsure = lost.union(unsure)
     check(people, unsure=unsure)
-    audit = await stage.stentor.audit(stage.campaign_id)
+    audit = await stage.stentor.outcomes.audit(stage.campaign_id)
     assert audit.exact, audit.checks
     outcomes = {key: person.outcome for key, person in people.items()}
     assert {key for key in lost if outcomes[key] is not Outcome.AMBIGUOUS} == set()
@@ -360,7 +361,7 @@ async def prove(
         assert outcomes[key] in UNSENT, f"{people[key]}, and cannot be sent to"
     for person in people.values():
         assert person.channel in CHATS or all(entry.dedup_id for entry in person.sends)
-    total = (await stage.stentor.progress(stage.campaign_id)).total
+    total = (await stage.stentor.outcomes.progress(stage.campaign_id)).total
     told = total.accepted + total.rejected + total.expired + total.cancelled + total.ambiguous
     assert (told, total.accepted) == (len(outcomes), list(outcomes.values()).count(Outcome.ACCEPTED))
     return {key: len(person.sends) for key, person in people.items() if person.sends}

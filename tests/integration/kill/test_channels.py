@@ -62,7 +62,7 @@ class Chats:
 
     async def is_going(self) -> bool:
         await asyncio.sleep(0.02)
-        return (await self.stentor.campaign(self.campaign)).state is not CampaignState.COMPLETED
+        return (await self.stentor.campaigns.get(self.campaign)).state is not CampaignState.COMPLETED
 
 
 @asynccontextmanager
@@ -89,8 +89,8 @@ async def begun(
         await connection.execute(sa.insert(installations), rows)
 
     async with Stentor(config) as stentor:
-        await stentor._database.write(register)
-        campaign = await stentor.send(Content(message=Message(body="Sale")), Selection(source="registry"))
+        await stentor._resources.database.write(register)
+        campaign = await stentor.campaigns.send(Content(message=Message(body="Sale")), Selection(source="registry"))
         yield Chats(stentor, config, campaign.id)
 
 
@@ -117,9 +117,9 @@ async def kill_senders(simulator: Simulator, chats: Chats, processes: ForkServer
             sender = start_role(processes, "sender", chats.config)
     assert {await role.stop() for role in (*roles, sender)} == {0}
     assert len(killed) == 2
-    report = await chats.stentor.report(chats.campaign)
-    assert (await chats.stentor.audit(chats.campaign)).exact
-    unsure = [failure async for failure in chats.stentor.failures(chats.campaign)]
+    report = await chats.stentor.outcomes.report(chats.campaign)
+    assert (await chats.stentor.outcomes.audit(chats.campaign)).exact
+    unsure = [failure async for failure in chats.stentor.outcomes.failures(chats.campaign)]
     assert (report.total.read, report.total.accepted) == (CHATS, CHATS - len(unsure))
     assert {(failure.outcome, failure.reason) for failure in unsure} <= {(Outcome.AMBIGUOUS, "Interrupted")}
     # Who was on the wire, or answered since the last record, and who was on record to be next.
@@ -148,8 +148,8 @@ async def suspend_senders(simulator: Simulator, chats: Chats, processes: ForkSer
             turns += 1
     assert {await role.stop() for role in (*roles, *senders)} == {0}
     assert turns > 1
-    report = await chats.stentor.report(chats.campaign)
-    assert (await chats.stentor.audit(chats.campaign)).exact
+    report = await chats.stentor.outcomes.report(chats.campaign)
+    assert (await chats.stentor.outcomes.audit(chats.campaign)).exact
     assert (report.total.read, report.total.pending) == (CHATS, 0)
     got = Counter(simulator.ledger.addresses())
     assert max(got.values()) == 1
@@ -175,8 +175,8 @@ async def test_a_sender_to_browsers_or_webhooks_is_killed(
                     killed, sender = True, start_role(processes, "sender", sent.config)
             assert [await role.stop() for role in (planner, sender)] == [0, 0]
             assert killed
-            report = await sent.stentor.report(sent.campaign)
-            assert (await sent.stentor.audit(sent.campaign)).exact
+            report = await sent.stentor.outcomes.report(sent.campaign)
+            assert (await sent.stentor.outcomes.audit(sent.campaign)).exact
             assert (report.total.read, report.total.accepted) == (recipients, recipients)
         ids: dict[str, set[str]] = {}
         for entry in simulator.ledger:
@@ -197,8 +197,8 @@ async def test_several_senders_share_a_bots_limits(tmp_path: Path, processes: Fo
         while await chats.is_going():
             pass
         assert [await role.stop() for role in roles] == [0, 0, 0, 0]
-        report = await chats.stentor.report(chats.campaign)
-        assert (await chats.stentor.audit(chats.campaign)).exact
+        report = await chats.stentor.outcomes.report(chats.campaign)
+        assert (await chats.stentor.outcomes.audit(chats.campaign)).exact
         assert (report.total.read, report.total.pending) == (200, 0)
         assert report.total.accepted == len(discord.ledger)
         summary = discord.summary()

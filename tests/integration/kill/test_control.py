@@ -31,12 +31,12 @@ async def test_pause_and_resume(tmp_path: Path, blank: Path, processes: ForkServ
         running_roles(stage, processes, "planner", "sender") as roles,
     ):
         await until_sent(stage, 60)
-        await stage.stentor.pause(stage.campaign_id)
+        await stage.stentor.campaigns.pause(stage.campaign_id)
         paused = time.time()
         await asyncio.sleep(WATCHED)
         resumed = time.time()
         assert stage.pushes < 400
-        await stage.stentor.resume(stage.campaign_id)
+        await stage.stentor.campaigns.resume(stage.campaign_id)
         await until_final(stage)
         assert last_push(stage, resumed) - paused < SOON
         assert [await role.stop() for role in roles] == [0, 0]
@@ -50,7 +50,7 @@ async def test_cancel(tmp_path: Path, blank: Path, processes: ForkServerContext)
         running_roles(stage, processes, "planner", "sender") as roles,
     ):
         await until_sent(stage, 60)
-        await stage.stentor.cancel(stage.campaign_id)
+        await stage.stentor.campaigns.cancel(stage.campaign_id)
         cancelled = time.time()
         await until_final(stage)
         assert [await role.stop() for role in roles] == [0, 0]
@@ -67,7 +67,7 @@ async def test_a_cancel_of_what_nobody_runs_sends_nothing(
         open_providers() as providers,
         open_stage(copy_of(blank, tmp_path / "s.db"), providers, recipients=100) as stage,
     ):
-        await stage.stentor.cancel(stage.campaign_id)
+        await stage.stentor.campaigns.cancel(stage.campaign_id)
         async with running_roles(stage, processes, "planner", "sender"):
             await until_final(stage)
         assert await prove(stage, state=CampaignState.CANCELLED) == {}

@@ -36,7 +36,7 @@ async def all_recorded(stage: Stage) -> None:
 
 async def pause_in_the_middle(stage: Stage) -> None:
     await until_sent(stage, 40)
-    await stage.stentor.pause(stage.campaign_id)
+    await stage.stentor.campaigns.pause(stage.campaign_id)
     await all_recorded(stage)
     assert stage.pushes < LARGE * 0.9
 
@@ -57,7 +57,7 @@ async def at_work(stage: Stage, processes: ForkServerContext) -> AsyncIterator[N
 
 
 async def audit(stage: Stage) -> Audit:
-    return await stage.stentor.audit(stage.campaign_id)
+    return await stage.stentor.outcomes.audit(stage.campaign_id)
 
 
 async def until_exact(stage: Stage) -> None:
@@ -101,7 +101,7 @@ async def test_the_audit_of_a_campaign_in_the_middle(
         await pause_in_the_middle(stage)
         found = await audit(stage)
         assert found.exact, found.checks
-        total = (await stage.stentor.progress(stage.campaign_id)).total
+        total = (await stage.stentor.outcomes.progress(stage.campaign_id)).total
         assert (total.in_flight, total.read) == (0, total.queued + total.retrying + total.settled)
         assert total.pending > 50
 
@@ -120,7 +120,7 @@ async def test_all_streams_are_lost_while_it_is_paused(stage: Stage, processes: 
     async with at_work(stage, processes):
         await until_exact(stage)
         assert await stage.state() is CampaignState.PAUSED
-        await stage.stentor.resume(stage.campaign_id)
+        await stage.stentor.campaigns.resume(stage.campaign_id)
     assert not repeats(await prove(stage))
 
 
@@ -151,13 +151,13 @@ async def test_outcomes_are_lost_that_nobody_had_recorded(stage: Stage, processe
     """Nobody knows any more what came of those: they are sent to once more, and nobody else is."""
     async with running_roles(stage, processes, "planner", "sender") as roles:
         await until_sent(stage, 60)
-        await stage.stentor.pause(stage.campaign_id)
+        await stage.stentor.campaigns.pause(stage.campaign_id)
         assert [await role.stop() for role in roles] == [0, 0]
     before, settled = await stage.counts(), await stage.settled()
     # The batches' as well: it remembers those that were done, and for two minutes refuses to take them again.
     await delete_streams(stage, "outcomes", "batches")
     async with at_work(stage, processes):
-        await stage.stentor.resume(stage.campaign_id)
+        await stage.stentor.campaigns.resume(stage.campaign_id)
     again = repeats(await prove(stage))
     assert again
     assert again.keys() <= before.keys() - settled  # what was given back with a note is known all the same
@@ -177,7 +177,7 @@ async def test_a_paused_campaign_moves_to_another_queue(
             assert not (await audit(moved)).exact
             async with at_work(moved, processes):
                 await until_exact(moved)
-                await stentor.resume(moved.campaign_id)
+                await stentor.campaigns.resume(moved.campaign_id)
             assert not repeats(await prove(moved))
         assert await stage.database.rows(sa.select(tasks.c.id).limit(1))  # what is left of the other queue harms nobody
 
@@ -195,7 +195,7 @@ async def test_who_went_meanwhile_ends_as_ambiguous(stage: Stage, processes: For
     )
     async with at_work(stage, processes):
         await until_exact(stage)
-        await stage.stentor.resume(stage.campaign_id)
+        await stage.stentor.campaigns.resume(stage.campaign_id)
     assert not repeats(await prove(stage, lost=gone))
     rows = await stage.database.rows(sa.select(failures.c.installation).where(failures.c.reason == "Gone"))
     assert sorted(row.installation for row in rows) == sorted(gone)
@@ -204,7 +204,7 @@ async def test_who_went_meanwhile_ends_as_ambiguous(stage: Stage, processes: For
 async def test_a_campaign_is_cancelled_whose_queue_was_lost(stage: Stage, processes: ForkServerContext) -> None:
     await lose_all_while_paused(stage, processes)
     async with Stentor(stage.config) as another:
-        await another.cancel(stage.campaign_id)
+        await another.campaigns.cancel(stage.campaign_id)
     async with at_work(stage, processes):
         pass
     outcomes = await stage.outcomes()

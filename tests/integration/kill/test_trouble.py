@@ -283,7 +283,7 @@ def _run_mortal(settings: bytes, deadly: str) -> None:
 
 
 async def _is_planned(stage: Stage) -> bool:
-    return (await stage.stentor.campaign(stage.campaign_id)).planned
+    return (await stage.stentor.campaigns.get(stage.campaign_id)).planned
 
 
 async def _poison(stage: Stage) -> frozenset[str]:

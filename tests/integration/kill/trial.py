@@ -235,14 +235,14 @@ class Trial:
     async def _until_the_end(self) -> None:
         """Raises: AssertionError: it never comes, or a role died by itself."""
         deadline = time.monotonic() + PATIENCE
-        expires_at = (await self.stage.stentor.campaign(self.stage.campaign_id)).expires_at or math.inf
+        expires_at = (await self.stage.stentor.campaigns.get(self.stage.campaign_id)).expires_at or math.inf
         while not await ends_within(self.stage, LOOK):
             if time.time() >= expires_at:
                 expires_at = math.inf
                 await self._strike()
             assert all(process.runs for _, process, _ in self.running), "a role died by itself"
             if time.monotonic() > deadline:
-                progress = await self.stage.stentor.progress(self.stage.campaign_id)
+                progress = await self.stage.stentor.outcomes.progress(self.stage.campaign_id)
                 raise AssertionError(f"not within {PATIENCE:.0f} s: {await self.stage.state()}, {progress}")
         self._tell("has ended")
 
@@ -308,7 +308,7 @@ class Trial:
         if await ends_within(self.stage, self.plot.wait):
             return
         await self._strike()  # on a machine that is too busy, the lease of one that works may have ended as well
-        await self.stage.stentor.cancel(self.stage.campaign_id)
+        await self.stage.stentor.campaigns.cancel(self.stage.campaign_id)
         self._tell("is cancelled")
         await self._strike()  # what was taken meanwhile
         if self.plot.deserted:

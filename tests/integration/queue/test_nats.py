@@ -21,8 +21,8 @@ from stentor.queue.jetstream import JetStreamQueue
 from stentor.queue.nats import Nats
 from stentor.queue.outboxes import JetStreamOutbox
 from stentor.queue.streams import Streams
-from stentor.runtime.backend import open_backend
 from stentor.runtime.jetstream import NatsBell
+from stentor.runtime.ports import open_backend
 from stentor.simulators.tls import make_server_tls
 from stentor.store.database import Database
 from stentor.testing.nats import RunningNats, run_nats

@@ -98,10 +98,14 @@ async def test_trouble_on_some_channels_harms_no_other(tmp_path: Path) -> None:
             await connection.execute(sa.insert(installations), people(web_push, url))
 
         async with Stentor(config) as stentor:
-            await stentor._database.write(register)
-            campaign = await stentor.send(Content(message=Message(title="Sale")), Selection(source="registry"))
-            running = asyncio.create_task(stentor.run(campaign.id))
-            while (report := await stentor.report(campaign.id)).total.pending != EACH or not report.total.accepted:
+            await stentor._resources.database.write(register)
+            campaign = await stentor.campaigns.send(
+                Content(message=Message(title="Sale")), Selection(source="registry")
+            )
+            running = asyncio.create_task(stentor.roles.run(campaign.id))
+            while (
+                report := await stentor.outcomes.report(campaign.id)
+            ).total.pending != EACH or not report.total.accepted:
                 await asyncio.sleep(0.05)
                 assert not running.done()
             assert {lane: (counts.accepted, counts.rejected) for lane, counts in report.lanes.items()} == {
@@ -110,15 +114,15 @@ async def test_trouble_on_some_channels_harms_no_other(tmp_path: Path) -> None:
                 "webpush/web": (EACH - 2, 2),
                 "webhook/hooks": (EACH - 2, 2),
             }
-            while not (problems := (await stentor.progress(campaign.id)).problems):  # noqa: ASYNC110 - no event tells
+            while not (problems := (await stentor.outcomes.progress(campaign.id)).problems):  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(0.05)
             assert problems.keys() == {"telegram/bot"}
             assert "Unauthorized" in problems["telegram/bot"].problem
             telegram.token_file.write_text(right)
             report = await running
             assert (report.total.read, report.total.accepted) == (4 * EACH, 4 * EACH - 4)
-            assert (await stentor.audit(campaign.id)).exact
-            reasons = {row.installation: row.reason async for row in stentor.failures(campaign.id)}
+            assert (await stentor.outcomes.audit(campaign.id)).exact
+            reasons = {row.installation: row.reason async for row in stentor.outcomes.failures(campaign.id)}
         assert reasons == {
             "webpush-00": "MalformedAddress",
             "webpush-01": "MalformedAddress",

@@ -18,8 +18,10 @@ from stentor.audience.contract import Selection
 from stentor.config import Config, QueueConfig
 from stentor.errors import InvalidState
 from stentor.queue.contract import PLAN, Depth
-from stentor.runtime.backend import open_backend
-from stentor.runtime.stentor import Backlog, Preview, Stentor
+from stentor.runtime.ports import open_backend
+from stentor.runtime.preview import Preview
+from stentor.runtime.queue_control import Backlog
+from stentor.runtime.stentor import Stentor
 from stentor.runtime.worker import Role
 from stentor.states import CampaignState
 from stentor.store.tables import campaigns
@@ -69,7 +71,7 @@ async def schedule(stage: Stage, stentor: Stentor, starts_at: float) -> None:
         await connection.execute(sa.update(campaigns).values(starts_at=starts_at))
 
     await stage.database.write(change)
-    assert (await stentor.start(stage.campaign_id)).state is CampaignState.SCHEDULED
+    assert (await stentor.campaigns.start(stage.campaign_id)).state is CampaignState.SCHEDULED
 
 
 @pytest.mark.parametrize("way", [("sql", "jetstream"), ("jetstream", "sql"), ("sql", "jetstream", "sql")])
@@ -82,7 +84,7 @@ async def test_a_scheduled_campaign_moves_with_the_queue(
         starts_at = time.time() + SOON
         async with Stentor(configs[way[0]]) as stentor:
             await schedule(stage, stentor, starts_at)
-            assert (await stentor.drain()).empty
+            assert (await stentor.queue.drain()).empty
 
         for place, kind in enumerate(way, 1):
             config = configs[kind]
@@ -94,10 +96,10 @@ async def test_a_scheduled_campaign_moves_with_the_queue(
             async with at_work(stage, config, processes), Stentor(config) as stentor:
                 await until(was_looked_at)
                 assert await stage.state() is CampaignState.SCHEDULED
-                assert (await stentor.drain()).empty
+                assert (await stentor.queue.drain()).empty
                 assert providers.accepted == 0
                 if place == len(way):
-                    await stentor.end_drain()
+                    await stentor.queue.end_drain()
                     await until_final(stage)
         counts = await prove(stage)
         assert not repeats(counts)
@@ -126,14 +128,14 @@ async def stage(tmp_path: Path, processes: ForkServerContext) -> AsyncIterator[S
 
 async def test_what_runs_comes_to_its_end_and_nothing_else_begins(stage: Stage) -> None:
     seen: list[Backlog] = []
-    draining = asyncio.create_task(stage.stentor.drain(on_progress=seen.append))
-    await until(stage.stentor.draining)
-    draft = await stage.stentor.create(CONTENT, EVERYBODY, preview=NOT_COUNTED)
+    draining = asyncio.create_task(stage.stentor.queue.drain(on_progress=seen.append))
+    await until(stage.stentor.queue.draining)
+    draft = await stage.stentor.campaigns.create(CONTENT, EVERYBODY, preview=NOT_COUNTED)
     with pytest.raises(InvalidState, match="`stentor drain --end`"):
-        await stage.stentor.start(draft.id)
+        await stage.stentor.campaigns.start(draft.id)
     with pytest.raises(InvalidState, match="being drained"):
-        await stage.stentor.send(CONTENT, EVERYBODY, preview=NOT_COUNTED)
-    assert len(await stage.stentor.campaigns()) == 2, "nothing is made that can't be started"
+        await stage.stentor.campaigns.send(CONTENT, EVERYBODY, preview=NOT_COUNTED)
+    assert len(await stage.stentor.campaigns.newest()) == 2, "nothing is made that can't be started"
 
     assert (await draining).empty
     assert await stage.state() is CampaignState.COMPLETED
@@ -141,21 +143,21 @@ async def test_what_runs_comes_to_its_end_and_nothing_else_begins(stage: Stage) 
     assert seen[0].recipients > 0
     assert seen[0].batches > 0
     assert not repeats(await prove(stage))
-    await stage.stentor.end_drain()
-    assert (await stage.stentor.start(draft.id)).state is CampaignState.RUNNING
+    await stage.stentor.queue.end_drain()
+    assert (await stage.stentor.campaigns.start(draft.id)).state is CampaignState.RUNNING
 
 
 async def test_a_campaign_that_is_paused_in_the_midst_of_it_keeps_it_waiting(stage: Stage) -> None:
-    await stage.stentor.pause(stage.campaign_id)
+    await stage.stentor.campaigns.pause(stage.campaign_id)
     stop = asyncio.Event()
 
     def look(left: Backlog) -> None:
         if left.campaigns == {stage.campaign_id: CampaignState.PAUSED}:
             stop.set()
 
-    left = await stage.stentor.drain(on_progress=look, stop=stop)
+    left = await stage.stentor.queue.drain(on_progress=look, stop=stop)
     assert not left.empty
-    assert await stage.stentor.draining()
-    await stage.stentor.resume(stage.campaign_id)
-    assert (await stage.stentor.drain()).empty
+    assert await stage.stentor.queue.draining()
+    await stage.stentor.campaigns.resume(stage.campaign_id)
+    assert (await stage.stentor.queue.drain()).empty
     assert not repeats(await prove(stage))

@@ -27,18 +27,18 @@ async def test_addresses_that_no_store_can_hold(tmp_path: Path, facts: Facts, da
     for number, token in ((1, "CAST(x'610062' AS TEXT)"), (2, "x'00'"), (3, "4711"), (4, "NULL")):
         change(tmp_path, f"UPDATE devices SET token = {token}, platform = 'ios' WHERE id = {number}")
     async with Stentor(config) as stentor:
-        preview = await stentor.prepare(NEWS, USERS)
+        preview = await stentor.campaigns.prepare(NEWS, USERS)
         said = " ".join(preview.warnings)
         assert "3 of 22 installations looked at have a malformed address" in said
         assert "1 of 22 installations looked at have a missing address" in said
-        campaign = await stentor.send(NEWS, USERS, preview=preview)
-        report = await stentor.run(campaign.id)
+        campaign = await stentor.campaigns.send(NEWS, USERS, preview=preview)
+        report = await stentor.roles.run(campaign.id)
         assert report.campaign.state is CampaignState.COMPLETED
         assert (report.total.accepted, report.total.rejected) == (36, 4)
-        failed = {row.installation: row.reason async for row in stentor.failures(campaign.id)}
+        failed = {row.installation: row.reason async for row in stentor.outcomes.failures(campaign.id)}
         assert failed == {"1": "MalformedAddress", "2": "BadDeviceToken", "3": "BadDeviceToken", "4": "NoAddress"}
-        assert (await stentor.audit(campaign.id)).exact
-        assert stentor.closings
+        assert (await stentor.outcomes.audit(campaign.id)).exact
+        assert stentor.roles.closings
         assert not report.dead_letters
 
 
@@ -50,9 +50,9 @@ async def test_tokens_as_bytes_are_read_as_hex(tmp_path: Path, facts: Facts) -> 
         database.executemany("UPDATE devices SET token = ? WHERE token = ?", bare)
         database.commit()
     async with Stentor(config) as stentor:
-        preview = await stentor.prepare(NEWS, USERS)
+        preview = await stentor.campaigns.prepare(NEWS, USERS)
         assert preview.warnings == []
-        report = await stentor.run((await stentor.send(NEWS, USERS, preview=preview)).id)
+        report = await stentor.roles.run((await stentor.campaigns.send(NEWS, USERS, preview=preview)).id)
         assert report.total.accepted == 40
 
 
@@ -70,14 +70,14 @@ async def test_numbers_of_any_length_are_in_personal_texts(tmp_path: Path, facts
         await register(database, rows)
         await database.aclose()
         registry = Selection(source="registry")
-        preview = await stentor.prepare(content, registry)
+        preview = await stentor.campaigns.prepare(content, registry)
         assert "1 of 4 installations looked at cannot be read, e.g. c: its n has more than 32" in preview.warnings[0]
-        campaign = await stentor.send(content, registry, preview=preview)
-        report = await stentor.run(campaign.id)
-        failed = {row.installation: row.reason async for row in stentor.failures(campaign.id)}
+        campaign = await stentor.campaigns.send(content, registry, preview=preview)
+        report = await stentor.roles.run(campaign.id)
+        failed = {row.installation: row.reason async for row in stentor.outcomes.failures(campaign.id)}
         assert failed.pop("c") == "UnreadableRow"
         assert failed.pop("d") == "TemplateError"
         assert report.campaign.state is CampaignState.COMPLETED
         assert failed.keys() <= {"a", "b"}  # the simulator may not know these phones
         assert not any(reason == "TemplateError" for reason in failed.values())
-        assert (await stentor.audit(campaign.id)).exact
+        assert (await stentor.outcomes.audit(campaign.id)).exact

@@ -236,12 +236,12 @@ def faulty(tmp_path: Path) -> Iterator[Facts]:
 async def test_metrics_agree_with_the_report(tmp_path: Path, faulty: Facts) -> None:
     config = rehearse(tmp_path, faulty, 400)
     async with Stentor(config) as stentor:
-        campaign = await stentor.send(NEWS, Selection(source=AUDIENCE))
+        campaign = await stentor.campaigns.send(NEWS, Selection(source=AUDIENCE))
         async with Supervisor(config, ["planner", "sender"], listen=LOOPBACK) as supervisor:
             assert supervisor.address is not None
 
             async def is_done() -> bool:
-                progress = await stentor.progress(campaign.id)
+                progress = await stentor.outcomes.progress(campaign.id)
                 return bool(progress.state == "completed" and not progress.total.pending)
 
             await until(is_done)
@@ -251,7 +251,7 @@ async def test_metrics_agree_with_the_report(tmp_path: Path, faulty: Facts) -> N
             pages = [
                 (await get(supervisor.address, path)).body.decode() for path in ("/healthz", "/readyz", "/metrics")
             ]
-        report = await stentor.report(campaign.id)
+        report = await stentor.outcomes.report(campaign.id)
 
     assert report.total.read == 400
     assert report.total.rejected > 20
@@ -291,7 +291,7 @@ async def test_a_sender_that_is_stopping_says_so(tmp_path: Path, facts: Facts) -
         slow = provider(stack, "apns", tmp_path / "faults.json", latency={"median_s": 4, "p99_s": 4})
         config = rehearse(tmp_path, {**facts, "apns": slow}, phones=1)
         async with Stentor(config) as stentor:
-            await stentor.send(NEWS, Selection(source=AUDIENCE))
+            await stentor.campaigns.send(NEWS, Selection(source=AUDIENCE))
         async with role("planner", config), role("sender", config) as sender:
 
             async def is_sending() -> bool:

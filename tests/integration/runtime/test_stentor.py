@@ -33,7 +33,7 @@ from stentor.queue.contract import PLAN
 from stentor.queue.sql import SqlQueue
 from stentor.recording.report import Progress
 from stentor.runtime import supervisor
-from stentor.runtime.backend import open_backend, ports_for
+from stentor.runtime.ports import open_backend, ports_for
 from stentor.runtime.sources import ConfiguredSources
 from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
@@ -73,38 +73,38 @@ async def plan(config: Config, clock: Callable[[], float]) -> None:
 
 
 async def test_a_campaign_from_its_preview_to_its_audit(stentor: Stentor) -> None:
-    preview = await stentor.prepare(NEWS, USERS)
+    preview = await stentor.campaigns.prepare(NEWS, USERS)
     assert {lane: each.recipients for lane, each in preview.lanes.items()} == {IOS: 20, ANDROID: 20}
     assert (preview.recipients, preview.unroutable, preview.warnings) == (40, 0, [])
     assert preview.seconds == max(each.seconds for each in preview.lanes.values()) > 0
     assert all(b"News" in sample for sample in preview.sample.values())
 
     assert preview.title == "News"
-    campaign = await stentor.send(NEWS, USERS, title="The news", preview=preview)
+    campaign = await stentor.campaigns.send(NEWS, USERS, title="The news", preview=preview)
     assert (campaign.title, campaign.state) == ("The news", CampaignState.RUNNING)
     seen: list[Progress] = []
-    report = await stentor.run(campaign.id, on_progress=seen.append)
+    report = await stentor.roles.run(campaign.id, on_progress=seen.append)
     assert report.campaign.state is CampaignState.COMPLETED
     assert (report.total.read, report.total.accepted) == (40, 40)
     assert seen[-1].state is CampaignState.COMPLETED
-    assert sorted(closing.role for closing in stentor.closings) == ["planner", "sender"]
-    assert all(closing.cpu_seconds > 0 and closing.peak_mb > 1 for closing in stentor.closings)
+    assert sorted(closing.role for closing in stentor.roles.closings) == ["planner", "sender"]
+    assert all(closing.cpu_seconds > 0 and closing.peak_mb > 1 for closing in stentor.roles.closings)
 
-    assert (await stentor.audit(campaign.id)).exact
-    assert (await stentor.progress(campaign.id)).total.accepted == 40
-    assert (await stentor.explain(campaign.id, "1")).outcome is Outcome.ACCEPTED
-    assert [each.id for each in await stentor.campaigns()] == [campaign.id]
-    assert await stentor.campaigns(state=CampaignState.RUNNING) == []
-    assert [row async for row in stentor.failures(campaign.id)] == []
-    again = await stentor.run(campaign.id)  # has ended already
+    assert (await stentor.outcomes.audit(campaign.id)).exact
+    assert (await stentor.outcomes.progress(campaign.id)).total.accepted == 40
+    assert (await stentor.outcomes.explain(campaign.id, "1")).outcome is Outcome.ACCEPTED
+    assert [each.id for each in await stentor.campaigns.newest()] == [campaign.id]
+    assert await stentor.campaigns.newest(state=CampaignState.RUNNING) == []
+    assert [row async for row in stentor.outcomes.failures(campaign.id)] == []
+    again = await stentor.roles.run(campaign.id)  # has ended already
     assert again.total == report.total
 
 
 async def test_a_preview_says_what_the_campaign_is_called(stentor: Stentor) -> None:
-    preview = await stentor.prepare(NEWS, USERS, title="The news")
+    preview = await stentor.campaigns.prepare(NEWS, USERS, title="The news")
     assert preview.title == "The news"
-    assert (await stentor.create(NEWS, USERS, preview=preview)).title == "The news"
-    assert (await stentor.create(NEWS, USERS, title="Other news", preview=preview)).title == "Other news"
+    assert (await stentor.campaigns.create(NEWS, USERS, preview=preview)).title == "The news"
+    assert (await stentor.campaigns.create(NEWS, USERS, title="Other news", preview=preview)).title == "Other news"
 
 
 @pytest.mark.parametrize(
@@ -134,11 +134,11 @@ async def test_a_preview_says_what_the_campaign_is_called(stentor: Stentor) -> N
 async def test_what_cannot_be_sent_is_refused_and_leaves_nothing(
     stentor: Stentor, content: Content, selection: Selection, options: dict[str, Any], error: type[Exception], says: str
 ) -> None:
-    for operation in (stentor.prepare, stentor.create, stentor.send):
+    for operation in (stentor.campaigns.prepare, stentor.campaigns.create, stentor.campaigns.send):
         with pytest.raises(error) as refused:
             await operation(content, selection, **options)
         assert says in str(refused.value)
-    assert await stentor.campaigns() == []
+    assert await stentor.campaigns.newest() == []
 
 
 async def test_a_wrong_key_file_is_refused(tmp_path: Path, config: Config) -> None:
@@ -149,23 +149,23 @@ async def test_a_wrong_key_file_is_refused(tmp_path: Path, config: Config) -> No
     file.write_text(file.read_text().replace(str(ios.key_file), "wrong.p8"))
     async with Stentor(load(file, {})) as stentor:
         with pytest.raises(CredentialError, match=r"wrong\.p8"):
-            await stentor.send(NEWS, USERS)
-        assert await stentor.campaigns() == []
+            await stentor.campaigns.send(NEWS, USERS)
+        assert await stentor.campaigns.newest() == []
 
 
 async def test_unknown_campaigns_are_refused(stentor: Stentor) -> None:
     operations: list[Callable[[str], Awaitable[object]]] = [
-        stentor.start,
-        stentor.retry,
-        stentor.run,
-        stentor.pause,
-        stentor.resume,
-        stentor.cancel,
-        stentor.campaign,
-        stentor.progress,
-        stentor.report,
-        stentor.audit,
-        lambda name: stentor.explain(name, "1"),
+        stentor.campaigns.start,
+        stentor.campaigns.retry,
+        stentor.roles.run,
+        stentor.campaigns.pause,
+        stentor.campaigns.resume,
+        stentor.campaigns.cancel,
+        stentor.campaigns.get,
+        stentor.outcomes.progress,
+        stentor.outcomes.report,
+        stentor.outcomes.audit,
+        lambda name: stentor.outcomes.explain(name, "1"),
     ]
     for operation in operations:
         with pytest.raises(UnknownCampaign, match="nope"):
@@ -173,92 +173,101 @@ async def test_unknown_campaigns_are_refused(stentor: Stentor) -> None:
 
 
 async def test_only_a_draft_can_be_started_and_only_what_was_started_run(stentor: Stentor) -> None:
-    draft = await stentor.create(NEWS, USERS)
+    draft = await stentor.campaigns.create(NEWS, USERS)
     with pytest.raises(InvalidState, match="is a draft; start it first"):
-        await stentor.run(draft.id)
+        await stentor.roles.run(draft.id)
     with pytest.raises(InvalidState):
-        await stentor.pause(draft.id)
+        await stentor.campaigns.pause(draft.id)
     with pytest.raises(InvalidState):
-        await stentor.resume(draft.id)
+        await stentor.campaigns.resume(draft.id)
     with pytest.raises(InvalidState, match="wait for its end"):
-        await stentor.retry(draft.id)
-    assert (await stentor.start(draft.id)).state is CampaignState.RUNNING
+        await stentor.campaigns.retry(draft.id)
+    assert (await stentor.campaigns.start(draft.id)).state is CampaignState.RUNNING
     with pytest.raises(InvalidState, match="only a draft can be started"):
-        await stentor.start(draft.id)
+        await stentor.campaigns.start(draft.id)
 
 
 async def test_a_draft_is_cancelled_at_once(stentor: Stentor) -> None:
-    draft = await stentor.create(NEWS, USERS)
-    assert (await stentor.cancel(draft.id)).state is CampaignState.CANCELLED
+    draft = await stentor.campaigns.create(NEWS, USERS)
+    assert (await stentor.campaigns.cancel(draft.id)).state is CampaignState.CANCELLED
     with pytest.raises(InvalidState):
-        await stentor.start(draft.id)
+        await stentor.campaigns.start(draft.id)
 
 
 async def test_a_campaign_with_a_time_is_scheduled(stentor: Stentor) -> None:
     at = time.time() + 3600
-    campaign = await stentor.send(NEWS, USERS, starts_at=at)
+    campaign = await stentor.campaigns.send(NEWS, USERS, starts_at=at)
     assert (campaign.state, campaign.starts_at, campaign.expires_at) == (CampaignState.SCHEDULED, at, at + 3600)
-    assert (await stentor.pause(campaign.id)).state is CampaignState.PAUSED
-    assert (await stentor.resume(campaign.id)).state is CampaignState.SCHEDULED
-    assert (await stentor.cancel(campaign.id)).state is CampaignState.CANCELLED
+    assert (await stentor.campaigns.pause(campaign.id)).state is CampaignState.PAUSED
+    assert (await stentor.campaigns.resume(campaign.id)).state is CampaignState.SCHEDULED
+    assert (await stentor.campaigns.cancel(campaign.id)).state is CampaignState.CANCELLED
 
 
 async def test_a_run_returns_when_paused_or_stopped_and_goes_on_later(stentor: Stentor) -> None:
-    campaign = await stentor.send(NEWS, USERS)
-    await stentor.pause(campaign.id)
-    assert (await stentor.run(campaign.id)).campaign.state is CampaignState.PAUSED
-    assert (await stentor.resume(campaign.id)).state is CampaignState.RUNNING
+    campaign = await stentor.campaigns.send(NEWS, USERS)
+    await stentor.campaigns.pause(campaign.id)
+    assert (await stentor.roles.run(campaign.id)).campaign.state is CampaignState.PAUSED
+    assert (await stentor.campaigns.resume(campaign.id)).state is CampaignState.RUNNING
     stop = asyncio.Event()
     stop.set()
-    assert (await stentor.run(campaign.id, stop=stop)).campaign.state is CampaignState.RUNNING
-    report = await stentor.run(campaign.id)
+    assert (await stentor.roles.run(campaign.id, stop=stop)).campaign.state is CampaignState.RUNNING
+    report = await stentor.roles.run(campaign.id)
     assert (report.campaign.state, report.total.accepted) == (CampaignState.COMPLETED, 40)
-    for refused in (stentor.pause, stentor.resume, stentor.cancel, stentor.start):
+    for refused in (
+        stentor.campaigns.pause,
+        stentor.campaigns.resume,
+        stentor.campaigns.cancel,
+        stentor.campaigns.start,
+    ):
         with pytest.raises(InvalidState, match="is completed"):
             await refused(campaign.id)
 
 
 async def test_a_campaign_to_some_alone(stentor: Stentor) -> None:
-    campaign = await stentor.send(NEWS, Selection(source=AUDIENCE, only=["3", "4"]))
+    campaign = await stentor.campaigns.send(NEWS, Selection(source=AUDIENCE, only=["3", "4"]))
     assert campaign.expected == {IOS: 1, ANDROID: 1}
-    report = await stentor.run(campaign.id)
+    report = await stentor.roles.run(campaign.id)
     assert (report.total.read, report.total.accepted) == (2, 2)
-    assert (await stentor.explain(campaign.id, "3")).outcome is Outcome.ACCEPTED
-    assert (await stentor.explain(campaign.id, "5")).outcome is None
+    assert (await stentor.outcomes.explain(campaign.id, "3")).outcome is Outcome.ACCEPTED
+    assert (await stentor.outcomes.explain(campaign.id, "5")).outcome is None
 
 
 async def test_those_not_reached_are_tried_again_and_nobody_else(tmp_path: Path, stentor: Stentor) -> None:
     change(tmp_path, "UPDATE devices SET platform = NULL WHERE id IN (1, 2, 3)")
-    preview = await stentor.prepare(NEWS, USERS)
+    preview = await stentor.campaigns.prepare(NEWS, USERS)
     assert preview.unroutable == 3
     assert "3 installations" in preview.warnings[0]
-    campaign = await stentor.send(NEWS, USERS, preview=preview)
-    report = await stentor.run(campaign.id)
+    campaign = await stentor.campaigns.send(NEWS, USERS, preview=preview)
+    report = await stentor.roles.run(campaign.id)
     assert (report.total.accepted, report.total.rejected) == (37, 3)
-    assert {row.installation async for row in stentor.failures(campaign.id, reason="NoLane")} == {"1", "2", "3"}
+    assert {row.installation async for row in stentor.outcomes.failures(campaign.id, reason="NoLane")} == {
+        "1",
+        "2",
+        "3",
+    }
     with pytest.raises(InvalidAudience, match="nobody to try again"):
-        await stentor.retry(campaign.id, reasons=["Lifetime"])
+        await stentor.campaigns.retry(campaign.id, reasons=["Lifetime"])
     with pytest.raises(InvalidAudience, match="none of the 3 installations of users is on a configured app"):
-        await stentor.retry(campaign.id)
+        await stentor.campaigns.retry(campaign.id)
     # One is on an app now, one is gone, one is as it was.
     change(tmp_path, "UPDATE devices SET platform = 'ios' WHERE id = 1")
     change(tmp_path, "DELETE FROM devices WHERE id = 2")
-    again = await stentor.retry(campaign.id)
+    again = await stentor.campaigns.retry(campaign.id)
     assert (again.state, again.title, again.collapse_id) == (CampaignState.DRAFT, "News (again)", campaign.collapse_id)
     assert again.expected == {IOS: 1, "": 1}
-    await stentor.start(again.id)
-    report = await stentor.run(again.id)
+    await stentor.campaigns.start(again.id)
+    report = await stentor.roles.run(again.id)
     assert (report.total.accepted, report.total.rejected) == (1, 1)
-    assert (await stentor.explain(again.id, "1")).outcome is Outcome.ACCEPTED
-    assert (await stentor.audit(again.id)).exact
+    assert (await stentor.outcomes.explain(again.id, "1")).outcome is Outcome.ACCEPTED
+    assert (await stentor.outcomes.audit(again.id)).exact
 
 
 async def test_a_campaign_keeps_to_its_own_rate(stentor: Stentor) -> None:
-    preview = await stentor.prepare(NEWS, USERS, max_rate=20.0)
+    preview = await stentor.campaigns.prepare(NEWS, USERS, max_rate=20.0)
     assert preview.seconds == 2.0
-    campaign = await stentor.send(NEWS, USERS, preview=preview, max_rate=20.0)
+    campaign = await stentor.campaigns.send(NEWS, USERS, preview=preview, max_rate=20.0)
     assert campaign.max_rate == 20.0
-    report = await stentor.run(campaign.id)
+    report = await stentor.roles.run(campaign.id)
     assert report.total.accepted == 40
     assert report.campaign.finished_at is not None
     assert report.campaign.starts_at is not None
@@ -266,8 +275,8 @@ async def test_a_campaign_keeps_to_its_own_rate(stentor: Stentor) -> None:
 
 
 async def cancelled_totals(stentor: Stentor, campaign_id: str) -> tuple[int, int, bool]:
-    total = (await stentor.report(campaign_id)).total
-    return total.cancelled, total.pending, (await stentor.audit(campaign_id)).exact
+    total = (await stentor.outcomes.report(campaign_id)).total
+    return total.cancelled, total.pending, (await stentor.outcomes.audit(campaign_id)).exact
 
 
 async def test_a_cancel_settles_what_is_queued_though_nothing_runs(
@@ -276,10 +285,10 @@ async def test_a_cancel_settles_what_is_queued_though_nothing_runs(
     config = rehearse(tmp_path, facts, store=database_url, more="batch = 5\n")
     clock = ManualClock(time.time())
     async with Stentor(config, clock) as stentor:
-        unplanned = await stentor.send(NEWS, USERS)
-        assert (await stentor.cancel(unplanned.id)).state is CampaignState.CANCELLED
-        other = await stentor.send(NEWS, USERS)
-        campaign = await stentor.send(NEWS, USERS)
+        unplanned = await stentor.campaigns.send(NEWS, USERS)
+        assert (await stentor.campaigns.cancel(unplanned.id)).state is CampaignState.CANCELLED
+        other = await stentor.campaigns.send(NEWS, USERS)
+        campaign = await stentor.campaigns.send(NEWS, USERS)
         await plan(config, clock)
         database = Database.open(config.store.url)
         queue = SqlQueue(database, clock)
@@ -288,14 +297,14 @@ async def test_a_cancel_settles_what_is_queued_though_nothing_runs(
         held, later = mine[0], mine[1]
         await queue.settle(release=[(lease, 900.0 if lease is later else 0.0) for lease in leases if lease is not held])
 
-        assert (await stentor.cancel(campaign.id)).state is CampaignState.CANCELLING
+        assert (await stentor.campaigns.cancel(campaign.id)).state is CampaignState.CANCELLING
         assert await cancelled_totals(stentor, campaign.id) == (35, 5, True)
-        assert (await stentor.cancel(campaign.id)).state is CampaignState.CANCELLING
+        assert (await stentor.campaigns.cancel(campaign.id)).state is CampaignState.CANCELLING
         clock.move(30.0)  # whoever held the last one is dead
-        assert (await stentor.cancel(campaign.id)).state is CampaignState.CANCELLED
+        assert (await stentor.campaigns.cancel(campaign.id)).state is CampaignState.CANCELLED
         assert await cancelled_totals(stentor, campaign.id) == (40, 0, True)
-        assert (await stentor.cancel(campaign.id)).state is CampaignState.CANCELLED
-        assert (await stentor.campaign(other.id)).state is CampaignState.RUNNING
+        assert (await stentor.campaigns.cancel(campaign.id)).state is CampaignState.CANCELLED
+        assert (await stentor.campaigns.get(other.id)).state is CampaignState.RUNNING
         assert await cancelled_totals(stentor, other.id) == (0, 40, True)
         await database.aclose()
 
@@ -303,7 +312,7 @@ async def test_a_cancel_settles_what_is_queued_though_nothing_runs(
 async def test_a_cancel_from_elsewhere_ends_a_run(tmp_path: Path, facts: Facts) -> None:
     config = rehearse(tmp_path, facts, phones=20_000)
     async with Stentor(config) as stentor, Stentor(config) as elsewhere:
-        campaign = await stentor.send(NEWS, USERS)
+        campaign = await stentor.campaigns.send(NEWS, USERS)
         begun = asyncio.Event()
 
         def look(progress: Progress) -> None:
@@ -312,12 +321,12 @@ async def test_a_cancel_from_elsewhere_ends_a_run(tmp_path: Path, facts: Facts) 
 
         async def cancel() -> None:
             await begun.wait()
-            await elsewhere.cancel(campaign.id)
+            await elsewhere.campaigns.cancel(campaign.id)
 
-        report, _ = await asyncio.gather(stentor.run(campaign.id, on_progress=look), cancel())
+        report, _ = await asyncio.gather(stentor.roles.run(campaign.id, on_progress=look), cancel())
         assert report.campaign.state in (CampaignState.CANCELLED, CampaignState.COMPLETED)
         assert report.total.pending == 0
-        assert (await stentor.audit(campaign.id)).exact
+        assert (await stentor.outcomes.audit(campaign.id)).exact
 
 
 async def test_workers_that_never_get_to_work_are_told_of_and_end_the_run(
@@ -328,13 +337,13 @@ async def test_workers_that_never_get_to_work_are_told_of_and_end_the_run(
     python.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(python))
     monkeypatch.setattr(supervisor, "LONGEST_PAUSE", 0.2)
-    campaign = await stentor.send(NEWS, USERS)
+    campaign = await stentor.campaigns.send(NEWS, USERS)
     seen: list[Progress] = []
     with pytest.raises(WorkerFailed, match="ended with exit code 3: no such module: stentor"):
-        await stentor.run(campaign.id, on_progress=seen.append)
+        await stentor.roles.run(campaign.id, on_progress=seen.append)
     assert "no such module" in str(seen[-1].problems["sender"])
     assert "started again" in str(seen[-1].problems["planner"])
-    assert (await stentor.campaign(campaign.id)).state is CampaignState.RUNNING
+    assert (await stentor.campaigns.get(campaign.id)).state is CampaignState.RUNNING
 
 
 async def test_a_newer_store_is_refused_and_nothing_stays_open(config: Config) -> None:

@@ -177,13 +177,29 @@ async def test_whoever_waits_for_the_store_or_the_queue_is_not_hopeless(
 
 
 @pytest.mark.parametrize("relay", [True, False])
-async def test_what_workers_say_may_be_relayed(
-    relay: bool, config: Config, play: Callable[[str], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+async def test_what_workers_log_may_be_relayed_and_what_else_they_say_is_logged(
+    relay: bool,
+    config: Config,
+    play: Callable[[str], None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    play(f"echo 'in one' >&2; printf 'in two ' >&2; echo parts >&2; touch {tmp_path}/ready; exec sleep 60")
+    log = r"printf '\036a line\n' >&2"
+    words = "echo 'in one' >&2; printf 'in two ' >&2; echo parts >&2"
+    play(f"{log}; {words}; {log}; touch {tmp_path}/ready; exec sleep 60")
     async with Supervisor(config, ["planner"], relay=relay):
         await until((tmp_path / "ready").exists)
-    assert capsys.readouterr().err == ("in one\nin two parts\n" if relay else "")
+    assert capsys.readouterr().err == ("a line\n" * 2 if relay else "")
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said == (["planner-1: in one", "planner-1: in two parts"] if relay else [])
+
+
+async def test_the_log_is_no_last_words(config: Config, play: Callable[[str], None]) -> None:
+    play(r"printf '\036a line of the log\n' >&2; echo 'the database is broken' >&2; printf '\036and one\n' >&2; exit 1")
+    async with Supervisor(config, ["planner"]) as found:
+        await until(lambda: bool(found.problems))
+        assert found.problems["planner"] == "the planner ended with exit code 1: the database is broken"
 
 
 ROLES: tuple[Role, ...] = ("planner", "sender", "sender", "recorder", "scheduler")

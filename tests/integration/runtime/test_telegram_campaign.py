@@ -38,14 +38,14 @@ async def stentor_with(
     async with TelegramSimulator(options, faults=faults) as telegram:
         tables = {"store": {"url": f"sqlite:///{folder / 's.db'}"}, "apps": {"bot": simulated(telegram.facts())}}
         async with Stentor(Config.model_validate(tables)) as stentor:
-            await stentor._database.write(register)
+            await stentor._resources.database.write(register)
             yield stentor, telegram
 
 
 async def registered(stentor: Stentor) -> dict[str, str]:
     """The addresses of those who aren't known to be dead."""
     alive = sa.select(installations.c.id, installations.c.address).where(installations.c.dead_at.is_(None))
-    async with stentor._database.read() as connection:
+    async with stentor._resources.database.read() as connection:
         return {row.id: row.address for row in await connection.execute(alive)}
 
 
@@ -53,10 +53,10 @@ async def test_groups_that_moved_are_written_back_and_dead_chats_pruned(tmp_path
     faults = parse_faults({"devices": {"unregistered": 0.3}})
     options = TelegramSetup(per_second=1000.0, migrated=0.5)
     async with stentor_with(tmp_path, [*range(1, 11), *range(-10, 0)], options, faults) as (stentor, telegram):
-        campaign = await stentor.send(NEWS, Selection(source="registry"))
-        report = await stentor.run(campaign.id)
+        campaign = await stentor.campaigns.send(NEWS, Selection(source="registry"))
+        report = await stentor.roles.run(campaign.id)
         assert report.total.pending == 0
-        dead = {row.installation async for row in stentor.failures(campaign.id)}
+        dead = {row.installation async for row in stentor.outcomes.failures(campaign.id)}
         assert 0 < len(dead) < 15
         after = await registered(stentor)
         moved = {key: address for key, address in after.items() if key != f"c{address}"}
@@ -64,14 +64,14 @@ async def test_groups_that_moved_are_written_back_and_dead_chats_pruned(tmp_path
         assert moved == {key: str(-1_000_000_000_000 + int(key[1:])) for key in moved}
         assert set(after) == {f"c{chat}" for chat in [*range(1, 11), *range(-10, 0)]} - dead
         assert sorted(telegram.ledger.addresses()) == sorted(after.values())
-        assert (await stentor.audit(campaign.id)).exact
+        assert (await stentor.outcomes.audit(campaign.id)).exact
 
 
 async def test_a_429_makes_the_lane_wait_and_loses_nobody(tmp_path: Path) -> None:
     options = TelegramSetup(per_second=10.0)  # a third of what the lane thinks it may
     async with stentor_with(tmp_path, range(1, 19), options) as (stentor, telegram):
-        campaign = await stentor.send(NEWS, Selection(source="registry"))
-        report = await stentor.run(campaign.id)
+        campaign = await stentor.campaigns.send(NEWS, Selection(source="registry"))
+        report = await stentor.roles.run(campaign.id)
         assert (report.total.accepted, telegram.ledger.duplicates) == (18, 0)
         assert sorted(map(int, telegram.ledger.addresses())) == list(range(1, 19))
         refused = telegram.summary()["rejected"]
@@ -103,8 +103,8 @@ async def test_each_chat_is_told_in_its_language(tmp_path: Path, monkeypatch: py
 
         monkeypatch.setattr(messages, "add", add)
         await speak(stentor, {"c2": "de-AT", "c3": "fr", "c4": "it"})
-        campaign = await stentor.send(content, Selection(source="registry"))
-        assert (await stentor.run(campaign.id)).total.accepted == 4
+        campaign = await stentor.campaigns.send(content, Selection(source="registry"))
+        assert (await stentor.roles.run(campaign.id)).total.accepted == 4
     assert told == {
         1: ("Ends tonight", "Show"),
         2: ("Nur heute", "c2"),
@@ -121,4 +121,4 @@ async def speak(stentor: Stentor, languages: Mapping[str, str]) -> None:
     async def write(connection: AsyncConnection) -> None:
         await connection.execute(change, [{"which": each, "tag": tag} for each, tag in languages.items()])
 
-    await stentor._database.write(write)
+    await stentor._resources.database.write(write)

@@ -40,13 +40,13 @@ class Chats:
     discord: DiscordSimulator
 
     async def run(self, content: Content) -> str:
-        campaign = await self.stentor.send(content, EVERYBODY)
-        report = await self.stentor.run(campaign.id)
+        campaign = await self.stentor.campaigns.send(content, EVERYBODY)
+        report = await self.stentor.roles.run(campaign.id)
         assert report.total.pending == 0
         return campaign.id
 
     async def accepted(self, campaign: str, lane: str) -> int:
-        return (await self.stentor.report(campaign)).lanes[lane].accepted
+        return (await self.stentor.outcomes.report(campaign)).lanes[lane].accepted
 
 
 @asynccontextmanager
@@ -73,7 +73,7 @@ async def chats(tmp_path: Path) -> AsyncIterator[Chats]:
         async def register(connection: AsyncConnection) -> None:
             await connection.execute(sa.insert(installations), rows)
 
-        await found.stentor._database.write(register)
+        await found.stentor._resources.database.write(register)
         yield found
 
 
@@ -81,27 +81,27 @@ async def test_all_messages_are_deleted(chats: Chats) -> None:
     sent = await chats.run(NEWS)
     reached = {lane: await chats.accepted(sent, lane) for lane in ("telegram/bot", "discord/community")}
     assert all(CHATS / 2 < number < CHATS for number in reached.values())
-    preview = await chats.stentor.prepare_undo(sent)
+    preview = await chats.stentor.campaigns.prepare_undo(sent)
     assert {lane: each.recipients for lane, each in preview.lanes.items()} == reached
-    undo = await chats.stentor.undo(sent)
-    await chats.stentor.start(undo.id)
-    report = await chats.stentor.run(undo.id)
+    undo = await chats.stentor.campaigns.undo(sent)
+    await chats.stentor.campaigns.start(undo.id)
+    report = await chats.stentor.roles.run(undo.id)
     assert (report.total.accepted, report.total.read) == (sum(reached.values()), sum(reached.values()))
-    assert (await chats.stentor.audit(undo.id)).exact
+    assert (await chats.stentor.outcomes.audit(undo.id)).exact
     assert chats.telegram.world.tally.deleted == reached["telegram/bot"]
     assert chats.discord.world.tally.deleted == reached["discord/community"]
-    again = await chats.stentor.undo(sent)  # what is gone already counts as taken back
-    await chats.stentor.start(again.id)
-    assert (await chats.stentor.run(again.id)).total.accepted == sum(reached.values())
+    again = await chats.stentor.campaigns.undo(sent)  # what is gone already counts as taken back
+    await chats.stentor.campaigns.start(again.id)
+    assert (await chats.stentor.roles.run(again.id)).total.accepted == sum(reached.values())
     assert chats.telegram.world.tally.deleted == reached["telegram/bot"]
 
 
 async def test_all_messages_are_edited(chats: Chats) -> None:
     sent = await chats.run(NEWS)
-    reached = (await chats.stentor.report(sent)).total.accepted
-    edited = await chats.stentor.edit(sent, BETTER)
-    await chats.stentor.start(edited.id)
-    assert (await chats.stentor.run(edited.id)).total.accepted == reached
+    reached = (await chats.stentor.outcomes.report(sent)).total.accepted
+    edited = await chats.stentor.campaigns.edit(sent, BETTER)
+    await chats.stentor.campaigns.start(edited.id)
+    assert (await chats.stentor.roles.run(edited.id)).total.accepted == reached
     assert chats.telegram.world.tally.edited + chats.discord.world.tally.edited == reached
 
 
@@ -109,10 +109,10 @@ async def test_after_two_days_telegram_keeps_its_messages(chats: Chats) -> None:
     sent = await chats.run(NEWS)
     reached = await chats.accepted(sent, "telegram/bot")
     chats.telegram.clock.advance(49 * 3600.0)
-    undo = await chats.stentor.undo(sent)
-    await chats.stentor.start(undo.id)
-    report = await chats.stentor.run(undo.id)
-    kept = [row async for row in chats.stentor.failures(undo.id)]
+    undo = await chats.stentor.campaigns.undo(sent)
+    await chats.stentor.campaigns.start(undo.id)
+    report = await chats.stentor.roles.run(undo.id)
+    kept = [row async for row in chats.stentor.outcomes.failures(undo.id)]
     assert len(kept) == reached
     assert {row.lane for row in kept} == {"telegram/bot"}
     assert {row.outcome for row in kept} == {Outcome.REJECTED}
@@ -122,9 +122,9 @@ async def test_after_two_days_telegram_keeps_its_messages(chats: Chats) -> None:
 
 async def test_an_undo_goes_on_after_a_kill(chats: Chats) -> None:
     sent = await chats.run(NEWS)
-    reached = (await chats.stentor.report(sent)).total.accepted
-    undo = await chats.stentor.undo(sent)
-    await chats.stentor.start(undo.id)
+    reached = (await chats.stentor.outcomes.report(sent)).total.accepted
+    undo = await chats.stentor.campaigns.undo(sent)
+    await chats.stentor.campaigns.start(undo.id)
 
     def deleted() -> int:
         return chats.telegram.world.tally.deleted + chats.discord.world.tally.deleted
@@ -134,9 +134,9 @@ async def test_an_undo_goes_on_after_a_kill(chats: Chats) -> None:
         await asyncio.sleep(0.01)
     await victim.kill()
     assert deleted() < reached
-    report = await chats.stentor.run(undo.id)
+    report = await chats.stentor.roles.run(undo.id)
     assert report.total.accepted == reached == deleted()
-    assert (await chats.stentor.audit(undo.id)).exact
+    assert (await chats.stentor.outcomes.audit(undo.id)).exact
 
 
 async def test_what_costs_something_says_so_first(chats: Chats) -> None:
@@ -144,8 +144,8 @@ async def test_what_costs_something_says_so_first(chats: Chats) -> None:
     config = chats.config.model_copy(update={"apps": {**chats.config.apps, "bot": fast}})
     paid = Content(message=Message(body="Sale", telegram=TelegramOptions(allow_paid_broadcast=True)))
     async with Stentor(config) as stentor:
-        preview = await stentor.prepare(paid, EVERYBODY)
+        preview = await stentor.campaigns.prepare(paid, EVERYBODY)
         assert preview.warnings == ["telegram/bot: sending this costs 4 Stars"]
         with pytest.raises(InvalidConfiguration, match="allow_paid_broadcast"):
-            await stentor.prepare(NEWS, EVERYBODY)
-    assert (await chats.stentor.prepare(paid, EVERYBODY)).warnings == []
+            await stentor.campaigns.prepare(NEWS, EVERYBODY)
+    assert (await chats.stentor.campaigns.prepare(paid, EVERYBODY)).warnings == []

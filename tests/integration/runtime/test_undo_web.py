@@ -38,17 +38,17 @@ async def test_what_mozilla_still_has_is_deleted_and_the_rest_replaced(tmp_path:
             await connection.execute(sa.insert(installations), rows)
 
         async with Stentor(config) as stentor:
-            await stentor._database.write(register)
-            sent = await stentor.send(Content(message=Message(title="Sale")), Selection(source="registry"))
-            assert (await stentor.run(sent.id)).total.accepted == BROWSERS
+            await stentor._resources.database.write(register)
+            sent = await stentor.campaigns.send(Content(message=Message(title="Sale")), Selection(source="registry"))
+            assert (await stentor.roles.run(sent.id)).total.accepted == BROWSERS
             mozilla = web.services["mozilla"].store
             for name in list(mozilla.messages)[:DELIVERED]:
                 mozilla.take(name)
-            undo = await stentor.undo(sent.id)
-            await stentor.start(undo.id)
-            report = await stentor.run(undo.id)
+            undo = await stentor.campaigns.undo(sent.id)
+            await stentor.campaigns.start(undo.id)
+            report = await stentor.roles.run(undo.id)
             assert (report.total.read, report.total.accepted) == (BROWSERS, BROWSERS)
-            assert (await stentor.audit(undo.id)).exact
+            assert (await stentor.outcomes.audit(undo.id)).exact
         assert web.world.tally.deleted == A_THIRD - DELIVERED
         waiting = {name: service.deliver() for name, service in web.services.items()}
         assert {name: len(found) for name, found in waiting.items()} == {

@@ -64,8 +64,8 @@ async def test_each_role_that_is_missing_is_named(
                 lane, role = next(missing, (lane, role))
 
             async with Stentor(config) as stentor:
-                await stentor.start(stage.campaign_id)
-                report = await stentor.watch(stage.campaign_id, on_progress=look)
+                await stentor.campaigns.start(stage.campaign_id)
+                report = await stentor.roles.watch(stage.campaign_id, on_progress=look)
             assert started == [role for _, role in expected]
         assert report.campaign.state is CampaignState.COMPLETED
         assert not repeats(await prove(stage))
@@ -75,13 +75,13 @@ async def test_a_draft_never_moves(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 's.db'}"
     async with open_providers() as providers, open_stage(url, providers, recipients=1, start=False) as stage:
         with pytest.raises(InvalidState, match="is a draft; start it first"):
-            await stage.stentor.watch(stage.campaign_id)
+            await stage.stentor.roles.watch(stage.campaign_id)
 
 
 async def test_who_stops_looking_changes_nothing(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 's.db'}"
     async with open_providers() as providers, open_stage(url, providers, recipients=1) as stage:
         stop = asyncio.Event()
-        report = await stage.stentor.watch(stage.campaign_id, on_progress=lambda _: stop.set(), stop=stop)
+        report = await stage.stentor.roles.watch(stage.campaign_id, on_progress=lambda _: stop.set(), stop=stop)
         assert report.campaign.state is CampaignState.RUNNING
-        assert (await stage.stentor.progress(stage.campaign_id)).total.read == 0
+        assert (await stage.stentor.outcomes.progress(stage.campaign_id)).total.read == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,10 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def stage(tmp_path: Path) -> AsyncIterator[Works]:
     async with works(tmp_path, stop_within=0.2) as made:
         yield made
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [f"{record.levelname} {record.getMessage()}" for record in caplog.records]
 
 
 @pytest.mark.parametrize("error", [CredentialError("no such key"), InvalidConfiguration("no such key")])
@@ -63,7 +68,8 @@ async def test_a_credential_that_cannot_be_had_now_is_waited_for(stage: Works) -
     assert await stage.outcomes(name) == ALL * 30
 
 
-async def test_a_refused_key_stops_the_lane_and_drops_nobody(stage: Works) -> None:
+async def test_a_refused_key_stops_the_lane_and_drops_nobody(stage: Works, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     names = [await stage.put(number, 100) for number in range(4)]
     stage.lane.script = lambda _: refused(Verdict.STOP, "InvalidProviderToken", Scope.LANE)
     async with stage.at_work():
@@ -73,6 +79,8 @@ async def test_a_refused_key_stops_the_lane_and_drops_nobody(stage: Works) -> No
     assert [await stage.outcomes(name) for name in names] == [ALL * 100] * 4
     assert await stage.failures() == []
     assert all(len(flight.recipients) in (20, 100, 80) for flight in stage.lane.flights)
+    because = "InvalidProviderToken; what InvalidProviderToken means"
+    assert said(caplog) == [f"WARNING the lane {LANE} is closed: {because}", f"INFO the lane {LANE} sends again"]
 
 
 async def test_mended_credentials_are_tried_at_once_however_long_the_pause(stage: Works) -> None:
@@ -90,11 +98,16 @@ async def test_mended_credentials_are_tried_at_once_however_long_the_pause(stage
     assert len(stage.lane.flights[1].recipients) == TRIAL
 
 
-async def test_credentials_that_changed_are_taken_up_though_nothing_is_wrong(stage: Works) -> None:
+async def test_credentials_that_changed_are_taken_up_though_nothing_is_wrong(
+    stage: Works, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     async with stage.at_work():
         stage.lane.mended.set()
         await until(lambda: not stage.lane.mended.is_set())
+        await until(lambda: len(caplog.records) > 0)
     assert stage.told == []
+    assert said(caplog) == [f"INFO the credentials of {LANE} were read"]
 
 
 async def test_credential_files_that_are_broken_are_told_of_once_and_the_old_ones_serve(

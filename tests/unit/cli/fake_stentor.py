@@ -28,7 +28,8 @@ from stentor.planning.content import Content
 from stentor.recording.audit import Audit, Check
 from stentor.recording.explain import Event, Explanation, Place
 from stentor.recording.report import FailureRow, Progress, Report
-from stentor.runtime.stentor import Backlog, LanePreview, Preview
+from stentor.runtime.preview import LanePreview, Preview
+from stentor.runtime.queue_control import Backlog
 from stentor.states import FINAL, CampaignState
 from stentor.store.campaigns import Campaign
 from tests.unit.cli.moments import ANDROID, IOS, NOW, campaign, failure, progress, report
@@ -81,8 +82,15 @@ class FakeStentor:
     ) -> None:
         self.done.append(("close",))
 
+    @property
+    def campaigns(self) -> Self:
+        """All parts in one: no two have an operation of the same name."""
+        return self
+
+    outcomes = roles = queue = campaigns
+
     @asynccontextmanager
-    async def roles(self) -> AsyncIterator[None]:
+    async def at_work(self) -> AsyncIterator[None]:
         yield
 
     async def prepare(
@@ -119,7 +127,7 @@ class FakeStentor:
         return self._move("start", campaign_id, CampaignState.RUNNING)
 
     async def pause(self, campaign_id: str) -> Campaign:
-        if (await self.campaign(campaign_id)).state in FINAL:
+        if (await self.get(campaign_id)).state in FINAL:
             raise InvalidState(f"campaign {campaign_id} has ended, so it can't be paused")
         return self._move("pause", campaign_id, CampaignState.PAUSED)
 
@@ -127,7 +135,7 @@ class FakeStentor:
         return self._move("resume", campaign_id, CampaignState.RUNNING)
 
     async def cancel(self, campaign_id: str) -> Campaign:
-        state = (await self.campaign(campaign_id)).state
+        state = (await self.get(campaign_id)).state
         return self._move("cancel", campaign_id, state if state in FINAL else self.cancelled)
 
     async def retry(self, campaign_id: str, *, reasons: Sequence[str] = ()) -> Campaign:
@@ -204,10 +212,10 @@ class FakeStentor:
     async def end_drain(self) -> None:
         self.done.append(("end_drain",))
 
-    async def campaigns(self, *, state: CampaignState | None = None, limit: int = 50) -> list[Campaign]:
+    async def newest(self, *, state: CampaignState | None = None, limit: int = 50) -> list[Campaign]:
         return [each for each in self.known if state in (None, each.state)][:limit]
 
-    async def campaign(self, campaign_id: str) -> Campaign:
+    async def get(self, campaign_id: str) -> Campaign:
         for each in self.known:
             if each.id == campaign_id:
                 return each
@@ -217,13 +225,13 @@ class FakeStentor:
         self.done.append(("progress", campaign_id))
         shown = progress(1000, 0, problem=True)
         lanes = {name: replace(lane, queued=self.pending, in_flight=0) for name, lane in shown.lanes.items()}
-        now = replace(shown, lanes=lanes, campaign=await self.campaign(campaign_id))
+        now = replace(shown, lanes=lanes, campaign=await self.get(campaign_id))
         if sum(asked == ("progress", campaign_id) for asked in self.done) >= 2:
             self._change(campaign_id, **self.ends)
         return now
 
     async def report(self, campaign_id: str) -> Report:
-        found = await self.campaign(campaign_id)
+        found = await self.get(campaign_id)
         return replace(report(), campaign=found)
 
     async def audit(self, campaign_id: str) -> Audit:
@@ -242,7 +250,7 @@ class FakeStentor:
 
     async def explain(self, campaign_id: str, installation: str) -> Explanation:
         return Explanation(
-            campaign=await self.campaign(campaign_id),
+            campaign=await self.get(campaign_id),
             installation=installation,
             events=(Event(at=NOW, text="It was read."), Event(at=None, text="It ended.")),
             place=Place(batch_id="b", lane=IOS, chain="0", step="1", number="2", position=0, size=9),

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from stentor.cli import drain as commands
-from stentor.runtime.stentor import Backlog
+from stentor.runtime.queue_control import Backlog
 from stentor.states import CampaignState
 from tests.unit.cli.fake_stentor import Command, FakeStentor
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stentor.providers.discord import buckets
-from stentor.providers.discord.buckets import Allowance, BucketKey, Buckets, Heard, Pace
+from stentor.providers.discord.buckets import BucketAllowance, BucketKey, Buckets, Heard, Pace
 from stentor.simulators.discord.limits import BucketWindows
 
 HERE, THERE = BucketKey("POST /channels", "1"), BucketKey("POST /channels", "2")
@@ -142,7 +142,7 @@ def test_no_bucket_is_ever_overdrawn(
 
 
 def test_an_allowance() -> None:
-    some = Allowance(3.0, 0.0)
+    some = BucketAllowance(3.0, 0.0)
     some.set_rate(2.0, 10.0, 0.0)
     assert some.wait(3) == 0.0
     some.take(3)

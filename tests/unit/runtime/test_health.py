@@ -10,8 +10,9 @@ import pytest
 
 from stentor.errors import StoreOutdated
 from stentor.runtime import health
-from stentor.runtime.health import FRESH, SILENCE, Health, Lookup, pages
+from stentor.runtime.health import FRESH, SILENCE, Health, Lookup
 from stentor.runtime.plain_http import PlainPage
+from stentor.runtime.probes import pages
 
 
 @dataclass

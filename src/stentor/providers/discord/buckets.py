@@ -51,7 +51,7 @@ class BucketKey(NamedTuple):
     """The id of the channel or webhook; empty for routes that have none."""
 
 
-class Allowance:
+class BucketAllowance:
     """So many a second, of which some may be saved up; what turned out not to count is given back."""
 
     __slots__ = ("_level", "_most", "_now", "_rate")
@@ -63,7 +63,7 @@ class Allowance:
         self._now = now
 
     def __repr__(self) -> str:
-        return f"<Allowance {self._rate:g}/s, {self._level:.1f} there>"
+        return f"<BucketAllowance {self._rate:g}/s, {self._level:.1f} there>"
 
     def set_rate(self, rate: float, most: float, now: float) -> None:
         """From now on so many a second. What was saved up stays, as far as the new limit allows."""
@@ -215,8 +215,8 @@ class Pace:
         self.part: Callable[[], float] = lambda: 1.0
         """What part of the lane this sender has now, 0 to 1."""
         self._rate = rate
-        self._requests = Allowance(math.inf, now)
-        self._invalid = Allowance(INVALID_FIRST, now)
+        self._requests = BucketAllowance(math.inf, now)
+        self._invalid = BucketAllowance(INVALID_FIRST, now)
         self._buckets = Buckets()
 
     def __repr__(self) -> str:

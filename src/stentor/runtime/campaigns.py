@@ -1,0 +1,341 @@
+"""Campaigns made, changed, stopped and found: `Stentor.campaigns`.
+
+Rules: what is refused is refused before anything is written or sent; a campaign exists, and goes on, without whoever
+made it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stentor.audience.contract import NO_LANE, Selection
+from stentor.config import lanes
+from stentor.errors import InvalidConfiguration, InvalidState
+from stentor.model import Action
+from stentor.pipeline import call_off
+from stentor.planning.content import Content, decode_content, encode_content
+from stentor.planning.planner import Planner, start_task
+from stentor.planning.retraction import correction, retraction
+from stentor.planning.templates import check_text
+from stentor.runtime.preview import Preview, preview_of
+from stentor.runtime.queue_control import QueueControl
+from stentor.runtime.resources import Resources
+from stentor.runtime.roles import Roles
+from stentor.states import FINAL, CampaignState
+from stentor.store import campaigns, flags
+from stentor.store.campaigns import Campaign, new_id
+
+HELD_BACK = "no campaign can be started while the queue is being drained; `stentor drain --end` allows it again"
+NOW_OR_NEVER = 60.0
+"""Seconds for which a message with a lifetime of 0 is tried: it asks the provider to store nothing, not us to hurry."""
+
+
+class CampaignControl:
+    """The campaigns of one store. Every method may raise `StoreUnavailable`."""
+
+    def __init__(self, resources: Resources, roles: Roles, queue: QueueControl) -> None:
+        self._config = resources.config
+        self._clock = resources.clock
+        self._database = resources.database
+        self._backend = resources.backend
+        self._sources = resources.sources
+        self._desk = resources.desk
+        self._roles = roles
+        self._queue = queue
+
+    # -- finding them -------------------------------------------------------------------------------------------------
+
+    async def newest(self, *, state: CampaignState | None = None, limit: int = 50) -> list[Campaign]:
+        """The newest first."""
+        states = None if state is None else [state]
+        return await self._database.ask(lambda connection: campaigns.newest(connection, states=states, limit=limit))
+
+    async def get(self, campaign_id: str) -> Campaign:
+        """Raises: UnknownCampaign."""
+        return await self._database.ask(lambda connection: campaigns.get(connection, campaign_id))
+
+    # -- making them --------------------------------------------------------------------------------------------------
+
+    async def prepare(
+        self,
+        content: Content,
+        selection: Selection,
+        *,
+        title: str | None = None,
+        starts_at: float | None = None,
+        max_rate: float | None = None,
+    ) -> Preview:
+        """Check everything that can be checked, and count: for as long as it takes. Nothing is written or sent.
+
+        Args:
+            title: for people; the message's title if left out.
+            starts_at: epoch seconds; None: now.
+            max_rate: pushes a second that it is to be sent at most, over all lanes; None: as fast as they allow.
+
+        Raises:
+            InvalidMessage: a provider would refuse it; names the field.
+            InvalidAudience: it cannot be read as configured, or nobody is in it.
+            CredentialError: an app's credentials cannot be used.
+            AudienceUnavailable: its database cannot be reached just now.
+        """
+        content.check()
+        if title is not None:
+            check_text("title", title)
+        if starts_at is not None and starts_at < self._clock() - NOW_OR_NEVER:
+            raise InvalidConfiguration("the campaign would start in the past; leave the time out to start it now")
+        if max_rate is not None and not 0 < max_rate < math.inf:
+            raise InvalidConfiguration(
+                "the rate must be a number of pushes a second above 0; leave it out for no limit"
+            )
+        starts = starts_at or self._clock()
+        preview = await preview_of(
+            content,
+            selection,
+            starts,
+            title=title,
+            config=self._config,
+            sources=self._sources,
+            clock=self._clock,
+        )
+        if max_rate is not None:
+            preview = replace(preview, seconds=max(preview.seconds, preview.recipients / max_rate))
+        return preview
+
+    async def create(
+        self,
+        content: Content,
+        selection: Selection,
+        *,
+        title: str | None = None,
+        starts_at: float | None = None,
+        preview: Preview | None = None,
+        collapse_id: str | None = None,
+        max_rate: float | None = None,
+    ) -> Campaign:
+        """Store a campaign as a draft, after the checks of `prepare`.
+
+        Args:
+            title: for people; the preview's, or else the message's title if left out.
+            preview: what `prepare` said of it just now, so that it isn't checked and counted twice.
+            collapse_id: the id of the campaign whose pushes these replace on a device that has them; its own if left
+                out.
+            max_rate: as for `prepare`.
+
+        Raises: as `prepare`.
+        """
+        preview = preview or await self.prepare(content, selection, title=title, starts_at=starts_at, max_rate=max_rate)
+        now = self._clock()
+        campaign_id = new_id(now)
+        campaign = Campaign(
+            id=campaign_id,
+            title=check_text("title", title or preview.title),
+            state=CampaignState.DRAFT,
+            audience=msgspec.json.encode(selection),
+            collapse_id=collapse_id or campaign_id,
+            created_at=now,
+            starts_at=starts_at,
+            max_rate=max_rate,
+            expected={name: lane.recipients for name, lane in preview.lanes.items()}
+            | ({NO_LANE: preview.unroutable} if preview.unroutable else {}),
+        )
+        await self._database.write(lambda connection: campaigns.add(connection, campaign, encode_content(content)))
+        return campaign
+
+    async def start(self, campaign_id: str) -> Campaign:
+        """Start a draft: at once, or have it wait for its time.
+
+        Raises:
+            InvalidState: it isn't a draft, or no campaign may be started, as the queue is being drained.
+            UnknownCampaign: there is none of this id.
+        """
+        now = self._clock()
+        await self._refuse_while_draining()  # before anything is put into a queue that shares no transaction
+
+        async def change(connection: AsyncConnection) -> None:
+            if await flags.hold(connection, flags.DRAINING) is not None:
+                raise InvalidState(HELD_BACK)
+            campaign = await campaigns.get(connection, campaign_id)
+            content = decode_content(await campaigns.content(connection, campaign_id))
+            starts_at = max(now, campaign.starts_at or now)
+            to = CampaignState.SCHEDULED if starts_at > now else CampaignState.RUNNING
+            lifetime = content.message.ttl
+            if lifetime is None:
+                lifetime = math.ceil(self._config.sending.give_up_after)
+            expires_at = starts_at + max(lifetime, NOW_OR_NEVER)
+            if campaign.state is not CampaignState.DRAFT:
+                raise InvalidState(f"campaign {campaign_id} is {campaign.state}; only a draft can be started")
+            await campaigns.move(connection, campaign_id, to, starts_at=starts_at, expires_at=expires_at)
+
+        await self._backend.queue.settle(change, put=[start_task(campaign_id)])
+        await self._backend.bell.ring()
+        return await self.get(campaign_id)
+
+    async def send(
+        self,
+        content: Content,
+        selection: Selection,
+        *,
+        title: str | None = None,
+        starts_at: float | None = None,
+        preview: Preview | None = None,
+        max_rate: float | None = None,
+    ) -> Campaign:
+        """Make a campaign and start it. `Roles.run`, here or in any other process, then sends it.
+
+        Raises: as `prepare`; InvalidState: as `start`.
+        """
+        await self._refuse_while_draining()
+        draft = await self.create(
+            content, selection, title=title, starts_at=starts_at, preview=preview, max_rate=max_rate
+        )
+        return await self.start(draft.id)
+
+    async def retry(self, campaign_id: str, *, reasons: Sequence[str] = ()) -> Campaign:
+        """A new campaign, a draft, with the same message for those whom this one did not reach.
+
+        Who saw the first push already sees the second in its place.
+
+        Args:
+            reasons: only those that failed for one of these. Left out: all but those whose address is dead.
+
+        Raises:
+            InvalidState: it is still being sent.
+            InvalidAudience: there is nobody to try again.
+        """
+        campaign, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
+        content = decode_content(encoded)
+        if campaign.state not in FINAL:
+            raise InvalidState(f"campaign {campaign_id} is {campaign.state}; wait for its end, or cancel it first")
+        selection = msgspec.json.decode(campaign.audience, type=Selection)
+        again = Selection(source=selection.source, failed_of=campaign_id, reasons=list(reasons))
+        title = f"{campaign.title} (again)"
+        return await self.create(content, again, title=title, collapse_id=campaign.collapse_id)
+
+    # -- changing what they sent --------------------------------------------------------------------------------------
+
+    async def prepare_undo(self, campaign_id: str, better: Content | None = None) -> Preview:
+        """How many messages would be taken back, by lane; as `undo`, but for whom is reached until then. Nothing is
+        written or sent.
+
+        Raises: as `undo`.
+        """
+        campaign, content, selection = await self._instead(campaign_id, Action.UNDO, better)
+        return await self.prepare(content, selection, title=_changed(campaign, Action.UNDO))
+
+    async def prepare_edit(self, campaign_id: str, better: Content) -> Preview:
+        """How many messages would be edited or replaced, by lane; as `prepare_undo`. Raises: as `undo`."""
+        campaign, content, selection = await self._instead(campaign_id, Action.EDIT, better)
+        return await self.prepare(content, selection, title=_changed(campaign, Action.EDIT))
+
+    async def undo(self, campaign_id: str, better: Content | None = None) -> Campaign:
+        """A new campaign, a draft, that takes back what this one sent. One that is being sent is cancelled first.
+
+        Chats' messages are deleted. A push can only be replaced: by `better`, or by a silent one that tells the app to
+        remove it. Who could not be served is among the new campaign's failures, with the reason.
+
+        Raises:
+            InvalidState: it is a draft, or takes back or edits another's messages itself.
+            InvalidMessage: `better` would not replace the message, or a provider would refuse it.
+            InvalidAudience: it reached nobody.
+        """
+        return await self._act(campaign_id, Action.UNDO, better)
+
+    async def edit(self, campaign_id: str, better: Content) -> Campaign:
+        """A new campaign, a draft, that puts `better` in the place of what this one sent: chats' messages are edited,
+        pushes replaced. One that is being sent is cancelled first.
+
+        Raises: as `undo`.
+        """
+        return await self._act(campaign_id, Action.EDIT, better)
+
+    async def _act(self, campaign_id: str, action: Action, better: Content | None) -> Campaign:
+        campaign, content, selection = await self._instead(campaign_id, action, better)
+        if campaign.state not in FINAL:
+            await self.cancel(campaign_id)
+            await self._roles.run(campaign_id)
+        title = _changed(campaign, action)
+        return await self.create(content, selection, title=title, collapse_id=campaign.collapse_id)
+
+    async def _instead(
+        self, campaign_id: str, action: Action, better: Content | None
+    ) -> tuple[Campaign, Content, Selection]:
+        """A campaign, what is to take the place of its message, and whom that concerns."""
+        campaign, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
+        content = decode_content(encoded)
+        if content.action is not Action.SEND:
+            raise InvalidState(f"campaign {campaign_id} changes what another one sent; undo or edit that one, not this")
+        if campaign.state in (CampaignState.DRAFT, CampaignState.SCHEDULED):
+            raise InvalidState(f"campaign {campaign_id} is {campaign.state}: it has sent nothing that could be changed")
+        selection = msgspec.json.decode(campaign.audience, type=Selection)
+        whom = Selection(source=selection.source, reached_by=campaign_id)
+        if better is None:
+            return campaign, retraction(content, campaign.collapse_id), whom
+        better.check()
+        return campaign, correction(content, better, action), whom
+
+    # -- stopping them ------------------------------------------------------------------------------------------------
+
+    async def pause(self, campaign_id: str) -> Campaign:
+        """Send nothing more of it until it is resumed. Takes effect within a second. Raises: InvalidState."""
+        return await self._move(campaign_id, CampaignState.PAUSED)
+
+    async def resume(self, campaign_id: str) -> Campaign:
+        """Go on with a paused campaign. Raises: InvalidState."""
+
+        async def change(connection: AsyncConnection) -> None:
+            campaign = await campaigns.get(connection, campaign_id)
+            if campaign.state not in (CampaignState.PAUSED, CampaignState.RUNNING, CampaignState.SCHEDULED):
+                raise InvalidState(f"campaign {campaign_id} is {campaign.state}; only a paused one can be resumed")
+            waits = (campaign.starts_at or 0.0) > self._clock()
+            to = CampaignState.SCHEDULED if waits else CampaignState.RUNNING
+            if campaign.state is CampaignState.PAUSED:
+                await campaigns.move(connection, campaign_id, to)
+
+        await self._database.write(change)
+        await self._backend.bell.ring()
+        return await self.get(campaign_id)
+
+    async def cancel(self, campaign_id: str) -> Campaign:
+        """Send nothing more of it, ever, and settle what is queued as cancelled. Takes effect within a second.
+
+        Returns: it is `cancelled`, unless some process holds a part of it (or was killed in the last
+        `SendingConfig.lease` seconds while it did): then it is `cancelling`, and whoever runs it ends it, or a second
+        call of this.
+
+        Raises: InvalidState: it has ended otherwise already.
+        """
+        campaign = await self.get(campaign_id)
+        if campaign.state is CampaignState.CANCELLED:
+            return campaign
+        draft = campaign.state is CampaignState.DRAFT
+        await self._move(campaign_id, CampaignState.CANCELLED if draft else CampaignState.CANCELLING)
+        planner = Planner(
+            self._backend.queue,
+            self._config.sending,
+            tuple(lanes(self._config)),
+            self._clock,
+        )
+        await call_off(self._backend.queue, self._backend.ledger, planner, campaign_id, self._clock)
+        await self._desk.look()
+        return await self.get(campaign_id)
+
+    # -- helpers ------------------------------------------------------------------------------------------------------
+
+    async def _refuse_while_draining(self) -> None:
+        if await self._queue.draining():
+            raise InvalidState(HELD_BACK)
+
+    async def _move(self, campaign_id: str, to: CampaignState) -> Campaign:
+        await self._database.write(lambda connection: campaigns.move(connection, campaign_id, to))
+        await self._backend.bell.ring()
+        return await self.get(campaign_id)
+
+
+def _changed(campaign: Campaign, action: Action) -> str:
+    """The title of a campaign that changes what this one sent."""
+    return f"{campaign.title} ({'taken back' if action is Action.UNDO else 'edited'})"

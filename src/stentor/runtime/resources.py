@@ -1,0 +1,41 @@
+"""What the parts of a `Stentor` share: the settings, and what is opened by them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from stentor.config import Config
+from stentor.runtime.backend import Backend
+from stentor.runtime.desk import StoreDesk
+from stentor.runtime.ports import open_backend
+from stentor.runtime.sources import ConfiguredSources
+from stentor.store.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """Of one configuration, in one process."""
+
+    config: Config
+    clock: Callable[[], float]
+    """Epoch seconds."""
+    database: Database
+    backend: Backend
+    sources: ConfiguredSources
+    desk: StoreDesk
+
+    @classmethod
+    def open(cls, config: Config, clock: Callable[[], float]) -> Self:
+        """Those of these settings. Nothing is connected yet. Raises: InvalidConfiguration."""
+        database = Database.open(config.store.url)
+        backend = open_backend(config, database, clock)
+        sources = ConfiguredSources(config, database)
+        desk = StoreDesk(database, clock, backend.bell)
+        return cls(config=config, clock=clock, database=database, backend=backend, sources=sources, desk=desk)
+
+    async def aclose(self) -> None:
+        await self.backend.aclose()
+        await self.sources.aclose()
+        await self.database.aclose()

@@ -1,0 +1,217 @@
+"""The processes that do the roles' work on one machine: `Stentor.roles`.
+
+Those of a campaign that is run here, or all of them to serve; or others', that are only watched. Rules: what runs, and
+how many of each, follows from the settings and the queue; each process gets its settings from a `Supervisor`, which
+starts again those that die; none outlives whoever started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+from stentor.errors import InvalidConfiguration, InvalidState, QueueUnavailable, StoreUnavailable
+from stentor.pipeline import WAITING
+from stentor.planning.caretaker import Caretaker
+from stentor.queue.contract import PLAN
+from stentor.recording import chronicle
+from stentor.recording.report import LaneProblem, Progress, Report
+from stentor.runtime.outcomes import Outcomes
+from stentor.runtime.resources import Resources
+from stentor.runtime.rest import rest
+from stentor.runtime.standstill import Standstill
+from stentor.runtime.supervisor import Closing, Supervisor
+from stentor.runtime.worker import Role
+from stentor.states import FINAL, CampaignState
+from stentor.store import campaigns
+
+logger = logging.getLogger(__name__)
+
+LOOK = 0.25
+"""Seconds between two looks at the processes, and at a campaign that runs."""
+AGAIN = "it is started again by itself"
+NO_RECORDERS = "there is no work for recorders: the queue is in the store, where senders record by themselves"
+
+
+class Roles:
+    """Starts processes, and sees them out. Every method may raise `StoreUnavailable`."""
+
+    def __init__(self, resources: Resources, outcomes: Outcomes) -> None:
+        self._config = resources.config
+        self._clock = resources.clock
+        self._database = resources.database
+        self._backend = resources.backend
+        self._desk = resources.desk
+        self._outcomes = outcomes
+        self._supervisor: Supervisor | None = None
+        self.closings: list[Closing] = []
+        """What the processes cost that are gone, by their own account."""
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[Supervisor]:
+        """What it takes to send a campaign, for as long as this context lasts. Within another one it is the same.
+
+        `run` starts its own where there are none. To start them earlier saves the half second that they need to begin:
+        while a person is still being asked, say. Whatever is queued is sent meanwhile.
+        """
+        if self._supervisor is not None:
+            yield self._supervisor
+            return
+        roles: list[Role] = ["planner", *self._senders()]
+        if self._backend.outbox is not None:
+            roles += ["recorder", "scheduler"]
+        else:  # no scheduler for so short a time; what another queue held is put once
+            await Caretaker(self._database, self._backend.queue).look()
+        relay = self._config.logging.level is not None
+        async with self._chronicled("scheduler" in roles), Supervisor(self._config, roles, relay=relay) as supervisor:
+            self._supervisor = supervisor
+            try:
+                yield supervisor
+            finally:
+                self._supervisor = None
+        self.closings += supervisor.closings
+
+    async def run(
+        self,
+        campaign_id: str,
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> Report:
+        """Run planner and sender processes until the campaign has ended or is paused.
+
+        Whatever else is queued is sent along. Others may run at the same time, on this machine or, with PostgreSQL,
+        on others.
+
+        Args:
+            on_progress: told how it goes a few times a second.
+            stop: set it to stop gracefully; the campaign stays as it is, and goes on when it is run again.
+
+        Raises:
+            InvalidState: it is a draft, which must be started first.
+            WorkerFailed: the processes don't get to work; says what they complain of.
+            UnknownCampaign: there is none of this id.
+        """
+        await self._refuse_draft(campaign_id)
+        async with self.at_work() as supervisor:
+            while not (stop is not None and stop.is_set()):
+                supervisor.check()
+                await self._desk.look()
+                progress = await self._outcomes.progress(campaign_id)
+                deaths = {role: LaneProblem(problem=what, remedy=AGAIN) for role, what in supervisor.problems.items()}
+                progress = replace(progress, problems={**progress.problems, **deaths})
+                if on_progress is not None:
+                    on_progress(progress)
+                if progress.state is CampaignState.PAUSED or (progress.state in FINAL and not progress.total.pending):
+                    break
+                await rest(LOOK, stop)
+        return await self._outcomes.report(campaign_id)
+
+    async def watch(
+        self,
+        campaign_id: str,
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> Report:
+        """Look on while others run a campaign, until it has ended. Changes nothing.
+
+        Where it doesn't get on because a role runs nowhere, `Progress.problems` says so after some seconds.
+
+        Args:
+            on_progress: told how it goes a few times a second.
+            stop: set it to look no longer.
+
+        Raises:
+            InvalidState: it is a draft, which must be started first.
+            UnknownCampaign: there is none of this id.
+        """
+        await self._refuse_draft(campaign_id)
+        standstill = Standstill(self._backend.queue, self._backend.outbox, self._config.sending.lease)
+        while not (stop is not None and stop.is_set()):
+            progress = await self._outcomes.progress(campaign_id)
+            missing = await self._missing(standstill, progress)
+            if on_progress is not None:
+                on_progress(replace(progress, problems={**missing, **progress.problems}))
+            if progress.state in FINAL and not progress.total.pending:
+                break
+            await rest(LOOK, stop)
+        return await self._outcomes.report(campaign_id)
+
+    async def serve(
+        self,
+        stop: asyncio.Event,
+        *,
+        senders: int | None = None,
+        planners: int = 1,
+        recorders: int | None = None,
+        listen: str | None = None,
+    ) -> None:
+        """Run all roles of a machine until `stop`, whatever campaigns there are, and start again those that die.
+
+        While the store or the queue is away they wait. `closings` tells what they cost.
+
+        Args:
+            senders: processes that send; None: as `SendingConfig.senders` says.
+            recorders: processes that record what senders tell; None: one where the queue has senders tell them.
+            listen: where to answer probes for all of them (`HOST:PORT`, port 0: the system's choice); None: nowhere.
+
+        Raises:
+            InvalidConfiguration: it cannot listen there, the queue cannot be used, or has no use for recorders.
+            QueueUnavailable: the queue cannot be reached.
+            WorkerFailed: one of the processes doesn't get to work, however often it is started.
+        """
+        if recorders and self._backend.outbox is None:
+            raise InvalidConfiguration(NO_RECORDERS)
+        await self._backend.ready()
+        roles: list[Role] = [*_times("planner", planners), *self._senders(senders), "scheduler"]
+        if self._backend.outbox is not None:
+            roles += _times("recorder", 1 if recorders is None else recorders)
+        async with Supervisor(self._config, roles, listen=listen, relay=True) as supervisor:
+            if supervisor.address is not None:
+                logger.info("answering probes on http://%s", supervisor.address)
+            while not stop.is_set():
+                supervisor.check()
+                await rest(LOOK, stop)
+            logger.info("stopping")
+        self.closings += supervisor.closings
+
+    @asynccontextmanager
+    async def _chronicled(self, by_scheduler: bool) -> AsyncIterator[None]:
+        """Log what becomes of campaigns meanwhile, where no scheduler does and somebody reads it."""
+        if by_scheduler or not logging.getLogger(chronicle.__name__).isEnabledFor(logging.INFO):
+            yield
+            return
+        kept = chronicle.Chronicle(self._database, self._clock)
+        await kept.look()
+        keeping = asyncio.create_task(kept.run())
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
+        with suppress(StoreUnavailable):
+            await kept.look()
+
+    def _senders(self, number: int | None = None) -> list[Role]:
+        return _times("sender", (self._config.sending.senders or os.cpu_count() or 1) if number is None else number)
+
+    async def _refuse_draft(self, campaign_id: str) -> None:
+        campaign = await self._database.ask(lambda connection: campaigns.get(connection, campaign_id))
+        if campaign.state is CampaignState.DRAFT:
+            raise InvalidState(f"campaign {campaign_id} is a draft; start it first")
+
+    async def _missing(self, standstill: Standstill, progress: Progress) -> Mapping[str, LaneProblem]:
+        """Who is missing; nobody can say where the queue is away."""
+        try:
+            return await standstill.look(progress)
+        except QueueUnavailable as error:
+            return {PLAN: LaneProblem(problem=str(error), remedy=WAITING)}
+
+
+def _times(role: Role, number: int) -> list[Role]:
+    return [role] * number
