@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerContext
 from typing import Any, Literal
 
+from stentor.errors import InvalidState
 from stentor.outcome import Outcome
 from stentor.runtime.worker import Role
 from stentor.simulators.discord import DiscordSetup
@@ -209,6 +210,8 @@ class Trial:
     tale: Tale = field(default_factory=Tale)
     running: list[tuple[Role, RoleProcess, MachineClock]] = field(default_factory=list)
     strikes: list[Strike] = field(default_factory=list)
+    unsure: frozenset[str] = frozenset()
+    """Who may be ambiguous though nothing befell anybody just then."""
     began: float = field(default_factory=time.monotonic)
 
     async def play(self) -> Tale:
@@ -224,7 +227,8 @@ class Trial:
             if plot.ending == "cancel":
                 await self._cancel()
             await self._until_the_end()
-            assert {await process.stop() for _, process, _ in self.running} == {0}
+            ends = [(role, await process.stop()) for role, process, _ in self.running]
+            assert {code for _, code in ends} == {0}, ends
         await self._prove()
         if plot.undo:
             self._tell("is taken back")
@@ -240,6 +244,7 @@ class Trial:
             if time.time() >= expires_at:
                 expires_at = math.inf
                 await self._strike()
+            self.unsure |= await self.stage.inherited()  # a busy machine may be slower than a lease
             assert all(process.runs for _, process, _ in self.running), "a role died by itself"
             if time.monotonic() > deadline:
                 progress = await self.stage.stentor.outcomes.progress(self.stage.campaign_id)
@@ -308,8 +313,12 @@ class Trial:
         if await ends_within(self.stage, self.plot.wait):
             return
         await self._strike()  # on a machine that is too busy, the lease of one that works may have ended as well
-        await self.stage.stentor.campaigns.cancel(self.stage.campaign_id)
-        self._tell("is cancelled")
+        try:
+            await self.stage.stentor.campaigns.cancel(self.stage.campaign_id)
+        except InvalidState:
+            self._tell("is over before it could be cancelled")
+        else:
+            self._tell("is cancelled")
         await self._strike()  # what was taken meanwhile
         if self.plot.deserted:
             self._start(*ROLES)
@@ -321,7 +330,7 @@ class Trial:
 
     async def _prove(self) -> None:
         stage, tale = self.stage, self.tale
-        unsure = frozenset[str]().union(*(strike.in_hands for strike in self.strikes))
+        unsure = self.unsure.union(*(strike.in_hands for strike in self.strikes))
         if self.plot.ending == "resume":  # what replaces the first push is sent again
             unsure = frozenset(key for key in unsure if stage.channels.get(key) in CHATS)
         cancelled = self.plot.ending == "cancel" and await stage.state() is CampaignState.CANCELLED
