@@ -116,11 +116,10 @@ class JetStreamQueue:
             return []
         self._forget_lost()
         try:
-            leases = await together(self._leased(each.message, each.since + lease) for each in pulled)
+            return await together(self._leased(each.message, each.since + lease) for each in pulled)
         except BaseException:
             puller.give_back(pulled)
             raise
-        return [replace(found, until=self._held[found.token].until) for found in leases]
 
     async def withdraw(self, campaign_id: str, limit: int, lease: float) -> list[Lease]:
         """See `queue.contract.Queue.withdraw`: gives none, and has what waits delivered now, to whoever takes it."""
