@@ -1,9 +1,8 @@
 """The queue on NATS JetStream, for many machines: a work-queue stream, and a durable pull consumer a lane.
 
 A lease is the consumer's ack wait; a release is a NAK with a delay, and leaves a note in a bucket: how often the task
-had been delivered until then, and what its holder knew. A note is also the fence: whoever takes a task that another
-didn't give back leaves one first, and each holder names the note that must be the last when it leaves the next. So one
-that lost its lease unaware leaves none any more. Rules: nothing counts that the server hasn't confirmed; a lease's end
+had been delivered until then, and what its holder knew (`notes.py`). That is the fence, too: one that lost its lease
+unaware leaves no note any more. Rules: nothing counts that the server hasn't confirmed; a lease's end
 is told by the steady clock of whoever holds it, so clocks of machines are never compared; a dead letter is in a stream
 of its own and in the store.
 
@@ -15,27 +14,24 @@ again within `streams.DUPLICATES` seconds; nobody can take the tasks of one camp
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.errors import APIError, KeyNotFoundError, NotFoundError
+from nats.js.errors import APIError, NotFoundError
 from sqlalchemy import delete, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.clock import steady
 from stentor.errors import LeaseLost, QueueUnavailable
 from stentor.queue.contract import Change, Depth, Lease, Task
-from stentor.queue.nats import WRONG_LAST, Nats, StreamGone, together
+from stentor.queue.nats import Nats, StreamGone, together
+from stentor.queue.notes import FLYING, NAK, WAITING, Holding, Note, Notes
 from stentor.queue.pulling import Puller
 from stentor.queue.streams import Address, Streams, consumer_name, token
 from stentor.queue.subjects import number_of_subjects, subjects_of
@@ -43,41 +39,15 @@ from stentor.store.database import Database
 from stentor.store.letters import DeadLetter, latest_letters
 from stentor.store.tables import dead_letters
 
-ACK, NAK, IN_PROGRESS = b"+ACK", b"-NAK", b"+WPI"
+ACK, IN_PROGRESS = b"+ACK", b"+WPI"
 NOT_STORED = 10077
 """Error code: a message could not be stored, as there is one of its subject, for instance."""
 PATIENCE = 5.0
 """Seconds for which what is to be settled is tried again while NATS is away."""
-SOON = 1.0
-"""Seconds before the end of a delay from which nothing is hastened any more: it may be delivered any moment."""
 LONGEST_REASON = 1000
 """Characters of a dead letter's reason that its headers have; the store has all of it."""
-FLYING, WAITING = KINDS = "f", "w"
-"""Kinds of notes: of a task that somebody holds or held, and of one that was given back."""
 AGAIN = "Stentor-Again"
 """The header of a task that was put again, as it had been lost."""
-
-
-class Note(msgspec.Struct, frozen=True, array_like=True):
-    """What a holder of a task left."""
-
-    deliveries: int
-    """How often the server had delivered it when it was released last: those don't count any more."""
-    left: bytes
-    """For the next holder, whatever it means."""
-    reply: str = ""
-    """Where to ask that it be delivered at once."""
-    delay: float = 0.0
-    """Seconds for which it isn't delivered."""
-    holder: str = ""
-    """The token of the lease of whoever left it."""
-    delivered: int = 0
-    """How often the server had delivered it when that one took it: who took it later has a higher number."""
-    message: str = ""
-    """Which message that was: a task that was lost and put again is another one, whose deliveries begin anew."""
-
-
-_NOTE = msgspec.msgpack.Decoder(Note)
 
 
 class JetStreamQueue:
@@ -91,7 +61,8 @@ class JetStreamQueue:
         self._database: Final = database
         self._clock: Final = clock
         self._pullers: dict[str, Puller] = {}
-        self._held: dict[str, _Held] = {}  # by lease token
+        self._notes: Final = Notes(nats, streams)
+        self._held: dict[str, Holding] = {}  # by lease token
 
     def __repr__(self) -> str:
         return f"<JetStreamQueue on {self._nats.name}>"
@@ -123,13 +94,7 @@ class JetStreamQueue:
 
     async def withdraw(self, campaign_id: str, limit: int, lease: float) -> list[Lease]:
         """See `queue.contract.Queue.withdraw`: gives none, and has what waits delivered now, to whoever takes it."""
-        async with self._streams.use() as jetstream:
-            filters = f"$KV.{self._streams.notes}.{WAITING}.*.{token(campaign_id)}.>"
-            subjects = await subjects_of(self._nats, self._notes, filters)
-            notes = await together(self._stored(subject) for subject in subjects)
-            said = json.loads(await self._nats.request(f"$JS.API.STREAM.INFO.{self._notes}"))
-            now = datetime.fromisoformat(said["ts"])
-            await together(self._hasten(jetstream, note, now) for note in notes if note is not None)
+        await self._notes.hasten(campaign_id)
         return []
 
     async def settle(
@@ -169,10 +134,9 @@ class JetStreamQueue:
     async def remember(self, lease: Lease, left: bytes) -> None:
         """See `queue.contract.NotingQueue.remember`."""
         held = self._held.get(lease.token)
-        if held is None or not self._holds(lease):
+        if held is None:
             raise LeaseLost(lease.id)
-        note = Note(held.delivered - lease.deliveries, left)
-        await self._leave(FLYING, lease, held, note)
+        await self._notes.leave(FLYING, _address(lease), held, Note(held.delivered - lease.deliveries, left))
 
     async def extend(self, leases: Sequence[Lease], lease: float) -> list[Lease]:
         """See `queue.contract.Queue.extend`."""
@@ -244,8 +208,8 @@ class JetStreamQueue:
         delivered = message.metadata.num_delivered
         again = AGAIN in (message.headers or {})
         found = f"{message.metadata.sequence.stream} of {message.metadata.timestamp.isoformat()}"
-        held = self._held[message.reply] = _Held(until, delivered, found)
-        notes = await self._take_over(address, held, message.reply) if delivered > 1 or again else []
+        held = self._held[message.reply] = Holding(until, message.reply, delivered, found)
+        notes = await self._notes.take_over(address, held) if delivered > 1 or again else []
         released = max((note.deliveries for note in notes if note.message == held.message), default=0)
         return Lease(
             id=address.id,
@@ -271,7 +235,7 @@ class JetStreamQueue:
             await self._nats.confirm((lease.token, ACK) for lease in known)
         held = {lease.token: self._held.get(lease.token) for lease in leases}
         noted = [lease for lease in leases if (each := held[lease.token]) is None or each.notes]
-        await together(self._forget(lease) for lease in noted)
+        await together(self._notes.forget(_address(lease)) for lease in noted)
         for lease in leases:
             self._held.pop(lease.token, None)
 
@@ -325,15 +289,8 @@ class JetStreamQueue:
         taken = info.num_ack_pending or 0
         delayed = 0
         if taken:
-            filters = f"$KV.{self._streams.notes}.{WAITING}.{token(lane)}.>"
-            delayed = min(taken, await number_of_subjects(self._nats, self._notes, filters))
+            delayed = min(taken, await self._notes.given_back(lane))
         return Depth(ready=info.num_pending or 0, delayed=delayed, leased=taken - delayed)
-
-    # -- notes ------------------------------------------------------------------------------------------------------
-
-    @property
-    def _notes(self) -> str:
-        return f"KV_{self._streams.notes}"
 
     async def _give_back(self, lease: Lease, delay: float, left: bytes | None, deaths: int) -> None:
         """Have a task taken again after `delay` seconds, with a note for whoever takes it. A lost lease is left alone.
@@ -343,160 +300,26 @@ class JetStreamQueue:
             deaths: how often it was taken and not given back before.
         """
         held = self._held.get(lease.token)
-        if held is None or not self._holds(lease):
+        if held is None or not held.holds:
             return
         left = held.left if left is None else left
         note = Note(held.delivered - deaths, left, lease.token, max(0.0, delay))
         with suppress(LeaseLost):
-            await self._leave(WAITING, lease, held, note)
+            await self._notes.leave(WAITING, _address(lease), held, note)
             how = b'-NAK {"delay": %d}' % int(delay * 1e9) if delay > 0 else NAK
             await self._nats.confirm([(lease.token, how)])
         self._held.pop(lease.token, None)
-
-    async def _leave(self, kind: str, lease: Lease, held: _Held, note: Note) -> None:
-        """Leave a note, unless somebody took the task later. Raises: LeaseLost."""
-        address, payload = _address(lease), msgspec.msgpack.encode(held.sign(note, lease.token))
-        while self._holds(lease):
-            with suppress(_Overtaken):
-                held.notes[kind] = await self._publish_note(kind, address, payload, held.notes.get(kind, 0))
-                return
-            found = await self._note_at(kind, address)
-            if found is not None and not (found.note and held.came_after(found.note, lease.token)):
-                held.until = 0.0
-                break
-            held.notes[kind] = 0 if found is None else found.sequence
-        raise LeaseLost(lease.id)
-
-    async def _publish_note(self, kind: str, address: Address, payload: bytes, last: int) -> int:
-        """Returns the note's sequence number. Raises: _Overtaken: another than `last` is the last one."""
-        async with self._streams.use() as jetstream:
-            headers = {"Nats-Expected-Last-Subject-Sequence": str(last)}
-            subject = f"$KV.{self._streams.notes}.{kind}.{address.key}"
-            try:
-                return (await jetstream.publish(subject, payload, stream=self._notes, headers=headers)).seq
-            except APIError as error:
-                if error.err_code in WRONG_LAST:
-                    raise _Overtaken from None
-                raise
-
-    async def _take_over(self, address: Address, held: _Held, token: str) -> list[Note]:
-        """What was left of a task that somebody had before. Unless the last one gave it back, a note says from now on
-        that it is ours, so that no earlier holder leaves any."""
-        while True:
-            found = dict(zip(KINDS, await together(self._note_at(kind, address) for kind in KINDS), strict=True))
-            there = {kind: each for kind, each in found.items() if each is not None}
-            held.notes = {kind: each.sequence for kind, each in there.items()}
-            notes = {kind: each.note for kind, each in there.items() if each.note is not None}
-            held.left = notes[WAITING].left if WAITING in notes else b""
-            if len(notes) < len(there):  # a newer Stentor's counts as a release just now that says nothing
-                return [Note(held.delivered - 1, b"", message=held.message)]
-            if _was_given_back(notes, held):
-                return list(notes.values())
-            before = notes.get(FLYING) or Note(0, b"")
-            claim = held.sign(before if before.message == held.message else Note(0, before.left), token)
-            with suppress(_Overtaken):
-                encoded = msgspec.msgpack.encode(claim)
-                held.notes[FLYING] = await self._publish_note(FLYING, address, encoded, held.notes.get(FLYING, 0))
-                return list(notes.values())
-
-    async def _note_at(self, kind: str, address: Address) -> _Found | None:
-        """From the stream's leader, so that it is the last one."""
-        subject = f"$KV.{self._streams.notes}.{kind}.{address.key}"
-        async with self._streams.use() as jetstream:
-            try:
-                message = await jetstream.get_last_msg(self._notes, subject)
-            except (KeyNotFoundError, NotFoundError):
-                return None
-        try:
-            note = _NOTE.decode(message.data or b"")
-        except msgspec.DecodeError:
-            note = None
-        return _Found(note, message.seq or 0)
-
-    async def _stored(self, subject: str) -> dict[str, Any] | None:
-        """A note as the server tells of it."""
-        asked = json.dumps({"last_by_subj": subject}).encode()
-        answer = json.loads(await self._nats.request(f"$JS.API.STREAM.MSG.GET.{self._notes}", asked))
-        message: dict[str, Any] | None = answer.get("message")
-        return message
-
-    async def _hasten(self, jetstream: JetStreamContext, message: Mapping[str, Any], now: datetime) -> None:
-        """Have a task delivered that was released and waits. Its note is replaced by one that says so, by one only of
-        those who try: what was hastened may be held by somebody, and would be taken from them."""
-        try:
-            note = _NOTE.decode(base64.b64decode(message["data"]))
-        except msgspec.DecodeError:
-            return
-        waited = now - datetime.fromisoformat(message["time"])  # both by the server's clock
-        if note.delay - waited.total_seconds() < SOON:
-            return
-        headers = {"Nats-Expected-Last-Subject-Sequence": str(message["seq"])}
-        hastened = msgspec.msgpack.encode(msgspec.structs.replace(note, delay=0.0))
-        try:
-            await jetstream.publish(message["subject"], hastened, stream=self._notes, headers=headers)
-        except APIError as error:
-            if error.err_code in WRONG_LAST:
-                return
-            raise
-        await self._nats.confirm([(note.reply, NAK)])
-
-    async def _forget(self, lease: Lease) -> None:
-        async with self._streams.use() as jetstream:
-            filters = f"$KV.{self._streams.notes}.*.{_address(lease).key}"
-            await jetstream.purge_stream(self._notes, subject=filters)
 
     # -- leases -----------------------------------------------------------------------------------------------------
 
     def _holds(self, lease: Lease) -> bool:
         held = self._held.get(lease.token)
-        return held is not None and steady() < held.until
+        return held is not None and held.holds
 
     def _forget_lost(self) -> None:
         now = steady()
         for each in [each for each, held in self._held.items() if held.until < now - 600]:
             del self._held[each]
-
-
-class _Held(msgspec.Struct):
-    """A lease, as only its holder knows it."""
-
-    until: float
-    """When it ends, by the steady clock."""
-    delivered: int
-    """The server's count."""
-    message: str
-    """See `Note.message`."""
-    notes: dict[str, int] = {}
-    """By kind, the sequence number of the note of its task that is the last one."""
-    left: bytes = b""
-    """What was left by the one who gave it back last."""
-
-    def sign(self, note: Note, token: str) -> Note:
-        """As a note of its holder's, whose token is given."""
-        return msgspec.structs.replace(note, holder=token, delivered=self.delivered, message=self.message)
-
-    def came_after(self, note: Note, token: str) -> bool:
-        """Whether a note is our own, of which we weren't told that it had arrived, or one of an earlier holder."""
-        return note.holder == token or (note.message == self.message and note.delivered < self.delivered)
-
-
-def _was_given_back(notes: Mapping[str, Note], held: _Held) -> bool:
-    """Whether the one who had a task before its holder now gave it back."""
-    left, flying = notes.get(WAITING), notes.get(FLYING)
-    if left is None or left.message != held.message or left.delivered != held.delivered - 1:
-        return False
-    return flying is None or flying.delivered < left.delivered or flying.holder == left.holder
-
-
-class _Found(msgspec.Struct, frozen=True):
-    """A note as the bucket has it; None where it cannot be read."""
-
-    note: Note | None
-    sequence: int
-
-
-class _Overtaken(Exception):
-    """There is another note than was expected."""
 
 
 def _address(lease: Lease) -> Address:

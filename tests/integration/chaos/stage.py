@@ -26,7 +26,7 @@ from nats.js.errors import NotFoundError
 from stentor.account import decode_account
 from stentor.config import Config
 from stentor.outcome import Outcome
-from stentor.queue.jetstream import Note
+from stentor.queue.notes import Note
 from stentor.queue.streams import Streams, text_of
 from stentor.recording.tidings import decode_tidings
 from stentor.runtime.worker import Role

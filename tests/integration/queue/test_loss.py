@@ -22,8 +22,8 @@ from stentor.clock import steady
 from stentor.config import QueueConfig
 from stentor.errors import LeaseLost, QueueUnavailable
 from stentor.queue.contract import PLAN, Lease, Task
-from stentor.queue.jetstream import FLYING, WAITING
 from stentor.queue.nats import Nats
+from stentor.queue.notes import FLYING, WAITING
 from stentor.queue.pulling import Puller
 from stentor.queue.streams import Address, Streams, text_of, token
 from stentor.store.database import Database

@@ -11,8 +11,8 @@ import pytest
 
 from stentor.config import QueueConfig
 from stentor.errors import QueueUnavailable
-from stentor.queue.jetstream import WAITING
 from stentor.queue.nats import Nats
+from stentor.queue.notes import WAITING
 from stentor.queue.streams import Address, token
 from stentor.queue.subjects import number_of_subjects, subjects_of
 from stentor.store.database import Database
