@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import aiohappyeyeballs
 from aiohappyeyeballs import AddrInfoType
@@ -39,7 +38,7 @@ async def open_socket(addresses: Sequence[Address]) -> tuple[socket.socket, Addr
     made: dict[socket.socket, Address] = {}  # a peer that has hung up again no longer tells where it was
 
     def make(address: Address) -> socket.socket:
-        found = socket.socket(*address[:3])
+        found = make_socket(address)
         made[found] = address
         return found
 
@@ -47,20 +46,32 @@ async def open_socket(addresses: Sequence[Address]) -> tuple[socket.socket, Addr
     return opened, made[opened]
 
 
-@contextmanager
-def handed_over(opened: socket.socket) -> Iterator[None]:
-    """Around what makes a transport of a socket: if that fails, the loop has closed the socket, or is about to.
+class OwnSocket(socket.socket):
+    """A socket that closes nothing but itself.
 
-    uvloop closes a socket whose peer hung up at once behind the Python object's back. The object would later close its
-    number again, and with that whatever connection has the number by then; so it is made to forget it.
+    uvloop closes a socket whose peer hung up before there was a transport behind the Python object's back. The object
+    would close its number again when it is collected, and with that whatever has the number by then: a connection of
+    somebody else's, or a file. (uvloop 0.23; asyncio has the object forget it.)
     """
-    known = os.fstat(opened.fileno())
-    try:
-        yield
-    except BaseException:
-        if opened.fileno() >= 0 and not _is_open_as(opened.fileno(), known):
-            opened.detach()
-        raise
+
+    def __init__(self, family: int, kind: int, protocol: int) -> None:
+        super().__init__(family, kind, protocol)
+        self._own = os.fstat(self.fileno())
+
+    def close(self) -> None:
+        """As always, unless somebody else has the number by now."""
+        if self.fileno() >= 0 and not _is_open_as(self.fileno(), self._own):
+            self.detach()
+        super().close()
+
+    def __del__(self) -> None:
+        if (number := self.detach()) >= 0 and _is_open_as(number, self._own):
+            os.close(number)
+
+
+def make_socket(address: Address) -> OwnSocket:
+    """For whoever connects by itself, as aiohttp does."""
+    return OwnSocket(*address[:3])
 
 
 def _is_open_as(number: int, known: os.stat_result) -> bool:

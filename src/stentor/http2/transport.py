@@ -18,7 +18,7 @@ from typing import Protocol, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from stentor.errors import ConnectFailed, HostForbidden, InvalidConfiguration, ProtocolError
-from stentor.http2.addresses import Address, handed_over, open_socket, others, resolve
+from stentor.http2.addresses import Address, open_socket, others, resolve
 from stentor.http2.connection import Connection, Exchange, State
 
 WRITE_BUFFER = 256 * 1024
@@ -413,12 +413,11 @@ async def _speak(opened: socket.socket, way: _Way, endpoint: Endpoint, owner: Li
     loop = asyncio.get_running_loop()
     link = Link(owner, timing)
     try:
-        with handed_over(opened):
-            if endpoint.proxy is not None:
-                await _connect_by_proxy(opened, link, endpoint, way.targets[0], urlsplit(endpoint.proxy))
-            else:
-                await loop.create_connection(lambda: link, ssl=endpoint.tls, server_hostname=endpoint.host, sock=opened)
-            await link.settled
+        if endpoint.proxy is not None:
+            await _connect_by_proxy(opened, link, endpoint, way.targets[0], urlsplit(endpoint.proxy))
+        else:
+            await loop.create_connection(lambda: link, ssl=endpoint.tls, server_hostname=endpoint.host, sock=opened)
+        await link.settled
     except BaseException:
         link.give_up()
         raise

@@ -24,6 +24,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 
 from stentor.errors import CredentialUnavailable, InvalidConfiguration
+from stentor.http2.addresses import make_socket
 from stentor.model import Action
 from stentor.outcome import Verdict
 from stentor.providers.base import BaseLane, setting
@@ -199,6 +200,7 @@ class HttpLane(BaseLane[R, _Door[C]], Generic[R, C]):
             ssl=tls,
             keepalive_timeout=KEEP_ALIVE,
             resolver=None if self._app.proxy else self.resolver(),
+            socket_factory=make_socket,
         )
         session = aiohttp.ClientSession(
             connector=connector,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import aiohttp
 import pytest
 
 from stentor.errors import ConnectFailed
 from stentor.http2 import frames, transport
-from stentor.http2.addresses import Address, open_socket, others
+from stentor.http2.addresses import Address, make_socket, open_socket, others
 from stentor.http2.burst import Fate
 from stentor.http2.pool import Pool, PoolOptions
 from stentor.http2.transport import Endpoint, Link, Timing, connect, tls_context
@@ -126,7 +129,7 @@ async def test_a_certificate_that_is_not_trusted_is_no_reason_to_try_the_next(tl
 
 
 @pytest.mark.parametrize("by_proxy", [False, True])
-async def test_a_peer_that_hangs_up_at_once_leaves_no_socket_with_the_number_of_another(
+async def test_a_peer_that_hangs_up_at_once_has_no_socket_close_anothers_number(
     tls: ServerTls, monkeypatch: pytest.MonkeyPatch, by_proxy: bool
 ) -> None:
     opened: list[socket.socket] = []
@@ -147,10 +150,41 @@ async def test_a_peer_that_hangs_up_at_once_leaves_no_socket_with_the_number_of_
         with pytest.raises(ConnectFailed):
             await connect(where, Nobody(), TIMING)
         await asyncio.sleep(0)  # asyncio closes it a step later
-    assert [each.fileno() for each in opened] == [-1]
+    file = os.open(os.devnull, os.O_RDONLY)  # has the number that was free
+    while opened:
+        opened.pop().close()
+    gc.collect()
+    os.close(file)  # raises where a socket did so
 
 
 # -- proxies --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_client_of_another_library_closes_nobody_elses_files_either(tls: ServerTls) -> None:
+    """The one that lanes over plain HTTP use: it makes its sockets by what it is given."""
+    with socket.create_server((HERE, 0)) as listening:
+        listening.setblocking(False)
+        loop = asyncio.get_running_loop()
+        trusting = tls_context(ca_file=tls.ca_file)
+        connector = aiohttp.TCPConnector(ssl=trusting, socket_factory=make_socket, limit=0)
+        files: list[int] = []
+
+        async def hang_up() -> None:
+            while True:
+                taken, _ = await loop.sock_accept(listening)
+                taken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                taken.close()
+
+        hanging_up = asyncio.create_task(hang_up())
+        async with aiohttp.ClientSession(connector=connector) as session:
+            for _ in range(150):
+                with pytest.raises(aiohttp.ClientError):
+                    await session.get(f"https://{HERE}:{listening.getsockname()[1]}/")
+                files.append(os.open(os.devnull, os.O_RDONLY))  # has the number that was free
+                gc.collect()
+        hanging_up.cancel()
+        for file in files:
+            os.close(file)  # raises where somebody else did so
 
 
 async def test_a_proxy_whose_first_address_swallows_packets(tls: ServerTls, leads: Lead) -> None:
