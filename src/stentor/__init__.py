@@ -9,6 +9,7 @@ what they take. They are loaded when first asked for, so that a part of Stentor 
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,10 @@ _HOMES = {
     "Translation": "stentor.planning.content",
     "load": "stentor.config",
 }
+
+
+# A program that sets up no log hears of trouble by what it calls; nothing of ours goes to its standard error besides.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:

@@ -38,10 +38,11 @@ async def config(postgres: str, postgres_server: Postgres, monkeypatch: pytest.M
         await store.aclose()
         for url in (postgres, other):
             await execute(url, "CREATE TABLE people (id BIGINT PRIMARY KEY, token TEXT)")
-            await execute(url, "INSERT INTO people VALUES (1, 'a'), (2, 'b')")
+            await execute(url, "INSERT INTO people VALUES (1, repeat('a', 140)), (2, repeat('b', 140))")
         await execute(
             postgres,
-            "INSERT INTO stentor_installations (id, channel, address) VALUES ('1', 'fcm', 'a'), ('2', 'fcm', 'b')",
+            "INSERT INTO stentor_installations (id, channel, address) "
+            " VALUES ('1', 'fcm', repeat('a', 140)), ('2', 'fcm', repeat('b', 140))",
         )
         people = AudienceConfig(table="people", channel="fcm")
         audiences = {"here": people, "there": people.model_copy(update={"url": other})}

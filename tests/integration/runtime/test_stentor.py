@@ -37,8 +37,9 @@ from stentor.runtime.ports import open_backend, ports_for
 from stentor.runtime.sources import ConfiguredSources
 from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
-from stentor.store.database import Database
+from stentor.store.database import SQLITE, Database
 from stentor.store.migrate import VERSION_TABLE
+from stentor.store.tables import tasks
 from stentor.testing.queue import ManualClock
 from tests.integration.runtime.rehearsal import AUDIENCE, Facts, change, rehearse
 
@@ -279,6 +280,14 @@ async def cancelled_totals(stentor: Stentor, campaign_id: str) -> tuple[int, int
     return total.cancelled, total.pending, (await stentor.outcomes.audit(campaign_id)).exact
 
 
+async def end_leases(database: Database, clock: ManualClock, seconds: float) -> None:
+    """Have so much time pass for the queue: PostgreSQL tells it by its own clock."""
+    clock.move(seconds)
+    if database.dialect != SQLITE:
+        change = sa.update(tasks).values(ready_at=tasks.c.ready_at - seconds).where(tasks.c.lease.is_not(None))
+        await database.write(lambda connection: connection.execute(change))
+
+
 async def test_a_cancel_settles_what_is_queued_though_nothing_runs(
     tmp_path: Path, facts: Facts, database_url: str
 ) -> None:
@@ -291,7 +300,7 @@ async def test_a_cancel_settles_what_is_queued_though_nothing_runs(
         campaign = await stentor.campaigns.send(NEWS, USERS)
         await plan(config, clock)
         database = Database.open(config.store.url)
-        queue = SqlQueue(database, clock)
+        queue = SqlQueue(database, clock if database.dialect == SQLITE else None)
         leases = await queue.take(IOS, 100, 30.0)
         mine = [lease for lease in leases if lease.campaign_id == campaign.id]
         held, later = mine[0], mine[1]
@@ -300,9 +309,10 @@ async def test_a_cancel_settles_what_is_queued_though_nothing_runs(
         assert (await stentor.campaigns.cancel(campaign.id)).state is CampaignState.CANCELLING
         assert await cancelled_totals(stentor, campaign.id) == (35, 5, True)
         assert (await stentor.campaigns.cancel(campaign.id)).state is CampaignState.CANCELLING
-        clock.move(30.0)  # whoever held the last one is dead
+        await end_leases(database, clock, 30.0)  # whoever held the last one is dead, and may have begun it
         assert (await stentor.campaigns.cancel(campaign.id)).state is CampaignState.CANCELLED
-        assert await cancelled_totals(stentor, campaign.id) == (40, 0, True)
+        assert await cancelled_totals(stentor, campaign.id) == (35, 0, True)
+        assert (await stentor.outcomes.report(campaign.id)).total.ambiguous == 5
         assert (await stentor.campaigns.cancel(campaign.id)).state is CampaignState.CANCELLED
         assert (await stentor.campaigns.get(other.id)).state is CampaignState.RUNNING
         assert await cancelled_totals(stentor, other.id) == (0, 40, True)

@@ -43,7 +43,7 @@ async def test_each_who_was_reached_gets_one_in_its_place(tmp_path: Path) -> Non
         assert preview.recipients == len(reached)
         assert all(b"stentor-retract" in sample for sample in preview.sample.values())
         undo = await stentor.campaigns.undo(stage.campaign_id)
-        assert (undo.state, undo.title) == (CampaignState.DRAFT, "Sale (taken back)")
+        assert (undo.state, undo.title) == (CampaignState.DRAFT, "Trial (taken back)")
         await stentor.campaigns.start(undo.id)
         report = await stentor.roles.run(undo.id)
         assert (report.total.read, report.total.accepted) == (len(reached), len(reached) - 1)
@@ -77,7 +77,7 @@ async def test_what_is_edited_is_replaced_where_it_cannot_be_edited(tmp_path: Pa
         stentor = stage.stentor
         await stentor.roles.run(stage.campaign_id)
         edited = await stentor.campaigns.edit(stage.campaign_id, RIGHT)
-        assert edited.title == "Sale (edited)"
+        assert edited.title == "Trial (edited)"
         await stentor.campaigns.start(edited.id)
         report = await stentor.roles.run(edited.id)
         assert report.total.accepted == report.total.read == 20
