@@ -280,9 +280,12 @@ def _name(place: TextPath) -> str:
 
 
 def _check_texts(tree: dict[str, Any], prefix: str) -> None:
-    """Raises: InvalidMessage: one cannot be stored or sent, or is too long."""
+    """Raises: InvalidMessage: a text, or the name of one, cannot be stored or sent, or is too long."""
     for place, text in texts(tree, ()):
-        check_text(f"{prefix}{_name(place)}", text)
+        name = prefix + _name(place).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        for part in (*place, text):
+            if isinstance(part, str):
+                check_text(name, part)
 
 
 def _check_channel(name: str) -> None:
