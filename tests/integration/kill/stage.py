@@ -220,14 +220,7 @@ class Stage:
     async def in_hands(self) -> frozenset[str]:
         """Who has no outcome, and is in a batch that a sender holds, or held and neither settled nor gave back with a
         word of them; where the queue is in the store."""
-        return await self._pending_in(sa.or_(tasks.c.lease.is_not(None), tasks.c.deliveries > 0))
-
-    async def inherited(self) -> frozenset[str]:
-        """Those of them whose batch was another's before, or whose lease has ended by the machine's clock."""
-        lapsed = sa.and_(tasks.c.lease.is_not(None), sa.or_(tasks.c.deliveries > 1, tasks.c.ready_at < time.time()))
-        return await self._pending_in(sa.or_(lapsed, sa.and_(tasks.c.lease.is_(None), tasks.c.deliveries > 0)))
-
-    async def _pending_in(self, which: sa.ColumnElement[bool]) -> frozenset[str]:
+        which = sa.or_(tasks.c.lease.is_not(None), tasks.c.deliveries > 0)
         held = {row.id for row in await self.database.rows(sa.select(tasks.c.id).where(which))}
         people = (await people_of(self.database, self.campaign_id, {})).values()
         return frozenset(each.key for each in people if each.outcome is Outcome.PENDING and each.batch in held)
