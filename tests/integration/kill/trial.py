@@ -331,6 +331,8 @@ class Trial:
     async def _prove(self) -> None:
         stage, tale = self.stage, self.tale
         unsure = self.unsure.union(*(strike.in_hands for strike in self.strikes))
+        if any(fault.kind != "kill" for fault in self.plot.faults):  # who is on record when a lease ends, sent or not
+            unsure |= {key for key, channel in stage.channels.items() if channel in CHATS}
         if self.plot.ending == "resume":  # what replaces the first push is sent again
             unsure = frozenset(key for key in unsure if stage.channels.get(key) in CHATS)
         cancelled = self.plot.ending == "cancel" and await stage.state() is CampaignState.CANCELLED
