@@ -7,6 +7,7 @@ so to nobody. Skips with reasons are listed at the end of the run (`-ra` in pypr
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -16,6 +17,10 @@ from hypothesis import settings
 # by whoever's change happens to be next.
 settings.register_profile("stentor", deadline=None, print_blob=True, derandomize="CI" in os.environ)
 settings.load_profile("stentor")
+
+# A shell has what it starts in the background ignore Ctrl-C, and tests of Ctrl-C would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NO_REASON = frozenset({"", "unconditional skip"})  # what pytest says in place of a reason
 

@@ -177,12 +177,12 @@ async def test_a_client_of_another_library_closes_nobody_elses_files_either(tls:
 
         hanging_up = asyncio.create_task(hang_up())
         async with aiohttp.ClientSession(connector=connector) as session:
-            for _ in range(150):
+            for _ in range(80):
                 with pytest.raises(aiohttp.ClientError):
                     await session.get(f"https://{HERE}:{listening.getsockname()[1]}/")
                 files.append(os.open(os.devnull, os.O_RDONLY))  # has the number that was free
-                gc.collect()
         hanging_up.cancel()
+        gc.collect()
         for file in files:
             os.close(file)  # raises where somebody else did so
 

@@ -56,10 +56,10 @@ class SlicingLane(LaneDouble):
 class Paced:
     """A sender at work within a budget, and another sender's part in that budget, driven by hand."""
 
-    def __init__(self, stage: Works, rate: float | None) -> None:
+    def __init__(self, stage: Works, rate: float | None, lane: SlicingLane | None = None) -> None:
         self.stage = stage
         self.board = MemoryBoard()
-        self.lane = SlicingLane()
+        self.lane = lane or SlicingLane()
         stage.begin_again(self.lane)
         self.budget = Budget(self.board, LANE, rate)
         stage.sender.share(self.budget)
@@ -398,9 +398,11 @@ async def test_a_flight_that_waits_in_the_line_can_be_withdrawn(budget: Budget) 
 
 
 @asynccontextmanager
-async def throttled(stage: Works, rate: float | None, **max_rates: float) -> AsyncIterator[Paced]:
+async def throttled(
+    stage: Works, rate: float | None, through: SlicingLane | None = None, **max_rates: float
+) -> AsyncIterator[Paced]:
     """A lane within a budget, or without one, and campaigns that have a rate of their own."""
-    made = Paced(stage, rate)
+    made = Paced(stage, rate, through)
     stage.desk.max_rates |= max_rates
     throttles = Throttles(made.board)
     stage.sender.share(made.budget, throttles)
@@ -437,17 +439,15 @@ async def test_a_slow_campaign_holds_up_no_other(stage: Works) -> None:
         assert sum(key.startswith(b"slow") for key in made.lane.sent) < 100
 
 
-async def test_what_its_provider_takes_less_often_goes_more_slowly(
-    stage: Works, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_its_provider_takes_less_often_goes_more_slowly(stage: Works) -> None:
     asked: list[Action] = []
 
-    def rate_of(_lane: SlicingLane, action: Action) -> float | None:
-        asked.append(action)
-        return 1000.0
+    class Slackening(SlicingLane):
+        def rate_of(self, action: Action) -> float | None:
+            asked.append(action)
+            return 1000.0
 
-    monkeypatch.setattr(SlicingLane, "rate_of", rate_of, raising=False)
-    async with throttled(stage, 100_000.0, c1=50_000.0) as made:
+    async with throttled(stage, 100_000.0, Slackening(), c1=50_000.0) as made:
         name = await stage.put(1, 100)
         async with stage.at_work():
             await stage.until_queue()
