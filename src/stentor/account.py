@@ -42,11 +42,6 @@ class Waiting(msgspec.Struct, frozen=True, array_like=True):
     """Whether it was noted that another try begins now, and nothing since: should that sender have died, nobody knows
     whether it was sent. `not_before` is when it began."""
 
-    @property
-    def doubtful(self) -> bool:
-        """Whether the recipient may have got it."""
-        return self.ambiguous or self.begun
-
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True):
     """What a provider gave for a message that it took, by which it can be found again."""
