@@ -15,16 +15,14 @@ from stentor.http2.burst import Fate
 from stentor.http2.pool import Pool, PoolOptions, Sending
 from stentor.providers.base import A, BaseLane
 from stentor.providers.contract import Answer, Decode, Encoded, Rule, Taken, answers
-from stentor.providers.lane import LaneState, Variables
-from stentor.providers.rendering import PreparedContent, R
+from stentor.providers.lane import LaneState
+from stentor.providers.rendering import R
 from stentor.settings import App
 
 FIRST_WINDOW = 1000
 """Recipients under way before the provider answered anything: wrong credentials should be found out with few."""
 LEAST_WINDOW = 8000
 """Recipients that keep one quick connection busy, each batch's beginning and end included."""
-SLICE = 100
-"""Personalised messages rendered before the loop, which has answers to read, gets its turn."""
 
 _ANSWERED = bytes(int(fate == Fate.RESPONSE) for fate in range(256))
 
@@ -145,18 +143,3 @@ class BurstLane(BaseLane[R, A]):
     async def _end(self, pool: Pool) -> None:
         await pool.aclose()
         self._retired.remove(pool)
-
-    async def _render_each(
-        self,
-        prepared: PreparedContent[R],
-        count: int,
-        languages: bytes | None,
-        variables: Sequence[Variables] | None,
-    ) -> list[R | Answer]:
-        """What each recipient gets; an answer where that cannot be made."""
-        found = []
-        for position in range(count):
-            if not position % SLICE and prepared.campaign.content.variables:
-                await asyncio.sleep(0)
-            found.append(self.rendered_for(prepared, position, languages, variables))
-        return found

@@ -23,6 +23,8 @@ LONGEST_RETRY_AFTER = 3600.0
 """Seconds. A provider that asks for more gets this much: a campaign must not sleep for a day over one wrong header."""
 LONGEST_DETAIL = 300
 LARGEST_ERROR_BODY = 65_536
+HIGHEST_STATUS = 999
+"""Of an HTTP response (RFC 9110, section 15)."""
 MALFORMED_ADDRESS = "MalformedAddress"
 UNREADABLE = "unreadable"
 """The reason of an answer whose body says nothing we understand, e.g. a proxy's HTML page."""
@@ -56,6 +58,12 @@ class Answer:
     known: bool = True
     """Whether the reason is in our table. An unknown one deserves an alert: the provider changed something."""
 
+    def __post_init__(self) -> None:
+        for name in ("reason", "moved_to", "detail"):
+            _make_encodable(self, name)
+        if not 0 <= self.status <= HIGHEST_STATUS:
+            object.__setattr__(self, "status", 0)
+
     def for_registration(self, registered_at: float | None) -> Answer:
         """This answer, given when (epoch seconds) the address was last registered with us.
 
@@ -75,6 +83,18 @@ class Taken:
     """Epoch seconds."""
     id: str
     moved_to: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("id", "moved_to"):
+            _make_encodable(self, name)
+
+
+def _make_encodable(said: Answer | Taken, name: str) -> None:
+    """Have a text of `said` go into any message. A channel is anybody's code, and JSON may hold half of a surrogate
+    pair: one such answer would stop what is recorded with it."""
+    value = getattr(said, name)
+    if not value.isascii():
+        object.__setattr__(said, name, value.encode(errors="replace").decode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ class Http2Lane(BurstLane[R, Access]):
         groups: dict[int, tuple[R, list[int]]] = {}
         is_one = not prepared.campaign.content.variables and not (languages and any(languages))
         if not is_one:
-            for position, found in enumerate(await self._render_each(prepared, len(recipients), languages, variables)):
+            for position, found in enumerate(await self.rendered_each(prepared, len(recipients), languages, variables)):
                 if isinstance(found, Answer):
                     rejected[position] = found
                 else:

@@ -6,12 +6,14 @@ once; one that cannot be rendered is an answer about its recipient, and stops no
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
 from stentor.batch import encode_variables
+from stentor.clock import steady
 from stentor.errors import InvalidMessage
 from stentor.model import Action, Message
 from stentor.outcome import Verdict
@@ -21,6 +23,8 @@ from stentor.providers.payload import PayloadTooLarge
 
 RENDERINGS = 2000
 """Renderings of personalised messages that are kept, each of a few KiB at most."""
+TURN = 0.01
+"""Seconds of rendering after which the loop, which has answers to read, gets its turn. One template may take longer."""
 TEMPLATE_ERROR = "TemplateError"
 PAYLOAD_TOO_LARGE = "PayloadTooLarge"
 INVALID_MESSAGE = "InvalidMessage"
@@ -92,6 +96,23 @@ class Rendering(ABC, Generic[R]):
         if not prepared.campaign.content.variables:
             return prepared.rendered[language]
         return self._personal(prepared, language, variables[position] if variables else {})
+
+    async def rendered_each(
+        self,
+        prepared: PreparedContent[R],
+        count: int,
+        languages: bytes | None,
+        variables: Sequence[Variables] | None,
+    ) -> list[R | Answer]:
+        """What each of the recipients in the columns gets; an answer where that cannot be made."""
+        found: list[R | Answer] = []
+        turn_ends = steady() + TURN
+        for position in range(count):
+            found.append(self.rendered_for(prepared, position, languages, variables))
+            if steady() > turn_ends:
+                await asyncio.sleep(0)
+                turn_ends = steady() + TURN
+        return found
 
     def _personal(self, prepared: PreparedContent[R], language: int, variables: Variables) -> R | Answer:
         key = b"%d" % language + encode_variables(variables)

@@ -26,7 +26,7 @@ from nats.js.errors import NotFoundError
 from stentor.account import decode_account
 from stentor.config import Config
 from stentor.outcome import Outcome
-from stentor.queue.notes import Note
+from stentor.queue.notes import KINDS, Note
 from stentor.queue.streams import Streams, text_of
 from stentor.recording.tidings import decode_tidings
 from stentor.runtime.worker import Role
@@ -276,9 +276,10 @@ class Cluster:
                     for _, subject, payload in [each async for each in self._messages(f"{self.name}_outcomes")]:
                         found.append((Streams.address(subject).id, decode_tidings(payload).outcomes))
                     for _, subject, payload in [each async for each in self._messages(f"KV_{self.name}_notes")]:
-                        left = msgspec.msgpack.decode(payload, type=Note).left
+                        kind, *key = subject.split(".")[2:]  # a pace's budget is there too
+                        left = msgspec.msgpack.decode(payload, type=Note).left if kind in KINDS else b""
                         if left:
-                            found.append((text_of(subject.split(".")[5]), decode_account(left).outcomes))
+                            found.append((text_of(key[2]), decode_account(left).outcomes))
             except (TimeoutError, nats_client.errors.Error, nats_client.js.errors.Error):
                 pass  # without a leader nothing can be read: what is not known to be durable only widens the bound
         query = sa.select(batches.c.id, batches.c.recipients).where(batches.c.campaign_id == self.stage.campaign_id)

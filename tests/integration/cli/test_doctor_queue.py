@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from stentor.cli.findings import check_store
 from stentor.cli.queue_checks import check_queue, check_replicas
 from stentor.config import Config, QueueConfig, StoreConfig
+from stentor.errors import QueueUnavailable
 from stentor.findings import Finding, Status
 from stentor.queue.nats import Nats
 from stentor.queue.streams import Streams
@@ -35,9 +37,14 @@ def said(found: Sequence[Finding]) -> str:
 
 
 async def make_streams(config: Config) -> None:
+    """As a role does: what a cluster leaves unanswered while it changes its leader is asked again."""
     nats = Nats(config.queue)
+    streams = Streams(nats, config.queue.name, config.queue.replicas)
     try:
-        await Streams(nats, config.queue.name, config.queue.replicas).ready()
+        while True:
+            with suppress(QueueUnavailable):
+                await streams.ready()
+                return
     finally:
         await nats.aclose()
 

@@ -44,7 +44,10 @@ async def scheduling(stage: Stage) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def jetstream(url: str) -> AsyncIterator[JetStreamContext]:
-    client = await nats.connect(url)
+    """Args:
+    url: of a server, or of several with commas between them.
+    """
+    client = await nats.connect(url.split(","))
     try:
         yield client.jetstream()
     finally:

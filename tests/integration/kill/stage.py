@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -225,6 +225,13 @@ class Stage:
         people = (await people_of(self.database, self.campaign_id, {})).values()
         return frozenset(each.key for each in people if each.outcome is Outcome.PENDING and each.batch in held)
 
+    async def inherited(self) -> Mapping[str, int]:
+        """How often each was in a batch that was taken again though whoever held it neither settled it nor gave it
+        back; of stages whose leases are watched (`watch_leases`)."""
+        times = Counter(row.id for row in await self.database.rows(sa.text("SELECT id FROM inherited")))
+        batches = await self.batches()
+        return {key: count for batch, count in times.items() for key in batches.get(batch, ())}
+
     async def settled(self) -> frozenset[str]:
         """Who has an outcome."""
         return frozenset(key for key, outcome in (await self.outcomes()).items() if outcome)
@@ -323,6 +330,27 @@ async def _add_people(database: Database, people: Mapping[str, tuple[str, str]])
         await connection.execute(sa.text("CREATE TABLE users (id TEXT PRIMARY KEY, channel TEXT, token TEXT)"))
         rows = [{"id": key, "channel": channel, "token": token} for key, (channel, token) in people.items()]
         await connection.execute(sa.text("INSERT INTO users VALUES (:id, :channel, :token)"), rows)
+
+    await database.write(change)
+
+
+async def watch_leases(database: Database) -> None:
+    """Have the database itself keep which batches are inherited (`Stage.inherited`): nobody who looks now and then sees
+    every lease that ends on a busy machine."""
+    taken_again = "WHEN (NEW.deliveries > 1 AND NEW.deliveries > OLD.deliveries)"
+    trigger = f"CREATE TRIGGER inherit AFTER UPDATE ON {tasks.name} FOR EACH ROW {taken_again}"
+    if database.dialect == "sqlite":
+        made = [f"{trigger} BEGIN INSERT INTO inherited VALUES (NEW.id); END"]
+    else:
+        body = "BEGIN INSERT INTO inherited VALUES (NEW.id); RETURN NULL; END"
+        made = [
+            f"CREATE FUNCTION inherit() RETURNS trigger AS $$ {body} $$ LANGUAGE plpgsql",
+            f"{trigger} EXECUTE FUNCTION inherit()",
+        ]
+
+    async def change(connection: AsyncConnection) -> None:
+        for statement in ("CREATE TABLE inherited (id TEXT)", *made):
+            await connection.execute(sa.text(statement))
 
     await database.write(change)
 

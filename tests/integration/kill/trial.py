@@ -25,7 +25,17 @@ from stentor.simulators.telegram import TelegramSetup
 from stentor.states import CampaignState
 from stentor.testing.roles import MachineClock, RoleProcess, start_role
 from tests.integration.kill.running import GLANCE, LOOK, ends_within, suspend, take_back
-from tests.integration.kill.stage import CHANNELS, PHONES, Providers, Stage, open_providers, open_stage, prove, repeats
+from tests.integration.kill.stage import (
+    CHANNELS,
+    PHONES,
+    Providers,
+    Stage,
+    open_providers,
+    open_stage,
+    prove,
+    repeats,
+    watch_leases,
+)
 from tests.integration.ledgers import CHATS
 
 ROLES: tuple[Role, ...] = ("planner", "sender")
@@ -192,8 +202,6 @@ class Strike:
     """Who had an outcome."""
     counts: Mapping[str, int]
     """How often each had been sent to."""
-    in_hands: frozenset[str]
-    """Who was in a batch that was begun, and had none."""
 
 
 @dataclass(slots=True)
@@ -210,8 +218,6 @@ class Trial:
     tale: Tale = field(default_factory=Tale)
     running: list[tuple[Role, RoleProcess, MachineClock]] = field(default_factory=list)
     strikes: list[Strike] = field(default_factory=list)
-    unsure: frozenset[str] = frozenset()
-    """Who may be ambiguous though nothing befell anybody just then."""
     began: float = field(default_factory=time.monotonic)
 
     async def play(self) -> Tale:
@@ -239,12 +245,7 @@ class Trial:
     async def _until_the_end(self) -> None:
         """Raises: AssertionError: it never comes, or a role died by itself."""
         deadline = time.monotonic() + PATIENCE
-        expires_at = (await self.stage.stentor.campaigns.get(self.stage.campaign_id)).expires_at or math.inf
         while not await ends_within(self.stage, LOOK):
-            if time.time() >= expires_at:
-                expires_at = math.inf
-                await self._strike()
-            self.unsure |= await self.stage.in_hands()  # on a busy machine a lease may end under one that works
             assert all(process.runs for _, process, _ in self.running), "a role died by itself"
             if time.monotonic() > deadline:
                 progress = await self.stage.stentor.outcomes.progress(self.stage.campaign_id)
@@ -312,27 +313,24 @@ class Trial:
             await self._strike()
         if await ends_within(self.stage, self.plot.wait):
             return
-        await self._strike()  # on a machine that is too busy, the lease of one that works may have ended as well
         try:
             await self.stage.stentor.campaigns.cancel(self.stage.campaign_id)
         except InvalidState:
             self._tell("is over before it could be cancelled")
         else:
             self._tell("is cancelled")
-        await self._strike()  # what was taken meanwhile
         if self.plot.deserted:
             self._start(*ROLES)
 
     async def _strike(self) -> Strike:
         stage = self.stage
-        self.strikes.append(Strike(await stage.settled(), await stage.counts(), await stage.in_hands()))
+        self.strikes.append(Strike(await stage.settled(), await stage.counts()))
         return self.strikes[-1]
 
     async def _prove(self) -> None:
         stage, tale = self.stage, self.tale
-        unsure = self.unsure.union(*(strike.in_hands for strike in self.strikes))
-        if any(fault.kind != "kill" for fault in self.plot.faults):  # who is on record when a lease ends, sent or not
-            unsure |= {key for key, channel in stage.channels.items() if channel in CHATS}
+        inherited = await stage.inherited()  # on a busy machine a lease may end under one that works as well
+        unsure = frozenset(inherited)
         if self.plot.ending == "resume":  # what replaces the first push is sent again
             unsure = frozenset(key for key in unsure if stage.channels.get(key) in CHATS)
         cancelled = self.plot.ending == "cancel" and await stage.state() is CampaignState.CANCELLED
@@ -343,12 +341,13 @@ class Trial:
         tale.cancelled += Outcome.CANCELLED in outcomes
         tale.expired += Outcome.EXPIRED in outcomes
         tale.ambiguous += outcomes.count(Outcome.AMBIGUOUS)
-        self._check_repeats(counts)
+        self._check_repeats(counts, inherited)
 
-    def _check_repeats(self, counts: Mapping[str, int]) -> None:
-        """Who was sent to again was in flight when a sender was struck, and had no outcome yet: once each at most."""
+    def _check_repeats(self, counts: Mapping[str, int], inherited: Mapping[str, int]) -> None:
+        """Who was sent to again was in a batch that a sender left unsettled, and had no outcome when it was struck."""
         for key, count in repeats(counts).items():
-            assert count <= 1 + len(self.strikes), f"{key} was sent to {count} times"
+            times = inherited.get(key, 0)
+            assert count <= 1 + times, f"{key} was sent to {count} times, and its batch inherited {times} times"
         for strike in self.strikes:
             again = [key for key in strike.settled if counts.get(key, 0) > strike.counts.get(key, 0)]
             assert not again, f"sent to again although their outcomes were durable: {again[:5]}"
@@ -380,6 +379,7 @@ async def play(
     if clock is not None:
         settings["clock"] = clock
     async with open_stage(url, providers.some(plot.channels), **settings, **plot.sending) as stage:
+        await watch_leases(stage.database)
         return await Trial(plot, stage, processes, clock, history).play()
 
 

@@ -17,6 +17,7 @@ import pytest
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
+from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, ServiceUnavailableError
 
 from stentor.simulators.tls import make_server_tls
@@ -114,11 +115,24 @@ async def test_a_suspended_node_answers_when_it_goes_on(single: RunningNats) -> 
     node.stop()
 
 
-async def publish_when_led(client: Client, message: bytes) -> None:
-    """To the stream `three`, whose own leader is chosen after the cluster's."""
+async def make_replicated(client: Client, name: str) -> str:
+    """A stream of that name on all three nodes, and who leads it.
+
+    What is asked of a cluster while it changes its leader (as a slow machine makes it do) is never answered.
+    """
     while True:
-        with suppress(NoStreamResponseError):
-            await client.jetstream().publish("three", message)
+        with suppress(NatsTimeoutError):
+            made = await client.jetstream().add_stream(name=name, subjects=[name], num_replicas=3)
+            assert made.cluster is not None
+            assert made.cluster.leader is not None
+            return made.cluster.leader
+
+
+async def publish_when_led(client: Client, name: str, message: bytes) -> None:
+    """To a stream, whose own leader is chosen after the cluster's."""
+    while True:
+        with suppress(NoStreamResponseError, NatsTimeoutError):
+            await client.jetstream().publish(name, message, headers={"Nats-Msg-Id": message.decode()})
             return
         await asyncio.sleep(0.1)
 
@@ -126,17 +140,14 @@ async def publish_when_led(client: Client, message: bytes) -> None:
 async def test_a_cluster_of_three_survives_the_end_of_its_leader(cluster: RunningNats) -> None:
     assert len(cluster.url.split(",")) == len(cluster.nodes) == 3
     async with connected(cluster.url) as client:
-        made = await client.jetstream().add_stream(name="three", subjects=["three"], num_replicas=3)
-        assert made.cluster is not None
-        assert made.cluster.leader is not None
-        await publish_when_led(client, b"1")
-    stream_leader = cluster.node(made.cluster.leader)
+        stream_leader = cluster.node(await make_replicated(client, "three"))
+        await publish_when_led(client, "three", b"1")
     stream_leader.kill()
     cluster.wait()
     assert cluster.leader not in (None, stream_leader)
     others = ",".join(node.url for node in cluster.nodes if node.runs)
     async with connected(others) as client:
-        await publish_when_led(client, b"2")
+        await publish_when_led(client, "three", b"2")
     stream_leader.start()
     cluster.wait()
     async with connected(stream_leader.url) as client:
@@ -146,8 +157,8 @@ async def test_a_cluster_of_three_survives_the_end_of_its_leader(cluster: Runnin
 
 async def test_a_cluster_survives_the_end_of_all_its_nodes(cluster: RunningNats) -> None:
     async with connected(cluster.url) as client:
-        await client.jetstream().add_stream(name="all", subjects=["all"], num_replicas=3)
-        await client.jetstream().publish("all", b"1")
+        await make_replicated(client, "all")
+        await publish_when_led(client, "all", b"1")
     cluster.kill()
     assert cluster.leader is None
     cluster.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from stentor.http2.burst import Burst, Fate, Header, Reply, Results, Template
 from stentor.outcome import Scope, Verdict
 from stentor.providers import contract
-from stentor.providers.contract import Answer, Encoded, Rule
+from stentor.providers.contract import Answer, Encoded, Rule, Taken
 
 NOW = 1_800_000_000.0  # Fri, 15 Jan 2027 08:00:00 GMT
 
@@ -199,3 +200,12 @@ def test_a_wait_that_the_provider_names_is_told_from_ours() -> None:
     assert (rule.answer(429, retry_after=5.0).retry_after, rule.answer(429, retry_after=5.0).asked) == (5.0, True)
     assert not contract.unknown_answer(500, "x").asked
     assert contract.unknown_answer(500, "x", retry_after=0.0).asked
+
+
+def test_what_a_channel_says_goes_into_any_message() -> None:
+    half = "caf\u00e9 \ud83d"
+    answer = Answer(verdict=Verdict.RETRY, reason=half, detail=half, moved_to=half, status=1 << 70)
+    taken = Taken(at=1.0, id=half, moved_to=half)
+    assert {answer.reason, answer.detail, answer.moved_to, taken.id, taken.moved_to} == {"caf\u00e9 ?"}
+    assert answer.status == 0
+    msgspec.msgpack.encode((answer, taken))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -147,3 +149,26 @@ async def test_deleting_needs_no_rendering_and_changes_always_collapse() -> None
         await Counting().prepare(campaign(undo))
     edit = Content(message=Message(title="once"), action=Action.EDIT)
     assert (await ByReceipt().prepare(campaign(edit))).collapses
+
+
+async def test_the_loop_has_its_turns_while_texts_that_take_long_are_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    lane = Counting()
+    prepared = await lane.prepare(campaign(PERSONAL))
+    turns = 0
+
+    def slow(message: Message, campaign: CampaignContent) -> str:
+        time.sleep(2 * rendering.TURN)
+        return str(message.title)
+
+    monkeypatch.setattr(lane, "render", slow)
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    found = await lane.rendered_each(prepared, 10, None, [{"name": str(number)} for number in range(10)])
+    beside.cancel()
+    assert (found, turns) == ([f"Hi {number}" for number in range(10)], 10)

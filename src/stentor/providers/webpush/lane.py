@@ -167,7 +167,7 @@ class WebPushLane(BurstLane[wire.Rendered, _Access]):
     ) -> WebPushFlight:
         loop = asyncio.get_running_loop()
         count = len(addresses)
-        messages = await self._render_each(prepared, count, languages, variables)
+        messages = await self.rendered_each(prepared, count, languages, variables)
         sealed = await loop.run_in_executor(self._sealer, wire.seal, addresses, messages, self._policy, self._instead)
         rejected: dict[int, Answer] = {}
         groups: dict[tuple[Origin, tuple[Header, ...], int], list[int]] = {}
