@@ -27,9 +27,13 @@ UNSENT = frozenset({Outcome.CANCELLED, Outcome.EXPIRED, Outcome.REJECTED})
 """Outcomes that say that the provider doesn't have it."""
 EXPLAINED = frozenset({Outcome.REJECTED, Outcome.EXPIRED, Outcome.AMBIGUOUS})
 REFUSALS = frozenset(
-    rule.reason for name in BUILT_IN for rule in find(name).rules() if rule.verdict in (Verdict.DROP, Verdict.REJECT)
+    rule.reason
+    for name in BUILT_IN
+    for rule in find(name).rules()
+    if rule.verdict in (Verdict.DROP, Verdict.REJECT, Verdict.FIX)
 )
-"""What a provider says of one recipient. Who is ambiguous for it may have got the message on an earlier try."""
+"""What a provider says of one recipient, or of the message. Who is ambiguous for it may have got the message on an
+earlier try."""
 SHOWN = 20
 """Persons of each kind of difference that are told one by one."""
 _KEYS = msgspec.msgpack.Decoder(list[bytes])
