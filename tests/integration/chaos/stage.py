@@ -182,11 +182,13 @@ class Cluster:
 
     async def until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
         """Raises: AssertionError: it never comes, or a role died by itself."""
-        deadline = time.monotonic() + PATIENCE
+        deadline, pushes = time.monotonic() + PATIENCE, -1
         while not await condition():
             self._see_that_all_run()
+            if self.stage.pushes != pushes:
+                deadline, pushes = time.monotonic() + PATIENCE, self.stage.pushes
             if time.monotonic() > deadline:
-                raise AssertionError(f"{what}: not within {PATIENCE:.0f} s; {await self._describe()}")
+                raise AssertionError(f"{what}: not within {PATIENCE:.0f} s of the last push; {await self._describe()}")
             await asyncio.sleep(LOOK)
 
     async def finish(self, *, notes: bool = False) -> None:

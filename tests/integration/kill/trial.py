@@ -66,8 +66,9 @@ SHARED: Mapping[str, Any] = {
     "discord": DiscordSetup(requests_per_second=300),
 }
 """Simulators of as many bots as there are trials at once, each of which keeps to a bot's pace."""
-PATIENCE = 90.0
-"""Seconds after which a trial's campaign counts as stuck."""
+PATIENCE, LONGEST = 90.0, 600.0
+"""Seconds without any news after which a trial's campaign counts as stuck, and that a trial may take in all: beside
+other work a machine may be slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,12 +245,14 @@ class Trial:
 
     async def _until_the_end(self) -> None:
         """Raises: AssertionError: it never comes, or a role died by itself."""
-        deadline = time.monotonic() + PATIENCE
+        deadline, last = time.monotonic() + PATIENCE, None
         while not await ends_within(self.stage, LOOK):
             assert all(process.runs for _, process, _ in self.running), "a role died by itself"
+            progress = await self.stage.stentor.outcomes.progress(self.stage.campaign_id)
+            if (news := (self.stage.pushes, progress.total)) != last:
+                deadline, last = time.monotonic() + PATIENCE, news
             if time.monotonic() > deadline:
-                progress = await self.stage.stentor.outcomes.progress(self.stage.campaign_id)
-                raise AssertionError(f"not within {PATIENCE:.0f} s: {await self.stage.state()}, {progress}")
+                raise AssertionError(f"nothing new for {PATIENCE:.0f} s: {await self.stage.state()}, {progress}")
         self._tell("has ended")
 
     def _start(self, *roles: Role) -> None:
@@ -401,7 +404,7 @@ async def play_all(
                 plot = make_plot(seed, largest, one_clock=url.startswith("sqlite"))
                 history: list[str] = []
                 try:
-                    async with asyncio.timeout(2 * PATIENCE):
+                    async with asyncio.timeout(LONGEST):
                         tale = await play(
                             plot, url, providers, processes, first=(seed - seeds.start) * largest, history=history
                         )
