@@ -20,6 +20,7 @@ from stentor.audience.keys import Key, Kind, kind_of
 from stentor.audience.source import Element, Source, nearest_to
 from stentor.audience.values import misfit
 from stentor.errors import InvalidAudience
+from stentor.store.text import UNSTORABLE
 
 _SQLITE_MISTAKES = {0, 1, 20}  # none (the driver's own), SQLITE_ERROR (SQL that makes no sense), SQLITE_MISMATCH
 _MISTAKES = ("22", "42", "0A")  # SQLSTATE: bad data, bad SQL or no right to it, not supported
@@ -119,6 +120,8 @@ async def check_where(connection: AsyncConnection, source: Source) -> None:
 
 
 async def check_filter(connection: AsyncConnection, source: Source, name: str, values: Sequence[str]) -> None:
+    if any(UNSTORABLE.search(value) for value in values):
+        raise InvalidAudience(f"the filter on {name}: a value holds a NUL, or bytes that are no text; leave it out.")
     await connection.execute(sa.select(source.id).where(source.member, *source.matches([(name, values)])).limit(1))
 
 

@@ -25,6 +25,7 @@ from aiohttp.abc import AbstractResolver
 
 from stentor.errors import CredentialUnavailable, InvalidConfiguration
 from stentor.http2.addresses import make_socket
+from stentor.http2.policy import Sleep
 from stentor.model import Action
 from stentor.outcome import Verdict
 from stentor.providers.base import BaseLane, setting
@@ -48,7 +49,7 @@ ANSWER_WITHIN = 30.0
 """Seconds for a whole request, its connection included; Telegram holds a 429 back for three."""
 KEEP_ALIVE = 15.0
 """Seconds for which an idle connection is kept: one that the provider closes just as it is used again leaves it open
-whether the message was taken."""
+whether the message was taken. They don't pass while the machine sleeps; after a sleep no connection is used again."""
 PACE = "Pace"
 """The reason of those who wait for their turn."""
 MOVED_TWICE = "MovedTwice"
@@ -72,12 +73,14 @@ class ForbiddenHost(OSError):
     """A lane's `resolver` raises this for a host that is not to be sent to; its text says why, without an address."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Door(Generic[C]):
     """A provider as one set of credential files opens it."""
 
     credentials: C
+    tls: ssl.SSLContext
     session: aiohttp.ClientSession
+    """Another one after the machine slept."""
 
 
 class HttpLane(BaseLane[R, _Door[C]], Generic[R, C]):
@@ -92,6 +95,7 @@ class HttpLane(BaseLane[R, _Door[C]], Generic[R, C]):
         self._carriers: dict[asyncio.Task[None], HttpFlight[R] | None] = {}
         """Each with the flight that it carries for."""
         self._last_error: str | None = None
+        self._sleep = Sleep()
 
     # -- what a provider adds, beside `files` -------------------------------------------------------------------------
 
@@ -137,7 +141,7 @@ class HttpLane(BaseLane[R, _Door[C]], Generic[R, C]):
         return answer
 
     def resolver(self) -> AbstractResolver | None:
-        """Who finds the addresses of hosts, where the system's resolver won't do; asked for once a reload.
+        """Who finds the addresses of hosts, where the system's resolver won't do; asked for with each session.
 
         It raises `ForbiddenHost` where a host is not to be sent to: the recipient is rejected. It is not asked about
         hosts that are IP addresses themselves, nor behind a proxy, which finds them itself.
@@ -195,6 +199,10 @@ class HttpLane(BaseLane[R, _Door[C]], Generic[R, C]):
         credentials = await asyncio.to_thread(self.load)
         with setting(self.name, "ca_file"):
             tls = _tls(self._app.ca_file)
+        return _Door(credentials, tls, self._session(tls))
+
+    def _session(self, tls: ssl.SSLContext) -> aiohttp.ClientSession:
+        """One without connections yet."""
         connector = aiohttp.TCPConnector(
             limit=self._app.max_connections,
             ssl=tls,
@@ -202,13 +210,12 @@ class HttpLane(BaseLane[R, _Door[C]], Generic[R, C]):
             resolver=None if self._app.proxy else self.resolver(),
             socket_factory=make_socket,
         )
-        session = aiohttp.ClientSession(
+        return aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN, connect=CONNECT_WITHIN),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=True,
         )
-        return _Door(credentials, session)
 
     def _leave(self, old: _Door[C]) -> None:
         self._later(self._close(old.session))
@@ -228,7 +235,7 @@ class HttpLane(BaseLane[R, _Door[C]], Generic[R, C]):
         """
         door = self._opened.current or await self._opened.get()
         try:
-            return await self._exchange(door.session, request)
+            return await self._exchange(door, request)
         except _UNANSWERED as error:
             raise CredentialUnavailable(f"{self.name}: {explain(error)}") from None
 
@@ -323,7 +330,7 @@ class HttpLane(BaseLane[R, _Door[C]], Generic[R, C]):
         if isinstance(request, Answer):
             return request
         try:
-            return await self._exchange(door.session, request)
+            return await self._exchange(door, request)
         except _UNSENT as error:
             if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ForbiddenHost):
                 return Answer(verdict=Verdict.REJECT, reason=FORBIDDEN_HOST, detail=str(error.os_error))
@@ -333,8 +340,11 @@ class HttpLane(BaseLane[R, _Door[C]], Generic[R, C]):
             self._last_error = explain(error)
             return silence(ambiguous(self._last_error))
 
-    async def _exchange(self, session: aiohttp.ClientSession, request: Request) -> Response:
-        async with session.request(
+    async def _exchange(self, door: _Door[C], request: Request) -> Response:
+        if self._sleep.look():  # a network forgets meanwhile, and the connections' own clock stood still
+            self._later(self._close(door.session))
+            door.session = self._session(door.tls)
+        async with door.session.request(
             request.method,
             request.url,
             data=request.body,

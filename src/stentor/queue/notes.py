@@ -8,28 +8,35 @@ here. A note is forgotten when its task is done.
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from nats.js import JetStreamContext
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext, api
 from nats.js.errors import APIError, KeyNotFoundError, NotFoundError
 
 from stentor.clock import steady
 from stentor.errors import LeaseLost
 from stentor.queue.nats import WRONG_LAST, Nats, together
+from stentor.queue.pulling import Puller
 from stentor.queue.streams import Address, Streams, token
-from stentor.queue.subjects import number_of_subjects, subjects_of
+from stentor.queue.subjects import number_of_subjects
 
 FLYING, WAITING = KINDS = "f", "w"
 """Kinds of notes: of a task that somebody holds or held, and of one that was given back."""
 NAK = b"-NAK"
 SOON = 1.0
 """Seconds before the end of a delay from which nothing is hastened any more: it may be delivered any moment."""
+AT_ONCE = 256
+"""Notes that are read at a time, and tasks that are hastened: each request has only so long to be answered, also while
+others are before it."""
+READ_WITHIN = 60.0
+"""Seconds after which the server forgets somebody who reads notes and asks for no more."""
 
 
 class Note(msgspec.Struct, frozen=True, array_like=True):
@@ -141,14 +148,34 @@ class Notes:
         return await number_of_subjects(self._nats, self._stream, self._subject(WAITING, f"{token(lane)}.>"))
 
     async def hasten(self, campaign_id: str) -> None:
-        """Have what was given back of a campaign delivered now."""
+        """Have what was given back of a campaign delivered now. What is given back meanwhile may be left out."""
+        async with self._streams.use() as jetstream, self._reading(f"*.{token(campaign_id)}.>") as (puller, there):
+            seen = 0
+            while seen < there and (pulled := await puller.pull(min(there - seen, AT_ONCE))):
+                seen += len(pulled)
+                said = json.loads(await self._nats.request(f"$JS.API.STREAM.INFO.{self._stream}"))
+                now = datetime.fromisoformat(said["ts"])
+                await together(self._hasten(jetstream, each.message, now) for each in pulled)
+
+    @asynccontextmanager
+    async def _reading(self, keys: str) -> AsyncIterator[tuple[Puller, int]]:
+        """Where to pull notes of having been given back from, and how many there are: to ask for one after the other
+        would take a request for each."""
+        config = api.ConsumerConfig(
+            durable_name=f"reader_{secrets.token_hex(8)}",
+            filter_subject=self._subject(WAITING, keys),
+            ack_policy=api.AckPolicy.NONE,
+            inactive_threshold=READ_WITHIN,
+            mem_storage=True,
+            num_replicas=1,
+        )
         async with self._streams.use() as jetstream:
-            filters = self._subject(WAITING, f"*.{token(campaign_id)}.>")
-            subjects = await subjects_of(self._nats, self._stream, filters)
-            notes = await together(self._stored(subject) for subject in subjects)
-            said = json.loads(await self._nats.request(f"$JS.API.STREAM.INFO.{self._stream}"))
-            now = datetime.fromisoformat(said["ts"])
-            await together(self._hasten(jetstream, note, now) for note in notes if note is not None)
+            reader = await jetstream.add_consumer(self._stream, config)
+        puller = Puller(self._nats, self._stream, reader.name, READ_WITHIN)
+        try:
+            yield puller, reader.num_pending or 0
+        finally:
+            await puller.aclose()
 
     def _subject(self, kind: str, key: str) -> str:
         return f"$KV.{self._streams.notes}.{kind}.{key}"
@@ -178,27 +205,20 @@ class Notes:
             note = None
         return _Found(note, message.seq or 0)
 
-    async def _stored(self, subject: str) -> dict[str, Any] | None:
-        """A note as the server tells of it."""
-        asked = json.dumps({"last_by_subj": subject}).encode()
-        answer = json.loads(await self._nats.request(f"$JS.API.STREAM.MSG.GET.{self._stream}", asked))
-        message: dict[str, Any] | None = answer.get("message")
-        return message
-
-    async def _hasten(self, jetstream: JetStreamContext, message: Mapping[str, Any], now: datetime) -> None:
+    async def _hasten(self, jetstream: JetStreamContext, message: Msg, now: datetime) -> None:
         """Have a task delivered that was released and waits. Its note is replaced by one that says so, by one only of
         those who try: what was hastened may be held by somebody, and would be taken from them."""
         try:
-            note = _NOTE.decode(base64.b64decode(message["data"]))
+            note = _NOTE.decode(message.data)
         except msgspec.DecodeError:
             return
-        waited = now - datetime.fromisoformat(message["time"])  # both by the server's clock
+        waited = now - message.metadata.timestamp  # both by the server's clock
         if note.delay - waited.total_seconds() < SOON:
             return
-        headers = {"Nats-Expected-Last-Subject-Sequence": str(message["seq"])}
+        headers = {"Nats-Expected-Last-Subject-Sequence": str(message.metadata.sequence.stream)}
         hastened = msgspec.msgpack.encode(msgspec.structs.replace(note, delay=0.0))
         try:
-            await jetstream.publish(message["subject"], hastened, stream=self._stream, headers=headers)
+            await jetstream.publish(message.subject, hastened, stream=self._stream, headers=headers)
         except APIError as error:
             if error.err_code in WRONG_LAST:
                 return

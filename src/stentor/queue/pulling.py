@@ -76,6 +76,13 @@ class Puller:
         """Nothing could be done with these; the next pull brings them again."""
         self._arrived[:0] = pulled
 
+    async def aclose(self) -> None:
+        """Let nothing more arrive."""
+        inboxes, self._given_up = [*self._given_up, *([self._inbox] if self._inbox else [])], []
+        self._inbox = None
+        for each in inboxes:
+            await self._close(each)
+
     def _is_late(self, since: float) -> bool:
         return steady() >= since + self._lease / 2
 

@@ -420,6 +420,13 @@ async def test_a_filter_of_another_type(postgres: str) -> None:
     await database.aclose()
 
 
+@pytest.mark.parametrize("value", ["a\0b", "\udcff"])
+async def test_a_filter_with_what_is_no_text(devices: Database, value: str) -> None:
+    """A shell passes on bytes of any kind; Python makes half a surrogate pair of what is no UTF-8."""
+    with pytest.raises(InvalidAudience, match=r"the filter on country: a value holds a NUL, or bytes that are no text"):
+        await audience(devices, filters={"country": ["AT", value]}).check(Wanted())
+
+
 async def test_keys_of_types_that_cannot_be_keys(postgres: str) -> None:
     database = Database.open(postgres)
     await fill(database, "BOOLEAN", [True, False], " PRIMARY KEY")

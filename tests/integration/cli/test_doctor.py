@@ -509,6 +509,18 @@ async def test_the_registry_is_shown_where_it_is_used(store: StoreConfig) -> Non
     assert (finding.check, finding.detail) == ("registry", "1 on fcm/droid")
 
 
+async def test_malformed_addresses_of_the_registry_are_counted_too(store: StoreConfig) -> None:
+    """Of an older import, say: none is imported today."""
+    connection = sqlite3.connect(store.url.removeprefix("sqlite:///"))
+    rows = [("x", "fcm", TOKENS["a"]), ("y", "fcm", "a token")]
+    connection.executemany("INSERT INTO stentor_installations (id, channel, address) VALUES (?, ?, ?)", rows)
+    connection.commit()
+    connection.close()
+    (finding,) = await check_audiences(Config(store=store, apps=APPS), NOWHERE)
+    assert (finding.check, finding.status) == ("registry", Status.WARNING)
+    assert "fcm/droid: 1 of 2 installations looked at have a malformed address" in finding.detail
+
+
 # -- the command ------------------------------------------------------------------------------------------------------
 
 

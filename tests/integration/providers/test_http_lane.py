@@ -17,6 +17,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from stentor.errors import CredentialError, CredentialUnavailable, InvalidConfiguration, InvalidMessage, PoolClosed
+from stentor.http2 import policy
 from stentor.model import Action, Message
 from stentor.outcome import Scope, Verdict
 from stentor.planning.content import Content
@@ -612,6 +613,27 @@ async def test_a_connection_that_was_idle_is_not_used_again(
             network.forget()
             await asyncio.sleep(0.3)
             assert (await send(lane, names(3))).accepted() == b"\x01" * 3
+        await network.cut()
+
+
+async def test_a_machine_that_slept_uses_no_connection_again(
+    tls: ServerTls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock of idle connections stands still while the machine sleeps, and the network forgets."""
+    slept = [0.0]
+    monkeypatch.setattr(policy.Sleep, "_total", staticmethod(lambda: slept[0]))
+    monkeypatch.setattr(http_lane, "ANSWER_WITHIN", 5.0)
+    monkeypatch.setattr(http_lane, "KEEP_ALIVE", 3600.0)
+    async with standing(tls, tmp_path, take) as stand, Proxy("127.0.0.1", stand.port) as network:
+        through = stand.lane(url=f"https://localhost:{network.port}", max_connections=1)
+        async with opened(through) as lane:
+            for _ in range(2):
+                assert (await send(lane, names(3))).accepted() == b"\x01" * 3
+                network.forget()
+                slept[0] += 60.0
+            headers = {"token": "t1", "who": "us"}
+            asked = Request(method="GET", url=f"https://localhost:{network.port}/", body=b"", headers=headers)
+            assert (await lane.ask(asked)).status == 200
         await network.cut()
 
 

@@ -500,6 +500,40 @@ async def test_withdrawing_hastens_what_waits_once(rig: Rig, other: Rig) -> None
     await rig.queue.settle(ack=[two])
 
 
+async def test_withdrawing_asks_little_at_a_time_however_much_waits(
+    rig: Rig, other: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server is given only so long for each answer, also while thousands of others are before it."""
+    monkeypatch.setattr("stentor.queue.notes.AT_ONCE", 3)
+    anothers = replace(task(), id=f"c2/{LANE}/1", campaign_id="c2")
+    await rig.queue.settle(put=[*map(task, range(10)), anothers])
+    for lease in await rig.take(11, lease=30.0):
+        await rig.queue.release(lease, 60.0, lease.id.encode())
+    request, under_way, most = other.nats.request, 0, 0
+
+    async def counted(subject: str, payload: bytes = b"") -> bytes:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            return await request(subject, payload)
+        finally:
+            under_way -= 1
+
+    async def confirmed(acknowledgements: Iterable[tuple[str, bytes]]) -> None:
+        await asyncio.gather(*(counted(reply, what) for reply, what in acknowledgements))
+
+    monkeypatch.setattr(other.nats, "request", counted)
+    monkeypatch.setattr(other.nats, "confirm", confirmed)
+    await other.queue.withdraw("c1", 100, HOLD)
+    assert 1 <= most <= 3
+    hastened = await rig.take(100, lease=30.0)
+    assert ids(hastened) == ids(map(task, range(10)))
+    assert all(lease.notes == (lease.id.encode(),) for lease in hastened)
+    assert await other.queue.withdraw("c1", 100, HOLD) == []
+    assert await rig.take() == [], "what is held is nobody else's"
+
+
 async def test_notes_that_cannot_be_had_keep_what_was_taken(far: Rig, proxy: Proxy) -> None:
     await far.queue.settle(put=[task()])
     await far.queue.release(await far.take_one(), 0.0, b"note")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+import asyncpg  # type: ignore[import-untyped]  # has no annotations
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.queue.contract import Depth, Queue
+from stentor.queue.contract import Depth, Lease, Queue
 from stentor.queue.sql import SqlQueue
 from stentor.store.database import Database, insert_or_ignore
 from stentor.store.migrate import migrate
@@ -69,6 +71,41 @@ class TestSqlQueue(QueueContract):
 
         await queue.settle(change, put=[make_task(2)], ack=[held])
         assert seen == [2]
+
+
+ENDINGS: dict[str, Callable[[SqlQueue, Sequence[Lease]], Awaitable[object]]] = {
+    "ack": lambda queue, leases: queue.settle(ack=leases),
+    "release": lambda queue, leases: queue.settle(release=[(lease, 1.0) for lease in leases]),
+    "put back": lambda queue, leases: queue.settle(put_back=[(lease, 1.0) for lease in leases]),
+    "bury": lambda queue, leases: queue.settle(bury=[(lease, "it killed its senders") for lease in leases]),
+    "extend": lambda queue, leases: queue.extend(leases, 60.0),
+}
+
+
+BLOCKED = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+async def test_who_waits_for_a_task_has_none_that_comes_after_it(postgres: str, ending: str) -> None:
+    """Two that end the same tasks, named in whatever order, would else wait for each other: a deadlock."""
+    database = Database.open(postgres)
+    await migrate(database)
+    queue = SqlQueue(database)
+    for number in (2, 1, 0):  # so that the table has them in another order
+        await queue.settle(put=[make_task(number)])
+    leases = sorted(await queue.take(LANE, 3, 60.0), key=lambda lease: lease.id, reverse=True)
+    other = await asyncpg.connect(postgres, timeout=30)
+    async with other.transaction():
+        await other.execute("SELECT 1 FROM stentor_tasks WHERE id = $1 FOR UPDATE", leases[-1].id)
+        waiting = asyncio.ensure_future(ENDINGS[ending](queue, leases))
+        async with asyncio.timeout(30):
+            while not await other.fetchval(BLOCKED):  # noqa: ASYNC110 - a server tells nobody that somebody waits
+                await asyncio.sleep(0.01)
+        free = await other.fetch("SELECT id FROM stentor_tasks FOR UPDATE SKIP LOCKED")
+        assert {row["id"] for row in free} == {lease.id for lease in leases}
+    await waiting
+    await other.close()
+    await database.aclose()
 
 
 def test_nothing_of_the_contract_is_left_out(request: pytest.FixtureRequest) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 import uvloop
-from sqlalchemy import func, select, text
+from sqlalchemy import String, func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -29,8 +29,8 @@ from stentor.store import database as stores
 from stentor.store.database import POSTGRESQL, SQLITE, Database, insert_or_ignore
 from stentor.store.migrate import migrate
 from stentor.store.sqlite_driver import SqliteConnection
-from stentor.store.tables import batches, lanes
-from stentor.store.text import storable
+from stentor.store.tables import METADATA, batches, lanes
+from stentor.store.text import StorableText, storable
 from stentor.testing.postgres import Postgres
 
 Open = Callable[..., Database]
@@ -533,6 +533,16 @@ async def test_a_value_that_the_database_cannot_hold_is_refused_and_not_told(dat
     assert SECRET not in str(refused.value)
 
 
+async def test_a_value_that_is_beyond_a_limit_of_the_server_is_refused_as_well(postgres: str) -> None:
+    database = Database.open(postgres)
+    await migrate(database)
+    packs_badly = "".join(map(chr, range(0x4E00, 0x4E00 + 9000)))  # an entry of an index has at most 2,704 bytes
+    row = {"id": packs_badly, "campaign_id": "c", "lane": "apns/ios", "size": 1, "pending": 1, "planned_at": 0.0}
+    with pytest.raises(StoreRefused, match="cannot hold what it was given: index row"):
+        await database.write(lambda connection: connection.execute(batches.insert(), row | {"recipients": b""}))
+    await database.aclose()
+
+
 @pytest.mark.parametrize("said", ["a\0b", "a\ud800b", "\U0001f49b\0"])
 async def test_text_that_no_database_holds_is_made_storable_and_found_again(database: Database, said: str) -> None:
     await database.write(lambda connection: connection.execute(lanes.insert(), {"lane": said, "problem": said}))
@@ -540,6 +550,12 @@ async def test_text_that_no_database_holds_is_made_storable_and_found_again(data
     assert row.lane == row.problem == storable(said)
     assert "\ufffd" in row.lane
     assert row.lane.encode().decode().isprintable()
+
+
+def test_every_column_of_text_makes_it_storable() -> None:
+    columns = [column for table in METADATA.sorted_tables for column in table.c]
+    assert [str(column) for column in columns if isinstance(column.type, String)] == []
+    assert any(isinstance(column.type, StorableText) for column in columns)
 
 
 async def test_two_that_deadlock_both_get_through(postgres: str) -> None:

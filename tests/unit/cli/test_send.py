@@ -152,9 +152,19 @@ def test_detached_no_means_no(stentor: Command, fake: FakeStentor) -> None:
 def test_a_dry_run_sends_nothing_and_does_not_ask(stentor: Command, fake: FakeStentor) -> None:
     done = stentor("send", *HELLO, "--dry-run")
     assert done.exit_code == 0
-    assert "nothing was sent" in done.stdout
+    assert "All is in order; nothing was sent" in done.stdout
     assert "apns/ios 400,000" in words(done.stdout)
     assert fake.verbs() == ["prepare", "close"]
+
+
+def test_a_dry_run_that_has_something_to_say_calls_nothing_in_order(stentor: Command, fake: FakeStentor) -> None:
+    fake.preview = replace(PREVIEW, warnings=["apns/ios: 2 of 2 installations looked at have a malformed address"])
+    said = words(stentor("send", *HELLO, "--dry-run").stdout)
+    assert "Note: apns/ios: 2 of 2 installations looked at have a malformed address" in said
+    assert "See the notes above; nothing was sent" in said
+    assert "in order" not in said
+    found = json.loads(stentor("send", *HELLO, "--dry-run", "--json").stdout)
+    assert found["warnings"] == fake.preview.warnings
 
 
 def test_a_dry_run_for_programs(stentor: Command, fake: FakeStentor) -> None:
