@@ -159,7 +159,7 @@ class Flyer:
     async def _intend(self, delivery: Delivery, start: int, stop: int) -> None:
         """Have it on record that a part of a flight is about to be sent. Raises: LeaseLost, StoreUnavailable."""
         async with delivery.telling:
-            intent = None if delivery.lost else delivery.intend(start, stop, self._clock())
+            intent = None if delivery.lost else delivery.intend(start, stop, self._clock(), proven=self._gate.proven)
             if intent is None:
                 return  # its flight is being called back, or ends: nobody of it is sent any more
             try:

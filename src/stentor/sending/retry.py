@@ -144,6 +144,30 @@ def decide(
     return decision
 
 
+def settled_so_far(
+    answers: Mapping[int, Answer], before: Mapping[int, Waiting], now: float, *, sure: bool, collapses: bool
+) -> list[Failure]:
+    """The failures that are final although others of the batch have no answer yet: `decide` will say the same of them.
+
+    Args:
+        now: epoch seconds.
+        sure: whether the lane has accepted anything with its present settings. Otherwise, a refusal that everybody
+            gets may be the fault of the settings, and no address is called dead for it.
+        collapses: see `Circumstances`.
+    """
+    found = []
+    for position, answer in answers.items():
+        outcome = SETTLES.get(answer.verdict)
+        if outcome is not None and not sure and (answer.stop_if_all or answer.verdict is Verdict.DROP):
+            continue
+        if answer.verdict is Verdict.AMBIGUOUS and not collapses:
+            outcome = Outcome.AMBIGUOUS
+        if outcome is not None and outcome is not Outcome.ACCEPTED:
+            earlier = before.get(position)
+            found.append(_failure(position, outcome, answer, earlier.tries + 1 if earlier else 1, now))
+    return found
+
+
 def wait(answer: Answer, tries: int, where: Circumstances) -> float:
     """Seconds before a recipient is tried again: never less than the provider asks, more with each try."""
     asked = _asked(answer, where.longest_backoff)
@@ -236,10 +260,13 @@ def _try_again(decision: Decision, again: Waiting, answer: Answer, where: Circum
 
 def _end(decision: Decision, position: int, outcome: Outcome, answer: Answer, tries: int, now: float) -> None:
     decision.outcomes[position] = outcome
-    if outcome is Outcome.ACCEPTED:
-        return
+    if outcome is not Outcome.ACCEPTED:
+        decision.failures.append(_failure(position, outcome, answer, tries, now))
+
+
+def _failure(position: int, outcome: Outcome, answer: Answer, tries: int, now: float) -> Failure:
     dead = answer.verdict is Verdict.DROP
-    failure = Failure(
+    return Failure(
         position=position,
         outcome=outcome,
         reason=answer.reason,
@@ -249,4 +276,3 @@ def _end(decision: Decision, position: int, outcome: Outcome, answer: Answer, tr
         since=now if dead and answer.since is None else answer.since,  # it may be recorded much later
         tries=tries,
     )
-    decision.failures.append(failure)

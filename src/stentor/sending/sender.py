@@ -17,7 +17,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from stentor.clock import steady
@@ -75,6 +74,7 @@ class LaneSender:
         self._ledger = ledger
         self._desk = desk
         self._settings = settings
+        self._clock = clock
         self._meter = meter or Meter()
         self._suspects = Suspects(set() if quarantine is None else quarantine)
         self._held = Held(queue, ledger, settings.lease, self._suspects)
@@ -127,7 +127,7 @@ class LaneSender:
                 _every(TICK, self._heed),
                 _every(TICK, self._held.renew_leases),
                 _every(TICK, self._gatekeeper.report),
-                _every(CHECKPOINT, partial(self._held.checkpoint, CHECKPOINT)),
+                _every(CHECKPOINT, self._checkpoint),
             ]
             if budget is not None:
                 watches.append(budget.run())
@@ -170,6 +170,9 @@ class LaneSender:
         await self._lane.aclose(0.0)
         while self._held:
             await self._held.wait_for_change(TICK)
+
+    async def _checkpoint(self) -> None:
+        await self._held.checkpoint(CHECKPOINT, self._clock(), proven=self.gate.proven)
 
     async def _heed(self) -> None:
         """Withdraw what was paused or cancelled or has lost its lease, and everything when the provider wants quiet."""

@@ -14,7 +14,7 @@ from stentor.account import Waiting
 from stentor.outcome import SETTLES, Outcome, Scope, Verdict
 from stentor.providers.contract import Answer
 from stentor.sending import retry
-from stentor.sending.retry import ENOUGH_FOR_ALL, SOON, Circumstances, Decision, decide, wait
+from stentor.sending.retry import ENOUGH_FOR_ALL, SOON, Circumstances, Decision, decide, settled_so_far, wait
 
 NOW = 1_800_000_000.0
 HERE = Circumstances(
@@ -380,3 +380,20 @@ def test_each_ends_settled_or_waiting(
         assert where.collapses or given_answer.verdict is not Verdict.AMBIGUOUS
     assert not any(decision.blamed and failure.dead for failure in decision.failures)
     assert decision.accepted <= decision.answered <= len(sent)
+
+
+@given(batches(), CIRCUMSTANCES, st.sets(st.integers(0, 39)))
+def test_what_is_said_before_the_end_is_what_is_said_at_the_end(
+    batch: tuple[int, list[int], dict[int, Answer], dict[int, Waiting]], where: Circumstances, early: set[int]
+) -> None:
+    size, sent, answers, before = batch
+    accepted = [position for position in sent if position not in answers]
+    sure = where.proven or any(position in early for position in accepted)
+    so_far = {position: each for position, each in answers.items() if position in early}
+    told = settled_so_far(so_far, before, where.now, sure=sure, collapses=where.collapses)
+    final = {each.position: each for each in decide(size, sent, answers, before, where).failures}
+    assert all(final[each.position] == each for each in told)
+    if sure:
+        settled = {position for position, each in so_far.items() if each.verdict in SETTLES}
+        refused = {each.position for each in told if each.outcome is Outcome.REJECTED}
+        assert refused == {position for position in settled if so_far[position].verdict is not Verdict.ACCEPT}
