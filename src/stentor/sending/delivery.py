@@ -74,6 +74,17 @@ class Delivery:
         """What is known of earlier tries, by position."""
         return {each.position: each for each in self.account.waiting}
 
+    @property
+    def is_repeat(self) -> bool:
+        """Whether everybody who is to be sent now was sent before."""
+        tried = self.tried
+        return bool(tried) and all(at in tried and tried[at].tries for at in self.positions)
+
+    @property
+    def is_remainder(self) -> bool:
+        """See `retry.Circumstances.remainder`."""
+        return Outcome.ACCEPTED in self.account.outcomes and self.is_repeat
+
     # -- calling it back ----------------------------------------------------------------------------------------------
 
     def withdraw(self, why: str) -> None:

@@ -63,9 +63,6 @@ class Flyer:
         self._tally = tally
         self._clock = clock
         self._meter = meter
-        self._controls = Controls(
-            closed=gatekeeper.is_closed, forbids=gatekeeper.forbids, backlog=lane.backlog, clock=clock
-        )
         self._stopping = False
 
     def __repr__(self) -> str:
@@ -154,7 +151,13 @@ class Flyer:
             return await self._meter.during("encode", self._lane.begin(prepared, *part))
 
         intents = Intents(size, partial(self._intend, delivery)) if on_record else None
-        return PacedFlight(size, budget, begin, self._controls, throttle, intents)
+        controls = Controls(
+            closed=self._gatekeeper.is_closed,
+            forbids=partial(self._gatekeeper.forbids, remainder=delivery.is_remainder and not self._gate.wary),
+            backlog=self._lane.backlog,
+            clock=self._clock,
+        )
+        return PacedFlight(size, budget, begin, controls, throttle, intents)
 
     async def _intend(self, delivery: Delivery, start: int, stop: int) -> None:
         """Have it on record that a part of a flight is about to be sent. Raises: LeaseLost, StoreUnavailable."""

@@ -90,10 +90,10 @@ class Gatekeeper:
         if decision.throttle:
             self._be_quiet(decision.throttle)
 
-    def forbids(self, answers: Mapping[int, Answer], sent: int) -> bool:
+    def forbids(self, answers: Mapping[int, Answer], sent: int, *, remainder: bool) -> bool:
         """Whether the answers to a part of a batch forbid to send the rest now. Where the provider wants quiet, all
-        senders are quiet from this moment."""
-        if seconds := quiet(answers, sent, self._longest_backoff):
+        senders are quiet from this moment. See `retry.Circumstances` for `remainder`."""
+        if seconds := quiet(answers, sent, self._longest_backoff, remainder=remainder):
             self._be_quiet(seconds)
         return bool(seconds) or any(
             answer.verdict is Verdict.REFRESH or (answer.verdict is Verdict.STOP and answer.scope is not Scope.PLATFORM)

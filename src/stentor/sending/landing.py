@@ -11,7 +11,7 @@ from stentor.config import SendingConfig
 from stentor.meter import Meter
 from stentor.outcome import Verdict
 from stentor.pace.paced import PacedFlight
-from stentor.providers.lane import Flight
+from stentor.providers.lane import Flight, Lane, Scatters
 from stentor.recording.contract import Settlement, Then
 from stentor.sending.delivery import Delivery
 from stentor.sending.gatekeeper import Gatekeeper
@@ -26,6 +26,7 @@ class Lander:
 
     def __init__(
         self,
+        lane: Lane,
         gatekeeper: Gatekeeper,
         campaigns: Campaigns,
         settings: SendingConfig,
@@ -33,6 +34,7 @@ class Lander:
         clock: Callable[[], float],
         meter: Meter,
     ) -> None:
+        self._lane = lane
         self._gatekeeper = gatekeeper
         self._campaigns = campaigns
         self._settings = settings
@@ -62,6 +64,8 @@ class Lander:
             proven=self._gatekeeper.gate.proven,
             blamed=self._gatekeeper.blamed,
             alike=_are_alike(batch, sent),
+            one_host=not (isinstance(self._lane, Scatters) and self._lane.many_hosts),
+            remainder=delivery.is_remainder and not self._gatekeeper.gate.wary,
         )
         decision = decide(len(batch), sent, answers, delivery.tried, where)
         self._tally.land(decision)

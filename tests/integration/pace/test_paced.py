@@ -270,7 +270,7 @@ async def test_a_pause_stops_it_between_slices(stage: Works) -> None:
     assert len(set(made.lane.sent)) == len(made.lane.sent)
 
 
-async def test_what_was_accepted_so_far_is_recorded_while_the_rest_waits_for_its_turn(stage: Works) -> None:
+async def test_what_has_become_of_some_is_recorded_while_the_rest_waits_for_its_turn(stage: Works) -> None:
     made = Paced(stage, 50.0)
     name = await stage.put(1, 600)
     made.lane.script = lambda recipient: refused(Verdict.DROP, "Gone") if recipient.endswith(b"-0") else None
@@ -282,7 +282,7 @@ async def test_what_was_accepted_so_far_is_recorded_while_the_rest_waits_for_its
         running.cancel()
         await asyncio.wait([running])
     accepted = await stage.outcomes(name)
-    assert accepted[:4] == b"\0\1\1\1"
+    assert accepted[:4] == b"\2\1\1\1"
     assert len(accepted) == 600
 
 
