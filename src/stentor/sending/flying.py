@@ -82,8 +82,8 @@ class Flyer:
             throttle = await self._throttle(delivery.batch.campaign_id)
         except StoreUnavailable:
             return delivery.give_back(WAIT)
-        if throttle is not None and throttle.wait > 0:
-            return delivery.give_back(min(throttle.wait, LONGEST_WAIT))
+        if throttle is not None and (wait := throttle.wait(self._lane.name)) > 0:
+            return delivery.give_back(min(wait, LONGEST_WAIT))
         way = self._gate.look(steady())
         if way is Pass.CLOSED:
             return delivery.give_back(max(self._gatekeeper.until_open(), WAIT))

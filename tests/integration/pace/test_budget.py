@@ -310,6 +310,28 @@ async def test_the_first_in_the_line_sends_alone_until_it_leaves(memory: MemoryB
         await asyncio.wait([waits])
 
 
+async def test_who_steps_aside_lets_other_groups_go_first_and_keeps_its_place(memory: MemoryBoard) -> None:
+    budget = Budget(memory, LANE, 1000.0)
+    await budget.look()
+    with budget.line("a") as first, budget.line("a") as second, budget.line("b") as third:
+        with budget.aside(first):
+            assert third.changed.is_set()
+            async with asyncio.timeout(30):
+                assert await budget.take(third, 1) == 1
+            waits = asyncio.create_task(budget.take(second, 1))
+            third.left = True
+            async with asyncio.timeout(30):
+                assert await budget.take(third, 1) == 0
+            with budget.aside(third):
+                assert budget._first() is None
+        async with asyncio.timeout(30):
+            assert await budget.take(first, 1) == 1
+        assert not waits.done()
+        first.aside = False
+        second.leave()
+        await waits
+
+
 async def test_who_leaves_the_line_is_let_go_and_the_next_one_sends(memory: MemoryBoard) -> None:
     budget = Budget(memory, LANE, 0.001)  # nothing comes for a quarter of an hour
     await budget.look()
