@@ -50,7 +50,7 @@ class Courier:
         campaigns = Campaigns(lane, desk)
         self._judge = Judge(lane, desk, campaigns, suspects, settings, clock, meter)
         self._flyer = Flyer(lane, ledger, desk, gatekeeper, campaigns, self.tally, clock, meter)
-        self._lander = Lander(lane, gatekeeper, campaigns, settings, self.tally, clock, meter)
+        self._lander = Lander(gatekeeper, campaigns, settings, self.tally, clock, meter)
 
     def __repr__(self) -> str:
         return f"<Courier of {self._name}>"

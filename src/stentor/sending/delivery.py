@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from stentor.account import Account, Waiting, merge
 from stentor.batch import Batch
 from stentor.outcome import Outcome
+from stentor.pace.paced import PacedFlight
 from stentor.providers.lane import Flight
 from stentor.queue.contract import Lease
 from stentor.recording.contract import Known, Settlement, Then
@@ -54,6 +55,8 @@ class Delivery:
     """Why it could not be begun, or not to its end."""
     checkpointed: int = 0
     """How many of the flight's recipients the last checkpoint had as accepted or failed."""
+    answered: int = 0
+    """How many of the flight's requests were answered when `listen` looked last."""
     telling: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while it is told who is about to be sent or was accepted, so that no note is left over a later one."""
 
@@ -84,6 +87,17 @@ class Delivery:
     def is_remainder(self) -> bool:
         """See `retry.Circumstances.remainder`."""
         return Outcome.ACCEPTED in self.account.outcomes and self.is_repeat
+
+    def listen(self, now: float) -> tuple[int, bool]:
+        """How many of its flight's requests wait for their answers, and whether any was answered since the last time.
+        `now` is in epoch seconds."""
+        if self.flight is None:
+            return 0, False
+        answers = self.flight.answers(now)
+        accepted = self.flight.accepted().count(1)
+        before, self.answered = self.answered, accepted + sum(each.status != 0 for each in answers.values())
+        unsent = self.flight.unsent if isinstance(self.flight, PacedFlight) else 0
+        return len(self.positions) - unsent - accepted - len(answers), self.answered > before
 
     # -- calling it back ----------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ LONGEST_PAUSE = 60.0
 """Seconds that a gate is closed: doubled from the first with each trial that fails."""
 TRIAL = 20
 """Recipients that a trial sends at most."""
+GOES_ON = "nothing to do here; the lane goes on by itself"
 
 
 class Pass(Enum):
@@ -35,8 +36,8 @@ class Problem:
 
     what: str
     remedy: str
-    pause: float
-    """Seconds until it is tried again."""
+    pause: float | None
+    """Seconds until it is tried again; None where it is being tried."""
 
 
 class Gate:

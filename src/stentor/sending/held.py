@@ -125,6 +125,11 @@ class Held:
             else:
                 delivery.lose()
 
+    def listen(self, now: float) -> tuple[int, bool]:
+        """How many requests wait for their answers, and whether any was answered since the last time."""
+        listened = [each.listen(now) for each in self if each.lease.id in self._flying]
+        return sum(under_way for under_way, _ in listened), any(heard for _, heard in listened)
+
     async def checkpoint(self, age: float, now: float, *, proven: bool) -> None:
         """Record who was accepted and who has failed of what has been under way for `age` seconds. See
         `Delivery.checkpoint` for the other arguments."""

@@ -11,7 +11,7 @@ from stentor.config import SendingConfig
 from stentor.meter import Meter
 from stentor.outcome import Verdict
 from stentor.pace.paced import PacedFlight
-from stentor.providers.lane import Flight, Lane, Scatters
+from stentor.providers.lane import Flight
 from stentor.recording.contract import Settlement, Then
 from stentor.sending.delivery import Delivery
 from stentor.sending.gatekeeper import Gatekeeper
@@ -26,7 +26,6 @@ class Lander:
 
     def __init__(
         self,
-        lane: Lane,
         gatekeeper: Gatekeeper,
         campaigns: Campaigns,
         settings: SendingConfig,
@@ -34,7 +33,6 @@ class Lander:
         clock: Callable[[], float],
         meter: Meter,
     ) -> None:
-        self._lane = lane
         self._gatekeeper = gatekeeper
         self._campaigns = campaigns
         self._settings = settings
@@ -49,6 +47,9 @@ class Lander:
     async def _land(self, delivery: Delivery) -> Settlement:
         flight, batch, now = delivery.flight, delivery.batch, self._clock()
         assert flight is not None
+        _, heard = delivery.listen(now)
+        if heard:
+            self._gatekeeper.hear()
         answers = at_positions(flight.answers(now), delivery.positions, batch)
         sent: Sequence[int] = delivery.positions
         if delivery.withdrawn or (isinstance(flight, PacedFlight) and flight.stopped):
@@ -64,7 +65,7 @@ class Lander:
             proven=self._gatekeeper.gate.proven,
             blamed=self._gatekeeper.blamed,
             alike=_are_alike(batch, sent),
-            one_host=not (isinstance(self._lane, Scatters) and self._lane.many_hosts),
+            one_host=self._gatekeeper.one_host,
             remainder=delivery.is_remainder and not self._gatekeeper.gate.wary,
         )
         decision = decide(len(batch), sent, answers, delivery.tried, where)

@@ -53,7 +53,7 @@ class LaneSender:
     """Sends one lane's batches until it is told to stop."""
 
     problem: str | None = None
-    """Never one: what closes a lane is a notice, and that the store is away others tell."""
+    """Never one: that a lane is closed or its provider silent is a notice, and that the store is away others tell."""
 
     def __init__(
         self,
@@ -92,8 +92,7 @@ class LaneSender:
 
     @property
     def notice(self) -> str | None:
-        problem = self.gate.problem
-        return f"closed: {problem.what}; {problem.remedy}" if problem else None
+        return self._gatekeeper.notice
 
     @property
     def state(self) -> LaneState:
@@ -128,6 +127,7 @@ class LaneSender:
                 _every(TICK, self._held.renew_leases),
                 _every(TICK, self._gatekeeper.report),
                 _every(CHECKPOINT, self._checkpoint),
+                _every(CHECKPOINT, self._listen),
             ]
             if budget is not None:
                 watches.append(budget.run())
@@ -173,6 +173,10 @@ class LaneSender:
 
     async def _checkpoint(self) -> None:
         await self._held.checkpoint(CHECKPOINT, self._clock(), proven=self.gate.proven)
+
+    async def _listen(self) -> None:
+        under_way, heard = self._held.listen(self._clock())
+        self._gatekeeper.listen(under_way, heard=heard)
 
     async def _heed(self) -> None:
         """Withdraw what was paused or cancelled or has lost its lease, and everything when the provider wants quiet."""
