@@ -3,8 +3,9 @@
 `Budget.run` looks at the board about once a second: it renews the slice, learns what the others need, and hears when
 the provider asked one of them for quiet. `Budget.take` lets a flight send what the slice allows now. Rules: the first
 in the line that can send sends alone, so that batches end in the order they began; a flight that waits for something
-else meanwhile steps aside, so that it holds up nobody; nothing waits a push or sleeps a recipient; time
-is checked before each slice of a batch, so that a process that was stopped for a while sends nothing on an old slice.
+else meanwhile steps aside, so that it holds up nobody; first tries go before repeated ones; nothing waits a push or
+sleeps a recipient; time is checked before each slice of a batch, so that a process that was stopped for a while sends
+nothing on an old slice.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ CONFLICT = 0.05
 """Seconds before it is, at most."""
 LEAVE_WITHIN = 1.0
 """Seconds in which a sender that stops gives its slice back; else it lapses."""
+FIRST_TRIES = 1.0
+"""Seconds after a first try was sent for which more of them are believed to wait, in the queue, say."""
 HEADROOM = 1.25
 """What a sender that doesn't use up its slice is thought to need, to what it used."""
 USED_UP = 0.9
@@ -60,13 +63,15 @@ async def pause(event: asyncio.Event, seconds: float) -> None:
 class PlaceInLine:
     """A flight's place in the line."""
 
-    __slots__ = ("aside", "changed", "group", "left")
+    __slots__ = ("aside", "changed", "group", "left", "repeats")
 
-    def __init__(self, group: str | None = None) -> None:
+    def __init__(self, group: str | None = None, *, repeats: bool = False) -> None:
         """Args:
         group: flights of the same group keep their order, even if the first of them has stepped aside.
+        repeats: whether everybody in it was sent before: all first tries go before that.
         """
         self.group = group
+        self.repeats = repeats
         self.changed = asyncio.Event()
         """Set when it should look again."""
         self.left = False
@@ -106,6 +111,7 @@ class Budget:
         self._bucket = TokenBucket(0.0, clock())
         self._line: deque[PlaceInLine] = deque()
         self._taken = 0
+        self._first_try_at = -math.inf
         self._counted_at = clock()
         self._look_now = asyncio.Event()
         self._on_quiet: Callable[[float], None] = lambda _seconds: None
@@ -128,6 +134,14 @@ class Budget:
     def rate(self) -> float:
         """Pushes a second that this sender may send now; infinite where there is no limit."""
         return math.inf if self._rate is None else self._member.usable(self._clock())
+
+    @property
+    def has_first_tries(self) -> bool:
+        """Whether all that may be sent is needed for those who were not tried yet, as far as is known here."""
+        if self._rate is None:
+            return False
+        waits = any(not place.repeats and not place.aside for place in self._line)
+        return waits or self._clock() - self._first_try_at < FIRST_TRIES
 
     @property
     def part(self) -> float:
@@ -224,9 +238,9 @@ class Budget:
     # -- the line ------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def line(self, group: str | None = None) -> Iterator[PlaceInLine]:
-        """A place in the line, behind all others. See `PlaceInLine` for `group`."""
-        place = PlaceInLine(group)
+    def line(self, group: str | None = None, *, repeats: bool = False) -> Iterator[PlaceInLine]:
+        """A place in the line, behind all others. See `PlaceInLine` for the arguments."""
+        place = PlaceInLine(group, repeats=repeats)
         self._line.append(place)
         try:
             yield place
@@ -247,12 +261,15 @@ class Budget:
 
     def _first(self) -> PlaceInLine | None:
         """Whose turn it is; None if nobody in the line could send now."""
-        waiting = set()
-        for place in self._line:
-            if place.aside:
-                waiting.add(place.group)
-            elif place.group is None or place.group not in waiting:
-                return place
+        for repeats in (False, True):
+            waiting = set()
+            for place in self._line:
+                if place.repeats is not repeats:
+                    continue
+                if place.aside:
+                    waiting.add(place.group)
+                elif place.group is None or place.group not in waiting:
+                    return place
         return None
 
     def _wake(self) -> None:
@@ -269,6 +286,8 @@ class Budget:
             seconds = math.inf
             if self._first() is place:
                 if count := self.draw(most):
+                    if not place.repeats:
+                        self._first_try_at = self._clock()
                     return count
                 step = STEP * self._bucket.rate
                 seconds = self._bucket.wait(min(most, max(1.0, step)), self._clock())

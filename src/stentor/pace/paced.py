@@ -68,16 +68,20 @@ class PacedFlight:
         controls: Controls,
         throttle: Throttle | None = None,
         intents: Intents | None = None,
+        *,
+        repeats: bool = False,
     ) -> None:
         """Args:
         budget: the lane's; it may be one without a limit.
         throttle: the campaign's, where it has one.
         intents: where it must be on record who is sent.
+        repeats: whether everybody in it was sent before.
         """
         self._size = size
         self._budget = budget
         self._throttle = throttle
         self._intents = intents
+        self._repeats = repeats
         self._credit = 0  # what the throttle has allowed and the lane's budget hasn't yet
         self._begin = begin
         self._controls = controls
@@ -158,11 +162,11 @@ class PacedFlight:
         if self._reason is not None:
             return
         async with AsyncExitStack() as lines:
-            place, turn = lines.enter_context(self._budget.line()), None
+            place, turn = lines.enter_context(self._budget.line(repeats=self._repeats)), None
             if self._intents is not None:
                 lines.push_async_callback(self._intents.aclose)
             if self._throttle is not None:
-                turn = lines.enter_context(self._throttle.line(self, self._budget.lane))
+                turn = lines.enter_context(self._throttle.line(self, self._budget.lane, repeats=self._repeats))
             self._leave = partial(_leave, place, turn)
             while self._begun < self._size and self._may_go_on(place):
                 if self._is_stalled:

@@ -63,11 +63,12 @@ class Throttle:
         return max(0.0, unsent / rate - AHEAD)
 
     @contextmanager
-    def line(self, flight: Unsent, lane: str) -> Iterator[PlaceInLine]:
-        """A flight's place in the line of all of the campaign's flights. Those of one lane keep their order."""
+    def line(self, flight: Unsent, lane: str, *, repeats: bool = False) -> Iterator[PlaceInLine]:
+        """A flight's place in the line of all of the campaign's flights. Those of one lane keep their order, but for
+        those that repeat what was tried before."""
         self._flights[flight] = lane
         try:
-            with self.budget.line(lane) as place:
+            with self.budget.line(lane, repeats=repeats) as place:
                 yield place
         finally:
             del self._flights[flight]

@@ -78,10 +78,15 @@ class Delivery:
         return {each.position: each for each in self.account.waiting}
 
     @property
+    def untried(self) -> Sequence[int]:
+        """Positions of those who are to be sent now and were never sent before."""
+        tried = {each.position for each in self.account.waiting if each.tries}
+        return [at for at in self.positions if at not in tried] if tried else self.positions
+
+    @property
     def is_repeat(self) -> bool:
         """Whether everybody who is to be sent now was sent before."""
-        tried = self.tried
-        return bool(tried) and all(at in tried and tried[at].tries for at in self.positions)
+        return not self.untried
 
     @property
     def is_remainder(self) -> bool:

@@ -299,6 +299,29 @@ async def test_while_the_wire_takes_nothing_nothing_more_is_begun(stage: Works) 
     assert len(made.lane.sent) == 300
 
 
+@pytest.mark.parametrize("max_rate", [None, 400.0], ids=["lane's rate", "campaign's rate"])
+async def test_nobody_is_tried_again_before_everybody_was_tried_once(stage: Works, max_rate: float | None) -> None:
+    max_rates = {} if max_rate is None else {"c1": max_rate}
+    async with throttled(stage, 400.0 if max_rate is None else None, **max_rates) as made:
+        busy = refused(Verdict.RETRY, "TooManyRequests", status=429, retry_after=0.01, asked=True)
+        put_off: set[bytes] = set()
+
+        def put_off_once(recipient: bytes) -> Answer | None:
+            if not recipient.endswith(b"7") or recipient in put_off:
+                return None
+            put_off.add(recipient)
+            return busy
+
+        made.lane.script = put_off_once
+
+        names = [await stage.put(number, 50) for number in range(10)]
+        async with stage.at_work():
+            await stage.drained()
+        assert [await stage.outcomes(name) for name in names] == [ALL * 50] * 10
+        assert len(made.lane.sent) == 550
+        assert len(set(made.lane.sent[:500])) == 500
+
+
 # -- the flight by itself ----------------------------------------------------------------------------------------------
 
 
