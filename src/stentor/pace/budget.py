@@ -2,8 +2,10 @@
 
 `Budget.run` looks at the board about once a second: it renews the slice, learns what the others need, and hears when
 the provider asked one of them for quiet. `Budget.take` lets a flight send what the slice allows now. Rules: the first
-in the line sends alone, so that batches end in the order they began; nothing waits a push or sleeps a recipient; time
-is checked before each slice of a batch, so that a process that was stopped for a while sends nothing on an old slice.
+in the line that can send sends alone, so that batches end in the order they began; a flight that waits for something
+else meanwhile steps aside, so that it holds up nobody; first tries go before repeated ones; nothing waits a push or
+sleeps a recipient; time is checked before each slice of a batch, so that a process that was stopped for a while sends
+nothing on an old slice.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ CONFLICT = 0.05
 """Seconds before it is, at most."""
 LEAVE_WITHIN = 1.0
 """Seconds in which a sender that stops gives its slice back; else it lapses."""
+FIRST_TRIES = 1.0
+"""Seconds after a first try was sent for which more of them are believed to wait, in the queue, say."""
 HEADROOM = 1.25
 """What a sender that doesn't use up its slice is thought to need, to what it used."""
 USED_UP = 0.9
@@ -59,14 +63,20 @@ async def pause(event: asyncio.Event, seconds: float) -> None:
 class PlaceInLine:
     """A flight's place in the line."""
 
-    __slots__ = ("changed", "left", "stalled")
+    __slots__ = ("aside", "changed", "group", "left", "repeats")
 
-    def __init__(self) -> None:
+    def __init__(self, group: str | None = None, *, repeats: bool = False) -> None:
+        """Args:
+        group: flights of the same group keep their order, even if the first of them has stepped aside.
+        repeats: whether everybody in it was sent before: all first tries go before that.
+        """
+        self.group = group
+        self.repeats = repeats
         self.changed = asyncio.Event()
         """Set when it should look again."""
         self.left = False
-        self.stalled = False
-        """Whether it waits for the wire, not for the budget."""
+        self.aside = False
+        """Whether it waits for something other than this budget, so that flights of other groups go first."""
 
     def leave(self) -> None:
         """It wants to send no more."""
@@ -101,6 +111,7 @@ class Budget:
         self._bucket = TokenBucket(0.0, clock())
         self._line: deque[PlaceInLine] = deque()
         self._taken = 0
+        self._first_try_at = -math.inf
         self._counted_at = clock()
         self._look_now = asyncio.Event()
         self._on_quiet: Callable[[float], None] = lambda _seconds: None
@@ -108,6 +119,11 @@ class Budget:
 
     def __repr__(self) -> str:
         return f"<Budget of {self._lane}: {self._member!r}>"
+
+    @property
+    def lane(self) -> str:
+        """Whose it is: a lane's name, or what else senders know it by."""
+        return self._lane
 
     @property
     def is_paced(self) -> bool:
@@ -118,6 +134,14 @@ class Budget:
     def rate(self) -> float:
         """Pushes a second that this sender may send now; infinite where there is no limit."""
         return math.inf if self._rate is None else self._member.usable(self._clock())
+
+    @property
+    def has_first_tries(self) -> bool:
+        """Whether all that may be sent is needed for those who were not tried yet, as far as is known here."""
+        if self._rate is None:
+            return False
+        waits = any(not place.repeats and not place.aside for place in self._line)
+        return waits or self._clock() - self._first_try_at < FIRST_TRIES
 
     @property
     def part(self) -> float:
@@ -143,7 +167,7 @@ class Budget:
             self._look_now.clear()
             with suppress(StoreUnavailable):
                 await self.look()
-            is_hungry = bool(self._line) and self._member.usable(self._clock()) < self._member.share
+            is_hungry = self._first() is not None and self._member.usable(self._clock()) < self._member.share
             seconds = HUNGRY if is_hungry else PERIOD
             await self._pause(self._look_now, random.uniform(0.85, 1.0) * seconds)
 
@@ -199,8 +223,7 @@ class Budget:
         taken, self._taken = self._taken, 0
         rate = taken / passed if passed > 0 else 0.0
         usable = self._member.usable(now)
-        waits = bool(self._line) and not self._line[0].stalled
-        if waits or (usable > 0 and rate >= USED_UP * usable):
+        if self._first() is not None or (usable > 0 and rate >= USED_UP * usable):
             return self._rate
         if usable <= 0 and self._has_work is not None and await self._has_work():
             return self._rate
@@ -210,30 +233,61 @@ class Budget:
         """What may be sent has changed."""
         now = self._clock()
         self._bucket.set_rate(self._member.usable(now), now)
-        if self._line:
-            self._line[0].changed.set()
+        self._wake()
 
-    # -- sending by it ------------------------------------------------------------------------------------------------
+    # -- the line ------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def line(self) -> Iterator[PlaceInLine]:
-        """A place in the line, behind all others."""
-        place = PlaceInLine()
+    def line(self, group: str | None = None, *, repeats: bool = False) -> Iterator[PlaceInLine]:
+        """A place in the line, behind all others. See `PlaceInLine` for the arguments."""
+        place = PlaceInLine(group, repeats=repeats)
         self._line.append(place)
         try:
             yield place
         finally:
             self._line.remove(place)
-            if self._line:
-                self._line[0].changed.set()
+            self._wake()
+
+    @contextmanager
+    def aside(self, place: PlaceInLine) -> Iterator[None]:
+        """Let others go first while the flight at this place waits for something else."""
+        place.aside = True
+        self._wake()
+        try:
+            yield
+        finally:
+            place.aside = False
+            self._wake()
+
+    def _first(self) -> PlaceInLine | None:
+        """Whose turn it is; None if nobody in the line could send now."""
+        for repeats in (False, True):
+            waiting = set()
+            for place in self._line:
+                if place.repeats is not repeats:
+                    continue
+                if place.aside:
+                    waiting.add(place.group)
+                elif place.group is None or place.group not in waiting:
+                    return place
+        return None
+
+    def _wake(self) -> None:
+        """Have the first look again."""
+        if (first := self._first()) is not None:
+            first.changed.set()
+
+    # -- sending by it ------------------------------------------------------------------------------------------------
 
     async def take(self, place: PlaceInLine, most: int) -> int:
         """Wait until some of so many may be sent, and say how many: about 25 ms' worth, at least one; they count as
         sent. 0 where the place was left."""
         while not place.left:
             seconds = math.inf
-            if self._line[0] is place:
+            if self._first() is place:
                 if count := self.draw(most):
+                    if not place.repeats:
+                        self._first_try_at = self._clock()
                     return count
                 step = STEP * self._bucket.rate
                 seconds = self._bucket.wait(min(most, max(1.0, step)), self._clock())

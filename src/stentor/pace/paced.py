@@ -2,8 +2,9 @@
 
 `PacedFlight` is a `lane.Flight` made of several: one for each slice. Rules: slices are sent one after the other, and
 the answers to the ones before are looked at first, so that a call for quiet stops the rest of the batch; while what was
-begun doesn't get to the wire nothing more is, or it would come out all at once; what has landed is folded into two
-columns, so that a batch sent one by one costs no more memory than another.
+begun doesn't get to the wire nothing more is, or it would come out all at once; whoever waits for one thing (the wire,
+the lane's budget, the campaign's throttle) leaves the others to those who can use them; what has landed is folded into
+two columns, so that a batch sent one by one costs no more memory than another.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -67,20 +68,25 @@ class PacedFlight:
         controls: Controls,
         throttle: Throttle | None = None,
         intents: Intents | None = None,
+        *,
+        repeats: bool = False,
     ) -> None:
         """Args:
         budget: the lane's; it may be one without a limit.
         throttle: the campaign's, where it has one.
         intents: where it must be on record who is sent.
+        repeats: whether everybody in it was sent before.
         """
         self._size = size
         self._budget = budget
         self._throttle = throttle
         self._intents = intents
+        self._repeats = repeats
         self._credit = 0  # what the throttle has allowed and the lane's budget hasn't yet
         self._begin = begin
         self._controls = controls
         self._begun = 0
+        self._reviewed_at = 0.0
         self._parts: deque[_Part] = deque()  # not landed, or not known to have
         self._accepted = bytearray(size)  # of those that have
         self._answers: dict[int, Answer] = {}
@@ -155,40 +161,62 @@ class PacedFlight:
     async def _send(self) -> None:
         if self._reason is not None:
             return
-        reviewed_at = 0.0
-        loop = asyncio.get_running_loop()
         async with AsyncExitStack() as lines:
-            place, turn = lines.enter_context(self._budget.line()), None
+            place, turn = lines.enter_context(self._budget.line(repeats=self._repeats)), None
             if self._intents is not None:
                 lines.push_async_callback(self._intents.aclose)
             if self._throttle is not None:
-                turn = lines.enter_context(self._throttle.line(self))
+                turn = lines.enter_context(self._throttle.line(self, self._budget.lane, repeats=self._repeats))
             self._leave = partial(_leave, place, turn)
-            while self._begun < self._size and not place.left:
-                if (now := loop.time()) - reviewed_at >= REVIEW:
-                    reviewed_at = now
-                    self._review()
-                if self._controls.closed():
-                    self._stop("the lane is closed for now")
-                    break
-                place.stalled = self._controls.backlog() > self._budget.saved
-                if place.stalled:
-                    place.changed.clear()
-                    await pause(place.changed, WIRE)
+            while self._begun < self._size and self._may_go_on(place):
+                if self._is_stalled:
+                    await self._wait_for_wire(place, turn)
                 elif count := await self._turn(place, turn):
-                    await self._send_some(count)
+                    with self._leaving_throttle(turn):
+                        await self._send_some(count)
+
+    def _may_go_on(self, place: PlaceInLine) -> bool:
+        """Whether neither the answers so far nor the lane forbid to send more, nor was it withdrawn."""
+        if (now := asyncio.get_running_loop().time()) - self._reviewed_at >= REVIEW:
+            self._reviewed_at = now
+            self._review()
+        if self._controls.closed():
+            self._stop("the lane is closed for now")
+        return not place.left
+
+    @property
+    def _is_stalled(self) -> bool:
+        """Whether the wire has not taken what was begun."""
+        return self._controls.backlog() > self._budget.saved
+
+    async def _wait_for_wire(self, place: PlaceInLine, turn: PlaceInLine | None) -> None:
+        with self._budget.aside(place), self._leaving_throttle(turn):
+            while self._is_stalled and self._may_go_on(place):
+                place.changed.clear()
+                await pause(place.changed, WIRE)
 
     async def _turn(self, place: PlaceInLine, turn: PlaceInLine | None) -> int:
         """How many may be sent now, when any may; 0 where the place was left."""
         left = self._size - self._begun
         if turn is not None and self._throttle is not None:
-            self._credit = self._credit or await self._throttle.budget.take(turn, left)
+            if not self._credit:
+                with self._budget.aside(place):
+                    self._credit = await self._throttle.budget.take(turn, left)
             left = min(left, self._credit)
             if not left:
                 return 0
-        count = await self._budget.take(place, left) if self._budget.is_paced else left
+        count = left
+        if self._budget.is_paced:
+            with self._leaving_throttle(turn):
+                count = await self._budget.take(place, left)
         self._credit -= count
         return count
+
+    def _leaving_throttle(self, turn: PlaceInLine | None) -> AbstractContextManager[None]:
+        """Leave the campaign's throttle to other lanes for as long as this context lasts."""
+        if turn is None or self._throttle is None:
+            return nullcontext()
+        return self._throttle.budget.aside(turn)
 
     async def _send_some(self, count: int) -> None:
         if self._intents is not None:

@@ -2,8 +2,9 @@
 machines, nor are messages edited and deleted faster than their provider allows.
 
 Each is a `Budget` as a lane's is, on the same board. Rules: a process has it as long as it sends a batch of the
-campaign, and a while after; of a slow campaign a sender begins no more than it can send in some seconds, and the rest
-stays in the queue, so that it holds up nobody else's batches.
+campaign, and a while after; of a slow campaign a sender begins no more on each lane than it can send in some seconds,
+and the rest stays in the queue, so that it holds up nobody else's batches; a lane that can't use its share leaves it to
+the campaign's others at once.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from stentor.pace.budget import Budget, Pause, PlaceInLine, pause
 KEPT = 10.0
 """Seconds for which the part of a campaign that isn't being sent here just now is kept."""
 AHEAD = 2.0
-"""Seconds' worth of a campaign that a sender has begun to send at most, but for one batch."""
+"""Seconds' worth of a campaign that a sender has begun to send on a lane at most, but for one batch."""
 LOOK = 1.0
 """Seconds between two looks at what is in use."""
 
@@ -44,7 +45,7 @@ class Throttle:
         self.budget = budget
         self._rate = rate
         self.used_at = time.monotonic()
-        self._flights: set[Unsent] = set()
+        self._flights: dict[Unsent, str] = {}  # with the lane of each
 
     def __repr__(self) -> str:
         return f"<Throttle: {self.unsent} unsent, {self.budget!r}>"
@@ -54,21 +55,23 @@ class Throttle:
         """Recipients of all flights that were begun, who haven't had their turn."""
         return sum(flight.unsent for flight in self._flights)
 
-    @property
-    def wait(self) -> float:
-        """Seconds until another batch is worth beginning; 0: now."""
+    def wait(self, lane: str) -> float:
+        """Seconds until another batch of a lane is worth beginning; 0: now. What other lanes have begun doesn't count,
+        as they may stand still."""
         rate = self.budget.rate or self._rate  # before it has a part of it, nobody knows what that will be
-        return max(0.0, self.unsent / rate - AHEAD)
+        unsent = sum(flight.unsent for flight, of_lane in self._flights.items() if of_lane == lane)
+        return max(0.0, unsent / rate - AHEAD)
 
     @contextmanager
-    def line(self, flight: Unsent) -> Iterator[PlaceInLine]:
-        """A flight's place in the line of all of the campaign's flights."""
-        self._flights.add(flight)
+    def line(self, flight: Unsent, lane: str, *, repeats: bool = False) -> Iterator[PlaceInLine]:
+        """A flight's place in the line of all of the campaign's flights. Those of one lane keep their order, but for
+        those that repeat what was tried before."""
+        self._flights[flight] = lane
         try:
-            with self.budget.line() as place:
+            with self.budget.line(lane, repeats=repeats) as place:
                 yield place
         finally:
-            self._flights.discard(flight)
+            del self._flights[flight]
             self.used_at = time.monotonic()
 
 

@@ -209,6 +209,15 @@ class Distinguishes(Protocol):
 
 
 @runtime_checkable
+class Scatters(Protocol):
+    """A lane that may send to many hosts, each of which answers for its own recipients."""
+
+    @property
+    def many_hosts(self) -> bool:
+        """Whether it does. A host that fails then says nothing about the others, and the lane goes on."""
+
+
+@runtime_checkable
 class Slackens(Protocol):
     """A lane whose provider takes some of what can be done to a message less often than others."""
 

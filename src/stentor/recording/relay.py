@@ -107,6 +107,7 @@ class Relay:
         if settlement.then is Then.KEEP:
             with suppress(StoreUnavailable, LeaseLost):
                 await self._remember(settlement)
+                await self._show(settlement)
             return
         began = time.monotonic()
         self.tally.waiting += 1
@@ -132,6 +133,15 @@ class Relay:
         """Leave a note of all that is known. Raises: LeaseLost, StoreUnavailable."""
         if settlement.account is not None:
             await self._queue.remember(settlement.lease, _note(settlement.account))
+
+    async def _show(self, settlement: Settlement) -> None:
+        """Have the store know as well what providers said so far: whoever watches the campaign looks there.
+
+        Raises: StoreUnavailable.
+        """
+        if settlement.account is not None and (account := settlement.account.learnt()):
+            at = self._clock() if settlement.at is None else settlement.at
+            await self._outbox.send(settlement.lease, encode_tidings(account, settlement.batch, at))
 
     async def _pass_on(self, untold: _Untold) -> bool:
         """Whether all of it is durable, and its lease has ended."""

@@ -113,7 +113,7 @@ class StoreDesk:
             "problem": problem and problem.what,
             "remedy": problem and problem.remedy,
             "since": problem and now,
-            "until": problem and now + problem.pause,
+            "until": None if problem is None or problem.pause is None else now + problem.pause,
         }
 
         async def change(connection: AsyncConnection) -> None:

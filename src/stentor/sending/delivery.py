@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from stentor.account import Account, Waiting, merge
 from stentor.batch import Batch
 from stentor.outcome import Outcome
+from stentor.pace.paced import PacedFlight
 from stentor.providers.lane import Flight
 from stentor.queue.contract import Lease
 from stentor.recording.contract import Known, Settlement, Then
 from stentor.sending.gatekeeper import Trouble
-from stentor.sending.settling import intents, receipts_of
+from stentor.sending.retry import settled_so_far
+from stentor.sending.settling import at_positions, intents, receipts_of
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +54,9 @@ class Delivery:
     trouble: Trouble | None = None
     """Why it could not be begun, or not to its end."""
     checkpointed: int = 0
-    """How many of the flight's recipients the last checkpoint had as accepted."""
+    """How many of the flight's recipients the last checkpoint had as accepted or failed."""
+    answered: int = 0
+    """How many of the flight's requests were answered when `listen` looked last."""
     telling: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while it is told who is about to be sent or was accepted, so that no note is left over a later one."""
 
@@ -72,6 +76,33 @@ class Delivery:
     def tried(self) -> Mapping[int, Waiting]:
         """What is known of earlier tries, by position."""
         return {each.position: each for each in self.account.waiting}
+
+    @property
+    def untried(self) -> Sequence[int]:
+        """Positions of those who are to be sent now and were never sent before."""
+        tried = {each.position for each in self.account.waiting if each.tries}
+        return [at for at in self.positions if at not in tried] if tried else self.positions
+
+    @property
+    def is_repeat(self) -> bool:
+        """Whether everybody who is to be sent now was sent before."""
+        return not self.untried
+
+    @property
+    def is_remainder(self) -> bool:
+        """See `retry.Circumstances.remainder`."""
+        return Outcome.ACCEPTED in self.account.outcomes and self.is_repeat
+
+    def listen(self, now: float) -> tuple[int, bool]:
+        """How many of its flight's requests wait for their answers, and whether any was answered since the last time.
+        `now` is in epoch seconds."""
+        if self.flight is None:
+            return 0, False
+        answers = self.flight.answers(now)
+        accepted = self.flight.accepted().count(1)
+        before, self.answered = self.answered, accepted + sum(each.status != 0 for each in answers.values())
+        unsent = self.flight.unsent if isinstance(self.flight, PacedFlight) else 0
+        return len(self.positions) - unsent - accepted - len(answers), self.answered > before
 
     # -- calling it back ----------------------------------------------------------------------------------------------
 
@@ -126,28 +157,42 @@ class Delivery:
         """The same where nobody looked at whom an earlier holder may have begun."""
         return Settlement(lease=self.lease, batch=None, then=Then.PUT_BACK, delay=max(0.0, delay))
 
-    def checkpoint(self) -> Settlement | None:
-        """Who was accepted so far, if that is more than the last time."""
+    def checkpoint(self, now: float, *, proven: bool) -> Settlement | None:
+        """Who was accepted and who has failed so far, if these are more than the last time.
+
+        Args:
+            now: epoch seconds.
+            proven: whether the lane has accepted anything with its present settings.
+        """
         before = self.checkpointed
-        account = self._so_far()
+        account = self._so_far(now, proven)
         return self.settle(account, Then.KEEP) if account is not None and self.checkpointed > before else None
 
-    def intend(self, start: int, stop: int, now: float) -> Settlement | None:
+    def intend(self, start: int, stop: int, now: float, *, proven: bool) -> Settlement | None:
         """That the flight's recipients from one index to before another are about to be sent, and what is known so far;
-        None where nothing flies."""
+        None where nothing flies. See `checkpoint` for the arguments."""
         if self.flight is not None:
             self.intents += intents(self.positions[start:stop], self.tried, now)
-        account = self._so_far()
+        account = self._so_far(now, proven)
         return None if account is None else self.settle(account, Then.KEEP)
 
-    def _so_far(self) -> Account | None:
-        """Who of the flight was accepted, and who is on record as about to be sent."""
+    def _so_far(self, now: float, proven: bool) -> Account | None:
+        """Who of the flight was accepted, who has failed, and who is on record as about to be sent."""
         if self.flight is None or self.read is None:
             return None
         accepted = self.flight.accepted()
-        self.checkpointed = accepted.count(1)
         outcomes = bytearray(len(self.read))
         for position, mark in zip(self.positions, accepted, strict=True):
             outcomes[position] = Outcome.ACCEPTED if mark else Outcome.PENDING
-        waiting = tuple(each for each in self.intents if outcomes[each.position] == Outcome.PENDING)
-        return Account(outcomes=bytes(outcomes), waiting=waiting, receipts=receipts_of(self.flight, self.positions))
+        answers = at_positions(self.flight.answers(now), self.positions, self.read)
+        sure = proven or 1 in accepted
+        failures = tuple(settled_so_far(answers, self.tried, now, sure=sure, collapses=self.collapses))
+        for each in failures:
+            outcomes[each.position] = each.outcome
+        self.checkpointed = len(outcomes) - outcomes.count(Outcome.PENDING)
+        return Account(
+            outcomes=bytes(outcomes),
+            failures=failures,
+            waiting=tuple(each for each in self.intents if outcomes[each.position] == Outcome.PENDING),
+            receipts=receipts_of(self.flight, self.positions),
+        )

@@ -39,6 +39,9 @@ from stentor.sending.seen import Campaigns
 from stentor.sending.settling import end_all
 from stentor.sending.tally import Tally
 
+LONGEST_YIELD = 60.0
+"""Seconds for which a batch of repeated tries is given back at most, while first tries use the pace."""
+
 
 class Flyer:
     """Of one lane in one process."""
@@ -63,9 +66,6 @@ class Flyer:
         self._tally = tally
         self._clock = clock
         self._meter = meter
-        self._controls = Controls(
-            closed=gatekeeper.is_closed, forbids=gatekeeper.forbids, backlog=lane.backlog, clock=clock
-        )
         self._stopping = False
 
     def __repr__(self) -> str:
@@ -85,8 +85,12 @@ class Flyer:
             throttle = await self._throttle(delivery.batch.campaign_id)
         except StoreUnavailable:
             return delivery.give_back(WAIT)
-        if throttle is not None and throttle.wait > 0:
-            return delivery.give_back(min(throttle.wait, LONGEST_WAIT))
+        if throttle is not None and (wait := throttle.wait(self._lane.name)) > 0:
+            return delivery.give_back(min(wait, LONGEST_WAIT))
+        if self._has_first_tries(throttle):
+            if delivery.is_repeat:
+                return delivery.give_back(self._after_first_tries(delivery))
+            delivery.positions = delivery.untried
         way = self._gate.look(steady())
         if way is Pass.CLOSED:
             return delivery.give_back(max(self._gatekeeper.until_open(), WAIT))
@@ -107,6 +111,19 @@ class Flyer:
         if delivery.trouble is not None:
             self._gatekeeper.close_over(delivery.trouble)
         return delivery.give_back(0.0 if self._stopping else max(self._gatekeeper.until_open(), WAIT))
+
+    def _has_first_tries(self, throttle: Throttle | None) -> bool:
+        """Whether repeated tries must wait, as those who were not tried yet need all that may be sent."""
+        budgets = (self._gatekeeper.budget, throttle and throttle.budget)
+        return any(budget is not None and budget.has_first_tries for budget in budgets)
+
+    def _after_first_tries(self, delivery: Delivery) -> float:
+        """Seconds until it is looked at again: the more the longer it has been due, so that many such batches cost
+        little; but within the message's lifetime."""
+        now = self._clock()
+        due_at = min(each.not_before for each in delivery.account.waiting)
+        wait = min(max((now - due_at) / 2, LONGEST_WAIT), LONGEST_YIELD)
+        return max(WAIT, min(wait, delivery.batch.expires_at - now))
 
     async def _see_through(self, delivery: Delivery, throttle: Throttle | None) -> None:
         """Have the delivery fly until everybody is settled on the wire. Where it could not, its flight is None or tells
@@ -154,12 +171,18 @@ class Flyer:
             return await self._meter.during("encode", self._lane.begin(prepared, *part))
 
         intents = Intents(size, partial(self._intend, delivery)) if on_record else None
-        return PacedFlight(size, budget, begin, self._controls, throttle, intents)
+        controls = Controls(
+            closed=self._gatekeeper.is_closed,
+            forbids=partial(self._gatekeeper.forbids, remainder=delivery.is_remainder and not self._gate.wary),
+            backlog=self._lane.backlog,
+            clock=self._clock,
+        )
+        return PacedFlight(size, budget, begin, controls, throttle, intents, repeats=delivery.is_repeat)
 
     async def _intend(self, delivery: Delivery, start: int, stop: int) -> None:
         """Have it on record that a part of a flight is about to be sent. Raises: LeaseLost, StoreUnavailable."""
         async with delivery.telling:
-            intent = None if delivery.lost else delivery.intend(start, stop, self._clock())
+            intent = None if delivery.lost else delivery.intend(start, stop, self._clock(), proven=self._gate.proven)
             if intent is None:
                 return  # its flight is being called back, or ends: nobody of it is sent any more
             try:

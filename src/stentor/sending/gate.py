@@ -3,8 +3,9 @@
 Pure; the time is passed in, of a monotonic clock, so that one that is set back keeps no lane closed.
 
 Three things close a gate: the credentials or settings are wrong (`stop`), the provider is down (`note`), or it asks
-for quiet (`throttle`). All end alike: when the time is over one small trial is let through, and what comes back opens
-the gate or closes it for longer. So a lane goes on by itself once whatever was wrong is mended.
+for quiet (`throttle`). A provider is down if it answers nobody, or everybody with a server error. All end alike: when
+the time is over one small trial is let through, and what comes back opens the gate or closes it for longer. So a lane
+goes on by itself once whatever was wrong is mended.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 DOWN_AFTER = 3
-"""Batches in a row that nobody answered, after which the provider counts as down."""
+"""Batches in a row without a proper answer to anybody, after which the provider counts as down."""
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 """Seconds that a gate is closed: doubled from the first with each trial that fails."""
 TRIAL = 20
 """Recipients that a trial sends at most."""
+GOES_ON = "nothing to do here; the lane goes on by itself"
 
 
 class Pass(Enum):
@@ -34,8 +36,8 @@ class Problem:
 
     what: str
     remedy: str
-    pause: float
-    """Seconds until it is tried again."""
+    pause: float | None
+    """Seconds until it is tried again; None where it is being tried."""
 
 
 class Gate:
@@ -51,7 +53,8 @@ class Gate:
         self._closings = 0  # in a row, without anything that opened it
         self._silent = 0  # batches in a row that nobody answered
         self._trial = False  # one is under way
-        self._wary = False  # the next one through is a trial
+        self.wary = False
+        """Whether the next batch that is let through is a trial."""
 
     def __repr__(self) -> str:
         return f"<Gate {'closed: ' + self.problem.what if self.problem else 'open'}>"
@@ -60,7 +63,7 @@ class Gate:
         """What may be sent now."""
         if self._trial or now < self._closed_until:
             return Pass.CLOSED
-        return Pass.TRIAL if self._wary else Pass.OPEN
+        return Pass.TRIAL if self.wary else Pass.OPEN
 
     @property
     def closed_until(self) -> float:
@@ -79,13 +82,13 @@ class Gate:
         self._trial = False
 
     def note(self, *, accepted: int, answered: int, down: int, error: str, now: float) -> None:
-        """A batch came back: how many were accepted, got any proper answer, or got none."""
+        """A batch came back. See `retry.Decision` for the counts."""
         self.proven = self.proven or accepted > 0
         if answered:
             self._open()
         elif down:
             self._silent += 1
-            if self._silent >= DOWN_AFTER or self._wary:
+            if self._silent >= DOWN_AFTER or self.wary:
                 self._close(f"the provider is down: {error}", "nothing to do here; it goes on by itself", now)
 
     def stop(self, what: str, remedy: str, now: float, wait: float = 0.0) -> None:
@@ -106,7 +109,7 @@ class Gate:
     def _open(self) -> None:
         self.problem = None
         self._silent = self._closings = 0
-        self._wary = False
+        self.wary = False
 
     def _close(self, what: str, remedy: str, now: float, wait: float = 0.0) -> None:
         pause = wait
@@ -115,6 +118,6 @@ class Gate:
             self._closings += 1
         elif self.problem.what == what and now + wait <= self._closed_until:
             return
-        self._wary = True
+        self.wary = True
         self._closed_until = max(self._closed_until, now + pause)
         self.problem = Problem(what=what, remedy=remedy, pause=self._closed_until - now)

@@ -17,10 +17,11 @@ from stentor.pace.budget import Budget
 from stentor.pace.paced import PacedFlight
 from stentor.pace.throttles import Throttles
 from stentor.providers.contract import Answer
-from stentor.providers.lane import Divides, Flight, Lane
+from stentor.providers.lane import Divides, Flight, Lane, Scatters
 from stentor.sending.desk import Desk
-from stentor.sending.gate import Gate, Problem
+from stentor.sending.gate import GOES_ON, TRIAL, Gate, Problem
 from stentor.sending.retry import Decision, quiet
+from stentor.sending.silence import Silence
 
 Trouble = CredentialError | CredentialUnavailable | InvalidConfiguration
 """What keeps a lane from sending for want of a credential or a setting."""
@@ -31,7 +32,6 @@ LONGEST_WAIT = 5.0
 """Seconds for which a batch is given back at most while the lane is closed."""
 RELOAD = 0.8
 """Seconds between two looks at the credential files."""
-GOES_ON = "nothing to do here; the lane goes on by itself"
 MEND = "mend the credentials; the lane goes on by itself"
 UNTOLD = Problem(what="whatever was told by a process that was killed", remedy="", pause=0.0)
 
@@ -44,6 +44,9 @@ class Gatekeeper:
         longest_backoff: see `SendingConfig`.
         """
         self.gate = Gate()
+        self.one_host = not (isinstance(lane, Scatters) and lane.many_hosts)
+        """See `retry.Circumstances`."""
+        self.silence = Silence(0 if self.one_host else TRIAL)
         self.budget: Budget | None = None
         """Shared by all senders of the lane; None before `share`."""
         self.throttles: Throttles | None = None
@@ -70,6 +73,18 @@ class Gatekeeper:
         if isinstance(self._lane, Divides):
             self._lane.share(lambda: budget.part)
 
+    @property
+    def problem(self) -> Problem | None:
+        """Why the lane gets nothing done just now."""
+        return self.gate.problem or self.silence.problem
+
+    @property
+    def notice(self) -> str | None:
+        """The same in a line."""
+        if (problem := self.problem) is None:
+            return None
+        return f"{'closed: ' if self.gate.problem else ''}{problem.what}; {problem.remedy}"
+
     # -- what comes back ----------------------------------------------------------------------------------------------
 
     async def obey(self, decision: Decision, answers: Mapping[int, Answer], flight: Flight) -> None:
@@ -90,10 +105,28 @@ class Gatekeeper:
         if decision.throttle:
             self._be_quiet(decision.throttle)
 
-    def forbids(self, answers: Mapping[int, Answer], sent: int) -> bool:
+    def hear(self) -> None:
+        """The provider answers."""
+        self.silence.hear(steady())
+
+    def listen(self, under_way: int, *, heard: bool) -> None:
+        """See whether the provider is silent.
+
+        Args:
+            under_way: requests that wait for their answers.
+            heard: whether any was answered since the last time.
+        """
+        if heard:
+            self.hear()
+            return
+        state = self._lane.state
+        trouble = "" if state.connections else state.last_error or "no connection"
+        self.silence.look(under_way, trouble, steady())
+
+    def forbids(self, answers: Mapping[int, Answer], sent: int, *, remainder: bool) -> bool:
         """Whether the answers to a part of a batch forbid to send the rest now. Where the provider wants quiet, all
-        senders are quiet from this moment."""
-        if seconds := quiet(answers, sent, self._longest_backoff):
+        senders are quiet from this moment. See `retry.Circumstances` for `remainder`."""
+        if seconds := quiet(answers, sent, self._longest_backoff, remainder=remainder):
             self._be_quiet(seconds)
         return bool(seconds) or any(
             answer.verdict is Verdict.REFRESH or (answer.verdict is Verdict.STOP and answer.scope is not Scope.PLATFORM)
@@ -139,7 +172,7 @@ class Gatekeeper:
 
     async def report(self) -> None:
         """Tell what keeps the lane from sending, once, and look whether its credentials were mended."""
-        problem = self.gate.problem
+        problem = self.problem
         if steady() >= self._reload_at:
             self._reload_at = steady() + RELOAD
             try:
@@ -150,7 +183,7 @@ class Gatekeeper:
                     self.blamed = False
                     self.gate.reset()
             except (CredentialError, InvalidConfiguration) as error:
-                if problem is None and str(error) != self._warned:  # else that says what is wrong
+                if self.gate.problem is None and str(error) != self._warned:  # else that says what is wrong
                     logger.warning("the credential files of %s cannot be used: %s", self._lane.name, error)
                     self._warned = str(error)
         if problem != self._reported:
@@ -159,11 +192,12 @@ class Gatekeeper:
             await self._desk.report(self._lane.name, problem)
 
     def _log(self, problem: Problem | None) -> None:
-        """That the lane closes, once for each reason, and that it opens."""
+        """That the lane closes or its provider is silent, once for each reason, and that it sends again."""
         name, before = self._lane.name, None if self._reported is UNTOLD else self._reported
         if problem is None:
             if before is not None:
                 logger.info("the lane %s sends again", name, extra={"lane": name})
         elif before is None or before.what != problem.what:
             facts = {"lane": name, "problem": problem.what, "remedy": problem.remedy}
-            logger.warning("the lane %s is closed: %s; %s", name, problem.what, problem.remedy, extra=facts)
+            state = "is closed" if problem is self.gate.problem else "waits"
+            logger.warning("the lane %s %s: %s; %s", name, state, problem.what, problem.remedy, extra=facts)

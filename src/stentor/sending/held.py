@@ -1,7 +1,7 @@
 """The batches that a lane's sender holds, each from when it was taken until its lease has ended.
 
 Rules: a lease is kept up for as long as its batch is held; once it has ended all the same, nothing more of the batch is
-sent, since another sender may have it or have had it; what was accepted of a batch that takes long is recorded
+sent, since another sender may have it or have had it; what has become of a batch that takes long is recorded
 meanwhile, so that after a crash only the rest is sent again.
 """
 
@@ -125,12 +125,18 @@ class Held:
             else:
                 delivery.lose()
 
-    async def checkpoint(self, age: float) -> None:
-        """Record who was accepted of what has been under way for so many seconds."""
-        now = steady()
-        await asyncio.gather(*(self._checkpoint(each) for each in self if now - each.began >= age))
+    def listen(self, now: float) -> tuple[int, bool]:
+        """How many requests wait for their answers, and whether any was answered since the last time."""
+        listened = [each.listen(now) for each in self if each.lease.id in self._flying]
+        return sum(under_way for under_way, _ in listened), any(heard for _, heard in listened)
 
-    async def _checkpoint(self, delivery: Delivery) -> None:
+    async def checkpoint(self, age: float, now: float, *, proven: bool) -> None:
+        """Record who was accepted and who has failed of what has been under way for `age` seconds. See
+        `Delivery.checkpoint` for the other arguments."""
+        since = steady() - age
+        await asyncio.gather(*(self._checkpoint(each, now, proven) for each in self if each.began <= since))
+
+    async def _checkpoint(self, delivery: Delivery, now: float, proven: bool) -> None:
         async with delivery.telling:
-            if (settlement := delivery.checkpoint()) is not None:
+            if (settlement := delivery.checkpoint(now, proven=proven)) is not None:
                 await self._ledger.record(settlement)

@@ -47,6 +47,9 @@ class Lander:
     async def _land(self, delivery: Delivery) -> Settlement:
         flight, batch, now = delivery.flight, delivery.batch, self._clock()
         assert flight is not None
+        _, heard = delivery.listen(now)
+        if heard:
+            self._gatekeeper.hear()
         answers = at_positions(flight.answers(now), delivery.positions, batch)
         sent: Sequence[int] = delivery.positions
         if delivery.withdrawn or (isinstance(flight, PacedFlight) and flight.stopped):
@@ -62,6 +65,8 @@ class Lander:
             proven=self._gatekeeper.gate.proven,
             blamed=self._gatekeeper.blamed,
             alike=_are_alike(batch, sent),
+            one_host=self._gatekeeper.one_host,
+            remainder=delivery.is_remainder and not self._gatekeeper.gate.wary,
         )
         decision = decide(len(batch), sent, answers, delivery.tried, where)
         self._tally.land(decision)

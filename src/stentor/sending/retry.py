@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from stentor.account import Failure, Waiting
 from stentor.outcome import SETTLES, Outcome, Scope, Verdict
-from stentor.providers.contract import Answer
+from stentor.providers.contract import UNREADABLE, Answer
 
 FIRST_BACKOFF = 1.0
 """Seconds before a second try, where nobody names a time; doubled with each further one."""
@@ -35,7 +35,8 @@ overloaded says the same, to a few; they wait, and nobody else."""
 SOON = 0.05
 """Seconds by which a recipient may be tried too early, so that it goes along with others of its batch."""
 
-_DOWN = frozenset({Verdict.RETRY, Verdict.RECONNECT, Verdict.AMBIGUOUS})
+_AGAIN = frozenset({Verdict.RETRY, Verdict.RECONNECT, Verdict.AMBIGUOUS})
+_SERVER_ERRORS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,12 @@ class Circumstances:
     alike: bool
     """Whether those who were sent got the campaign's message as all others do: not each a text of their own, nor all of
     them the same translation. Else what the provider has against it says nothing of the others."""
+    one_host: bool
+    """Whether the same host answers for all recipients of the lane. Otherwise, a failure of one host says nothing about
+    the others."""
+    remainder: bool
+    """Whether those who were sent are the rest of a batch of which others were accepted: they aren't a random choice,
+    so their failures say nothing about the lane."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,9 +78,11 @@ class Decision:
     """Who is tried again, and when; without those that may be sent again at once."""
     accepted: int = 0
     answered: int = 0
-    """How many got an answer that shows the provider at work, acceptance and refusal alike."""
+    """How many got an answer that shows the provider at work: an acceptance, a refusal, or a request to wait that is no
+    server error."""
     down: int = 0
-    """How many got none, or an apology."""
+    """How many failures suggest that the provider is down: no complete answer, a server error, or an answer that is not
+    the provider's."""
     stop: Answer | None = None
     """Why the lane can't go on: credentials, settings or account."""
     blamed: bool = False
@@ -131,17 +140,43 @@ def decide(
         elif outcome is not None:
             decision.answered += answer.status != 0  # else it was we who refused
             _end(decision, position, outcome, answer, tries, where.now)
-        elif answer.verdict in _DOWN or not _concerns_lane_alone(decision, answer):
+        elif answer.verdict in _AGAIN or not _concerns_lane_alone(decision, answer):
             key = (answer.reason, tries, answer.retry_after)
             if key not in waits:
                 waits[key] = where.now + wait(answer, tries, where)
             again = Waiting(position, tries, waits[key], answer.reason, bool(earlier and earlier.ambiguous))
+            decision.down += _suggests_down(answer, where)
+            decision.answered += _shows_at_work(answer)
             _try_again(decision, again, answer, where)
         else:
             outcomes[position] = Outcome.PENDING
-    decision.throttle = quiet(answers, len(sent), where.longest_backoff)
+    decision.throttle = quiet(answers, len(sent), where.longest_backoff, remainder=where.remainder)
     decision.refusal = _refusal(answers, decision.accepted) if where.alike else None
     return decision
+
+
+def settled_so_far(
+    answers: Mapping[int, Answer], before: Mapping[int, Waiting], now: float, *, sure: bool, collapses: bool
+) -> list[Failure]:
+    """The failures that are final although others of the batch have no answer yet: `decide` will say the same of them.
+
+    Args:
+        now: epoch seconds.
+        sure: whether the lane has accepted anything with its present settings. Otherwise, a refusal that everybody
+            gets may be the fault of the settings, and no address is called dead for it.
+        collapses: see `Circumstances`.
+    """
+    found = []
+    for position, answer in answers.items():
+        outcome = SETTLES.get(answer.verdict)
+        if outcome is not None and not sure and (answer.stop_if_all or answer.verdict is Verdict.DROP):
+            continue
+        if answer.verdict is Verdict.AMBIGUOUS and not collapses:
+            outcome = Outcome.AMBIGUOUS
+        if outcome is not None and outcome is not Outcome.ACCEPTED:
+            earlier = before.get(position)
+            found.append(_failure(position, outcome, answer, earlier.tries + 1 if earlier else 1, now))
+    return found
 
 
 def wait(answer: Answer, tries: int, where: Circumstances) -> float:
@@ -155,11 +190,14 @@ def wait(answer: Answer, tries: int, where: Circumstances) -> float:
     return max(asked, backoff)
 
 
-def quiet(answers: Mapping[int, Answer], sent: int, longest_backoff: float) -> float:
-    """Seconds for which the answers to so many recipients ask the whole lane to be quiet; 0 where they don't."""
+def quiet(answers: Mapping[int, Answer], sent: int, longest_backoff: float, *, remainder: bool) -> float:
+    """Seconds for which the answers to so many recipients ask the whole lane to be quiet; 0 where they don't.
+
+    Args: remainder: see `Circumstances`.
+    """
     retries = [each for each in answers.values() if each.verdict is Verdict.RETRY]
     calls = [each for each in retries if each.scope is Scope.LANE]
-    if len(calls) < CALLS_FOR_QUIET * sent:
+    if remainder or len(calls) < CALLS_FOR_QUIET * sent:
         calls = []
     calls += [each for each in retries if each.scope is Scope.ACCOUNT]
     return max((_asked(each, longest_backoff) for each in calls), default=0.0)
@@ -169,6 +207,27 @@ def _asked(answer: Answer, longest_backoff: float) -> float:
     """Seconds that the answer is to be waited after: what the provider asks for, or else our table, within bounds."""
     wanted = answer.retry_after or 0.0
     return wanted if answer.asked else min(wanted, longest_backoff)
+
+
+def _suggests_down(answer: Answer, where: Circumstances) -> bool:
+    """Whether the answer to one recipient is a reason to believe that the provider is down for all."""
+    if answer.verdict not in _AGAIN or not where.one_host:
+        return False
+    if answer.verdict is Verdict.RECONNECT:
+        return True
+    return not where.remainder and not _is_complete(answer)
+
+
+def _shows_at_work(answer: Answer) -> bool:
+    """Whether the provider asks for another try of this recipient while it works: it limits the pushes to one device,
+    say."""
+    return answer.verdict is Verdict.RETRY and answer.scope is not Scope.CREDENTIAL and _is_complete(answer)
+
+
+def _is_complete(answer: Answer) -> bool:
+    """Whether it is the provider's own answer, and no server error. A page that nobody understands comes from something
+    in between."""
+    return 0 < answer.status < _SERVER_ERRORS and answer.reason != UNREADABLE
 
 
 def _blame(answers: Mapping[int, Answer], accepted: int, where: Circumstances) -> Answer | None:
@@ -220,8 +279,6 @@ def _wait_for_its_turn(
 
 def _try_again(decision: Decision, again: Waiting, answer: Answer, where: Circumstances) -> None:
     """Have a recipient wait for its next try, or end it where there can be none."""
-    if answer.verdict in _DOWN:
-        decision.down += 1
     if answer.verdict is Verdict.RETRY and answer.scope is Scope.CREDENTIAL:
         decision.hold = True
     if answer.verdict is Verdict.AMBIGUOUS:
@@ -236,10 +293,13 @@ def _try_again(decision: Decision, again: Waiting, answer: Answer, where: Circum
 
 def _end(decision: Decision, position: int, outcome: Outcome, answer: Answer, tries: int, now: float) -> None:
     decision.outcomes[position] = outcome
-    if outcome is Outcome.ACCEPTED:
-        return
+    if outcome is not Outcome.ACCEPTED:
+        decision.failures.append(_failure(position, outcome, answer, tries, now))
+
+
+def _failure(position: int, outcome: Outcome, answer: Answer, tries: int, now: float) -> Failure:
     dead = answer.verdict is Verdict.DROP
-    failure = Failure(
+    return Failure(
         position=position,
         outcome=outcome,
         reason=answer.reason,
@@ -249,4 +309,3 @@ def _end(decision: Decision, position: int, outcome: Outcome, answer: Answer, tr
         since=now if dead and answer.since is None else answer.since,  # it may be recorded much later
         tries=tries,
     )
-    decision.failures.append(failure)

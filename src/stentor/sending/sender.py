@@ -17,7 +17,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from stentor.clock import steady
@@ -54,7 +53,7 @@ class LaneSender:
     """Sends one lane's batches until it is told to stop."""
 
     problem: str | None = None
-    """Never one: what closes a lane is a notice, and that the store is away others tell."""
+    """Never one: that a lane is closed or its provider silent is a notice, and that the store is away others tell."""
 
     def __init__(
         self,
@@ -75,6 +74,7 @@ class LaneSender:
         self._ledger = ledger
         self._desk = desk
         self._settings = settings
+        self._clock = clock
         self._meter = meter or Meter()
         self._suspects = Suspects(set() if quarantine is None else quarantine)
         self._held = Held(queue, ledger, settings.lease, self._suspects)
@@ -92,8 +92,7 @@ class LaneSender:
 
     @property
     def notice(self) -> str | None:
-        problem = self.gate.problem
-        return f"closed: {problem.what}; {problem.remedy}" if problem else None
+        return self._gatekeeper.notice
 
     @property
     def state(self) -> LaneState:
@@ -127,7 +126,8 @@ class LaneSender:
                 _every(TICK, self._heed),
                 _every(TICK, self._held.renew_leases),
                 _every(TICK, self._gatekeeper.report),
-                _every(CHECKPOINT, partial(self._held.checkpoint, CHECKPOINT)),
+                _every(CHECKPOINT, self._checkpoint),
+                _every(CHECKPOINT, self._listen),
             ]
             if budget is not None:
                 watches.append(budget.run())
@@ -170,6 +170,13 @@ class LaneSender:
         await self._lane.aclose(0.0)
         while self._held:
             await self._held.wait_for_change(TICK)
+
+    async def _checkpoint(self) -> None:
+        await self._held.checkpoint(CHECKPOINT, self._clock(), proven=self.gate.proven)
+
+    async def _listen(self) -> None:
+        under_way, heard = self._held.listen(self._clock())
+        self._gatekeeper.listen(under_way, heard=heard)
 
     async def _heed(self) -> None:
         """Withdraw what was paused or cancelled or has lost its lease, and everything when the provider wants quiet."""

@@ -310,6 +310,50 @@ async def test_the_first_in_the_line_sends_alone_until_it_leaves(memory: MemoryB
         await asyncio.wait([waits])
 
 
+async def test_who_steps_aside_lets_other_groups_go_first_and_keeps_its_place(memory: MemoryBoard) -> None:
+    budget = Budget(memory, LANE, 1000.0)
+    await budget.look()
+    with budget.line("a") as first, budget.line("a") as second, budget.line("b") as third:
+        with budget.aside(first):
+            assert third.changed.is_set()
+            async with asyncio.timeout(30):
+                assert await budget.take(third, 1) == 1
+            waits = asyncio.create_task(budget.take(second, 1))
+            third.left = True
+            async with asyncio.timeout(30):
+                assert await budget.take(third, 1) == 0
+            with budget.aside(third):
+                assert budget._first() is None
+        async with asyncio.timeout(30):
+            assert await budget.take(first, 1) == 1
+        assert not waits.done()
+        first.aside = False
+        second.leave()
+        await waits
+
+
+async def test_first_tries_go_before_repeated_ones_and_are_remembered_for_a_moment(memory: MemoryBoard) -> None:
+    now = 0.0
+    budget = Budget(memory, LANE, 1000.0, clock=lambda: now)
+    await budget.look()
+    now = 0.5
+    with budget.line("a", repeats=True) as repeated:
+        assert budget._first() is repeated
+        assert not budget.has_first_tries
+        with budget.line("a") as first:
+            assert budget._first() is first
+            assert budget.has_first_tries
+            with budget.aside(first):
+                assert budget._first() is repeated
+                assert not budget.has_first_tries, "it can't use what may be sent"
+            assert await budget.take(first, 1) == 1
+        assert budget.has_first_tries, "there may be more in the queue"
+        now = 1.6
+        assert not budget.has_first_tries
+        assert await budget.take(repeated, 1) == 1
+        assert not budget.has_first_tries
+
+
 async def test_who_leaves_the_line_is_let_go_and_the_next_one_sends(memory: MemoryBoard) -> None:
     budget = Budget(memory, LANE, 0.001)  # nothing comes for a quarter of an hour
     await budget.look()

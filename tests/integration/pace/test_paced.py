@@ -17,7 +17,7 @@ from stentor.outcome import Outcome, Scope, Verdict
 from stentor.pace import paced
 from stentor.pace.budget import Budget, PlaceInLine
 from stentor.pace.pacing import decode_sheet
-from stentor.pace.throttles import Throttles
+from stentor.pace.throttles import Throttle, Throttles
 from stentor.providers.contract import Answer, Renewal
 from stentor.sending import sender
 from stentor.sending.gate import Pass
@@ -270,7 +270,7 @@ async def test_a_pause_stops_it_between_slices(stage: Works) -> None:
     assert len(set(made.lane.sent)) == len(made.lane.sent)
 
 
-async def test_what_was_accepted_so_far_is_recorded_while_the_rest_waits_for_its_turn(stage: Works) -> None:
+async def test_what_has_become_of_some_is_recorded_while_the_rest_waits_for_its_turn(stage: Works) -> None:
     made = Paced(stage, 50.0)
     name = await stage.put(1, 600)
     made.lane.script = lambda recipient: refused(Verdict.DROP, "Gone") if recipient.endswith(b"-0") else None
@@ -282,7 +282,7 @@ async def test_what_was_accepted_so_far_is_recorded_while_the_rest_waits_for_its
         running.cancel()
         await asyncio.wait([running])
     accepted = await stage.outcomes(name)
-    assert accepted[:4] == b"\0\1\1\1"
+    assert accepted[:4] == b"\2\1\1\1"
     assert len(accepted) == 600
 
 
@@ -292,17 +292,42 @@ async def test_while_the_wire_takes_nothing_nothing_more_is_begun(stage: Works) 
     await stage.put(1, 300)
     async with stage.at_work():
         await until(lambda: stage.sender.held == 1)
-        await until(lambda: made.budget._line and made.budget._line[0].stalled)
+        await until(lambda: made.budget._line and made.budget._line[0].aside)
         assert made.lane.flights == []
         made.lane.unwritten = 100
         await stage.until_queue()
     assert len(made.lane.sent) == 300
 
 
+@pytest.mark.parametrize("max_rate", [None, 400.0], ids=["lane's rate", "campaign's rate"])
+async def test_nobody_is_tried_again_before_everybody_was_tried_once(stage: Works, max_rate: float | None) -> None:
+    max_rates = {} if max_rate is None else {"c1": max_rate}
+    async with throttled(stage, 400.0 if max_rate is None else None, **max_rates) as made:
+        busy = refused(Verdict.RETRY, "TooManyRequests", status=429, retry_after=0.01, asked=True)
+        put_off: set[bytes] = set()
+
+        def put_off_once(recipient: bytes) -> Answer | None:
+            if not recipient.endswith(b"7") or recipient in put_off:
+                return None
+            put_off.add(recipient)
+            return busy
+
+        made.lane.script = put_off_once
+
+        names = [await stage.put(number, 50) for number in range(10)]
+        async with stage.at_work():
+            await stage.drained()
+        assert [await stage.outcomes(name) for name in names] == [ALL * 50] * 10
+        assert len(made.lane.sent) == 550
+        assert len(set(made.lane.sent[:500])) == 500
+
+
 # -- the flight by itself ----------------------------------------------------------------------------------------------
 
 
-def fly(lane: LaneDouble, budget: Budget, size: int, **controls: Any) -> paced.PacedFlight:
+def fly(
+    lane: LaneDouble, budget: Budget, size: int, throttle: Throttle | None = None, **controls: Any
+) -> paced.PacedFlight:
     recipients = [b"%d" % number for number in range(size)]
 
     async def begin(start: int, stop: int) -> FlightDouble:
@@ -316,7 +341,7 @@ def fly(lane: LaneDouble, budget: Budget, size: int, **controls: Any) -> paced.P
         "clock": lambda: 0.0,
         **controls,
     }
-    return paced.PacedFlight(size, budget, begin, paced.Controls(**given))
+    return paced.PacedFlight(size, budget, begin, paced.Controls(**given), throttle)
 
 
 @pytest.fixture
@@ -464,3 +489,74 @@ async def test_the_slower_of_both_holds(stage: Works) -> None:
             await stage.until_queue()
         assert await stage.outcomes(name) == ALL * 100
         assert max(made.slices) <= 20
+
+
+# -- one that can't send holds up nobody else --------------------------------------------------------------------------
+
+
+async def flown(flight: paced.PacedFlight) -> None:
+    async with asyncio.timeout(30):
+        await flight.done()
+
+
+@asynccontextmanager
+async def stuck(flight: paced.PacedFlight) -> AsyncIterator[None]:
+    """While this flight wants to go on, and can't."""
+    waits = asyncio.create_task(flight.done())
+    await asyncio.sleep(0)
+    yield
+    assert not waits.done()
+    waits.cancel()
+    await asyncio.wait([waits])
+
+
+@pytest.fixture
+async def throttle() -> Throttle:
+    made = Budget(MemoryBoard(), "campaign/c1", 2000.0)
+    await made.look()
+    return Throttle(made, 2000.0)
+
+
+def unpaced(lane: str) -> Budget:
+    return Budget(MemoryBoard(), lane, None)
+
+
+async def test_a_lane_whose_wire_takes_nothing_leaves_a_campaigns_rate_to_the_others(throttle: Throttle) -> None:
+    backlog = 1000
+    sick, healthy = LaneDouble(), LaneDouble()
+    first = fly(sick, unpaced("fcm/android"), 300, throttle, backlog=lambda: backlog)
+    async with stuck(first):
+        await flown(fly(healthy, unpaced("apns/ios"), 300, throttle))
+        assert sick.flights == []
+    assert len(healthy.sent) == 300
+
+
+async def test_a_lane_that_begins_slowly_leaves_a_campaigns_rate_to_the_others(throttle: Throttle) -> None:
+    """Its token server is silent, say."""
+    sick, healthy = LaneDouble(), LaneDouble()
+    never = asyncio.Event()
+
+    async def begin(*_columns: object) -> FlightDouble:
+        await never.wait()
+        raise AssertionError
+
+    sick.begin = begin  # type: ignore[method-assign]
+    async with stuck(fly(sick, unpaced("fcm/android"), 300, throttle)):
+        await flown(fly(healthy, unpaced("apns/ios"), 300, throttle))
+    assert len(healthy.sent) == 300
+
+
+async def test_a_lane_without_a_budget_leaves_a_campaigns_rate_to_the_others(throttle: Throttle) -> None:
+    """All of it is another process' just now."""
+    healthy = LaneDouble()
+    async with stuck(fly(LaneDouble(), Budget(MemoryBoard(), "fcm/android", 100.0), 300, throttle)):
+        await flown(fly(healthy, unpaced("apns/ios"), 300, throttle))
+    assert len(healthy.sent) == 300
+
+
+async def test_a_slow_campaign_leaves_the_lanes_budget_to_the_others(budget: Budget) -> None:
+    slow = Throttle(Budget(MemoryBoard(), "campaign/slow", 1.0), 1.0)  # it has no part of that yet
+    lane = LaneDouble()
+    async with stuck(fly(LaneDouble(), budget, 300, slow)):
+        await flown(fly(lane, budget, 300))
+    assert len(lane.sent) == 300

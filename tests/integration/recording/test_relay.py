@@ -166,6 +166,16 @@ async def test_a_checkpoint_is_known_to_the_next_sender(rig: Rig, other: Rig, ro
     assert await known(rig.relay, await rig.take_one()) == "apa"
 
 
+async def test_the_store_shows_what_a_checkpoint_tells(rig: Rig, rows: Rows) -> None:
+    await rows.campaign()
+    name = await put(rig, rows)
+    lease = await rig.take_one()
+    begun = (Waiting(2, 0, 5.0, "Interrupted", begun=True),)
+    await rig.relay.record(settlement(lease, "arp", waiting=begun))
+    await record(rig, rows)
+    assert await recorded(rows, name) == "arp"
+
+
 async def test_who_was_about_to_be_sent_is_known_to_the_next_sender_unless_it_was_concluded(
     rig: Rig, other: Rig, rows: Rows
 ) -> None:

@@ -15,9 +15,10 @@ from stentor.clock import steady
 from stentor.errors import CredentialError, CredentialUnavailable, InvalidConfiguration
 from stentor.outcome import Outcome, Scope, Verdict
 from stentor.providers.contract import Renewal
-from stentor.sending import gatekeeper
+from stentor.providers.lane import LaneState
+from stentor.sending import gate, gatekeeper, silence
 from stentor.sending.gate import TRIAL, Pass
-from tests.integration.sending.doubles import LANE, Works, quicken, refused, until, works
+from tests.integration.sending.doubles import LANE, LaneDouble, Works, quicken, refused, until, works
 
 ALL = b"\1"
 
@@ -62,7 +63,7 @@ async def test_a_credential_that_cannot_be_had_now_is_waited_for(stage: Works) -
     name = await stage.put()
     stage.lane.trouble = CredentialUnavailable("the token server is away")
     async with stage.at_work():
-        assert (await stage.until_told()).remedy == gatekeeper.GOES_ON
+        assert (await stage.until_told()).remedy == gate.GOES_ON
         stage.lane.trouble = None
         await stage.drained()
     assert await stage.outcomes(name) == ALL * 30
@@ -242,6 +243,85 @@ async def test_a_provider_that_is_down_is_asked_little_and_goes_on_by_itself(sta
         await until(lambda: stage.desk.reports[-1] is None)
     for name in names:
         assert set((await stage.outcomes(name))[1:]) == {Outcome.ACCEPTED}
+
+
+async def test_a_part_of_the_recipients_that_is_always_put_off_closes_no_lane(stage: Works) -> None:
+    """Their second tries are batches of nobody else."""
+    names = [await stage.put(number, 20) for number in range(10)]
+    busy = refused(Verdict.RETRY, "TooManyRequests", status=429, retry_after=0.2)
+    broken = refused(Verdict.RETRY, "Unavailable", status=503, retry_after=0.2)
+    tries = 0
+
+    def count(recipient: bytes) -> Any:
+        nonlocal tries
+        tries += recipient.endswith((b"1", b"2"))
+        return {b"1": busy, b"2": broken}.get(recipient[-1:])
+
+    stage.lane.script = count
+    async with stage.at_work():
+        async with asyncio.timeout(30):
+            while tries < 160:  # four tries of each of them
+                stage.clock.move(0.1)
+                await asyncio.sleep(0.005)
+                assert stage.sender.gate.look(steady()) is Pass.OPEN
+        stage.lane.script = lambda _: None
+        await stage.drained()
+    assert stage.told == []
+    assert [await stage.outcomes(name) for name in names] == [ALL * 20] * 10
+
+
+async def test_hosts_that_fail_close_no_lane_to_many(stage: Works, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LaneDouble, "many_hosts", True, raising=False)
+    stage.begin_again()
+    sick = [await stage.put(number, 20, campaign="sick") for number in range(6)]
+    stage.lane.script = lambda recipient: (
+        refused(Verdict.RETRY, "Unavailable", status=503, retry_after=0.2) if recipient.startswith(b"sick") else None
+    )
+    async with stage.at_work():
+        async with asyncio.timeout(30):
+            while len(stage.lane.flights) < 24:
+                stage.clock.move(0.1)
+                await asyncio.sleep(0.005)
+                assert stage.sender.gate.look(steady()) is Pass.OPEN
+        name = await stage.put(1)
+        await until(lambda: b"c1-1-29" in stage.lane.sent)
+        stage.lane.script = lambda _: None
+        await stage.drained()
+    assert await stage.outcomes(name) == ALL * 30
+    assert stage.told == []
+    assert [await stage.outcomes(name) for name in sick] == [ALL * 20] * 6
+
+
+async def test_a_provider_that_is_connected_and_silent_is_named_until_it_answers(
+    stage: Works, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(silence, "SILENT", 0.1)
+    stage.lane.state = LaneState(connections=1)
+    name = await stage.put(1)
+    await stage.put(2)
+    stage.lane.holds = True
+    async with stage.at_work():
+        await until(partial(stage.lane.has_begun, 2))
+        stage.lane.flights[0].answer(10)
+        problem = await stage.until_told()
+        await until(lambda: stage.sender.notice is not None)
+        assert stage.sender.notice == f"{problem.what}; {gate.GOES_ON}"
+        assert stage.sender.gate.look(steady()) is Pass.OPEN, "what is under way may still be answered"
+        assert problem.pause is None
+        stage.lane.flights[0].answer(1)
+        await until(lambda: stage.desk.reports[-1] is None)
+        stage.lane.holds = False
+        for flight in stage.lane.flights:
+            flight.answer()
+        await stage.drained()
+    what = "the provider is connected, and has answered nothing for 0.1 seconds"
+    assert stage.told[:2] == [what, None]
+    assert said(caplog)[:2] == [
+        f"WARNING the lane {LANE} waits: {what}; {gate.GOES_ON}",
+        f"INFO the lane {LANE} sends again",
+    ]
+    assert await stage.outcomes(name) == ALL * 30
 
 
 async def test_for_a_trial_one_batch_is_taken_and_the_others_stay_in_the_queue(stage: Works) -> None:

@@ -59,6 +59,49 @@ async def test_a_slow_batch_is_recorded_while_it_flies_and_after_a_crash_only_th
     assert await stage.outcomes(name) == ALL * 10
 
 
+async def test_who_failed_is_shown_while_the_rest_of_the_batch_is_on_its_way_and_is_not_sent_to_again(
+    stage: Works,
+) -> None:
+    name = await stage.put(1, 10)
+    stage.lane.holds = True
+    stage.lane.script = lambda recipient: refused(Verdict.DROP, "Gone") if recipient.endswith(b"-2") else None
+    async with stage.recording():
+        running = asyncio.create_task(stage.sender.run())
+        await until(lambda: stage.lane.flights)
+        stage.lane.flights[0].answer(4)
+        async with asyncio.timeout(30):
+            while await stage.outcomes(name) != b"\1\1\2\1" + bytes(6):
+                await stage.until_queue(leased=1)
+        assert [(row.position, row.reason, row.dead) for row in await stage.failures()] == [(2, "Gone", True)]
+        running.cancel()
+        await asyncio.wait([running])
+    stage.clock.move(stage.settings.lease)
+    stage.begin_again()
+    async with stage.at_work():
+        await stage.until_queue()
+    assert stage.lane.sent == [b"c1-1-%d" % position for position in range(4, 10)]
+    assert await stage.outcomes(name) == b"\1\1\2" + ALL * 7
+    assert len(await stage.failures()) == 1
+
+
+async def test_while_the_settings_may_be_wrong_nobody_is_called_dead_before_the_batch_has_landed(stage: Works) -> None:
+    name = await stage.put(1, 30)
+    stage.lane.holds = True
+    strange = refused(Verdict.DROP, "BadDeviceToken", stop_if_all=True)
+    stage.lane.script = lambda _: strange
+    async with stage.at_work():
+        await until(lambda: stage.lane.flights)
+        stage.lane.flights[0].answer(25)
+        (delivery,) = stage.sender._held
+        assert delivery.checkpoint(stage.clock(), proven=stage.sender.gate.proven) is None
+        stage.lane.holds = False
+        stage.lane.script = lambda _: None
+        stage.lane.flights[0].cut(strange)
+        await stage.drained()
+    assert await stage.outcomes(name) == ALL * 30
+    assert await stage.failures() == []
+
+
 async def test_the_lease_of_a_slow_batch_is_extended(tmp_path: Path) -> None:
     async with works(tmp_path, lease=1.0) as stage:
         await stage.put()

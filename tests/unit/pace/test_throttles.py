@@ -58,13 +58,14 @@ async def test_no_more_is_begun_than_can_be_sent_soon(board: MemoryBoard) -> Non
     found = kept.of("campaign/c1", 100.0)
     await until_usable(found)
     flight = FlightDouble(1000)
-    assert found.wait == 0.0
-    with found.line(flight):
+    assert found.wait("apns/ios") == 0.0
+    with found.line(flight, "apns/ios"):
         assert found.unsent == 1000
-        assert found.wait == pytest.approx(1000 / 100 - throttles.AHEAD)
+        assert found.wait("apns/ios") == pytest.approx(1000 / 100 - throttles.AHEAD)
+        assert found.wait("fcm/android") == 0.0, "it may be able to send while the other lane is not"
         flight.unsent = 150
-        assert found.wait == 0.0
-    assert (found.unsent, found.wait) == (0, 0.0)
+        assert found.wait("apns/ios") == 0.0
+    assert (found.unsent, found.wait("apns/ios")) == (0, 0.0)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
@@ -77,7 +78,7 @@ async def test_what_is_not_used_any_more_is_given_back(board: MemoryBoard, monke
     await asyncio.sleep(0)
     found = kept.of("campaign/c1", 100.0)
     await until_usable(found)
-    with found.line(FlightDouble(10)):
+    with found.line(FlightDouble(10), "apns/ios"):
         await asyncio.sleep(0.1)  # longer than it is kept
         assert len(kept) == 1
     while len(kept):  # noqa: ASYNC110 - it is the time that says so

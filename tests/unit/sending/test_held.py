@@ -9,10 +9,11 @@ from typing import Any, cast
 
 import pytest
 
-from stentor.account import Account, Receipt, Waiting, unknown
+from stentor.account import Account, Failure, Receipt, Waiting, unknown
 from stentor.batch import VERSION, Batch
 from stentor.clock import steady
 from stentor.errors import StoreUnavailable
+from stentor.outcome import Outcome, Verdict
 from stentor.providers.contract import Answer, Taken
 from stentor.queue.contract import Lease, Queue
 from stentor.recording.contract import Known, Ledger, Settlement, Then
@@ -51,10 +52,11 @@ class LedgerDouble:
 class FlightDouble:
     def __init__(self, accepted: bytes = b"") -> None:
         self.mask = accepted
+        self.refused: dict[int, Answer] = {}
         self.withdrawn: list[str] = []
 
     def answers(self, _now: float) -> dict[int, Answer]:
-        return {}
+        return self.refused
 
     def accepted(self) -> bytes:
         return self.mask
@@ -202,17 +204,37 @@ async def test_what_is_taken_again_while_it_is_held_is_called_back_and_settled_b
 async def test_a_checkpoint_tells_who_was_accepted_at_their_places_in_the_batch(stage: Stage) -> None:
     delivery = stage.hold("b")
     delivery.read, delivery.positions = batch(5), (1, 2, 4)
+    delivery.known = Known(account=unknown(5), beside=unknown(5))
     delivery.flight = flight = FlightDouble(b"\1\0\1")
-    await stage.held.checkpoint(0.0)
-    await stage.held.checkpoint(0.0)  # nothing is new
+    await stage.held.checkpoint(0.0, NOW, proven=False)
+    await stage.held.checkpoint(0.0, NOW, proven=False)  # nothing is new
     flight.mask = b"\1\1\1"
-    await stage.held.checkpoint(0.0)
+    await stage.held.checkpoint(0.0, NOW, proven=False)
     receipts = (Receipt(1, NOW, "7"),)
     assert [each.account for each in stage.ledger.recorded] == [
         Account(outcomes=b"\0\1\0\0\1", receipts=receipts),
         Account(outcomes=b"\0\1\1\0\1", receipts=receipts),
     ]
     assert {each.then for each in stage.ledger.recorded} == {Then.KEEP}
+
+
+async def test_a_checkpoint_tells_who_has_failed_for_good_and_of_nobody_else(stage: Stage) -> None:
+    delivery = stage.hold("b")
+    delivery.read, delivery.positions = batch(6), (0, 1, 3, 5)
+    delivery.flight = flight = FlightDouble(b"\0\0\0\0")
+    account = Account(outcomes=bytes(6), waiting=(Waiting(3, 2, NOW - 1, "Busy"),))
+    delivery.known = Known(account=account, beside=unknown(6))
+    busy = Answer(verdict=Verdict.RETRY, reason="Busy", status=503)
+    flight.refused = {1: Answer(verdict=Verdict.FIX, reason="TooLarge", status=413), 3: busy}
+    await stage.held.checkpoint(0.0, NOW, proven=False)
+    flight.refused |= {2: Answer(verdict=Verdict.DROP, reason="Gone", status=410)}
+    await stage.held.checkpoint(0.0, NOW, proven=True)
+    large = Failure(position=1, outcome=Outcome.REJECTED, reason="TooLarge", status=413)
+    gone = Failure(position=3, outcome=Outcome.REJECTED, reason="Gone", status=410, dead=True, since=NOW, tries=3)
+    assert [(each.account.outcomes, each.account.failures) for each in stage.ledger.recorded if each.account] == [
+        (b"\0\2\0\0\0\0", (large,)),
+        (b"\0\2\0\2\0\0", (large, gone)),
+    ]
 
 
 def test_an_intent_tells_who_is_next_after_which_tries_and_who_was_accepted_so_far(stage: Stage) -> None:
@@ -222,7 +244,7 @@ def test_an_intent_tells_who_is_next_after_which_tries_and_who_was_accepted_so_f
     delivery.known = Known(account=account, beside=unknown(5))
     first, second = Waiting(2, 0, NOW, "Interrupted", begun=True), Waiting(4, 2, NOW, "Interrupted", begun=True)
     for upto, waiting in ((2, (first,)), (3, (first, second))):
-        settlement = delivery.intend(upto - 1, upto, NOW)
+        settlement = delivery.intend(upto - 1, upto, NOW, proven=False)
         assert settlement is not None
         assert settlement.then is Then.KEEP
         assert settlement.account == Account(outcomes=b"\0\1\0\0\0", waiting=waiting, receipts=(Receipt(1, NOW, "7"),))
@@ -233,9 +255,9 @@ async def test_a_checkpoint_tells_who_is_about_to_be_sent_as_well(stage: Stage) 
     delivery = stage.hold("b")
     delivery.read, delivery.positions, delivery.flight = batch(5), (1, 2, 4), FlightDouble(b"\0\0\0")
     delivery.known = Known(account=unknown(5), beside=unknown(5))
-    intent = delivery.intend(0, 3, NOW)
+    intent = delivery.intend(0, 3, NOW, proven=False)
     delivery.flight = FlightDouble(b"\1\0\0")
-    await stage.held.checkpoint(0.0)
+    await stage.held.checkpoint(0.0, NOW, proven=False)
     assert intent is not None
     assert intent.account is not None
     (told,) = stage.ledger.recorded
@@ -247,8 +269,9 @@ async def test_a_checkpoint_waits_while_it_is_told_who_is_next(stage: Stage) -> 
     """Else the older of the two might be left over the later one."""
     delivery = stage.hold("b")
     delivery.read, delivery.positions, delivery.flight = batch(1), (0,), FlightDouble(b"\1")
+    delivery.known = Known(account=unknown(1), beside=unknown(1))
     async with delivery.telling:
-        checkpoint = asyncio.create_task(stage.held.checkpoint(0.0))
+        checkpoint = asyncio.create_task(stage.held.checkpoint(0.0, NOW, proven=False))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert stage.ledger.recorded == []
@@ -259,10 +282,11 @@ async def test_a_checkpoint_waits_while_it_is_told_who_is_next(stage: Stage) -> 
 async def test_what_has_only_begun_needs_no_checkpoint(stage: Stage) -> None:
     young, unread = stage.hold("young"), stage.hold("unread")
     young.read, young.positions, young.flight = batch(1), (0,), FlightDouble(b"\1")
-    await stage.held.checkpoint(3600.0)
+    young.known = Known(account=unknown(1), beside=unknown(1))
+    await stage.held.checkpoint(3600.0, NOW, proven=False)
     assert stage.ledger.recorded == []
     unread.flight = None
-    await stage.held.checkpoint(0.0)
+    await stage.held.checkpoint(0.0, NOW, proven=False)
     assert [each.lease.id for each in stage.ledger.recorded] == ["young"]
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from stentor.account import Waiting
 from stentor.outcome import SETTLES, Outcome, Scope, Verdict
-from stentor.providers.contract import Answer
+from stentor.providers.contract import UNREADABLE, Answer
 from stentor.sending import retry
-from stentor.sending.retry import ENOUGH_FOR_ALL, SOON, Circumstances, Decision, decide, wait
+from stentor.sending.retry import ENOUGH_FOR_ALL, SOON, Circumstances, Decision, decide, settled_so_far, wait
 
 NOW = 1_800_000_000.0
 HERE = Circumstances(
@@ -26,6 +26,8 @@ HERE = Circumstances(
     proven=True,
     blamed=False,
     alike=True,
+    one_host=True,
+    remainder=False,
 )
 UNPROVEN = replace(HERE, proven=False)
 
@@ -65,8 +67,9 @@ def test_every_verdict_with_every_scope(verdict: Verdict, scope: Scope) -> None:
     assert (decision.stop is not None) == (verdict is Verdict.STOP and scope is not Scope.PLATFORM)
     assert decision.refresh == (verdict is Verdict.REFRESH)
     assert decision.hold == (verdict is Verdict.RETRY and scope is Scope.CREDENTIAL)
-    assert decision.down == (verdict in (Verdict.RETRY, Verdict.RECONNECT, Verdict.AMBIGUOUS))
-    assert decision.answered == 1 + (verdict in SETTLES)
+    assert decision.down == (verdict is Verdict.RECONNECT)
+    asks_for_patience = verdict is Verdict.RETRY and scope is not Scope.CREDENTIAL
+    assert decision.answered == 1 + (verdict in SETTLES or asks_for_patience)
     assert decision.accepted == 1
     assert decision.refusal is None
 
@@ -96,6 +99,44 @@ def test_a_dead_address_without_a_date_is_dead_as_of_the_answer() -> None:
     (dated,) = one(answer(Verdict.DROP, since=7.0)).failures
     (refused,) = one(answer(Verdict.REJECT)).failures
     assert (undated.since, dated.since, refused.since) == (NOW, 7.0, None)
+
+
+# -- whether the provider is down --------------------------------------------------------------------------------------
+
+NO_ANSWER = answer(Verdict.AMBIGUOUS, status=0)
+BROKEN = answer(Verdict.RETRY, status=503)
+A_PAGE = answer(Verdict.RETRY, status=403, reason=UNREADABLE, known=False)
+TOO_MANY = answer(Verdict.RETRY, status=429)
+STRANGE = answer(Verdict.RETRY, status=406, reason="Status406", known=False)
+NOT_SENT = answer(Verdict.RECONNECT, status=0)
+
+
+@pytest.mark.parametrize("given", [NO_ANSWER, BROKEN, A_PAGE, NOT_SENT], ids=["none", "503", "page", "unsent"])
+def test_no_complete_answer_and_a_server_error_suggest_that_the_provider_is_down(given: Answer) -> None:
+    decision = all_of(9, dict.fromkeys(range(9), given), HERE)
+    assert (decision.answered, decision.down) == (0, 9)
+
+
+@pytest.mark.parametrize("given", [TOO_MANY, STRANGE], ids=["429", "406"])
+def test_a_complete_answer_shows_the_provider_at_work_though_it_is_not_what_we_want(given: Answer) -> None:
+    decision = all_of(9, dict.fromkeys(range(9), given), HERE)
+    assert (decision.answered, decision.down) == (9, 0)
+
+
+@pytest.mark.parametrize("given", [NO_ANSWER, BROKEN, A_PAGE], ids=["none", "503", "page"])
+def test_those_who_are_left_of_a_batch_say_nothing_about_the_others(given: Answer) -> None:
+    decision = all_of(9, dict.fromkeys(range(9), given), replace(HERE, remainder=True))
+    assert (decision.answered, decision.down, len(decision.waiting)) == (0, 0, 9)
+
+
+def test_that_nothing_could_be_sent_is_the_providers_fault_whoever_it_is() -> None:
+    assert all_of(9, dict.fromkeys(range(9), NOT_SENT), replace(HERE, remainder=True)).down == 9
+
+
+@pytest.mark.parametrize("given", [NO_ANSWER, BROKEN, NOT_SENT], ids=["none", "503", "unsent"])
+def test_a_host_of_many_says_nothing_about_the_others(given: Answer) -> None:
+    decision = all_of(9, dict.fromkeys(range(9), given), replace(HERE, one_host=False))
+    assert (decision.answered, decision.down) == (0, 0)
 
 
 # -- how long ----------------------------------------------------------------------------------------------------------
@@ -178,7 +219,7 @@ def test_what_may_have_been_accepted_once_never_counts_as_expired() -> None:
 
 @pytest.mark.parametrize("collapses", [True, False])
 def test_an_ambiguous_one_is_sent_again_only_where_pushes_collapse(collapses: bool) -> None:
-    decision = one(answer(Verdict.AMBIGUOUS, reason="NoAnswer"), replace(HERE, collapses=collapses))
+    decision = one(answer(Verdict.AMBIGUOUS, status=0, reason="NoAnswer"), replace(HERE, collapses=collapses))
     assert decision.outcomes[1] == (Outcome.PENDING if collapses else Outcome.AMBIGUOUS)
     assert [each.ambiguous for each in decision.waiting] == ([True] if collapses else [])
     assert [each.reason for each in decision.failures] == ([] if collapses else ["NoAnswer"])
@@ -297,6 +338,13 @@ CIRCUMSTANCES = st.builds(
 )
 
 
+def test_those_who_are_left_of_a_batch_call_for_no_quiet_of_the_lane() -> None:
+    too_fast = answer(Verdict.RETRY, Scope.LANE, retry_after=30.0, asked=True)
+    assert all_of(9, dict.fromkeys(range(9), too_fast), replace(HERE, remainder=True)).throttle == 0.0
+    account = answer(Verdict.RETRY, Scope.ACCOUNT, retry_after=30.0, asked=True)
+    assert all_of(9, dict.fromkeys(range(9), account), replace(HERE, remainder=True)).throttle == 30.0
+
+
 # -- our own pace, and calls for quiet ---------------------------------------------------------------------------------
 
 
@@ -380,3 +428,20 @@ def test_each_ends_settled_or_waiting(
         assert where.collapses or given_answer.verdict is not Verdict.AMBIGUOUS
     assert not any(decision.blamed and failure.dead for failure in decision.failures)
     assert decision.accepted <= decision.answered <= len(sent)
+
+
+@given(batches(), CIRCUMSTANCES, st.sets(st.integers(0, 39)))
+def test_what_is_said_before_the_end_is_what_is_said_at_the_end(
+    batch: tuple[int, list[int], dict[int, Answer], dict[int, Waiting]], where: Circumstances, early: set[int]
+) -> None:
+    size, sent, answers, before = batch
+    accepted = [position for position in sent if position not in answers]
+    sure = where.proven or any(position in early for position in accepted)
+    so_far = {position: each for position, each in answers.items() if position in early}
+    told = settled_so_far(so_far, before, where.now, sure=sure, collapses=where.collapses)
+    final = {each.position: each for each in decide(size, sent, answers, before, where).failures}
+    assert all(final[each.position] == each for each in told)
+    if sure:
+        settled = {position for position, each in so_far.items() if each.verdict in SETTLES}
+        refused = {each.position for each in told if each.outcome is Outcome.REJECTED}
+        assert refused == {position for position in settled if so_far[position].verdict is not Verdict.ACCEPT}

@@ -41,6 +41,11 @@ class WebhookLane(HttpLane[wire.Rendered, tuple[bytes, ...]]):
         self._trusting = app.allow_private or app.url is not None or self._gateway is not None
 
     @property
+    def many_hosts(self) -> bool:
+        """See `lane.Scatters`."""
+        return self._gateway is None
+
+    @property
     def files(self) -> Sequence[Path | None]:
         return (self._settings.secret_file,)
 

@@ -112,6 +112,11 @@ class WebPushLane(BurstLane[wire.Rendered, _Access]):
         self._instead = None if app.url is None else parse_authority(app.url.removeprefix("https://").rstrip("/"))
         self._sealer = ThreadPoolExecutor(1, thread_name_prefix="web push encryption")
 
+    @property
+    def many_hosts(self) -> bool:
+        """See `lane.Scatters`: subscriptions name their push services."""
+        return True
+
     # -- what a provider adds to rendering ----------------------------------------------------------------------------
 
     def render(self, message: Message, campaign: CampaignContent) -> wire.Rendered:

@@ -35,6 +35,11 @@ FIRST_REST, LONGEST_REST = 5.0, 300.0
 """Seconds for which an origin that couldn't be reached is left alone: doubled with each time in a row."""
 
 
+TRIED_WITHIN = 40.0
+"""Seconds that an origin which has rested has to answer one batch's recipients; those of other batches wait meanwhile,
+so that an origin which is silent holds up one batch, not all."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolOf:
     """What all origins' pools have in common."""
@@ -104,10 +109,10 @@ class Origins:
         }
 
     def note(self, origin: Origin, results: Results) -> None:
-        """What became of the requests to an origin: where none of them could be sent, it rests."""
+        """What became of the requests to an origin: if none of them was answered, it rests."""
         if Fate.RESPONSE in results.fates:
             self._trouble.pop(origin, None)
-        elif results.size and all(fate == Fate.NOT_PROCESSED for fate in results.fates):
+        elif results.size:
             failures = self._trouble[origin].failures + 1 if origin in self._trouble else 1
             rest = min(LONGEST_REST, FIRST_REST * 2.0 ** min(failures - 1, 30))
             detail = next(iter(results.reasons.values()), "")
@@ -155,6 +160,8 @@ class Origins:
             if self._sweeper is None:
                 self._sweeper = asyncio.get_running_loop().call_later(IDLE, self._sweep)
         found.used_at = now
+        if (trouble := self._trouble.get(origin)) is not None and trouble.failures:
+            trouble.until = now + TRIED_WITHIN
         return found.pool
 
     def _close_idlest(self, wanted: Collection[Origin]) -> bool:

@@ -133,6 +133,24 @@ async def test_one_out_of_reach_rests_longer_each_time(web: WebPushSimulator, po
     assert isinstance((await pools.open([origin]))[origin], Pool)
 
 
+async def test_one_that_answers_nothing_rests_too_and_is_then_tried_with_one_batch(
+    web: WebPushSimulator, pools: Origins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_REST", 0.0)
+    (origin, *_) = services(web)
+    silent = Results(2)
+    silent.fates[:] = bytes([Fate.AMBIGUOUS, Fate.NOT_PROCESSED])
+    pools.note(origin, silent)
+    assert isinstance((await pools.open([origin]))[origin], Pool)
+    others = (await pools.open([origin]))[origin]
+    assert isinstance(others, Answer)
+    assert others.reason == "OriginResting"
+    silent.fates[0] = Fate.RESPONSE
+    pools.note(origin, silent)
+    for _ in range(2):
+        assert isinstance((await pools.open([origin]))[origin], Pool)
+
+
 async def test_strangers_troubles_are_forgotten(pools: Origins, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REMEMBERED", 3)
     failed = Results(1)
