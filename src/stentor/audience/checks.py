@@ -5,6 +5,7 @@ Each problem names the setting in `stentor.toml` that is at fault, and what to w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -23,11 +24,16 @@ from stentor.errors import InvalidAudience
 from stentor.store.text import UNSTORABLE
 
 _SQLITE_MISTAKES = {0, 1, 20}  # none (the driver's own), SQLITE_ERROR (SQL that makes no sense), SQLITE_MISMATCH
-_MISTAKES = ("22", "42", "0A")  # SQLSTATE: bad data, bad SQL or no right to it, not supported
+_BAD_DATA = "22"
+_MISTAKES = (_BAD_DATA, "42", "0A")  # SQLSTATE: that, bad SQL or no right to it, not supported
+_QUOTED = re.compile(r'"([^"]*)"')
 
 
 def mistake(error: DBAPIError) -> str | None:
-    """What the database says about SQL that it cannot run as it stands; None where the trouble is the database's."""
+    """What the database says about SQL that it cannot run as it stands; None where the trouble is the database's.
+
+    Of a value that it quotes only the beginning is told: it may be an address.
+    """
     cause = error.orig
     if cause is None or error.connection_invalidated:
         return None
@@ -38,23 +44,33 @@ def mistake(error: DBAPIError) -> str | None:
         wrong = getattr(cause, "sqlite_errorcode", 0) & 0xFF in _SQLITE_MISTAKES
     else:
         wrong = isinstance(cause.__cause__, ValueError)  # asyncpg: a key of another type than the column
-    return (str(cause.__cause__ or cause).splitlines() or ["nothing"])[0] if wrong else None
+    if not wrong:
+        return None
+    said = (str(cause.__cause__ or cause).splitlines() or ["nothing"])[0]
+    is_data = isinstance(state, str) and state.startswith(_BAD_DATA)  # else what is quoted are names
+    return _QUOTED.sub(_beginning, said) if is_data else said
 
 
-class Undecodable(Exception):
-    """The driver cannot make Python's of a value that the database holds: a date before year 1, say."""
+def _beginning(quoted: re.Match[str]) -> str:
+    value = quoted[1]
+    return f'"{value[: min(8, len(value) // 2)]}…"' if value else '""'
+
+
+class Unreadable(Exception):
+    """What some row holds cannot be read: the database cannot compute a column of it (a cast fails, say), or the driver
+    cannot make Python's of it (a date before year 1, say)."""
 
 
 @contextmanager
 def decoding() -> Iterator[None]:
-    """Whatever the driver cannot read inside is `Undecodable`."""
+    """Whatever the driver cannot read inside is `Unreadable`."""
     try:
         yield
     except (ValueError, OverflowError, RecursionError) as error:
-        raise Undecodable(str(error)) from error
+        raise Unreadable(str(error)) from error
     except DBAPIError as error:
         if "Could not decode to UTF-8" in str(error.orig):  # SQLite's driver; it has no code for it
-            raise Undecodable("text that is not UTF-8") from error
+            raise Unreadable("text that is not UTF-8") from error
         raise
 
 

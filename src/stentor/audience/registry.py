@@ -1,12 +1,12 @@
 """The embedded registry: Stentor's own table of installations, for those who have none. Written by `stentor import`.
 
 It is read as any other table is (`sql.py`). Rules: an installation whose address died isn't in the audience until it
-registers another address; what an import doesn't say of an installation stays as it is.
+registers another address; what an import doesn't say of an installation stays as it is. When an address was registered
+is known only if the import says so: the time of the import says nothing of it, as the address may have died before.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +56,7 @@ class Registration:
     attributes: str | None = None
     """A JSON object."""
     registered_at: float | None = None
-    """Epoch seconds; not said: now, where the address is a new one."""
+    """Epoch seconds; not said: unknown, if the address is a new one."""
 
     def __repr__(self) -> str:
         """Shows no address."""
@@ -95,24 +95,21 @@ async def register(database: Database, rows: Sequence[Registration]) -> Register
     total = Registered()
     for start in range(0, len(latest), BATCH):
         batch = latest[start : start + BATCH]
-        now = time.time()
 
-        async def change(
-            connection: AsyncConnection, batch: Sequence[Registration] = batch, now: float = now
-        ) -> Registered:
-            return await _register(connection, batch, now)
+        async def change(connection: AsyncConnection, batch: Sequence[Registration] = batch) -> Registered:
+            return await _register(connection, batch)
 
         total += await database.write(change)
     return total
 
 
-async def _register(connection: AsyncConnection, batch: Sequence[Registration], now: float) -> Registered:
+async def _register(connection: AsyncConnection, batch: Sequence[Registration]) -> Registered:
     known = {row.id: row._asdict() for row in await connection.execute(_known([row.id for row in batch]))}
     added = changed = revived = 0
     writes = []
     for row in batch:
         old = known.get(row.id)
-        new = _merge(old, row, now)
+        new = _merge(old, row)
         if new == old:
             continue
         writes.append(new)
@@ -131,14 +128,14 @@ def _known(ids: Sequence[str]) -> sa.Select[Any]:
     return sa.select(installations).where(installations.c.id.in_(ids))
 
 
-def _merge(old: dict[str, Any] | None, row: Registration, now: float) -> dict[str, Any]:
+def _merge(old: dict[str, Any] | None, row: Registration) -> dict[str, Any]:
     """The installation as it is after registering `row`."""
     said = {name: value for name in _COLUMNS if (value := getattr(row, name, None)) is not None}
     if old is None:
-        return dict.fromkeys(_COLUMNS) | {"registered_at": now} | said
+        return dict.fromkeys(_COLUMNS) | said
     moved = (row.channel, row.address) != (old["channel"], old["address"])
     again = old["dead_at"] is not None and row.registered_at is not None and row.registered_at > old["dead_at"]
-    new = old | ({"registered_at": now} if moved else {}) | said
+    new = old | ({"registered_at": None} if moved else {}) | said
     return new | {"dead_at": None, "dead_reason": None} if moved or again else new
 
 

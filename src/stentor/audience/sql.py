@@ -3,7 +3,7 @@
 Rules: a page is one SELECT by key in a short transaction of its own, with no OFFSET. All work is on columns: nothing is
 done row by row on the ordinary path. Where the key isn't unique, a page would skip rows, so that is an error as soon as
 it shows. The database's own order of keys is the only one that counts; Python's is never used (collations differ). A
-row that the driver cannot read is looked for, and refused by itself.
+row that cannot be read is looked for, and refused by itself: the rest of its page is read without it.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class SqlAudience:
                     if mistake := checks.mistake(error):
                         raise InvalidAudience(f"{setting}: the database says: {mistake}") from error
                     raise
-                except checks.Undecodable as error:
+                except checks.Unreadable as error:
                     raise InvalidAudience(f"{setting}: a value in it cannot be read: {error}") from error
         except StoreUnavailable as error:
             raise AudienceUnavailable(f"{setting}: {error}") from error
@@ -231,18 +231,20 @@ class SqlAudience:
     async def _rows(
         self, connection: AsyncConnection, wanted: Wanted, conditions: Sequence[Element], limit: int
     ) -> tuple[list[_Row], dict[Key, str]]:
-        """The rows that fulfil the conditions; and by their keys those that the driver cannot read, and why. Of these
-        the row has the key, and the lane where that can be read."""
+        """The rows that fulfil the conditions; and by their keys those that cannot be read, and why. Of these the row
+        has the key, and the lane if that can be read."""
         columns = [column for _, column in self._columns(wanted)]
         try:
             return await self._read(connection, columns, conditions, limit), {}
-        except checks.Undecodable:
+        except checks.Unreadable:
             unreadable: dict[Key, str] = {}
             try:
                 found = await self._read(connection, [self._source.id], conditions, limit)
-            except checks.Undecodable as error:
-                where = self._source.setting_of("id", self._source.id)
-                raise InvalidAudience(f"{where} holds a key that cannot be read: {error}") from error
+            except checks.Unreadable as error:
+                raise InvalidAudience(
+                    f"{self._source.setting}: a row cannot be read or left out, as its key or a condition on it fails: "
+                    f"{error}. Fix that row, or the audience."
+                ) from error
             return await self._read_around(connection, wanted, [row[0] for row in found], unreadable), unreadable
 
     async def _read_around(
@@ -257,7 +259,7 @@ class SqlAudience:
             return await self._read(
                 connection, [column for _, column in columns], [self._source.one_of(keys)], len(keys)
             )
-        except checks.Undecodable as error:
+        except checks.Unreadable as error:
             if len(keys) > 1:
                 half = len(keys) // 2
                 rows = await self._read_around(connection, wanted, keys[:half], unreadable)
@@ -271,26 +273,35 @@ class SqlAudience:
             bare = [column if role in ("id", "channel", "app") else sa.null() for role, column in columns]
             try:
                 return await self._read(connection, bare, [self._source.one_of(keys)], 1)
-            except checks.Undecodable:
+            except checks.Unreadable:
                 return [(keys[0], *[None] * (len(columns) - 1))]
 
     async def _fault(
         self, connection: AsyncConnection, columns: Sequence[tuple[str, Element]], key: Key
-    ) -> tuple[str, checks.Undecodable] | None:
+    ) -> tuple[str, checks.Unreadable] | None:
         """The setting of the first of the columns that cannot be read of an installation, and why."""
         for role, column in columns:
             try:
                 await self._read(connection, [column], [self._source.one_of([key])], 1)
-            except checks.Undecodable as error:
+            except checks.Unreadable as error:
                 return self._source.setting_of(role, column), error
         return None
 
     async def _read(
         self, connection: AsyncConnection, columns: Sequence[Element], conditions: Sequence[Element], limit: int
     ) -> list[_Row]:
+        """Raises: Unreadable: a row holds what cannot be read. Whatever is wrong without any row is raised as it is."""
         # The label: a column that is asked for twice must come twice.
         named = [column.label(f"c{number}") for number, column in enumerate(columns)]
-        return await _fetch(connection, sa.select(*named).where(*conditions).order_by(self._source.id).limit(limit))
+        statement = sa.select(*named).where(*conditions).order_by(self._source.id)
+        try:
+            return await _fetch(connection, statement.limit(limit))
+        except DBAPIError as error:
+            if (said := checks.mistake(error)) is None:
+                raise
+            await connection.rollback()  # PostgreSQL does nothing more in a transaction in which something failed
+            await _fetch(connection, statement.limit(0))
+            raise checks.Unreadable(said) from error
 
     # rows into columns
 

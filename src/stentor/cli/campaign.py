@@ -178,7 +178,7 @@ def resume(
 
     async def work(stentor: Stentor, found: Campaign) -> Report:
         if found.state in FINAL and not (await stentor.outcomes.progress(found.id)).total.pending:
-            again = f"; `stentor campaign retry {found.id}` sends again to those not reached"
+            again = f"; `stentor campaign retry {found.id}` sends to everybody it did not reach"
             raise InvalidState(f"campaign {found.id} is {found.state}, there is nothing to resume{again}")
         if found.state is CampaignState.DRAFT:
             found = await stentor.campaigns.start(found.id)

@@ -1,8 +1,9 @@
-"""The planner's loop: takes plan steps as they are ready and sees each done, put back, or its campaign failed.
+"""The planner's loop: takes plan steps as they are ready and sees each done, put back, or its campaign paused.
 
-Rules: a step that cannot be done just now goes back to the queue; an audience that cannot be read as configured fails
-its campaign, with the reason; a step that fails for whatever other reason, or kills whoever takes it, pauses its
-campaign, so that the others go on; nothing is kept between steps but what can be had again.
+Rules: a step that cannot be done just now goes back to the queue; an audience that cannot be read as configured, a step
+that fails for whatever other reason, or one that kills whoever takes it pauses its campaign, with the reason, so that
+the others go on, and this one does when the cause is removed and it is resumed; nothing is kept between steps but what
+can be had again.
 """
 
 from __future__ import annotations
@@ -156,9 +157,11 @@ class PlanWorker:
         except AudienceUnavailable as error:
             self._troubles[lease.campaign_id] = str(error)
             await self._settle(release=[(lease, AUDIENCE_PAUSE)])
-        except (InvalidAudience, InvalidMessage) as error:
+        except InvalidAudience as error:
+            logger.error("campaign %s is paused: %s", lease.campaign_id, error)
+            await self._halt(lease, CampaignState.PAUSED, str(error))
+        except InvalidMessage as error:  # what was stored cannot be changed any more
             logger.error("campaign %s failed: %s", lease.campaign_id, error)
-            self._troubles.pop(lease.campaign_id, None)
             await self._halt(lease, CampaignState.FAILED, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the process would die of it, and the next one, too
             await self._fail(lease, error)
@@ -228,6 +231,7 @@ class PlanWorker:
 
     async def _halt(self, lease: Lease, to: CampaignState, problem: str) -> None:
         """Pause or fail the campaign, and put the step back: it waits, or is given up like those of other chains."""
+        self._troubles.pop(lease.campaign_id, None)
 
         async def change(connection: AsyncConnection) -> None:
             with suppress(UnknownCampaign):  # it was deleted meanwhile

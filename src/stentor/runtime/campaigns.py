@@ -210,7 +210,10 @@ class CampaignControl:
         campaign, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
         content = decode_content(encoded)
         if campaign.state not in FINAL:
-            raise InvalidState(f"campaign {campaign_id} is {campaign.state}; wait for its end, or cancel it first")
+            first = f"`stentor campaign resume {campaign_id}` goes on with it"
+            if campaign.state is not CampaignState.PAUSED:
+                first = "wait for its end"
+            raise InvalidState(f"campaign {campaign_id} is {campaign.state}; {first}, or cancel it first")
         selection = msgspec.json.decode(campaign.audience, type=Selection)
         again = Selection(source=selection.source, failed_of=campaign_id, reasons=list(reasons))
         title = f"{campaign.title} (again)"

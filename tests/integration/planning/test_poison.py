@@ -17,8 +17,8 @@ from stentor.config import AudienceConfig, Columns
 from stentor.queue.contract import PLAN
 from stentor.states import CampaignState
 from stentor.store.tables import failures, installations
-from tests.integration.planning.test_worker import is_planned, until
-from tests.integration.planning.world import HOLD, IOS, World, run, world
+from tests.integration.planning.test_worker import is_planned, is_planned_and_sent, until
+from tests.integration.planning.world import CAMPAIGN, HOLD, IOS, World, run, world
 
 ROUTES = Routes(lanes={("apns", None): IOS})
 PEOPLE = AudienceConfig(table="people", channel="apns", columns=Columns(id="id", address="token", attributes=("v",)))
@@ -92,6 +92,89 @@ async def test_a_row_that_sqlite_s_driver_cannot_read_is_refused_by_itself(tmp_p
         await assert_only_one_is_refused(planning, why)
 
 
+QUERY = "SELECT id, token, CAST(v AS integer) AS v FROM people"
+JSON_QUERY = "SELECT id, token, json_extract(v, '$.a') AS v FROM people"
+
+
+@pytest.mark.parametrize(
+    ("type_", "query", "good", "poison", "why"),
+    [
+        ("TEXT", QUERY, "'41'", "'forty-one or so'", 'invalid input syntax for type integer: "forty-o…"'),
+        ("TEXT", QUERY, "'41'", "'99999999999'", 'value "99999…" is out of range'),
+        ("TEXT", "SELECT id, token, CAST(v AS timestamptz) AS v FROM people", "'2026-01-02'", "'2026-02-30'", "date/"),
+        ("INTEGER", "SELECT id, token, 82 / v AS v FROM people", "2", "0", "division by zero"),
+    ],
+)
+async def test_a_row_that_postgresql_cannot_compute_is_refused_by_itself(
+    postgres: str, monkeypatch: pytest.MonkeyPatch, type_: str, query: str, good: str, poison: str, why: str
+) -> None:
+    """It is far behind what was looked at before the start."""
+    monkeypatch.setattr("stentor.audience.sql.LOOKED_AT", 5)
+    async with world(postgres, {}) as planning:
+        settings = PEOPLE.model_copy(update={"table": None, "query": query})
+        await fill(planning, type_, lambda number: poison if number == BAD else good, settings)
+        await assert_only_one_is_refused(planning, why)
+
+
+async def test_a_row_that_sqlite_cannot_compute_is_refused_by_itself(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stentor.audience.sql.LOOKED_AT", 5)
+    async with world(f"sqlite:///{tmp_path / 'stentor.db'}", {}) as planning:
+        settings = PEOPLE.model_copy(update={"table": None, "query": JSON_QUERY})
+        await fill(planning, "TEXT", lambda number: "'{'" if number == BAD else "'{\"a\":1}'", settings)
+        await assert_only_one_is_refused(planning, "malformed JSON")
+
+
+async def test_of_an_address_that_cannot_be_computed_only_the_beginning_is_told(postgres: str) -> None:
+    async with world(postgres, {}) as planning:
+        query = "SELECT id, CAST(v AS uuid) AS token, 'x' AS v FROM people"
+        settings = PEOPLE.model_copy(update={"table": None, "query": query})
+        secret = "0123456789abcdef" * 4
+        good = "'00000000-0000-4000-8000-000000000000'"
+        await fill(planning, "TEXT", lambda number: f"'{secret}'" if number == BAD else good, settings)
+        found, (failure,) = await plan(planning, "News")
+        assert len(found) == SIZE - 1
+        assert (failure.installation, failure.reason) == (str(BAD), UNREADABLE_ROW)
+        assert "01234567…" in failure.detail
+        assert "012345678" not in failure.detail
+
+
+@pytest.mark.parametrize(
+    ("mistake", "why"),
+    [
+        ("ALTER TABLE people RENAME v TO w", "v"),
+        ("UPDATE people SET v = 'x' WHERE id = 17", "invalid input syntax"),
+    ],
+)
+async def test_a_mistake_in_the_query_pauses_it_and_mended_it_goes_on(postgres: str, mistake: str, why: str) -> None:
+    """What concerns all rows, or the condition by which rows are chosen, is no row's own matter."""
+    async with world(postgres, {}) as planning:
+        settings = PEOPLE.model_copy(update={"where": "CAST(v AS integer) > 0"})
+        await fill(planning, "TEXT", lambda _: "'1'", settings)
+        await planning.people.check(Wanted(variables=("v",)))
+        await planning.start(title="{{ v }}")
+        await planning.do_one()
+        await run(planning.database, sa.text(mistake))
+
+        async def is_paused() -> bool:
+            planning.clock.move(1.0)
+            return (await planning.campaign()).state is CampaignState.PAUSED
+
+        async with planning.worker():
+            await until(is_paused)
+        assert why in str((await planning.campaign()).problem)
+        assert (await planning.read())[1] < SIZE
+        if "RENAME" in mistake:
+            await run(planning.database, sa.text("ALTER TABLE people RENAME w TO v"))
+        await run(planning.database, sa.text("UPDATE people SET v = '1' WHERE id = 17"))
+        await planning.move(CampaignState.RUNNING)
+        async with planning.worker():
+            await until(lambda: is_planned_and_sent(planning, CAMPAIGN))
+        assert await planning.read() == (SIZE, SIZE)
+        assert await planning.count(failures) == 0
+
+
 async def assert_only_one_is_refused(planning: World, why: str) -> None:
     await planning.people.check(Wanted(variables=("v",)))
     found, (failure,) = await plan(planning)
@@ -119,12 +202,12 @@ async def test_a_column_of_which_nothing_can_be_read_is_named(postgres: str, mon
             await planning.people.check(Wanted(variables=("v",)))
         await planning.start(title="{{ v }}")
 
-        async def has_failed() -> bool:
+        async def is_paused() -> bool:
             planning.clock.move(1.0)
-            return (await planning.campaign()).state is CampaignState.FAILED
+            return (await planning.campaign()).state is CampaignState.PAUSED
 
         async with planning.worker():
-            await until(has_failed)
+            await until(is_paused)
         assert "audiences.people.columns.attributes: v: more than 3" in str((await planning.campaign()).problem)
 
 

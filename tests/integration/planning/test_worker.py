@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from stentor.audience.contract import Range
-from stentor.errors import AudienceUnavailable, InvalidAudience, StoreRefused
+from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage, StoreRefused
 from stentor.pipeline import call_off
 from stentor.planning.planner import start_task
 from stentor.planning.worker import AUDIENCE_PAUSE, TRY_PAUSE
 from stentor.queue.contract import PLAN, Task
 from stentor.recording.audit import audit
 from stentor.recording.recorder import Recorder
-from stentor.states import CampaignState
+from stentor.states import FINAL, CampaignState
 from stentor.store.tables import campaigns as table
 from tests.integration.planning.world import ANDROID, CAMPAIGN, HOLD, IOS, World, crowd, run, world
 
@@ -33,6 +33,11 @@ async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
 
 async def is_planned(planning: World, campaign_id: str = CAMPAIGN) -> bool:
     return (await planning.campaign(campaign_id)).planned
+
+
+async def is_over(planning: World) -> bool:
+    """No step of it is left."""
+    return (await planning.campaign()).state in FINAL and all((await planning.chains()).values())
 
 
 async def is_planned_and_sent(planning: World, campaign_id: str) -> bool:
@@ -53,18 +58,45 @@ async def test_it_plans_to_the_end_and_stops_when_told(planning: World) -> None:
     assert await planning.planned() == {lane: planning.everybody(lane) for lane in (IOS, ANDROID)}
 
 
-async def test_an_audience_error_fails_the_campaign_and_the_account_is_right(planning: World) -> None:
+async def test_an_audience_error_pauses_the_campaign_which_goes_on_when_it_is_mended(planning: World) -> None:
+    problem = "audiences.people: the database says: no such column: token"
+
     def fail(part: Range) -> None:
         if part.after is not None and part.after > "000025":
-            raise InvalidAudience("audiences.people: the database says: no such column: token")
+            raise InvalidAudience(problem)
+
+    async def is_paused() -> bool:
+        return (await planning.campaign()).state is CampaignState.PAUSED
 
     planning.people.before_page = fail
     await planning.start()
     async with planning.worker():
-        await until(lambda: is_planned(planning))
+        await until(is_paused)
+    campaign = await planning.campaign()
+    assert (campaign.problem, campaign.finished_at, campaign.planned) == (problem, None, False)
+    assert 0 < (await planning.read())[0] < 60
+    planning.people.before_page = lambda _: None
+    await planning.move(CampaignState.RUNNING)
+    async with planning.worker():
+        await until(lambda: is_planned_and_sent(planning, CAMPAIGN))
+    assert (await planning.campaign()).problem is None
+    assert await is_read_by_all(planning)
+
+
+async def test_a_message_that_cannot_be_read_fails_the_campaign_and_the_account_is_right(
+    planning: World,
+) -> None:
+    def fail(part: Range) -> None:
+        if part.after is not None and part.after > "000025":
+            raise InvalidMessage("title", "it is none")
+
+    planning.people.before_page = fail
+    await planning.start()
+    async with planning.worker():
+        await until(lambda: is_over(planning))
     campaign = await planning.campaign()
     assert campaign.state is CampaignState.FAILED
-    assert campaign.problem == "audiences.people: the database says: no such column: token"
+    assert campaign.problem == "title: it is none"
     assert campaign.finished_at == planning.clock()
     assert 0 < (await planning.read())[0] < 60
     recorder = Recorder(planning.database, planning.queue)

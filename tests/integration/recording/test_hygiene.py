@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.account import Failure, ends
+from stentor.audience.registry import Registration
+from stentor.audience.registry import register as import_
 from stentor.batch import VERSION, Batch
 from stentor.outcome import Outcome
 from stentor.queue.contract import Lease
@@ -68,6 +71,15 @@ async def test_what_was_registered_again_since_is_not(rows: Rows) -> None:
     await register(rows, registered_at=NOW - 49)
     await report_dead(rows, since=NOW - 50)
     assert await dead(rows) == {}
+
+
+async def test_what_was_dead_before_it_was_imported_is_marked(rows: Rows) -> None:
+    """An import that doesn't say when an address was registered doesn't say that it was registered since."""
+    told = Registration(id="k1-0", channel="apns", address="old")
+    await import_(rows.database, [told])
+    await import_(rows.database, [replace(told, language="de")])
+    await report_dead(rows, since=1_000_000_000.0)
+    assert await dead(rows) == {"k1-0": (NOW, "Unregistered")}
 
 
 async def test_without_a_date_the_provider_means_now(rows: Rows) -> None:
