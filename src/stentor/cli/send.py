@@ -9,12 +9,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from stentor.audience.contract import Selection
 from stentor.cli import shapes, words
 from stentor.cli.operations import AsJson, ConfigFile, LogFormat, LogLevel, Yes, close, confirm, console, drive, perform
 from stentor.cli.previews import show_preview
-from stentor.cli.values import duration, moment, pairs
+from stentor.cli.values import Moment, duration, moment, pairs
 from stentor.cli.waiting import waited_for
 from stentor.errors import InvalidConfiguration
 from stentor.model import Message, Priority
@@ -117,7 +118,7 @@ def send(
         content=content,
         selection=Selection(source=audience, filters=_filters(filters or []), only=test_to or None),
         name=name,
-        starts_at=None if at is None else moment("--at", at, time.time()),
+        starts=None if at is None else moment("--at", at, time.time()),
         max_rate=max_rate,
     )
     out = console(as_json=as_json)
@@ -143,8 +144,12 @@ class _Order:
     content: Content
     selection: Selection
     name: str | None
-    starts_at: float | None
+    starts: Moment | None
     max_rate: float | None
+
+    @property
+    def starts_at(self) -> float | None:
+        return None if self.starts is None else self.starts.at
 
     async def prepare(self, stentor: Stentor, out: Console) -> Preview:
         """Check it, and show what it would do."""
@@ -153,6 +158,10 @@ class _Order:
                 self.content, self.selection, title=self.name, starts_at=self.starts_at, max_rate=self.max_rate
             )
         show_preview(preview, self.selection, out)
+        if self.starts is not None:
+            out.print(f"Starts {words.moment(self.starts.at)}.")
+            if self.starts.doubt:
+                out.print(Text(f"Note: --at {self.starts.doubt}.", style="yellow"), soft_wrap=True)
         return preview
 
     async def start(self, stentor: Stentor, out: Console, *, yes: bool) -> Campaign:

@@ -69,7 +69,7 @@ def report(told: Report) -> Shape:
     return {
         "campaign": campaign(told.campaign),
         "installations": total.read,
-        "delivered": total.accepted,
+        "accepted": total.accepted,
         "failed": total.failed,
         "cancelled": total.cancelled,
         "pending": total.pending,

@@ -13,7 +13,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -179,6 +179,8 @@ class Content:
                 "message", f"is {size:,} bytes long with its translations; it may be at most {LARGEST_CONTENT:,}"
             )
         _ = self.variables
+        if self.action is Action.SEND and _says_nothing(self.message):
+            raise InvalidMessage("message", "says nothing; give it a title, a body or data, or make it silent")
 
     def render(self, language: int, variables: Mapping[str, Any]) -> Message:
         """The message for somebody, `language` being an index of `languages`.
@@ -277,6 +279,13 @@ class _Compiled:
 
 def _name(place: TextPath) -> str:
     return ".".join(map(str, place))
+
+
+def _says_nothing(message: Message) -> bool:
+    """Whether there is neither a text, nor anything else that a device could show or an app act on. What a channel's
+    options make of it is that channel's matter."""
+    blank = {name: None for name in ("title", "subtitle", "body") if not (getattr(message, name) or "").strip()}
+    return replace(message, **blank, collapse_key=None, ttl=None, priority=None) == Message()
 
 
 def _check_texts(tree: dict[str, Any], prefix: str) -> None:

@@ -34,6 +34,9 @@ HELD_BACK = "no campaign can be started while the queue is being drained; `stent
 NOW_OR_NEVER = 60.0
 """Seconds for which a message with a lifetime of 0 is tried: it asks the provider to store nothing, not us to hurry."""
 
+FARTHEST = 10 * 365.25 * 86_400
+"""Seconds from now within which a campaign must start: what is farther away is a mistake in the date."""
+
 
 class CampaignControl:
     """The campaigns of one store. Every method may raise `StoreUnavailable`."""
@@ -88,6 +91,9 @@ class CampaignControl:
             check_text("title", title)
         if starts_at is not None and starts_at < self._clock() - NOW_OR_NEVER:
             raise InvalidConfiguration("the campaign would start in the past; leave the time out to start it now")
+        if starts_at is not None and not starts_at - self._clock() <= FARTHEST:
+            years = FARTHEST / (365.25 * 86_400)
+            raise InvalidConfiguration(f"the campaign would start more than {years:.0f} years from now; check the date")
         if max_rate is not None and not 0 < max_rate < math.inf:
             raise InvalidConfiguration(
                 "the rate must be a number of pushes a second above 0; leave it out for no limit"

@@ -8,12 +8,14 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stentor.audience.contract import Selection
+from stentor.cli.words import moment
 from stentor.model import Message, Priority
 from stentor.planning.content import Content
 from stentor.states import CampaignState
@@ -83,6 +85,13 @@ def test_it_can_start_later(stentor: Command, fake: FakeStentor) -> None:
     assert before + 5400 <= starts_at <= time.time() + 5400
 
 
+def test_the_moment_that_was_understood_is_shown_before_it_asks(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("send", *HELLO, "--at", "2030-01-31T18:00+01:00", answer="n\n")
+    starts_at = asked(fake)[3]
+    assert starts_at == datetime.fromisoformat("2030-01-31T18:00+01:00").timestamp()
+    assert f"Starts {moment(starts_at)}." in done.stdout
+
+
 def test_it_shows_what_will_be_done_and_then_what_was(stentor: Command, fake: FakeStentor) -> None:
     done = stentor("send", *HELLO, answer="y\n")
     assert done.exit_code == 0, done.output
@@ -94,7 +103,7 @@ def test_it_shows_what_will_be_done_and_then_what_was(stentor: Command, fake: Fa
         "fcm/android 600,000 10,000/s 1:01:00",
         'apns/ios, e.g.: {"aps": {"alert": "Hello"}}',
         "running: 2,000 of 1,000,000",
-        "delivered 999,000 (99.9 %)",
+        "accepted 999,000 (99.9 %)",
     ):
         assert part in told, part
     assert "Send it?" in done.stderr
@@ -124,7 +133,7 @@ def test_for_programs_it_prints_one_object(stentor: Command, fake: FakeStentor) 
     assert done.exit_code == 0
     assert len(done.stdout.splitlines()) == 1
     found = json.loads(done.stdout)
-    assert (found["delivered"], found["failed"], found["seconds"], found["rate"]) == (999_000, 1_000, 80, 12_500)
+    assert (found["accepted"], found["failed"], found["seconds"], found["rate"]) == (999_000, 1_000, 80, 12_500)
     assert found["campaign"]["state"] == "completed"
     assert done.stderr == ""
 
@@ -172,6 +181,7 @@ def test_a_dry_run_for_programs(stentor: Command, fake: FakeStentor) -> None:
         ([*HELLO, "--ttl", "soon"], "--ttl: 'soon' is no duration; write e.g. 90s"),
         ([*HELLO, "--at", "tomorrow"], "--at: 'tomorrow' is no time; write e.g. 2030"),
         ([*HELLO, "--at", "2001-01-01T00:00"], "--at: 2001-01-01T00:00 is past"),
+        ([*HELLO, "--at", "+99999999999d"], "--at: +99999999999d is more than 10 years away; check the date"),
         ([*HELLO, "--data", "novalue"], "--data: 'novalue' should be NAME=VALUE"),
         ([*HELLO, "--filter", "=x"], "--filter: '=x' should be NAME=VALUE"),
         (["--title", "Hello"], "--audience"),

@@ -99,6 +99,23 @@ def test_what_is_missing_is_an_error_and_never_a_gap(variables: dict[str, Any]) 
     assert content.variables == ("name",)
 
 
+@pytest.mark.parametrize("message", [Message(), Message(title=""), Message(title=" ", body="\n", ttl=60, subtitle="")])
+def test_a_message_without_content_is_refused(message: Message) -> None:
+    with pytest.raises(InvalidMessage, match=r"^message: says nothing; give it a title, a body or data"):
+        Content(message=message).check()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        *(Message(silent=True), Message(badge=0), Message(data={"a": "1"}), Message(body="x"), Message(title="{{ a }}")),
+        *(Message(telegram=TelegramOptions(text="x")), Message(body_localized=LocalizedText(key="K"))),
+    ],
+)
+def test_any_content_will_do(message: Message) -> None:
+    Content(message=message).check()
+
+
 @pytest.mark.parametrize(
     ("template", "value"),
     [
