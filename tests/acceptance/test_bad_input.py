@@ -191,6 +191,13 @@ def test_settings_that_are_missing(shop: Shop) -> None:
     shop.refuses(*SEND, *TITLE, says=("stentor.toml", "`stentor init` writes one"))
 
 
+def test_what_is_said_of_missing_tables_helps(shop: Shop) -> None:
+    (shop.folder / "stentor.db").unlink(missing_ok=True)
+    assert "Run `stentor init --upgrade`, which makes it" in shop("doctor").output
+    assert shop("init", "--upgrade").exit_code == 0
+    assert "Run `stentor init" not in shop("doctor").output
+
+
 def test_a_store_that_is_not_reached(shop: Shop) -> None:
     store = shop.folder / "folder"
     store.mkdir()

@@ -20,7 +20,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from stentor import channels
+from stentor import channels, languages
 from stentor.errors import InvalidConfiguration, InvalidMessage
 from stentor.model import Action, JsonObject, Message
 from stentor.planning.templates import MOST_PARTS, Text, check_text, filling, is_template
@@ -140,10 +140,11 @@ class Content:
         return tuple(sorted({name for compiled in self._compiled for name in compiled.variables}))
 
     def language_index(self, tag: str | None) -> int:
-        """Which of `languages` serves somebody who reads this one: `de-AT`, else `de`, else the default."""
+        """Which of `languages` serves somebody who reads this one: `de-AT`, else `de`, else the default. Android's
+        locales (`zh_CN_#Hans`) will do."""
         found = self._indices.get(tag) if tag else 0
         if found is None:
-            found = self._find_index(_normal(tag or ""))
+            found = self._find_index(tag or "")
             if len(self._indices) < 1000:  # each is asked for millions of times, but anybody may write anything there
                 self._indices[tag] = found
         return found
@@ -199,11 +200,8 @@ class Content:
         return {}
 
     def _find_index(self, tag: str) -> int:
-        while tag:
-            if tag in self.languages:
-                return self.languages.index(tag)
-            tag = tag.rpartition("-")[0]
-        return 0
+        known = self.languages
+        return next((known.index(each) for each in languages.candidates(tag) if each in known), 0)
 
     @cached_property
     def _compiled(self) -> tuple[_Compiled, ...]:
@@ -364,12 +362,15 @@ def content_from(path: Path) -> Content:
     """
     try:
         with path.open("rb") as file:
-            text = file.read(LARGEST_FILE + 1).decode()
-        if len(text) > LARGEST_FILE:
+            raw = file.read(LARGEST_FILE + 1)
+        if len(raw) > LARGEST_FILE:
             raise InvalidConfiguration(f"message file {path} is longer than {LARGEST_FILE:,} bytes")
+        text = raw.decode("utf-8-sig")
         tree = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except OSError as error:
         raise InvalidConfiguration(f"message file {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidConfiguration(f"message file {path} is not UTF-8 text; save it as such") from None
     except (ValueError, RecursionError) as error:
         kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
         raise InvalidConfiguration(f"message file {path} is not {kind}: {error}") from None

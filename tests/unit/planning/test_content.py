@@ -108,7 +108,13 @@ def test_a_message_without_content_is_refused(message: Message) -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        *(Message(silent=True), Message(badge=0), Message(data={"a": "1"}), Message(body="x"), Message(title="{{ a }}")),
+        *(
+            Message(silent=True),
+            Message(badge=0),
+            Message(data={"a": "1"}),
+            Message(body="x"),
+            Message(title="{{ a }}"),
+        ),
         *(Message(telegram=TelegramOptions(text="x")), Message(body_localized=LocalizedText(key="K"))),
     ],
 )
@@ -322,6 +328,23 @@ def test_a_mistake_in_a_translations_options_is_found_before(german: dict[str, A
         Content(message=Message(title="x"), translations={"de": Translation(**german)}).check()
 
 
+@pytest.mark.parametrize(
+    ("written", "translations", "served"),
+    [
+        ("zh_CN_#Hans", ["zh-Hans", "zh-Hant", "zh"], "zh-hans"),
+        ("zh_CN_#Hans", ["zh-CN", "zh-TW"], "zh-cn"),
+        ("zh-Hans-CN", ["zh", "zh-CN"], "zh-cn"),
+        ("zh_TW_#Hant", ["zh-Hans"], ""),
+        ("de_AT.UTF-8", ["de"], "de"),
+        ("de-AT-1996", ["de-AT", "de"], "de-at"),
+        ("x", ["de"], ""),
+    ],
+)
+def test_locales_of_phones_find_their_translation(written: str, translations: list[str], served: str) -> None:
+    content = Content(message=Message(title="x"), translations={tag: Translation() for tag in translations})
+    assert content.languages[content.language_index(written)] == served
+
+
 @given(st.text())
 def test_any_language_tag_has_an_index(tag: str) -> None:
     content = Content(message=Message(), translations={"de": Translation()})
@@ -407,7 +430,7 @@ def test_a_file_that_is_nested_too_deeply_or_too_long(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfiguration, match=r"message\.json is longer than 4,194,304 bytes"):
         content_from(path)
     path.write_bytes(b"\xff")
-    with pytest.raises(InvalidConfiguration, match="is not JSON"):
+    with pytest.raises(InvalidConfiguration, match="is not UTF-8 text"):
         content_from(path)
 
 
@@ -470,7 +493,8 @@ def test_a_file_with_a_mistake_names_it(tmp_path: Path, text: str, names: str) -
         ("m.toml", b"title = ", "m.toml is not TOML"),
         ("m.json", b"{", "m.json is not JSON"),
         ("m.json", b"[1]", "m.json must be an object"),
-        ("m.toml", b"\xff\xfe", "m.toml is not TOML"),
+        ("m.toml", b"\xff\xfe", "m.toml is not UTF-8 text; save it as such"),
+        ("m.json", '{"title": "Grüße"}'.encode("latin-1"), "m.json is not UTF-8 text; save it as such"),
         ("m.json", b"[" * 100_000, "m.json is not JSON"),
         ("absent.toml", None, "absent.toml cannot be read: No such file"),
     ],
@@ -480,3 +504,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, content:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InvalidConfiguration, match=names):
         content_from(tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "text"), [("m.toml", 'title = "Grüße"'), ("m.json", '{"title": "Grüße"}')])
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_bytes(text.encode("utf-8-sig"))
+    assert content_from(tmp_path / name).message.title == "Grüße"
