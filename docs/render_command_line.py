@@ -59,7 +59,9 @@ Times are epoch seconds, durations seconds. Fields may be added; those that are 
 `reasons`, `dead` (addresses that will never work again), `dead_letters` (batches nobody could work on) and the latest \
 of them as `put_aside`, `seconds`, `rate`, `at`; `show` adds `problems`: why a lane doesn't send |
 | `send --dry-run` | `title`, `lanes` (each with `recipients`, `ceiling` in pushes a second or null, \
-`seconds` at least), `recipients`, `unroutable`, `seconds`, `warnings`, `sample` (the payload a lane's recipients get) |
+`seconds` at least, `examples` of what real recipients get, and of `looked_at` installations how many get which of the \
+`languages` and how many are `lacking` which value), `recipients`, `unroutable`, `seconds`, `warnings`, `sample` \
+(the payload of a lane's first example) |
 | `campaign list` | `campaigns`: a list of campaigns |
 | `send --detach`, `campaign pause` | the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
 `starts_at`, `expires_at`, `finished_at`, `planned` (whether the audience is read to its end), `expected` \

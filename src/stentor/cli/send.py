@@ -77,6 +77,9 @@ def send(
         bool, typer.Option("--detach", help="Only start it, for roles that run elsewhere: `stentor serve`.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, render and count; send nothing.")] = False,
+    sample: Annotated[
+        str | None, typer.Option(metavar="ID", help="Show what this installation would get, instead of any.")
+    ] = None,
     yes: Yes = False,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
@@ -92,6 +95,7 @@ def send(
     \b
     Examples:
       stentor send --title Hello --body "It works." --audience users --dry-run
+      stentor send --message sale.toml --audience users --dry-run --sample 4711
       stentor send --message sale.toml --audience users --test-to 4711
       stentor send --message sale.toml --audience users --filter country=de --filter country=at
       stentor send --body "Doors open" --ttl 2h --audience users --at 2030-01-31T18:00 --yes --json
@@ -120,6 +124,7 @@ def send(
         name=name,
         starts=None if at is None else moment("--at", at, time.time()),
         max_rate=max_rate,
+        sample=sample,
     )
     out = console(as_json=as_json)
     if dry_run:
@@ -146,6 +151,7 @@ class _Order:
     name: str | None
     starts: Moment | None
     max_rate: float | None
+    sample: str | None
 
     @property
     def starts_at(self) -> float | None:
@@ -155,7 +161,12 @@ class _Order:
         """Check it, and show what it would do."""
         async with waited_for(f"Counting {words.audience(self.selection)}", out):
             preview = await stentor.campaigns.prepare(
-                self.content, self.selection, title=self.name, starts_at=self.starts_at, max_rate=self.max_rate
+                self.content,
+                self.selection,
+                title=self.name,
+                starts_at=self.starts_at,
+                max_rate=self.max_rate,
+                sample=self.sample,
             )
         show_preview(preview, self.selection, out)
         if self.starts is not None:

@@ -1,9 +1,10 @@
 """What a campaign says: a message, its translations, and the templates in both.
 
 Any text of a message may hold Jinja (`{{ name }}`, filters, `default`), sandboxed and within bounds (`templates.py`);
-what a template names is a column or attribute of the installation. Rules: a template that needs what an installation
-doesn't have is an error, never an empty gap; NULL counts as missing; the same content renders to the same message on
-every machine and at every retry; what a template makes without a value is found by the check.
+what a template names is a column or attribute of the installation. Rules: a template that writes what an installation
+doesn't have is an error, never an empty gap, and one that asks for it finds it false; NULL counts as missing; the same
+content renders to the same message on every machine and at every retry; what a template makes without a value is found
+by the check.
 """
 
 from __future__ import annotations
@@ -282,8 +283,10 @@ def _name(place: TextPath) -> str:
 def _says_nothing(message: Message) -> bool:
     """Whether there is neither a text, nor anything else that a device could show or an app act on. What a channel's
     options make of it is that channel's matter."""
-    blank = {name: None for name in ("title", "subtitle", "body") if not (getattr(message, name) or "").strip()}
-    return replace(message, **blank, collapse_key=None, ttl=None, priority=None) == Message()
+    if any(text and text.strip() for text in (message.title, message.subtitle, message.body)):
+        return False
+    bare = replace(message, title=None, subtitle=None, body=None, collapse_key=None, ttl=None, priority=None)
+    return bare == Message()
 
 
 def _check_texts(tree: dict[str, Any], prefix: str) -> None:

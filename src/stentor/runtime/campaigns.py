@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -42,11 +41,11 @@ class CampaignControl:
     """The campaigns of one store. Every method may raise `StoreUnavailable`."""
 
     def __init__(self, resources: Resources, roles: Roles, queue: QueueControl) -> None:
+        self._resources = resources
         self._config = resources.config
         self._clock = resources.clock
         self._database = resources.database
         self._backend = resources.backend
-        self._sources = resources.sources
         self._desk = resources.desk
         self._roles = roles
         self._queue = queue
@@ -72,6 +71,7 @@ class CampaignControl:
         title: str | None = None,
         starts_at: float | None = None,
         max_rate: float | None = None,
+        sample: str | None = None,
     ) -> Preview:
         """Check everything that can be checked, and count: for as long as it takes. Nothing is written or sent.
 
@@ -79,10 +79,11 @@ class CampaignControl:
             title: for people; the message's title if left out.
             starts_at: epoch seconds; None: now.
             max_rate: pushes a second that it is to be sent at most, over all lanes; None: as fast as they allow.
+            sample: the installation whose message is shown in the examples; None: one of each language.
 
         Raises:
             InvalidMessage: a provider would refuse it; names the field.
-            InvalidAudience: it cannot be read as configured, or nobody is in it.
+            InvalidAudience: it cannot be read as configured, nobody is in it, or `sample` isn't.
             CredentialError: an app's credentials cannot be used.
             AudienceUnavailable: its database cannot be reached just now.
         """
@@ -99,18 +100,15 @@ class CampaignControl:
                 "the rate must be a number of pushes a second above 0; leave it out for no limit"
             )
         starts = starts_at or self._clock()
-        preview = await preview_of(
+        return await preview_of(
             content,
             selection,
             starts,
             title=title,
-            config=self._config,
-            sources=self._sources,
-            clock=self._clock,
+            max_rate=max_rate,
+            sample=sample,
+            resources=self._resources,
         )
-        if max_rate is not None:
-            preview = replace(preview, seconds=max(preview.seconds, preview.recipients / max_rate))
-        return preview
 
     async def create(
         self,

@@ -18,6 +18,8 @@ from stentor.audience.contract import Selection
 from stentor.cli.words import moment
 from stentor.model import Message, Priority
 from stentor.planning.content import Content
+from stentor.runtime.preview import LanePreview
+from stentor.runtime.samples import Example
 from stentor.states import CampaignState
 from tests.unit.cli.fake_stentor import PREVIEW, Command, FakeStentor
 
@@ -166,10 +168,45 @@ def test_a_dry_run_sends_nothing_and_does_not_ask(stentor: Command, fake: FakeSt
     assert fake.verbs() == ["prepare", "close"]
 
 
+def test_what_somebody_would_get_who_gets_which_language_and_who_lacks_what(
+    stentor: Command, fake: FakeStentor
+) -> None:
+    lane = LanePreview(
+        recipients=400,
+        ceiling=5.0,
+        seconds=80.0,
+        examples=[
+            Example(installation="4711", language="", payload=b'{"title":"Hello Ann"}'),
+            Example(installation="4712", language="de", payload=b'{"title":"Hallo Ben"}'),
+        ],
+        looked_at=152,
+        languages={"": 100, "de": 52},
+        lacking={"name": 78},
+    )
+    fake.preview = replace(PREVIEW, lanes={"apns/ios": lane}, seconds=90.0)
+    done = stentor("send", *HELLO, "--dry-run", "--sample", "4711")
+    told = words(done.stdout)
+    for part in (
+        "apns/ios 400 5/s 80.0 s",
+        "All of it takes at least 90.0 s.",
+        "Languages, of 152 looked at: the message itself 100, de 52",
+        "Without a value, of 152 looked at: name 78",
+        'apns/ios, e.g. 4711: {"title":"Hello Ann"}',
+        'apns/ios, e.g. 4712 (de): {"title":"Hallo Ben"}',
+    ):
+        assert part in told, part
+    assert fake.samples == ["4711"]
+    found = json.loads(stentor("send", *HELLO, "--dry-run", "--json").stdout)["lanes"]["apns/ios"]
+    assert found["examples"][1] == {"installation": "4712", "language": "de", "payload": '{"title":"Hallo Ben"}'}
+    assert (found["looked_at"], found["languages"], found["lacking"]) == (152, {"": 100, "de": 52}, {"name": 78})
+
+
 def test_a_dry_run_for_programs(stentor: Command, fake: FakeStentor) -> None:
     found = json.loads(stentor("send", *HELLO, "--dry-run", "--json").stdout)
     assert found["recipients"] == 1_000_000
-    assert found["lanes"]["apns/ios"] == {"recipients": 400_000, "ceiling": None, "seconds": 8.0}
+    ios = found["lanes"]["apns/ios"]
+    assert (ios["recipients"], ios["ceiling"], ios["seconds"]) == (400_000, None, 8.0)
+    assert ios["examples"] == [{"installation": "", "language": "", "payload": '{"aps": {"alert": "Hello"}}'}]
     assert found["sample"]["apns/ios"] == '{"aps": {"alert": "Hello"}}'
 
 

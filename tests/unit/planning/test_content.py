@@ -99,6 +99,24 @@ def test_what_is_missing_is_an_error_and_never_a_gap(variables: dict[str, Any]) 
     assert content.variables == ("name",)
 
 
+@pytest.mark.parametrize("variables", [{}, {"vip": None}])
+def test_a_null_is_false_where_a_template_asks(variables: dict[str, Any]) -> None:
+    asked = {
+        "{% if vip %}a{% else %}b{% endif %}": "b",
+        "{% if not vip %}a{% endif %}": "a",
+        "{% if vip == 'x' %}a{% elif vip != 'x' %}b{% endif %}": "b",
+        "{% if vip in ['x', 'y'] %}a{% else %}b{% endif %}": "b",
+        "{{ vip or 'you' }}": "you",
+        "{{ vip if vip else 'you' }}": "you",
+        "{% if vip is defined %}a{% else %}b{% endif %}": "b",
+    }
+    content = Content(message=Message(data={str(number): text for number, text in enumerate(asked)}))
+    assert list(content.render(0, variables).data.values()) == list(asked.values())
+    for text in ("{{ vip }}", "{{ vip ~ 'x' }}", "{{ vip + 1 }}", "{{ vip.name }}", "{% for x in vip %}{% endfor %}"):
+        with pytest.raises(InvalidMessage, match="needs `vip`, which this installation doesn't have"):
+            Content(message=Message(title=text)).render(0, variables)
+
+
 @pytest.mark.parametrize("message", [Message(), Message(title=""), Message(title=" ", body="\n", ttl=60, subtitle="")])
 def test_a_message_without_content_is_refused(message: Message) -> None:
     with pytest.raises(InvalidMessage, match=r"^message: says nothing; give it a title, a body or data"):
