@@ -54,11 +54,14 @@ Times are epoch seconds, durations seconds. Fields may be added; those that are 
 | command | object |
 |---|---|
 | `send`, `campaign show`, `watch`, `resume`, `cancel`, `retry` | a report: `campaign`, `installations` (read so far), \
-`delivered` (accepted by the provider), `failed` (rejected, expired or ambiguous), `cancelled`, `pending`, `lanes`, \
+`accepted` (by the provider; whether a phone shows it, nobody is told), \
+`failed` (rejected, expired or ambiguous), `cancelled`, `pending`, `lanes`, \
 `reasons`, `dead` (addresses that will never work again), `dead_letters` (batches nobody could work on) and the latest \
 of them as `put_aside`, `seconds`, `rate`, `at`; `show` adds `problems`: why a lane doesn't send |
 | `send --dry-run` | `title`, `lanes` (each with `recipients`, `ceiling` in pushes a second or null, \
-`seconds` at least), `recipients`, `unroutable`, `seconds`, `warnings`, `sample` (the payload a lane's recipients get) |
+`seconds` at least, `examples` of what real recipients get, and of `looked_at` installations how many get which of the \
+`languages` and how many are `lacking` which value), `recipients`, `unroutable`, `seconds`, `warnings`, `sample` \
+(the payload of a lane's first example) |
 | `campaign list` | `campaigns`: a list of campaigns |
 | `send --detach`, `campaign pause` | the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
 `starts_at`, `expires_at`, `finished_at`, `planned` (whether the audience is read to its end), `expected` \

@@ -335,7 +335,7 @@ def _extended(added: tuple[str, ...]) -> type[Config]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        return tomllib.loads(file.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise InvalidConfiguration(
             f"there is no {file}; `stentor init` writes one, and --config or STENTOR_CONFIG names one elsewhere"

@@ -191,6 +191,13 @@ def test_settings_that_are_missing(shop: Shop) -> None:
     shop.refuses(*SEND, *TITLE, says=("stentor.toml", "`stentor init` writes one"))
 
 
+def test_what_is_said_of_missing_tables_helps(shop: Shop) -> None:
+    (shop.folder / "stentor.db").unlink(missing_ok=True)
+    assert "Run `stentor init --upgrade`, which makes it" in shop("doctor").output
+    assert shop("init", "--upgrade").exit_code == 0
+    assert "Run `stentor init" not in shop("doctor").output
+
+
 def test_a_store_that_is_not_reached(shop: Shop) -> None:
     store = shop.folder / "folder"
     store.mkdir()
@@ -213,7 +220,7 @@ def test_tokens_of_another_channel_are_rejected_alone(shop: Shop) -> None:
     shop.change("UPDATE devices SET token = (SELECT token FROM devices WHERE id = 2) || 'x' WHERE id = 1")
     result = shop(*SEND, *TITLE, "--json")
     assert result.exit_code == 0, result.output
-    assert '"delivered": 39' in result.stdout
+    assert '"accepted": 39' in result.stdout
     told = shop("campaign", "failures", "last")
     assert "  1  rejected" in told.stdout
     assert told.stdout.count("\n") == 1

@@ -27,7 +27,7 @@ def test_every_figure_is_there_and_they_add_up() -> None:
         assert list(Path(folder).glob("stentor-bench-*")) == []
     cluster, embedded = found["cluster"], found["embedded"]
     for path in (cluster, embedded):
-        assert path["delivered"] == RECIPIENTS
+        assert path["accepted"] == RECIPIENTS
         assert path["failed"] == 0
         assert path["exact"], path["problems"]
         assert path["cpu_us"] == pytest.approx(sum(path["stages"].values()), abs=0.2)

@@ -191,6 +191,11 @@ def test_a_file_that_is_none(folder: Path) -> None:
         load(folder / "latin", {})
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(folder: Path) -> None:
+    (folder / "marked").write_bytes('[store]\nurl = "sqlite:///grüße.db"\n'.encode("utf-8-sig"))
+    assert load(folder / "marked", {}).store.url.endswith("grüße.db")
+
+
 def with_app(old: str, new: str) -> str:
     assert old in APP
     return APP.replace(old, new)

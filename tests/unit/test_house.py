@@ -54,6 +54,17 @@ def _is_ellipsis(line: ast.stmt) -> bool:
     return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and line.value.value is ...
 
 
+def in_the_locales_encoding(source: str) -> list[int]:
+    """The lines where a text file is read or written in whatever encoding the machine prefers."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            before = {"read_text": 0, "write_text": 1}.get(node.func.attr)
+            if before == len(node.args) and not any(each.arg == "encoding" for each in node.keywords):
+                found.append(node.lineno)
+    return found
+
+
 def private_paths(text: str, root: Path) -> list[str]:
     """Paths that exist only on somebody's machine: home and scratch folders, and the place of this very clone."""
     found = [match.group() for match in PRIVATE_PATH.finditer(text)]
@@ -108,6 +119,14 @@ def test_every_folder_of_modules_is_a_package() -> None:
 def test_nothing_swallows_every_exception() -> None:
     files = [path for folder in ("src", "tests", "bench") for path in (ROOT / folder).rglob("*.py")]
     assert {str(path.relative_to(ROOT)): lines for path in files if (lines := swallowed(path.read_text()))} == {}
+
+
+def test_text_files_are_utf_8_on_every_machine() -> None:
+    product = [path for path in MODULES if not {"testing", "bench"} & set(path.relative_to(ROOT).parts)]
+    found = {str(path): lines for path in product if (lines := in_the_locales_encoding(path.read_text("utf-8")))}
+    assert found == {}
+    assert in_the_locales_encoding("p.read_text()\np.write_text(t)") == [1, 2]
+    assert in_the_locales_encoding("p.read_text('utf-8')\np.write_text(t, encoding='utf-8')") == []
 
 
 @pytest.mark.parametrize(

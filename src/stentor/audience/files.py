@@ -8,8 +8,9 @@ lines, so its rows are counted.
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from io import BufferedReader, FileIO
@@ -18,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from stentor.audience.rows import FIELDS, ColumnMapping
+from stentor.audience.rows import FIELDS, ColumnMapping, Picked
 from stentor.audience.source import nearest_to
 from stentor.errors import InvalidConfiguration
 
@@ -30,6 +31,14 @@ PROBE = 64 * 1024
 """Bytes from a file's beginning by which it is seen whether it is text."""
 DELIMITERS = ",;\t|"
 BOM = b"\xef\xbb\xbf"
+_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+"""What Excel writes, and reads, above the header."""
+_OTHERWISE = {
+    "id": "; one column may be both: --column id=token --column token=token",
+    "address": "; one column may be both: --column id=chat_id --column token=chat_id",
+    "channel": ", or --channel if all have the same",
+}
+"""What else helps where no column is what every row needs."""
 
 
 class Format(StrEnum):
@@ -158,22 +167,25 @@ class RowFile:
     def _open_csv(self) -> Iterator[Read | Bad]:
         lines = self._text_lines()
         first = next(lines, "")
+        separator = None if isinstance(first, Bad) else _SEPARATOR.fullmatch(first.strip("\r\n"))
+        if separator is not None:
+            first = next(lines, "")
         if isinstance(first, Bad):
             raise InvalidConfiguration(
-                f"{self._path}, line 1: {first.rule}; a header that names the columns is wanted."
+                f"{self._path}, line {first.line}: {first.rule}; a header that names the columns is wanted."
             )
-        delimiter = max(DELIMITERS, key=first.count)
+        delimiter = separator[1] if separator is not None else max(DELIMITERS, key=first.count)
         try:
             header = [column.strip() for column in next(csv.reader([first], delimiter=delimiter, strict=True))]
         except (csv.Error, StopIteration):
-            raise InvalidConfiguration(f"{self._path}, line 1: a header that names the columns is wanted.") from None
-        names = self._mapping.names(header)
-        self._check_names(header, names)
-        return self._csv_rows(lines, names, delimiter)
+            where = f"{self._path}, line {max(1, self._lines)}"
+            raise InvalidConfiguration(f"{where}: a header that names the columns is wanted.") from None
+        picked = self._mapping.pick(header)
+        self._check_names(header, picked.names)
+        return self._csv_rows(lines, picked, len(header), delimiter)
 
-    def _csv_rows(self, lines: Iterator[str | Bad], names: list[str], delimiter: str) -> Iterator[Read | Bad]:
+    def _csv_rows(self, lines: Iterator[str | Bad], picked: Picked, width: int, delimiter: str) -> Iterator[Read | Bad]:
         again: deque[tuple[int, str | Bad]] = deque()  # lines that a broken record had swallowed
-        width = len(names)
         while True:
             record: list[tuple[int, str]] = []
             spoilt: list[Bad] = []
@@ -200,7 +212,8 @@ class RowFile:
                 values = next(csv.reader(feed(), delimiter=delimiter, strict=True), None)
             except csv.Error as error:
                 bad = "a quote that isn't closed" if "end of data" in str(error) else str(error)
-            if values is not None and values and len(values) != width:
+            values = _fitted(values or [], width)
+            if len(values) > width:
                 bad = f"{len(values)} values, the header has {width}"
             if not record and not spoilt:
                 return
@@ -208,20 +221,25 @@ class RowFile:
                 yield Bad(record[0][0], "malformed CSV", bad)
                 again.extendleft(reversed(record[1:]))
             elif values:  # an empty line is nothing
-                yield Read(record[0][0], dict(zip(names, values, strict=True)))
+                yield Read(record[0][0], picked.row(values))
             yield from spoilt
 
-    def _check_names(self, columns: list[str], names: list[str]) -> None:
+    def _check_names(self, columns: list[str], names: Sequence[str]) -> None:
         """See that what every row needs is there."""
         shown = [column if len(column) <= 24 else f"{column[:6]}…" for column in columns]
-        for column, name in self._mapping.named.items():
+        for name, column in self._mapping.named.items():
             if column not in columns:
                 raise InvalidConfiguration(
                     f"{self._path}: no column {column!r}, which --column names for {name}; {nearest_to(column, shown)}."
                 )
+        for column in self._mapping.values:
+            if column not in columns and column not in names:
+                raise InvalidConfiguration(
+                    f"{self._path}: no column {column!r}, of which --map says a value; {nearest_to(column, shown)}."
+                )
         for wanted in ("id", "address", "channel"):
             if wanted not in names and not (wanted == "channel" and self._mapping.channel):
-                more = ", or --channel if all have the same" if wanted == "channel" else ""
+                more = _OTHERWISE[wanted]
                 raise InvalidConfiguration(
                     f"{self._path}: no column is the {wanted}; {nearest_to(wanted, shown)}. Its first line must name "
                     f"the columns; say which it is with --column {wanted}=NAME{more}."
@@ -237,6 +255,8 @@ class RowFile:
 
     def _json_rows(self) -> Iterator[Read | Bad]:
         decode = msgspec.json.Decoder().decode
+        columns: list[str] = []
+        picked = self._mapping.pick(columns)
         for line in self._text_lines():
             if isinstance(line, Bad):
                 yield line
@@ -251,8 +271,10 @@ class RowFile:
             if not isinstance(found, dict):
                 yield Bad(self._lines, "malformed JSON", "an object a line is wanted")
                 continue
-            columns = list(found)
-            yield Read(self._lines, dict(zip(self._mapping.names(columns), found.values(), strict=True)))
+            if list(found) != columns:
+                columns = list(found)
+                picked = self._mapping.pick(columns)
+            yield Read(self._lines, picked.row(list(found.values())))
 
     # Parquet
 
@@ -269,18 +291,28 @@ class RowFile:
         except pyarrow.ArrowException as error:
             raise InvalidConfiguration(f"{self._path} is no Parquet file: {error}") from None
         columns = list(table.schema_arrow.names)
-        names = self._mapping.names(columns)
-        self._check_names(columns, names)
-        return self._parquet_rows(table, names, pyarrow.ArrowException)
+        picked = self._mapping.pick(columns)
+        self._check_names(columns, picked.names)
+        return self._parquet_rows(table, picked, pyarrow.ArrowException)
 
-    def _parquet_rows(self, table: Any, names: list[str], broken: type[Exception]) -> Iterator[Read | Bad]:
+    def _parquet_rows(self, table: Any, picked: Picked, broken: type[Exception]) -> Iterator[Read | Bad]:
         rows = table.metadata.num_rows
         try:
             for batch in table.iter_batches(batch_size=1000):
                 columns = [column.to_pylist() for column in batch.columns]
                 for values in zip(*columns, strict=True):
                     self._lines += 1
-                    yield Read(self._lines, dict(zip(names, values, strict=True)))
+                    yield Read(self._lines, picked.row(values))
                 self.position = self.size * self._lines // rows
         except (broken, OSError) as error:
             yield Bad(self._lines + 1, "malformed Parquet", f"the rest cannot be read: {error}")
+
+
+def _fitted(values: list[str], width: int) -> list[str]:
+    """A row's cells, as many as there are columns: spreadsheets leave out empty ones at its end, or write too many.
+    An empty line stays empty; more cells than columns stay if they hold anything."""
+    if not values:
+        return values
+    while len(values) > width and not values[-1]:
+        values.pop()
+    return values + [""] * (width - len(values))

@@ -1,7 +1,9 @@
 """The import of a file into the registry: rows read, checked, registered by the thousand, and counted by their fate.
 
-Rules: a row that cannot be used is written to the rejects file and doesn't stop the rest. Of rows with the same id the
-last counts. Importing again changes nothing that is already there, so an import that was cut short is simply repeated.
+Rules: a row that cannot be used is written to the rejects file and doesn't stop the rest; a value that is left out is
+noted there too. That file never replaces another one unasked, nor ever the one that is read. Of rows with the same id
+the last counts. Importing again changes nothing that is already there, so an import that was cut short is simply
+repeated.
 
 Which ids came before is kept in a temporary SQLite database on disk, for a set of ten million ids would need a
 gigabyte. Its cache is small; files are mostly in the order of their ids, which it likes best.
@@ -42,6 +44,8 @@ class ImportResult:
     """Rows that a later one with the same id overruled."""
     rejected: Counter[str] = field(default_factory=Counter)
     """Rows by the rule they break."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Values of rows that were imported all the same: they could not be read, and aren't needed."""
 
     @property
     def fine(self) -> int:
@@ -57,13 +61,27 @@ class ImportResult:
             "unchanged": self.unchanged,
             "duplicates": self.duplicates,
             "rejected": dict(self.rejected.most_common()),
+            "left_out": dict(self.left_out.most_common()),
         }
 
 
 class Rejects:
     """The file of rows that were refused: made when there is the first. Holds no address whole."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, read: Path, *, overwrite: bool = False) -> None:
+        """Args:
+        read: the file that is imported.
+        overwrite: whether what is there may be replaced.
+
+        Raises:
+            InvalidConfiguration: it is the file that is read, or is there already.
+        """
+        if path.exists() and read.exists() and path.samefile(read):
+            raise InvalidConfiguration(f"--rejects: {path} is the file that is read; name another one.")
+        if path.is_file() and not overwrite:
+            raise InvalidConfiguration(
+                f"--rejects: {path} is there already; name another file, or add --overwrite to replace it."
+            )
         self.path = path
         self.written = 0
         self._file: TextIO | None = None
@@ -101,6 +119,16 @@ def shorten(address: object) -> str:
 def _shown(value: object, longest: int) -> str:
     text = "" if value is None else str(value)[:longest]
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def rejects_of(file: Path, *, overwrite: bool) -> Path:
+    """Where the rejects of a file go unless somebody says otherwise: beside it, under a name that isn't taken."""
+    path = file.with_name(f"{file.name}.rejects.csv")
+    number = 2
+    while path.is_file() and not overwrite:
+        path = file.with_name(f"{file.name}.rejects-{number}.csv")
+        number += 1
+    return path
 
 
 class _Seen:
@@ -182,10 +210,15 @@ def _accepted(
             rejects.write(one.line, f"{one.rule}: {one.detail}" if one.detail else one.rule, {})
             continue
         try:
-            yield one.line, reader.registration(one.row)
+            registration, left_out = reader.registration(one.row)
         except RowRefused as refusal:
             result.rejected[refusal.rule] += 1
             rejects.write(one.line, str(refusal), one.row)
+            continue
+        for value in left_out:
+            result.left_out[value.rule] += 1
+            rejects.write(one.line, f"imported without it: {value.rule}: {value.detail}", one.row)
+        yield one.line, registration
 
 
 def _overrule(rejects: Rejects, result: ImportResult, line: int, by: int, key: str) -> None:

@@ -1,22 +1,24 @@
 """What must hold for a row of an imported file, and the registration that it makes. Pure.
 
 A row that breaks a rule is refused with a reason for people; the reason's first words are always the same for the same
-rule, so that refusals can be counted by them. No reason holds an address.
+rule, so that refusals can be counted by them. What isn't needed to reach somebody refuses nobody: a language, a time or
+an attribute that cannot be read is left out, and counted. No reason holds an address.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from stentor import languages
 from stentor.audience.registry import Registration
-from stentor.audience.values import Unusable, show
+from stentor.audience.values import Unusable, epochs, show
 from stentor.channels import find
 from stentor.store.text import UNSTORABLE
 
@@ -26,13 +28,15 @@ SAME = MappingProxyType({"token": "address", "timezone": "time_zone"})
 """Other names of these."""
 LONGEST_ID = 512
 """Characters."""
-LATEST = 4_102_444_800.0
-"""Epoch seconds of the year 2100. A `registered_at` after it is in milliseconds, or wrong."""
+NEEDED = ("id", "address", "channel", "app")
+"""What of these it takes to reach somebody."""
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*", re.ASCII)
 _NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")
 """As JSON writes it: after no backslash, or an even number of them."""
 _ZONE = re.compile(r"[A-Za-z0-9_+/-]{1,64}", re.ASCII)
+_OFFSET = re.compile(r"(?:GMT|UTC)? ?([+-])(0?\d|1[0-4]):?([0-5]\d)?", re.ASCII)
+"""As Java and Swift write a zone that has no name: `GMT+0530`, `GMT-08:00`."""
 
 
 class RowRefused(ValueError):
@@ -43,31 +47,80 @@ class RowRefused(ValueError):
         self.rule = rule
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A value of an imported row that could not be read, and isn't needed."""
+
+    rule: str
+    """The same words for the same fault."""
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """What a file's columns are: a name here (one of FIELDS, `attributes`, or of an attribute), and by the same
+    position which of the columns it is read from. A column may be several of them: an id that is the address, say."""
+
+    names: tuple[str, ...]
+    columns: tuple[int, ...]
+    meanings: Mapping[str, Mapping[str, str]]
+    """By name, what the words that stand there mean, where somebody said so."""
+
+    def row(self, values: Sequence[Any]) -> dict[str, Any]:
+        """What a row says, by these names; `values` are its columns'."""
+        row = dict(zip(self.names, map(values.__getitem__, self.columns), strict=True))
+        for name, words in self.meanings.items():
+            if isinstance(word := row[name], str | int):
+                row[name] = words.get(str(word).strip(), word)
+        return row
+
+
 class ColumnMapping:
     """Which column of a file is what, and what holds for rows that don't say it themselves."""
 
     def __init__(
-        self, columns: Mapping[str, str] = MappingProxyType({}), *, channel: str | None = None, app: str | None = None
+        self,
+        columns: Mapping[str, str] = MappingProxyType({}),
+        *,
+        channel: str | None = None,
+        app: str | None = None,
+        values: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     ) -> None:
         """Args:
         columns: name here (a field, or an attribute) -> column of the file.
         channel: of the rows that name none; so is `app`.
+        values: column of the file, or name here -> what stands there -> what it means.
         """
         self.channel = channel
         self.app = app
-        self.named: Mapping[str, str] = {column: SAME.get(name, name) for name, column in columns.items()}
-        """Column of the file -> name here, where somebody said so."""
+        self.named: Mapping[str, str] = {SAME.get(name, name): column for name, column in columns.items()}
+        """Name here -> column of the file, where somebody said so."""
+        self.values = values
 
-    def names(self, columns: Iterable[str]) -> list[str]:
-        """What each of a file's columns is: one of FIELDS, `attributes`, or the name of an attribute."""
-        return [self._name(column) for column in columns]
+    def pick(self, columns: Sequence[str]) -> Picked:
+        """What each of a file's columns is."""
+        said: dict[str, list[str]] = {}
+        for name, column in self.named.items():
+            said.setdefault(column, []).append(name)
+        pairs = [
+            (name, position)
+            for position, column in enumerate(columns)
+            for name in said.get(column) or [self._name(column)]
+        ]
+        names = [name for name, _ in pairs]
+        if self.channel is None and "channel" not in names:  # a column whose words are mapped can be little else
+            mapped = [name for name in names if name in self.values and name not in FIELDS]
+            names = ["channel" if [name] == mapped else name for name in names]
+        meanings = {}
+        for name, (was, position) in zip(names, pairs, strict=True):
+            if words := {**self.values.get(was, {}), **self.values.get(columns[position], {})}:
+                meanings[name] = words
+        return Picked(tuple(names), tuple(position for _, position in pairs), meanings)
 
     def _name(self, column: str) -> str:
-        if column in self.named:
-            return self.named[column]
         plain = column.strip()
         lower = SAME.get(plain.lower(), plain.lower())
-        taken = lower in self.named.values()  # what somebody said wins
+        taken = lower in self.named  # what somebody said wins
         return lower if lower in (*FIELDS, "attributes") and not taken else plain
 
 
@@ -79,13 +132,13 @@ class RowReader:
         self._channels = channels
         self._zones: set[str] = set()  # those that exist, so no more than there are
 
-    def registration(self, row: Mapping[str, Any]) -> Registration:
-        """The registration that a row (by `names`) makes.
+    def registration(self, row: Mapping[str, Any]) -> tuple[Registration, list[LeftOut]]:
+        """The registration that a row (by `pick`) makes, and what of the row could not be read and isn't needed.
 
         Raises:
             RowRefused: it breaks a rule.
         """
-        said = {name: _text(name, row.get(name)) for name in FIELDS if name != "registered_at"}
+        said = {name: _text(name, row.get(name)) for name in NEEDED}
         key = said["id"]
         if key is None:
             raise RowRefused("no id")
@@ -95,7 +148,8 @@ class RowReader:
         if channel is None:
             raise RowRefused("no channel", "say --channel if all have the same")
         if channel not in self._channels:
-            raise RowRefused("unknown channel", f"{channel[:20]!r}; known are {', '.join(sorted(self._channels))}")
+            known = ", ".join(sorted(self._channels))
+            raise RowRefused("unknown channel", f"{channel[:20]!r}; known are {known}; --map says what a word means")
         address = said["address"]
         if address is None:
             raise RowRefused("no address")
@@ -104,34 +158,47 @@ class RowReader:
                 raise RowRefused(f"malformed {name.replace('_', ' ')}", "it holds a NUL, or what is no text")
         if (bad := find(channel).check_address(address)) is not None:
             raise RowRefused(bad.rule, bad.detail)
-        return Registration(
+        left_out: list[LeftOut] = []
+        registration = Registration(
             id=key,
             channel=channel,
             address=address,
             app=said["app"] or self._mapping.app,
-            language=self._language(said["language"]),
-            time_zone=self._time_zone(said["time_zone"]),
-            attributes=_attributes(row),
-            registered_at=_registered_at(row.get("registered_at")),
+            language=_language(row.get("language"), left_out),
+            time_zone=self._time_zone(row.get("time_zone"), left_out),
+            attributes=_attributes(row, left_out),
+            registered_at=_registered_at(row.get("registered_at"), left_out),
         )
+        return registration, left_out
 
-    @staticmethod
-    def _language(language: str | None) -> str | None:
-        if language is not None and not _LANGUAGE.fullmatch(language):
-            raise RowRefused("malformed language", f"{language[:20]!r}; wanted is e.g. de or pt-BR")
-        return language
-
-    def _time_zone(self, zone: str | None) -> str | None:
-        if zone is None or zone in self._zones:
-            return zone
+    def _time_zone(self, value: object, left_out: list[LeftOut]) -> str | None:
+        zone = value.strip() if isinstance(value, str) else ""
+        if value is None or (isinstance(value, str) and not zone) or zone in self._zones:
+            return zone or None
+        if (offset := _OFFSET.fullmatch(zone)) is not None:
+            return f"UTC{offset[1]}{int(offset[2]):02}:{offset[3] or '00'}"
         try:
             if not _ZONE.fullmatch(zone):
                 raise ZoneInfoNotFoundError
             ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise RowRefused("unknown time zone", f"{zone[:40]!r}; wanted is e.g. Europe/Berlin") from None
+            wanted = "wanted is e.g. Europe/Berlin or GMT+0530"
+            left_out.append(LeftOut("unknown time zone", f"{zone[:40]!r}; {wanted}"))
+            return None
         self._zones.add(zone)
         return zone
+
+
+def _language(value: object, left_out: list[LeftOut]) -> str | None:
+    if value is None:
+        return None
+    written = value.strip() if isinstance(value, str) else ""
+    if (isinstance(value, str) and not written) or _LANGUAGE.fullmatch(written):
+        return written or None
+    if (found := languages.read(written)) is not None:
+        return str(found)
+    left_out.append(LeftOut("malformed language", f"{written[:20]!r}; wanted is e.g. de or pt-BR"))
+    return None
 
 
 def _text(name: str, value: object) -> str | None:
@@ -147,44 +214,52 @@ def _text(name: str, value: object) -> str | None:
     raise RowRefused(f"malformed {name.replace('_', ' ')}", f"a {type(value).__name__} instead of text")
 
 
-def _registered_at(value: object) -> float | None:
+def _registered_at(value: object, left_out: list[LeftOut]) -> float | None:
     """Epoch seconds of a number, an ISO time (UTC where it names no zone), or a timestamp."""
     if value is None or value == "":
         return None
-    try:
-        if isinstance(value, str):
-            value = float(value) if _is_number(value) else datetime.fromisoformat(value.strip())
-        if isinstance(value, datetime):
-            value = (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        value = None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RowRefused("malformed registered_at", "wanted are epoch seconds, or e.g. 2026-01-31T12:00:00Z")
-    if not 0 <= value < LATEST:
-        raise RowRefused("malformed registered_at", "before 1970 or after 2100; wanted are seconds, not milliseconds")
-    return float(value)
+    (found,) = epochs([value])
+    if not found:
+        wanted = "wanted are epoch seconds, or e.g. 2026-01-31T12:00:00Z, from 1970 on"
+        left_out.append(LeftOut("malformed registered_at", wanted))
+    return found or None
 
 
-def _is_number(text: str) -> bool:
-    return text.strip().replace(".", "", 1).removeprefix("-").isdecimal()
-
-
-def _attributes(row: Mapping[str, Any]) -> str | None:
+def _attributes(row: Mapping[str, Any], left_out: list[LeftOut]) -> str | None:
     """All that isn't a field, as a JSON object; empty values are nothing said."""
-    found: Any = {}
+    found: dict[str, Any] = {}
     given = row.get("attributes")
     if given not in (None, ""):
         try:
-            found = msgspec.json.decode(given) if isinstance(given, str) else given
+            read = msgspec.json.decode(given) if isinstance(given, str) else given
         except (msgspec.DecodeError, RecursionError):
-            raise RowRefused("malformed attributes", "wanted is a JSON object") from None
-        if type(found) is not dict:
-            raise RowRefused("malformed attributes", "wanted is a JSON object")
+            read = None
+        if type(read) is dict:
+            found = read
+        else:
+            left_out.append(LeftOut("malformed attributes", "wanted is a JSON object"))
     found = found | {
         name: value
         for name, value in row.items()
         if name not in FIELDS and name != "attributes" and value is not None and value != ""
     }
+    try:
+        return _as_json(found)
+    except RowRefused:
+        pass  # at least one of them cannot be kept: each by itself, then
+    kept = {}
+    for name, value in found.items():
+        try:
+            _as_json({name: value})
+        except RowRefused as why:
+            left_out.append(LeftOut(why.rule, str(why).removeprefix(f"{why.rule}: ")))
+        else:
+            kept[name] = value
+    return _as_json(kept)
+
+
+def _as_json(found: Mapping[str, Any]) -> str | None:
+    """Raises: RowRefused: one of them cannot be stored."""
     try:
         for value in found.values():
             show(value)

@@ -8,8 +8,9 @@ says of them (`Channel.check_address`), and none is quoted.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from stentor.audience.contract import NO_LANE, Audience, Range, Wanted
 from stentor.channels import find
@@ -43,8 +44,18 @@ class LaneSample:
         return "; ".join(said) or None
 
 
-async def look_at(audience: Audience, wanted: Wanted) -> Mapping[str, LaneSample]:
+See = Callable[[str, str, str | None, Mapping[str, Any]], None]
+"""Is told of an installation: its lane, its key, its language, and its variables."""
+
+
+async def look_at(
+    audience: Audience, wanted: Wanted, see: See = lambda *_: None, *, addresses: bool = True
+) -> Mapping[str, LaneSample]:
     """What is seen of some installations, by lane; those on none aren't looked at.
+
+    Args:
+        see: called for each of them whose row can be read.
+        addresses: whether their addresses are looked at, too.
 
     Raises: InvalidAudience, AudienceUnavailable: as reading it does.
     """
@@ -52,7 +63,9 @@ async def look_at(audience: Audience, wanted: Wanted) -> Mapping[str, LaneSample
     for part in await audience.ranges(PARTS):
         page = await audience.page(Range(after=part.after, upto=part.upto), OF_EACH, wanted)
         lanes = [page.lanes] * len(page) if isinstance(page.lanes, str) else page.lanes
-        for key, address, lane in zip(page.keys, page.addresses, lanes, strict=True):
+        tags = page.languages or [None] * len(page)
+        variables = page.variables or [{}] * len(page)
+        for key, address, lane, tag, values in zip(page.keys, page.addresses, lanes, tags, variables, strict=True):
             if lane == NO_LANE:
                 continue
             sample = found[lane]
@@ -60,7 +73,11 @@ async def look_at(audience: Audience, wanted: Wanted) -> Mapping[str, LaneSample
             if (why := page.refused.get(key)) is not None:
                 sample.unreadable += 1
                 sample.example = sample.example or f"{key.decode(errors='replace')[:80]}: {why}"
-            elif not address:
+                continue
+            see(lane, key.decode(errors="replace"), tag, values)
+            if not addresses:
+                continue
+            if not address:
                 sample.malformed["missing address", "it is empty or NULL"] += 1
             elif (bad := find(lane.partition("/")[0]).check_address(address.decode(errors="replace"))) is not None:
                 sample.malformed[bad.rule, bad.detail] += 1

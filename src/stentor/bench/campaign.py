@@ -173,7 +173,7 @@ def figures(recipients: int, sent: Measured, simulators: Summaries) -> dict[str,
             for role in sent.roles
         ]
         + [{"role": WATCH, "peak_mb": round(sent.peak_mb, 1), "startup_seconds": None}],
-        "delivered": sent.delivered,
+        "accepted": sent.accepted,
         "failed": sent.failed,
         "exact": sent.exact,
         "problems": sent.problems,

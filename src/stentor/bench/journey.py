@@ -38,7 +38,7 @@ class Measured(msgspec.Struct, frozen=True):
     roles: list[Closing]
     progress: list[tuple[float, int]]
     """A few times a second: when, and how many had an outcome by then."""
-    delivered: int
+    accepted: int
     failed: int
     exact: bool
     """Whether the audit found every recipient with exactly one outcome, and all sums agreeing."""
@@ -69,7 +69,7 @@ async def send(config: Config) -> Measured:
         peak_mb=peak,
         roles=stentor.roles.closings,
         progress=progress,
-        delivered=report.total.accepted,
+        accepted=report.total.accepted,
         failed=report.total.settled - report.total.accepted,
         exact=audit.exact,
         problems=[f"{check.name}: {check.detail}" for check in audit.checks if not check.ok],

@@ -192,7 +192,7 @@ def _in_words(found: Found) -> Iterator[str]:
     yield "memory at most: " + ", ".join(f"{each['role']} {each['peak_mb']:.0f} MiB" for each in found["processes"])
     simulated = ", ".join(f"{name} {cpu:.1f} µs" for name, cpu in found["simulator_cpu_us"].items())
     yield f"the simulators on the same machine: {simulated} CPU a push"
-    yield f"delivered {found['delivered']:,}, failed {found['failed']:,}"
+    yield f"accepted {found['accepted']:,}, failed {found['failed']:,}"
     yield "audit: exact" if found["exact"] else "[red]audit: not exact[/red]: " + "; ".join(found["problems"])
 
 
@@ -242,7 +242,7 @@ def _of_cluster(found: Found) -> Iterator[str]:
     yield "memory at most: " + ", ".join(f"{each['role']} {each['peak_mb']:.0f} MiB" for each in path["processes"])
     simulated = ", ".join(f"{name} {cpu:.1f} µs" for name, cpu in path["simulator_cpu_us"].items())
     yield f"the simulators on the same machine: {simulated} CPU a push"
-    yield f"delivered {path['delivered']:,}, failed {path['failed']:,}"
+    yield f"accepted {path['accepted']:,}, failed {path['failed']:,}"
     for name in ("cluster", "embedded"):
         problems = "; ".join(found[name]["problems"])
         yield f"{name}: audit: exact" if found[name]["exact"] else f"{name}: [red]audit: not exact[/red]: {problems}"

@@ -179,7 +179,7 @@ def _start_simulators(
     channels: Sequence[str], recipients: int, folder: Path, stack: ExitStack, interrupts: _Interrupts, out: Console
 ) -> dict[str, Facts]:
     faults = folder / "faults.json"
-    faults.write_text(json.dumps(stage.FAULTS, indent=2) + "\n")
+    faults.write_text(json.dumps(stage.FAULTS, indent=2) + "\n", "utf-8")
     keys = folder / "simulators"
     facts: dict[str, Facts] = {}
     for name in channels:

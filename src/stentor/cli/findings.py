@@ -74,7 +74,8 @@ async def check_store(config: Config) -> list[Finding]:
     """Whether it opens, has this version's tables and can be written to; lanes that stopped; free space."""
     file = _file(config.store.url)
     if file is not None and _is_missing(config.store.url):
-        return [problem("store", f"there is no {file}", "Run `stentor init`, or mend `store.url`.")]
+        remedy = "Run `stentor init --upgrade`, which makes it, or correct `store.url`."
+        return [problem("store", f"there is no {file}", remedy)]
     database = Database.open(config.store.url, patience=PATIENCE)
     try:
         await check_tables(database)

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from stentor import channels
 from stentor import config as settings
 from stentor.audience.files import Format, RowFile, format_of
-from stentor.audience.importing import ImportResult, Rejects, import_rows
+from stentor.audience.importing import ImportResult, Rejects, import_rows, rejects_of
 from stentor.audience.rows import ColumnMapping, RowReader
 from stentor.errors import InvalidConfiguration
 from stentor.store.database import Database
@@ -34,11 +34,17 @@ def import_(
     app: Annotated[str | None, typer.Option(help="The app of rows that name none.")] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=FILECOLUMN", help="Which column of FILE is what; may be given again."),
+        typer.Option(metavar="NAME=FILECOLUMN", help="Which column of FILE is what. Repeatable."),
+    ] = None,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="COLUMN.VALUE=MEANING", help="What a value in a column means. Repeatable."),
     ] = None,
     rejects: Annotated[
-        Path | None, typer.Option(help="Where rows that cannot be used go; default: FILE.rejects.csv.")
+        Path | None,
+        typer.Option(help="Where rows that cannot be used go. Default: FILE.rejects.csv, or -2, -3 … if it exists."),
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the rejects file if it exists.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check the rows; register nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as one line of JSON.")] = False,
 ) -> None:
@@ -46,19 +52,22 @@ def import_(
 
     A row needs `id`, `token` and `channel`; it may have `app`, `language`, `time_zone` and `registered_at`. All other
     columns become attributes, for filters and templates. Importing again is safe: what is there is brought up to date.
+    A language, a time zone, a time or an attribute that cannot be read is left out and counted; the row is imported.
 
     \b
     Examples:
       stentor import users.csv
       stentor import devices.parquet --channel apns --app ios --column token=push_token
+      stentor import phones.csv --column channel=platform --map platform.ios=apns --map platform.android=fcm
+      stentor import chats.csv --channel telegram --column id=chat_id --column token=chat_id
       stentor import users.jsonl --dry-run
     """
     if channel is not None and channel not in channels.names():
         raise InvalidConfiguration(f"--channel {channel}: known are {', '.join(channels.names())}.")
-    mapping = ColumnMapping(_columns(column or []), channel=channel, app=app)
+    mapping = ColumnMapping(_columns(column or []), channel=channel, app=app, values=_values(map_ or []))
+    refused = Rejects(rejects or rejects_of(file, overwrite=overwrite), file, overwrite=overwrite)
     database = None if dry_run else Database.open(settings.load(config).store.url)
     rows = RowFile(file, format_ or format_of(file), mapping)
-    refused = Rejects(rejects or file.with_name(f"{file.name}.rejects.csv"))
     console = Console(stderr=True)
     result = ImportResult()
     try:
@@ -90,6 +99,17 @@ def _columns(given: list[str]) -> dict[str, str]:
             raise InvalidConfiguration(f"--column {pair}: NAME=FILECOLUMN is wanted, e.g. token=push_token.")
         columns[name] = column
     return columns
+
+
+def _values(given: list[str]) -> dict[str, dict[str, str]]:
+    values: dict[str, dict[str, str]] = {}
+    for pair in given:
+        place, equals, meaning = pair.partition("=")
+        column, dot, value = place.partition(".")
+        if not (column and dot and value and equals and meaning):
+            raise InvalidConfiguration(f"--map {pair}: COLUMN.VALUE=MEANING is wanted, e.g. platform.ios=apns.")
+        values.setdefault(column, {})[value] = meaning
+    return values
 
 
 async def _import(
@@ -124,10 +144,11 @@ def _report(result: ImportResult, rejects: Rejects, *, dry_run: bool) -> str:
     counts.append(("duplicates", result.duplicates))
     counts.append(("rejected", result.rejected.total()))
     counts += [(f"  {rule}", count) for rule, count in result.rejected.most_common()]
+    counts += [(f"left out: {rule}", count) for rule, count in result.left_out.most_common()]
     width = max(len(name) for name, _ in counts)
     lines = [f"{name:<{width}}  {count:>12,}" for name, count in counts]
     if rejects.written:
-        lines.append(f"What was refused, and why: {rejects.path}")
+        lines.append(f"What was refused or left out, and why: {rejects.path}")
     if dry_run:
         lines.append("Nothing was imported: this was a dry run.")
     return "\n".join(lines)

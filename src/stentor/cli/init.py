@@ -200,7 +200,7 @@ def _read_facts(path: Path) -> dict[str, Any]:
     """The first line of what `stentor simulate … --json` printed; one that was only just started needs a moment."""
     try:
         begun = time.monotonic()
-        while not (text := path.read_text("utf-8")) and time.monotonic() - begun < START_PATIENCE:
+        while not (text := path.read_text("utf-8-sig")) and time.monotonic() - begun < START_PATIENCE:
             time.sleep(START_LOOK)
         facts = json.loads(text.partition("\n")[0])
     except OSError as error:

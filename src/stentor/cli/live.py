@@ -265,7 +265,7 @@ def account(report: Report) -> RenderableType:
     selection = selection_of(campaign)
     facts.add_row("audience", Text(words.audience(selection)))
     facts.add_row("installations", f"{total.read:,}")
-    done = "delivered" if selection.reached_by is None else "changed"  # an undo, or an edit
+    done = "accepted" if selection.reached_by is None else "changed"  # an undo, or an edit
     facts.add_row(done, f"{total.accepted:,} ({words.share(total.accepted, total.read)})")
     facts.add_row("failed", f"{total.failed:,} ({words.share(total.failed, total.read)})")
     for name, number in (("cancelled", total.cancelled), ("pending", total.pending)):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -23,7 +26,28 @@ def show_preview(preview: Preview, selection: Selection, out: Console) -> None:
     out.print(Text(preview.title, style="bold"))
     out.print(Text(f"To {words.audience(selection)}:"))
     out.print(table)
-    for lane, payload in preview.sample.items():
-        out.print(Text(f"{words.lane_name(lane)}, e.g.: {payload.decode(errors='replace')}"), soft_wrap=True)
+    if preview.seconds > max((each.seconds for each in preview.lanes.values()), default=0.0):
+        out.print(f"All of it takes at least {words.lasted(preview.seconds)}.")
+    looked_at = f"of {sum(each.looked_at for each in preview.lanes.values()):,} looked at"
+    if languages := _sum(each.languages for each in preview.lanes.values()):
+        told = ", ".join(f"{language or 'the message itself'} {number:,}" for language, number in languages)
+        out.print(Text(f"Languages, {looked_at}: {told}"))
+    if lacking := _sum(each.lacking for each in preview.lanes.values()):
+        out.print(Text(f"Without a value, {looked_at}: {', '.join(f'{name} {number:,}' for name, number in lacking)}"))
+    for lane, each in preview.lanes.items():
+        for example in each.examples:
+            whose = " ".join(
+                filter(None, ("e.g.", example.installation, f"({example.language})" * bool(example.language)))
+            )
+            shown = example.payload.decode(errors="replace")
+            out.print(Text(f"{words.lane_name(lane)}, {whose}: {shown}"), soft_wrap=True)
     for warning in preview.warnings:
         out.print(Text(f"Note: {warning}", style="yellow"))
+
+
+def _sum(counts: Iterable[Mapping[str, int]]) -> list[tuple[str, int]]:
+    """What all of them count, the most frequent first."""
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return total.most_common()

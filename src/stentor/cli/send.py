@@ -9,12 +9,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from stentor.audience.contract import Selection
 from stentor.cli import shapes, words
 from stentor.cli.operations import AsJson, ConfigFile, LogFormat, LogLevel, Yes, close, confirm, console, drive, perform
 from stentor.cli.previews import show_preview
-from stentor.cli.values import duration, moment, pairs
+from stentor.cli.values import Moment, duration, moment, pairs
 from stentor.cli.waiting import waited_for
 from stentor.errors import InvalidConfiguration
 from stentor.model import Message, Priority
@@ -76,6 +77,9 @@ def send(
         bool, typer.Option("--detach", help="Only start it, for roles that run elsewhere: `stentor serve`.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, render and count; send nothing.")] = False,
+    sample: Annotated[
+        str | None, typer.Option(metavar="ID", help="Show what this installation would get, instead of any.")
+    ] = None,
     yes: Yes = False,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
@@ -91,6 +95,7 @@ def send(
     \b
     Examples:
       stentor send --title Hello --body "It works." --audience users --dry-run
+      stentor send --message sale.toml --audience users --dry-run --sample 4711
       stentor send --message sale.toml --audience users --test-to 4711
       stentor send --message sale.toml --audience users --filter country=de --filter country=at
       stentor send --body "Doors open" --ttl 2h --audience users --at 2030-01-31T18:00 --yes --json
@@ -117,8 +122,9 @@ def send(
         content=content,
         selection=Selection(source=audience, filters=_filters(filters or []), only=test_to or None),
         name=name,
-        starts_at=None if at is None else moment("--at", at, time.time()),
+        starts=None if at is None else moment("--at", at, time.time()),
         max_rate=max_rate,
+        sample=sample,
     )
     out = console(as_json=as_json)
     if dry_run:
@@ -143,16 +149,30 @@ class _Order:
     content: Content
     selection: Selection
     name: str | None
-    starts_at: float | None
+    starts: Moment | None
     max_rate: float | None
+    sample: str | None
+
+    @property
+    def starts_at(self) -> float | None:
+        return None if self.starts is None else self.starts.at
 
     async def prepare(self, stentor: Stentor, out: Console) -> Preview:
         """Check it, and show what it would do."""
         async with waited_for(f"Counting {words.audience(self.selection)}", out):
             preview = await stentor.campaigns.prepare(
-                self.content, self.selection, title=self.name, starts_at=self.starts_at, max_rate=self.max_rate
+                self.content,
+                self.selection,
+                title=self.name,
+                starts_at=self.starts_at,
+                max_rate=self.max_rate,
+                sample=self.sample,
             )
         show_preview(preview, self.selection, out)
+        if self.starts is not None:
+            out.print(f"Starts {words.moment(self.starts.at)}.")
+            if self.starts.doubt:
+                out.print(Text(f"Note: --at {self.starts.doubt}.", style="yellow"), soft_wrap=True)
         return preview
 
     async def start(self, stentor: Stentor, out: Console, *, yes: bool) -> Campaign:

@@ -69,7 +69,7 @@ def report(told: Report) -> Shape:
     return {
         "campaign": campaign(told.campaign),
         "installations": total.read,
-        "delivered": total.accepted,
+        "accepted": total.accepted,
         "failed": total.failed,
         "cancelled": total.cancelled,
         "pending": total.pending,
@@ -104,6 +104,12 @@ def preview(seen: Preview) -> Shape:
                 "recipients": lane.recipients,
                 "ceiling": None if lane.ceiling == float("inf") else lane.ceiling,
                 "seconds": round(lane.seconds, 1),
+                "examples": [
+                    {**asdict(each), "payload": each.payload.decode(errors="replace")} for each in lane.examples
+                ],
+                "looked_at": lane.looked_at,
+                "languages": dict(lane.languages),
+                "lacking": dict(lane.lacking),
             }
             for name, lane in seen.lanes.items()
         },

@@ -100,7 +100,7 @@ def write_settings(folder: Path, facts: Mapping[str, Facts]) -> Path:
     """The settings' file, for its owner's eyes only."""
     file = folder / FILE
     file.touch(mode=0o600)
-    file.write_text(settings(facts))
+    file.write_text(settings(facts), "utf-8")
     return file
 
 

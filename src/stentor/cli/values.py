@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
+from stentor.cli import words
 from stentor.errors import InvalidConfiguration
+from stentor.runtime.campaigns import FARTHEST
 
+YEAR = 365.25 * 86_400
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
@@ -25,23 +30,50 @@ def duration(option: str, text: str) -> float:
     return sum(float(number) * UNITS[unit] for number, unit in _PART.findall(text))
 
 
-def moment(option: str, text: str, now: float) -> float:
-    """Epoch seconds of `2030-01-31T18:00` (this machine's time zone unless it names one), or of `+90m` from now.
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time that somebody wrote, as it was understood."""
+
+    at: float
+    """Epoch seconds."""
+    doubt: str = ""
+    """What people should know if the clocks change at that time; else empty."""
+
+
+def moment(option: str, text: str, now: float) -> Moment:
+    """What `2030-01-31T18:00` means (in this machine's time zone unless it names one), or `+90m` from now.
 
     Raises:
-        InvalidConfiguration: it is neither, or it is past.
+        InvalidConfiguration: it is neither, it is past, or nobody can mean a time so far away.
     """
     if text.startswith("+"):
-        return now + duration(option, text[1:])
-    try:
-        at = datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        raise InvalidConfiguration(
-            f"{option}: {text!r} is no time; write e.g. 2030-01-31T18:00, 2030-01-31T18:00+01:00 or +90m"
-        ) from None
-    if at < now:
+        found = Moment(now + duration(option, text[1:]))
+    else:
+        try:
+            found = _read(datetime.fromisoformat(text))
+        except ValueError:
+            raise InvalidConfiguration(
+                f"{option}: {text!r} is no time; write e.g. 2030-01-31T18:00, 2030-01-31T18:00+01:00 or +90m"
+            ) from None
+    if found.at < now:
         raise InvalidConfiguration(f"{option}: {text} is past")
-    return at
+    if found.at - now > FARTHEST:
+        raise InvalidConfiguration(f"{option}: {text} is more than {FARTHEST / YEAR:.0f} years away; check the date")
+    return found
+
+
+def _read(written: datetime) -> Moment:
+    """A time in the first or last year that Python knows is infinitely far away."""
+    try:
+        first, second = (written.replace(fold=fold).timestamp() for fold in (0, 1))
+    except (ValueError, OverflowError):
+        return Moment(math.inf if written.year > 1 else -math.inf)
+    if written.tzinfo is not None or first == second:
+        return Moment(first)
+    shown = f"{written:%Y-%m-%d %H:%M}"
+    if first < second:
+        return Moment(first, f"{shown} comes twice, as the clocks go back: this is the first. Add +HH:MM to say which")
+    return Moment(first, f"{shown} doesn't exist, as the clocks go forward: this is {words.moment(first)}")
 
 
 def pairs(option: str, texts: Iterable[str]) -> list[tuple[str, str]]:

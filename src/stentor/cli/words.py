@@ -44,6 +44,14 @@ def clock(at: float | None) -> str:
     return "–" if at is None else datetime.fromtimestamp(at).isoformat(" ", "seconds")
 
 
+def moment(at: float) -> str:
+    """A moment in this machine's time zone, with the zone: `2030-01-31 18:00:00 CET (UTC+01:00)`."""
+    local = datetime.fromtimestamp(at).astimezone()
+    offset = local.isoformat()[-6:]
+    name = local.tzname() or ""
+    return f"{local:%Y-%m-%d %H:%M:%S} {f'{name} (UTC{offset})' if name.isalpha() else f'UTC{offset}'}"
+
+
 def countdown(seconds: float) -> str:
     """`0:31`, `12:05`, `3:12:05`; a dash where nobody knows or would wait for it."""
     if not 0 <= seconds <= LONGEST_COUNTDOWN:

@@ -1,9 +1,10 @@
 """What a campaign says: a message, its translations, and the templates in both.
 
 Any text of a message may hold Jinja (`{{ name }}`, filters, `default`), sandboxed and within bounds (`templates.py`);
-what a template names is a column or attribute of the installation. Rules: a template that needs what an installation
-doesn't have is an error, never an empty gap; NULL counts as missing; the same content renders to the same message on
-every machine and at every retry; what a template makes without a value is found by the check.
+what a template names is a column or attribute of the installation. Rules: a template that writes what an installation
+doesn't have is an error, never an empty gap, and one that asks for it finds it false; NULL counts as missing; the same
+content renders to the same message on every machine and at every retry; what a template makes without a value is found
+by the check.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import msgspec
 
-from stentor import channels
+from stentor import channels, languages
 from stentor.errors import InvalidConfiguration, InvalidMessage
 from stentor.model import Action, JsonObject, Message
 from stentor.planning.templates import MOST_PARTS, Text, check_text, filling, is_template
@@ -140,10 +141,11 @@ class Content:
         return tuple(sorted({name for compiled in self._compiled for name in compiled.variables}))
 
     def language_index(self, tag: str | None) -> int:
-        """Which of `languages` serves somebody who reads this one: `de-AT`, else `de`, else the default."""
+        """Which of `languages` serves somebody who reads this one: `de-AT`, else `de`, else the default. Android's
+        locales (`zh_CN_#Hans`) will do."""
         found = self._indices.get(tag) if tag else 0
         if found is None:
-            found = self._find_index(_normal(tag or ""))
+            found = self._find_index(tag or "")
             if len(self._indices) < 1000:  # each is asked for millions of times, but anybody may write anything there
                 self._indices[tag] = found
         return found
@@ -179,6 +181,8 @@ class Content:
                 "message", f"is {size:,} bytes long with its translations; it may be at most {LARGEST_CONTENT:,}"
             )
         _ = self.variables
+        if self.action is Action.SEND and _says_nothing(self.message):
+            raise InvalidMessage("message", "says nothing; give it a title, a body or data, or make it silent")
 
     def render(self, language: int, variables: Mapping[str, Any]) -> Message:
         """The message for somebody, `language` being an index of `languages`.
@@ -197,11 +201,8 @@ class Content:
         return {}
 
     def _find_index(self, tag: str) -> int:
-        while tag:
-            if tag in self.languages:
-                return self.languages.index(tag)
-            tag = tag.rpartition("-")[0]
-        return 0
+        known = self.languages
+        return next((known.index(each) for each in languages.candidates(tag) if each in known), 0)
 
     @cached_property
     def _compiled(self) -> tuple[_Compiled, ...]:
@@ -277,6 +278,15 @@ class _Compiled:
 
 def _name(place: TextPath) -> str:
     return ".".join(map(str, place))
+
+
+def _says_nothing(message: Message) -> bool:
+    """Whether there is neither a text, nor anything else that a device could show or an app act on. What a channel's
+    options make of it is that channel's matter."""
+    if any(text and text.strip() for text in (message.title, message.subtitle, message.body)):
+        return False
+    bare = replace(message, title=None, subtitle=None, body=None, collapse_key=None, ttl=None, priority=None)
+    return bare == Message()
 
 
 def _check_texts(tree: dict[str, Any], prefix: str) -> None:
@@ -355,12 +365,15 @@ def content_from(path: Path) -> Content:
     """
     try:
         with path.open("rb") as file:
-            text = file.read(LARGEST_FILE + 1).decode()
-        if len(text) > LARGEST_FILE:
+            raw = file.read(LARGEST_FILE + 1)
+        if len(raw) > LARGEST_FILE:
             raise InvalidConfiguration(f"message file {path} is longer than {LARGEST_FILE:,} bytes")
+        text = raw.decode("utf-8-sig")
         tree = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except OSError as error:
         raise InvalidConfiguration(f"message file {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidConfiguration(f"message file {path} is not UTF-8 text; save it as such") from None
     except (ValueError, RecursionError) as error:
         kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
         raise InvalidConfiguration(f"message file {path} is not {kind}: {error}") from None

@@ -14,7 +14,15 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes, pass_context
+from jinja2 import (
+    TemplateError,
+    TemplateSyntaxError,
+    Undefined,
+    UndefinedError,
+    meta,
+    nodes,
+    pass_context,
+)
 from jinja2.runtime import Context, markup_join, str_join
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
@@ -294,6 +302,14 @@ def _written(_: Context, value: Any) -> Any:
     return value
 
 
+class _Missing(Undefined):
+    """What an installation doesn't have: an error where it would be written, and false, and nobody's equal, where a
+    template asks."""
+
+    __slots__ = ()
+    __iter__ = __str__ = __len__ = __contains__ = Undefined._fail_with_undefined_error
+
+
 class _Environment(ImmutableSandboxedEnvironment):
     """Jinja's sandbox, in which everything is paid for."""
 
@@ -301,7 +317,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     def __init__(self) -> None:
         super().__init__(
-            undefined=StrictUndefined, keep_trailing_newline=True, optimized=False, finalize=_written, cache_size=0
+            undefined=_Missing, keep_trailing_newline=True, optimized=False, finalize=_written, cache_size=0
         )
         self.globals = dict(GLOBALS)
         self.filters = {**guarded_filters(), _ROUND: _round, _HELD: _held, _JOINED: _joined}

@@ -129,7 +129,7 @@ def settings_of(lane: str) -> str:
 def read_text(file: Path) -> str:
     """What is in a file of a secret. Raises: CredentialError: names the file, and shows nothing of what is in it."""
     try:
-        return file.read_text()
+        return file.read_text("utf-8-sig")
     except OSError as error:
         raise CredentialError(f"{file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

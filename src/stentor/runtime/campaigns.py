@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -34,16 +33,19 @@ HELD_BACK = "no campaign can be started while the queue is being drained; `stent
 NOW_OR_NEVER = 60.0
 """Seconds for which a message with a lifetime of 0 is tried: it asks the provider to store nothing, not us to hurry."""
 
+FARTHEST = 10 * 365.25 * 86_400
+"""Seconds from now within which a campaign must start: what is farther away is a mistake in the date."""
+
 
 class CampaignControl:
     """The campaigns of one store. Every method may raise `StoreUnavailable`."""
 
     def __init__(self, resources: Resources, roles: Roles, queue: QueueControl) -> None:
+        self._resources = resources
         self._config = resources.config
         self._clock = resources.clock
         self._database = resources.database
         self._backend = resources.backend
-        self._sources = resources.sources
         self._desk = resources.desk
         self._roles = roles
         self._queue = queue
@@ -69,6 +71,7 @@ class CampaignControl:
         title: str | None = None,
         starts_at: float | None = None,
         max_rate: float | None = None,
+        sample: str | None = None,
     ) -> Preview:
         """Check everything that can be checked, and count: for as long as it takes. Nothing is written or sent.
 
@@ -76,10 +79,11 @@ class CampaignControl:
             title: for people; the message's title if left out.
             starts_at: epoch seconds; None: now.
             max_rate: pushes a second that it is to be sent at most, over all lanes; None: as fast as they allow.
+            sample: the installation whose message is shown in the examples; None: one of each language.
 
         Raises:
             InvalidMessage: a provider would refuse it; names the field.
-            InvalidAudience: it cannot be read as configured, or nobody is in it.
+            InvalidAudience: it cannot be read as configured, nobody is in it, or `sample` isn't.
             CredentialError: an app's credentials cannot be used.
             AudienceUnavailable: its database cannot be reached just now.
         """
@@ -88,23 +92,23 @@ class CampaignControl:
             check_text("title", title)
         if starts_at is not None and starts_at < self._clock() - NOW_OR_NEVER:
             raise InvalidConfiguration("the campaign would start in the past; leave the time out to start it now")
+        if starts_at is not None and not starts_at - self._clock() <= FARTHEST:
+            years = FARTHEST / (365.25 * 86_400)
+            raise InvalidConfiguration(f"the campaign would start more than {years:.0f} years from now; check the date")
         if max_rate is not None and not 0 < max_rate < math.inf:
             raise InvalidConfiguration(
                 "the rate must be a number of pushes a second above 0; leave it out for no limit"
             )
         starts = starts_at or self._clock()
-        preview = await preview_of(
+        return await preview_of(
             content,
             selection,
             starts,
             title=title,
-            config=self._config,
-            sources=self._sources,
-            clock=self._clock,
+            max_rate=max_rate,
+            sample=sample,
+            resources=self._resources,
         )
-        if max_rate is not None:
-            preview = replace(preview, seconds=max(preview.seconds, preview.recipients / max_rate))
-        return preview
 
     async def create(
         self,

@@ -7,17 +7,18 @@ sent.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stentor.audience.contract import NO_LANE, Audience, Selection, Wanted
-from stentor.audience.sampling import look_at
-from stentor.config import REGISTRY, Config, lanes
+from stentor.audience.sampling import LaneSample, look_at
+from stentor.config import REGISTRY, lanes
 from stentor.errors import InvalidAudience
 from stentor.planning.content import Content
 from stentor.providers.channels import open_lane
 from stentor.providers.lane import CampaignContent, Priced
-from stentor.runtime.sources import ConfiguredSources
+from stentor.runtime.resources import Resources
+from stentor.runtime.samples import Example, LaneTexts, Texts, examples
 
 UNPACED = 100_000.0
 """Pushes a second that are assumed, for estimates, of a lane whose provider names no limit."""
@@ -29,9 +30,18 @@ class LanePreview:
 
     recipients: int
     ceiling: float
-    """Pushes a second that the provider allows at most; infinite where it names no limit."""
+    """Pushes a second that the provider, the app's `rate` or the campaign's allows at most; infinite where none names a
+    limit."""
     seconds: float
     """How long it takes at least."""
+    examples: Sequence[Example] = ()
+    """What is sent, to somebody of each language that occurs."""
+    looked_at: int = 0
+    """How many of them were looked at, for what follows; 0: nothing of the message depends on who gets it."""
+    languages: Mapping[str, int] = field(default_factory=dict)
+    """How many of these get each of `Content.languages`."""
+    lacking: Mapping[str, int] = field(default_factory=dict)
+    """How many of these have no value of a name that a template uses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +54,17 @@ class Preview:
     unroutable: int
     """Installations whose channel or app isn't configured; they would be rejected."""
     seconds: float
-    """How long it takes at least: the slowest lane's time."""
+    """How long it takes at least: the slowest lane's time, or all of it at the campaign's own rate."""
     warnings: Sequence[str] = ()
-    sample: Mapping[str, bytes] = field(default_factory=dict)
-    """By lane, the payload that its first language gets."""
 
     @property
     def recipients(self) -> int:
         return sum(lane.recipients for lane in self.lanes.values())
+
+    @property
+    def sample(self) -> Mapping[str, bytes]:
+        """By lane, one of the payloads."""
+        return {name: lane.examples[0].payload for name, lane in self.lanes.items() if lane.examples}
 
 
 async def preview_of(
@@ -60,14 +73,16 @@ async def preview_of(
     starts_at: float,
     *,
     title: str | None,
-    config: Config,
-    sources: ConfiguredSources,
-    clock: Callable[[], float],
+    max_rate: float | None,
+    sample: str | None,
+    resources: Resources,
 ) -> Preview:
     """Count an audience, and make the lanes that it needs ready to send this content at `starts_at` (epoch seconds).
 
     Args:
         title: what the campaign is called; None: as its message.
+        max_rate: pushes a second that it is to be sent at most, over all lanes; None: as fast as they allow.
+        sample: the installation of which the examples are to be; None: any.
 
     Raises:
         InvalidMessage: a provider would refuse it; names the field.
@@ -75,41 +90,85 @@ async def preview_of(
         CredentialError: an app's credentials cannot be used.
         AudienceUnavailable: its database cannot be reached just now.
     """
-    audience = sources.open(selection)
+    audience = resources.sources.open(selection)
+    texts, personal = Texts(content), _is_personal(content)
+    seen: Mapping[str, LaneSample] = {}
     try:
         counts = await _count(audience, content, selection)
-        # The addresses of those who were reached are receipts, or were good enough before.
-        seen = {} if selection.reached_by else await look_at(audience, _wanted(content))
+        if personal or not selection.reached_by:
+            # The addresses of those who were reached are receipts, or were good enough before.
+            seen = await look_at(audience, _wanted(content), texts.see, addresses=not selection.reached_by)
+        chosen = texts.lanes if sample is None else await _only(audience, content, selection, sample)
     finally:
         await audience.aclose()
     draft = CampaignContent(id="preview", content=content, started_at=starts_at, collapse_id="preview")
-    previews, sample, warnings = {}, {}, []
-    for name, app in lanes(config).items():
+    limit = math.inf if max_rate is None else max_rate
+    previews, warnings = {}, []
+    for name, app in lanes(resources.config).items():
         if not (recipients := counts.get(name, 0)):
             continue
-        lane = open_lane(name.partition("/")[2], app, clock)
+        lane = open_lane(name.partition("/")[2], app, resources.clock)
         try:
             await lane.check()
             prepared = await lane.prepare(draft)
-            sample[name] = prepared.sample
             if isinstance(lane, Priced) and (price := lane.price(prepared, recipients)):
                 warnings.append(f"{name}: sending this costs {price}")
             if name in seen and (problem := seen[name].problem):
                 warnings.append(f"{name}: {problem}. These may be rejected")
+            told = texts.lanes[name]
+            shown: Sequence[Example] = (Example(installation="", language="", payload=prepared.sample),)
+            if personal:
+                shown, wrong = await examples(lane, draft, chosen[name].texts)
+                if sample is not None:
+                    wrong += [f"{sample} would be rejected: {why}" for why in chosen[name].unfilled]
+                warnings += [f"{name}: {each}" for each in (*wrong, told.problem) if each]
         finally:
             await lane.aclose(0.0)
-        pace = UNPACED if math.isinf(lane.ceiling) else lane.ceiling
-        previews[name] = LanePreview(recipients=recipients, ceiling=lane.ceiling, seconds=recipients / pace)
+        ceiling = min(lane.ceiling, limit)
+        previews[name] = LanePreview(
+            recipients=recipients,
+            ceiling=ceiling,
+            seconds=recipients / (UNPACED if math.isinf(ceiling) else ceiling),
+            examples=shown,
+            looked_at=told.looked_at if personal else 0,
+            languages=told.languages if len(content.languages) > 1 else {},
+            lacking=told.lacking,
+        )
     if unroutable := counts.get(NO_LANE, 0):
         warnings.append(f"{unroutable:,} installations are on no configured app and will be rejected")
+    if len(content.languages) > 1 and seen and not any(each.tagged for each in texts.lanes.values()):
+        warnings.append("nobody looked at has a language, so all get the message itself; see `columns.language`")
+    recipients = sum(each.recipients for each in previews.values())
     return Preview(
         title=title or content.message.title or content.message.body or "untitled",
         lanes=previews,
         unroutable=unroutable,
-        seconds=max((lane.seconds for lane in previews.values()), default=0.0),
+        seconds=max([recipients / limit, *(each.seconds for each in previews.values())]),
         warnings=warnings,
-        sample=sample,
     )
+
+
+def _is_personal(content: Content) -> bool:
+    """Whether not everybody on a lane gets the same."""
+    return bool(content.variables) or len(content.languages) > 1
+
+
+async def _only(audience: Audience, content: Content, selection: Selection, key: str) -> Mapping[str, LaneTexts]:
+    """What the message becomes for one installation, on its lane.
+
+    Raises: InvalidAudience: it isn't there, cannot be read, or is on no lane.
+    """
+    page = await audience.find([key], _wanted(content))
+    if not len(page):
+        raise InvalidAudience(f"the audience {selection.source} has no installation {key}, of which a sample is wanted")
+    lane = page.lanes if isinstance(page.lanes, str) else page.lanes[0]
+    if (why := page.refused.get(page.keys[0])) is not None:
+        raise InvalidAudience(f"the installation {key}, of which a sample is wanted, cannot be read: {why}")
+    if lane == NO_LANE:
+        raise InvalidAudience(f"the installation {key}, of which a sample is wanted, is on no configured app")
+    texts = Texts(content)
+    texts.see(lane, key, page.languages[0] if page.languages else None, page.variables[0] if page.variables else {})
+    return texts.lanes
 
 
 async def _count(audience: Audience, content: Content, selection: Selection) -> dict[str, int]:

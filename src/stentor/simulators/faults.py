@@ -253,9 +253,11 @@ def load_faults(path: Path | str) -> Faults:
     """Read a JSON or TOML file; the word `menu` stands for the shipped one with most faults on."""
     file = Path(__file__).with_name("menu.toml") if str(path) == "menu" else Path(path)
     try:
-        text = file.read_text()
+        text = file.read_text("utf-8-sig")
     except OSError as error:
         raise InvalidConfiguration(f"{file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidConfiguration(f"{file} is not UTF-8 text; save it as such") from None
     try:
         tree = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
     except ValueError as error:

@@ -93,7 +93,10 @@ async def check(database: Database) -> None:
     async with database.read() as connection:
         found = await _look(connection, database.name)
         if found is None:
-            raise StoreOutdated(f"There are no tables of Stentor's yet in {database.name}; run `stentor init`.")
+            raise StoreOutdated(
+                f"There are no tables of Stentor's yet in {database.name};"
+                " run `stentor init --upgrade`, which makes them."
+            )
         if found.revision in REVISIONS[:-1]:
             raise StoreOutdated(
                 f"The tables in {database.name} were made by an older Stentor; run `stentor init --upgrade`."
@@ -140,7 +143,7 @@ async def _see_that_we_may(connection: AsyncConnection, name: str, *, upgrade: b
     if not may_create:
         raise InvalidConfiguration(
             f"The user {user} may not make tables in the schema {schema} of {name};"
-            f" `GRANT CREATE ON SCHEMA {schema} TO {user}`, or run `stentor init` once as a user who may."
+            f" `GRANT CREATE ON SCHEMA {schema} TO {user}`, or run `stentor init --upgrade` once as a user who may."
         )
     if not upgrade:
         return

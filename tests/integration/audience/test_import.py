@@ -91,7 +91,7 @@ def test_a_file_with_bad_rows_and_duplicates(folder: Path, registry: Any, monkey
         f"2;{TOKEN(22)};fr;DE",  # in the same batch
         f"1;{TOKEN(11)};it;CH",  # in another
         '4;"oops;;',
-        f"5;{TOKEN(5)}",
+        f"5;{TOKEN(5)};nonsense",
         f";{TOKEN(6)};de;",
         f"7;{TOKEN(7)};;",
         f"1;{TOKEN(12)};;IT",  # and another
@@ -101,15 +101,17 @@ def test_a_file_with_bad_rows_and_duplicates(folder: Path, registry: Any, monkey
     found = account(str(file), "--channel", "apns", "--app", "ios", "--column", "token=push_token")
     assert {name: found[name] for name in ("read", "added", "changed", "duplicates")} == {
         "read": 10,
-        "added": 3,
+        "added": 4,
         "changed": 0,
         "duplicates": 3,
     }
-    assert found["rejected"] == {"malformed CSV": 2, "address of another channel": 1, "no id": 1}
+    assert found["rejected"] == {"malformed CSV": 1, "address of another channel": 1, "no id": 1}
+    assert found["left_out"] == {"malformed language": 1}
     rows = registry()
     assert {key: (row.address, row.language, row.attributes) for key, row in rows.items()} == {
         "1": (TOKEN(12), "it", '{"country":"IT"}'),
         "2": (TOKEN(22), "fr", '{"country":"DE"}'),
+        "5": (TOKEN(5), None, None),
         "7": (TOKEN(7), None, None),
     }
     assert {row.app for row in rows.values()} == {"ios"}
@@ -121,7 +123,7 @@ def test_a_file_with_bad_rows_and_duplicates(folder: Path, registry: Any, monkey
         (4, "address of another channel", "3"),
         (6, "duplicate of line 11", "1"),
         (7, "malformed CSV", ""),
-        (8, "malformed CSV", ""),
+        (8, "imported without it", "5"),
         (9, "no id", ""),
     ]
     assert TOKEN(6) not in Path(found["rejects"]).read_text()
@@ -146,6 +148,35 @@ def test_the_report_for_people(folder: Path) -> None:
     assert "malformed address" in output
     assert "bad.csv" in output
     assert (folder / "bad.csv").exists()
+
+
+PHONES = "id,token,platform\n1,{},ios\n2,x,ios\n"
+
+
+def test_the_words_of_a_column_are_mapped(folder: Path, registry: Any) -> None:
+    (folder / "a.csv").write_text(PHONES.format(TOKEN(1)))
+    assert account("a.csv", "--map", "platform.ios=apns")["added"] == 1
+    assert registry()["1"].channel == "apns"
+    for wrong in ("platform=apns", "platform.ios", ".ios=apns", "platform.=apns"):
+        assert "COLUMN.VALUE=MEANING" in run("a.csv", "--map", wrong, code=2).stderr
+
+
+def test_rejects_replace_no_file_unasked(folder: Path) -> None:
+    text = PHONES.format(TOKEN(1))
+    (folder / "a.csv").write_text(text)
+    (folder / "link.csv").symlink_to("a.csv")
+    (folder / "mine.txt").write_text("mine")
+    mapped = ("a.csv", "--map", "platform.ios=apns")
+    for same in ("a.csv", "link.csv"):
+        for more in ((), ("--overwrite",)):
+            assert "is the file that is read" in run(*mapped, "--rejects", same, *more, code=2).stderr
+    assert (folder / "a.csv").read_text() == text
+    assert "mine.txt is there already; name another" in run(*mapped, "--rejects", "mine.txt", code=2).stderr
+    assert (folder / "mine.txt").read_text() == "mine"
+    assert account(*mapped, "--rejects", "mine.txt", "--overwrite")["rejects"] == "mine.txt"
+    names = [Path(account(*mapped)["rejects"]).name for _ in range(2)]
+    assert names == ["a.csv.rejects.csv", "a.csv.rejects-2.csv"]
+    assert Path(account(*mapped, "--overwrite")["rejects"]).name == "a.csv.rejects.csv"
 
 
 def test_a_dry_run_registers_nothing(folder: Path, registry: Any) -> None:

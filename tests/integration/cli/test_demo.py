@@ -46,7 +46,7 @@ async def test_the_demo_is_exact_and_can_be_kept(tmp_path: Path) -> None:
         assert lane["missing"] == lane["unexpected"] == lane["violations"] == 0
         assert lane["duplicates"] == lane["collapsing"]
     reached = sum(lane["accepted"] for lane in found["ledgers"])
-    assert found["report"]["delivered"] == reached
+    assert found["report"]["accepted"] == reached
     assert 6000 * 0.98 < reached < 6000
     assert os.listdir(temporary) == []
 

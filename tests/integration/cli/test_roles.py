@@ -35,7 +35,7 @@ async def send(cluster: Cluster) -> None:
     started = await cluster.json(*SEND)
     assert started["state"] == "running"
     found = await cluster.json("campaign", "watch", started["id"], "--json")
-    assert (found["campaign"]["state"], found["delivered"], found["failed"]) == ("completed", PHONES, 0)
+    assert (found["campaign"]["state"], found["accepted"], found["failed"]) == ("completed", PHONES, 0)
 
 
 async def test_serve(tmp_path: Path, facts: Facts) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -117,6 +118,9 @@ async def test_a_preview_says_what_the_campaign_is_called(stentor: Stentor) -> N
         (NEWS, Selection(source=AUDIENCE, filters={"language": ["xx"]}), {}, InvalidAudience, "nobody is in"),
         (NEWS, Selection(source=AUDIENCE, only=["1", "4711"]), {}, InvalidAudience, "no installation 4711"),
         (NEWS, USERS, {"starts_at": 1e9}, InvalidConfiguration, "in the past"),
+        (NEWS, USERS, {"starts_at": 1e12}, InvalidConfiguration, "more than 10 years from now"),
+        (NEWS, USERS, {"starts_at": math.nan}, InvalidConfiguration, "more than 10 years from now"),
+        (Content(message=Message(title="", ttl=60)), USERS, {}, InvalidMessage, "message: says nothing"),
         (NEWS, USERS, {"title": "a\0b"}, InvalidMessage, "title: has a NUL character"),
         (
             Content(message=Message(title="{{ 'x' * 10 ** 12 }}")),

@@ -315,7 +315,9 @@ async def test_tables_that_do_not_say_their_version_are_left_alone(database: Dat
 
 
 async def test_a_database_without_tables_is_told_to_init(database: Database) -> None:
-    with pytest.raises(StoreOutdated, match=r"no tables of Stentor's yet in .*; run `stentor init`\.$"):
+    with pytest.raises(
+        StoreOutdated, match=r"no tables of Stentor's yet in .*; run `stentor init --upgrade`, which makes them\.$"
+    ):
         await check(database)
 
 
@@ -433,7 +435,7 @@ async def test_only_the_owner_of_older_tables_may_upgrade_them(postgres: str, po
 
 async def test_a_version_table_without_a_version_is_no_migrated_database(database: Database) -> None:
     await execute(database, f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL)")
-    with pytest.raises(StoreOutdated, match="run `stentor init`"):
+    with pytest.raises(StoreOutdated, match="run `stentor init --upgrade`"):
         await check(database)
     await migrate(database)
     await check(database)

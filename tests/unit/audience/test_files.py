@@ -78,9 +78,20 @@ def test_two_stray_quotes_cost_only_their_lines(path: Path) -> None:
 
 
 def test_rows_too_short_and_too_long(path: Path) -> None:
-    found = rows_of(path, HEADER + b"1,a\n2,a,apns,more\n3,a,apns\n")
-    assert values(found) == [(2, "malformed CSV"), (3, "malformed CSV"), (4, ("3", "a", "apns"))]
-    assert found[0].detail == "2 values, the header has 3"
+    found = rows_of(path, HEADER + b"1,a\n2,a,apns,more\n3,a,apns,,\n")
+    assert values(found) == [(2, ("1", "a", "")), (3, "malformed CSV"), (4, ("3", "a", "apns"))]
+    assert found[1].detail == "4 values, the header has 3"
+
+
+@pytest.mark.parametrize("first", [b"sep=;\r\n", b'"SEP=;"\n', b"\xef\xbb\xbfsep=;\n"])
+def test_a_first_line_may_name_the_separator(path: Path, first: bytes) -> None:
+    found = rows_of(path, first + b"id;token;channel;a,b,c,d,e\n1;a;apns;x,y\n")
+    assert values(found) == [(3, ("1", "a", "apns", "x,y"))]
+
+
+def test_only_a_separator_is_no_file(path: Path) -> None:
+    with pytest.raises(InvalidConfiguration, match="no column is the id; there is none"):
+        rows_of(path, b"sep=;\n")
 
 
 def test_a_line_that_is_not_utf8_far_from_the_beginning(path: Path) -> None:
@@ -132,6 +143,25 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_a_column_that_the_mapping_names_and_the_file_lacks(path: Path) -> None:
     with pytest.raises(InvalidConfiguration, match=r"no column 'push_tokn'.*the nearest is push_token"):
         rows_of(path, b"id,push_token,channel\n", mapping=ColumnMapping({"token": "push_tokn"}))
+
+
+def test_a_word_is_mapped_of_a_column_that_the_file_lacks(path: Path) -> None:
+    with pytest.raises(InvalidConfiguration, match=r"no column 'platfrm', of which --map says a value.*platform"):
+        rows_of(path, b"id,token,platform\n", mapping=ColumnMapping(values={"platfrm": {"ios": "apns"}}))
+
+
+@pytest.mark.parametrize(
+    ("content", "format_"),
+    [(b"chat,platform\n4711,tg\n", Format.CSV), (b'{"chat":4711,"platform":"tg"}\n', Format.JSONL)],
+)
+def test_one_column_as_two_and_words_with_a_meaning(path: Path, content: bytes, format_: Format) -> None:
+    mapping = ColumnMapping({"id": "chat", "token": "chat"}, values={"platform": {"tg": "telegram"}})
+    (found,) = rows_of(path, content, format_, mapping)
+    assert {name: str(value) for name, value in found.row.items()} == {
+        "id": "4711",
+        "address": "4711",
+        "channel": "telegram",
+    }
 
 
 def test_json_lines(path: Path) -> None:

@@ -30,6 +30,7 @@ from stentor.recording.explain import Event, Explanation, Place
 from stentor.recording.report import FailureRow, Progress, Report
 from stentor.runtime.preview import LanePreview, Preview
 from stentor.runtime.queue_control import Backlog
+from stentor.runtime.samples import Example
 from stentor.states import FINAL, CampaignState
 from stentor.store.campaigns import Campaign
 from tests.unit.cli.moments import ANDROID, IOS, NOW, campaign, failure, progress, report
@@ -37,13 +38,17 @@ from tests.unit.cli.moments import ANDROID, IOS, NOW, campaign, failure, progres
 PREVIEW = Preview(
     title="Hello",
     lanes={
-        IOS: LanePreview(recipients=400_000, ceiling=float("inf"), seconds=8.0),
+        IOS: LanePreview(
+            recipients=400_000,
+            ceiling=float("inf"),
+            seconds=8.0,
+            examples=[Example(installation="", language="", payload=b'{"aps": {"alert": "Hello"}}')],
+        ),
         ANDROID: LanePreview(recipients=600_000, ceiling=10_000.0, seconds=3660.0),
     },
     unroutable=0,
     seconds=3660.0,
     warnings=[],
-    sample={IOS: b'{"aps": {"alert": "Hello"}}'},
 )
 
 
@@ -69,6 +74,8 @@ class FakeStentor:
         """What is left at each look of a drain; the last one stays."""
         self.max_rates: list[float | None] = []
         """Of what was prepared and sent."""
+        self.samples: list[str | None] = []
+        """Of whom examples were wanted."""
         self.counting: Callable[[], None] | None = None
         """Called while an audience is counted that has no end."""
         self.waits_for_stop = False
@@ -101,7 +108,9 @@ class FakeStentor:
         title: str | None = None,
         starts_at: float | None = None,
         max_rate: float | None = None,
+        sample: str | None = None,
     ) -> Preview:
+        self.samples.append(sample)
         self.max_rates.append(max_rate)
         self.done.append(("prepare", content, selection, title, starts_at))
         if self.counting is not None:

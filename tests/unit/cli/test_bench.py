@@ -29,7 +29,7 @@ FOUND: dict[str, Any] = {
         {"role": "planner", "peak_mb": 88.0, "startup_seconds": 0.6},
         {"role": "sender", "peak_mb": 99.5, "startup_seconds": 0.6},
     ],
-    "delivered": 999_999,
+    "accepted": 999_999,
     "failed": 1,
     "exact": True,
     "problems": [],
@@ -61,7 +61,7 @@ def test_the_table_says_where_the_time_goes(monkeypatch: pytest.MonkeyPatch) -> 
     for words in ("125,000 a second", "0.66 of h2load", "0.71 of the wire", "first push after 0.31 s", "audit: exact"):
         assert words in output
     assert "planner 88 MiB, sender 100 MiB" in output
-    assert "delivered 999,999, failed 1" in output
+    assert "accepted 999,999, failed 1" in output
 
 
 def test_without_h2load_the_ratio_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ PATH: dict[str, Any] = {
     "simulator_cpu_us": {"apns": 2.0, "fcm": 1.8},
     "peak_mb": 99.5,
     "processes": [{"role": "planner", "peak_mb": 88.0, "startup_seconds": 0.6}],
-    "delivered": 999_999,
+    "accepted": 999_999,
     "failed": 1,
     "exact": True,
     "problems": [],
@@ -120,7 +120,7 @@ def test_what_only_their_owner_knows_is_left_out(monkeypatch: pytest.MonkeyPatch
     }
     output = said(monkeypatch, {"servers": servers})
     assert "NATS:" not in output
-    assert "PostgreSQL: 6 bytes of log and 6 of tables a recipient delivered" in output.replace(
+    assert "PostgreSQL: 6 bytes of log and 6 of tables a recipient accepted" in output.replace(
         "memory at most: planner 88 MiB the simulators on the same machine: apns 2.0 µs, fcm 1.8 µs CPU a push ", ""
     )
 

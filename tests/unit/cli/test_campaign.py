@@ -99,7 +99,7 @@ def test_show_of_a_running_one(stentor: Command) -> None:
 
 def test_show_for_programs(stentor: Command) -> None:
     found = json.loads(stentor("campaign", "show", "last", "--json").stdout)
-    assert (found["delivered"], found["failed"], found["installations"]) == (999_000, 1_000, 1_000_000)
+    assert (found["accepted"], found["failed"], found["installations"]) == (999_000, 1_000, 1_000_000)
     assert found["lanes"]["apns/ios"]["rejected"] == 900
     assert found["problems"]["apns/ios"]["remedy"].startswith("Check `key_id`")
     assert found["reasons"][0]["meaning"].startswith("The app was removed.")
@@ -118,7 +118,7 @@ def test_watch_for_programs(stentor: Command, fake: FakeStentor) -> None:
     done = stentor("campaign", "watch", "last", "--json")
     assert done.exit_code == 1
     (found,) = map(json.loads, done.stdout.splitlines())
-    assert (found["campaign"]["state"], found["delivered"]) == ("failed", 999_000)
+    assert (found["campaign"]["state"], found["accepted"]) == ("failed", 999_000)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])

@@ -185,7 +185,7 @@ def test_the_report() -> None:
         "state completed",
         "audience users, country = de or at",
         "installations 1,000,000",
-        "delivered 999,000 (99.9 %)",
+        "accepted 999,000 (99.9 %)",
         "failed 1,000 (0.1 %)",
         "dead addresses 900",
         "took 80.0 s, 12,500 a second",
@@ -202,7 +202,7 @@ def test_a_report_of_an_undo() -> None:
     text = " ".join(drawn(account(replace(told, campaign=replace(told.campaign, audience=whom)))).split())
     assert "audience those whom 7k2m9x1qabcdefgh reached" in text
     assert "changed 999,000 (99.9 %)" in text
-    assert "delivered" not in text
+    assert "accepted" not in text
 
 
 def test_a_report_of_what_is_not_done() -> None:

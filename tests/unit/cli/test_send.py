@@ -8,14 +8,18 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stentor.audience.contract import Selection
+from stentor.cli.words import moment
 from stentor.model import Message, Priority
 from stentor.planning.content import Content
+from stentor.runtime.preview import LanePreview
+from stentor.runtime.samples import Example
 from stentor.states import CampaignState
 from tests.unit.cli.fake_stentor import PREVIEW, Command, FakeStentor
 
@@ -83,6 +87,13 @@ def test_it_can_start_later(stentor: Command, fake: FakeStentor) -> None:
     assert before + 5400 <= starts_at <= time.time() + 5400
 
 
+def test_the_moment_that_was_understood_is_shown_before_it_asks(stentor: Command, fake: FakeStentor) -> None:
+    done = stentor("send", *HELLO, "--at", "2030-01-31T18:00+01:00", answer="n\n")
+    starts_at = asked(fake)[3]
+    assert starts_at == datetime.fromisoformat("2030-01-31T18:00+01:00").timestamp()
+    assert f"Starts {moment(starts_at)}." in done.stdout
+
+
 def test_it_shows_what_will_be_done_and_then_what_was(stentor: Command, fake: FakeStentor) -> None:
     done = stentor("send", *HELLO, answer="y\n")
     assert done.exit_code == 0, done.output
@@ -94,7 +105,7 @@ def test_it_shows_what_will_be_done_and_then_what_was(stentor: Command, fake: Fa
         "fcm/android 600,000 10,000/s 1:01:00",
         'apns/ios, e.g.: {"aps": {"alert": "Hello"}}',
         "running: 2,000 of 1,000,000",
-        "delivered 999,000 (99.9 %)",
+        "accepted 999,000 (99.9 %)",
     ):
         assert part in told, part
     assert "Send it?" in done.stderr
@@ -124,7 +135,7 @@ def test_for_programs_it_prints_one_object(stentor: Command, fake: FakeStentor) 
     assert done.exit_code == 0
     assert len(done.stdout.splitlines()) == 1
     found = json.loads(done.stdout)
-    assert (found["delivered"], found["failed"], found["seconds"], found["rate"]) == (999_000, 1_000, 80, 12_500)
+    assert (found["accepted"], found["failed"], found["seconds"], found["rate"]) == (999_000, 1_000, 80, 12_500)
     assert found["campaign"]["state"] == "completed"
     assert done.stderr == ""
 
@@ -167,10 +178,45 @@ def test_a_dry_run_that_has_something_to_say_calls_nothing_in_order(stentor: Com
     assert found["warnings"] == fake.preview.warnings
 
 
+def test_what_somebody_would_get_who_gets_which_language_and_who_lacks_what(
+    stentor: Command, fake: FakeStentor
+) -> None:
+    lane = LanePreview(
+        recipients=400,
+        ceiling=5.0,
+        seconds=80.0,
+        examples=[
+            Example(installation="4711", language="", payload=b'{"title":"Hello Ann"}'),
+            Example(installation="4712", language="de", payload=b'{"title":"Hallo Ben"}'),
+        ],
+        looked_at=152,
+        languages={"": 100, "de": 52},
+        lacking={"name": 78},
+    )
+    fake.preview = replace(PREVIEW, lanes={"apns/ios": lane}, seconds=90.0)
+    done = stentor("send", *HELLO, "--dry-run", "--sample", "4711")
+    told = words(done.stdout)
+    for part in (
+        "apns/ios 400 5/s 80.0 s",
+        "All of it takes at least 90.0 s.",
+        "Languages, of 152 looked at: the message itself 100, de 52",
+        "Without a value, of 152 looked at: name 78",
+        'apns/ios, e.g. 4711: {"title":"Hello Ann"}',
+        'apns/ios, e.g. 4712 (de): {"title":"Hallo Ben"}',
+    ):
+        assert part in told, part
+    assert fake.samples == ["4711"]
+    found = json.loads(stentor("send", *HELLO, "--dry-run", "--json").stdout)["lanes"]["apns/ios"]
+    assert found["examples"][1] == {"installation": "4712", "language": "de", "payload": '{"title":"Hallo Ben"}'}
+    assert (found["looked_at"], found["languages"], found["lacking"]) == (152, {"": 100, "de": 52}, {"name": 78})
+
+
 def test_a_dry_run_for_programs(stentor: Command, fake: FakeStentor) -> None:
     found = json.loads(stentor("send", *HELLO, "--dry-run", "--json").stdout)
     assert found["recipients"] == 1_000_000
-    assert found["lanes"]["apns/ios"] == {"recipients": 400_000, "ceiling": None, "seconds": 8.0}
+    ios = found["lanes"]["apns/ios"]
+    assert (ios["recipients"], ios["ceiling"], ios["seconds"]) == (400_000, None, 8.0)
+    assert ios["examples"] == [{"installation": "", "language": "", "payload": '{"aps": {"alert": "Hello"}}'}]
     assert found["sample"]["apns/ios"] == '{"aps": {"alert": "Hello"}}'
 
 
@@ -182,6 +228,7 @@ def test_a_dry_run_for_programs(stentor: Command, fake: FakeStentor) -> None:
         ([*HELLO, "--ttl", "soon"], "--ttl: 'soon' is no duration; write e.g. 90s"),
         ([*HELLO, "--at", "tomorrow"], "--at: 'tomorrow' is no time; write e.g. 2030"),
         ([*HELLO, "--at", "2001-01-01T00:00"], "--at: 2001-01-01T00:00 is past"),
+        ([*HELLO, "--at", "+99999999999d"], "--at: +99999999999d is more than 10 years away; check the date"),
         ([*HELLO, "--data", "novalue"], "--data: 'novalue' should be NAME=VALUE"),
         ([*HELLO, "--filter", "=x"], "--filter: '=x' should be NAME=VALUE"),
         (["--title", "Hello"], "--audience"),

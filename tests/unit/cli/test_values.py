@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stentor.cli import words
-from stentor.cli.values import duration, moment, pairs
+from stentor.cli.values import Moment, duration, moment, pairs
 from stentor.errors import InvalidConfiguration
 from stentor.outcome import Outcome
 
@@ -30,12 +32,48 @@ def test_what_is_no_duration(text: str) -> None:
 
 
 def test_moments() -> None:
-    assert moment("--at", "2026-03-01T18:00", NOW) == NOW + 6 * 3600
-    assert moment("--at", "+1h", NOW) == NOW + 3600
-    assert moment("--at", "2030-01-01T00:00+00:00", NOW) == 1_893_456_000
-    for text in ("2026-03-01T11:59", "18 o'clock", "+"):
+    assert moment("--at", "2026-03-01T18:00", NOW) == Moment(NOW + 6 * 3600)
+    assert moment("--at", "+1h", NOW) == Moment(NOW + 3600)
+    assert moment("--at", "2030-01-01T00:00+00:00", NOW) == Moment(1_893_456_000)
+    for text in ("2026-03-01T11:59", "18 o'clock", "+", "0001-01-01T00:00"):
         with pytest.raises(InvalidConfiguration, match="--at: "):
             moment("--at", text, NOW)
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59", "2036-03-03T12:00", "+99999999999d", "+4000d"])
+def test_nobody_means_a_time_many_years_away(text: str) -> None:
+    with pytest.raises(InvalidConfiguration, match=r"^--at: .* is more than 10 years away; check the date$"):
+        moment("--at", text, NOW)
+
+
+@pytest.fixture
+def in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_berlin")
+def test_a_time_that_the_clocks_leave_out_or_show_twice_is_doubtful() -> None:
+    now = 1_767_225_600.0  # 2026-01-01T00:00Z
+    spring = moment("--at", "2026-03-29T02:30", now)
+    assert spring.at == datetime.fromisoformat("2026-03-29T03:30+02:00").timestamp()
+    assert spring.doubt == (
+        "2026-03-29 02:30 doesn't exist, as the clocks go forward: this is 2026-03-29 03:30:00 CEST (UTC+02:00)"
+    )
+    autumn = moment("--at", "2026-10-25T02:30", now)
+    assert autumn.at == datetime.fromisoformat("2026-10-25T02:30+02:00").timestamp()
+    assert "2026-10-25 02:30 comes twice, as the clocks go back: this is the first" in autumn.doubt
+    for certain in ("2026-10-25T02:30+01:00", "2026-10-25T03:30", "2026-03-29T03:30"):
+        assert moment("--at", certain, now).doubt == ""
+
+
+@pytest.mark.usefixtures("in_berlin")
+def test_a_moment_is_shown_with_its_zone() -> None:
+    assert words.moment(1_893_456_000) == "2030-01-01 01:00:00 CET (UTC+01:00)"
+    assert words.moment(1_780_272_000) == "2026-06-01 02:00:00 CEST (UTC+02:00)"
 
 
 def test_pairs_keep_their_order_and_all_after_the_first_sign() -> None:

@@ -99,6 +99,47 @@ def test_what_is_missing_is_an_error_and_never_a_gap(variables: dict[str, Any]) 
     assert content.variables == ("name",)
 
 
+@pytest.mark.parametrize("variables", [{}, {"vip": None}])
+def test_a_null_is_false_where_a_template_asks(variables: dict[str, Any]) -> None:
+    asked = {
+        "{% if vip %}a{% else %}b{% endif %}": "b",
+        "{% if not vip %}a{% endif %}": "a",
+        "{% if vip == 'x' %}a{% elif vip != 'x' %}b{% endif %}": "b",
+        "{% if vip in ['x', 'y'] %}a{% else %}b{% endif %}": "b",
+        "{{ vip or 'you' }}": "you",
+        "{{ vip if vip else 'you' }}": "you",
+        "{% if vip is defined %}a{% else %}b{% endif %}": "b",
+    }
+    content = Content(message=Message(data={str(number): text for number, text in enumerate(asked)}))
+    assert list(content.render(0, variables).data.values()) == list(asked.values())
+    for text in ("{{ vip }}", "{{ vip ~ 'x' }}", "{{ vip + 1 }}", "{{ vip.name }}", "{% for x in vip %}{% endfor %}"):
+        with pytest.raises(InvalidMessage, match="needs `vip`, which this installation doesn't have"):
+            Content(message=Message(title=text)).render(0, variables)
+
+
+@pytest.mark.parametrize("message", [Message(), Message(title=""), Message(title=" ", body="\n", ttl=60, subtitle="")])
+def test_a_message_without_content_is_refused(message: Message) -> None:
+    with pytest.raises(InvalidMessage, match=r"^message: says nothing; give it a title, a body or data"):
+        Content(message=message).check()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        *(
+            Message(silent=True),
+            Message(badge=0),
+            Message(data={"a": "1"}),
+            Message(body="x"),
+            Message(title="{{ a }}"),
+        ),
+        *(Message(telegram=TelegramOptions(text="x")), Message(body_localized=LocalizedText(key="K"))),
+    ],
+)
+def test_any_content_will_do(message: Message) -> None:
+    Content(message=message).check()
+
+
 @pytest.mark.parametrize(
     ("template", "value"),
     [
@@ -305,6 +346,23 @@ def test_a_mistake_in_a_translations_options_is_found_before(german: dict[str, A
         Content(message=Message(title="x"), translations={"de": Translation(**german)}).check()
 
 
+@pytest.mark.parametrize(
+    ("written", "translations", "served"),
+    [
+        ("zh_CN_#Hans", ["zh-Hans", "zh-Hant", "zh"], "zh-hans"),
+        ("zh_CN_#Hans", ["zh-CN", "zh-TW"], "zh-cn"),
+        ("zh-Hans-CN", ["zh", "zh-CN"], "zh-cn"),
+        ("zh_TW_#Hant", ["zh-Hans"], ""),
+        ("de_AT.UTF-8", ["de"], "de"),
+        ("de-AT-1996", ["de-AT", "de"], "de-at"),
+        ("x", ["de"], ""),
+    ],
+)
+def test_locales_of_phones_find_their_translation(written: str, translations: list[str], served: str) -> None:
+    content = Content(message=Message(title="x"), translations={tag: Translation() for tag in translations})
+    assert content.languages[content.language_index(written)] == served
+
+
 @given(st.text())
 def test_any_language_tag_has_an_index(tag: str) -> None:
     content = Content(message=Message(), translations={"de": Translation()})
@@ -390,7 +448,7 @@ def test_a_file_that_is_nested_too_deeply_or_too_long(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfiguration, match=r"message\.json is longer than 4,194,304 bytes"):
         content_from(path)
     path.write_bytes(b"\xff")
-    with pytest.raises(InvalidConfiguration, match="is not JSON"):
+    with pytest.raises(InvalidConfiguration, match="is not UTF-8 text"):
         content_from(path)
 
 
@@ -453,7 +511,8 @@ def test_a_file_with_a_mistake_names_it(tmp_path: Path, text: str, names: str) -
         ("m.toml", b"title = ", "m.toml is not TOML"),
         ("m.json", b"{", "m.json is not JSON"),
         ("m.json", b"[1]", "m.json must be an object"),
-        ("m.toml", b"\xff\xfe", "m.toml is not TOML"),
+        ("m.toml", b"\xff\xfe", "m.toml is not UTF-8 text; save it as such"),
+        ("m.json", '{"title": "Grüße"}'.encode("latin-1"), "m.json is not UTF-8 text; save it as such"),
         ("m.json", b"[" * 100_000, "m.json is not JSON"),
         ("absent.toml", None, "absent.toml cannot be read: No such file"),
     ],
@@ -463,3 +522,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, content:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InvalidConfiguration, match=names):
         content_from(tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "text"), [("m.toml", 'title = "Grüße"'), ("m.json", '{"title": "Grüße"}')])
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_bytes(text.encode("utf-8-sig"))
+    assert content_from(tmp_path / name).message.title == "Grüße"

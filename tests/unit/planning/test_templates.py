@@ -380,7 +380,7 @@ items attr default('x') tojson x = filter endfilter with endwith autoescape true
 
 @given(st.lists(st.sampled_from(PIECES.split()), max_size=30).map(" ".join))
 def test_whatever_is_written_is_a_text_or_refused(written: str) -> None:
-    content = Content(message=Message(title=written))
+    content = Content(message=Message(title=written, body="x"))
     try:
         content.check()
         content.render(0, {"v": [1, "x"], "w": {"a": 1}})

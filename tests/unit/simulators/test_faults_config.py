@@ -67,6 +67,14 @@ def test_unreadable_files_are_named(tmp_path: Path, name: str, content: str) -> 
         load_faults(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("f.toml", "[goaway]\nevery = 7\n"), ("f.json", '{"goaway": {"every": 7}}')]
+)
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_bytes(text.encode("utf-8-sig"))
+    assert load_faults(tmp_path / name).goaway.every == 7
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfiguration, match=r"nowhere\.toml"):
         load_faults(tmp_path / "nowhere.toml")

@@ -33,7 +33,7 @@ class DiscordSimulator(PlainSimulator):
         else:
             path = self._given_token
         try:
-            token = path.read_text().strip()
+            token = path.read_text("utf-8-sig").strip()
         except OSError as error:
             raise InvalidConfiguration(f"{path} cannot be read: {error.strerror}") from None
         self.discord = DiscordProvider(self.world, self.options, token, path)

@@ -29,7 +29,7 @@ class WebhookSimulator(PlainSimulator):
         if self._given_secrets is None:
             secret = b"whsec_" + b64encode(token_bytes(32)) + b"\n"
             write_private(self.directory / "webhook-secret.txt", secret)
-        secrets = self.secret_file.read_text().split()
+        secrets = self.secret_file.read_text("utf-8-sig").split()
         self.gateway = WebhookProvider(self.world, self.options, secrets)
         return self.gateway
 

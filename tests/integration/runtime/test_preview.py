@@ -1,0 +1,121 @@
+"""What a preview says: what real people would get, in which language, who lacks which value, how long it takes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from stentor.audience.contract import Selection
+from stentor.cli import stage
+from stentor.config import FILE, load
+from stentor.errors import InvalidAudience
+from stentor.model import Message
+from stentor.planning.content import Content, Translation
+from stentor.runtime.stentor import Stentor
+from tests.integration.runtime.rehearsal import AUDIENCE, Facts, write
+
+USERS = Selection(source=AUDIENCE)
+IOS, ANDROID = "apns/ios", "fcm/android"
+GREETING = Content(
+    message=Message(title="Hello {{ name }}", ttl=3600),
+    translations={
+        "de": Translation(title="Hallo {{ name }}"),
+        "fr": Translation(title="Salut {{ name | default('toi') }}"),
+    },
+)
+LACKING = 12
+
+
+@pytest.fixture
+async def stentor(tmp_path: Path, facts: Facts) -> AsyncIterator[Stentor]:
+    """40 phones, numbered from 1: every third speaks German, every fifth French, and the first few lack a name."""
+    file = write(tmp_path, facts)
+    with closing(sqlite3.connect(tmp_path / stage.DATABASE)) as database:
+        database.execute("ALTER TABLE devices ADD COLUMN name TEXT")
+        database.execute("UPDATE devices SET name = '{{ ' || id, language = 'en'")
+        database.execute("UPDATE devices SET language = 'de-AT' WHERE id % 3 = 0")
+        database.execute("UPDATE devices SET language = 'fr' WHERE id % 5 = 0")
+        database.execute("UPDATE devices SET name = NULL WHERE id <= ?", (LACKING,))
+        database.commit()
+    text = file.read_text()
+    file.write_text(text.replace('language = "language"\n', 'language = "language"\nattributes = ["name"]\n'))
+    async with Stentor(load(tmp_path / FILE, {})) as found:
+        yield found
+
+
+def titles(preview_lane: object) -> dict[str, tuple[int, str]]:
+    found = {}
+    for each in preview_lane.examples:  # type: ignore[attr-defined]
+        payload = json.loads(each.payload)
+        alert = payload["aps"]["alert"] if "aps" in payload else payload["message"]["notification"]
+        found[each.language] = (int(each.installation), alert["title"])
+    return found
+
+
+async def test_examples_are_of_real_people_in_each_language(stentor: Stentor) -> None:
+    preview = await stentor.campaigns.prepare(GREETING, USERS)
+    assert preview.lanes.keys() == {IOS, ANDROID}
+    for lane in preview.lanes.values():
+        shown = titles(lane)
+        assert shown.keys() == {"", "de", "fr"}
+        number, title = shown["de"]
+        assert title == f"Hallo {{{{ {number}"  # a brace in a value is one
+        assert number % 3 == 0
+        assert shown["fr"][1] == ("Salut toi" if shown["fr"][0] <= LACKING else f"Salut {{{{ {shown['fr'][0]}")
+        assert lane.looked_at == lane.recipients == 20
+    languages = [sum(lane.languages[each] for lane in preview.lanes.values()) for each in ("", "de", "fr")]
+    assert languages == [21, 11, 8]
+
+
+async def test_who_lacks_a_value_is_counted_and_told(stentor: Stentor) -> None:
+    preview = await stentor.campaigns.prepare(GREETING, USERS)
+    assert sum(lane.lacking["name"] for lane in preview.lanes.values()) == LACKING
+    said = " ".join(preview.warnings)
+    unfilled = [sum(number % 5 != 0 for number in range(1, LACKING + 1))]
+    told = [int(each.split(": ")[1].split()[0]) for each in preview.warnings]
+    assert [sum(told)] == unfilled
+    assert "of 20 installations looked at would be rejected" in said
+    assert "title: needs `name`, which this installation doesn't have" in said
+
+
+async def test_a_sample_is_of_whom_one_asks_for(stentor: Stentor) -> None:
+    preview = await stentor.campaigns.prepare(GREETING, USERS, sample="36")
+    (found,) = [titles(lane) for lane in preview.lanes.values() if lane.examples]
+    assert found == {"de": (36, "Hallo {{ 36")}
+    preview = await stentor.campaigns.prepare(GREETING, USERS, sample="1")
+    assert not preview.sample
+    assert any("1 would be rejected: title: needs `name`" in each for each in preview.warnings)
+    with pytest.raises(InvalidAudience, match="the audience users has no installation 4711, of which a sample"):
+        await stentor.campaigns.prepare(GREETING, USERS, sample="4711")
+
+
+async def test_a_text_that_is_too_long_for_somebody_is_told(stentor: Stentor) -> None:
+    long = Content(message=Message(title="{{ 'x' * (id * 1000) }}", ttl=3600))
+    preview = await stentor.campaigns.prepare(long, USERS, sample="40")
+    assert any("40 would be rejected: " in each and "bytes" in each for each in preview.warnings)
+
+
+async def test_without_languages_nobody_gets_a_translation(stentor: Stentor, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / stage.DATABASE)) as database:
+        database.execute("UPDATE devices SET language = NULL")
+        database.commit()
+    content = Content(message=Message(title="Hello", ttl=60), translations={"de": Translation(title="Hallo")})
+    preview = await stentor.campaigns.prepare(content, USERS)
+    assert preview.warnings == [
+        "nobody looked at has a language, so all get the message itself; see `columns.language`"
+    ]
+
+
+async def test_a_rate_of_its_own_counts(stentor: Stentor) -> None:
+    news = Content(message=Message(title="News", ttl=3600))
+    preview = await stentor.campaigns.prepare(news, USERS, max_rate=2.0)
+    assert preview.seconds == 20.0
+    assert {name: (lane.ceiling, lane.seconds) for name, lane in preview.lanes.items()} == {
+        IOS: (2.0, 10.0),
+        ANDROID: (2.0, 10.0),
+    }
