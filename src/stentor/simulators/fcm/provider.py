@@ -74,6 +74,7 @@ class FcmProvider:
             max_header_list=16_384,
             over_limit_code=f.PROTOCOL_ERROR if faults.stream_limit.over == "goaway" else None,
             over_limit_text="exceeded_max_concurrent_streams",
+            takes_early=faults.stream_limit.before_ack == "take",
             max_idle_pings=self.options.max_idle_pings,
         )
 

@@ -139,11 +139,13 @@ class WebPushProvider:
     # The connection.
 
     def rules(self, session: Session) -> Rules:
+        faults = self._world.faults
         return Rules(
             max_streams=session.limit,
-            initial_window=self._world.faults.slow_reader.initial_window,
-            over_limit_code=f.REFUSED_STREAM if self._world.faults.stream_limit.over == "goaway" else None,
+            initial_window=faults.slow_reader.initial_window,
+            over_limit_code=f.REFUSED_STREAM if faults.stream_limit.over == "goaway" else None,
             over_limit_text="too many streams",
+            takes_early=faults.stream_limit.before_ack == "take",
         )
 
     def open_session(self, certificate_topic: str | None) -> Session:
