@@ -6,10 +6,10 @@ Telegram's own server takes a JSON body that it can't parse for an empty one: so
 from __future__ import annotations
 
 import json
-from email.parser import BytesParser
-from email.policy import HTTP
 from typing import Any
 from urllib.parse import parse_qsl
+
+from stentor.simulators.multipart import is_multipart, read_parts
 
 _STRUCTURES = {
     "reply_markup": "reply keyboard markup",
@@ -30,7 +30,7 @@ def read_form(content_type: bytes, query: str, body: bytes) -> dict[str, Any]:
     kind = content_type.partition(b";")[0].strip().lower()
     if kind == b"application/json":
         given |= _json(body)
-    elif kind == b"multipart/form-data":
+    elif is_multipart(content_type):
         given |= _multipart(content_type, body)
     elif body:
         given |= dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
@@ -69,14 +69,8 @@ def _json(body: bytes) -> dict[str, Any]:
 
 
 def _multipart(content_type: bytes, body: bytes) -> dict[str, Any]:
-    message = BytesParser(policy=HTTP).parsebytes(b"content-type: " + content_type + b"\r\n\r\n" + body)
-    found: dict[str, Any] = {}
-    for part in message.iter_parts():
-        name = part.get_param("name", header="content-disposition")
-        content = part.get_payload(decode=True)
-        if isinstance(name, str) and isinstance(content, bytes):
-            found[name] = content.decode("utf-8", "replace") if part.get_filename() is None else content
-    return found
+    parts = read_parts(content_type, body)
+    return {part.name: part.text if part.filename is None else part.content for part in parts}
 
 
 def _structure(what: str, value: str) -> Any:
