@@ -45,6 +45,7 @@ from stentor.http2.hpack import Decoder, Fields
 from stentor.simulators.apns.credentials import mint_key
 from stentor.simulators.fcm import FcmSetup
 from stentor.simulators.fcm.oauth import mint_account
+from stentor.simulators.fcm.provider import TOKEN_PATH
 from stentor.simulators.http1 import cut
 from stentor.simulators.tls import make_server_tls
 
@@ -63,7 +64,6 @@ DELAYS = 4096
 
 ACCESS_TOKEN = "ya29.simulator-" + "fast" * 10
 """FCM's, for everybody; as long as the strict simulator's."""
-_TOKEN_PATH = "/token"
 _GRANT = json.dumps({"access_token": ACCESS_TOKEN, "expires_in": 3599, "token_type": "Bearer"}).encode()
 
 # HPACK by hand (RFC 7541): 0x88 is `:status 200`, 0x4_/0x0_ are literals with and without entering the table.
@@ -225,7 +225,7 @@ class _FastConnection(asyncio.Protocol):
             self._ids[stream_id] = self._read_id(flags, block)
             return
         path = next((value for name, value, _ in self._fields(flags, block) if name == b":path"), b"")
-        if path == _TOKEN_PATH.encode():
+        if path == TOKEN_PATH.encode():
             self._grants.add(stream_id)
         else:
             self._reads_headers = False
@@ -405,7 +405,7 @@ class FastSimulator:
 
     def _mint_account(self) -> dict[str, str]:
         account = mint_account(self._directory / "service-account.json", project=FcmSetup().project)
-        token_url = f"https://127.0.0.1:{self.port}{_TOKEN_PATH}"
+        token_url = f"https://127.0.0.1:{self.port}{TOKEN_PATH}"
         account.write_token_uri(token_url)
         self._http1 = web.Server(self._answer_http1, access_log=None)
         return {"project": account.project, "service_account_file": str(account.path), "token_url": token_url}
@@ -413,7 +413,7 @@ class FastSimulator:
     async def _answer_http1(self, request: web.BaseRequest) -> web.Response:
         """An access token for who asks for one; a message's name for all else, as over HTTP/2."""
         await request.read()
-        if request.path == _TOKEN_PATH:
+        if request.path == TOKEN_PATH:
             return web.Response(body=_GRANT, content_type="application/json")
         self.count(1)
         return web.Response(body=_FCM_BODY, content_type="application/json")

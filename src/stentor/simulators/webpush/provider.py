@@ -178,7 +178,7 @@ class WebPushProvider:
         if trouble is not None:
             return self._refuse(*trouble) if isinstance(trouble, tuple) else self._refuse(trouble, address)
         payload = b""
-        if self._options.decrypt:
+        if body and self._options.decrypt:
             try:
                 payload = self._browser(name).decrypt(body)
             except Undecipherable:
@@ -247,7 +247,7 @@ class WebPushProvider:
             return Trouble.BAD_TOPIC
         if len(body) > LARGEST_BODY:
             return Trouble.TOO_LARGE
-        return None if found.get("content-encoding") == "aes128gcm" else Trouble.BAD_CRYPTO
+        return None if not body or found.get("content-encoding") == "aes128gcm" else Trouble.BAD_CRYPTO
 
     def _accept(self, address: str, found: dict[str, str], payload: bytes) -> Judgement:
         self._count += 1
