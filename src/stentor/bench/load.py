@@ -17,12 +17,11 @@ from typing import Literal
 import msgspec
 import uvloop
 
-from stentor.http2.burst import Fate
 from stentor.http2.pool import Pool, PoolOptions
 from stentor.http2.transport import Endpoint, tls_context
 from stentor.model import Message
 from stentor.providers.apns import wire as apns
-from stentor.providers.contract import Encoded, answers
+from stentor.providers.contract import Encoded, answers, no_doubts
 from stentor.providers.fcm import wire as fcm
 
 BATCH = 1000
@@ -96,7 +95,7 @@ def _apns_message() -> Message:
 
 async def push(spec: Spec) -> Throughput:
     endpoint = Endpoint(host="127.0.0.1", port=spec.port, tls=tls_context(ca_file=Path(spec.ca_file)))
-    decode = apns.decode if spec.provider == "apns" else fcm.decode
+    decode, doubts = (apns.decode, no_doubts) if spec.provider == "apns" else (fcm.decode, fcm.doubts)
     encode = encoder(spec.provider)
     accepted = failed = 0
 
@@ -105,9 +104,9 @@ async def push(spec: Spec) -> Throughput:
         for number in numbers:
             encoded = encode(number)
             results = await pool.send(encoded.burst)
-            refused = answers(encoded, results, decode, 0.0)
+            refused = answers(encoded, results, decode, 0.0, doubts)
             failed += len(refused)
-            accepted += results.fates.count(Fate.RESPONSE) - len(results.replies)
+            accepted += results.size - len(refused)
 
     async def run(pool: Pool, requests: int) -> None:
         numbers = iter(range(-(-requests // BATCH)))

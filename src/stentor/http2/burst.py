@@ -37,6 +37,9 @@ class Template:
     """Headers with the same value in every request."""
     varying: tuple[bytes, ...]
     """Names of the headers that have a column in each burst; `b":path"` is usually one."""
+    proof: bytes = b""
+    """The name of a header that each 200 of the peer has. One without it is kept whole: somebody else sent it, a
+    company's filter, say. Empty: the headers of a 200 prove nothing."""
 
     def __repr__(self) -> str:
         """Names only: the `authorization` is among the values."""
@@ -71,7 +74,7 @@ class Burst:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A response worth keeping whole: every one whose status isn't 200."""
+    """A response worth keeping whole: every one whose status isn't 200, or that lacks its template's `proof`."""
 
     status: int
     headers: tuple[Header, ...]
@@ -90,7 +93,7 @@ class Results:
     bodies: dict[int, bytes] = field(default_factory=dict)
     """Bodies of the 200 responses that had one."""
     replies: dict[int, Reply] = field(default_factory=dict)
-    """Responses with another status than 200."""
+    """Responses with another status than 200, and those without their template's `proof`."""
     reasons: dict[int, str] = field(default_factory=dict)
     """Why a request was not processed or is ambiguous, for people."""
 

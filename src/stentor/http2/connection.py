@@ -48,6 +48,8 @@ MAX_BODY = DEFAULT_WINDOW
 """Bytes kept of one response body; the stream's window, which is never widened, bounds the rest."""
 RECEIVE_WINDOW = 4 * 2**20
 """Bytes the peer may have under way on the whole connection: the bound of what half-read answers can hold."""
+STEP = RECEIVE_WINDOW // 2
+"""Bytes of it that are given back at once."""
 MAX_UNSENT_CONTROL = 2**20
 """Bytes of acknowledgements a peer may make us owe while it reads nothing (PING and SETTINGS floods)."""
 MAX_CANCELLED = 10_000
@@ -55,7 +57,7 @@ MAX_CANCELLED = 10_000
 
 PING_PAYLOAD = b"stentor?"
 OK = 200
-_STATUS_OK = (b":status", b"200")
+_STATUS_NAME, _STATUS_OK = b":status", b"200"
 FIRST_FINAL_STATUS = 200
 RESPONSE = int(Fate.RESPONSE)
 
@@ -72,10 +74,11 @@ class State(Enum):
 class Exchange:
     """A burst under way: what was asked, what became of it, and how many requests are still to be settled."""
 
-    __slots__ = ("burst", "left", "results")
+    __slots__ = ("burst", "left", "proof", "results")
 
     def __init__(self, burst: Burst) -> None:
         self.burst = burst
+        self.proof = burst.template.proof
         self.results = Results(len(burst))
         self.left = len(burst)
 
@@ -328,10 +331,19 @@ class Connection:
             # The answer without a body, in one frame, stands here in full: it is what nearly all of APNs' are.
             if kind == HEADERS and flags == plain and stream_id in streams and self._block is None:
                 fields = decode(payload)
-                if fields and fields[0][:2] == _STATUS_OK and not (stream_id in heads or bodies):
+                if (
+                    fields
+                    and (first := fields[0])[1] == _STATUS_OK
+                    and first[0] == _STATUS_NAME
+                    and not (stream_id in heads or bodies)
+                ):
                     flight, index = streams.pop(stream_id)
-                    flight.results.statuses[index] = OK
-                    flight.results.fates[index] = RESPONSE
+                    results = flight.results
+                    results.statuses[index] = OK
+                    results.fates[index] = RESPONSE
+                    proof = flight.proof
+                    if proof and (len(fields) < 2 or fields[1][0] != proof) and _lacks(proof, fields):
+                        results.replies[index] = _reply(OK, fields, b"")
                     flight.left -= 1
                     self.responses += 1
                 else:
@@ -443,10 +455,10 @@ class Connection:
     def _finish(self, stream_id: int, head: tuple[int, Fields], body: bytes) -> None:
         """Settle a response."""
         flight, index = self._streams.pop(stream_id)
-        if self._bodies and stream_id in self._bodies:
-            # Answered before we were done asking (a 413, say): the rest of the body is of no use to anyone.
-            self._reset(stream_id, frames.NO_ERROR)
         if self._bodies or self._chunks:
+            if stream_id in self._bodies:
+                # Answered before we were done asking (a 413, say): the rest of the body is of no use to anyone.
+                self._reset(stream_id, frames.NO_ERROR)
             self._drop_parts(stream_id)
         else:
             self._heads.pop(stream_id, None)
@@ -454,8 +466,8 @@ class Connection:
         results = flight.results
         results.fates[index] = RESPONSE
         results.statuses[index] = status
-        if status != OK:
-            results.replies[index] = Reply(status, tuple((name, value) for name, value, _ in fields[1:]), body)
+        if status != OK or (flight.proof and _lacks(flight.proof, fields)):
+            results.replies[index] = _reply(status, fields, body)
         elif body:
             results.bodies[index] = body
         flight.left -= 1
@@ -464,7 +476,7 @@ class Connection:
     def _consume(self, size: int) -> None:
         """Give the peer its window back, in large steps."""
         self._consumed += size
-        if self._consumed >= RECEIVE_WINDOW // 2:
+        if self._consumed >= STEP:
             self._out.append(frames.window_update(0, self._consumed))
             self._receive_window += self._consumed
             self._consumed = 0
@@ -591,6 +603,14 @@ _HANDLERS = {
     CONTINUATION: Connection._on_stray_continuation,
 }
 """By frame type; types that aren't here are ignored (RFC 9113 section 4.1)."""
+
+
+def _lacks(proof: bytes, fields: Fields) -> bool:
+    return all(name != proof for name, _, _ in fields)
+
+
+def _reply(status: int, fields: Fields, body: bytes) -> Reply:
+    return Reply(status, tuple((name, value) for name, value, _ in fields[1:]), body)
 
 
 def _unpad(payload: bytes) -> bytes:

@@ -14,7 +14,7 @@ from typing import ClassVar
 from stentor.http2.burst import Fate
 from stentor.http2.pool import Pool, PoolOptions, Sending
 from stentor.providers.base import A, BaseLane
-from stentor.providers.contract import Answer, Decode, Encoded, Rule, Taken, answers
+from stentor.providers.contract import WEB_PAGE, Answer, Decode, Doubts, Encoded, Rule, Taken, answers, no_doubts
 from stentor.providers.lane import LaneState
 from stentor.providers.rendering import R
 from stentor.settings import App
@@ -37,15 +37,18 @@ class BurstFlight:
         rejected: Mapping[int, Answer],
         decode: Decode,
         accepting: Collection[int] = (),
+        doubts: Doubts = no_doubts,
     ) -> None:
         """Args:
         accepting: the statuses other than 200 by which the provider accepts a message.
+        doubts: which of the 200s are no acceptance before they are decoded.
         """
         self._size = size
         self._parts = parts
         self._rejected = rejected
         self._decode = decode
         self._accepting = accepting
+        self._doubts = doubts
         self._withdrawn = False
 
     def __repr__(self) -> str:
@@ -54,7 +57,7 @@ class BurstFlight:
     def answers(self, now: float) -> dict[int, Answer]:
         found = dict(self._rejected)
         for encoded, sending in self._parts:
-            found |= answers(encoded, sending.results, self._decode, now)
+            found |= answers(encoded, sending.results, self._decode, now, self._doubts)
         return found
 
     def accepted(self) -> bytes:
@@ -62,7 +65,9 @@ class BurstFlight:
         for encoded, sending in self._parts:
             answered = bytearray(sending.results.fates.translate(_ANSWERED))
             for index, reply in sending.results.replies.items():
-                answered[index] = reply.status in self._accepting
+                answered[index] = reply.status in self._accepting and not WEB_PAGE.match(reply.body)
+            for index in self._doubts(sending.results):
+                answered[index] = 0
             if isinstance(encoded.positions, range):
                 mask[:] = answered
             else:

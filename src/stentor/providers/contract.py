@@ -29,6 +29,9 @@ MALFORMED_ADDRESS = "MalformedAddress"
 UNREADABLE = "unreadable"
 """The reason of an answer whose body says nothing we understand, e.g. a proxy's HTML page."""
 
+WEB_PAGE = re.compile(rb"\s*(<!doctype html|<html)", re.IGNORECASE)
+"""The beginning of what a browser is shown: no provider's answer to a message."""
+
 _LIKE_A_SECRET = re.compile(r"(?=[\w:%-]*\d)[\w:%-]{20,}")
 _SECONDS = re.compile(rb"\d{1,9}(\.\d{1,9})?")
 
@@ -140,6 +143,9 @@ was kept."""
 
 Decode = Callable[[int, Sequence[Header], bytes, float], Answer]
 """A provider's `decode(status, headers, body, now)`: pure, and never raises, whatever the bytes are."""
+Doubts = Callable[[Results], Sequence[int]]
+"""A provider's `doubts(results)`: the indices of the 200s to `decode`, as their bodies aren't what the provider's are.
+Those in `Results.replies` are decoded anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +210,24 @@ def find_malformed(addresses: Sequence[bytes], allowed: bytes, longest: int) -> 
     return list(compress(range(len(addresses)), bad))
 
 
-def answers(encoded: Encoded, results: Results, decode: Decode, now: float) -> dict[int, Answer]:
+def no_doubts(_: Results) -> Sequence[int]:
+    """Of a provider whose 200s have no bodies that could be looked at."""
+    return ()
+
+
+def answers(
+    encoded: Encoded, results: Results, decode: Decode, now: float, doubts: Doubts = no_doubts
+) -> dict[int, Answer]:
     """The answer for each recipient (by its index in the batch) that wasn't accepted.
 
     Requests that are still pending have none. In a storm of equal answers each is decoded once.
     """
     found = dict(encoded.rejected)
     positions = encoded.positions
+    for index in doubts(results):
+        doubted = decode(results.statuses[index], (), results.bodies.get(index, b""), now)
+        if doubted.verdict is not Verdict.ACCEPT:
+            found[positions[index]] = doubted
     decoded: dict[tuple[int, bytes, bytes | None], Answer] = {}
     for index, reply in results.replies.items():
         key = (reply.status, reply.body, header(reply.headers, b"retry-after"))
@@ -253,6 +270,17 @@ def unknown_answer(status: int, reason: str, *, retry_after: float | None = None
         detail=detail,
         known=False,
     )
+
+
+def not_theirs(status: int, body: bytes, lacks: str) -> Answer:
+    """The answer where a 2xx isn't the provider's own, since it `lacks` what each of the provider's has.
+
+    A web page comes from something in between, and the provider never saw the request. Behind anything else the
+    provider may have acted on it.
+    """
+    verdict = Verdict.RECONNECT if WEB_PAGE.match(body) else Verdict.AMBIGUOUS
+    detail = f"a {status} without {lacks}, so not the provider's; check the app's url and proxy, and filters in between"
+    return Answer(verdict=verdict, reason=UNREADABLE, status=status, detail=detail, known=False)
 
 
 def header(headers: Sequence[Header], name: bytes) -> bytes | None:

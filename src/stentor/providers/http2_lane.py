@@ -21,7 +21,7 @@ from stentor.http2.transport import Endpoint, tls_context
 from stentor.outcome import Verdict
 from stentor.providers.base import setting
 from stentor.providers.burst_lane import BurstFlight, BurstLane
-from stentor.providers.contract import Answer, Credentials, Decode, Encoded, Renewal, Rule, join
+from stentor.providers.contract import Answer, Credentials, Decode, Doubts, Encoded, Renewal, Rule, join, no_doubts
 from stentor.providers.lane import Flight, Prepared, Variables
 from stentor.providers.rendering import PreparedContent, R
 from stentor.settings import App
@@ -57,7 +57,7 @@ class Http2Flight(BurstFlight):
         parts: Sequence[tuple[Encoded, Sending]],
         rejected: Mapping[int, Answer],
     ) -> None:
-        super().__init__(size, parts, rejected, lane.decode)
+        super().__init__(size, parts, rejected, lane.decode, doubts=lane.doubts)
         self.access, self.authorization = proof
         self._pool = pool
         self._decode_goaway = lane.decode_goaway
@@ -81,6 +81,7 @@ class Http2Lane(BurstLane[R, Access]):
     one_credential_a_connection: ClassVar[bool] = False
     """Whether the provider minds seeing several short-lived credentials on one connection."""
     decode: Decode
+    doubts: Doubts = staticmethod(no_doubts)
     decode_goaway: Callable[[bytes], Answer | None]
     """What a connection's end says of our credentials, where it does."""
 

@@ -43,6 +43,8 @@ async def introduce(lane: Http2Lane[R], rendered: R, nobody: bytes, wanted: str,
         return [Finding(check="provider", detail=f"{endpoint} answers, and takes the credentials"), *clock]
     meaning = lane.meaning(answer.reason) or answer.detail or "Not a reason that is known here."
     detail = f"{endpoint} answers {answer.status or 'by hanging up'} {answer.reason}"
+    if 200 <= answer.status < 300:
+        return [problem("provider", f"{endpoint} isn't the provider", answer.detail), *clock]
     if answer.verdict is Verdict.REFRESH:  # to a token that was made just now
         return [problem("provider", f"{detail}: it calls a new token expired", MEND_CLOCK), *clock]
     if answer.verdict in (Verdict.STOP, Verdict.FIX, Verdict.REJECT, Verdict.DROP):
@@ -54,9 +56,11 @@ def _answer(lane: Http2Lane[R], results: Results, goaway: bytes, now: float) -> 
     """None where there was none, and the connection's end says nothing either."""
     if results.fates[0] != Fate.RESPONSE:
         return lane.decode_goaway(goaway)
-    reply = results.replies.get(0)
-    found = (reply.status, reply.headers, reply.body) if reply else (results.statuses[0], (), b"")
-    return lane.decode(*found, now)
+    if (reply := results.replies.get(0)) is not None:
+        return lane.decode(reply.status, reply.headers, reply.body, now)
+    if lane.doubts(results):
+        return lane.decode(results.statuses[0], (), results.bodies.get(0, b""), now)
+    return Answer(verdict=Verdict.ACCEPT, reason="", status=results.statuses[0])
 
 
 def check_clock(headers: Sequence[Header], now: float) -> list[Finding]:

@@ -1,14 +1,16 @@
 """The fast simulators: accept every request at wire speed, so that a benchmark measures the sender and not them.
 
 Rules: real TLS, real HTTP/2 framing, flow control and stream limits, but nothing is validated and no ledger is kept.
-Of the request's headers only APNs' `apns-id` is read, since clients find their request by its echo; FCM's message
-names are all the same. Credentials are made as the strict simulators make them, so that a sender is set up alike for
-both, and any are good. Whoever wants to know whether what they send is right uses the strict simulators.
+Of the request's headers only APNs' `apns-id` is read, since clients find their request by its echo. FCM's message
+names are all the same; its access tokens are asked for at the beginning of a connection, or over HTTP/1.1. Credentials
+are made as the strict simulators make them, so that a sender is set up alike for both, and any are good. Whoever wants
+to know whether what they send is right uses the strict simulators.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import random
 import re
@@ -39,10 +41,11 @@ from stentor.http2.frames import (
     PREFACE,
     SETTINGS,
 )
-from stentor.http2.hpack import Decoder
+from stentor.http2.hpack import Decoder, Fields
 from stentor.simulators.apns.credentials import mint_key
 from stentor.simulators.fcm import FcmSetup
 from stentor.simulators.fcm.oauth import mint_account
+from stentor.simulators.fcm.provider import TOKEN_PATH
 from stentor.simulators.http1 import cut
 from stentor.simulators.tls import make_server_tls
 
@@ -61,6 +64,7 @@ DELAYS = 4096
 
 ACCESS_TOKEN = "ya29.simulator-" + "fast" * 10
 """FCM's, for everybody; as long as the strict simulator's."""
+_GRANT = json.dumps({"access_token": ACCESS_TOKEN, "expires_in": 3599, "token_type": "Bearer"}).encode()
 
 # HPACK by hand (RFC 7541): 0x88 is `:status 200`, 0x4_/0x0_ are literals with and without entering the table.
 _STATUS_200 = b"\x88"
@@ -77,6 +81,7 @@ _FCM_FIELDS = (
     (b"\x58", b"private"),  # cache-control
     (b"\x40\x0fx-frame-options", b"SAMEORIGIN"),
 )
+_GRANT_HEADERS = _STATUS_200 + b"\x0f\x10\x10application/json"  # content-type, not entered into the table
 _FCM_FIRST = _STATUS_200 + b"".join(name + bytes((len(value),)) + value for name, value in _FCM_FIELDS)
 _FCM_NEXT = _STATUS_200 + bytes(range(0xBE, 0xBE + len(_FCM_FIELDS)))
 _FCM_BODY = b'{\n  "name": "projects/simulated/messages/0:1692853925636648%31bd1c9631bd1c96"\n}\n'
@@ -122,16 +127,18 @@ class _FastConnection(asyncio.Protocol):
         self._shape = server.shape
         self._transport: asyncio.Transport | None = None
         self._tail = b""
-        self._preface_left = len(PREFACE)
+        self._in_preface = True
         self._consumed = 0
         self._answered = False
         self._decode = Decoder(LARGEST_HEADERS).decode
         self._ids: dict[int, bytes] = {}  # the apns-id of each request under way
+        self._reads_headers = True  # for FCM until the first message
+        self._grants: set[int] = set()  # the streams that ask for an access token
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         tls: SSLObject = transport.get_extra_info("ssl_object")
-        if tls.selected_alpn_protocol() != "h2":
+        if not self._server.speaks_h2(tls.selected_alpn_protocol()):
             self._server.without_h2(self._transport)
             return
         self._server.connections.add(self)
@@ -149,11 +156,18 @@ class _FastConnection(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self._preface_left:
-            taken = min(self._preface_left, len(data))
-            self._preface_left -= taken
-            data = data[taken:]
         data = self._tail + data
+        if not self._in_preface:
+            self._read(data)
+        elif not PREFACE.startswith(data[: len(PREFACE)]):
+            self.close()
+        elif len(data) < len(PREFACE):
+            self._tail = data
+        else:
+            self._in_preface = False
+            self._read(data[len(PREFACE) :])
+
+    def _read(self, data: bytes) -> None:
         position, end = 0, len(data)
         done: list[int] = []
         unpack = HEAD.unpack_from
@@ -167,9 +181,11 @@ class _FastConnection(asyncio.Protocol):
                 self._consumed += length_and_type >> 8
                 if flags & END_STREAM:
                     done.append(stream_id)
+                else:
+                    self._widen(stream_id, length_and_type >> 8)
             elif kind == HEADERS:
-                if not self._shape.body:
-                    self._ids[stream_id] = self._read_id(flags, data[position + HEADER_SIZE : stop])
+                if self._reads_headers:
+                    self._read_headers(stream_id, flags, data[position + HEADER_SIZE : stop])
                 if flags & END_STREAM:
                     done.append(stream_id)
             else:
@@ -177,23 +193,58 @@ class _FastConnection(asyncio.Protocol):
             position = stop
         self._tail = data[position:]
         if done:
-            if not self._server.requests:
-                self._server.first_at = time.time()
-            self._server.requests += len(done)
-            if self._server.wheel is None:
-                self.answer(done)
-            else:
-                self._server.wheel.add(self, done)
+            self._on_requests(done)
+
+    def _on_requests(self, stream_ids: list[int]) -> None:
+        if self._grants and not (stream_ids := self._grant(stream_ids)):
+            return
+        self._server.count(len(stream_ids))
+        if self._server.wheel is None:
+            self.answer(stream_ids)
+        else:
+            self._server.wheel.add(self, stream_ids)
+
+    def _widen(self, stream_id: int, size: int) -> None:
+        """A body of more than one frame: let its rest come, however much it is."""
+        if self._transport is None or not size:
+            return
+        self._transport.write(frames.window_update(stream_id, size))
+        if self._consumed >= RECEIVE_WINDOW // 4:
+            self._transport.write(frames.window_update(0, self._consumed))
+            self._consumed = 0
+
+    def _fields(self, flags: int, block: bytes) -> Fields:
+        if flags & PADDED:
+            block = block[1 : len(block) - block[0]]
+        if flags & HAS_PRIORITY:
+            block = block[5:]
+        return self._decode(block)
+
+    def _read_headers(self, stream_id: int, flags: int, block: bytes) -> None:
+        if not self._shape.body:
+            self._ids[stream_id] = self._read_id(flags, block)
+            return
+        path = next((value for name, value, _ in self._fields(flags, block) if name == b":path"), b"")
+        if path == TOKEN_PATH.encode():
+            self._grants.add(stream_id)
+        else:
+            self._reads_headers = False
+
+    def _grant(self, stream_ids: list[int]) -> list[int]:
+        """Answer those that ask for an access token; returns the others."""
+        for stream_id in self._grants.intersection(stream_ids):
+            self._grants.discard(stream_id)
+            if self._transport is not None:
+                head = frames.headers(stream_id, _GRANT_HEADERS, end_stream=False, max_frame_size=len(_GRANT_HEADERS))
+                self._transport.write(head + frames.frame(DATA, END_STREAM, stream_id, _GRANT))
+            stream_ids.remove(stream_id)
+        return stream_ids
 
     def _read_id(self, flags: int, block: bytes) -> bytes:
         plain = _PLAIN_REQUEST.fullmatch(block)
         if plain is not None:
             return plain[1]
-        if flags & PADDED:
-            block = block[1 : len(block) - block[0]]
-        if flags & HAS_PRIORITY:
-            block = block[5:]
-        fields = self._decode(block)
+        fields = self._fields(flags, block)
         name, value, _ = fields[-1]  # where our own client puts it
         if name != b"apns-id":
             value = next((value for name, value, _ in fields if name == b"apns-id"), _NO_ID)
@@ -285,7 +336,7 @@ class FastSimulator:
         alpn = ("h2",) if provider == "apns" else ("h2", "http/1.1")
         self._tls = make_server_tls(self._directory, provider=provider, alpn=alpn)
         self._credentials: dict[str, str] = {}
-        self._tokens: web.Server | None = None
+        self._http1: web.Server | None = None
         self._server: asyncio.Server | None = None
         self._wheel_task: asyncio.Task[None] | None = None
 
@@ -325,19 +376,26 @@ class FastSimulator:
             self._server.close()
         for connection in list(self.connections):
             connection.close()
-        if self._tokens is not None:
-            await cut(self._tokens)
+        if self._http1 is not None:
+            await cut(self._http1)
         if self._server is not None:
             await self._server.wait_closed()
         if self._temporary is not None:
             self._temporary.cleanup()
 
+    def count(self, requests: int) -> None:
+        if not self.requests:
+            self.first_at = time.time()
+        self.requests += requests
+
+    def speaks_h2(self, protocol: str | None) -> bool:
+        """Whether a client that chose this protocol by ALPN, or none, speaks HTTP/2: to APNs everybody does."""
+        return protocol == "h2" or self._http1 is None
+
     def without_h2(self, transport: asyncio.Transport) -> None:
-        """Serve a client that speaks HTTP/1.1: FCM's token endpoint does, APNs doesn't."""
-        if self._tokens is None:
-            transport.abort()
-            return
-        door = self._tokens()
+        """Serve a client that speaks HTTP/1.1."""
+        assert self._http1 is not None
+        door = self._http1()
         transport.set_protocol(door)
         door.connection_made(transport)
 
@@ -347,12 +405,15 @@ class FastSimulator:
 
     def _mint_account(self) -> dict[str, str]:
         account = mint_account(self._directory / "service-account.json", project=FcmSetup().project)
-        token_url = f"https://127.0.0.1:{self.port}/token"
+        token_url = f"https://127.0.0.1:{self.port}{TOKEN_PATH}"
         account.write_token_uri(token_url)
-        self._tokens = web.Server(_grant, access_log=None)
+        self._http1 = web.Server(self._answer_http1, access_log=None)
         return {"project": account.project, "service_account_file": str(account.path), "token_url": token_url}
 
-
-async def _grant(_: web.BaseRequest) -> web.Response:
-    """FCM's token endpoint: an access token, whatever was asked."""
-    return web.json_response({"access_token": ACCESS_TOKEN, "expires_in": 3599, "token_type": "Bearer"})
+    async def _answer_http1(self, request: web.BaseRequest) -> web.Response:
+        """An access token for who asks for one; a message's name for all else, as over HTTP/2."""
+        await request.read()
+        if request.path == TOKEN_PATH:
+            return web.Response(body=_GRANT, content_type="application/json")
+        self.count(1)
+        return web.Response(body=_FCM_BODY, content_type="application/json")

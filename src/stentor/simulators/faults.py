@@ -55,6 +55,7 @@ class StreamLimit:
 
     normal: int = 0
     over: Literal["goaway", "refuse"] = "goaway"
+    before_ack: Literal["take", "refuse"] = "take"
     drop_every: int = 0
     drop_to: int = 1
     drop_for_s: float = 5.0

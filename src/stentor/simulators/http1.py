@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Container
 
 from aiohttp import web
 
@@ -14,14 +15,14 @@ _ACCIDENTS = ("drop_after_accept", "drop_before_body", "hang", "malformed")
 
 
 class Http1Door:
-    def __init__(self, world: World, provider: Provider, *, accidents: bool = False) -> None:
+    def __init__(self, world: World, provider: Provider, *, spared: Container[str] = ()) -> None:
         """Args:
-        accidents: whether those of the faults that a plain connection can meet befall requests here too: answers
-            spoilt, connections cut, no answer at all. Not for a provider whose ordinary way is HTTP/2.
+        spared: paths of requests that send nothing. The others meet those of the faults that a plain connection can
+            meet: answers spoilt, connections cut, no answer at all.
         """
         self._world = world
         self._provider = provider
-        self._accidents = accidents
+        self._spared = spared
         self._closing = asyncio.Event()
         self._session = provider.open_session(None)
         self._server = web.Server(self._handle, access_log=None)
@@ -39,7 +40,7 @@ class Http1Door:
     async def _handle(self, request: web.BaseRequest) -> web.Response:
         headers: list[Header] = [(b":method", request.method.encode()), (b":path", request.path_qs.encode())]
         headers += [(name.lower(), value) for name, value in request.raw_headers]
-        transport, act = request.transport, self._accident()
+        transport, act = request.transport, None if request.path in self._spared else self._accident()
         do = act.do if act else None
         if do == "drop_before_body":
             return _nothing(transport)
@@ -67,7 +68,12 @@ class Http1Door:
     def _accident(self) -> Act | None:
         """What befalls the next request, if anything does."""
         injector = self._world.injector
-        act = injector.on_request() if self._accidents and injector.touches_requests else None
+        left = injector.headers_until_cut()
+        injector.opened_streams += 1
+        if left == 1:
+            self._world.tally.injected["drop_before_body"] += 1
+            return Act("drop_before_body")
+        act = injector.on_request() if injector.touches_requests else None
         if act is None or act.do not in _ACCIDENTS:
             return None
         self._world.tally.injected[act.do] += 1

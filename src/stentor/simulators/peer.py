@@ -56,8 +56,9 @@ class Peer(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         tls: SSLObject = transport.get_extra_info("ssl_object")
         protocol = tls.selected_alpn_protocol()
-        if protocol != "h2":
-            self._without_h2(protocol)
+        # Without ALPN a client speaks what the provider speaks: HTTP/2 where that is all there is.
+        if protocol != "h2" and (protocol or self._http1):
+            self._without_h2()
             return
         self._peers.add(self)
         self._session = self._provider.open_session(_topic_of(transport.get_extra_info("peercert")))
@@ -71,12 +72,9 @@ class Peer(asyncio.Protocol):
             self._leaving = True
         self.flush()
 
-    def _without_h2(self, protocol: str | None) -> None:
+    def _without_h2(self) -> None:
         assert self._transport is not None
-        if self._http1 is None:
-            self._world.violations.append(f"ALPN chose {protocol}, this provider speaks h2 only")
-            self._transport.abort()
-            return
+        assert self._http1 is not None  # ALPN chooses only what the provider speaks
         successor = self._http1()
         self._transport.set_protocol(successor)
         successor.connection_made(self._transport)

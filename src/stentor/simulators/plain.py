@@ -24,7 +24,7 @@ class PlainSimulator(Simulator):
         return make_server_tls(self.directory, provider=self.name, alpn=("http/1.1",))
 
     def _http1(self) -> Http1Factory:
-        self._door = Http1Door(self.world, self.provider, accidents=True)
+        self._door = Http1Door(self.world, self.provider)
         return self._door.protocol
 
     async def stop(self) -> None:

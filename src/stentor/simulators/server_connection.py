@@ -48,6 +48,8 @@ class Rules:
     over_limit_code: int | None = None
     """GOAWAY with this code when a client exceeds a limit that it has acknowledged; None: REFUSED_STREAM."""
     over_limit_text: str = "too many streams"
+    takes_early: bool = True
+    """Whether a client that has not acknowledged the first SETTINGS may open any number of streams."""
     max_idle_pings: int | None = None
     """More PINGs than this without a request between them: GOAWAY ENHANCE_YOUR_CALM `too_many_pings`."""
 
@@ -406,7 +408,7 @@ class ServerConnection:
     def _admit(self, stream_id: int, ended: bool) -> bool:
         """Whether there is room for one more stream. A limit not yet acknowledged refuses, but blames nobody."""
         count = len(self.streams)
-        if count < self.limit:
+        if count < self.limit or (self.rules.takes_early and self._acknowledged_limit == _UNLIMITED):
             return True
         if count >= self._acknowledged_limit:
             text = f"{count + 1} streams at once, {self._acknowledged_limit} allowed"

@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from stentor.errors import CredentialError, InvalidConfiguration, InvalidMessage, PoolClosed
 from stentor.http2 import frames
+from stentor.http2.burst import Header
 from stentor.http2.pool import PoolOptions
 from stentor.http2.transport import Timing
 from stentor.model import Message
@@ -30,11 +32,13 @@ from stentor.providers.fcm.lane import FcmLane
 from stentor.providers.lane import CampaignContent, Flight, Lane
 from stentor.simulators.apns import ApnsSimulator
 from stentor.simulators.apns.credentials import mint_key
-from stentor.simulators.apns.provider import ApnsSetup
+from stentor.simulators.apns.provider import ApnsProvider, ApnsSetup
 from stentor.simulators.clock import MovableClock
-from stentor.simulators.faults import Credential, Faults, Latency
+from stentor.simulators.faults import Credential, Faults, Latency, Malformed
 from stentor.simulators.fcm import FcmSimulator
+from stentor.simulators.fcm.provider import FcmProvider
 from stentor.simulators.tls import make_server_tls
+from stentor.simulators.world import Judgement
 from tests.integration.http2.test_pool import forever, server
 
 QUICK = PoolOptions(
@@ -157,6 +161,59 @@ async def test_a_plain_batch_over_fcm() -> None:
         assert flight.accepted() == b"\x01" * 300
         await lane.aclose()
     assert {entry.dedup_id for entry in simulator.ledger} == {"c1"}
+
+
+PAGE = b"<!DOCTYPE html><title>Blocked</title>"
+
+
+@pytest.mark.parametrize(("body", "verdict"), [(PAGE, Verdict.RECONNECT), (b"{}", Verdict.AMBIGUOUS)])
+@pytest.mark.parametrize("channel", ["apns", "fcm"])
+async def test_a_200_that_isnt_the_providers_is_no_acceptance(
+    monkeypatch: pytest.MonkeyPatch, channel: str, body: bytes, verdict: Verdict
+) -> None:
+    provider = ApnsProvider if channel == "apns" else FcmProvider
+
+    def by_a_filter(_provider: object, _form: str, answer: Judgement) -> Judgement:
+        return answer._replace(headers=[(b":status", b"200"), (b"server", b"filter")], body=body)
+
+    monkeypatch.setattr(provider, "malform", by_a_filter)
+    faults = Faults(malformed=Malformed(share=0.5))
+    async with AsyncExitStack() as stack:
+        if channel == "apns":
+            addresses = tokens(40)
+            lane: ApnsLane | FcmLane = apns_lane(await stack.enter_async_context(ApnsSimulator(faults=faults)))
+        else:
+            addresses = fcm_tokens(40)
+            lane = fcm_lane(await stack.enter_async_context(FcmSimulator(faults=faults)))
+        stack.push_async_callback(lane.aclose)
+        flight = await send(lane, PLAIN, addresses)
+    found = flight.answers(0.0)
+    assert {(each.verdict, each.reason) for each in found.values()} == {(verdict, "unreadable")}
+    assert 0 < flight.accepted().count(1) == 40 - len(found) < 40
+
+
+@pytest.mark.parametrize("channel", ["apns", "fcm"])
+async def test_doctor_names_a_200_that_isnt_the_providers(monkeypatch: pytest.MonkeyPatch, channel: str) -> None:
+    provider: Any = ApnsProvider if channel == "apns" else FcmProvider
+    judge = provider.judge
+
+    def by_a_filter(gateway: object, session: object, headers: list[Header], body: bytes) -> Judgement:
+        if (b":path", b"/token") in headers:
+            found: Judgement = judge(gateway, session, headers, body)
+            return found
+        return Judgement([(b":status", b"200"), (b"server", b"filter")], PAGE, "")
+
+    monkeypatch.setattr(provider, "judge", by_a_filter)
+    async with AsyncExitStack() as stack:
+        if channel == "apns":
+            lane: ApnsLane | FcmLane = apns_lane(await stack.enter_async_context(ApnsSimulator()))
+        else:
+            lane = fcm_lane(await stack.enter_async_context(FcmSimulator()))
+        stack.push_async_callback(lane.aclose)
+        (finding,) = await lane.introduce()
+    assert finding.status.value == "problem"
+    assert "isn't the provider" in finding.detail
+    assert "proxy" in str(finding.remedy)
 
 
 async def test_malformed_addresses_are_rejected_and_stop_nobody() -> None:

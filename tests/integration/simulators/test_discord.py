@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import yarl
 
 from stentor.simulators.discord import DiscordSetup, DiscordSimulator
 from stentor.simulators.faults import Credential, Devices, Faults, Storm
@@ -47,10 +48,10 @@ class Client:
         self, method: str, path: str, content: Any = None, *, token: str | None = None, agent: str = AGENT
     ) -> tuple[int, Any, dict[str, str]]:
         headers = {"Authorization": f"Bot {token or self._simulator.token}", "User-Agent": agent}
-        data = content if isinstance(content, bytes) else None
+        data = content if isinstance(content, bytes | aiohttp.FormData) else None
         async with self._session.request(
             method,
-            f"{self._simulator.url}/api/v10{path}",
+            yarl.URL(f"{self._simulator.url}/api/v10{path}", encoded=True),
             json=None if data is not None else content,
             data=data,
             headers=headers,
@@ -86,6 +87,55 @@ async def test_a_message_is_taken_once_for_each_nonce(simulator: DiscordSimulato
     _, later, _ = await client.ask("POST", path, message(nonce="n1", enforce_nonce=True))
     assert later["id"] not in (first["id"], other["id"]), "it remembers a nonce for some minutes"
     assert simulator.summary()["duplicates"] == 2
+
+
+V2 = 1 << 15
+ROW = {"type": 1, "components": [{"type": 2, "style": 5, "label": "Go", "url": "https://example.com"}]}
+POLL = {"question": {"text": "When?"}, "answers": [{"poll_media": {"text": "Now"}}], "duration": 2}
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        ({"components": [ROW]}, {"components": [ROW]}),
+        ({"flags": V2, "components": [{"type": 10, "content": "Sale"}]}, {"flags": V2}),
+        ({"sticker_ids": ["749054660769218631"]}, {}),
+        ({"poll": POLL}, {}),
+        ({"message_reference": {"type": 1, "message_id": "1", "channel_id": CHANNEL}}, {}),
+    ],
+)
+async def test_messages_without_text(client: Client, content: dict[str, Any], shown: dict[str, Any]) -> None:
+    status, posted, _ = await client.ask("POST", f"/channels/{CHANNEL}/messages", content)
+    assert (status, posted["content"]) == (200, "")
+    assert posted | shown == posted
+    if "poll" in content:
+        assert [each["answer_id"] for each in posted["poll"]["answers"]] == [1]
+    if "sticker_ids" in content:
+        assert posted["sticker_items"][0]["id"] == content["sticker_ids"][0]
+
+
+@pytest.mark.parametrize("place", [f"/channels/{CHANNEL}/messages", f"/webhooks/{HOOK}/{TOKEN}?wait=true"])
+async def test_files_come_as_a_multipart_form(client: Client, place: str) -> None:
+    for fields in ({"payload_json": json.dumps(message())}, {"content": "Sale"}, {}):
+        form = aiohttp.FormData(fields)
+        form.add_field("files[0]", b"\x89PNG", filename="a.png", content_type="image/png")
+        status, posted, _ = await client.ask("POST", place, form)
+        assert (status, posted["content"]) == (200, "Sale" if fields else "")
+        [file] = posted["attachments"]
+        assert (file["filename"], file["size"], file["content_type"]) == ("a.png", 4, "image/png")
+    path = f"{place.partition('?')[0].removesuffix('/messages')}/messages/{posted['id']}"
+    _, edited, _ = await client.ask("PATCH", path, {"content": "Over"})
+    assert [each["id"] for each in edited["attachments"]] == [file["id"]]
+    _, edited, _ = await client.ask("PATCH", path, {"attachments": []})
+    assert (edited["content"], edited["attachments"]) == ("Over", [])
+
+
+async def test_a_bot_learns_about_itself_however_the_path_is_written(client: Client) -> None:
+    """discord.js and hikari write `%40me`; hikari reads `flags` and `mfa_enabled`."""
+    for path in ("/users/@me", "/users/%40me"):
+        status, me, _ = await client.ask("GET", path)
+        assert (status, me["bot"]) == (200, True)
+        assert {"flags", "mfa_enabled", "verified", "locale", "global_name"} <= me.keys()
 
 
 async def test_a_conversation(simulator: DiscordSimulator, client: Client) -> None:
@@ -138,6 +188,14 @@ async def test_many_are_deleted_at_once_but_no_old_ones(simulator: DiscordSimula
         (message(embeds=[{"description": "x" * 3001}] * 2), 50035, "embeds"),
         (message(embeds=[{"title": "x"}] * 11), 50035, "embeds"),
         (message(embeds=[{"fields": [{"name": "n"}]}]), 50035, "embeds"),
+        (message(components=[ROW] * 6), 50035, "components"),
+        (message(components=[{}]), 50035, "components"),
+        (message(components=[ROW], flags=V2), 50035, "content"),
+        (message(sticker_ids=["1"] * 4), 50035, "sticker_ids"),
+        (message(poll={"question": {"text": "x" * 301}, "answers": []}), 50035, "poll"),
+        (message(poll={"question": {}, "answers": [{"poll_media": {"text": "x" * 56}}, {}]}), 50035, "poll"),
+        (message(poll="x"), 50035, "poll"),
+        ({"message_reference": {"message_id": "1"}}, 50006, ""),
         (b"no JSON", 50109, ""),
     ],
 )

@@ -70,7 +70,10 @@ async def test_messages_arrive_and_are_found_again() -> None:
         ({"text": "<x>Ends</x>", "parse_mode": "HTML"}, 'unsupported start tag "x" at byte offset 0'),
         ({"text": " "}, "Message text is empty"),
         ({"text": "x" * 4097}, "Message is too long"),
-        ({"text": "x", "reply_markup": InlineKeyboardMarkup([[InlineKeyboardButton("a")]])}, "Button_data_invalid"),
+        (
+            {"text": "x", "reply_markup": InlineKeyboardMarkup([[InlineKeyboardButton("a")]])},
+            "Text buttons are unallowed",
+        ),
     ],
 )
 async def test_what_is_wrong_is_told_in_telegrams_words(given: dict[str, Any], problem: str) -> None:

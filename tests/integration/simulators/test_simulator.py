@@ -40,9 +40,21 @@ async def test_apns_speaks_h2_only() -> None:
         context = ssl.create_default_context(cafile=str(apns.ca_file))
         context.set_alpn_protocols(["http/1.1"])
         reader, writer = await asyncio.open_connection("127.0.0.1", apns.port, ssl=context)
-        assert await reader.read() == b""
+        writer.write(b"POST /3/device/00 HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        said = await reader.read()
         writer.close()
-        assert apns.violations == ["ALPN chose None, this provider speaks h2 only"]
+        assert b"doesn't begin with the HTTP/2 preface" in said
+        assert apns.violations == ["the connection doesn't begin with the HTTP/2 preface"]
+
+
+async def test_apns_takes_clients_without_alpn() -> None:
+    async with ApnsSimulator() as apns:
+        apns.client_context = lambda: ssl.create_default_context(  # type: ignore[method-assign]
+            cafile=str(apns.ca_file)
+        )
+        async with apns_client(apns) as client:
+            assert (await client.push(2)).status == 200
+        assert apns.violations == []
 
 
 async def test_certificate_authentication() -> None:

@@ -105,8 +105,8 @@ class Peer:
         )
         return head + (frames.frame(frames.DATA, frames.END_STREAM, stream_id, body) if body else b"")
 
-    def submit(self, count: int, body: bytes = b'{"aps":{}}') -> Exchange:
-        flight = Exchange(burst(count, body))
+    def submit(self, count: int, body: bytes = b'{"aps":{}}', template: Template = TEMPLATE) -> Exchange:
+        flight = Exchange(burst(count, body, template))
         assert self.client.submit(flight, range(count)) == count
         return flight
 

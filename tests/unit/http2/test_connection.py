@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from stentor.http2 import frames, hpack
-from stentor.http2.burst import Burst, Fate, Template
+from stentor.http2.burst import Burst, Fate, Reply, Template
 from stentor.http2.connection import MAX_BODY, MAX_CANCELLED, MAX_HEADER_BLOCK, RECEIVE_WINDOW, Exchange, State
 from stentor.http2.frames import DATA, END_HEADERS, END_STREAM, HEADERS, PADDED
 from tests.unit.http2.peer import TEMPLATE, Peer, burst, fates
@@ -60,6 +62,25 @@ def test_scattered_requests_can_be_sent() -> None:
     assert [dict(fields)[b":path"][-2:] for _, fields, _, _ in peer.requests()] == [b"07", b"02", b"09"]
     peer.say(peer.answer(3))
     assert fates(flight)[2] is Fate.RESPONSE
+
+
+def test_a_200_without_what_proves_the_peer_is_kept_whole() -> None:
+    peer = Peer()
+    flight = peer.submit(5, template=replace(TEMPLATE, proof=b"apns-id"))
+    peer.say(
+        peer.answer(1, 200, b"", (b"apns-id", b"a")),
+        peer.answer(3, 200, b"", (b"server", b"x"), (b"apns-id", b"b")),
+        peer.answer(5),
+        peer.answer(7, 200, b"", (b"server", b"x")),
+        peer.answer(9, 200, b"<html>", (b"server", b"x")),
+    )
+    assert fates(flight) == [Fate.RESPONSE] * 5
+    assert list(flight.results.statuses) == [200] * 5
+    assert flight.results.replies == {
+        2: Reply(200, (), b""),
+        3: Reply(200, ((b"server", b"x"),), b""),
+        4: Reply(200, ((b"server", b"x"),), b"<html>"),
+    }
 
 
 def test_answers_are_settled_by_index_in_any_order() -> None:

@@ -193,6 +193,13 @@ def test_taken() -> None:
     assert wire.decode_delete(answer(204, b""), NOW) == Taken(at=NOW, id="")
 
 
+def test_a_web_page_changes_no_message() -> None:
+    page = answer(200, b"<!DOCTYPE html><html>")
+    for found in (wire.decode_edit(page, Posted(CHANNEL, OTHER), NOW), wire.decode_delete(page, NOW)):
+        assert isinstance(found, Answer)
+        assert found.verdict is Verdict.AMBIGUOUS
+
+
 def test_a_message_too_large_to_be_read_to_its_end_is_taken() -> None:
     cut = (b'{"type":0,"content":"' + b"x" * LARGEST_ERROR_BODY)[:LARGEST_ERROR_BODY]
     assert wire.decode_message(answer(200, cut), WEBHOOK, NOW) == Taken(at=NOW, id="")

@@ -8,6 +8,8 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from jwt.utils import base64url_decode, base64url_encode
 
 from stentor.simulators.apns import ApnsSetup, ApnsSimulator
 from stentor.simulators.apns.headers import STATUS
@@ -100,6 +102,7 @@ HEADER_REASONS: list[tuple[dict[str, Any], str]] = [
     ({"apns_push_type": "voip"}, "BadTopic"),
     ({"extra": ((b"apns-topic", b"com.example.app"),)}, "DuplicateHeaders"),
     ({"method": "GET"}, "MethodNotAllowed"),
+    ({"method": "GET", "authorization": None, "path": "/", "body": b""}, "MethodNotAllowed"),
     ({"path": "/2/device/00"}, "BadPath"),
     ({"path": f"/3/device/{TOKEN}/x"}, "BadPath"),
     ({"path": "/3/device/"}, "MissingDeviceToken"),
@@ -152,6 +155,16 @@ def test_the_age_of_a_token(world: World) -> None:
     assert world.reason(token=world.token(age=3_601)) == "ExpiredProviderToken"
     assert world.reason(token=world.token(age=-3_700)) == "InvalidProviderToken"
     assert world.reason(token=world.token(age=3_500)) == ""
+
+
+def test_a_signature_in_der_is_as_good(world: World) -> None:
+    signed, _, signature = world.token().rpartition(".")
+    raw = base64url_decode(signature)
+    der = encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))
+    assert world.reason(token=f"{signed}.{base64url_encode(der).decode()}") == ""
+    wrong = encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]) ^ 1)
+    for bad in (wrong, der[:-1], b"", b"0" * 70):
+        assert world.reason(token=f"{signed}.{base64url_encode(bad).decode()}") == "InvalidProviderToken"
 
 
 def test_a_token_of_another_team_or_key(world: World, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from stentor.errors import StentorError
-from stentor.http2 import encode
+from stentor.http2 import encode, frames
 from stentor.http2.hpack import Encoder
 from stentor.providers.apns.credentials import ApnsTokenSource
 from stentor.providers.fcm.credentials import FcmTokenSource
@@ -99,6 +99,45 @@ async def test_fcms_token_endpoint_grants_a_token_and_leaves_with_the_simulator(
     with pytest.raises(StentorError, match="no access token just now"):
         await again.authorization()
     again.close()
+
+
+async def test_fcms_token_endpoint_grants_a_token_over_http_2(tmp_path: Path) -> None:
+    """Clients in Go and others choose HTTP/2 for it, and keep the connection for their messages."""
+    async with FastSimulator("fcm", directory=tmp_path) as simulator, client(simulator) as peer:
+        for _ in range(2):
+            answer = await peer.post("/token", data={"grant_type": "x"})
+            assert (answer.json()["access_token"], answer.json()["token_type"]) == (ACCESS_TOKEN, "Bearer")
+        for _ in range(2):
+            answer = await peer.post("/v1/projects/p/messages:send", json={})
+            assert answer.json()["name"].startswith("projects/")
+    assert simulator.summary()["accepted"] == 2
+
+
+async def test_fcm_takes_messages_over_http_1_too() -> None:
+    async with FastSimulator("fcm") as simulator:
+        facts = simulator.facts()
+        context = ssl.create_default_context(cafile=facts["ca_file"])
+        async with httpx.AsyncClient(verify=context, base_url=facts["url"]) as peer:
+            assert (await peer.post("/token")).json()["access_token"] == ACCESS_TOKEN
+            answer = await peer.post(f"/v1/projects/{facts['project']}/messages:send", json={})
+            assert answer.json()["name"].startswith("projects/")
+    assert simulator.summary()["accepted"] == 1
+
+
+@pytest.mark.parametrize("provider", ["apns", "fcm"])
+async def test_a_body_larger_than_the_windows_is_taken(provider: Provider) -> None:
+    async with FastSimulator(provider) as simulator, client(simulator) as peer:
+        for size in (65_536, 3_000_000):
+            assert (await peer.post("/x", content=b"x" * size)).status_code == 200
+
+
+async def test_apns_speaks_h2_with_or_without_alpn() -> None:
+    async with FastSimulator("apns") as simulator:
+        context = ssl.create_default_context(cafile=simulator.facts()["ca_file"])
+        _, writer = connection = await asyncio.open_connection("127.0.0.1", simulator.port, ssl=context)
+        writer.write(frames.PREFACE + frames.settings([]))
+        assert (await connection[0].readexactly(frames.HEADER_SIZE))[3] == frames.SETTINGS
+        writer.close()
 
 
 async def test_apns_speaks_h2_only() -> None:

@@ -237,6 +237,21 @@ def test_too_many_streams_are_refused_or_end_the_connection() -> None:
     assert apns.goaway() == (1, 7, b"Maximum active streams")
 
 
+def test_whoever_has_not_acknowledged_the_first_settings_may_open_any_number() -> None:
+    client = RawClient(Rules(max_streams=1, over_limit_code=7), acknowledge=False)
+    assert [len(client.request(stream_id)) for stream_id in (1, 3, 5)] == [1, 1, 1]
+    client.send(f.SETTINGS_ACK)
+    client.request(7)
+    assert client.server.violations == ["4 streams at once, 1 allowed"]
+
+    strict = RawClient(Rules(max_streams=1, over_limit_code=7, takes_early=False), acknowledge=False)
+    strict.request(1)
+    strict.server.take()
+    strict.request(3)
+    assert strict.answers() == [(f.RST_STREAM, 0, 3, f.REFUSED_STREAM.to_bytes(4))]
+    assert not strict.server.violations
+
+
 def test_a_limit_that_was_not_acknowledged_blames_nobody() -> None:
     client = RawClient(Rules(max_streams=5, over_limit_code=7))
     client.request(1)

@@ -24,7 +24,9 @@ from stentor.providers.contract import (
     Encoded,
     encode_columns,
     find_malformed,
+    header,
     json_object,
+    not_theirs,
     retry_after,
     text,
     unknown_answer,
@@ -53,7 +55,9 @@ PRIORITIES = MappingProxyType({Priority.HIGH: 10, Priority.NORMAL: 5, Priority.L
 _PATH = b"/3/device/"
 _TOKEN_BYTES = b"0123456789abcdefABCDEF"
 _TOPIC = re.compile(r"[A-Za-z0-9._-]+")
-_VARYING = (b":path", b"apns-id")
+_ID = b"apns-id"
+"""Each answer of Apple's has it."""
+_VARYING = (b":path", _ID)
 _SHOWS_EACH_ONCE = (PushType.ALERT, PushType.BACKGROUND)
 
 
@@ -96,7 +100,7 @@ def template(rendered: Rendered, *, authority: str, authorization: bytes | None)
     constant: list[Header] = [(b":method", b"POST"), (b":scheme", b"https"), (b":authority", authority.encode())]
     if authorization is not None:
         constant.append((b"authorization", authorization))
-    return Template((*constant, *rendered.headers), _VARYING)
+    return Template((*constant, *rendered.headers), _VARYING, proof=_ID)
 
 
 def encode(template: Template, rendered: Rendered, tokens: Sequence[bytes], ids: Sequence[bytes]) -> Encoded:
@@ -138,6 +142,8 @@ def decode(status: int, headers: Sequence[Header], body: bytes, now: float) -> A
     `now` (epoch seconds) is needed for a `retry-after` that is a date.
     """
     if status == 200:
+        if header(headers, _ID) is None:
+            return not_theirs(status, body, "an `apns-id`")
         return Answer(verdict=Verdict.ACCEPT, reason="", status=status)
     found = json_object(body) or {}
     reason = text(found.get("reason"))

@@ -23,6 +23,7 @@ from stentor.providers.contract import (
     LARGEST_ERROR_BODY,
     LONGEST_RETRY_AFTER,
     UNREADABLE,
+    WEB_PAGE,
     Answer,
     Taken,
     json_object,
@@ -199,15 +200,17 @@ def decode_introduction(response: Response) -> str | Answer:
 
 def decode_edit(response: Response, posted: Posted, now: float) -> Taken | Answer:
     """What became of a message that was to be changed. Changing it twice is as good as once."""
-    if response.status == 200:
-        return Taken(at=now, id=receipt_of(posted))
-    return refusal(response, is_webhook=False)
+    if response.status != 200:
+        return refusal(response, is_webhook=False)
+    if WEB_PAGE.match(response.body):
+        return _unreadable(is_webhook=False)
+    return Taken(at=now, id=receipt_of(posted))
 
 
 def decode_delete(response: Response, now: float) -> Taken | Answer:
     """What became of a message that was to be deleted. One that is gone already is what was wanted."""
     if response.status in (200, 204):
-        return Taken(at=now, id="")
+        return _unreadable(is_webhook=False) if WEB_PAGE.match(response.body) else Taken(at=now, id="")
     answer = refusal(response, is_webhook=False)
     return Taken(at=now, id="") if answer.reason == NOT_FOUND_MESSAGE else answer
 

@@ -32,6 +32,7 @@ class FcmLane(Http2Lane[wire.Rendered]):
 
     provider_ceiling = QUOTA / 60
     decode = staticmethod(wire.decode)
+    doubts = staticmethod(wire.doubts)
     decode_goaway = staticmethod(wire.decode_goaway)
     _app: FcmApp
 

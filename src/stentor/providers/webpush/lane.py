@@ -71,7 +71,7 @@ class WebPushFlight(BurstFlight):
         """Args:
         origins: of each part.
         """
-        super().__init__(size, parts, rejected, decode, wire.TAKEN)
+        super().__init__(size, parts, rejected, decode, wire.TAKEN, wire.doubts)
         self._access = access
         self._origins = origins
         self._begun_at = begun_at

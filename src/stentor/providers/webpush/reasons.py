@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from stentor.outcome import Scope, Verdict
-from stentor.providers.contract import Rule, json_object, text
+from stentor.providers.contract import WEB_PAGE, Rule, json_object, text
 
 _ADDRESS, _MESSAGE, _PLATFORM = Scope.ADDRESS, Scope.MESSAGE, Scope.PLATFORM
 _DROP, _FIX, _STOP, _RETRY, _REJECT = Verdict.DROP, Verdict.FIX, Verdict.STOP, Verdict.RETRY, Verdict.REJECT
@@ -106,7 +106,6 @@ _BY_STATUS = MappingProxyType(
 )
 _BACK_OFF = range(500, 600)
 _OTHER_VAPID_KEY = re.compile(rb"vapid credentials.{0,80}(correspond|match)", re.IGNORECASE | re.DOTALL)
-_PAGE = re.compile(rb"\s*(<!doctype html|<html)", re.IGNORECASE)
 
 
 def ours(reason: str) -> Rule:
@@ -128,7 +127,7 @@ def classify(status: int, body: bytes) -> tuple[str, Rule | None, str]:
         return "UnauthorizedRegistration", RULES[400, "UnauthorizedRegistration"], ""
     elif status in (400, 403) and _OTHER_VAPID_KEY.search(body):
         return "VapidMismatch", RULES[403, "VapidMismatch"], ""
-    page = _PAGE.match(body) is not None
+    page = WEB_PAGE.match(body) is not None
     if page and status == 404:
         return "NotFoundPage", RULES[404, "NotFoundPage"], ""
     if page and status not in _BACK_OFF:

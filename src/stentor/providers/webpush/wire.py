@@ -15,15 +15,17 @@ from types import MappingProxyType
 from urllib.parse import urljoin, urlsplit
 
 from stentor.errors import InvalidMessage
-from stentor.http2.burst import Header, Template
+from stentor.http2.burst import Header, Results, Template
 from stentor.model import Message, Priority, Urgency
 from stentor.outcome import Verdict
 from stentor.providers.contract import (
     MALFORMED_ADDRESS,
     NOWHERE,
     UNREADABLE,
+    WEB_PAGE,
     Answer,
     header,
+    not_theirs,
     retry_after,
     unknown_answer,
 )
@@ -220,18 +222,29 @@ def ttl_left(rendered: Rendered, *, started_at: float, now: float) -> int:
 # -- answers ----------------------------------------------------------------------------------------------------------
 
 
+def doubts(results: Results) -> Sequence[int]:
+    """Which 200s are web pages."""
+    return [index for index, body in results.bodies.items() if WEB_PAGE.match(body)]
+
+
 def decode(status: int, headers: Sequence[Header], body: bytes, now: float) -> Answer:
     """What a response asks for. Never raises; what it doesn't know is sent again and never drops an address.
 
     `now` (epoch seconds) is needed for a `retry-after` that is a date.
     """
     if status in TAKEN:
-        return Answer(verdict=Verdict.ACCEPT, reason="", status=status)
+        return _taken(status, body)
     wait = retry_after(headers, now)
     reason, rule, detail = classify(status, body)
     if rule is None:
         return unknown_answer(status, reason or UNREADABLE, retry_after=wait, detail=detail)
     return rule.answer(status, retry_after=wait, detail=detail)
+
+
+def _taken(status: int, body: bytes) -> Answer:
+    if WEB_PAGE.match(body):
+        return not_theirs(status, body, "anything of a push service's")
+    return Answer(verdict=Verdict.ACCEPT, reason="", status=status)
 
 
 def message_url(headers: Sequence[Header], origin: Origin) -> str:
@@ -277,7 +290,7 @@ def deletion(origin: Origin, authorization: bytes) -> Template:
 def decode_delete(status: int, headers: Sequence[Header], body: bytes, now: float) -> Answer:
     """What the answer to a `deletion` says: what isn't there any more was delivered or has expired."""
     if status in TAKEN:
-        return Answer(verdict=Verdict.ACCEPT, reason="", status=status)
+        return _taken(status, body)
     if status in _UNDELETABLE:
         return Answer(verdict=Verdict.REJECT, reason=TOO_LATE, status=status)
     answer = decode(status, headers, body, now)

@@ -11,12 +11,15 @@ from pathlib import Path
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from jwt.utils import base64url_decode, base64url_encode, number_to_bytes
 
 from stentor.errors import InvalidConfiguration
 from stentor.simulators.tls import private_pem, write_private
 
 _MAX_AGE_S = 3_600
 _CACHE_SIZE = 10_000
+_NUMBER_SIZE = 32  # bytes of each of the two numbers of an ES256 signature
 _ALPHABET = string.ascii_uppercase + string.digits
 
 
@@ -97,13 +100,26 @@ class TokenVerifier:
             if key is None:
                 return None
             options = {"verify_iat": False, "verify_exp": False, "verify_nbf": False, "verify_aud": False}
-            claims = jwt.decode(text, key.public, algorithms=["ES256"], options=options)  # type: ignore[arg-type]
+            claims = jwt.decode(_with_raw_signature(text), key.public, algorithms=["ES256"], options=options)  # type: ignore[arg-type]
         except (jwt.InvalidTokenError, json.JSONDecodeError, ValueError):
             return None
         issued_at = claims.get("iat")
         if claims.get("iss") != key.team_id or not isinstance(issued_at, (int, float)):
             return None
         return ProviderToken(key, issued_at)
+
+
+def _with_raw_signature(token: bytes) -> bytes:
+    """The token, its signature as RFC 7518 wants it. Apple also takes ASN.1's DER, in which older clients sign.
+
+    Raises: ValueError.
+    """
+    signed, _, signature = token.rpartition(b".")
+    plain = base64url_decode(signature)
+    if len(plain) == 2 * _NUMBER_SIZE:
+        return token
+    r, s = decode_dss_signature(plain)
+    return signed + b"." + base64url_encode(number_to_bytes(r, _NUMBER_SIZE) + number_to_bytes(s, _NUMBER_SIZE))
 
 
 def is_expired(token: ProviderToken, now: float) -> bool:

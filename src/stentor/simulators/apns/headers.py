@@ -129,9 +129,7 @@ def bundle_of(topic: bytes) -> str:
 
 
 def device_of(found: dict[bytes, bytes]) -> tuple[str, str | None]:
-    """The device token in the path, and the reason to refuse method or path."""
-    if found[b":method"] != b"POST":
-        return "", "MethodNotAllowed"
+    """The device token in the path, and the reason to refuse the path."""
     path = found[b":path"]
     if not path.startswith(_DEVICE_PATH):
         return "", "BadPath"

@@ -1,6 +1,6 @@
-"""APNs' side of a request: auth, then headers, then path and token, then payload, then the device's fate.
+"""APNs' side of a request: method, auth, headers, path and token, payload, then the device's fate.
 
-Auth is known to come first; the order of the rest is a guess. Nothing here does I/O.
+Method and auth are known to come first; the order of the rest is a guess. Nothing here does I/O.
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ class ApnsProvider:
             initial_window=faults.slow_reader.initial_window,
             over_limit_code=f.REFUSED_STREAM if faults.stream_limit.over == "goaway" else None,
             over_limit_text=_OVER_LIMIT_TEXT,
+            takes_early=faults.stream_limit.before_ack == "take",
         )
 
     def open_session(self, certificate_topic: str | None) -> ApnsSession:
@@ -125,7 +126,10 @@ class ApnsProvider:
         assert isinstance(session, ApnsSession)
         found = rules.once_only(headers) or {}
         apns_id = found.get(b"apns-id") or str(uuid.uuid4()).encode()
-        reason = self._problem_of_auth(session, dict(headers)) or self._problem_of_account(found)
+        given = dict(headers)
+        if given[b":method"] != b"POST":
+            return self._refuse(session, "MethodNotAllowed", apns_id, found)
+        reason = self._problem_of_auth(session, given) or self._problem_of_account(found)
         if reason is None:
             self._on_authenticated(session)
             reason = self._problem_of_request(session, found, body) if found else "DuplicateHeaders"

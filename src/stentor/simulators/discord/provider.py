@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 
@@ -31,8 +31,11 @@ from stentor.simulators.chance import (
     fate_of,
 )
 from stentor.simulators.discord.checks import check_message, is_empty
+from stentor.simulators.discord.forms import read_body
 from stentor.simulators.discord.limits import BucketState, BucketWindows, InvalidRequests, Sliding
+from stentor.simulators.discord.shapes import OF_ONESELF, attachment, person, rich_parts
 from stentor.simulators.faults import GoAwayForm, MalformedForm
+from stentor.simulators.multipart import Part
 from stentor.simulators.request_headers import Header
 from stentor.simulators.server_connection import Rules
 from stentor.simulators.world import GRACEFUL, Judgement, Session, World
@@ -126,6 +129,7 @@ class _Asked:
     method: str
     parts: tuple[str, ...]
     query: Mapping[str, list[str]]
+    content_type: bytes
     body: bytes
     now: float
 
@@ -148,6 +152,7 @@ class DiscordProvider:
         self._nonces: dict[tuple[str, str], tuple[float, str]] = {}
         self._conversations: dict[str, str] = {}  # user by channel
         self._sequence = 0
+        self._attachments = 0
         world.more = self._counts
 
     def _counts(self) -> dict[str, Any]:
@@ -191,8 +196,9 @@ class DiscordProvider:
     def _judge(self, headers: dict[bytes, bytes], body: bytes, now: float) -> Judgement:
         path, _, query = headers[b":path"].decode("latin-1").partition("?")
         route = re.fullmatch(r"/api(?:/v(?:9|10))?/(.+?)/?", path)
-        parts = tuple(route[1].split("/")) if route else ()
-        asked = _Asked(headers[b":method"].decode(), parts, parse_qs(query), body, now)
+        parts = tuple(map(unquote, route[1].split("/"))) if route else ()
+        content_type = headers.get(b"content-type", b"")
+        asked = _Asked(headers[b":method"].decode(), parts, parse_qs(query), content_type, body, now)
         handle, bucket, resource, limit, period = self._route(asked)
         if parts[0] != "webhooks":
             revoked = self._world.faults.credential.revoke_at_s
@@ -255,16 +261,18 @@ class DiscordProvider:
     # Who answers what.
 
     def _whoami(self, asked: _Asked) -> Judgement:
-        return _ok(self._author())
+        return _ok(self._author() | OF_ONESELF)
 
     def _open(self, asked: _Asked) -> Judgement:
-        user = str(self._object(asked.body).get("recipient_id", ""))
+        user = str(self._object(asked)[0].get("recipient_id", ""))
         _check_id(user, "recipient_id")
         address = f"user:{user}"
         self._befall(address, _OPENINGS, shared=False)
         channel = str(int.from_bytes(blake2b(user.encode(), digest_size=7).digest()) % 10**17 + 9 * 10**17)
         self._conversations[channel] = user
-        return _ok({"id": channel, "type": 1, "last_message_id": None, "flags": 0, "recipients": [_user(user, "user")]})
+        return _ok(
+            {"id": channel, "type": 1, "last_message_id": None, "flags": 0, "recipients": [person(user, "user")]}
+        )
 
     def _post(self, asked: _Asked) -> Judgement:
         channel = asked.parts[1]
@@ -272,7 +280,7 @@ class DiscordProvider:
         user = self._conversations.get(channel)
         address = f"user:{user}" if user else channel
         self._befall(address, _USERS if user else _CHANNELS)
-        message = self._message(asked.body, is_webhook=False)
+        message = self._message(asked, is_webhook=False)
         nonce = message.get("nonce")
         known = self._nonces.get((channel, str(nonce))) if nonce is not None and message.get("enforce_nonce") else None
         if known and known[0] > asked.now and known[1] in self._messages:
@@ -288,7 +296,7 @@ class DiscordProvider:
         _check_id(webhook, "webhook_id")
         address = f"https://discord.com/api/webhooks/{webhook}/{token}"
         self._befall(webhook, _WEBHOOKS)
-        posted = self._keep(f"{webhook}/{token}", address, self._message(asked.body, is_webhook=True), asked.now)
+        posted = self._keep(f"{webhook}/{token}", address, self._message(asked, is_webhook=True), asked.now)
         answer = self._accepted(posted, "")
         if asked.query.get("wait", ["false"])[0].lower() not in ("true", "1"):
             return answer._replace(headers=[(b":status", b"204")], body=b"")
@@ -296,9 +304,14 @@ class DiscordProvider:
 
     def _edit(self, asked: _Asked) -> Judgement:
         posted = self._find(asked)
-        changes = self._object(asked.body)
+        changes, files = self._object(asked)
         if errors := check_message(changes, is_webhook=asked.parts[0] == "webhooks"):
             raise _Refusal(_form(errors))
+        kept = posted.content["attachments"]
+        if isinstance(wanted := changes.get("attachments"), list):  # those that aren't named go
+            names = {str(each.get("id")) for each in wanted if isinstance(each, dict)}
+            kept = [each for each in kept if each["id"] in names]
+        changes["attachments"] = [*kept, *self._attach(files)]
         posted.content |= changes
         self._world.tally.edited += 1
         return _ok(self._shown(posted))
@@ -309,7 +322,7 @@ class DiscordProvider:
         return _nothing()
 
     def _delete_many(self, asked: _Asked) -> Judgement:
-        ids = self._object(asked.body).get("messages")
+        ids = self._object(asked)[0].get("messages")
         if not isinstance(ids, list) or not 2 <= len(ids) <= 100:
             errors = {"messages": {"_errors": [{"code": "BASE_TYPE_BAD_LENGTH", "message": "Must be 2 to 100."}]}}
             raise _Refusal(_form(errors))
@@ -345,22 +358,25 @@ class DiscordProvider:
         elif fate in fates:
             raise _Refusal(_refusal(*fates[fate]))
 
-    def _object(self, body: bytes) -> dict[str, Any]:
-        try:
-            found = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
+    def _object(self, asked: _Asked) -> tuple[dict[str, Any], list[Part]]:
+        found, files = read_body(asked.content_type, asked.body)
+        if found is None:
             raise _Refusal(_error(400, 50109, "The request body contains invalid JSON."))
-        return found
+        return found, files
 
-    def _message(self, body: bytes, *, is_webhook: bool) -> dict[str, Any]:
-        message = self._object(body)
+    def _message(self, asked: _Asked, *, is_webhook: bool) -> dict[str, Any]:
+        message, files = self._object(asked)
         if errors := check_message(message, is_webhook=is_webhook):
             raise _Refusal(_form(errors))
+        message["attachments"] = self._attach(files)
         if is_empty(message):
             raise _Refusal(_refusal(400, 50006))
         return message
+
+    def _attach(self, files: list[Part]) -> list[dict[str, Any]]:
+        self._attachments += len(files)
+        first = 5 * 10**17 + self._attachments - len(files)
+        return [attachment(str(first + number), file) for number, file in enumerate(files)]
 
     def _keep(self, place: str, address: str, content: dict[str, Any], now: float) -> _Message:
         self._sequence += 1
@@ -383,7 +399,7 @@ class DiscordProvider:
         content = posted.content
         sent_at = (int(posted.id) >> 22) + _EPOCH_MS
         webhook = posted.place.partition("/")[0] if "/" in posted.place else None
-        author = _user(webhook, str(content.get("username") or "webhook")) if webhook else self._author()
+        author = person(webhook, str(content.get("username") or "webhook")) if webhook else self._author()
         return {
             "id": posted.id,
             "type": 0,
@@ -396,17 +412,15 @@ class DiscordProvider:
             "mention_everyone": False,
             "mentions": [],
             "mention_roles": [],
-            "attachments": [],
-            "embeds": content.get("embeds") or [],
-            "components": [],
             "pinned": False,
             "flags": content.get("flags") or 0,
+            **rich_parts(content, sent_at / 1000),
             **({"webhook_id": webhook} if webhook else {}),
             **({"nonce": content["nonce"]} if "nonce" in content else {}),
         }
 
     def _author(self) -> dict[str, Any]:
-        return _user(BOT_ID, self.options.bot_name) | {"bot": True}
+        return person(BOT_ID, self.options.bot_name) | {"bot": True}
 
     def malform(self, form: MalformedForm, answer: Judgement) -> Judgement:
         if form == "missing_id":
@@ -419,10 +433,6 @@ class DiscordProvider:
         if form == "truncated":
             return spoilt._replace(headers=[(b":status", b"404"), _JSON], body=_refusal(404, 10003).body[:20])
         return spoilt._replace(headers=[(b":status", b"400"), _JSON], body=b'{"code":99999,"message":"Something new"}')
-
-
-def _user(user: str, name: str) -> dict[str, Any]:
-    return {"id": user, "username": name, "discriminator": "0000", "avatar": None, "global_name": None}
 
 
 def _check_id(value: str, field: str) -> None:

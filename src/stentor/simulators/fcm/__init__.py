@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stentor.simulators.fcm.oauth import ServiceAccount, TokenEndpoint, known_account, mint_account
-from stentor.simulators.fcm.provider import FcmProvider, FcmSetup
+from stentor.simulators.fcm.provider import TOKEN_PATH, FcmProvider, FcmSetup
 from stentor.simulators.http1 import Http1Door
 from stentor.simulators.peer import Http1Factory
 from stentor.simulators.simulator import Simulator
@@ -43,7 +43,7 @@ class FcmSimulator(Simulator):
         return self.directory / "service-account.json"
 
     def _http1(self) -> Http1Factory:
-        self._door = Http1Door(self.world, self.provider)
+        self._door = Http1Door(self.world, self.provider, spared=(TOKEN_PATH,))
         return self._door.protocol
 
     def _on_started(self) -> None:
@@ -59,7 +59,7 @@ class FcmSimulator(Simulator):
 
     @property
     def token_url(self) -> str:
-        return f"{self.url}/token"
+        return f"{self.url}{TOKEN_PATH}"
 
     @property
     def project(self) -> str:

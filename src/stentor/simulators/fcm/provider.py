@@ -26,6 +26,8 @@ from stentor.simulators.request_headers import Header
 from stentor.simulators.server_connection import Rules
 from stentor.simulators.world import GRACEFUL, Judgement, Session, World
 
+TOKEN_PATH = "/token"
+"""Where access tokens are asked for."""
 _HTML: Header = (b"content-type", b"text/html; charset=UTF-8")
 _ERROR_PAGE = (
     b"<!DOCTYPE html><html lang=en><title>Error 502 (Server Error)!!1</title>"
@@ -74,6 +76,7 @@ class FcmProvider:
             max_header_list=16_384,
             over_limit_code=f.PROTOCOL_ERROR if faults.stream_limit.over == "goaway" else None,
             over_limit_text="exceeded_max_concurrent_streams",
+            takes_early=faults.stream_limit.before_ack == "take",
             max_idle_pings=self.options.max_idle_pings,
         )
 
@@ -95,7 +98,7 @@ class FcmProvider:
     def judge(self, session: Session, headers: list[Header], body: bytes) -> Judgement:
         found = dict(headers)
         method, path = found[b":method"], found[b":path"].partition(b"?")[0]
-        if path == b"/token" and method == b"POST":
+        if path == TOKEN_PATH.encode() and method == b"POST":
             return self.tokens.grant(body)
         problem = self.tokens.problem_of_bearer(found.get(b"authorization"))
         if problem:

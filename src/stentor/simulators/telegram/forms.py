@@ -1,18 +1,27 @@
-"""What clients put into a request: JSON, a form, or a multipart form, to the same methods. Pure."""
+"""What clients put into a request: JSON, a form, or a multipart form, to the same methods. Pure.
+
+Telegram's own server takes a JSON body that it can't parse for an empty one: some clients send `null` to `getMe`.
+"""
 
 from __future__ import annotations
 
 import json
-from email.parser import BytesParser
-from email.policy import HTTP
 from typing import Any
 from urllib.parse import parse_qsl
 
-_STRUCTURES = ("reply_markup", "message_ids", "link_preview_options", "entities")
+from stentor.simulators.multipart import is_multipart, read_parts
+
+_STRUCTURES = {
+    "reply_markup": "reply keyboard markup",
+    "message_ids": "message identifiers",
+    "link_preview_options": "link preview options",
+    "entities": "entities",
+}
+"""Parameters that are JSON within a form, and what Telegram calls them."""
 
 
 class BadForm(ValueError):
-    """The body is none of the three; the text is Telegram's description."""
+    """A parameter that cannot be read; the text is Telegram's description."""
 
 
 def read_form(content_type: bytes, query: str, body: bytes) -> dict[str, Any]:
@@ -21,14 +30,19 @@ def read_form(content_type: bytes, query: str, body: bytes) -> dict[str, Any]:
     kind = content_type.partition(b";")[0].strip().lower()
     if kind == b"application/json":
         given |= _json(body)
-    elif kind == b"multipart/form-data":
+    elif is_multipart(content_type):
         given |= _multipart(content_type, body)
     elif body:
         given |= dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-    for name in _STRUCTURES:
+    for name, what in _STRUCTURES.items():
         if isinstance(given.get(name), str):
-            given[name] = _structure(name, given[name])
+            given[name] = _structure(what, given[name])
     return given
+
+
+def words(value: object) -> str:
+    """A text, as JSON or forms write it: what JSON writes without quotes is taken as it stands there."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def flag(given: dict[str, Any], name: str) -> bool:
@@ -47,30 +61,22 @@ def number(value: object) -> int | None:
 
 
 def _json(body: bytes) -> dict[str, Any]:
-    if not body:
-        return {}
     try:
         found = json.loads(body)
-    except ValueError:
-        raise BadForm("Bad Request: can't parse JSON object") from None
-    if not isinstance(found, dict):
-        raise BadForm("Bad Request: object expected as JSON")
-    return found
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _multipart(content_type: bytes, body: bytes) -> dict[str, Any]:
-    message = BytesParser(policy=HTTP).parsebytes(b"content-type: " + content_type + b"\r\n\r\n" + body)
-    found: dict[str, Any] = {}
-    for part in message.iter_parts():
-        name = part.get_param("name", header="content-disposition")
-        content = part.get_payload(decode=True)
-        if isinstance(name, str) and isinstance(content, bytes):
-            found[name] = content if part.get_filename() else content.decode("utf-8", "replace")
-    return found
+    parts = read_parts(content_type, body)
+    return {part.name: part.text if part.filename is None else part.content for part in parts}
 
 
-def _structure(name: str, value: str) -> Any:
+def _structure(what: str, value: str) -> Any:
+    if not value:
+        return None
     try:
         return json.loads(value)
-    except ValueError:
-        raise BadForm(f"Bad Request: can't parse {name.replace('_', ' ')} JSON object") from None
+    except (ValueError, RecursionError):
+        raise BadForm(f"Bad Request: can't parse {what} JSON object") from None

@@ -21,9 +21,11 @@ def parse(text: str, mode: str) -> str:
     match mode.lower():
         case "markdownv2":
             seen = _parse_markdown(data)
+        case "markdown":
+            seen = _parse_legacy(data)
         case "html":
             seen = _parse_html(data)
-        case "":
+        case "" | "none":
             seen = data
         case _:
             raise ParseError("unsupported parse_mode")
@@ -197,6 +199,41 @@ def _check_emoji(url: str) -> None:
         raise ParseError("Custom emoji URL must have an emoji identifier")
     if not re.fullmatch(r"[1-9]\d{0,18}", found[1]):
         raise ParseError("Invalid custom emoji identifier specified")
+
+
+def _parse_legacy(text: bytes) -> bytes:
+    """The first Markdown: entities don't nest, and a backslash is for the four characters that mean something."""
+    result = bytearray()
+    i = 0
+    while i < len(text):
+        if text[i] == 0x5C and text[i + 1 : i + 2] in (b"_", b"*", b"`", b"["):
+            result += text[i + 1 : i + 2]
+            i += 2
+        elif text[i] in b"_*`[":
+            content, i = _legacy_entity(text, i)
+            result += content
+        else:
+            result.append(text[i])
+            i += 1
+    return bytes(result)
+
+
+def _legacy_entity(text: bytes, begun: int) -> tuple[bytes, int]:
+    """What is seen of the entity that begins here, and where it is over."""
+    mark = text[begun : begun + 1]
+    if text.startswith(b"```", begun):
+        _, _, start = _begin_pre(text + b"\0", begun)
+        mark = b"```"
+    else:
+        start, mark = begun + 1, b"]" if mark == b"[" else mark
+    end = text.find(mark, start)
+    if end < 0:
+        raise ParseError(f"Can't find end of the entity starting at byte offset {begun}")
+    after = end + len(mark)
+    if mark == b"]" and end > start and text[after : after + 1] == b"(":
+        closing = text.find(b")", after)
+        after = len(text) if closing < 0 else closing + 1
+    return text[start:end], after
 
 
 def _parse_html(text: bytes) -> bytes:

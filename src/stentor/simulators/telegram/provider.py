@@ -17,7 +17,8 @@ from stentor.simulators.chance import ALIVE, MALFORMED, REREGISTERED, THIRD_PART
 from stentor.simulators.faults import GoAwayForm, MalformedForm
 from stentor.simulators.request_headers import Header
 from stentor.simulators.server_connection import Rules
-from stentor.simulators.telegram.forms import BadForm, flag, number, read_form
+from stentor.simulators.telegram.forms import BadForm, flag, number, read_form, words
+from stentor.simulators.telegram.keyboards import INLINE, MarkupError, read_markup
 from stentor.simulators.telegram.markup import ParseError, parse, utf16_units
 from stentor.simulators.telegram.messages import PHOTO, Messages
 from stentor.simulators.telegram.pace import Limits
@@ -28,13 +29,11 @@ SLOW_S = 3.0
 """How long a 429 is held back by a server that is busy with the bot's other requests."""
 _TEXT_LIMIT, _CAPTION_LIMIT = 4096, 1024
 _MOST_DELETED = 100
-_LONGEST_DATA = 64
 _FIRST_SUPERGROUP = -1_000_000_000_000
 _JSON: Header = (b"content-type", b"application/json")
 _PATH = re.compile(r"/bot([^/]+)/([A-Za-z]+)")
 _TOKEN_SHAPE = re.compile(r"[0-9]+:[A-Za-z0-9_-]{20,}")
 _URL = re.compile(r"https?://[^\s/.]+\.[^\s]+", re.IGNORECASE)
-_BUTTON_URL = re.compile(r"(?:https?://[^\s/.]+\.|tg://|https?://localhost)\S*", re.IGNORECASE)
 _FILE_ID = re.compile(r"[A-Za-z0-9_-]{20,200}")
 _NAME = re.compile(r"@[A-Za-z]\w{3,31}", re.ASCII)
 _NOT_MODIFIED = (
@@ -178,7 +177,7 @@ class TelegramProvider:
         return self._send(given, {"photo": sizes, **_caption(given)}, photo=True)
 
     def _send(self, given: Given, content: Given, *, photo: bool) -> Judgement:
-        keyboard = _keyboard(given.get("reply_markup"))
+        keyboard = _keyboard(given)
         address, chat = _chat(given)
         self._weather(address)
         self._pace(chat, paid=flag(given, "allow_paid_broadcast"))
@@ -192,7 +191,7 @@ class TelegramProvider:
             "chat": _described(chat),
             "date": int(now),
             **content,
-            **({"reply_markup": keyboard} if keyboard else {}),
+            **({"reply_markup": keyboard} if keyboard and INLINE in keyboard else {}),
             **({"has_protected_content": True} if flag(given, "protect_content") else {}),
         }
         # Telegram shows the same twice; that the ledger counts it as a duplicate is for whoever sent it.
@@ -289,7 +288,7 @@ class TelegramProvider:
         return self._edit(given, _caption(given), photo=True)
 
     def _edit(self, given: Given, content: Given, *, photo: bool) -> Judgement:
-        keyboard = _keyboard(given.get("reply_markup"))
+        keyboard = _keyboard(given, inline_only=True)
         address, chat = _chat(given)
         message = number(given.get("message_id"))
         self._weather(address)
@@ -378,31 +377,21 @@ def _caption(given: Given) -> Given:
 
 
 def _seen(given: Given, name: str) -> str:
-    written, mode = given.get(name, ""), given.get("parse_mode") or ""
-    if not isinstance(written, str) or not isinstance(mode, str):
-        raise _bad(f"{name} must be of type String")
+    written, mode = words(given.get(name, "")), words(given.get("parse_mode") or "")
     try:
         return parse(written, mode)
     except ParseError as error:
         raise _bad(f"can't parse entities: {error}") from None
 
 
-def _keyboard(markup: object) -> Given | None:
-    """The inline keyboard, checked."""
-    if markup is None:
-        return None
-    rows = markup.get("inline_keyboard") if isinstance(markup, dict) else None
-    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
-        raise _bad("can't parse inline keyboard button: InlineKeyboardButton must be an Object")
-    for button in (each for row in rows for each in row):
-        if not isinstance(button, dict) or not isinstance(button.get("text"), str) or not button["text"]:
-            raise _bad("inline keyboard button text must be non-empty")
-        url, data = button.get("url"), button.get("callback_data")
-        if url is not None and not _BUTTON_URL.fullmatch(str(url)):
-            raise _bad(f"inline keyboard button URL '{url}' is invalid: Wrong HTTP URL")
-        if url is None and (not isinstance(data, str) or not 1 <= len(data.encode()) <= _LONGEST_DATA):
-            raise _bad("BUTTON_DATA_INVALID")
-    return {"inline_keyboard": rows}
+def _keyboard(given: Given, *, inline_only: bool = False) -> Given | None:
+    try:
+        markup = read_markup(given.get("reply_markup"))
+    except MarkupError as error:
+        raise _bad(str(error)) from None
+    if inline_only and markup and INLINE not in markup:
+        raise _bad("inline keyboard expected")
+    return markup
 
 
 def _key(content: Given, keyboard: Given | None) -> bytes:

@@ -23,6 +23,12 @@ from stentor.simulators.webpush.provider import Ailment, UndeliveredMessage, Web
 __all__ = ["Ailment", "Browser", "UndeliveredMessage", "WebPushProvider", "WebPushSetup", "WebPushSimulator"]
 
 SUBJECT = "mailto:rehearsal@example.com"
+_HTTPS = 443
+
+
+def origin_of(host: str, port: int) -> str:
+    """As browsers and VAPID tokens write it: without the port that https has anyway."""
+    return f"https://{host}" if port == _HTTPS else f"https://{host}:{port}"
 
 
 class WebPushSimulator(Simulator):
@@ -64,10 +70,10 @@ class WebPushSimulator(Simulator):
 
     def _on_started(self) -> None:
         first, *others = self.services.values()
-        first.origin = self.url
+        first.origin = origin_of(self._host, self.port)
         for service in others:
             listener = self._listen(service)
-            service.origin = f"https://{self._host}:{listener.port}"
+            service.origin = origin_of(self._host, listener.port)
         if self._wanted:
             self._write_subscriptions()
 

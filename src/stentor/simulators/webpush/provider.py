@@ -139,11 +139,13 @@ class WebPushProvider:
     # The connection.
 
     def rules(self, session: Session) -> Rules:
+        faults = self._world.faults
         return Rules(
             max_streams=session.limit,
-            initial_window=self._world.faults.slow_reader.initial_window,
-            over_limit_code=f.REFUSED_STREAM if self._world.faults.stream_limit.over == "goaway" else None,
+            initial_window=faults.slow_reader.initial_window,
+            over_limit_code=f.REFUSED_STREAM if faults.stream_limit.over == "goaway" else None,
             over_limit_text="too many streams",
+            takes_early=faults.stream_limit.before_ack == "take",
         )
 
     def open_session(self, certificate_topic: str | None) -> Session:
@@ -176,7 +178,7 @@ class WebPushProvider:
         if trouble is not None:
             return self._refuse(*trouble) if isinstance(trouble, tuple) else self._refuse(trouble, address)
         payload = b""
-        if self._options.decrypt:
+        if body and self._options.decrypt:
             try:
                 payload = self._browser(name).decrypt(body)
             except Undecipherable:
@@ -245,7 +247,7 @@ class WebPushProvider:
             return Trouble.BAD_TOPIC
         if len(body) > LARGEST_BODY:
             return Trouble.TOO_LARGE
-        return None if found.get("content-encoding") == "aes128gcm" else Trouble.BAD_CRYPTO
+        return None if not body or found.get("content-encoding") == "aes128gcm" else Trouble.BAD_CRYPTO
 
     def _accept(self, address: str, found: dict[str, str], payload: bytes) -> Judgement:
         self._count += 1

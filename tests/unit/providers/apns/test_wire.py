@@ -259,7 +259,17 @@ def decode(status: int, body: bytes, *extra: tuple[bytes, bytes]) -> Answer:
 
 
 def test_a_200_is_accepted() -> None:
-    assert decode(200, b"").verdict is Verdict.ACCEPT
+    assert decode(200, b"", (b"apns-id", b"x")).verdict is Verdict.ACCEPT
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [(b"", Verdict.AMBIGUOUS), (b"{}", Verdict.AMBIGUOUS), (b" <!DOCTYPE html><p>Blocked", Verdict.RECONNECT)],
+)
+def test_a_200_that_isnt_apples_is_no_acceptance(body: bytes, verdict: Verdict) -> None:
+    answer = decode(200, body, (b"server", b"squid"))
+    assert (answer.verdict, answer.reason, answer.status, answer.known) == (verdict, "unreadable", 200, False)
+    assert "apns-id" in answer.detail
 
 
 EXPECTED = {

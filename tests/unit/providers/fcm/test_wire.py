@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stentor.errors import InvalidConfiguration
+from stentor.http2.burst import Fate, Reply, Results
 from stentor.model import FcmOptions, FcmTarget, Message
 from stentor.outcome import Scope, Verdict
 from stentor.providers.contract import Answer
@@ -264,7 +265,43 @@ def test_each_rule_has_an_example() -> None:
 
 
 def test_a_200_is_accepted() -> None:
-    assert decode(200, b"{}").verdict is Verdict.ACCEPT
+    assert decode(200, b'{"name":"projects/p/messages/1"}').verdict is Verdict.ACCEPT
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        (b"", Verdict.AMBIGUOUS),
+        (b"{}", Verdict.AMBIGUOUS),
+        (b'{"name":7}', Verdict.AMBIGUOUS),
+        (b'\n<html><script>x = {"name": 1}</script>', Verdict.RECONNECT),
+    ],
+)
+def test_a_200_that_isnt_fcms_is_no_acceptance(body: bytes, verdict: Verdict) -> None:
+    answer = decode(200, body)
+    assert (answer.verdict, answer.reason, answer.status, answer.known) == (verdict, "unreadable", 200, False)
+    assert "name" in answer.detail
+
+
+GOOGLES = b'{\n  "name": "projects/p/messages/0:1%2"\n}\n'
+
+
+@pytest.mark.parametrize(
+    ("bodies", "doubted"),
+    [
+        ([GOOGLES, GOOGLES], []),
+        ([GOOGLES, b'{"name":"projects/p/messages/3"}'], []),
+        ([GOOGLES, b"<html>", b"{}", None], [1, 2, 3]),
+        ([None, GOOGLES], [0]),
+        ([], []),
+    ],
+)
+def test_which_200s_are_looked_at_again(bodies: list[bytes | None], doubted: list[int]) -> None:
+    results = Results(len(bodies) + 2)  # one is refused, and one under way
+    results.fates[:-1] = bytes([Fate.RESPONSE]) * (len(bodies) + 1)
+    results.replies[len(bodies)] = Reply(404, (), b"<html>")
+    results.bodies.update({index: body for index, body in enumerate(bodies) if body is not None})
+    assert list(wire.doubts(results)) == doubted
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from stentor.model import (
 from stentor.outcome import Scope, Verdict
 from stentor.planning.content import Content, content_from
 from stentor.planning.retraction import correction, retraction
+from stentor.providers.contract import Decode
 from stentor.providers.payload import PayloadTooLarge
 from stentor.providers.webpush import wire
 from stentor.providers.webpush.endpoints import ForbiddenEndpoint, MalformedEndpoint, Origin, Policy
@@ -264,6 +265,13 @@ def test_each_recipient_gets_what_only_it_can_read() -> None:
 
 
 # -- answers ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+@pytest.mark.parametrize("decode", [wire.decode, wire.decode_delete])
+def test_a_web_page_is_no_acceptance(status: int, decode: Decode) -> None:
+    answer = decode(status, (), b"<!doctype html><h1>Blocked by your administrator", 0.0)
+    assert (answer.verdict, answer.reason) == (Verdict.RECONNECT, "unreadable")
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])

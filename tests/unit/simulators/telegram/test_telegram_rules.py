@@ -91,6 +91,30 @@ def test_broken_html(text: str, problem: str) -> None:
     assert str(error.value) == problem
 
 
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("*Sale* ends _tonight_! (1.5-2)", "Sale ends tonight! (1.5-2)"),
+        (r"a\_b \* \` \[ \.", r"a_b * ` [ \."),
+        ("[here](https://example.com/a_b) and [there]", "here and there"),
+        ("[](x)[a](b", "(x)a"),
+        ("`a*b` ```python\nx_y``` ```z```", "a*b x_y z"),
+        ("🏟 *🏟*", "🏟 🏟"),
+    ],
+)
+def test_the_first_markdown(text: str, seen: str) -> None:
+    assert parse(text, "Markdown") == seen
+
+
+@pytest.mark.parametrize(
+    ("text", "begun"), [("a_b", 1), ("🏟*", 4), ("[a", 0), ("```a``", 0), ("*a* `b", 4), ("snake_case_here_", 15)]
+)
+def test_the_first_markdown_unfinished(text: str, begun: int) -> None:
+    with pytest.raises(ParseError) as error:
+        parse(text, "Markdown")
+    assert str(error.value) == f"Can't find end of the entity starting at byte offset {begun}"
+
+
 def test_an_unknown_mode() -> None:
     with pytest.raises(ParseError, match="unsupported parse_mode"):
         parse("a", "BBCode")
@@ -151,12 +175,23 @@ def test_every_kind_of_body_says_the_same() -> None:
     assert read_form(b"", "chat_id=-5", b"") == {"chat_id": "-5"}
 
 
-@pytest.mark.parametrize(
-    ("kind", "body"), [(b"application/json", b"{"), (b"application/json", b"[1]"), (b"", b"reply_markup=x")]
-)
-def test_bodies_that_cannot_be_read(kind: bytes, body: bytes) -> None:
-    with pytest.raises(BadForm, match="Bad Request: "):
-        read_form(kind, "", body)
+@pytest.mark.parametrize("body", [b"{", b"[1]", b"null", b'"x"', b"", b"[" * 100_000])
+def test_json_that_cannot_be_read_is_ignored(body: bytes) -> None:
+    assert read_form(b"application/json", "chat_id=5", body) == {"chat_id": "5"}
+    headers = [(b":method", b"POST"), (b":path", f"/bot{TOKEN}/getMe".encode()), (b"content-type", b"application/json")]
+    telegram = Telegram()
+    assert json.loads(telegram.provider.judge(telegram.session, headers, body).body)["ok"]
+
+
+def test_json_within_a_form_must_be_readable() -> None:
+    with pytest.raises(BadForm, match="Bad Request: can't parse reply keyboard markup JSON object"):
+        read_form(b"", "", b"reply_markup=x")
+    assert read_form(b"", "", b"reply_markup=") == {"reply_markup": None}
+
+
+def test_a_part_with_a_file_name_is_a_file_even_if_it_is_empty() -> None:
+    body = b'--B\r\ncontent-disposition: form-data; name="photo"; filename=""\r\n\r\n\x01\xff\r\n--B--\r\n'
+    assert read_form(b"multipart/form-data; boundary=B", "", body) == {"photo": b"\x01\xff"}
 
 
 # -- methods -----------------------------------------------------------------------------------------------------------
@@ -168,7 +203,6 @@ def test_bodies_that_cannot_be_read(kind: bytes, body: bytes) -> None:
         ("sendMessage", {"text": "x"}, "400 Bad Request: chat_id is empty"),
         ("sendMessage", {"chat_id": "x", "text": "x"}, "400 Bad Request: chat not found"),
         ("sendMessage", {"chat_id": 1}, "400 Bad Request: message text is empty"),
-        ("sendMessage", {"chat_id": 1, "text": 5}, "400 Bad Request: text must be of type String"),
         ("sendMessage", {"chat_id": 1, "text": "😀" * 2049}, "400 Bad Request: message is too long"),
         ("sendPhoto", {"chat_id": 1}, "400 Bad Request: there is no photo in the request"),
         ("sendPhoto", {"chat_id": 1, "photo": "https://x"}, "400 Bad Request: wrong HTTP URL specified"),
@@ -191,6 +225,83 @@ def test_bodies_that_cannot_be_read(kind: bytes, body: bytes) -> None:
 )
 def test_what_is_refused(method: str, given: dict[str, Any], refusal: str) -> None:
     assert Telegram().refusal(method, **given) == refusal
+
+
+BUTTONS: list[dict[str, Any]] = [
+    {"text": "a", "url": "https://example.com"},
+    {"text": "a", "callback_data": "x"},
+    {"text": "a", "switch_inline_query": ""},
+    {"text": "a", "switch_inline_query_current_chat": "q"},
+    {"text": "a", "switch_inline_query_chosen_chat": {"allow_user_chats": True}},
+    {"text": "a", "web_app": {"url": "https://example.com"}},
+    {"text": "a", "login_url": {"url": "https://example.com"}},
+    {"text": "a", "copy_text": {"text": "b"}},
+    {"text": "a", "pay": True},
+    {"text": "a", "callback_game": {}},
+]
+
+
+@pytest.mark.parametrize("button", BUTTONS, ids=lambda button: list(button)[1])
+def test_every_button_of_an_inline_keyboard(button: dict[str, Any]) -> None:
+    markup = {"inline_keyboard": [[button]]}
+    assert (
+        Telegram().ask("sendMessage", chat_id=1, text="x", reply_markup=markup)[1]["result"]["reply_markup"] == markup
+    )
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        {"keyboard": [["yes", {"text": "Where?", "request_location": True}], []], "resize_keyboard": True},
+        {"remove_keyboard": True},
+        {"force_reply": True, "selective": True},
+        {"inline_keyboard": []},
+        {},
+        None,
+    ],
+)
+def test_other_markup_is_taken_and_not_told(markup: object) -> None:
+    answer = Telegram().ask("sendMessage", chat_id=1, text="x", reply_markup=markup)[1]
+    assert (answer["ok"], "reply_markup" in answer["result"]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("markup", "problem"),
+    [
+        ([], "object expected as reply markup"),
+        ({"keyboard": 5}, 'field "keyboard" of the ReplyKeyboardMarkup must be an Array'),
+        ({"keyboard": ["a"]}, 'field "keyboard" of the ReplyKeyboardMarkup must be an Array of Arrays'),
+        ({"keyboard": [[5]]}, "can't parse keyboard button: KeyboardButton must be a String or an Object"),
+        ({"keyboard": [[{}]]}, 'can\'t parse keyboard button: Field "text" must be of type String'),
+        ({"inline_keyboard": [[5]]}, "can't parse inline keyboard button: InlineKeyboardButton must be an Object"),
+        (
+            {"inline_keyboard": [[{"text": "a"}]]},
+            "can't parse inline keyboard button: Text buttons are unallowed in the inline keyboard",
+        ),
+        ({"inline_keyboard": [[{"text": "", "pay": True}]]}, "inline keyboard button text must be non-empty"),
+        ({"inline_keyboard": [[{"text": "a", "callback_data": ""}]]}, "BUTTON_DATA_INVALID"),
+        (
+            {"inline_keyboard": [[{"text": "a", "url": "x"}]]},
+            "inline keyboard button URL 'x' is invalid: Wrong HTTP URL",
+        ),
+    ],
+)
+def test_what_is_wrong_with_markup(markup: object, problem: str) -> None:
+    refusal = Telegram().refusal("sendMessage", chat_id=1, text="x", reply_markup=markup)
+    assert refusal == f"400 Bad Request: {problem}"
+
+
+def test_only_an_inline_keyboard_can_be_edited_in() -> None:
+    telegram = Telegram()
+    message = telegram.ask("sendMessage", chat_id=1, text="x")[1]["result"]["message_id"]
+    given = {"chat_id": 1, "message_id": message, "text": "y"}
+    refusal = telegram.refusal("editMessageText", **given, reply_markup={"keyboard": [["a"]]})
+    assert refusal == "400 Bad Request: inline keyboard expected"
+    assert telegram.ask("editMessageText", **given, reply_markup={"inline_keyboard": [[BUTTONS[0]]]})[1]["ok"]
+
+
+def test_numbers_where_words_are_expected_are_taken_as_written() -> None:
+    assert Telegram().ask("sendMessage", chat_id=1, text=5)[1]["result"]["text"] == "5"
 
 
 def test_tokens() -> None:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from stentor.providers.webpush.encryption import encrypt
 from stentor.simulators.clock import MovableClock
 from stentor.simulators.faults import Faults, parse_faults
+from stentor.simulators.webpush import origin_of
 from stentor.simulators.webpush.decryption import Browser, base64url
 from stentor.simulators.webpush.provider import Ailment, Store, WebPushProvider, WebPushSetup
 from stentor.simulators.world import Judgement, World
@@ -82,6 +83,25 @@ def test_a_proper_message_is_taken_and_read(service: Service) -> None:
     assert (message.payload, message.urgency, message.topic) == (b"hello", "high", "abcd")
     assert json.loads(message.address) == service.subscription
     assert service.provider.deliver() == []
+
+
+def test_a_message_may_have_no_body(service: Service) -> None:
+    assert service.post(b"", **{"content-encoding": None}).accepted
+    (message,) = service.provider.deliver()
+    assert message.payload == b""
+
+
+@pytest.mark.parametrize(
+    ("port", "origin"), [(443, "https://127.0.0.1"), (8443, "https://127.0.0.1:8443"), (80, "https://127.0.0.1:80")]
+)
+def test_an_origin_leaves_out_the_port_of_https(service: Service, port: int, origin: str) -> None:
+    assert origin_of("127.0.0.1", port) == origin
+    service.provider.origin = origin
+    subscription = json.loads(service.provider.subscribe(1))
+    assert subscription["endpoint"].startswith(f"{origin}/wpush/")
+    assert service.post(
+        path=subscription["endpoint"].removeprefix(origin), authorization=service.token(aud=origin)
+    ).accepted
 
 
 @pytest.mark.parametrize(
