@@ -36,6 +36,7 @@ from stentor.providers.webpush.endpoints import (
     MalformedEndpoint,
     Origin,
     Policy,
+    ReservedHost,
     parse_authority,
     parse_endpoint,
     parse_subscription,
@@ -194,8 +195,8 @@ def _seal(
 def _judge(origin: Origin, policy: Policy) -> Answer | None:
     try:
         policy.check(origin)
-    except ForbiddenEndpoint as error:
-        return ours("ForbiddenEndpoint").answer(0, detail=str(error))
+    except (ForbiddenEndpoint, ReservedHost) as error:
+        return ours(type(error).__name__).answer(0, detail=str(error))
     return None
 
 
@@ -269,7 +270,9 @@ def message_url(headers: Sequence[Header], origin: Origin) -> str:
 def parse_message_url(url: str, policy: Policy) -> Target:
     """Where a message is that isn't delivered yet, by its `message_url`.
 
-    Raises: MalformedEndpoint: it is no such address. ForbiddenEndpoint: it leads to where nothing is sent.
+    Raises:
+        MalformedEndpoint: it is no such address.
+        ForbiddenEndpoint, ReservedHost: it leads to where nothing is sent.
     """
     origin, path = parse_endpoint(url)
     policy.check(origin)

@@ -284,7 +284,6 @@ async def test_redirects_are_not_followed(web: WebPushSimulator) -> None:
         "https://[::1]/x",
         "https://[::ffff:10.0.0.1]/x",
         "https://169.254.169.254/latest/meta-data",
-        "https://localhost/x",
         "https://2130706433/x",
         "https://fcm.googleapis.com:8443/x",
     ],
@@ -316,9 +315,17 @@ async def test_a_name_that_leads_elsewhere_at_the_connection_is_not_followed(
 
 
 async def test_a_host_that_does_not_exist_waits(web: WebPushSimulator) -> None:
-    address = changed(browsers(web, 1)[0], endpoint="https://push.invalid/x")
+    address = changed(browsers(web, 1)[0], endpoint="https://gone.push.apple.com/x")
     found = await answers(web, [address], allow_private_endpoints=False)
     assert (found[0].verdict, found[0].reason, found[0].retry_after) == (Verdict.WAIT, "UnknownHost", 60.0)
+
+
+async def test_a_name_that_nobody_can_own_is_dead_at_once(web: WebPushSimulator) -> None:
+    hosts = ("permanently-removed.invalid", "push.test", "localhost")
+    gone = [changed(each, endpoint=f"https://{host}/x") for each, host in zip(browsers(web, 3), hosts, strict=True)]
+    found = await answers(web, gone, allow_private_endpoints=False)
+    assert {(each.verdict, each.reason) for each in found.values()} == {(Verdict.DROP, "ReservedHost")}
+    assert len(found) == 3
 
 
 async def test_only_the_hosts_that_are_allowed(web: WebPushSimulator) -> None:
