@@ -28,6 +28,7 @@ from stentor.providers.webpush.lane import WebPushLane
 from stentor.providers.webpush.vapid import generate_key, private_pem
 from stentor.simulators.faults import parse_faults
 from stentor.simulators.webpush import SUBJECT, Ailment, WebPushSimulator
+from stentor.simulators.webpush.provider import WebPushSetup
 
 QUICK = PoolOptions(
     max_connections=2,
@@ -312,6 +313,27 @@ async def test_a_name_that_leads_elsewhere_at_the_connection_is_not_followed(
     assert await permitted_addresses(endpoint) == ["93.184.216.34"]
     with pytest.raises(HostForbidden, match="must not be connected to"):
         await permitted_addresses(endpoint)
+
+
+def windows() -> WebPushSimulator:
+    return WebPushSimulator(WebPushSetup(dialects=("windows",)))
+
+
+@pytest.mark.parametrize("ttl", [0, 60])
+async def test_windows_takes_a_message_that_is_not_to_be_kept_as_well_as_others(ttl: int) -> None:
+    async with windows() as web:
+        lane = lane_to(web)
+        flight = await send(lane, web, browsers(web, 3), Content(message=Message(title="Now", ttl=ttl)))
+        await lane.aclose()
+    assert flight.accepted() == b"\x01" * 3
+
+
+async def test_what_windows_says_in_a_header_is_told() -> None:
+    async with windows() as web:
+        gone = [changed(each, endpoint=json.loads(each)["endpoint"] + "x") for each in browsers(web, 3)]
+        found = await answers(web, gone)
+    assert {each.detail for each in found.values()} == {"Channel URL is invalid."}
+    assert len(found) == 3
 
 
 async def test_a_host_that_does_not_exist_waits(web: WebPushSimulator) -> None:

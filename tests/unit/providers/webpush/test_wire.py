@@ -312,6 +312,7 @@ HTML = b"<!DOCTYPE html><html><title>Error</title>"
         (403, HTML, Verdict.RETRY, "unreadable"),
         (502, HTML, Verdict.RETRY, "BadGateway"),
         (429, b"", Verdict.RETRY, "TooManyRequests"),
+        (406, b"", Verdict.RETRY, "NotAcceptable"),
         (503, b"", Verdict.RETRY, "Unavailable"),
         (400, b"who knows", Verdict.RETRY, "unreadable"),
         (301, b"", Verdict.REJECT, "Redirect"),
@@ -328,6 +329,14 @@ def test_the_wait_that_is_asked_for_wins() -> None:
     found = wire.decode(503, ((b"retry-after", b"7"),), b"", 0.0)
     assert (found.retry_after, found.asked) == (7.0, True)
     assert wire.decode(503, (), b"", 0.0).retry_after == 30.0
+
+
+def test_what_windows_says_is_told() -> None:
+    said = b"Ttl value conflicts with X-WNS-Cache-Policy."
+    found = wire.decode(400, ((b"x-wns-status", b"dropped"), (b"x-wns-error-description", said)), b"", 0.0)
+    assert (found.verdict, found.detail) == (Verdict.RETRY, said.decode())
+    gone = wire.decode(410, ((b"x-wns-error-description", b"Token gAAAAABmsecret0123456789abcdefghij"),), b"", 0.0)
+    assert (gone.verdict, gone.detail) == (Verdict.DROP, "Token …")
 
 
 def test_no_address_is_in_what_is_said() -> None:
