@@ -87,13 +87,13 @@ class FcmLane(Http2Lane[wire.Rendered]):
 
     def collapses(self, rendered: wire.Rendered) -> bool:
         """Android shows one notification for each tag, and knows a collapse key where there is nothing to show."""
-        message = json_object(b"{" + rendered.after[2:-1]) or {}
+        message = json_object(b"{" + rendered.after(rendered.started_at)[2:-1]) or {}
         android = message.get("android", {})
         shown = "notification" in message or "notification" in android
         return bool(android.get("notification", {}).get("tag") if shown else android.get("collapse_key"))
 
     def payload(self, rendered: wire.Rendered) -> bytes:
-        return rendered.before + "…".encode() + rendered.after
+        return rendered.before + "…".encode() + rendered.after(rendered.started_at)
 
     def encoder(
         self, access: Access, authorization: bytes | None, campaign_id: str, recipients: Sequence[bytes]
@@ -112,7 +112,9 @@ class FcmLane(Http2Lane[wire.Rendered]):
                 quota_project=source.quota_project,
             )
 
+        now = self._clock()
+
         def encode(rendered: wire.Rendered, addresses: Sequence[bytes], _: Sequence[int] | None) -> Encoded:
-            return wire.encode(template, rendered, addresses)
+            return wire.encode(template, rendered, addresses, now)
 
         return encode

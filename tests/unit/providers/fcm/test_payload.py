@@ -26,7 +26,7 @@ START = 1_800_000_000.5
 
 def rendered(message: Message, collapse_id: str = "") -> Any:
     parts = wire.render(message, started_at=START, collapse_id=collapse_id)
-    found = json.loads(parts.before + b"X" + parts.after)
+    found = json.loads(parts.before + b"X" + parts.after(parts.started_at))
     assert found["message"].pop(message.fcm.target) == "X"
     return found["message"]
 
