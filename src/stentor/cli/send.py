@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from stentor.audience.contract import Selection
+from stentor.cli import message_options as opts
 from stentor.cli import shapes, words
 from stentor.cli.operations import AsJson, ConfigFile, LogFormat, LogLevel, Yes, close, confirm, console, drive, perform
 from stentor.cli.previews import show_preview
-from stentor.cli.values import duration, moment, pairs
+from stentor.cli.values import moment, pairs
 from stentor.cli.waiting import waited_for
-from stentor.errors import InvalidConfiguration
-from stentor.model import Message, Priority
-from stentor.planning.content import Content, content_from
+from stentor.planning.content import Content
 from stentor.recording.report import Report
 from stentor.runtime.preview import Preview
 from stentor.runtime.stentor import Stentor
@@ -27,30 +25,19 @@ from stentor.store.campaigns import Campaign
 
 def send(
     audience: Annotated[str, typer.Option(help="An audience of the settings, or `registry`.")],
-    title: Annotated[str | None, typer.Option(help="The title people see.")] = None,
-    body: Annotated[str | None, typer.Option(help="The text people see.")] = None,
-    subtitle: Annotated[str | None, typer.Option(help="A second line; Apple devices only.")] = None,
-    image: Annotated[str | None, typer.Option(help="An https address.")] = None,
-    sound: Annotated[str | None, typer.Option(help="`default`, or a sound file in the app.")] = None,
-    badge: Annotated[int | None, typer.Option(min=0, help="The number on the app's icon; 0 removes it.")] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="For the app's own use; may be given again."),
-    ] = None,
-    silent: Annotated[bool, typer.Option("--silent", help="Show nothing: wake the app.")] = False,
-    ttl: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="How long it is worth delivering: 90s, 1h30m, 2d."),
-    ] = None,
-    priority: Annotated[Priority | None, typer.Option(help="How urgent it is.")] = None,
-    collapse_key: Annotated[
-        str | None,
-        typer.Option(help="Of messages with the same key a device shows only the newest."),
-    ] = None,
-    message: Annotated[
-        Path | None,
-        typer.Option(help="A TOML or JSON file with all of the message, instead of the above (docs/message.md)."),
-    ] = None,
+    title: opts.Title = None,
+    body: opts.Body = None,
+    subtitle: opts.Subtitle = None,
+    image: opts.Image = None,
+    sound: opts.Sound = None,
+    badge: opts.Badge = None,
+    data: opts.Data = None,
+    silent: opts.Silent = False,
+    ttl: opts.Ttl = None,
+    priority: opts.Urgency = None,
+    collapse_key: opts.CollapseKey = None,
+    message: opts.MessageFile = None,
+    values: opts.Values = None,
     filters: Annotated[
         list[str] | None,
         typer.Option(
@@ -96,8 +83,9 @@ def send(
       stentor send --body "Doors open" --ttl 2h --audience users --at 2030-01-31T18:00 --yes --json
       stentor send --message sale.toml --audience users --detach
       stentor send --message sale.toml --audience users --max-rate 500
+      stentor send --title "{{ show }}: {{ title }}" --set show=News --set title="50 % {off}" --audience users
     """
-    content = _content(
+    content = opts.content_of(
         message,
         {
             "title": title,
@@ -106,12 +94,13 @@ def send(
             "image": image,
             "sound": sound,
             "badge": badge,
-            "data": dict(pairs("--data", data or [])) or None,
-            "silent": silent or None,
-            "ttl": None if ttl is None else round(duration("--ttl", ttl)),
+            "data": data,
+            "silent": silent,
+            "ttl": ttl,
             "priority": priority,
             "collapse_key": collapse_key,
         },
+        values,
     )
     order = _Order(
         content=content,
@@ -181,18 +170,6 @@ def _say_how_to_watch(campaign: Campaign, out: Console, *, as_json: bool) -> Non
     out.print(f"Campaign {campaign.id} is {campaign.state}. Nothing is sent by this command: {how}.", soft_wrap=True)
     out.print(f"  stentor campaign watch {campaign.id}   shows how it goes")
     out.print(f"  stentor campaign cancel {campaign.id}  gives it up")
-
-
-def _content(file: Path | None, options: dict[str, object]) -> Content:
-    given = {option: value for option, value in options.items() if value is not None}
-    if file is None:
-        if not given:
-            raise InvalidConfiguration("there is no message: give --title and --body, or --message FILE")
-        return Content(message=Message(**given))  # type: ignore[arg-type]  # the values are of their options' types
-    if given:
-        names = ", ".join(f"--{option.replace('_', '-')}" for option in given)
-        raise InvalidConfiguration(f"--message has all of the message in its file, so {names} can't be given as well")
-    return content_from(file)
 
 
 def _filters(texts: list[str]) -> dict[str, list[str]]:

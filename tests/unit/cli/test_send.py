@@ -62,6 +62,16 @@ def test_or_a_file(stentor: Command, fake: FakeStentor, tmp_path: Path) -> None:
     assert asked(fake)[0].message.title == "Sale"
 
 
+def test_a_campaign_has_values_of_its_own(stentor: Command, fake: FakeStentor, tmp_path: Path) -> None:
+    file = tmp_path / "episode.toml"
+    file.write_text('title = "Episode {{ episode }}"\n')
+    options = ("--set", "episode=12 = {{ 6 * 2 }}", "--audience", "users", "--yes")
+    assert stentor("send", "--message", str(file), *options).exit_code == 0
+    content = asked(fake)[0]
+    assert content.values == {"episode": "12 = {{ 6 * 2 }}"}
+    assert content.render(0, {}).title == "Episode 12 = {{ 6 * 2 }}"
+
+
 def test_filters_and_test_recipients_choose_whom(stentor: Command, fake: FakeStentor) -> None:
     filters = ("--filter", "country=de", "--filter", "country=at", "--filter", "plan=pro")
     stentor("send", *HELLO, *filters, "--test-to", "1", "--test-to", "2", "--name", "Trial", "--yes")
