@@ -30,7 +30,8 @@ and listed, and don't make a command fail.
 live; anywhere else as a line every few seconds. With `--json`, stdout holds JSON and nothing else. Without a terminal
 to ask on, what asks wants `--yes`.
 
-**Campaigns** are named by their id, by the beginning of it where that is enough to tell, or as `last`.
+**Campaigns** are named by their id or any part of it that no other has, by their title where no other has the same, or
+as `last`. Where a name could mean several, the command names them and does nothing.
 
 **Ctrl-C** while a campaign is sent pauses it, within a second, and says how to go on; what is in flight is waited for.
 A second Ctrl-C doesn't wait. SIGTERM stops sending gracefully and leaves the campaign as it is:
@@ -59,7 +60,8 @@ Times are epoch seconds, durations seconds. Fields may be added; those that are 
 of them as `put_aside`, `seconds`, `rate`, `at`; `show` adds `problems`: why a lane doesn't send |
 | `send --dry-run` | `title`, `lanes` (each with `recipients`, `ceiling` in pushes a second or null, \
 `seconds` at least), `recipients`, `unroutable`, `seconds`, `warnings`, `sample` (the payload a lane's recipients get) |
-| `campaign list` | `campaigns`: a list of campaigns |
+| `campaign list` | `campaigns`: a list of campaigns, each with `accepted`, `failed`, `cancelled`, `pending` and \
+`seconds` (from its start to its end, or to now) |
 | `send --detach`, `campaign pause` | the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
 `starts_at`, `expires_at`, `finished_at`, `planned` (whether the audience is read to its end), `expected` \
 (recipients by lane) |
@@ -67,7 +69,7 @@ of them as `put_aside`, `seconds`, `rate`, `at`; `show` adds `problems`: why a l
 messages of senders that are `unrecorded`; `drain --end` says `draining` |
 | `campaign audit` | `campaign`, `state`, `exact`, `checks` (`name`, `ok`, `detail`), `at` |
 | `campaign failures` | a line for each: `installation`, `lane`, `outcome`, `reason`, `status`, `detail`, `dead`, \
-`tries`, `at`, `batch_id`, `position`, `meaning` |
+`tries`, `at`, `batch_id`, `position`, `meaning`; with `--addresses`, `address` or null |
 | `campaign explain` | `campaign`, `installation`, `outcome`, `place` (lane, batch, position), `waiting`, `failure`, \
 `events` (`at`, `text`) |
 

@@ -73,6 +73,7 @@ class BlockingCampaignControl(_Twin[CampaignControl]):
 
     newest = _blocking(CampaignControl.newest)
     get = _blocking(CampaignControl.get)
+    find = _blocking(CampaignControl.find)
     prepare = _blocking(CampaignControl.prepare)
     create = _blocking(CampaignControl.create)
     start = _blocking(CampaignControl.start)
@@ -92,6 +93,7 @@ class BlockingOutcomes(_Twin[Outcomes]):
 
     progress = _blocking(Outcomes.progress)
     report = _blocking(Outcomes.report)
+    totals = _blocking(Outcomes.totals)
     audit = _blocking(Outcomes.audit)
     failures = _iterating(Outcomes.failures)
     explain = _blocking(Outcomes.explain)

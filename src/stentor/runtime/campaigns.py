@@ -59,6 +59,10 @@ class CampaignControl:
         """Raises: UnknownCampaign."""
         return await self._database.ask(lambda connection: campaigns.get(connection, campaign_id))
 
+    async def find(self, name: str) -> Campaign:
+        """The campaign of this id or title, or with this in its id. Raises: UnknownCampaign: none or several are."""
+        return await self._database.ask(lambda connection: campaigns.find(connection, name))
+
     # -- making them --------------------------------------------------------------------------------------------------
 
     async def prepare(
