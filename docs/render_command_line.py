@@ -37,6 +37,10 @@ as `last`. Where a name could mean several, the command names them and does noth
 A second Ctrl-C doesn't wait. SIGTERM stops sending gracefully and leaves the campaign as it is:
 `stentor campaign resume` goes on with it, as it does after a crash.
 
+**Filters** choose whom of an audience: `--filter country=de`, `--filter country!=at`, `--filter "country in de,at,ch"`, and
+`--filter language^=de` for what begins with `de`, in the same case. Of several on one column any value or prefix will do,
+and no excluded one; filters on different columns must all hold. Rows where the column says nothing (NULL) fulfil `!=`.
+
 **Durations** are written `90s`, `15m`, `1h30m` or `2d`; times `2030-01-31T18:00` (this machine's time zone),
 `2030-01-31T18:00+01:00`, or `+90m` from now.
 

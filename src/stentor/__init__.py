@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from stentor.version import __version__
 
 if TYPE_CHECKING:
-    from stentor.audience.contract import Selection
+    from stentor.audience.contract import Condition, Selection
     from stentor.config import Config, load
     from stentor.model import (
         ApnsOptions,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ApnsOptions",
     "BlockingStentor",
+    "Condition",
     "Config",
     "Content",
     "DiscordOptions",
@@ -58,6 +59,7 @@ __all__ = [
 _HOMES = {
     "ApnsOptions": "stentor.model",
     "BlockingStentor": "stentor.runtime.blocking",
+    "Condition": "stentor.audience.contract",
     "Config": "stentor.config",
     "Content": "stentor.planning.content",
     "DiscordOptions": "stentor.model",

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stentor.audience.contract import Condition
 from stentor.audience.keys import Key, Kind, kind_of
 from stentor.audience.source import Element, Source, nearest_to
 from stentor.audience.values import misfit
@@ -118,8 +119,10 @@ async def check_where(connection: AsyncConnection, source: Source) -> None:
     await connection.execute(sa.select(source.id).where(source.member).limit(1))
 
 
-async def check_filter(connection: AsyncConnection, source: Source, name: str, values: Sequence[str]) -> None:
-    await connection.execute(sa.select(source.id).where(source.member, *source.matches([(name, values)])).limit(1))
+async def check_filter(
+    connection: AsyncConnection, source: Source, name: str, wanted: Sequence[str] | Condition
+) -> None:
+    await connection.execute(sa.select(source.id).where(source.member, *source.matches([(name, wanted)])).limit(1))
 
 
 def check_values(source: Source, columns: Sequence[tuple[str, Element]], rows: Sequence[Sequence[Any]]) -> None:

@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 
 from stentor.audience.contract import Selection
+from stentor.cli import filters, shapes, words
 from stentor.cli import message_options as opts
-from stentor.cli import shapes, words
 from stentor.cli.operations import AsJson, ConfigFile, LogFormat, LogLevel, Yes, close, confirm, console, drive, perform
 from stentor.cli.previews import show_preview
-from stentor.cli.values import moment, pairs
+from stentor.cli.values import moment
 from stentor.cli.waiting import waited_for
 from stentor.planning.content import Content
 from stentor.recording.report import Report
@@ -38,14 +38,7 @@ def send(
     collapse_key: opts.CollapseKey = None,
     message: opts.MessageFile = None,
     values: opts.Values = None,
-    filters: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--filter",
-            metavar="COLUMN=VALUE",
-            help="Only where the column has this value; given again for one column, any of the values.",
-        ),
-    ] = None,
+    chosen: Annotated[list[str] | None, typer.Option("--filter", metavar="FILTER", help=filters.HELP)] = None,
     test_to: Annotated[
         list[str] | None,
         typer.Option(metavar="ID", help="Only this installation; may be given again."),
@@ -79,7 +72,7 @@ def send(
     Examples:
       stentor send --title Hello --body "It works." --audience users --dry-run
       stentor send --message sale.toml --audience users --test-to 4711
-      stentor send --message sale.toml --audience users --filter country=de --filter country=at
+      stentor send --message sale.toml --audience users --filter "country in de,at" --filter plan!=free
       stentor send --body "Doors open" --ttl 2h --audience users --at 2030-01-31T18:00 --yes --json
       stentor send --message sale.toml --audience users --detach
       stentor send --message sale.toml --audience users --max-rate 500
@@ -104,7 +97,7 @@ def send(
     )
     order = _Order(
         content=content,
-        selection=Selection(source=audience, filters=_filters(filters or []), only=test_to or None),
+        selection=Selection(source=audience, filters=filters.filters(chosen or []), only=test_to or None),
         name=name,
         starts_at=None if at is None else moment("--at", at, time.time()),
         max_rate=max_rate,
@@ -170,10 +163,3 @@ def _say_how_to_watch(campaign: Campaign, out: Console, *, as_json: bool) -> Non
     out.print(f"Campaign {campaign.id} is {campaign.state}. Nothing is sent by this command: {how}.", soft_wrap=True)
     out.print(f"  stentor campaign watch {campaign.id}   shows how it goes")
     out.print(f"  stentor campaign cancel {campaign.id}  gives it up")
-
-
-def _filters(texts: list[str]) -> dict[str, list[str]]:
-    wanted: dict[str, list[str]] = {}
-    for column, value in pairs("--filter", texts):
-        wanted.setdefault(column, []).append(value)
-    return wanted

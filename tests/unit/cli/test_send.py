@@ -183,7 +183,7 @@ def test_a_dry_run_for_programs(stentor: Command, fake: FakeStentor) -> None:
         ([*HELLO, "--at", "tomorrow"], "--at: 'tomorrow' is no time; write e.g. 2030"),
         ([*HELLO, "--at", "2001-01-01T00:00"], "--at: 2001-01-01T00:00 is past"),
         ([*HELLO, "--data", "novalue"], "--data: 'novalue' should be NAME=VALUE"),
-        ([*HELLO, "--filter", "=x"], "--filter: '=x' should be NAME=VALUE"),
+        ([*HELLO, "--filter", "=x"], "--filter: '=x' is not a filter; write COLUMN=VALUE"),
         (["--title", "Hello"], "--audience"),
         ([*HELLO, "--priority", "urgent"], "urgent"),
     ],
