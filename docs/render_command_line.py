@@ -37,9 +37,14 @@ as `last`. Where a name could mean several, the command names them and does noth
 A second Ctrl-C doesn't wait. SIGTERM stops sending gracefully and leaves the campaign as it is:
 `stentor campaign resume` goes on with it, as it does after a crash.
 
-**Filters** choose whom of an audience: `--filter country=de`, `--filter country!=at`, `--filter "country in de,at,ch"`, and
-`--filter language^=de` for what begins with `de`, in the same case. Of several on one column any value or prefix will do,
-and no excluded one; filters on different columns must all hold. Rows where the column says nothing (NULL) fulfil `!=`.
+**Filters** choose whom of an audience: `--filter country=de`, `--filter country!=at`, `--filter "country in de,at,ch"`,
+and `--filter language^=de` for what begins with `de`, in the same case. Of several on one column any value or prefix
+will do, and no excluded one; filters on different columns must all hold. Rows where the column says nothing (NULL)
+fulfil `!=`.
+
+**From cron**, `--once KEY` sends only if no campaign was started with the key before, from this machine or another, and
+exits with 0 either way; the key stays used when the campaign is pruned. A campaign that could not be started leaves its
+key free. `--quiet` prints nothing but errors, so that a mail comes only if something is wrong.
 
 **Durations** are written `90s`, `15m`, `1h30m` or `2d`; times `2030-01-31T18:00` (this machine's time zone),
 `2030-01-31T18:00+01:00`, or `+90m` from now.
@@ -66,6 +71,7 @@ of them as `put_aside`, `seconds`, `rate`, `at`; `show` adds `problems`: why a l
 `seconds` at least), `recipients`, `unroutable`, `seconds`, `warnings`, `sample` (the payload a lane's recipients get) |
 | `campaign list` | `campaigns`: a list of campaigns, each with `accepted`, `failed`, `cancelled`, `pending` and \
 `seconds` (from its start to its end, or to now) |
+| `send --once`, if it was sent before | `already_sent`: the campaign's id |
 | `send --detach`, `campaign pause` | the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
 `starts_at`, `expires_at`, `finished_at`, `planned` (whether the audience is read to its end), `expected` \
 (recipients by lane) |

@@ -22,6 +22,7 @@ from stentor.cli.operations import (
     ConfigFile,
     LogFormat,
     LogLevel,
+    Quiet,
     Yes,
     close,
     confirm,
@@ -160,6 +161,7 @@ def pause(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = F
 
 def resume(
     campaign: CampaignName,
+    quiet: Quiet = False,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
     config: ConfigFile = None,
@@ -174,7 +176,7 @@ def resume(
       stentor campaign resume last
       stentor campaign resume 7k2m --json
     """
-    out = console(as_json=as_json)
+    out = console(as_json=as_json, quiet=quiet)
 
     async def work(stentor: Stentor, found: Campaign) -> Report:
         if found.state in FINAL and not (await stentor.outcomes.progress(found.id)).total.pending:
@@ -221,6 +223,7 @@ def retry(
         list[str] | None, typer.Option(help="Only those that failed for this reason; may be given again.")
     ] = None,
     yes: Yes = False,
+    quiet: Quiet = False,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
     config: ConfigFile = None,
@@ -233,7 +236,7 @@ def retry(
       stentor campaign retry last
       stentor campaign retry 7k2m --reason ServiceUnavailable --reason Lifetime
     """
-    out = console(as_json=as_json)
+    out = console(as_json=as_json, quiet=quiet)
     reasons = reason or []
 
     async def work(stentor: Stentor, found: Campaign) -> Report:
@@ -243,8 +246,7 @@ def retry(
         if not many:
             why = f"failed for {' or '.join(reasons)}" if reasons else "failed whose address may still work"
             raise InvalidState(f"nobody in campaign {found.id} {why}: there is nobody to send to again")
-        if not as_json:
-            out.print(account(report))
+        out.print(account(report))
         confirm(f"Send {found.title!r} again to the {many:,} that were not reached?", yes=yes)
         async with waited_for("Counting them", out):
             new = await stentor.campaigns.retry(found.id, reasons=reasons)

@@ -45,6 +45,7 @@ LogFormat = Annotated[
 Log = tuple[config.LogLevel | None, config.LogFormat | None]
 """What the two options say."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors, for cron.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 CampaignName = Annotated[
     str, typer.Argument(metavar="CAMPAIGN", help="Its id or any part of it, its title, or `last` for the newest.")
@@ -98,9 +99,9 @@ async def named(stentor: Stentor, name: str) -> Campaign:
     return await stentor.campaigns.find(name)
 
 
-def console(*, as_json: bool = False) -> Console:
-    """Where people read: stdout, or nowhere if a program reads that."""
-    return Console(quiet=as_json, highlight=False)
+def console(*, as_json: bool = False, quiet: bool = False) -> Console:
+    """Where people read: stdout, or nowhere if a program reads that or nobody wants to."""
+    return Console(quiet=as_json or quiet, highlight=False)
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -12,10 +12,23 @@ from rich.console import Console
 from stentor.audience.contract import Selection
 from stentor.cli import filters, shapes, words
 from stentor.cli import message_options as opts
-from stentor.cli.operations import AsJson, ConfigFile, LogFormat, LogLevel, Yes, close, confirm, console, drive, perform
+from stentor.cli.operations import (
+    AsJson,
+    ConfigFile,
+    LogFormat,
+    LogLevel,
+    Quiet,
+    Yes,
+    close,
+    confirm,
+    console,
+    drive,
+    perform,
+)
 from stentor.cli.previews import show_preview
 from stentor.cli.values import moment
 from stentor.cli.waiting import waited_for
+from stentor.errors import AlreadySent
 from stentor.planning.content import Content
 from stentor.recording.report import Report
 from stentor.runtime.preview import Preview
@@ -52,11 +65,16 @@ def send(
         typer.Option(metavar="N", help="Send so many a second at most, over all lanes, e.g. 500 or 0.5."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What the campaign is called in lists and reports.")] = None,
+    once: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Send only if nothing was sent with this key before, e.g. news-2030-01-31."),
+    ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Only start it, for roles that run elsewhere: `stentor serve`.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, render and count; send nothing.")] = False,
     yes: Yes = False,
+    quiet: Quiet = False,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
     config: ConfigFile = None,
@@ -76,6 +94,7 @@ def send(
       stentor send --body "Doors open" --ttl 2h --audience users --at 2030-01-31T18:00 --yes --json
       stentor send --message sale.toml --audience users --detach
       stentor send --message sale.toml --audience users --max-rate 500
+      stentor send --message news.toml --audience users --once "news-$(date +%F)" --yes --quiet
       stentor send --title "{{ show }}: {{ title }}" --set show=News --set title="50 % {off}" --audience users
     """
     content = opts.content_of(
@@ -101,21 +120,27 @@ def send(
         name=name,
         starts_at=None if at is None else moment("--at", at, time.time()),
         max_rate=max_rate,
+        once=once,
     )
-    out = console(as_json=as_json)
-    if dry_run:
-        preview = perform(config, lambda stentor: order.prepare(stentor, out))
+    out = console(as_json=as_json, quiet=quiet)
+    try:
+        if dry_run:
+            preview = perform(config, lambda stentor: order.prepare(stentor, out))
+            if as_json:
+                shapes.say(shapes.preview(preview))
+            said = "See the notes above" if preview.warnings else "All is in order"
+            out.print(f"{said}; nothing was sent, as this was a dry run.")
+        elif detach:
+            campaign = perform(config, lambda stentor: order.start(stentor, out, yes=yes))
+            _say_how_to_watch(campaign, out, as_json=as_json)
+        else:
+            log = (log_level, log_format)
+            report = perform(config, lambda stentor: order.see_through(stentor, out, yes=yes, as_json=as_json), log)
+            close(report, out, as_json=as_json)
+    except AlreadySent as sent:  # as was asked for
         if as_json:
-            shapes.say(shapes.preview(preview))
-        said = "See the notes above" if preview.warnings else "All is in order"
-        out.print(f"{said}; nothing was sent, as this was a dry run.")
-    elif detach:
-        campaign = perform(config, lambda stentor: order.start(stentor, out, yes=yes))
-        _say_how_to_watch(campaign, out, as_json=as_json)
-    else:
-        log = (log_level, log_format)
-        report = perform(config, lambda stentor: order.see_through(stentor, out, yes=yes, as_json=as_json), log)
-        close(report, out, as_json=as_json)
+            shapes.say({"already_sent": sent.campaign_id})
+        out.print(f"Nothing to do: {sent}.", soft_wrap=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,9 +152,11 @@ class _Order:
     name: str | None
     starts_at: float | None
     max_rate: float | None
+    once: str | None
 
     async def prepare(self, stentor: Stentor, out: Console) -> Preview:
         """Check it, and show what it would do."""
+        await self._refuse_a_second(stentor)
         async with waited_for(f"Counting {words.audience(self.selection)}", out):
             preview = await stentor.campaigns.prepare(
                 self.content, self.selection, title=self.name, starts_at=self.starts_at, max_rate=self.max_rate
@@ -148,12 +175,18 @@ class _Order:
             starts_at=self.starts_at,
             preview=preview,
             max_rate=self.max_rate,
+            once=self.once,
         )
 
     async def see_through(self, stentor: Stentor, out: Console, *, yes: bool, as_json: bool) -> Report:
         """Start it, and send it from here to its end."""
+        await self._refuse_a_second(stentor)
         async with stentor.roles.at_work():  # they start while everything is checked and somebody is asked
             return await drive(stentor, await self.start(stentor, out, yes=yes), out, as_json=as_json)
+
+    async def _refuse_a_second(self, stentor: Stentor) -> None:
+        if self.once is not None:
+            await stentor.campaigns.refuse_a_second(self.once)
 
 
 def _say_how_to_watch(campaign: Campaign, out: Console, *, as_json: bool) -> None:

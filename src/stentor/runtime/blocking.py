@@ -78,6 +78,7 @@ class BlockingCampaignControl(_Twin[CampaignControl]):
     create = _blocking(CampaignControl.create)
     start = _blocking(CampaignControl.start)
     send = _blocking(CampaignControl.send)
+    refuse_a_second = _blocking(CampaignControl.refuse_a_second)
     retry = _blocking(CampaignControl.retry)
     prepare_undo = _blocking(CampaignControl.prepare_undo)
     prepare_edit = _blocking(CampaignControl.prepare_edit)

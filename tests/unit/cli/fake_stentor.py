@@ -22,7 +22,7 @@ from stentor.cli.drain import drain
 from stentor.cli.main import Commands
 from stentor.cli.send import send
 from stentor.config import Config
-from stentor.errors import InvalidState, UnknownCampaign
+from stentor.errors import AlreadySent, InvalidState, UnknownCampaign
 from stentor.outcome import Outcome
 from stentor.planning.content import Content
 from stentor.recording.audit import Audit, Check
@@ -71,6 +71,10 @@ class FakeStentor:
         """Of what was prepared and sent."""
         self.counting: Callable[[], None] | None = None
         """Called while an audience is counted that has no end."""
+        self.sent: set[str] = set()
+        """Keys under which something was sent before."""
+        self.lost_races: set[str] = set()
+        """Keys that another claims while this one is being counted."""
         self.unread: str | None = None
         """The id of a campaign of which nothing was read yet."""
         self.waits_for_stop = False
@@ -120,10 +124,17 @@ class FakeStentor:
         starts_at: float | None = None,
         preview: Preview | None = None,
         max_rate: float | None = None,
+        once: str | None = None,
     ) -> Campaign:
+        if once is not None and once in self.lost_races:
+            raise AlreadySent(once, "other", NOW)
         self.max_rates.append(max_rate)
         self.done.append(("send", content, selection, title, starts_at))
         return self.known[0]
+
+    async def refuse_a_second(self, once: str) -> None:
+        if once in self.sent:
+            raise AlreadySent(once, "other", NOW)
 
     async def start(self, campaign_id: str) -> Campaign:
         return self._move("start", campaign_id, CampaignState.RUNNING)

@@ -159,6 +159,41 @@ def test_detached_no_means_no(stentor: Command, fake: FakeStentor) -> None:
     assert fake.verbs() == ["prepare", "close"]
 
 
+def test_what_has_a_key_is_sent_once(stentor: Command, fake: FakeStentor) -> None:
+    assert stentor("send", *HELLO, "--once", "news-1", "--yes").exit_code == 0
+    assert fake.verbs() == ["prepare", "send", "run", "close"]
+    fake.done.clear()
+    fake.sent = {"news-1"}
+    for more in ([], ["--detach"], ["--dry-run"]):
+        done = stentor("send", *HELLO, "--once", "news-1", "--yes", *more)
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert words(done.stdout).startswith(
+            "Nothing to do: 'news-1' was sent already, as campaign other on 2027-01-15"
+        )
+    assert json.loads(stentor("send", *HELLO, "--once", "news-1", "--yes", "--json").stdout) == {
+        "already_sent": "other"
+    }
+    assert set(fake.verbs()) == {"close"}
+
+
+def test_of_two_at_once_one_sends(stentor: Command, fake: FakeStentor) -> None:
+    fake.lost_races = {"news-1"}
+    done = stentor("send", *HELLO, "--once", "news-1", "--yes")
+    assert (done.exit_code, "Nothing to do" in done.stdout) == (0, True)
+    assert fake.verbs() == ["prepare", "close"]
+
+
+def test_quiet_it_says_nothing_unless_something_is_wrong(stentor: Command, fake: FakeStentor) -> None:
+    fake.sent = {"news-1"}
+    for options in ([], ["--once", "news-1"], ["--detach"], ["--dry-run"]):
+        done = stentor("send", *HELLO, "--yes", "--quiet", *options)
+        assert (done.exit_code, done.output) == (0, "")
+    fake.ends = {"state": CampaignState.FAILED, "problem": "the column is gone"}
+    done = stentor("send", *HELLO, "--yes", "--quiet")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "is failed: the column is gone" in done.stderr
+
+
 def test_a_dry_run_sends_nothing_and_does_not_ask(stentor: Command, fake: FakeStentor) -> None:
     done = stentor("send", *HELLO, "--dry-run")
     assert done.exit_code == 0
