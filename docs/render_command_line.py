@@ -30,11 +30,21 @@ and listed, and don't make a command fail.
 live; anywhere else as a line every few seconds. With `--json`, stdout holds JSON and nothing else. Without a terminal
 to ask on, what asks wants `--yes`.
 
-**Campaigns** are named by their id, by the beginning of it where that is enough to tell, or as `last`.
+**Campaigns** are named by their id or any part of it that no other has, by their title where no other has the same, or
+as `last`. Where a name could mean several, the command names them and does nothing.
 
 **Ctrl-C** while a campaign is sent pauses it, within a second, and says how to go on; what is in flight is waited for.
 A second Ctrl-C doesn't wait. SIGTERM stops sending gracefully and leaves the campaign as it is:
 `stentor campaign resume` goes on with it, as it does after a crash.
+
+**Filters** choose whom of an audience: `--filter country=de`, `--filter country!=at`, `--filter "country in de,at,ch"`,
+and `--filter language^=de` for what begins with `de`, in the same case. Of several on one column any value or prefix
+will do, and no excluded one; filters on different columns must all hold. Rows where the column says nothing (NULL)
+fulfil `!=`.
+
+**From cron**, `--once KEY` sends only if no campaign was started with the key before, from this machine or another, and
+exits with 0 either way; the key stays used when the campaign is pruned. A campaign that could not be started leaves its
+key free. `--quiet` prints nothing but errors, so that a mail comes only if something is wrong.
 
 **Durations** are written `90s`, `15m`, `1h30m` or `2d`; times `2030-01-31T18:00` (this machine's time zone),
 `2030-01-31T18:00+01:00`, or `+90m` from now.
@@ -62,7 +72,9 @@ of them as `put_aside`, `seconds`, `rate`, `at`; `show` adds `problems`: why a l
 `seconds` at least, `examples` of what real recipients get, and of `looked_at` installations how many get which of the \
 `languages` and how many are `lacking` which value), `recipients`, `unroutable`, `seconds`, `warnings`, `sample` \
 (the payload of a lane's first example) |
-| `campaign list` | `campaigns`: a list of campaigns |
+| `campaign list` | `campaigns`: a list of campaigns, each with `accepted`, `failed`, `cancelled`, `pending` and \
+`seconds` (from its start to its end, or to now) |
+| `send --once`, if it was sent before | `already_sent`: the campaign's id |
 | `send --detach`, `campaign pause` | the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
 `starts_at`, `expires_at`, `finished_at`, `planned` (whether the audience is read to its end), `expected` \
 (recipients by lane) |
@@ -70,7 +82,7 @@ of them as `put_aside`, `seconds`, `rate`, `at`; `show` adds `problems`: why a l
 messages of senders that are `unrecorded`; `drain --end` says `draining` |
 | `campaign audit` | `campaign`, `state`, `exact`, `checks` (`name`, `ok`, `detail`), `at` |
 | `campaign failures` | a line for each: `installation`, `lane`, `outcome`, `reason`, `status`, `detail`, `dead`, \
-`tries`, `at`, `batch_id`, `position`, `meaning` |
+`tries`, `at`, `batch_id`, `position`, `meaning`; with `--addresses`, `address` or null |
 | `campaign explain` | `campaign`, `installation`, `outcome`, `place` (lane, batch, position), `waiting`, `failure`, \
 `events` (`at`, `text`) |
 

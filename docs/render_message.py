@@ -74,6 +74,10 @@ Any text of a message, at any depth, may hold [Jinja](https://jinja.palletsproje
 `{% if vip %}`. The names are the audience's columns, those listed as its `attributes` among them, and what else was
 imported into the registry. Templates run in Jinja's sandbox: they read values and can do nothing else.
 
+Values that are the same for everybody come with the campaign: `stentor send --set episode=12` fills `{{ episode }}` in
+its message. They are shown as they are, so text from elsewhere is safe there: braces in it are no template. A value
+that no text uses is an error.
+
 - **What is missing is an error, never a gap.** Who lacks a value (NULL counts as missing) is rejected alone, as
   `TemplateError`, and isn't sent to; `{{ first_name | default('you') }}` says what to write instead.
 - **What depends on a template is checked for each recipient.** One whose text grows too long is rejected alone.

@@ -16,34 +16,66 @@ from typing import TYPE_CHECKING, Any
 from stentor.version import __version__
 
 if TYPE_CHECKING:
-    from stentor.audience.contract import Selection
+    from stentor.audience.contract import Condition, Selection
     from stentor.config import Config, load
-    from stentor.model import Message
-    from stentor.planning.content import Content, Translation
+    from stentor.model import (
+        ApnsOptions,
+        DiscordOptions,
+        FcmOptions,
+        Message,
+        Priority,
+        TelegramOptions,
+        WebhookOptions,
+        WebPushOptions,
+    )
+    from stentor.planning.content import Content, Translation, content_from
     from stentor.runtime.blocking import BlockingStentor
+    from stentor.runtime.push import Pushed, push
     from stentor.runtime.stentor import Stentor
 
 __all__ = [
+    "ApnsOptions",
     "BlockingStentor",
+    "Condition",
     "Config",
     "Content",
+    "DiscordOptions",
+    "FcmOptions",
     "Message",
+    "Priority",
+    "Pushed",
     "Selection",
     "Stentor",
+    "TelegramOptions",
     "Translation",
+    "WebPushOptions",
+    "WebhookOptions",
     "__version__",
+    "content_from",
     "load",
+    "push",
 ]
 
 _HOMES = {
+    "ApnsOptions": "stentor.model",
     "BlockingStentor": "stentor.runtime.blocking",
+    "Condition": "stentor.audience.contract",
     "Config": "stentor.config",
     "Content": "stentor.planning.content",
+    "DiscordOptions": "stentor.model",
+    "FcmOptions": "stentor.model",
     "Message": "stentor.model",
+    "Priority": "stentor.model",
+    "Pushed": "stentor.runtime.push",
     "Selection": "stentor.audience.contract",
     "Stentor": "stentor.runtime.stentor",
+    "TelegramOptions": "stentor.model",
     "Translation": "stentor.planning.content",
+    "WebPushOptions": "stentor.model",
+    "WebhookOptions": "stentor.model",
+    "content_from": "stentor.planning.content",
     "load": "stentor.config",
+    "push": "stentor.runtime.push",
 }
 
 

@@ -6,6 +6,8 @@ The docstring of a class is its default message, so it is written for the person
 
 from __future__ import annotations
 
+from datetime import datetime
+
 
 class StentorError(Exception):
     """Something went wrong in Stentor."""
@@ -111,6 +113,16 @@ class InvalidAudience(StentorError):
 
 class InvalidState(StentorError):
     """The campaign's state doesn't allow that."""
+
+
+class AlreadySent(StentorError):
+    """A campaign was started with this key already; nothing was sent."""
+
+    def __init__(self, key: str, campaign_id: str, at: float) -> None:
+        when = datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
+        super().__init__(f"{key!r} was sent already, as campaign {campaign_id} on {when}; nothing was sent")
+        self.campaign_id = campaign_id
+        """The campaign that has the key. It may have been pruned since."""
 
 
 class UnknownCampaign(StentorError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,10 +49,27 @@ async def test_the_examples_run(
         await asyncio.to_thread(names["remind"])  # type: ignore[arg-type]
         assert capsys.readouterr().out in ("3\n", "2\n")
 
+        await names["try_it"]("ab" * 32)  # type: ignore[operator]
+        assert capsys.readouterr().out in ("accepted\n", "Unregistered: The device has gone; forget the token.\n")
+
         await hand_over(names["hand_over"])
         *counts, state = capsys.readouterr().out.splitlines()
         assert state == "completed"
         assert PHONES * 0.9 < int(counts[-1]) < PHONES
+
+
+def test_the_examples_of_messages_are_valid(tmp_path: Path) -> None:
+    names: dict[str, Any] = {}
+    for example in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        exec(compile(example, "library.md", "exec"), names)
+    content = names["compose"]()
+    content.check()
+    said = content.render(content.language_index("de-AT"), {})
+    assert (said.title, said.body) == ("50 % {off}", "Folge 12 ist da.")
+    assert (said.apns.thread_id, said.fcm.channel_id) == ("episodes", "episodes")
+    file = tmp_path / "episode.toml"
+    file.write_text('title = "Episode {{ episode }}"\n[apns]\nthread_id = "episodes"\n')
+    assert names["from_file"](file).render(0, {}).title == "Episode 12"
 
 
 async def hand_over(example: object) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stentor.audience.contract import Condition
 from stentor.audience.keys import Key, Kind, kind_of
 from stentor.audience.source import Element, Source, nearest_to
 from stentor.audience.values import misfit
@@ -135,10 +136,13 @@ async def check_where(connection: AsyncConnection, source: Source) -> None:
     await connection.execute(sa.select(source.id).where(source.member).limit(1))
 
 
-async def check_filter(connection: AsyncConnection, source: Source, name: str, values: Sequence[str]) -> None:
+async def check_filter(
+    connection: AsyncConnection, source: Source, name: str, wanted: Sequence[str] | Condition
+) -> None:
+    values = [*wanted.values, *wanted.prefixes, *wanted.none_of] if isinstance(wanted, Condition) else wanted
     if any(UNSTORABLE.search(value) for value in values):
         raise InvalidAudience(f"the filter on {name}: a value holds a NUL, or bytes that are no text; leave it out.")
-    await connection.execute(sa.select(source.id).where(source.member, *source.matches([(name, values)])).limit(1))
+    await connection.execute(sa.select(source.id).where(source.member, *source.matches([(name, wanted)])).limit(1))
 
 
 def check_values(source: Source, columns: Sequence[tuple[str, Element]], rows: Sequence[Sequence[Any]]) -> None:

@@ -19,13 +19,23 @@ UNREADABLE_ROW = "UnreadableRow"
 """The reason of an installation of which something cannot be read, or carried to a sender."""
 
 
+class Condition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a column or attribute must say. A row fulfils it if it has one of the values or begins with one of the
+    prefixes (where there are any of either), and has none of the others."""
+
+    values: list[str] = []
+    prefixes: list[str] = []
+    none_of: list[str] = []
+    """A row that says nothing (NULL) has none of these."""
+
+
 class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whom a campaign is for. Stored with it."""
 
     source: str
     """The name of an audience in the configuration; `registry` is the embedded one."""
-    filters: dict[str, list[str]] = {}
-    """Column or attribute -> the values that are wanted; all filters must hold."""
+    filters: dict[str, list[str] | Condition] = {}
+    """Column or attribute -> the values that are wanted, or a condition; all filters must hold."""
     only: list[str] | None = None
     """The keys of these installations alone (a test)."""
     failed_of: str | None = None

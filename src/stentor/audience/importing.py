@@ -25,6 +25,7 @@ from typing import Any, Self, TextIO
 from stentor.audience.files import Bad, Read, RowFile
 from stentor.audience.registry import Registered, Registration, register
 from stentor.audience.rows import RowReader, RowRefused
+from stentor.cells import cell
 from stentor.errors import InvalidConfiguration
 from stentor.store.database import Database
 
@@ -104,7 +105,7 @@ class Rejects:
                 self._file = self.path.open("w", encoding="utf-8", newline="")
                 csv.writer(self._file).writerow(("line", "reason", "id", "address"))
             key, address = _shown(row.get("id"), 80), shorten(row.get("address"))
-            csv.writer(self._file).writerow((line, reason, key, address))
+            csv.writer(self._file).writerow(map(cell, (line, reason, key, address)))
         except OSError as error:
             raise InvalidConfiguration(f"--rejects: {self.path}: {error.strerror}.") from None
         self.written += 1

@@ -15,7 +15,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.types import NULLTYPE
 
-from stentor.audience.contract import NO_LANE, Routes, Wanted
+from stentor.audience.contract import NO_LANE, Condition, Routes, Wanted
 from stentor.audience.keys import Key
 from stentor.config import AudienceConfig
 from stentor.errors import InvalidAudience
@@ -99,15 +99,27 @@ class Source:
         # The line feed: a comment at the end of it must not hide the parenthesis.
         return sa.literal_column(f"({self.settings.where or '1 = 1'}\n)", sa.Boolean)
 
-    def matches(self, filters: Iterable[tuple[str, Sequence[str]]]) -> list[Element]:
+    def matches(self, filters: Iterable[tuple[str, Sequence[str] | Condition]]) -> list[Element]:
         """The conditions that filters make.
 
         Raises:
             InvalidAudience: one names what isn't there.
         """
-        return [self._matches(name, values) for name, values in filters]
+        return [self._matches(name, wanted) for name, wanted in filters]
 
-    def _matches(self, name: str, values: Sequence[str]) -> Element:
+    def _matches(self, name: str, wanted: Sequence[str] | Condition) -> Element:
+        if not isinstance(wanted, Condition):
+            return self._is_said(name, wanted)
+        found: list[Element] = []
+        if wanted.values or wanted.prefixes:
+            some = [self._is_said(name, wanted.values)] if wanted.values else []
+            found.append(sa.or_(*some, *(self._begins(name, prefix) for prefix in wanted.prefixes)))
+        if wanted.none_of:
+            found.append(_not(self._is_said(name, wanted.none_of)))
+        return sa.and_(sa.true(), *found)
+
+    def _is_said(self, name: str, values: Sequence[str]) -> Element:
+        """That a column or attribute has one of these values."""
         column = self.value(name)
         if name == "channel" and self.channel is not None:
             wanted = [raw for value in values for raw in self._said_for(value)]
@@ -115,6 +127,12 @@ class Source:
         if column is None:
             return self._json_text(name).in_(values)
         return column.in_([literal for value in values for literal in self._literals(value)])
+
+    def _begins(self, name: str, prefix: str) -> Element:
+        """That it begins so: in the same case, whatever the database's LIKE says of that."""
+        column = self.value(name)
+        said = self._json_text(name) if column is None else sa.cast(column, sa.Text)
+        return sa.func.substr(said, 1, len(prefix)) == sa.literal(prefix, sa.String)
 
     def _literals(self, value: str) -> list[Element]:
         found: list[Element] = [sa.literal(value, sa.String, literal_execute=True)]
@@ -170,8 +188,7 @@ class Source:
         wanted = [self._goes_by(*pair) for lane in pairs if lane in lanes for pair in pairs[lane]]
         if NO_LANE in lanes:
             known = sa.or_(sa.false(), *(self._goes_by(*pair) for pair in self.routes.lanes))
-            # By CASE: where a column is NULL, so is the comparison, and so is its negation.
-            wanted.append(sa.case((known, sa.literal_column("0")), else_=sa.literal_column("1")) == 1)
+            wanted.append(_not(known))
         return sa.or_(sa.false(), *wanted)
 
     def _goes_by(self, channel: str, app: str | None) -> Element:
@@ -205,6 +222,12 @@ class Source:
                 names.append(name)
                 elements.append(column)
         return names, elements, inside
+
+
+def _not(condition: Element) -> Element:
+    """By CASE: where a column is NULL, so is the comparison, and so is its negation."""
+    negated: Element = sa.case((condition, sa.literal_column("0")), else_=sa.literal_column("1")) == 1
+    return negated
 
 
 def parameter(name: str, key: Key) -> sa.BindParameter[Any]:

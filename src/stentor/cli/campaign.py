@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import signal
-import sys
-from collections.abc import Callable
-from dataclasses import fields
+import time
 from typing import Annotated
 
 import typer
@@ -15,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stentor.cli import shapes, words
+from stentor.cli.failures import failures
 from stentor.cli.live import LaneRates, LiveView, account, proof, view
 from stentor.cli.operations import (
     FAILED,
@@ -24,6 +22,7 @@ from stentor.cli.operations import (
     ConfigFile,
     LogFormat,
     LogLevel,
+    Quiet,
     Yes,
     close,
     confirm,
@@ -37,7 +36,7 @@ from stentor.cli.operations import (
 from stentor.cli.undo import edit, undo
 from stentor.cli.waiting import waited_for
 from stentor.errors import InvalidState
-from stentor.recording.report import FailureRow, Report
+from stentor.recording.report import Report, Totals
 from stentor.runtime.stentor import Stentor
 from stentor.states import FINAL, CampaignState
 from stentor.store.campaigns import Campaign
@@ -49,11 +48,8 @@ app = typer.Typer(
     help="Look at campaigns, stop them, go on with them, and learn who was not reached and why.",
     no_args_is_help=True,
 )
-app.command()(undo)
-app.command()(edit)
 
 
-@app.command("list")
 def list_campaigns(
     state: Annotated[CampaignState | None, typer.Option(help="Only campaigns in this state.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 50,
@@ -67,23 +63,31 @@ def list_campaigns(
       stentor campaign list
       stentor campaign list --state running --json
     """
-    found = perform(config, lambda stentor: stentor.campaigns.newest(state=state, limit=limit))
+
+    async def work(stentor: Stentor) -> tuple[list[Campaign], dict[str, Totals]]:
+        found = await stentor.campaigns.newest(state=state, limit=limit)
+        return found, await stentor.outcomes.totals([each.id for each in found])
+
+    found, totals = perform(config, work)
     if as_json:
-        shapes.say({"campaigns": [shapes.campaign(each) for each in found]})
+        now = time.time()
+        shapes.say({"campaigns": [shapes.listed(each, totals.get(each.id, Totals()), now) for each in found]})
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("campaign", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    table.add_column("created", no_wrap=True)
-    table.add_column("expected", justify="right", no_wrap=True)
-    table.add_column("title", overflow="fold")
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in ("campaign", "state", "created"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("accepted", "failed", "took"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("title", overflow="fold", min_width=12)
     for each in found:
-        expected = f"{sum(each.expected.values()):,}"
-        table.add_row(each.id, each.state.value, words.clock(each.created_at), expected, Text(each.title))
+        sums = totals.get(each.id, Totals())
+        took = "" if each.finished_at is None else words.lasted(shapes.lasted(each, each.finished_at))
+        created = words.clock(each.created_at)[:-3]  # to the minute
+        figures = (f"{sums.accepted:,}", f"{sums.failed:,}", took)
+        table.add_row(each.id, each.state.value, created, *figures, Text(each.title))
     console().print(table if found else "There is no such campaign." if state else "There is no campaign yet.")
 
 
-@app.command()
 def show(
     campaign: CampaignName,
     config: ConfigFile = None,
@@ -111,7 +115,6 @@ def show(
     perform_on(config, campaign, work)
 
 
-@app.command()
 def watch(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Show a campaign live until it ends, while roles that run elsewhere send it.
 
@@ -140,7 +143,6 @@ def watch(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = F
     raise typer.Exit(INTERRUPTED)
 
 
-@app.command()
 def pause(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Pause a campaign: within a second nothing is sent any more, and nothing is lost.
 
@@ -157,9 +159,9 @@ def pause(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = F
         )
 
 
-@app.command()
 def resume(
     campaign: CampaignName,
+    quiet: Quiet = False,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
     config: ConfigFile = None,
@@ -174,7 +176,7 @@ def resume(
       stentor campaign resume last
       stentor campaign resume 7k2m --json
     """
-    out = console(as_json=as_json)
+    out = console(as_json=as_json, quiet=quiet)
 
     async def work(stentor: Stentor, found: Campaign) -> Report:
         if found.state in FINAL and not (await stentor.outcomes.progress(found.id)).total.pending:
@@ -189,7 +191,6 @@ def resume(
     close(perform_on(config, campaign, work, (log_level, log_format)), out, as_json=as_json)
 
 
-@app.command()
 def cancel(campaign: CampaignName, yes: Yes = False, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Give a campaign up: within a second nothing is sent any more, and who wasn't sent to counts as cancelled.
 
@@ -216,13 +217,13 @@ def cancel(campaign: CampaignName, yes: Yes = False, config: ConfigFile = None, 
     tell(perform_on(config, campaign, work), out, as_json=as_json)
 
 
-@app.command()
 def retry(
     campaign: CampaignName,
     reason: Annotated[
         list[str] | None, typer.Option(help="Only those that failed for this reason; may be given again.")
     ] = None,
     yes: Yes = False,
+    quiet: Quiet = False,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
     config: ConfigFile = None,
@@ -235,7 +236,7 @@ def retry(
       stentor campaign retry last
       stentor campaign retry 7k2m --reason ServiceUnavailable --reason Lifetime
     """
-    out = console(as_json=as_json)
+    out = console(as_json=as_json, quiet=quiet)
     reasons = reason or []
 
     async def work(stentor: Stentor, found: Campaign) -> Report:
@@ -245,8 +246,7 @@ def retry(
         if not many:
             why = f"failed for {' or '.join(reasons)}" if reasons else "failed whose address may still work"
             raise InvalidState(f"nobody in campaign {found.id} {why}: there is nobody to send to again")
-        if not as_json:
-            out.print(account(report))
+        out.print(account(report))
         confirm(f"Send {found.title!r} again to the {many:,} that were not reached?", yes=yes)
         async with waited_for("Counting them", out):
             new = await stentor.campaigns.retry(found.id, reasons=reasons)
@@ -257,7 +257,6 @@ def retry(
     close(perform_on(config, campaign, work, (log_level, log_format)), out, as_json=as_json)
 
 
-@app.command()
 def audit(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Prove that nobody was dropped: recount a campaign from its recipients and their outcomes.
 
@@ -277,57 +276,6 @@ def audit(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = F
         raise typer.Exit(FAILED)
 
 
-@app.command()
-def failures(
-    campaign: CampaignName,
-    reason: Annotated[str | None, typer.Option(help="Only those that failed for this reason.")] = None,
-    lane: Annotated[str | None, typer.Option(help="Only those of this lane, e.g. apns/ios.")] = None,
-    dead: Annotated[
-        bool | None, typer.Option("--dead/--alive", help="Only dead addresses, or only those that aren't.")
-    ] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
-    config: ConfigFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line, one for each.")] = False,
-) -> None:
-    """List everybody who was not reached, with the reason.
-
-    They come as they are read, however many they are.
-
-    \b
-    Examples:
-      stentor campaign failures last
-      stentor campaign failures last --dead --csv > dead.csv
-      stentor campaign failures 7k2m --reason Unregistered --json
-    """
-
-    async def work(stentor: Stentor, found: Campaign) -> None:
-        write = _writer(as_csv=as_csv, as_json=as_json)
-        async for row in stentor.outcomes.failures(found.id, lane=lane, reason=reason, dead=dead):
-            write(row)
-
-    perform_on(config, campaign, work)
-
-
-def _writer(*, as_csv: bool, as_json: bool) -> Callable[[FailureRow], None]:
-    if as_json:
-        return lambda row: shapes.say(shapes.failure(row))
-    if as_csv:
-        names = [*(each.name for each in fields(FailureRow)), "meaning"]
-        table = csv.DictWriter(sys.stdout, names, lineterminator="\n")
-        table.writeheader()
-        return lambda row: table.writerow(shapes.failure(row))
-
-    def write(row: FailureRow) -> None:
-        dead = ", dead" if row.dead else ""
-        outcome = row.outcome.name.lower()
-        status = f" ({row.status})" if row.status else ""
-        facts = (words.clock(row.at), words.lane_name(row.lane), row.installation, f"{outcome}{dead}")
-        sys.stdout.write("  ".join((*facts, f"{row.reason}{status}")) + "\n")
-
-    return write
-
-
-@app.command()
 def explain(
     campaign: CampaignName,
     installation: Annotated[str, typer.Argument(help="The installation's id, as in the audience.")],
@@ -356,3 +304,20 @@ def explain(
     out = console()
     out.print(Text(f"{installation} in {told.campaign.title!r} ({told.campaign.id}):"))
     out.print(table)
+
+
+for name, command in (
+    ("list", list_campaigns),
+    ("show", show),
+    ("watch", watch),
+    ("pause", pause),
+    ("resume", resume),
+    ("cancel", cancel),
+    ("failures", failures),
+    ("explain", explain),
+    ("retry", retry),
+    ("undo", undo),
+    ("edit", edit),
+    ("audit", audit),
+):
+    app.command(name)(command)  # in the order in which they are needed

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,13 +19,15 @@ import uvloop
 from pydantic import BaseModel
 
 from stentor import channels
-from stentor.config import APP, FILE, SECTIONS, Config, load
+from stentor.config import APP, FILE, SECTIONS, AudienceConfig, Columns, Config, StoreConfig, load
 from stentor.errors import InvalidConfiguration, StoreUnavailable, StoreUnusable
-from stentor.settings import ALTERNATIVE, App
+from stentor.settings import ALTERNATIVE, App, listed
 from stentor.store.database import Database
 from stentor.store.migrate import migrate
 
 AUDIENCE = "users"
+PLATFORMS = {"ios": "apns", "android": "fcm"}
+"""What most apps' own tables call these channels."""
 AT_ONCE, LATER = 5.0, 3600.0
 """Seconds for which the database is waited for: by somebody who begins, and where a machine or cluster is being
 started. What a person must mend is waited for by neither."""
@@ -38,6 +40,15 @@ SIMULATED = {
     "webhook": ("target", "secret_file"),
 }
 """Which of a simulator's facts its app's settings need, by channel."""
+NEEDED = {
+    "apns": ("topic", "key_file", "key_id", "team_id"),
+    "fcm": ("service_account_file",),
+    "webpush": ("private_key_file", "subject"),
+    "telegram": ("token_file",),
+    "discord": ("token_file",),
+    "webhook": ("target", "secret_file"),
+}
+"""What somebody who begins sets of an app, by channel; of a channel that is not here, what is required."""
 START_PATIENCE, START_LOOK = 10.0, 0.05
 """Seconds for which a simulator that is being started is waited for, and between two looks."""
 
@@ -47,6 +58,11 @@ INTRODUCTION = """\
 # A line that begins with # is a setting that is off; remove the # to switch it on. One that begins with ## can only be
 # used instead of another. Paths count from the folder of this file. A variable overrides each setting, with __ between
 # the parts of its name: STENTOR_STORE__URL, STENTOR_APPS__IOS__KEY_FILE.
+"""
+SHORT_INTRODUCTION = """\
+# Stentor's settings. Replace the examples by yours; `stentor doctor` says what is missing. Paths count from the folder
+# of this file. docs/configuration.md has all other settings; so has the file that `stentor init` writes without
+# --channels.
 """
 NEXT_STEPS = """\
 Next:
@@ -63,6 +79,10 @@ def init(
     upgrade: Annotated[
         bool, typer.Option("--upgrade", help="Only bring the store's tables to this version; the file stays as it is.")
     ] = False,
+    chosen: Annotated[
+        str | None,
+        typer.Option("--channels", metavar="LIST", help="Write a short file with what these channels need: apns,fcm."),
+    ] = None,
     simulator: Annotated[
         list[Path] | None,
         typer.Option(help="What a running `stentor simulate … --json` printed: adds an app for it. May be repeated."),
@@ -73,12 +93,15 @@ def init(
     \b
     Examples:
       stentor init
+      stentor init --channels apns,fcm
       stentor init rehearsal --simulator apns.json --simulator fcm.json
       stentor init --upgrade
     """
     file = directory / FILE if directory else Path(os.environ.get("STENTOR_CONFIG") or FILE)
     if not upgrade:
-        _write(file, render(_read_facts(path) for path in simulator or ()), force=force)
+        simulators = [_read_facts(path) for path in simulator or ()]
+        text = render(simulators) if chosen is None else render_short(_channels(chosen), simulators)
+        _write(file, text, force=force)
         typer.echo(f"Wrote {file}.")
     config = load(file)
     uvloop.run(_migrate(config, LATER if upgrade else AT_ONCE))
@@ -141,6 +164,44 @@ def render(simulators: Iterable[dict[str, Any]] = ()) -> str:
         parts.append("\n".join(_section(name, model)))
     parts += [_simulated(facts) for facts in simulators]
     return "\n".join(parts)
+
+
+def render_short(names: Sequence[str], simulators: Iterable[dict[str, Any]] = ()) -> str:
+    """The content of a short file: the store, an app for each of these channels, and their audience; all is on."""
+    parts = [SHORT_INTRODUCTION, "\n".join(_chosen("store", StoreConfig, {"url"}))]
+    for name in names:
+        channel = channels.find(name)
+        needed = {"channel", *NEEDED.get(name, (each.name for each in settings(channel.app) if each.required))}
+        parts.append("\n".join(_chosen(f"apps.{channel.example_app}", channel.app, needed)))
+    said = {said: name for said, name in PLATFORMS.items() if name in names}
+    one = len(names) == 1
+    audience = {"url", "table", "channel"} if one else {"url", "table", *(["channels"] if said else [])}
+    parts.append("\n".join(_chosen(f"audiences.{AUDIENCE}", AudienceConfig, audience, channel=names[0], channels=said)))
+    columns = {"id", "address"} if one else {"id", "address", "channel"}
+    parts.append("\n".join(_chosen(f"audiences.{AUDIENCE}.columns", Columns, columns)))
+    parts += [_simulated(facts) for facts in simulators]
+    return "\n".join(parts)
+
+
+def _chosen(name: str, model: type[BaseModel], wanted: Collection[str], **values: Any) -> Iterator[str]:
+    """A table with these settings alone, as examples or with these values."""
+    yield f"# {(model.__doc__ or '').splitlines()[0]}"
+    yield f"[{name}]"
+    for setting in settings(model):
+        if setting.name in wanted:
+            yield f"# {setting.meaning}"
+            yield f"{setting.name} = {toml(values[setting.name]) if setting.name in values else setting.example}"
+    yield ""
+
+
+def _channels(chosen: str) -> list[str]:
+    """Raises: InvalidConfiguration: one of them is none, or there is none."""
+    names = list(dict.fromkeys(name.strip() for name in chosen.split(",") if name.strip()))
+    known = channels.names()
+    for name in names or [chosen]:
+        if name not in known:
+            raise InvalidConfiguration(f"--channels: there is no channel {name!r}; there are {listed(known)}")
+    return names
 
 
 def _section(name: str, model: type[BaseModel]) -> Iterator[str]:

@@ -26,6 +26,7 @@ from stentor.cli.doctor import doctor
 from stentor.cli.drain import drain
 from stentor.cli.import_ import import_
 from stentor.cli.init import init
+from stentor.cli.push import push
 from stentor.cli.roles import serve, worker
 from stentor.cli.send import send
 from stentor.errors import (
@@ -51,6 +52,7 @@ Examples:
   stentor demo                        send to simulated phones, and see every one accounted for
   stentor init                        begin: settings with a word on each, and the database
   stentor doctor                      what is wrong or missing, and what to do about it
+  stentor push apns/ios TOKEN --title Hello       to one device, without a database
   stentor send --title Hello --audience users
   stentor serve                       run all roles on this machine, for `stentor send --detach`
   stentor simulate apns --port 8443   a provider on this machine, to rehearse against
@@ -103,6 +105,7 @@ app.command()(demo)
 app.command()(init)
 app.command("import")(import_)
 app.command()(doctor)
+app.command()(push)
 app.command()(send)
 app.command()(serve)
 app.command()(worker)

@@ -31,8 +31,6 @@ FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
 LAST = "last"
-MOST = 10_000
-"""Campaigns among which an abbreviated id is looked for, the newest first."""
 
 ConfigFile = Annotated[
     Path | None,
@@ -47,9 +45,10 @@ LogFormat = Annotated[
 Log = tuple[config.LogLevel | None, config.LogFormat | None]
 """What the two options say."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors, for cron.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 CampaignName = Annotated[
-    str, typer.Argument(metavar="CAMPAIGN", help="Its id, the beginning of it, or `last` for the newest.")
+    str, typer.Argument(metavar="CAMPAIGN", help="Its id or any part of it, its title, or `last` for the newest.")
 ]
 
 
@@ -97,21 +96,12 @@ async def named(stentor: Stentor, name: str) -> Campaign:
         if not newest:
             raise UnknownCampaign("there is no campaign yet; `stentor send` makes one")
         return newest[0]
-    try:
-        return await stentor.campaigns.get(name)
-    except UnknownCampaign:
-        found = [each for each in await stentor.campaigns.newest(limit=MOST) if name and each.id.startswith(name)]
-        if len(found) == 1:
-            return found[0]
-        if not found:
-            raise
-        several = ", ".join(each.id for each in found[:5])
-        raise UnknownCampaign(f"{name!r} is the beginning of {len(found)} campaigns: {several}") from None
+    return await stentor.campaigns.find(name)
 
 
-def console(*, as_json: bool = False) -> Console:
-    """Where people read: stdout, or nowhere if a program reads that."""
-    return Console(quiet=as_json, highlight=False)
+def console(*, as_json: bool = False, quiet: bool = False) -> Console:
+    """Where people read: stdout, or nowhere if a program reads that or nobody wants to."""
+    return Console(quiet=as_json or quiet, highlight=False)
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,14 +11,26 @@ from rich.console import Console
 from rich.text import Text
 
 from stentor.audience.contract import Selection
-from stentor.cli import shapes, words
-from stentor.cli.operations import AsJson, ConfigFile, LogFormat, LogLevel, Yes, close, confirm, console, drive, perform
+from stentor.cli import filters, shapes, words
+from stentor.cli import message_options as opts
+from stentor.cli.operations import (
+    AsJson,
+    ConfigFile,
+    LogFormat,
+    LogLevel,
+    Quiet,
+    Yes,
+    close,
+    confirm,
+    console,
+    drive,
+    perform,
+)
 from stentor.cli.previews import show_preview
-from stentor.cli.values import Moment, duration, moment, pairs
+from stentor.cli.values import Moment, moment
 from stentor.cli.waiting import waited_for
-from stentor.errors import InvalidConfiguration
-from stentor.model import Message, Priority
-from stentor.planning.content import Content, content_from
+from stentor.errors import AlreadySent
+from stentor.planning.content import Content
 from stentor.recording.report import Report
 from stentor.runtime.preview import Preview
 from stentor.runtime.stentor import Stentor
@@ -28,38 +39,20 @@ from stentor.store.campaigns import Campaign
 
 def send(
     audience: Annotated[str, typer.Option(help="An audience of the settings, or `registry`.")],
-    title: Annotated[str | None, typer.Option(help="The title people see.")] = None,
-    body: Annotated[str | None, typer.Option(help="The text people see.")] = None,
-    subtitle: Annotated[str | None, typer.Option(help="A second line; Apple devices only.")] = None,
-    image: Annotated[str | None, typer.Option(help="An https address.")] = None,
-    sound: Annotated[str | None, typer.Option(help="`default`, or a sound file in the app.")] = None,
-    badge: Annotated[int | None, typer.Option(min=0, help="The number on the app's icon; 0 removes it.")] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="For the app's own use; may be given again."),
-    ] = None,
-    silent: Annotated[bool, typer.Option("--silent", help="Show nothing: wake the app.")] = False,
-    ttl: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="How long it is worth delivering: 90s, 1h30m, 2d."),
-    ] = None,
-    priority: Annotated[Priority | None, typer.Option(help="How urgent it is.")] = None,
-    collapse_key: Annotated[
-        str | None,
-        typer.Option(help="Of messages with the same key a device shows only the newest."),
-    ] = None,
-    message: Annotated[
-        Path | None,
-        typer.Option(help="A TOML or JSON file with all of the message, instead of the above (docs/message.md)."),
-    ] = None,
-    filters: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--filter",
-            metavar="COLUMN=VALUE",
-            help="Only where the column has this value; given again for one column, any of the values.",
-        ),
-    ] = None,
+    title: opts.Title = None,
+    body: opts.Body = None,
+    subtitle: opts.Subtitle = None,
+    image: opts.Image = None,
+    sound: opts.Sound = None,
+    badge: opts.Badge = None,
+    data: opts.Data = None,
+    silent: opts.Silent = False,
+    ttl: opts.Ttl = None,
+    priority: opts.Urgency = None,
+    collapse_key: opts.CollapseKey = None,
+    message: opts.MessageFile = None,
+    values: opts.Values = None,
+    chosen: Annotated[list[str] | None, typer.Option("--filter", metavar="FILTER", help=filters.HELP)] = None,
     test_to: Annotated[
         list[str] | None,
         typer.Option(metavar="ID", help="Only this installation; may be given again."),
@@ -73,6 +66,10 @@ def send(
         typer.Option(metavar="N", help="Send so many a second at most, over all lanes, e.g. 500 or 0.5."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What the campaign is called in lists and reports.")] = None,
+    once: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Send only if nothing was sent with this key before, e.g. news-2030-01-31."),
+    ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Only start it, for roles that run elsewhere: `stentor serve`.")
     ] = False,
@@ -81,6 +78,7 @@ def send(
         str | None, typer.Option(metavar="ID", help="Show what this installation would get, instead of any.")
     ] = None,
     yes: Yes = False,
+    quiet: Quiet = False,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
     config: ConfigFile = None,
@@ -97,12 +95,14 @@ def send(
       stentor send --title Hello --body "It works." --audience users --dry-run
       stentor send --message sale.toml --audience users --dry-run --sample 4711
       stentor send --message sale.toml --audience users --test-to 4711
-      stentor send --message sale.toml --audience users --filter country=de --filter country=at
+      stentor send --message sale.toml --audience users --filter "country in de,at" --filter plan!=free
       stentor send --body "Doors open" --ttl 2h --audience users --at 2030-01-31T18:00 --yes --json
       stentor send --message sale.toml --audience users --detach
       stentor send --message sale.toml --audience users --max-rate 500
+      stentor send --message news.toml --audience users --once "news-$(date +%F)" --yes --quiet
+      stentor send --title "{{ show }}: {{ title }}" --set show=News --set title="50 % {off}" --audience users
     """
-    content = _content(
+    content = opts.content_of(
         message,
         {
             "title": title,
@@ -111,35 +111,42 @@ def send(
             "image": image,
             "sound": sound,
             "badge": badge,
-            "data": dict(pairs("--data", data or [])) or None,
-            "silent": silent or None,
-            "ttl": None if ttl is None else round(duration("--ttl", ttl)),
+            "data": data,
+            "silent": silent,
+            "ttl": ttl,
             "priority": priority,
             "collapse_key": collapse_key,
         },
+        values,
     )
     order = _Order(
         content=content,
-        selection=Selection(source=audience, filters=_filters(filters or []), only=test_to or None),
+        selection=Selection(source=audience, filters=filters.filters(chosen or []), only=test_to or None),
         name=name,
         starts=None if at is None else moment("--at", at, time.time()),
         max_rate=max_rate,
         sample=sample,
+        once=once,
     )
-    out = console(as_json=as_json)
-    if dry_run:
-        preview = perform(config, lambda stentor: order.prepare(stentor, out))
+    out = console(as_json=as_json, quiet=quiet)
+    try:
+        if dry_run:
+            preview = perform(config, lambda stentor: order.prepare(stentor, out))
+            if as_json:
+                shapes.say(shapes.preview(preview))
+            said = "See the notes above" if preview.warnings else "All is in order"
+            out.print(f"{said}; nothing was sent, as this was a dry run.")
+        elif detach:
+            campaign = perform(config, lambda stentor: order.start(stentor, out, yes=yes))
+            _say_how_to_watch(campaign, out, as_json=as_json)
+        else:
+            log = (log_level, log_format)
+            report = perform(config, lambda stentor: order.see_through(stentor, out, yes=yes, as_json=as_json), log)
+            close(report, out, as_json=as_json)
+    except AlreadySent as sent:  # as was asked for
         if as_json:
-            shapes.say(shapes.preview(preview))
-        said = "See the notes above" if preview.warnings else "All is in order"
-        out.print(f"{said}; nothing was sent, as this was a dry run.")
-    elif detach:
-        campaign = perform(config, lambda stentor: order.start(stentor, out, yes=yes))
-        _say_how_to_watch(campaign, out, as_json=as_json)
-    else:
-        log = (log_level, log_format)
-        report = perform(config, lambda stentor: order.see_through(stentor, out, yes=yes, as_json=as_json), log)
-        close(report, out, as_json=as_json)
+            shapes.say({"already_sent": sent.campaign_id})
+        out.print(f"Nothing to do: {sent}.", soft_wrap=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +159,7 @@ class _Order:
     starts: Moment | None
     max_rate: float | None
     sample: str | None
+    once: str | None
 
     @property
     def starts_at(self) -> float | None:
@@ -159,6 +167,7 @@ class _Order:
 
     async def prepare(self, stentor: Stentor, out: Console) -> Preview:
         """Check it, and show what it would do."""
+        await self._refuse_a_second(stentor)
         async with waited_for(f"Counting {words.audience(self.selection)}", out):
             preview = await stentor.campaigns.prepare(
                 self.content,
@@ -186,12 +195,18 @@ class _Order:
             starts_at=self.starts_at,
             preview=preview,
             max_rate=self.max_rate,
+            once=self.once,
         )
 
     async def see_through(self, stentor: Stentor, out: Console, *, yes: bool, as_json: bool) -> Report:
         """Start it, and send it from here to its end."""
+        await self._refuse_a_second(stentor)
         async with stentor.roles.at_work():  # they start while everything is checked and somebody is asked
             return await drive(stentor, await self.start(stentor, out, yes=yes), out, as_json=as_json)
+
+    async def _refuse_a_second(self, stentor: Stentor) -> None:
+        if self.once is not None:
+            await stentor.campaigns.refuse_a_second(self.once)
 
 
 def _say_how_to_watch(campaign: Campaign, out: Console, *, as_json: bool) -> None:
@@ -201,22 +216,3 @@ def _say_how_to_watch(campaign: Campaign, out: Console, *, as_json: bool) -> Non
     out.print(f"Campaign {campaign.id} is {campaign.state}. Nothing is sent by this command: {how}.", soft_wrap=True)
     out.print(f"  stentor campaign watch {campaign.id}   shows how it goes")
     out.print(f"  stentor campaign cancel {campaign.id}  gives it up")
-
-
-def _content(file: Path | None, options: dict[str, object]) -> Content:
-    given = {option: value for option, value in options.items() if value is not None}
-    if file is None:
-        if not given:
-            raise InvalidConfiguration("there is no message: give --title and --body, or --message FILE")
-        return Content(message=Message(**given))  # type: ignore[arg-type]  # the values are of their options' types
-    if given:
-        names = ", ".join(f"--{option.replace('_', '-')}" for option in given)
-        raise InvalidConfiguration(f"--message has all of the message in its file, so {names} can't be given as well")
-    return content_from(file)
-
-
-def _filters(texts: list[str]) -> dict[str, list[str]]:
-    wanted: dict[str, list[str]] = {}
-    for column, value in pairs("--filter", texts):
-        wanted.setdefault(column, []).append(value)
-    return wanted

@@ -16,7 +16,7 @@ from stentor.audience.contract import Selection
 from stentor.cli import words
 from stentor.recording.audit import Audit
 from stentor.recording.explain import Explanation
-from stentor.recording.report import FailureRow, LaneCounts, Progress, Report
+from stentor.recording.report import FailureRow, LaneCounts, Progress, Report, Totals
 from stentor.runtime.preview import Preview
 from stentor.runtime.queue_control import Backlog
 from stentor.store.campaigns import Campaign
@@ -48,6 +48,17 @@ def campaign(each: Campaign) -> Shape:
         "planned": each.planned,
         "expected": each.expected,
     }
+
+
+def listed(each: Campaign, totals: Totals, now: float) -> Shape:
+    """A campaign in a list; `now` is in epoch seconds."""
+    end = now if each.finished_at is None else each.finished_at
+    return campaign(each) | asdict(totals) | {"seconds": round(lasted(each, end), 3)}
+
+
+def lasted(each: Campaign, end: float) -> float:
+    """Seconds from a campaign's start to `end`; 0 before it starts."""
+    return 0.0 if each.starts_at is None else max(0.0, end - each.starts_at)
 
 
 def counts(lane: LaneCounts) -> Shape:
@@ -131,12 +142,16 @@ def backlog(left: Backlog) -> Shape:
     }
 
 
-def failure(row: FailureRow) -> Shape:
-    return {
+def failure(row: FailureRow, *, address: bool = False) -> Shape:
+    """A recipient that was not reached, with its address if that was asked for."""
+    shape = {
         **asdict(row),
         "outcome": row.outcome.name.lower(),
         "meaning": words.meaning(row.lane, row.reason, row.outcome),
     }
+    if not address:
+        del shape["address"]
+    return shape
 
 
 def audit(found: Audit) -> Shape:

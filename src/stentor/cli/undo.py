@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from stentor.audience.contract import Selection
+from stentor.cli import message_options as opts
 from stentor.cli import shapes
 from stentor.cli.operations import (
     AsJson,
@@ -26,7 +27,9 @@ from stentor.cli.operations import (
     perform_on,
 )
 from stentor.cli.previews import show_preview
+from stentor.cli.values import pairs
 from stentor.cli.waiting import waited_for
+from stentor.errors import InvalidConfiguration
 from stentor.planning.content import content_from
 from stentor.recording.report import Report
 from stentor.runtime.preview import Preview
@@ -44,6 +47,7 @@ def undo(
     message: Annotated[
         Path | None, typer.Option(help="A file with a message that takes its place where it can only be replaced.")
     ] = None,
+    values: opts.Values = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     log_level: LogLevel = None,
@@ -63,7 +67,10 @@ def undo(
       stentor campaign undo 7k2m
       stentor campaign undo 7k2m --message correction.toml --yes
     """
-    better = None if message is None else content_from(message)
+    filled = dict(pairs("--set", values or []))
+    if filled and message is None:
+        raise InvalidConfiguration("--set fills the message of --message FILE, and there is none")
+    better = None if message is None else content_from(message, filled)
     change = _Change(
         verb="take back",
         question="Take {title!r} back from these {number:,}?",
@@ -76,6 +83,7 @@ def undo(
 def edit(
     campaign: CampaignName,
     message: Annotated[Path, typer.Option(help="A file with the message that takes its place.")],
+    values: opts.Values = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     log_level: LogLevel = None,
@@ -92,7 +100,7 @@ def edit(
       stentor campaign edit last --message corrected.toml --dry-run
       stentor campaign edit 7k2m --message corrected.toml --yes --json
     """
-    better = content_from(message)
+    better = content_from(message, dict(pairs("--set", values or [])))
     change = _Change(
         verb="edit",
         question="Edit {title!r} for these {number:,}?",

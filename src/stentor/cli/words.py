@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from stentor import channels
 from stentor.audience.contract import NO_LANE, Selection
+from stentor.cli.filters import in_words
 from stentor.errors import InvalidConfiguration
 from stentor.outcome import Outcome
 
@@ -81,7 +82,7 @@ def audience(selection: Selection) -> str:
     if selection.reached_by is not None:
         return f"those whom {selection.reached_by} reached"
     parts = [selection.source]
-    parts += [f"{name} = {' or '.join(values)}" for name, values in selection.filters.items()]
+    parts += in_words(selection.filters)
     if selection.only is not None:
         parts.append(f"only {len(selection.only)} named")
     if selection.failed_of is not None:

@@ -4,7 +4,8 @@ Any text of a message may hold Jinja (`{{ name }}`, filters, `default`), sandbox
 what a template names is a column or attribute of the installation. Rules: a template that writes what an installation
 doesn't have is an error, never an empty gap, and one that asks for it finds it false; NULL counts as missing; the same
 content renders to the same message on every machine and at every retry; what a template makes without a value is found
-by the check.
+by the check. A campaign's own values fill templates before an
+installation's do, and are text: nothing in them is run.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ from stentor.planning.trees import (
 
 DEFAULT = ""
 """The first of `Content.languages`: the message itself, for everybody without a translation."""
-VERSION, VERSION_WITH_ACTION, VERSION_WITH_SECTIONS = 1, 2, 3
+VERSION, VERSION_WITH_ACTION, VERSION_WITH_SECTIONS, VERSION_WITH_VALUES = 1, 2, 3, 4
 """Of what is stored. A Stentor that knows the first alone would send what is to take something back; one that knows two
-would say in the message's language what a translation says in a channel's options."""
+would say in the message's language what a translation says in a channel's options; one that knows three would look for
+the campaign's own values in the audience."""
 
 MOST_TRANSLATIONS = 255
 """A batch has a byte for each recipient's language, and the message itself is one of them."""
@@ -61,6 +63,7 @@ _ADDRESSES = (
     "telegram.buttons.url",
 )
 """Without the numbers of those in lists."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"\.\d+")
 _PLACEHOLDER = "x"
 _PLACEHOLDER_ADDRESS = "https://example.com/"
@@ -128,6 +131,9 @@ class Content:
     message: Message
     translations: Mapping[str, Translation] = field(default_factory=dict)
     """By BCP 47 language tag, e.g. `de` or `pt-BR`."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """Values for the templates that are the same for everybody, by name. They are shown as they are, so that text from
+    elsewhere may be passed here: braces in it mean nothing. A column of the same name is not read."""
     action: Action = Action.SEND
 
     @cached_property
@@ -155,6 +161,7 @@ class Content:
 
         Raises: InvalidMessage: names the field, and the line of a template.
         """
+        _check_values(self.values)
         if len(self.translations) > MOST_TRANSLATIONS:
             raise InvalidMessage(
                 "translations", f"there are {len(self.translations)}; a message has at most {MOST_TRANSLATIONS}"
@@ -183,6 +190,9 @@ class Content:
         _ = self.variables
         if self.action is Action.SEND and _says_nothing(self.message):
             raise InvalidMessage("message", "says nothing; give it a title, a body or data, or make it silent")
+        if unused := sorted(set(self.values) - self._named):
+            named = ", ".join(sorted(self._named)) or "no value"
+            raise InvalidMessage("values", f"no text of the message uses `{unused[0]}`; its templates name: {named}")
 
     def render(self, language: int, variables: Mapping[str, Any]) -> Message:
         """The message for somebody, `language` being an index of `languages`.
@@ -195,6 +205,11 @@ class Content:
     def outline(self, language: int) -> Message:
         """The message with something harmless in place of each text that is a template."""
         return self._compiled[language].outline()
+
+    @property
+    def _named(self) -> set[str]:
+        """Whatever the templates name, the campaign's own values among it."""
+        return {name for compiled in self._compiled for name in compiled.named}
 
     @cached_property
     def _indices(self) -> dict[str | None, int]:
@@ -209,7 +224,7 @@ class Content:
         by_tag = {_normal(tag): translation for tag, translation in self.translations.items()}
         known = _Texts()
         with filling():  # one allowance for whatever needs no variables, in all languages
-            return tuple(_Compiled(self.message, tag, by_tag.get(tag), known) for tag in self.languages)
+            return tuple(_Compiled(self.message, tag, by_tag.get(tag), known, self.values) for tag in self.languages)
 
 
 class _Texts:
@@ -233,7 +248,14 @@ class _Texts:
 class _Compiled:
     """The message in one language, its templates compiled; those that need no variables, filled."""
 
-    def __init__(self, message: Message, tag: str, translation: Translation | None, known: _Texts) -> None:
+    def __init__(
+        self,
+        message: Message,
+        tag: str,
+        translation: Translation | None,
+        known: _Texts,
+        values: Mapping[str, str],
+    ) -> None:
         if translation is not None:
             try:
                 message = translation.over(message)
@@ -241,17 +263,23 @@ class _Compiled:
                 raise error.within(f"translations.{tag}") from None
         tree: Any = to_tree(message)
         self._templates: list[tuple[TextPath, Text]] = []
+        self._values = values
         self.variables: set[str] = set()
+        """What is needed of each installation."""
+        self.named: set[str] = set()
+        """That, and the campaign's own values that are used."""
         for place, source in texts(tree, ()):
             if not is_template(source):
                 continue
             name = _name(place)
             text = known.get(f"translations.{tag}.{name}" if translation and translation.says(place) else name, source)
-            if text.variables:
-                self.variables |= text.variables
+            self.named |= text.variables
+            if needed := text.variables - values.keys():
+                self.variables |= needed
                 self._templates.append((place, text))
             else:
-                tree = with_text(tree, place, text.constant)
+                constant = text.fill(text.context(values)) if text.variables else text.constant
+                tree = with_text(tree, place, constant)
                 message = from_tree(tree, Message)
         self._tree, self._message = tree, message
 
@@ -259,6 +287,7 @@ class _Compiled:
         if not self._templates:
             return self._message
         known = {name: value for name, value in variables.items() if value is not None}
+        known |= self._values
         shared = self._templates[0][1].context(known)
         with filling():
             return self._filled(
@@ -298,6 +327,14 @@ def _check_texts(tree: dict[str, Any], prefix: str) -> None:
                 check_text(name, part)
 
 
+def _check_values(values: Mapping[str, str]) -> None:
+    """Raises: InvalidMessage: a name that no template can use, or a text that cannot be stored or sent."""
+    for name, text in values.items():
+        if not _NAME.fullmatch(name):
+            raise InvalidMessage("values", f"{name!r} is not a name that a template can use, such as `episode`")
+        check_text(f"values.{name}", text)
+
+
 def _check_channel(name: str) -> None:
     """Options are of channels that packages add: Stentor's own have fields, and who has no package, a typing error."""
     if name in channels.BUILT_IN:
@@ -322,12 +359,15 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: int
     message: Message
     translations: dict[str, Translation]
+    values: dict[str, str] = {}
     action: Action = Action.SEND
 
 
 def encode_content(content: Content) -> bytes:
     """As JSON, for the store."""
-    if any(each.sections for each in content.translations.values()):
+    if content.values:
+        version = VERSION_WITH_VALUES
+    elif any(each.sections for each in content.translations.values()):
         version = VERSION_WITH_SECTIONS
     else:
         version = VERSION if content.action is Action.SEND else VERSION_WITH_ACTION
@@ -336,6 +376,7 @@ def encode_content(content: Content) -> bytes:
             version=version,
             message=content.message,
             translations=dict(content.translations),
+            values=dict(content.values),
             action=content.action,
         )
     )
@@ -350,14 +391,17 @@ def decode_content(stored: bytes) -> Content:
         found = msgspec.json.decode(stored, type=_Stored)
     except msgspec.DecodeError as error:
         raise InvalidMessage("content", f"cannot be read: {error}") from None
-    if not VERSION <= found.version <= VERSION_WITH_SECTIONS:
-        newest = VERSION_WITH_SECTIONS
+    if not VERSION <= found.version <= VERSION_WITH_VALUES:
+        newest = VERSION_WITH_VALUES
         raise InvalidMessage("content", f"is of format {found.version}; this Stentor reads formats up to {newest}")
-    return Content(message=found.message, translations=found.translations, action=found.action)
+    return Content(message=found.message, translations=found.translations, values=found.values, action=found.action)
 
 
-def content_from(path: Path) -> Content:
+def content_from(path: Path, values: Mapping[str, str] | None = None) -> Content:
     """Read a message file: TOML, or JSON where its name ends so. `Message`'s fields, and `translations` by language.
+
+    Args:
+        values: for its templates; see `Content.values`.
 
     Raises:
         InvalidConfiguration: the file cannot be read.
@@ -388,6 +432,7 @@ def content_from(path: Path) -> Content:
     content = Content(
         message=from_tree(tree, Message),
         translations={tag: from_tree(each, Translation, f"translations.{tag}") for tag, each in translations.items()},
+        values=values or {},
     )
     content.check()
     return content

@@ -172,6 +172,18 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """How many recipients of a campaign ended how so far."""
+
+    accepted: int = 0
+    failed: int = 0
+    """Rejected, expired or ambiguous."""
+    cancelled: int = 0
+    pending: int = 0
+    """Read from the audience, and without an outcome."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FailureRow:
     """A recipient that was not reached, and why."""
 
@@ -188,6 +200,8 @@ class FailureRow:
     """Epoch seconds."""
     batch_id: str
     position: int
+    address: str | None = field(default=None, repr=False)
+    """As the audience has it now; None if it wasn't asked for, is no longer there, or was registered since."""
 
 
 async def progress(connection: AsyncConnection, campaign_id: str, now: float) -> Progress:
@@ -225,6 +239,23 @@ async def report(connection: AsyncConnection, campaign_id: str, now: float) -> R
     )
 
 
+async def totals(connection: AsyncConnection, campaign_ids: Collection[str]) -> dict[str, Totals]:
+    """Those of each of these campaigns; of one of which nothing was read, or that isn't there, none."""
+    c = batches.c
+    sums = {
+        "accepted": func.sum(c.accepted),
+        "failed": func.sum(c.rejected + c.expired + c.ambiguous),
+        "cancelled": func.sum(c.cancelled),
+        "pending": func.sum(c.pending),
+    }
+    rows = await connection.execute(
+        select(c.campaign_id, *(each.label(name) for name, each in sums.items()))
+        .where(c.campaign_id.in_(campaign_ids))
+        .group_by(c.campaign_id)
+    )
+    return {row.campaign_id: Totals(**{name: int(row._mapping[name]) for name in sums}) for row in rows}
+
+
 async def failures(
     reader: Reader,
     campaign_id: str,
@@ -258,7 +289,7 @@ async def failures(
     if dead is not None:
         wanted.append(failed.c.dead == dead)
     place = tuple_(failed.c.batch_id, failed.c.position)
-    columns = [failed.c[each.name] for each in fields(FailureRow)]
+    columns = [failed.c[each.name] for each in fields(FailureRow) if each.name != "address"]
     query = select(*columns).where(*wanted).order_by(failed.c.batch_id, failed.c.position).limit(page)
     after = (f"{campaign_id}/", 0)
     while True:

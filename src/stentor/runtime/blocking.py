@@ -73,10 +73,12 @@ class BlockingCampaignControl(_Twin[CampaignControl]):
 
     newest = _blocking(CampaignControl.newest)
     get = _blocking(CampaignControl.get)
+    find = _blocking(CampaignControl.find)
     prepare = _blocking(CampaignControl.prepare)
     create = _blocking(CampaignControl.create)
     start = _blocking(CampaignControl.start)
     send = _blocking(CampaignControl.send)
+    refuse_a_second = _blocking(CampaignControl.refuse_a_second)
     retry = _blocking(CampaignControl.retry)
     prepare_undo = _blocking(CampaignControl.prepare_undo)
     prepare_edit = _blocking(CampaignControl.prepare_edit)
@@ -92,6 +94,7 @@ class BlockingOutcomes(_Twin[Outcomes]):
 
     progress = _blocking(Outcomes.progress)
     report = _blocking(Outcomes.report)
+    totals = _blocking(Outcomes.totals)
     audit = _blocking(Outcomes.audit)
     failures = _iterating(Outcomes.failures)
     explain = _blocking(Outcomes.explain)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import NO_LANE, Selection
 from stentor.config import lanes
-from stentor.errors import InvalidConfiguration, InvalidState
+from stentor.errors import AlreadySent, InvalidConfiguration, InvalidMessage, InvalidState
 from stentor.model import Action
 from stentor.pipeline import call_off
 from stentor.planning.content import Content, decode_content, encode_content
@@ -27,9 +27,12 @@ from stentor.runtime.resources import Resources
 from stentor.runtime.roles import Roles
 from stentor.states import FINAL, CampaignState
 from stentor.store import campaigns, flags
+from stentor.store import once as keys
 from stentor.store.campaigns import Campaign, new_id
 
 HELD_BACK = "no campaign can be started while the queue is being drained; `stentor drain --end` allows it again"
+LONGEST_ONCE = 200
+"""Characters of a key under which something is sent once."""
 NOW_OR_NEVER = 60.0
 """Seconds for which a message with a lifetime of 0 is tried: it asks the provider to store nothing, not us to hurry.
 Any other lifetime is kept as it is."""
@@ -61,6 +64,10 @@ class CampaignControl:
     async def get(self, campaign_id: str) -> Campaign:
         """Raises: UnknownCampaign."""
         return await self._database.ask(lambda connection: campaigns.get(connection, campaign_id))
+
+    async def find(self, name: str) -> Campaign:
+        """The campaign of this id or title, or with this in its id. Raises: UnknownCampaign: none or several are."""
+        return await self._database.ask(lambda connection: campaigns.find(connection, name))
 
     # -- making them --------------------------------------------------------------------------------------------------
 
@@ -151,10 +158,14 @@ class CampaignControl:
         await self._database.write(lambda connection: campaigns.add(connection, campaign, encode_content(content)))
         return campaign
 
-    async def start(self, campaign_id: str) -> Campaign:
+    async def start(self, campaign_id: str, *, once: str | None = None) -> Campaign:
         """Start a draft: at once, or have it wait for its time.
 
+        Args:
+            once: a key under which only one campaign is ever started.
+
         Raises:
+            AlreadySent: another campaign was started with this key.
             InvalidState: it isn't a draft, or no campaign may be started, as the queue is being drained.
             UnknownCampaign: there is none of this id.
         """
@@ -174,6 +185,8 @@ class CampaignControl:
             expires_at = starts_at + (lifetime or NOW_OR_NEVER)
             if campaign.state is not CampaignState.DRAFT:
                 raise InvalidState(f"campaign {campaign_id} is {campaign.state}; only a draft can be started")
+            if once is not None:
+                _refuse_a_second(once, await keys.claim(connection, once, campaign_id, now), campaign_id)
             await campaigns.move(connection, campaign_id, to, starts_at=starts_at, expires_at=expires_at)
 
         await self._backend.queue.settle(change, put=[start_task(campaign_id)])
@@ -189,16 +202,38 @@ class CampaignControl:
         starts_at: float | None = None,
         preview: Preview | None = None,
         max_rate: float | None = None,
+        once: str | None = None,
     ) -> Campaign:
         """Make a campaign and start it. `Roles.run`, here or in any other process, then sends it.
 
-        Raises: as `prepare`; InvalidState: as `start`.
+        Args:
+            once: as for `start`, e.g. `episode-12`: however often a program is run, this is sent once.
+            title, starts_at, preview, max_rate: as for `create`.
+
+        Raises: as `prepare`; AlreadySent, InvalidState: as `start`.
         """
         await self._refuse_while_draining()
+        if once is not None:
+            await self.refuse_a_second(once)
         draft = await self.create(
             content, selection, title=title, starts_at=starts_at, preview=preview, max_rate=max_rate
         )
-        return await self.start(draft.id)
+        try:
+            return await self.start(draft.id, once=once)
+        except AlreadySent:  # by another, a moment ago
+            await self.cancel(draft.id)
+            raise
+
+    async def refuse_a_second(self, once: str) -> None:
+        """See that no campaign was started with this key, before anybody is counted.
+
+        Raises:
+            AlreadySent: one was.
+            InvalidMessage: it cannot be a key.
+        """
+        if not 0 < len(check_text("once", once)) <= LONGEST_ONCE:
+            raise InvalidMessage("once", f"must have 1 to {LONGEST_ONCE} characters")
+        _refuse_a_second(once, await self._database.ask(lambda connection: keys.claimed(connection, once)))
 
     async def retry(self, campaign_id: str, *, reasons: Sequence[str] = ()) -> Campaign:
         """A new campaign, a draft, with the same message for those whom this one did not reach.
@@ -342,6 +377,12 @@ class CampaignControl:
         await self._database.write(lambda connection: campaigns.move(connection, campaign_id, to))
         await self._backend.bell.ring()
         return await self.get(campaign_id)
+
+
+def _refuse_a_second(once: str, claim: keys.Claim | None, ours: str | None = None) -> None:
+    """Raises: AlreadySent: a campaign other than ours has the key."""
+    if claim is not None and claim.campaign_id != ours:
+        raise AlreadySent(once, claim.campaign_id, claim.at)
 
 
 def _changed(campaign: Campaign, action: Action) -> str:

@@ -5,14 +5,19 @@ Rules: nothing is changed by asking; every answer comes from the store, so any p
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import replace
 
+import msgspec
+
+from stentor.audience.contract import Audience, Selection, Wanted
 from stentor.recording import report as reports
 from stentor.recording.audit import Audit, audit, audit_apart
 from stentor.recording.explain import Explanation, explain
 from stentor.recording.losses import Losses
-from stentor.recording.report import FailureRow, Progress, Report
+from stentor.recording.report import FailureRow, Progress, Report, Totals
 from stentor.runtime.resources import Resources
+from stentor.store import campaigns
 
 
 class Outcomes:
@@ -22,6 +27,7 @@ class Outcomes:
         self._clock = resources.clock
         self._database = resources.database
         self._backend = resources.backend
+        self._sources = resources.sources
 
     async def progress(self, campaign_id: str) -> Progress:
         """Where every recipient is at this moment. Raises: UnknownCampaign."""
@@ -31,6 +37,10 @@ class Outcomes:
         """What became of a campaign so far, with the reasons of those not reached. Raises: UnknownCampaign."""
         return await self._database.ask(lambda connection: reports.report(connection, campaign_id, self._clock()))
 
+    async def totals(self, campaign_ids: Collection[str]) -> dict[str, Totals]:
+        """How many recipients of each of these campaigns ended how so far: for lists."""
+        return await self._database.ask(lambda connection: reports.totals(connection, campaign_ids))
+
     async def audit(self, campaign_id: str) -> Audit:
         """Recount everything, and compare. Raises: UnknownCampaign; QueueUnavailable: the queue isn't in the store."""
         if (outbox := self._backend.outbox) is None:
@@ -39,10 +49,43 @@ class Outcomes:
         return await audit_apart(self._database, losses, campaign_id, self._clock())
 
     def failures(
-        self, campaign_id: str, *, lane: str | None = None, reason: str | None = None, dead: bool | None = None
+        self,
+        campaign_id: str,
+        *,
+        lane: str | None = None,
+        reason: str | None = None,
+        dead: bool | None = None,
+        addresses: bool = False,
     ) -> AsyncIterator[FailureRow]:
-        """Who was not reached, and why."""
-        return reports.failures(self._database, campaign_id, lane=lane, reason=reason, dead=dead)
+        """Who was not reached, and why.
+
+        Args:
+            lane, reason, dead: only those of one lane, or for one reason, or whose address is (or isn't) dead.
+            addresses: read each one's address from the audience as it is now.
+
+        Raises:
+            UnknownCampaign: there is no such campaign.
+            InvalidAudience, AudienceUnavailable: addresses are asked for, and the audience cannot be read.
+        """
+        found = reports.failures(self._database, campaign_id, lane=lane, reason=reason, dead=dead)
+        return self._with_addresses(found, campaign_id) if addresses else found
+
+    async def _with_addresses(self, found: AsyncIterator[FailureRow], campaign_id: str) -> AsyncIterator[FailureRow]:
+        campaign = await self._database.ask(lambda connection: campaigns.get(connection, campaign_id))
+        source = msgspec.json.decode(campaign.audience, type=Selection).source
+        audience = self._sources.open(Selection(source=source))
+        rows: list[FailureRow] = []
+        try:
+            async for row in found:
+                rows.append(row)
+                if len(rows) == reports.FAILURES_PAGE:
+                    for each in await _addressed(audience, rows):
+                        yield each
+                    rows.clear()
+            for each in await _addressed(audience, rows):
+                yield each
+        finally:
+            await audience.aclose()
 
     async def explain(self, campaign_id: str, installation: str) -> Explanation:
         """What became of one recipient, from planning to the provider's answer. Raises: UnknownCampaign."""
@@ -50,3 +93,17 @@ class Outcomes:
         return await self._database.ask(
             lambda connection: explain(connection, campaign_id, installation, self._clock(), queue_apart=apart)
         )
+
+
+async def _addressed(audience: Audience, rows: Sequence[FailureRow]) -> list[FailureRow]:
+    """These with their addresses. One that was registered after the failure is another, and may be a good one."""
+    page = await audience.find([row.installation for row in rows], Wanted())
+    since = page.registered_at or [0.0] * len(page)
+    known = {
+        key.decode(): (address.decode(), at) for key, address, at in zip(page.keys, page.addresses, since, strict=True)
+    }
+    told = []
+    for row in rows:
+        address, registered_at = known.get(row.installation, ("", 0.0))
+        told.append(replace(row, address=address if address and registered_at <= row.at else None))
+    return told

@@ -20,6 +20,8 @@ from stentor.states import FINAL, MOVES, CampaignState
 from stentor.store.database import insert_or_ignore
 from stentor.store.tables import batches, campaigns
 
+NAMED = 5
+"""Campaigns that are named at most where a name could mean several."""
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -86,6 +88,31 @@ async def get(connection: AsyncConnection, campaign_id: str) -> Campaign:
     if row is None:
         raise UnknownCampaign(f"there is no campaign {campaign_id!r}; `stentor campaign list` shows those there are")
     return _campaign(row)
+
+
+async def find(connection: AsyncConnection, name: str) -> Campaign:
+    """The campaign that somebody means by its id, its title, or any part of its id, in this order.
+
+    Raises: UnknownCampaign: there is none, or there are several: then it names them.
+    """
+    by_id = (await connection.execute(_ONE, {"campaign": name})).first()
+    if by_id is not None:
+        return _campaign(by_id)
+    newest_first = _ALL.order_by(campaigns.c.created_at.desc(), campaigns.c.id.desc()).limit(NAMED + 1)
+    for told, condition in (
+        ("is the title of", func.lower(campaigns.c.title) == func.lower(name)),
+        ("is in the ids of", campaigns.c.id.contains(name, autoescape=True)),
+    ):
+        found = [_campaign(row) for row in await connection.execute(newest_first.where(condition))] if name else []
+        if len(found) == 1:
+            return found[0]
+        if found:
+            many = f"{len(found)} campaigns" if len(found) <= NAMED else f"more than {NAMED} campaigns"
+            ids = ", ".join(each.id for each in found[:NAMED])
+            raise UnknownCampaign(f"{name!r} {told} {many}: {ids}; name one by its id")
+    raise UnknownCampaign(
+        f"there is no campaign of the id or title {name!r}; `stentor campaign list` shows those there are"
+    )
 
 
 async def content(connection: AsyncConnection, campaign_id: str) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from stentor.audience import registry
-from stentor.audience.contract import Page, Range, Routes, Selection, Wanted
+from stentor.audience.contract import Condition, Page, Range, Routes, Selection, Wanted
 from stentor.audience.registry import Registered, Registration, RegistryAudience, register
 from stentor.errors import InvalidAudience
 from stentor.store.database import Database
@@ -136,9 +136,13 @@ async def test_attributes_are_variables(database: Database) -> None:
         ({"it's": ["ü"]}, [b"Bert"]),
         ({"plan": ["free"], "language": ["de"]}, []),
         ({"channel": ["fcm"], "app": ["other"]}, [b"Bert"]),
+        ({"plan": Condition(none_of=["pro"])}, [b"Bert", b"carl"]),
+        ({"plan": Condition(prefixes=["p", "f"])}, [b"Bert", b"anna"]),
     ],
 )
-async def test_attributes_are_filters(database: Database, filters: dict[str, list[str]], keys: list[bytes]) -> None:
+async def test_attributes_are_filters(
+    database: Database, filters: dict[str, list[str] | Condition], keys: list[bytes]
+) -> None:
     await register(database, [ANNA, BERT, CARL])
     await RegistryAudience(database, Selection(source="registry", filters=filters), ROUTES).check(Wanted())
     assert (await page(database, filters=filters)).keys == keys

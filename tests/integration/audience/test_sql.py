@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stentor.audience import sql
-from stentor.audience.contract import NO_LANE, Page, Range, Routes, Selection, Wanted
+from stentor.audience.contract import NO_LANE, Condition, Page, Range, Routes, Selection, Wanted
 from stentor.audience.sql import SqlAudience
 from stentor.config import AudienceConfig, Columns
 from stentor.errors import AudienceUnavailable, InvalidAudience
@@ -199,9 +199,18 @@ async def test_counts_by_lane(devices: Database) -> None:
         ({"channel": ["iPadOS"]}, [2]),
         ({"app": ["main"]}, [3]),
         ({"id": ["3", "4"]}, [3, 4]),
+        ({"country": Condition(none_of=["AT", "DE"])}, [4, 5, 6]),  # who says nothing is not from there
+        ({"plan": Condition(none_of=["1"])}, [2, 3, 4]),
+        ({"channel": Condition(none_of=["apns"])}, [3, 4, 5]),
+        ({"country": Condition(prefixes=["A", "it's"])}, [1, 3, 6]),
+        ({"country": Condition(prefixes=["a"])}, []),  # another case
+        ({"country": Condition(prefixes=["%"])}, []),
+        ({"country": Condition(values=["CH"], prefixes=["D"], none_of=["DE"])}, [5]),
+        ({"plan": Condition(prefixes=["2"])}, [2, 4]),
+        ({"country": Condition()}, [1, 2, 3, 4, 5, 6, 7]),
     ],
 )
-async def test_filters(devices: Database, filters: dict[str, list[str]], keys: list[int]) -> None:
+async def test_filters(devices: Database, filters: dict[str, list[str] | Condition], keys: list[int]) -> None:
     source = audience(devices, filters=filters)
     await source.check(Wanted())
     assert keys_of(await everything(source)) == [b"%d" % key for key in keys]

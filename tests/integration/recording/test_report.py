@@ -12,7 +12,17 @@ from sqlalchemy import delete
 from stentor.account import Waiting
 from stentor.errors import UnknownCampaign
 from stentor.outcome import Outcome
-from stentor.recording.report import FailureRow, LaneCounts, Progress, Report, failures, progress, report
+from stentor.recording.report import (
+    FailureRow,
+    LaneCounts,
+    Progress,
+    Report,
+    Totals,
+    failures,
+    progress,
+    report,
+    totals,
+)
 from stentor.states import CampaignState
 from stentor.store.tables import batches, tasks
 from tests.integration.recording.rows import NOW, Rows
@@ -62,6 +72,18 @@ async def test_everybody_is_in_exactly_one_place(rows: Rows) -> None:
     assert seen.total.pending == 9
     assert (seen.campaign_id, seen.state, seen.planned, seen.at) == ("c1", CampaignState.RUNNING, False, NOW)
     assert seen.expected == {"apns/ios": 30, "fcm/android": 4}
+
+
+async def test_the_totals_of_several_campaigns_are_counted_at_once(rows: Rows) -> None:
+    await rows.campaign()
+    await rows.campaign("c2")
+    await rows.campaign("c3")
+    await rows.batch(1, "aarxcm")
+    await rows.batch(2, "ppa", lane="fcm/android")
+    await rows.batch(1, "aa", campaign="c2")
+    async with rows.database.read() as connection:
+        found = await totals(connection, ["c1", "c2", "c3", "c4"])
+    assert found == {"c1": Totals(accepted=3, failed=3, cancelled=1, pending=2), "c2": Totals(accepted=2)}
 
 
 async def test_before_anything_is_planned_there_are_no_lanes(rows: Rows) -> None:

@@ -16,6 +16,7 @@ from stentor import pipeline
 from stentor.audience.contract import Selection
 from stentor.config import FILE, Config, load
 from stentor.errors import (
+    AlreadySent,
     CredentialError,
     InvalidAudience,
     InvalidConfiguration,
@@ -39,6 +40,7 @@ from stentor.runtime.ports import open_backend, ports_for
 from stentor.runtime.sources import ConfiguredSources
 from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
+from stentor.store.campaigns import Campaign
 from stentor.store.database import SQLITE, Database
 from stentor.store.migrate import VERSION_TABLE
 from stentor.store.tables import tasks
@@ -191,6 +193,40 @@ async def test_only_a_draft_can_be_started_and_only_what_was_started_run(stentor
     assert (await stentor.campaigns.start(draft.id)).state is CampaignState.RUNNING
     with pytest.raises(InvalidState, match="only a draft can be started"):
         await stentor.campaigns.start(draft.id)
+
+
+async def test_a_key_is_for_one_campaign_and_one_that_could_not_start_leaves_it_free(stentor: Stentor) -> None:
+    draft = await stentor.campaigns.create(NEWS, USERS)
+    await stentor.campaigns.cancel(draft.id)
+    with pytest.raises(InvalidState):
+        await stentor.campaigns.start(draft.id, once="news")
+    sent = await stentor.campaigns.send(NEWS, USERS, once="news")
+    said = rf"'news' was sent already, as campaign {sent.id} on .*; nothing was sent"
+    with pytest.raises(AlreadySent, match=said) as no:
+        await stentor.campaigns.send(NEWS, USERS, once="news")
+    assert no.value.campaign_id == sent.id
+    assert [each.id for each in await stentor.campaigns.newest()] == [sent.id, draft.id]
+    await stentor.campaigns.send(NEWS, USERS, once="other news")
+    for key in ("", "x" * 201, "a\0b"):
+        with pytest.raises(InvalidMessage, match=r"^once: "):
+            await stentor.campaigns.send(NEWS, USERS, once=key)
+
+
+async def test_of_two_that_send_with_a_key_at_once_one_does(stentor: Stentor) -> None:
+    preview = await stentor.campaigns.prepare(NEWS, USERS)
+
+    async def send() -> Campaign | AlreadySent:
+        try:
+            return await stentor.campaigns.send(NEWS, USERS, preview=preview, once="news")
+        except AlreadySent as sent:
+            return sent
+
+    found = await asyncio.gather(*(send() for _ in range(5)))
+    (campaign,) = [each for each in found if isinstance(each, Campaign)]
+    assert {each.campaign_id for each in found if isinstance(each, AlreadySent)} == {campaign.id}
+    states = [each.state for each in await stentor.campaigns.newest()]
+    assert states.count(CampaignState.RUNNING) == 1
+    assert set(states) <= {CampaignState.RUNNING, CampaignState.CANCELLED}
 
 
 async def test_a_draft_is_cancelled_at_once(stentor: Stentor) -> None:

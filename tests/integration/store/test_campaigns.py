@@ -55,6 +55,40 @@ async def get(database: Database, name: str = "c1") -> Campaign:
         return await campaigns.get(connection, name)
 
 
+async def find(database: Database, name: str) -> str:
+    async with database.read() as connection:
+        return (await campaigns.find(connection, name)).id
+
+
+async def test_a_campaign_is_found_by_its_id_its_title_or_a_part_of_its_id(database: Database) -> None:
+    for name, title in (("7k2m9x1qab", "Spring sale"), ("7k2m9x1qcd", "News"), ("7k2", "9x1"), ("50%", "c_d")):
+        await add(database, id=name, title=title)
+    for said, meant in (
+        ("7k2", "7k2"),  # although it is in others
+        ("ab", "7k2m9x1qab"),
+        ("1qc", "7k2m9x1qcd"),
+        ("spring SALE", "7k2m9x1qab"),
+        ("9x1", "7k2"),  # its title, although it is in others' ids
+        ("%", "50%"),
+        ("c_d", "50%"),
+    ):
+        assert await find(database, said) == meant, said
+
+
+async def test_a_name_that_means_none_or_several_is_refused(database: Database) -> None:
+    for number in range(7):
+        await add(database, id=f"7k2m{number}", title="News" if number < 2 else "Sale", created_at=NOW + number)
+    for said, problem in (
+        ("nothing", "there is no campaign of the id or title 'nothing'"),
+        ("", "there is no campaign of the id or title ''"),
+        ("m_", "there is no campaign"),
+        ("news", "'news' is the title of 2 campaigns: 7k2m1, 7k2m0; name one by its id"),
+        ("k2", "'k2' is in the ids of more than 5 campaigns: 7k2m6, 7k2m5"),
+    ):
+        with pytest.raises(UnknownCampaign, match=problem):
+            await find(database, said)
+
+
 async def test_a_campaign_comes_back_as_it_was_stored(database: Database) -> None:
     campaign = await add(database)
     assert await get(database) == campaign

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,12 +22,12 @@ from stentor.cli.drain import drain
 from stentor.cli.main import Commands
 from stentor.cli.send import send
 from stentor.config import Config
-from stentor.errors import InvalidState, UnknownCampaign
+from stentor.errors import AlreadySent, InvalidState, UnknownCampaign
 from stentor.outcome import Outcome
 from stentor.planning.content import Content
 from stentor.recording.audit import Audit, Check
 from stentor.recording.explain import Event, Explanation, Place
-from stentor.recording.report import FailureRow, Progress, Report
+from stentor.recording.report import FailureRow, Progress, Report, Totals
 from stentor.runtime.preview import LanePreview, Preview
 from stentor.runtime.queue_control import Backlog
 from stentor.runtime.samples import Example
@@ -78,6 +78,12 @@ class FakeStentor:
         """Of whom examples were wanted."""
         self.counting: Callable[[], None] | None = None
         """Called while an audience is counted that has no end."""
+        self.sent: set[str] = set()
+        """Keys under which something was sent before."""
+        self.lost_races: set[str] = set()
+        """Keys that another claims while this one is being counted."""
+        self.unread: str | None = None
+        """The id of a campaign of which nothing was read yet."""
         self.waits_for_stop = False
         self.ignores_stop = False
 
@@ -127,10 +133,17 @@ class FakeStentor:
         starts_at: float | None = None,
         preview: Preview | None = None,
         max_rate: float | None = None,
+        once: str | None = None,
     ) -> Campaign:
+        if once is not None and once in self.lost_races:
+            raise AlreadySent(once, "other", NOW)
         self.max_rates.append(max_rate)
         self.done.append(("send", content, selection, title, starts_at))
         return self.known[0]
+
+    async def refuse_a_second(self, once: str) -> None:
+        if once in self.sent:
+            raise AlreadySent(once, "other", NOW)
 
     async def start(self, campaign_id: str) -> Campaign:
         return self._move("start", campaign_id, CampaignState.RUNNING)
@@ -230,6 +243,16 @@ class FakeStentor:
                 return each
         raise UnknownCampaign(f"there is no campaign {campaign_id!r}")
 
+    async def find(self, name: str) -> Campaign:
+        """As far as a test needs it: by the beginning of its id."""
+        for each in self.known:
+            if each.id.startswith(name):
+                return each
+        raise UnknownCampaign(f"there is no campaign of the id or title {name!r}")
+
+    async def totals(self, campaign_ids: Collection[str]) -> dict[str, Totals]:
+        return {each: Totals(accepted=999_000, failed=1000) for each in campaign_ids if each != self.unread}
+
     async def progress(self, campaign_id: str) -> Progress:
         self.done.append(("progress", campaign_id))
         shown = progress(1000, 0, problem=True)
@@ -251,11 +274,18 @@ class FakeStentor:
         return Audit(campaign_id=campaign_id, state=CampaignState.COMPLETED, checks=checks, at=NOW)
 
     async def failures(
-        self, campaign_id: str, *, lane: str | None = None, reason: str | None = None, dead: bool | None = None
+        self,
+        campaign_id: str,
+        *,
+        lane: str | None = None,
+        reason: str | None = None,
+        dead: bool | None = None,
+        addresses: bool = False,
     ) -> AsyncIterator[FailureRow]:
         self.done.append(("failures", campaign_id, lane, reason, dead))
         for position in range(3):
-            yield failure(position)
+            address = f"=token-{position}" if addresses and position else None
+            yield replace(failure(position), address=address)
 
     async def explain(self, campaign_id: str, installation: str) -> Explanation:
         return Explanation(

@@ -15,7 +15,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from stentor.channels import BUILT_IN, find
-from stentor.cli.init import init, render, settings, toml
+from stentor.cli.init import NEEDED, init, render, settings, toml
 from stentor.config import APP, SECTIONS, Config, load
 from stentor.errors import InvalidConfiguration
 from stentor.providers.apns.channel import ApnsApp
@@ -192,6 +192,39 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     done = run(tmp_path / "file" / "folder")
     assert isinstance(done.exception, InvalidConfiguration)
     assert "cannot be written" in str(done.exception)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_short_file_has_what_a_channel_needs(tmp_path: Path, name: str) -> None:
+    """And is one that can be used once its examples are replaced."""
+    done = run(tmp_path, "--channels", name)
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "stentor.toml").read_text()
+    assert len(text.splitlines()) < 50
+    config = load(tmp_path / "stentor.toml", {})
+    app = config.apps[find(name).example_app]
+    assert all(getattr(app, setting) for setting in NEEDED[name])
+    users = config.audiences["users"]
+    assert (users.channel, users.columns.channel, users.table) == (name, None, "devices")
+    assert "stentor_campaigns" in tables(tmp_path / "stentor.db")
+
+
+def test_a_short_file_of_several_channels(tmp_path: Path) -> None:
+    assert run(tmp_path, "--channels", "apns, fcm,telegram,fcm").exit_code == 0
+    config = load(tmp_path / "stentor.toml", {})
+    assert list(config.apps) == ["ios", "android", "bot"]
+    users = config.audiences["users"]
+    assert (users.channel, users.columns.channel) == (None, "platform")
+    assert users.channels == {"ios": "apns", "android": "fcm"}
+    assert len((tmp_path / "stentor.toml").read_text().splitlines()) < 70
+
+
+@pytest.mark.parametrize("chosen", ["apsn", "apns,hms", "", ","])
+def test_a_channel_that_is_none_writes_nothing(tmp_path: Path, chosen: str) -> None:
+    done = run(tmp_path, "--channels", chosen)
+    assert isinstance(done.exception, InvalidConfiguration)
+    assert "there are apns, fcm" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_simulators_become_apps(tmp_path: Path) -> None:

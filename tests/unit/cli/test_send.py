@@ -66,6 +66,16 @@ def test_or_a_file(stentor: Command, fake: FakeStentor, tmp_path: Path) -> None:
     assert asked(fake)[0].message.title == "Sale"
 
 
+def test_a_campaign_has_values_of_its_own(stentor: Command, fake: FakeStentor, tmp_path: Path) -> None:
+    file = tmp_path / "episode.toml"
+    file.write_text('title = "Episode {{ episode }}"\n')
+    options = ("--set", "episode=12 = {{ 6 * 2 }}", "--audience", "users", "--yes")
+    assert stentor("send", "--message", str(file), *options).exit_code == 0
+    content = asked(fake)[0]
+    assert content.values == {"episode": "12 = {{ 6 * 2 }}"}
+    assert content.render(0, {}).title == "Episode 12 = {{ 6 * 2 }}"
+
+
 def test_filters_and_test_recipients_choose_whom(stentor: Command, fake: FakeStentor) -> None:
     filters = ("--filter", "country=de", "--filter", "country=at", "--filter", "plan=pro")
     stentor("send", *HELLO, *filters, "--test-to", "1", "--test-to", "2", "--name", "Trial", "--yes")
@@ -160,6 +170,41 @@ def test_detached_no_means_no(stentor: Command, fake: FakeStentor) -> None:
     assert fake.verbs() == ["prepare", "close"]
 
 
+def test_what_has_a_key_is_sent_once(stentor: Command, fake: FakeStentor) -> None:
+    assert stentor("send", *HELLO, "--once", "news-1", "--yes").exit_code == 0
+    assert fake.verbs() == ["prepare", "send", "run", "close"]
+    fake.done.clear()
+    fake.sent = {"news-1"}
+    for more in ([], ["--detach"], ["--dry-run"]):
+        done = stentor("send", *HELLO, "--once", "news-1", "--yes", *more)
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert words(done.stdout).startswith(
+            "Nothing to do: 'news-1' was sent already, as campaign other on 2027-01-15"
+        )
+    assert json.loads(stentor("send", *HELLO, "--once", "news-1", "--yes", "--json").stdout) == {
+        "already_sent": "other"
+    }
+    assert set(fake.verbs()) == {"close"}
+
+
+def test_of_two_at_once_one_sends(stentor: Command, fake: FakeStentor) -> None:
+    fake.lost_races = {"news-1"}
+    done = stentor("send", *HELLO, "--once", "news-1", "--yes")
+    assert (done.exit_code, "Nothing to do" in done.stdout) == (0, True)
+    assert fake.verbs() == ["prepare", "close"]
+
+
+def test_quiet_it_says_nothing_unless_something_is_wrong(stentor: Command, fake: FakeStentor) -> None:
+    fake.sent = {"news-1"}
+    for options in ([], ["--once", "news-1"], ["--detach"], ["--dry-run"]):
+        done = stentor("send", *HELLO, "--yes", "--quiet", *options)
+        assert (done.exit_code, done.output) == (0, "")
+    fake.ends = {"state": CampaignState.FAILED, "problem": "the column is gone"}
+    done = stentor("send", *HELLO, "--yes", "--quiet")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "is failed: the column is gone" in done.stderr
+
+
 def test_a_dry_run_sends_nothing_and_does_not_ask(stentor: Command, fake: FakeStentor) -> None:
     done = stentor("send", *HELLO, "--dry-run")
     assert done.exit_code == 0
@@ -230,7 +275,7 @@ def test_a_dry_run_for_programs(stentor: Command, fake: FakeStentor) -> None:
         ([*HELLO, "--at", "2001-01-01T00:00"], "--at: 2001-01-01T00:00 is past"),
         ([*HELLO, "--at", "+99999999999d"], "--at: +99999999999d is more than 10 years away; check the date"),
         ([*HELLO, "--data", "novalue"], "--data: 'novalue' should be NAME=VALUE"),
-        ([*HELLO, "--filter", "=x"], "--filter: '=x' should be NAME=VALUE"),
+        ([*HELLO, "--filter", "=x"], "--filter: '=x' is not a filter; write COLUMN=VALUE"),
         (["--title", "Hello"], "--audience"),
         ([*HELLO, "--priority", "urgent"], "urgent"),
     ],

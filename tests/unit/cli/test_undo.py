@@ -48,6 +48,19 @@ def test_a_better_message_takes_its_place(stentor: Command, fake: FakeStentor, m
     assert fake.done[1] == ("undo", ID, BETTER)
 
 
+def test_it_has_values_of_its_own(stentor: Command, fake: FakeStentor, tmp_path: Path) -> None:
+    file = tmp_path / "better.toml"
+    file.write_text('title = "{{ day }}, not Saturday"')
+    options = ("--message", str(file), "--set", "day={{ Sunday }}", "--yes")
+    assert stentor("campaign", "edit", "last", *options).exit_code == 0
+    assert stentor("campaign", "undo", fake.known[1].id, *options).exit_code == 0
+    for verb in ("edit", "undo"):
+        (better,) = [each[2] for each in fake.done if each[0] == verb]
+        assert better.render(0, {}).title == "{{ Sunday }}, not Saturday"
+    done = stentor("campaign", "undo", "last", "--set", "day=Sunday")
+    assert (done.exit_code, "--message FILE" in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(("verb", "options"), [("undo", []), ("edit", ["--message"])])
 def test_a_dry_run_only_counts(
     verb: str, options: list[str], stentor: Command, fake: FakeStentor, message: str

@@ -398,6 +398,33 @@ def test_there_and_back_again() -> None:
     assert encode_content(decode_content(encode_content(content))) == encode_content(content)
 
 
+def test_a_campaigns_own_values_are_text_and_need_no_column() -> None:
+    content = Content(
+        message=Message(title="{{ show }}: {{ name }}", body="{{ show | upper }}"),
+        translations={"de": Translation(title="{{ name }}: {{ show }}")},
+        values={"show": "50 % {{ off }} {% if %}"},
+    )
+    content.check()
+    assert content.variables == ("name",)
+    for each in (content, decode_content(encode_content(content))):
+        message = each.render(0, {"name": "Ada", "show": "of the row"})
+        assert (message.title, message.body) == ("50 % {{ off }} {% if %}: Ada", "50 % {{ OFF }} {% IF %}")
+        assert each.render(1, {"name": "Ada"}).title == "Ada: 50 % {{ off }} {% if %}"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"episode": "12"}, r"^values: no text of the message uses `episode`; its templates name: show$"),
+        ({"show": "a\0b"}, r"^values.show: has a NUL"),
+        ({"a b": "x"}, r"^values: 'a b' is not a name that a template can use"),
+    ],
+)
+def test_a_value_that_nothing_can_use_is_refused(values: dict[str, str], said: str) -> None:
+    with pytest.raises(InvalidMessage, match=said):
+        Content(message=Message(title="{{ show }}"), values=values).check()
+
+
 @pytest.mark.parametrize("stored", [b"", b"{}", b'{"version":1,"message":{"title":1},"translations":{}}', b"\xff"])
 def test_what_was_not_stored_by_us_is_refused(stored: bytes) -> None:
     with pytest.raises(InvalidMessage, match=r"^content: cannot be read"):
@@ -405,8 +432,8 @@ def test_what_was_not_stored_by_us_is_refused(stored: bytes) -> None:
 
 
 def test_another_versions_content_is_refused() -> None:
-    with pytest.raises(InvalidMessage, match="format 4; this Stentor reads formats up to 3"):
-        decode_content(b'{"version":4,"message":{},"translations":{}}')
+    with pytest.raises(InvalidMessage, match="format 5; this Stentor reads formats up to 4"):
+        decode_content(b'{"version":5,"message":{},"translations":{}}')
 
 
 def test_what_an_older_stentor_would_say_wrongly_it_refuses() -> None:

@@ -1,0 +1,81 @@
+"""`stentor campaign failures`: who was not reached, for people, spreadsheets and programs."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from stentor.cells import cell
+from stentor.cli import shapes, words
+from stentor.cli.operations import CampaignName, ConfigFile, perform_on
+from stentor.recording.report import FailureRow
+from stentor.runtime.stentor import Stentor
+from stentor.store.campaigns import Campaign
+
+
+def failures(
+    campaign: CampaignName,
+    reason: Annotated[str | None, typer.Option(help="Only those that failed for this reason.")] = None,
+    lane: Annotated[str | None, typer.Option(help="Only those of this lane, e.g. apns/ios.")] = None,
+    dead: Annotated[
+        bool | None, typer.Option("--dead/--alive", help="Only dead addresses, or only those that aren't.")
+    ] = None,
+    addresses: Annotated[
+        bool, typer.Option("--addresses", help="Add each one's address, read from the audience as it is now.")
+    ] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header, for a spreadsheet.")] = False,
+    config: ConfigFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line, one for each.")] = False,
+) -> None:
+    """List everybody who was not reached, with the reason.
+
+    They come as they are read, however many they are. An address is left empty if it is no longer in the audience, or
+    was registered after the failure. In CSV, times are ISO 8601 in UTC, and an apostrophe goes before a text that a
+    spreadsheet would run as a formula; --json prints everything as it is.
+
+    \b
+    Examples:
+      stentor campaign failures last
+      stentor campaign failures last --dead --addresses --csv > dead.csv
+      stentor campaign failures 7k2m --reason Unregistered --json
+    """
+
+    async def work(stentor: Stentor, found: Campaign) -> None:
+        write = _writer(as_csv=as_csv, as_json=as_json, addresses=addresses)
+        chosen = stentor.outcomes.failures(found.id, lane=lane, reason=reason, dead=dead, addresses=addresses)
+        async for row in chosen:
+            write(row)
+
+    perform_on(config, campaign, work)
+
+
+def _writer(*, as_csv: bool, as_json: bool, addresses: bool) -> Callable[[FailureRow], None]:
+    if as_json:
+        return lambda row: shapes.say(shapes.failure(row, address=addresses))
+    if as_csv:
+        names = [each.name for each in fields(FailureRow) if addresses or each.name != "address"]
+        table = csv.DictWriter(sys.stdout, [*names, "meaning"], lineterminator="\n")
+        table.writeheader()
+        return lambda row: table.writerow(_cells(row, address=addresses))
+
+    def write(row: FailureRow) -> None:
+        dead = ", dead" if row.dead else ""
+        outcome = row.outcome.name.lower()
+        status = f" ({row.status})" if row.status else ""
+        facts = [words.clock(row.at), words.lane_name(row.lane), row.installation, f"{outcome}{dead}"]
+        if addresses:
+            facts.insert(3, row.address or "(no address)")
+        sys.stdout.write("  ".join((*facts, f"{row.reason}{status}")) + "\n")
+
+    return write
+
+
+def _cells(row: FailureRow, *, address: bool) -> dict[str, object]:
+    at = datetime.fromtimestamp(row.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {name: cell(value) for name, value in (shapes.failure(row, address=address) | {"at": at}).items()}

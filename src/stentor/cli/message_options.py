@@ -1,0 +1,69 @@
+"""The options of which a message is made, for each command that sends one, and the content that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from stentor.cli.values import duration, pairs
+from stentor.errors import InvalidConfiguration
+from stentor.model import Message, Priority
+from stentor.planning.content import Content, content_from
+
+Title = Annotated[str | None, typer.Option(help="The title people see.")]
+Body = Annotated[str | None, typer.Option(help="The text people see.")]
+Subtitle = Annotated[str | None, typer.Option(help="A second line; Apple devices only.")]
+Image = Annotated[str | None, typer.Option(help="An https address.")]
+Sound = Annotated[str | None, typer.Option(help="`default`, or a sound file in the app.")]
+Badge = Annotated[int | None, typer.Option(min=0, help="The number on the app's icon; 0 removes it.")]
+Data = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Extra data for your app. Repeatable.")]
+Silent = Annotated[bool, typer.Option("--silent", help="Show nothing: wake the app.")]
+Ttl = Annotated[str | None, typer.Option(metavar="DURATION", help="How long it is worth delivering: 90s, 1h30m, 2d.")]
+Urgency = Annotated[Priority | None, typer.Option("--priority", help="How urgent it is.")]
+CollapseKey = Annotated[str | None, typer.Option(help="Of messages with the same key a device shows only the newest.")]
+MessageFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--message", help="A TOML or JSON file with all of the message, instead of the above (docs/message.md)."
+    ),
+]
+Values = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A value for {{ NAME }} in the message, shown as it is to everybody. Repeatable.",
+    ),
+]
+
+
+def content_of(file: Path | None, options: Mapping[str, Any], values: list[str] | None) -> Content:
+    """The content that a message file or the options make.
+
+    Args:
+        options: by the name of the parameter, as typer gives them; those that weren't given are None, or False.
+        values: of `--set`.
+
+    Raises:
+        InvalidConfiguration: neither or both are given, or an option cannot be read.
+        InvalidMessage: as `content_from`.
+    """
+    filled = dict(pairs("--set", values or []))
+    read: dict[str, Any] = {
+        **options,
+        "data": dict(pairs("--data", options["data"] or [])) or None,
+        "silent": options["silent"] or None,
+        "ttl": None if options["ttl"] is None else round(duration("--ttl", options["ttl"])),
+    }
+    given = {option: value for option, value in read.items() if value is not None}
+    if file is None:
+        if not given:
+            raise InvalidConfiguration("there is no message: give --title and --body, or --message FILE")
+        return Content(message=Message(**given), values=filled)
+    if given:
+        names = ", ".join(f"--{option.replace('_', '-')}" for option in given)
+        raise InvalidConfiguration(f"--message has all of the message in its file, so {names} can't be given as well")
+    return content_from(file, filled)

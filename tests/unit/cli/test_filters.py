@@ -1,0 +1,60 @@
+"""`--filter`: what people write, what it means, and how it is said again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from stentor.audience.contract import Condition, Selection
+from stentor.cli import words
+from stentor.cli.filters import filters
+from stentor.errors import InvalidConfiguration
+
+
+@pytest.mark.parametrize(
+    ("texts", "meant", "said"),
+    [
+        (["country=de", "country=at"], ["de", "at"], "country = de or at"),
+        (["country in de, at"], ["de", "at"], "country = de or at"),
+        (["country in de,at", "country=ch"], ["de", "at", "ch"], "country = de or at or ch"),
+        (["country=a=b"], ["a=b"], "country = a=b"),
+        (["country="], [""], "country = "),
+        (["country!=de", "country!=at"], Condition(none_of=["de", "at"]), "country not de or at"),
+        (["country=de", "country^=de-"], Condition(values=["de"], prefixes=["de-"]), "country = de or de-…"),
+        (
+            ["country^=de", "country!=de-CH"],
+            Condition(prefixes=["de"], none_of=["de-CH"]),
+            "country = de… and country not de-CH",
+        ),
+    ],
+)
+def test_what_people_write(texts: list[str], meant: Any, said: str) -> None:
+    found = filters(texts)
+    assert found == {"country": meant}
+    selection = Selection(source="users", filters=found)
+    assert words.audience(selection) == f"users, {said}"
+    assert msgspec.json.decode(msgspec.json.encode(selection), type=Selection) == selection
+
+
+def test_a_column_may_have_spaces_and_filters_of_several_columns_stay_apart() -> None:
+    assert filters(["Odd Name in x", "plan=in"]) == {"Odd Name": ["x"], "plan": ["in"]}
+
+
+@pytest.mark.parametrize("text", ["", "country", "=x", "!=x", "^=", "country^=", "country in", " =x", "country in "])
+def test_what_is_no_filter(text: str) -> None:
+    with pytest.raises(InvalidConfiguration, match="is not a filter; write COLUMN=VALUE"):
+        filters([text])
+
+
+def test_a_stentor_that_knows_only_values_does_not_send_to_everybody() -> None:
+    """It cannot read the selection, rather than leave a condition out."""
+    selection = msgspec.json.encode(Selection(source="users", filters=filters(["country!=de"])))
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(selection, type=Older)
+
+
+class Older(msgspec.Struct):
+    source: str
+    filters: dict[str, list[str]] = {}
