@@ -18,6 +18,8 @@ from stentor.store.tables import dead_letters
 
 OF_OUTCOMES = "#outcomes"
 """What the id of a batch's outcomes ends in, after the batch's own."""
+AT_ONCE = 10_000
+"""Ids that one query asks for at most; databases allow some 30,000 parameters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,11 @@ async def bury_outcomes(connection: AsyncConnection, letter: DeadLetter, payload
 
 
 async def buried_outcomes(connection: AsyncConnection, batch_ids: Collection[str]) -> dict[str, DeadLetter]:
-    """The letters of those among some batches whose outcomes were put aside, by the batch's id."""
-    rows = await connection.execute(_LATEST.where(dead_letters.c.id.in_([each + OF_OUTCOMES for each in batch_ids])))
-    return {row.id.removesuffix(OF_OUTCOMES): DeadLetter(**row._mapping) for row in rows}
+    """The letters of those among some batches, however many, whose outcomes were put aside, by the batch's id."""
+    found = {}
+    ids = [each + OF_OUTCOMES for each in batch_ids]
+    for start in range(0, len(ids), AT_ONCE):
+        some = ids[start : start + AT_ONCE]
+        for row in await connection.execute(_LATEST.where(dead_letters.c.id.in_(some))):
+            found[row.id.removesuffix(OF_OUTCOMES)] = DeadLetter(**row._mapping)
+    return found

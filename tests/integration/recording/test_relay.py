@@ -4,7 +4,7 @@ outcome is lost."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Sized
 from dataclasses import replace
 from typing import Any
 
@@ -488,3 +488,21 @@ async def test_what_is_unreadable_among_what_was_told_is_left_out(rig: Rig, rows
     await rig.outbox.send(first, messages(first, "app"))
     await rig.queue.release(first, 0.0, b"")
     assert await known(rig.relay, await rig.take_one()) == "app"
+
+
+async def test_nothing_is_kept_of_batches_that_are_done(rig: Rig, rows: Rows) -> None:
+    """A sender does millions in its life."""
+
+    def kept() -> dict[str, int]:
+        return {name: len(value) for name, value in vars(rig.relay).items() if isinstance(value, Sized)}
+
+    await rows.campaign()
+    before = kept()
+    for number in range(10):
+        await put(rig, rows, number=number)
+        lease = await rig.take_one()
+        assert await known(rig.relay, lease) == "ppp"
+        await rig.relay.record(settlement(lease, "app"))
+        await go_on(rig.relay, lease, "ara")
+    assert kept() == before
+    assert rig.queue.held == 0
