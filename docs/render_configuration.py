@@ -71,12 +71,33 @@ before anything is sent: an address that is a date, a time that is a UUID, a key
 A `registered_at` before 1970 or after 2100 counts as unknown. Attributes of the type `numeric` come as text, and whole
 numbers as numbers, however long they are.
 
-A row is rejected by itself, as `UnreadableRow`, if something in it cannot be read or carried: a date before year 1 or
-after 9999, text that isn't UTF-8, JSON with more than 32 lists and objects in one another. All others are sent to. If
-more than a hundred rows of one page are like that, it is the column, and the campaign fails and names it.
+A row is rejected by itself, as `UnreadableRow`, if something in it cannot be computed, read or carried: a cast that
+fails, a date before year 1 or after 9999, text that isn't UTF-8, JSON with more than 32 lists and objects in one
+another. All others are sent to. If more than a hundred rows of one page are like that, it is the column: the campaign
+is paused and names it. If a condition or the query fails as a whole, the campaign is paused, too. Correct the table,
+or the audience in `stentor.toml` (and restart `stentor serve` and `stentor worker`, which read that file when they
+start); then `stentor campaign resume` goes on where it was.
 
 `stentor doctor` and `stentor send --dry-run` look at up to 10,000 installations, spread over the audience: how many
 addresses are malformed by what their channel says of them, and how many rows cannot be read.
+
+## PostgreSQL's URL
+
+`postgresql://user:password@host:port/database`, with libpq's options after a `?` and `&` between them. In a user or a
+password write `/` as `%2F`, `?` as `%3F`, `#` as `%23`, `@` as `%40`, `[` as `%5B`, `]` as `%5D` and `%` as `%25`.
+
+- **Several hosts** stand with commas between, each with its port: `postgresql://me@a:5432,b:5432/app`. They are tried
+  in that order; `?target_session_attrs=read-write` takes the one that can be written to.
+- **Taken** are the options that say whom to connect to and how: `sslmode`, `sslrootcert` (also `system`, for the
+  authorities that this machine trusts) and the others that begin with `ssl`, `connect_timeout`, `application_name`,
+  `options`, `passfile`, `target_session_attrs`. Any other name is a setting of the server's, such as
+  `statement_timeout=60s`, which the server refuses if it doesn't know it.
+- **Ignored** are those that the driver has nothing for: `channel_binding`, `gssencmode`, `keepalives` and its kin,
+  `load_balance_hosts`, `require_auth` and the like; `stentor doctor` names them. Use `sslmode=verify-full` to be sure
+  whom you talk to.
+- **A pooler** before the server (PgBouncer, and what Supabase and Neon call pooled) is noticed by itself, in
+  transaction mode, too: statements are then prepared without a name, each time anew. That costs some speed, so give
+  `[store]` the server's own address if you have both; for `[audiences.…]` it makes no difference.
 
 ## A table in PostgreSQL
 

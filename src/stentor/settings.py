@@ -54,7 +54,7 @@ def _from_folder(path: Path, info: ValidationInfo) -> Path:
 
 def _check_database(url: str, info: ValidationInfo) -> str:
     """`url`, the path in a SQLite one counted from the folder of the file. Errors don't show it."""
-    if url.startswith("postgresql://"):
+    if url.startswith(("postgresql://", "postgres://")):
         return url
     if (path := sqlite_path(url)) is None:
         raise ValueError("must be sqlite:///path or postgresql://user:password@host/database")

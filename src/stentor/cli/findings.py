@@ -76,7 +76,10 @@ async def check_store(config: Config) -> list[Finding]:
     if file is not None and _is_missing(config.store.url):
         remedy = "Run `stentor init --upgrade`, which makes it, or correct `store.url`."
         return [problem("store", f"there is no {file}", remedy)]
-    database = Database.open(config.store.url, patience=PATIENCE)
+    try:
+        database = Database.open(config.store.url, patience=PATIENCE)
+    except InvalidConfiguration as error:
+        return [problem("store", str(error), "Mend `store.url`.")]
     try:
         await check_tables(database)
         await database.write(_touch)
@@ -87,8 +90,8 @@ async def check_store(config: Config) -> list[Finding]:
         return [problem("store", str(error), "Mend that, or `store.url`.")]
     finally:
         await database.aclose()
-    detail = f"{file or 'PostgreSQL'}: its tables are of this version, and can be written"
-    found = [Finding(check="store", detail=detail)]
+    detail = f"{file or database.name}: its tables are of this version, and can be written"
+    found = [Finding(check="store", detail=detail), *_check_options("store", database)]
     found += [warning(f"lane {lane}", f"stopped: {what}", remedy or "") for lane, what, remedy in stopped]
     if draining is not None:
         found.append(warning("campaigns", "held back by `stentor drain`", "`stentor drain --end` lets them start."))
@@ -96,6 +99,19 @@ async def check_store(config: Config) -> list[Finding]:
         found += check_secrecy(file)
         found.append(check_space(shutil.disk_usage(file.parent).free, file.parent))
     return found
+
+
+def _check_options(check: str, database: Database) -> list[Finding]:
+    """Those in its URL that change nothing."""
+    if not database.ignored:
+        return []
+    return [
+        warning(
+            f"{check}.url",
+            f"ignored, as the driver has nothing for it: {', '.join(database.ignored)}",
+            "Leave it out if you don't need it; if you rely on it, see docs/configuration.md.",
+        )
+    ]
 
 
 _STOPPED = sa.select(tables.lanes.c.lane, tables.lanes.c.problem, tables.lanes.c.remedy).where(
@@ -154,28 +170,28 @@ async def check_audiences(config: Config, out: Console) -> list[Finding]:
     found = []
     for name, settings in config.audiences.items():
         async with waited_for(f"Counting {name}", out):
-            found.append(await _check_audience(config, name, settings))
+            found += await _check_audience(config, name, settings)
     async with waited_for(f"Counting {REGISTRY}", out):
         return [*found, *await _check_registry(config)]
 
 
-async def _check_audience(config: Config, name: str, settings: AudienceConfig) -> Finding:
+async def _check_audience(config: Config, name: str, settings: AudienceConfig) -> list[Finding]:
     check = f"audiences.{name}"
     url = settings.url or config.store.url
     if _is_missing(url):
-        return problem(check, f"there is no {_file(url)}", f"Mend `{check}.url`.")
+        return [problem(check, f"there is no {_file(url)}", f"Mend `{check}.url`.")]
     try:
         database = Database.open(url, connections=1, patience=PATIENCE, foreign=True)
     except InvalidConfiguration as error:
-        return problem(check, str(error), f"Mend `{check}.url`.")
+        return [problem(check, str(error), f"Mend `{check}.url`.")]
     try:
         audience = SqlAudience(database, settings, Selection(source=name), routes(config))
         wanted = Wanted(language=True, variables=settings.columns.attributes)
         await audience.check(wanted)
         counts = dict(await audience.count())
-        return _describe(check, counts, await look_at(audience, wanted))
+        return [_describe(check, counts, await look_at(audience, wanted)), *_check_options(check, database)]
     except (InvalidAudience, AudienceUnavailable) as error:
-        return problem(check, str(error).removeprefix(f"{check}: "), f"Mend the database, or [{check}] in the file.")
+        return [problem(check, str(error).removeprefix(f"{check}: "), f"Mend the database, or [{check}] in the file.")]
     finally:
         await database.aclose()
 

@@ -16,7 +16,6 @@ import asyncio
 import logging
 import random
 import re
-import socket
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -27,9 +26,9 @@ from typing import Any, Final, TypeVar
 import asyncpg  # type: ignore[import-untyped]  # has no annotations
 from sqlalchemy import Executable, Insert, Row, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -43,7 +42,8 @@ from stentor.errors import (
     StoreUnusable,
 )
 from stentor.settings import sqlite_path
-from stentor.store import sqlite_driver
+from stentor.store import postgresql_url, sqlite_driver
+from stentor.store.postgresql_driver import CONNECT_WITHIN, NotLetIn, PostgresqlDriver, first_line, word_of
 
 T = TypeVar("T")
 
@@ -52,12 +52,6 @@ logger = logging.getLogger(__name__)
 SQLITE: Final = "sqlite"
 POSTGRESQL: Final = "postgresql"
 
-CONNECT_WITHIN = 5.0
-"""Seconds in which PostgreSQL must have let us in."""
-KEEPALIVE_IDLE, KEEPALIVE_EVERY, KEEPALIVES = 15, 5, 3
-"""Seconds of silence after which the system asks whether PostgreSQL's machine is still there, seconds between two such
-questions, and how many of them stay unanswered until the connection counts as lost: a statement may take as long as it
-takes, but a machine that is gone isn't waited for."""
 BUSY_TIMEOUT = 0.02
 """Seconds for which SQLite itself waits for a lock; after that we do (`sqlite_driver`, then here), more fairly."""
 CHECKPOINT_PAGES = 4000
@@ -83,21 +77,29 @@ class _Trouble:
     """Seconds between two attempts at most."""
 
 
-class _NotLetIn(OSError):
-    """PostgreSQL let nobody in within CONNECT_WITHIN."""
-
-
 class Database:
     """A database and a few connections to it; opened on first use. Not for use by several event loops."""
 
-    def __init__(self, engine: AsyncEngine, *, patience: float, answer_within: float | None, name: str) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        patience: float,
+        name: str,
+        answer_within: float | None = None,
+        connect_within: float = CONNECT_WITHIN,
+        ignored: Sequence[str] = (),
+    ) -> None:
         self.dialect: Final = engine.dialect.name
         """`sqlite` or `postgresql`."""
         self._engine = engine
         self._patience = patience
         self._answer_within = answer_within
+        self._connect_within = connect_within
         self.name: Final = name
         """What people are told it is, without user or password."""
+        self.ignored: Final = tuple(ignored)
+        """Options in its URL that change nothing."""
         self._absence = Absence(name, logger)
         if self.dialect == SQLITE:
             self._readers = engine
@@ -122,7 +124,8 @@ class Database:
 
         Args:
             url: `sqlite:///path` (`sqlite:////path` where it begins at the root) or
-                `postgresql://user:password@host/database`, with libpq's options after a `?`.
+                `postgresql://user:password@host/database`, with libpq's options after a `?`, several hosts with commas
+                between, and a pooler such as PgBouncer before the server if there is one.
             connections: how many at most.
             patience: seconds for which an operation is tried again while the database cannot be reached, is locked, or
                 its disk is full.
@@ -134,39 +137,38 @@ class Database:
         Raises:
             InvalidConfiguration: the URL is of no form that is known here.
         """
+        pool = {"pool_size": connections, "max_overflow": 0, "pool_timeout": patience, "hide_parameters": True}
         try:
             path = sqlite_path(url)
-            parsed = make_url(url) if path is None else URL.create(SQLITE, database=path)
-        except (ArgumentError, ValueError):  # the latter for a port that is no number
-            raise InvalidConfiguration(f"The database's URL is none; it is {FORMS}.") from None
-        pool = {"pool_size": connections, "max_overflow": 0, "pool_timeout": patience, "hide_parameters": True}
+            target = postgresql_url.read(url) if postgresql_url.is_postgresql(url) else None
+        except ValueError as error:
+            raise InvalidConfiguration(f"The database's URL is not {FORMS}: {error}.") from None
         if path is not None:
             engine = create_async_engine(
-                parsed.set(drivername="sqlite+aiosqlite"),
+                URL.create("sqlite+aiosqlite", database=path),
                 async_creator=lambda: sqlite_driver.connect(path, busy_timeout=BUSY_TIMEOUT, make=not foreign),
                 **pool,
             )
             event.listen(engine.sync_engine, "connect", _prepare_foreign_sqlite if foreign else _prepare_sqlite)
             event.listen(engine.sync_engine, "begin", _begin_sqlite)
-            return cls(engine, patience=patience, answer_within=None, name=f"the SQLite database {path}")
-        if parsed.drivername == POSTGRESQL and parsed.database:
-            answer_within = None if foreign or unhurried else patience + CONNECT_WITHIN
-
-            async def connect() -> asyncpg.Connection:
-                """Connect by asyncpg's own reading of the URL, which knows libpq's options and password file."""
-                try:
-                    connection = await asyncpg.connect(url, timeout=CONNECT_WITHIN, command_timeout=answer_within)
-                except TimeoutError as error:
-                    raise _NotLetIn from error
-                _keep_alive(connection)
-                return connection
-
-            engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, **pool)
-            where = parsed.host or parsed.query.get("host", "localhost")
-            name = f"the PostgreSQL database {parsed.database} on {where}"
-            return cls(engine, patience=patience, answer_within=answer_within, name=name)
-        shown = f"{parsed.drivername}://" if parsed.drivername not in (SQLITE, POSTGRESQL) else "what is there"
-        raise InvalidConfiguration(f"The database's URL is {FORMS}; {shown} is neither.")
+            return cls(engine, patience=patience, name=f"the SQLite database {path}")
+        if target is None:
+            raise InvalidConfiguration(f"The database's URL is not {FORMS}.")
+        within = target.connect_within or CONNECT_WITHIN
+        answer_within = None if foreign or unhurried else patience + within
+        driver = PostgresqlDriver(target, within, answer_within)
+        engine = create_async_engine(
+            "postgresql+asyncpg://", creator=lambda: driver.connect(engine.dialect.loaded_dbapi), **pool
+        )
+        name = f"the PostgreSQL database {target.database} on {target.where}"
+        return cls(
+            engine,
+            patience=patience,
+            answer_within=answer_within,
+            connect_within=within,
+            name=name,
+            ignored=target.ignored,
+        )
 
     def __repr__(self) -> str:
         return f"<Database: {self.name}>"
@@ -277,11 +279,11 @@ class Database:
         """What an error of the driver means; None if it isn't about the state of the database."""
         if isinstance(error, PoolTimeout):
             return _Trouble(StoreUnavailable(f"All connections to {self.name} are in use."), passing=False)
-        if isinstance(error, _NotLetIn):
+        if isinstance(error, NotLetIn):
             return _Trouble(
                 StoreUnavailable(
-                    f"{_capital(self.name)} let nobody in within {CONNECT_WITHIN:g} s; is the server running and not"
-                    " overloaded, and does no firewall swallow what is sent to it?"
+                    f"{_capital(self.name)} let nobody in within {self._connect_within:g} s; is the server running and"
+                    " not overloaded, and does no firewall swallow what is sent to it?"
                 )
             )
         if isinstance(error, TimeoutError) and self._answer_within is not None:
@@ -292,12 +294,12 @@ class Database:
                 )
             )
         if not isinstance(error, DBAPIError):
-            return self._diagnose_postgresql(error, lost=True)  # it came no further than connecting
+            return self._diagnose_postgresql(error, lost=True, connecting=True)  # it came no further than that
         if isinstance(error.orig, sqlite3.Error):
             return self._diagnose_sqlite(error.orig)
         # What asyncpg itself raised stands behind SQLAlchemy's translation, which doesn't keep the code of each.
         cause = error.orig and error.orig.__cause__
-        return self._diagnose_postgresql(cause, lost=error.connection_invalidated)
+        return self._diagnose_postgresql(cause, lost=error.connection_invalidated, connecting=error.statement is None)
 
     def _diagnose_sqlite(self, error: sqlite3.Error) -> _Trouble | None:
         name = self.name
@@ -312,11 +314,16 @@ class Database:
             return _Trouble(self._outdated(str(error)), passing=False)
         return None
 
-    def _diagnose_postgresql(self, error: BaseException | None, *, lost: bool) -> _Trouble | None:
+    def _diagnose_postgresql(
+        self, error: BaseException | None, *, lost: bool, connecting: bool = False
+    ) -> _Trouble | None:
         name = _capital(self.name)
         state: str = getattr(error, "sqlstate", None) or ""
         if state in _POSTGRESQL_REFUSALS:
             return _Trouble(InvalidConfiguration(f"{name} {_POSTGRESQL_REFUSALS[state]}"), passing=False)
+        if connecting and (state in _BAD_OPTION or "startup parameter" in str(error)):
+            said = f"The database's URL has an option that the server refuses: {first_line(error)}"
+            return _Trouble(InvalidConfiguration(f"{said}. Leave that option out."), passing=False)
         if state in ("42P01", "42703"):  # undefined table, undefined column
             return _Trouble(self._outdated("a table or column is missing"), passing=False)
         for prefix, (problem, passing, longest_pause) in _POSTGRESQL.items():
@@ -325,11 +332,15 @@ class Database:
                 return _Trouble(kind_of(f"{name} {problem}"), passing, longest_pause)
         if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
             return _Trouble(InvalidConfiguration(f"The database's URL cannot be used: {error}"), passing=False)
+        if isinstance(error, OSError) and error.filename:
+            said = f"names a file that cannot be read: {error.filename}: {error.strerror}"
+            return _Trouble(InvalidConfiguration(f"The database's URL {said}."), passing=False)
         if isinstance(error, asyncpg.InvalidCachedStatementError):  # SQLAlchemy has forgotten the statement by now
             return _Trouble(StoreUnavailable(f"{name} was changed while it was in use."), longest_pause=0.05)
         # asyncpg's own confusion over a connection that was lost while it was at work; SQLAlchemy discards it.
-        if lost or isinstance(error, asyncpg.InternalClientError):
-            return _Trouble(StoreUnavailable(f"{name} cannot be reached; is the server running?"))
+        if lost or state.startswith("08") or isinstance(error, asyncpg.InternalClientError):
+            word = f" ({said})" if (said := word_of(error)) else ""
+            return _Trouble(StoreUnavailable(f"{name} cannot be reached; is the server running?{word}"))
         return None
 
     def _outdated(self, detail: str) -> StoreOutdated:
@@ -388,6 +399,7 @@ _DISK_FULL = "53100"
 _VALUE = re.compile(r"(query argument \$\d+): .*(\([^()]*\))", re.DOTALL)  # asyncpg quotes it
 _SQLITE_REFUSALS = (sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH)
 _POSTGRESQL_DATA = ("22", "54")  # a value is of no kind that it can hold; or beyond a limit, of an index row, say
+_BAD_OPTION = ("42704", "22023")  # of no such setting, or of no such value for it
 _POSTGRESQL_REFUSALS = {
     "28P01": "refuses the password in its URL.",
     "28000": "refuses the user in its URL.",
@@ -403,30 +415,12 @@ _POSTGRESQL = {  # beginning of the SQLSTATE: problem, does waiting help, longes
     "53": ("lacks memory or disk.", True, 1.0),
     "57014": ("cancelled a statement that took longer than `statement_timeout`; raise that.", True, 1.0),
     "57P": ("is being stopped or started.", True, 1.0),
-    "08": ("cannot be reached; is the server running?", True, 1.0),
     "58": ("reports an error of its disk or system.", True, 1.0),
 }
 
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _keep_alive(connection: asyncpg.Connection) -> None:
-    """Have the system notice when PostgreSQL's machine is gone while we wait for an answer."""
-    own = connection._transport.get_extra_info("socket")  # nothing public has it
-    if own.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    with socket.fromfd(own.fileno(), own.family, own.type) as same:  # what a loop gives out isn't always a real socket
-        same.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in (
-            ("TCP_KEEPIDLE", KEEPALIVE_IDLE),
-            ("TCP_KEEPALIVE", KEEPALIVE_IDLE),  # the same on macOS
-            ("TCP_KEEPINTVL", KEEPALIVE_EVERY),
-            ("TCP_KEEPCNT", KEEPALIVES),
-        ):
-            if (option := getattr(socket, name, None)) is not None:
-                same.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:

@@ -28,6 +28,7 @@ from stentor.settings import sqlite_url
 from stentor.store import database as stores
 from stentor.store.database import POSTGRESQL, SQLITE, Database, insert_or_ignore
 from stentor.store.migrate import migrate
+from stentor.store.postgresql_driver import KEEPALIVES, keep_alive
 from stentor.store.sqlite_driver import SqliteConnection
 from stentor.store.tables import METADATA, batches, lanes
 from stentor.store.text import StorableText, storable
@@ -445,7 +446,7 @@ def test_a_server_whose_machine_is_gone_is_noticed(loop: Callable[[], asyncio.Ab
 
     async def keep(port: int) -> dict[int, int]:
         transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, "127.0.0.1", port)
-        stores._keep_alive(SimpleNamespace(_transport=transport))
+        keep_alive(SimpleNamespace(_transport=transport))
         own = transport.get_extra_info("socket")
         with socket.fromfd(own.fileno(), own.family, own.type) as same:
             kept = same.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
@@ -454,7 +455,7 @@ def test_a_server_whose_machine_is_gone_is_noticed(loop: Callable[[], asyncio.Ab
         return {kept: times}
 
     with socket.create_server(("127.0.0.1", 0)) as server, asyncio.Runner(loop_factory=loop) as runner:
-        assert runner.run(keep(server.getsockname()[1])) == {1: stores.KEEPALIVES}
+        assert runner.run(keep(server.getsockname()[1])) == {1: KEEPALIVES}
 
 
 async def test_a_server_that_stays_away_is_said(postgres: str, postgres_server: Postgres) -> None:
