@@ -36,6 +36,9 @@ to ask on, what asks wants `--yes`.
 A second Ctrl-C doesn't wait. SIGTERM stops sending gracefully and leaves the campaign as it is:
 `stentor campaign resume` goes on with it, as it does after a crash.
 
+**Waiting.** A command that cannot get on says after two seconds what it waits for: that the store's database is away,
+or that somebody still holds a part of a cancelled campaign. Without a database it gives up after half a minute or so.
+
 **Durations** are written `90s`, `15m`, `1h30m` or `2d`; times `2030-01-31T18:00` (this machine's time zone),
 `2030-01-31T18:00+01:00`, or `+90m` from now.
 
