@@ -46,6 +46,9 @@ fulfil `!=`.
 exits with 0 either way; the key stays used when the campaign is pruned. A campaign that could not be started leaves its
 key free. `--quiet` prints nothing but errors, so that a mail comes only if something is wrong.
 
+**Waiting.** A command that cannot get on says after two seconds what it waits for: that the store's database is away,
+or that somebody still holds a part of a cancelled campaign. Without a database it gives up after half a minute or so.
+
 **Durations** are written `90s`, `15m`, `1h30m` or `2d`; times `2030-01-31T18:00` (this machine's time zone),
 `2030-01-31T18:00+01:00`, or `+90m` from now.
 

@@ -34,8 +34,10 @@ from stentor.cli.operations import (
     tell,
 )
 from stentor.cli.undo import edit, undo
-from stentor.cli.waiting import waited_for
+from stentor.cli.waiting import HELD_UP, waited_for
 from stentor.errors import InvalidState
+from stentor.recording.audit import Audit
+from stentor.recording.explain import Explanation
 from stentor.recording.report import Report, Totals
 from stentor.runtime.stentor import Stentor
 from stentor.states import FINAL, CampaignState
@@ -43,6 +45,13 @@ from stentor.store.campaigns import Campaign
 
 LOOK_EVERY = 0.5
 """Seconds between two looks whether a campaign is cancelled."""
+
+HELD = (
+    "Nothing more is sent. Waiting for a process of Stentor that still holds a part of it ({number:,} recipients). It"
+    " lets go soon; what a killed one held is free when its lease ends (`sending.lease`). With a queue on NATS, roles"
+    " must run for that: `stentor serve`. Ctrl-C leaves it to them."
+)
+"""What is said of a cancel that takes its time."""
 
 app = typer.Typer(
     help="Look at campaigns, stop them, go on with them, and learn who was not reached and why.",
@@ -206,11 +215,18 @@ def cancel(campaign: CampaignName, yes: Yes = False, config: ConfigFile = None, 
     async def work(stentor: Stentor, found: Campaign) -> Report:
         if found.state not in FINAL:
             confirm(f"Cancel {found.title!r} ({found.id}) for good?", yes=yes)
+        begun, told = time.monotonic(), False
         with LiveView(out) as live:
             while (await stentor.campaigns.cancel(found.id)).state not in FINAL:
-                live.show(
-                    await stentor.outcomes.progress(found.id)
-                )  # some process holds a part of it, and lets go soon
+                now = await stentor.outcomes.progress(found.id)
+                live.show(now)  # some process holds a part of it, and lets go soon
+                if not told and time.monotonic() - begun >= HELD_UP:
+                    told = True
+                    held = HELD.format(number=now.total.pending)
+                    if as_json:
+                        typer.echo(held, err=True)
+                    else:
+                        live.note(held)
                 await asyncio.sleep(LOOK_EVERY)
         return await stentor.outcomes.report(found.id)
 
@@ -267,11 +283,17 @@ def audit(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = F
       stentor campaign audit last
       stentor campaign audit 7k2m --json
     """
-    result = perform_on(config, campaign, lambda stentor, found: stentor.outcomes.audit(found.id))
+    out = console(as_json=as_json)
+
+    async def work(stentor: Stentor, found: Campaign) -> Audit:
+        async with waited_for(f"Recounting everybody of {found.title!r}", out, given_up="Given up."):
+            return await stentor.outcomes.audit(found.id)
+
+    result = perform_on(config, campaign, work)
     if as_json:
         shapes.say(shapes.audit(result))
     else:
-        console().print(proof(result))
+        out.print(proof(result))
     if not result.exact:
         raise typer.Exit(FAILED)
 
@@ -289,7 +311,13 @@ def explain(
       stentor campaign explain last 4711
       stentor campaign explain 7k2m 4711 --json
     """
-    told = perform_on(config, campaign, lambda stentor, found: stentor.outcomes.explain(found.id, installation))
+    out = console(as_json=as_json)
+
+    async def work(stentor: Stentor, found: Campaign) -> Explanation:
+        async with waited_for(f"Looking for {installation} in {found.title!r}", out, given_up="Given up."):
+            return await stentor.outcomes.explain(found.id, installation)
+
+    told = perform_on(config, campaign, work)
     if as_json:
         shapes.say(shapes.explanation(told))
         return
@@ -301,7 +329,6 @@ def explain(
     if told.failure is not None:
         row = told.failure
         table.add_row("", Text(words.meaning(row.lane, row.reason, row.outcome)))
-    out = console()
     out.print(Text(f"{installation} in {told.campaign.title!r} ({told.campaign.id}):"))
     out.print(table)
 

@@ -18,6 +18,7 @@ from stentor import config as settings
 from stentor.audience.files import Format, RowFile, format_of
 from stentor.audience.importing import ImportResult, Rejects, import_rows, rejects_of
 from stentor.audience.rows import ColumnMapping, RowReader
+from stentor.cli.waiting import hindrances_told
 from stentor.errors import InvalidConfiguration
 from stentor.store.database import Database
 
@@ -130,7 +131,9 @@ async def _import(
         def show(result: ImportResult) -> None:
             bar.update(task, completed=rows.position, description=f"{result.read} rows")
 
-        return await import_rows(rows, RowReader(mapping, frozenset(channels.names())), rejects, database, show)
+        reader = RowReader(mapping, frozenset(channels.names()))
+        async with hindrances_told(lambda after: database.hindrance(after) if database is not None else None):
+            return await import_rows(rows, reader, rejects, database, show)
 
 
 def _report(result: ImportResult, rejects: Rejects, *, dry_run: bool) -> str:

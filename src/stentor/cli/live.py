@@ -27,11 +27,11 @@ from stentor.states import FINAL, CampaignState
 
 WINDOW = 8.0
 """Seconds over which a rate is taken."""
+STEADY = 3.0
+"""Seconds of sending after which it can be said how long the rest takes."""
 LINE_EVERY = 5.0
 """Seconds between two lines where there is no terminal."""
 WIDEST_NAME = 20
-MOVING = frozenset({CampaignState.RUNNING, CampaignState.CANCELLING})
-"""States in which a rate and the time left mean something."""
 STATE_STYLES = {
     CampaignState.RUNNING: "bold",
     CampaignState.COMPLETED: "green",
@@ -41,23 +41,40 @@ STATE_STYLES = {
 
 
 class LaneRates:
-    """How fast each lane goes: recipients settled a second over the last WINDOW seconds."""
+    """How fast each lane goes: recipients that got an answer a second, over the last WINDOW seconds of sending.
+
+    Who was cancelled wasn't sent to, so they don't count; nor do a pause, and the time before a lane's first answer.
+    """
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, dict[str, int]]] = deque()
+        self._seen: dict[str, deque[tuple[float, int]]] = {}
 
     def add(self, progress: Progress) -> None:
         """Take note of how far it is."""
-        self._seen.append((progress.at, {lane: counts.settled for lane, counts in progress.lanes.items()}))
-        while len(self._seen) > 2 and progress.at - self._seen[1][0] >= WINDOW:
-            self._seen.popleft()
+        if progress.state is not CampaignState.RUNNING:
+            self._seen.clear()
+            return
+        for lane, counts in progress.lanes.items():
+            answered = counts.accepted + counts.failed
+            seen = self._seen.setdefault(lane, deque())
+            if len(seen) == 1 and seen[0][1] == answered:
+                seen.clear()  # it has yet to begin
+            seen.append((progress.at, answered))
+            while len(seen) > 2 and progress.at - seen[1][0] >= WINDOW:
+                seen.popleft()
 
     def rate(self, lane: str) -> float:
         """Recipients a second; 0 while there is too little to tell from."""
-        if len(self._seen) < 2:
+        seen = self._seen.get(lane)
+        if not seen:
             return 0.0
-        (start, before), (end, now) = self._seen[0], self._seen[-1]
-        return max(0, now.get(lane, 0) - before.get(lane, 0)) / (end - start) if end > start else 0.0
+        (start, before), (end, now) = seen[0], seen[-1]
+        return max(0, now - before) / (end - start) if end > start else 0.0
+
+    def is_steady(self, lane: str) -> bool:
+        """Whether it was watched for long enough, and got answers often enough, to say how long the rest takes."""
+        seen = self._seen.get(lane)
+        return bool(seen) and seen[-1][0] - seen[0][0] >= STEADY and len({answered for _, answered in seen}) > 2
 
 
 def expected(progress: Progress, lane: str) -> int:
@@ -70,15 +87,13 @@ def lanes_of(progress: Progress) -> list[str]:
     return sorted({*progress.lanes, *progress.expected} - {NO_LANE}) + ([NO_LANE] if NO_LANE in progress.lanes else [])
 
 
-def remaining(progress: Progress, pace: LaneRates) -> float:
-    """Seconds until the slowest lane is done, at its present rate; infinite while a lane stands still."""
-    times = [0.0]
-    for lane in lanes_of(progress):
-        left = expected(progress, lane) - progress.lanes.get(lane, LaneCounts()).settled
-        if left > 0:
-            rate = pace.rate(lane)
-            times.append(left / rate if rate else float("inf"))
-    return max(times)
+def remaining(progress: Progress, pace: LaneRates, lane: str) -> float | None:
+    """Seconds until a lane is done at its present rate; None while nobody can tell."""
+    left = expected(progress, lane) - progress.lanes.get(lane, LaneCounts()).settled
+    if left <= 0:
+        return 0.0
+    rate = pace.rate(lane)
+    return left / rate if rate and pace.is_steady(lane) else None
 
 
 def view(progress: Progress, pace: LaneRates, *, note: str = "") -> RenderableType:
@@ -117,13 +132,14 @@ def _figures(progress: Progress, pace: LaneRates, lane: str) -> tuple[str, ...]:
     """A lane's name, share, count, rate, and time left."""
     settled = progress.lanes.get(lane, LaneCounts()).settled
     total = expected(progress, lane)
-    rate = pace.rate(lane) if progress.state in MOVING else 0.0
+    rate = pace.rate(lane)
+    left = remaining(progress, pace, lane)
     return (
         words.lane_name(lane),
         words.share(settled, total),
         f"{settled:,}/{total:,}",
         f"{rate:,.0f}/s" if rate else "",
-        words.countdown((total - settled) / rate) if rate and total > settled else "",
+        words.countdown(left) if left else "",
     )
 
 
@@ -159,14 +175,16 @@ def _sums(progress: Progress, pace: LaneRates) -> Text:
     line.append(f", {total.retrying:,} retrying")
     if total.cancelled:
         line.append(f", {total.cancelled:,} cancelled")
-    if progress.state in MOVING:
+    if progress.state is CampaignState.RUNNING:
         line.append(f", {rate:,.0f}/s{_left(progress, pace)}")
     return line
 
 
 def _left(progress: Progress, pace: LaneRates) -> str:
-    seconds = remaining(progress, pace)
-    return "" if seconds == float("inf") else f", {words.countdown(seconds)} left"
+    """The slowest lane's time."""
+    times = [remaining(progress, pace, lane) for lane in lanes_of(progress)]
+    known = [each for each in times if each is not None]
+    return f", about {words.countdown(max(known))} left" if known and len(known) == len(times) else ""
 
 
 def _problem(lane: str, problem: LaneProblem) -> Text:
@@ -188,7 +206,7 @@ def line(progress: Progress, pace: LaneRates) -> str:
     ]
     if total.retrying:
         parts.append(f"{total.retrying:,} retrying")
-    if progress.state in MOVING:
+    if progress.state is CampaignState.RUNNING:
         parts.append(f"{rate:,.0f}/s{_left(progress, pace)}")
     return f"{words.clock(progress.at)[11:]} {', '.join(parts)}"
 

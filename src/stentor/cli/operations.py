@@ -17,6 +17,7 @@ from rich.console import Console
 from stentor import config
 from stentor.cli import shapes
 from stentor.cli.live import LiveView, account
+from stentor.cli.waiting import hindrances_told
 from stentor.config import Config
 from stentor.errors import InvalidConfiguration, InvalidState, UnknownCampaign
 from stentor.recording.report import Report
@@ -64,7 +65,8 @@ def perform(file: Path | None, work: Callable[[Stentor], Awaitable[T]], log: Log
     """Open Stentor as the settings say, and do something with it; with a log where one is asked for."""
 
     async def opened() -> T:
-        async with Stentor(settings) as stentor:
+        stentor = Stentor(settings)
+        async with hindrances_told(stentor.hindrance), stentor:
             return await work(stentor)
 
     settings = settings_of(file, log)

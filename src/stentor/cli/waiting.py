@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import typer
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -15,19 +16,42 @@ from stentor.cli import words
 
 SOON = 1.0
 """Seconds after which it is worth a word."""
+HELD_UP = 2.0
+"""Seconds after which it is said what keeps something from being done at all."""
 REDRAW, LINE_EVERY = 0.25, 30.0
 """Seconds between two looks at the time on a terminal, and between two lines anywhere else."""
 
 
 @asynccontextmanager
-async def waited_for(what: str, out: Console) -> AsyncIterator[None]:
+async def hindrances_told(hindrance: Callable[[float], str | None]) -> AsyncIterator[None]:
+    """Say on stderr what the work in this context waits for: once, as often as it begins to wait."""
+    telling = asyncio.create_task(_tell_hindrances(hindrance))
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.wait([telling])
+
+
+async def _tell_hindrances(hindrance: Callable[[float], str | None]) -> None:
+    told = False
+    while True:
+        found = hindrance(HELD_UP)
+        if found and not told:
+            typer.echo(f"Waiting: {found} It is tried again for a while; Ctrl-C gives up.", err=True)
+        told = bool(found)
+        await asyncio.sleep(REDRAW)
+
+
+@asynccontextmanager
+async def waited_for(what: str, out: Console, *, given_up: str = "Given up; nothing was sent.") -> AsyncIterator[None]:
     """Say that `what` is being done, and for how long already, for as long as this context lasts: in place on a
     terminal, in a line now and then anywhere else."""
     telling = asyncio.create_task(_tell(what, out))
     try:
         yield
     except asyncio.CancelledError:
-        out.print("Given up; nothing was sent.")
+        out.print(given_up)
         raise
     finally:
         telling.cancel()

@@ -167,8 +167,9 @@ class Report:
 
     @property
     def rate(self) -> float:
-        """Recipients settled a second, on average over `seconds`."""
-        return self.total.settled / self.seconds if self.seconds else 0.0
+        """Recipients that got an answer, or expired, a second, on average over `seconds`."""
+        counts = self.total
+        return (counts.accepted + counts.failed) / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

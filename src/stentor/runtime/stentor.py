@@ -46,6 +46,11 @@ class Stentor:
     def __repr__(self) -> str:
         return f"<Stentor on {self._resources.database!r}>"
 
+    def hindrance(self, after: float) -> str | None:
+        """What something has waited for, for longer than `after` seconds, before it could begin: that the store lets it
+        in. For people; None where nothing has."""
+        return self._resources.database.hindrance(after)
+
     async def __aenter__(self) -> Self:
         """Raises: StoreUnavailable, InvalidConfiguration."""
         try:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import re
 import sqlite3
@@ -33,6 +34,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from stentor.absence import Absence
+from stentor.clock import steady
 from stentor.errors import (
     InvalidConfiguration,
     StentorError,
@@ -101,6 +103,10 @@ class Database:
         self.ignored: Final = tuple(ignored)
         """Options in its URL that change nothing."""
         self._absence = Absence(name, logger)
+        self._outside: dict[object, float] = {}
+        """The operations that have yet to get through to it, and since when."""
+        self._problem: str | None = None
+        """Why the last attempt did not."""
         if self.dialect == SQLITE:
             self._readers = engine
             self._writers = engine.execution_options(stentor_begin=sqlite_driver.BEGIN_WRITING)
@@ -173,6 +179,14 @@ class Database:
     def __repr__(self) -> str:
         return f"<Database: {self.name}>"
 
+    def hindrance(self, after: float) -> str | None:
+        """What an operation has waited for, for longer than `after` seconds, before it could begin: for people. None
+        where none has."""
+        waited = steady() - min(self._outside.values(), default=math.inf)
+        if waited < after:
+            return None
+        return self._problem or f"{_capital(self.name)} doesn't let us in yet."
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection that sees the database as it is now, whatever is written meanwhile, and cannot write to
@@ -185,7 +199,7 @@ class Database:
         """
         try:
             async with AsyncExitStack() as stack:
-                connection = await self._patiently(lambda: self._begin_reading(stack))
+                connection = await self._patiently(lambda begun: self._begin_reading(stack, begun))
                 yield connection
         except DRIVER_ERRORS as error:  # also of the rollback with which the connection is given back
             if trouble := self._diagnose(error):
@@ -199,8 +213,9 @@ class Database:
         Raises: as `read`, after `patience`.
         """
 
-        async def attempt() -> T:
+        async def attempt(begun: Callable[[], None]) -> T:
             async with self._readers.connect() as connection:
+                begun()
                 return await question(connection)
 
         return await self._patiently(attempt)
@@ -227,8 +242,9 @@ class Database:
             InvalidConfiguration: user, password or database name are wrong.
         """
 
-        async def attempt() -> T:
+        async def attempt(begun: Callable[[], None]) -> T:
             async with self._turn, self._writers.begin() as connection:
+                begun()
                 return await change(connection)
 
         try:
@@ -244,36 +260,50 @@ class Database:
         """Close all connections."""
         await self._engine.dispose()
 
-    async def _begin_reading(self, stack: AsyncExitStack) -> AsyncConnection:
+    async def _begin_reading(self, stack: AsyncExitStack, begun: Callable[[], None]) -> AsyncConnection:
         """Connect, and take the snapshot: a lost connection shows here, where it can still be replaced."""
         async with AsyncExitStack() as attempt:
             connection = await attempt.enter_async_context(self._readers.connect())
             await connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1" if self._is_sqlite else "SELECT 1")
             stack.push_async_exit(attempt.pop_all())
+        begun()
         return connection
 
     @property
     def _is_sqlite(self) -> bool:
         return self.dialect == SQLITE
 
-    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def _patiently(self, attempt: Callable[[Callable[[], None]], Awaitable[T]]) -> T:
+        """Args:
+        attempt: is given what it calls when it has got through to the database.
+        """
         give_up = time.monotonic() + self._patience
         pause = 0.002
-        while True:
-            try:
-                done = await attempt()
-                self._absence.note(None)
-                return done
-            except DRIVER_ERRORS as error:
-                trouble = self._diagnose(error)
-                if trouble is None:
-                    raise
-                self._absence.note(str(trouble.error))
-                left = give_up - time.monotonic()
-                if not trouble.passing or left <= 0:
-                    raise trouble.error from error
-            pause = min(pause * 2, trouble.longest_pause)
-            await asyncio.sleep(min(random.uniform(pause / 2, pause), left))
+        operation = object()
+        try:
+            while True:
+                self._outside.setdefault(operation, steady())
+                try:
+                    done = await attempt(lambda: self._note_begun(operation))
+                    self._absence.note(None)
+                    return done
+                except DRIVER_ERRORS as error:
+                    trouble = self._diagnose(error)
+                    if trouble is None:
+                        raise
+                    self._problem = str(trouble.error)
+                    self._absence.note(self._problem)
+                    left = give_up - time.monotonic()
+                    if not trouble.passing or left <= 0:
+                        raise trouble.error from error
+                pause = min(pause * 2, trouble.longest_pause)
+                await asyncio.sleep(min(random.uniform(pause / 2, pause), left))
+        finally:
+            self._outside.pop(operation, None)
+
+    def _note_begun(self, operation: object) -> None:
+        self._outside.pop(operation, None)
+        self._problem = None
 
     def _diagnose(self, error: BaseException) -> _Trouble | None:
         """What an error of the driver means; None if it isn't about the state of the database."""

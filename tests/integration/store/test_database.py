@@ -32,6 +32,8 @@ from stentor.store.postgresql_driver import KEEPALIVES, keep_alive
 from stentor.store.sqlite_driver import SqliteConnection
 from stentor.store.tables import METADATA, batches, lanes
 from stentor.store.text import StorableText, storable
+from stentor.testing.blackhole import BlackHole
+from stentor.testing.ports import HeldPort
 from stentor.testing.postgres import Postgres
 
 Open = Callable[..., Database]
@@ -429,6 +431,53 @@ async def test_it_may_take_as_long_as_it_takes(
     database = Database.open(postgres, patience=0.0, **how)
     assert len(await database.rows(text("SELECT pg_sleep(2.5)"))) == 1
     await database.aclose()
+
+
+async def test_whoever_waits_to_be_let_in_can_say_for_what() -> None:
+    with BlackHole("127.0.0.1") as hole:
+        database = Database.open(f"postgresql://user:secret@127.0.0.1:{hole.address[1]}/db", patience=60.0)
+        assert database.hindrance(0.0) is None
+        asking = asyncio.create_task(database.rows(text("SELECT 1")))
+        await asyncio.sleep(0)
+        while database.hindrance(0.1) is None:  # noqa: ASYNC110 - it has no event for that
+            await asyncio.sleep(0.01)
+        assert database.hindrance(0.1) == "The PostgreSQL database db on 127.0.0.1 doesn't let us in yet."
+        assert database.hindrance(3600.0) is None
+        asking.cancel()
+        await asyncio.wait([asking])
+        assert database.hindrance(0.0) is None
+        await database.aclose()
+
+
+async def test_whoever_was_let_in_waits_for_nothing(database: Database) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(_: AsyncConnection) -> None:
+        begun.set()
+        await go_on.wait()
+
+    for operation in (database.ask, database.write):
+        begun.clear()
+        go_on.clear()
+        waiting = asyncio.create_task(operation(slowly))
+        await begun.wait()
+        assert database.hindrance(0.0) is None
+        go_on.set()
+        await waiting
+
+
+async def test_why_nobody_is_let_in_is_said_while_it_is_tried_again() -> None:
+    port = HeldPort()
+    database = Database.open(f"postgresql://user:secret@127.0.0.1:{port.number}/db", patience=60.0)
+    asking = asyncio.create_task(database.rows(text("SELECT 1")))
+    while "yet" in (found := database.hindrance(0.05) or "yet"):  # noqa: ASYNC110 - likewise
+        await asyncio.sleep(0.01)
+    assert "127.0.0.1" in found
+    assert "secret" not in found
+    asking.cancel()
+    await asyncio.wait([asking])
+    await database.aclose()
+    port.close()
 
 
 async def test_a_server_that_never_lets_anybody_in_is_called_that(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,6 +90,9 @@ class FakeStentor:
     async def __aenter__(self) -> Self:
         return self
 
+    def hindrance(self, after: float) -> str | None:
+        return None
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from stentor.cli import campaign as commands
+from stentor.cli import waiting
 from stentor.states import CampaignState
 from tests.unit.cli.fake_stentor import Command, FakeStentor
 from tests.unit.cli.moments import NOW, campaign
@@ -193,6 +195,45 @@ def test_cancel_waits_for_what_others_hold(
     assert done.exit_code == 0
     assert fake.verbs() == ["cancel", "progress", "cancel", "progress", "cancel", "close"]
     assert "cancelled" in done.stdout
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_cancel_that_takes_its_time_says_what_it_waits_for(
+    stentor: Command, fake: FakeStentor, monkeypatch: pytest.MonkeyPatch, as_json: bool
+) -> None:
+    monkeypatch.setattr(commands, "LOOK_EVERY", 0)
+    monkeypatch.setattr(commands, "HELD_UP", 0)
+    fake.cancelled, fake.ends = CampaignState.CANCELLING, {"state": CampaignState.CANCELLED}
+    done = stentor("campaign", "cancel", "last", "--yes", *(["--json"] if as_json else []))
+    assert done.exit_code == 0
+    said = words(done.stderr if as_json else done.stdout)
+    assert said.count("Waiting for a process of Stentor that still holds a part of it (10,000 recipients)") == 1
+    assert "`stentor serve`" in said
+
+
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        (["audit", "last"], "Recounting everybody of 'Spring sale'"),
+        (["explain", "last", "4711"], "Looking for 4711 in 'Spring sale'"),
+    ],
+)
+def test_what_may_take_long_is_said(
+    stentor: Command, fake: FakeStentor, monkeypatch: pytest.MonkeyPatch, command: list[str], what: str
+) -> None:
+    monkeypatch.setattr(waiting, "SOON", 0.0)
+
+    async def slowly(*_: object) -> None:
+        await asyncio.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(fake, command[0], slowly)
+    done = stentor("campaign", *command)
+    assert done.exit_code == 130
+    assert f"{what}: 0:00 so far. Ctrl-C gives up." in words(done.stdout)
+    assert "Given up." in done.stdout
+    assert "nothing was sent" not in done.stdout
 
 
 def test_cancel_thought_better_of(stentor: Command, fake: FakeStentor) -> None:

@@ -32,7 +32,7 @@ def pace(*moments: Progress) -> LaneRates:
 
 def test_a_campaign_in_the_middle() -> None:
     now = progress(200_000, 4, retrying=50)
-    text = drawn(view(now, pace(progress(100_000, 0), now)))
+    text = drawn(view(now, pace(progress(100_000, 0), progress(150_000, 2), now)))
     lines = text.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0].split() == ["Spring", "sale", "7k2m9x1qabcdefgh", "running", "1:34"]
@@ -42,7 +42,7 @@ def test_a_campaign_in_the_middle() -> None:
     android = next(each for each in lines if each.startswith(ANDROID))
     assert android.split()[-5:] == ["33.3", "%", "200,000/600,000", "25,000/s", "0:16"]
     assert text.count("198,000 accepted, 2,000 failed, 50 retrying") == 2
-    assert lines[-1] == "396,000 accepted, 4,000 failed, 100 retrying, 50,000/s, 0:16 left"
+    assert lines[-1] == "396,000 accepted, 4,000 failed, 100 retrying, 50,000/s, about 0:16 left"
 
 
 def test_ten_million_fit_80_columns() -> None:
@@ -92,13 +92,52 @@ def test_how_many_a_lane_will_have() -> None:
     assert expected(progress(100_000, 0, planned=True), IOS) == 105_000  # there were fewer
 
 
-def test_the_slowest_lane_says_when_it_ends() -> None:
-    before, now = progress(100_000, 0), progress(200_000, 4)
-    assert remaining(now, pace(before, now)) == 400_000 / 25_000
-    assert remaining(now, pace(now)) == float("inf")
-    done = progress(600_000, 4, expected={}, planned=True)
-    done = replace(done, lanes={IOS: LaneCounts(read=5, accepted=5)})
-    assert remaining(done, pace(done)) == 0
+def test_a_lane_says_when_it_ends() -> None:
+    moments = [progress(100_000, 0), progress(150_000, 2), progress(200_000, 4)]
+    now = moments[-1]
+    assert remaining(now, pace(*moments), IOS) == 200_000 / 25_000
+    assert remaining(now, pace(*moments), ANDROID) == 400_000 / 25_000
+    assert remaining(now, pace(moments[0], now), IOS) is None  # it may be the end of its only batch
+    assert remaining(now, pace(now), IOS) is None
+    done = replace(progress(600_000, 4, expected={}, planned=True), lanes={IOS: LaneCounts(read=5, accepted=5)})
+    assert remaining(done, pace(done), IOS) == 0
+
+
+def test_nothing_is_said_of_the_time_left_in_the_first_seconds() -> None:
+    first, now = progress(0, 0), progress(100, 2)
+    text = line(now, pace(first, now))
+    assert text.endswith(" 100/s")
+    assert "left" not in text
+    shown = drawn(view(now, pace(first, now)))
+    assert "left" not in shown
+    assert shown.splitlines()[1].split()[-1] == "50/s"
+
+
+def test_a_lane_that_began_late_is_not_slow() -> None:
+    """The audience was read for 20 seconds, then everything goes fast."""
+    moments = [progress(0, at) for at in range(20)] + [progress(100_000 * at, 19 + at) for at in (1, 2, 3)]
+    assert pace(*moments).rate(IOS) == 100_000
+    assert line(moments[-1], pace(*moments)).endswith("about 0:03 left")
+
+
+def test_a_lane_that_stands_still_leaves_the_time_open() -> None:
+    def moment(done: int, at: float) -> Progress:
+        now = progress(done, at)
+        return replace(now, lanes={**now.lanes, ANDROID: LaneCounts(read=5000, queued=5000)})
+
+    moments = [moment(10_000 * at, at) for at in range(6)]
+    assert remaining(moments[-1], pace(*moments), IOS) == 35.0
+    assert "left" not in line(moments[-1], pace(*moments))
+
+
+def test_neither_a_pause_nor_who_was_cancelled_is_in_a_rate() -> None:
+    moments = [progress(0, 0), progress(10_000, 4), progress(10_000, 6, state=CampaignState.PAUSED)]
+    moments += [progress(10_000, 100), progress(14_000, 101), progress(26_000, 104)]
+    assert pace(*moments[:3]).rate(IOS) == 0
+    assert pace(*moments).rate(IOS) == 4000
+    now = progress(10_000, 4)
+    cancelled = {name: replace(lane, queued=0, cancelled=500_000) for name, lane in now.lanes.items()}
+    assert pace(progress(0, 0), replace(now, lanes=cancelled)).rate(IOS) == 2500
 
 
 def test_a_rate_is_of_the_last_seconds() -> None:
@@ -110,10 +149,10 @@ def test_a_rate_is_of_the_last_seconds() -> None:
 
 
 def test_a_line_for_a_log() -> None:
-    before, now = progress(100_000, 0), progress(200_000, 4, retrying=7)
-    text = line(now, pace(before, now))
+    before, between, now = progress(100_000, 0), progress(150_000, 2), progress(200_000, 4, retrying=7)
+    text = line(now, pace(before, between, now))
     assert text[2] == text[5] == ":"
-    assert text[9:] == "running: 400,000 of 1,000,000 (40.0 %), 4,000 failed, 14 retrying, 50,000/s, 0:16 left"
+    assert text[9:] == "running: 400,000 of 1,000,000 (40.0 %), 4,000 failed, 14 retrying, 50,000/s, about 0:16 left"
     paused = progress(200_000, 4, state=CampaignState.PAUSED)
     assert line(paused, pace(before, paused))[9:] == "paused: 400,000 of 1,000,000 (40.0 %), 4,000 failed"
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from stentor.cli import waiting
-from stentor.cli.waiting import waited_for
+from stentor.cli.waiting import hindrances_told, waited_for
 
 WITHIN = 30.0
 
@@ -79,3 +79,29 @@ async def test_programs_are_told_nothing() -> None:
         for _ in range(10):
             await asyncio.sleep(0)
     assert paper.getvalue() == ""
+
+
+async def test_what_keeps_a_command_waiting_is_said_once_on_stderr(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: asyncio.Queue[float] = asyncio.Queue()
+    away: str | None = "The database db on host cannot be reached."
+
+    def hindrance(after: float) -> str | None:
+        asked.put_nowait(after)
+        return away
+
+    async def looks(times: int) -> None:
+        async with asyncio.timeout(WITHIN):
+            for _ in range(times):
+                assert await asked.get() == 2.0
+
+    line = "Waiting: The database db on host cannot be reached. It is tried again for a while; Ctrl-C gives up.\n"
+    async with hindrances_told(hindrance):
+        await looks(3)
+        assert capsys.readouterr() == ("", line)
+        away = None
+        await looks(3)
+        away = "The database db on host cannot be reached."
+        await looks(3)
+        assert capsys.readouterr() == ("", line)
