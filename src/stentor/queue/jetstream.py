@@ -38,6 +38,7 @@ from stentor.queue.subjects import number_of_subjects, subjects_of
 from stentor.store.database import Database
 from stentor.store.letters import DeadLetter, latest_letters
 from stentor.store.tables import dead_letters
+from stentor.store.text import storable
 
 ACK, IN_PROGRESS = b"+ACK", b"+WPI"
 NOT_STORED = 10077
@@ -274,7 +275,7 @@ class JetStreamQueue:
         async with self._streams.use() as jetstream:
             subject = self._streams.dead_subject(_address(lease))
             headers = {
-                "Stentor-Reason": " ".join(reason.split())[:LONGEST_REASON],
+                "Stentor-Reason": as_header(reason),
                 "Stentor-Deliveries": str(lease.deliveries),
             }
             await jetstream.publish(subject, lease.payload, stream=self._streams.dead, headers=headers)
@@ -320,6 +321,11 @@ class JetStreamQueue:
         now = steady()
         for each in [each for each, held in self._held.items() if held.until < now - 600]:
             del self._held[each]
+
+
+def as_header(reason: str) -> str:
+    """A reason as a header can hold it: one line, without what is no text."""
+    return storable(" ".join(reason.split()))[:LONGEST_REASON]
 
 
 def _address(lease: Lease) -> Address:

@@ -10,7 +10,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from stentor.queue.contract import Lease
-from stentor.queue.jetstream import ACK, IN_PROGRESS, LONGEST_REASON
+from stentor.queue.jetstream import ACK, IN_PROGRESS, as_header
 from stentor.queue.nats import Nats, StreamGone, together
 from stentor.queue.pulling import Puller
 from stentor.queue.streams import Address, Streams
@@ -91,7 +91,7 @@ class JetStreamOutbox:
         """See `queue.contract.Outbox.bury`."""
         async with self._streams.use() as jetstream:
             subject = f"{self._streams.dead_subject(_address(lease))}.outcomes"
-            headers = {"Stentor-Reason": " ".join(reason.split())[:LONGEST_REASON]}
+            headers = {"Stentor-Reason": as_header(reason)}
             await jetstream.publish(subject, lease.payload, stream=self._streams.dead, headers=headers)
         await self.ack([lease])
 

@@ -374,6 +374,13 @@ class QueueContract:
             await self.elapse(clock, self.HOLD / 100)
         assert [letter.reason for letter in await queue.dead_letters()] == ["second"]
 
+    async def test_a_reason_may_be_of_any_text(self, queue: Queue) -> None:
+        await queue.settle(put=[make_task()])
+        await queue.settle(bury=[(await self.take_one(queue), "a\0b \r\n\udcff " + "x" * 3000)])
+        (letter,) = await queue.dead_letters()
+        assert letter.reason.startswith("a\ufffdb")
+        assert await depth(queue) == Depth()
+
     # A change of the store
 
     async def test_a_change_runs_between_the_put_and_the_ends_of_leases(self, queue: Queue) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import resource
@@ -14,11 +15,13 @@ from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from typer.testing import CliRunner, Result
 
 from stentor.channels import find, names
+from stentor.cli import waiting
 from stentor.cli.app_checks import check_app
 from stentor.cli.doctor import NOWHERE, doctor, examine, report
 from stentor.cli.findings import (
@@ -468,6 +471,16 @@ async def test_a_column_whose_values_are_of_no_use_is_named(store: StoreConfig) 
     assert floats.status is times.status is Status.PROBLEM
     assert floats.detail.startswith("audiences.floats.columns.address: token holds values of the type float")
     assert times.detail.startswith("audiences.times.columns.registered_at: platform holds values of the type str")
+
+
+async def test_it_is_said_what_is_counted(store: StoreConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_devices(store, "i", "a")
+    for name in ("SOON", "LINE_EVERY"):
+        monkeypatch.setattr(waiting, name, 0.0)
+    paper = io.StringIO()
+    await check_audiences(Config(store=store, apps=APPS, audiences={"users": USERS}), Console(file=paper))
+    assert "Counting users: 0:0" in paper.getvalue()
+    assert "Counting registry: 0:0" in paper.getvalue()
 
 
 async def test_an_empty_audience(store: StoreConfig) -> None:

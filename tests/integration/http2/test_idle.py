@@ -14,6 +14,7 @@ from stentor.http2 import frames, policy
 from stentor.http2.burst import Burst, Fate
 from stentor.http2.pool import Pool, PoolOptions
 from stentor.http2.transport import Endpoint, Timing, tls_context
+from stentor.providers import http_lane
 from stentor.simulators.fast import FastSimulator
 from stentor.simulators.faults import Faults
 from stentor.simulators.simulator import Simulator
@@ -45,6 +46,12 @@ async def idle(pool: Pool) -> None:
     """Until all of the pool's connections are idle for longer than they are trusted."""
     last = max(link.heard for link in pool._links)
     await asyncio.sleep(last + 1.1 * TIMING.idle - asyncio.get_running_loop().time())
+
+
+def test_no_lane_trusts_a_connection_for_longer_than_a_minute() -> None:
+    """A NAT or firewall may forget it then. The tests below make less of it."""
+    assert PoolOptions().timing.idle <= 60.0
+    assert http_lane.KEEP_ALIVE <= 60.0
 
 
 async def test_what_the_network_forgot_is_replaced_and_nothing_is_lost() -> None:

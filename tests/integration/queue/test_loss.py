@@ -42,6 +42,9 @@ def ids(tasks: Iterable[Task | Lease]) -> list[str]:
     return sorted(each.id for each in tasks)
 
 
+ADDRESS = Address(task().id, LANE, "c1")
+
+
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     database = Database.open(f"sqlite:///{tmp_path / 'stentor.db'}")
@@ -532,6 +535,20 @@ async def test_withdrawing_asks_little_at_a_time_however_much_waits(
     assert all(lease.notes == (lease.id.encode(),) for lease in hastened)
     assert await other.queue.withdraw("c1", 100, HOLD) == []
     assert await rig.take() == [], "what is held is nobody else's"
+
+
+async def test_outcomes_are_put_aside_for_a_reason_of_any_text(rig: Rig) -> None:
+    """Else each recorder in turn would die of it."""
+    await rig.queue.settle(put=[task()])
+    await rig.outbox.send(await rig.take_one(), [b"what nobody can read"])
+    (told,) = await again(lambda: rig.outbox.take(1, HOLD))
+    await rig.outbox.bury(told, "a\0b \r\n\udcff")
+    assert await rig.outbox.waiting() == 0
+    letter = await (await rig.jetstream()).get_last_msg(
+        rig.streams.dead, f"{rig.streams.dead_subject(ADDRESS)}.outcomes"
+    )
+    assert letter.data == b"what nobody can read"
+    assert "Stentor-Reason" in (letter.headers or {})
 
 
 async def test_notes_that_cannot_be_had_keep_what_was_taken(far: Rig, proxy: Proxy) -> None:

@@ -507,6 +507,18 @@ def test_a_server_whose_machine_is_gone_is_noticed(loop: Callable[[], asyncio.Ab
         assert runner.run(keep(server.getsockname()[1])) == {1: KEEPALIVES}
 
 
+@pytest.mark.parametrize("kind", [{}, {"foreign": True}, {"unhurried": True}])
+async def test_so_is_that_of_any_connection(
+    postgres: str, monkeypatch: pytest.MonkeyPatch, kind: dict[str, bool]
+) -> None:
+    kept: list[object] = []
+    monkeypatch.setattr(stores, "_keep_alive", kept.append)
+    database = Database.open(postgres, **kind)
+    assert [tuple(row) for row in await database.rows(select(1))] == [(1,)]
+    assert len(kept) == 1
+    await database.aclose()
+
+
 async def test_a_server_that_stays_away_is_said(postgres: str, postgres_server: Postgres) -> None:
     database = Database.open(postgres, patience=0.05)
     await migrate(database)

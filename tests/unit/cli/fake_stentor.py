@@ -122,10 +122,13 @@ class FakeStentor:
         self.samples.append(sample)
         self.max_rates.append(max_rate)
         self.done.append(("prepare", content, selection, title, starts_at))
+        await self._count()
+        return self.preview
+
+    async def _count(self) -> None:
         if self.counting is not None:
             self.counting()
             await asyncio.Event().wait()
-        return self.preview
 
     async def send(
         self,
@@ -165,15 +168,18 @@ class FakeStentor:
 
     async def retry(self, campaign_id: str, *, reasons: Sequence[str] = ()) -> Campaign:
         self.done.append(("retry", campaign_id, tuple(reasons)))
+        await self._count()
         self.known.insert(0, campaign("new", state=CampaignState.DRAFT))
         return self.known[0]
 
     async def prepare_undo(self, campaign_id: str, better: Content | None = None) -> Preview:
         self.done.append(("prepare_undo", campaign_id, better))
+        await self._count()
         return self.preview
 
     async def prepare_edit(self, campaign_id: str, better: Content) -> Preview:
         self.done.append(("prepare_edit", campaign_id, better))
+        await self._count()
         return self.preview
 
     async def undo(self, campaign_id: str, better: Content | None = None) -> Campaign:

@@ -269,6 +269,14 @@ def test_retry_leaves_dead_addresses_out(stentor: Command, fake: FakeStentor) ->
     assert fake.done[0] == ("retry", ID, ())
 
 
+def test_ctrl_c_gives_up_counting_whom_to_try_again(stentor: Command, fake: FakeStentor) -> None:
+    fake.counting = lambda: os.kill(os.getpid(), signal.SIGINT)
+    done = stentor("campaign", "retry", "last", "--yes")
+    assert done.exit_code == 130
+    assert "Given up; nothing was sent." in done.output
+    assert "run" not in fake.verbs()
+
+
 def test_retry_where_there_is_nobody(stentor: Command, fake: FakeStentor) -> None:
     done = stentor("campaign", "retry", "last", "--reason", "Typo", "--yes")
     assert done.exit_code != 0

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ import pytest
 from stentor.model import Message
 from stentor.planning.content import Content
 from stentor.states import CampaignState
-from tests.unit.cli.fake_stentor import Command, FakeStentor
+from tests.unit.cli.fake_stentor import PREVIEW, Command, FakeStentor
 from tests.unit.cli.moments import campaign
 
 ID = "7k2m9x1qabcdefgh"
@@ -72,6 +75,31 @@ def test_a_dry_run_only_counts(
     assert fake.verbs() == [f"prepare_{verb}", "close"]
     found = json.loads(stentor("campaign", verb, "last", *given, "--dry-run", "--json").stdout)
     assert found["recipients"] == fake.preview.recipients
+
+
+@pytest.mark.parametrize(("verb", "options"), [("undo", []), ("edit", ["--message"])])
+def test_a_dry_run_that_has_something_to_say_calls_nothing_in_order(
+    verb: str, options: list[str], stentor: Command, fake: FakeStentor, message: str
+) -> None:
+    given = [*options, message] if options else []
+    assert "All is in order" in stentor("campaign", verb, "last", *given, "--dry-run").stdout
+    fake.preview = replace(PREVIEW, warnings=["telegram/bot: sending this costs 7 Stars"])
+    said = " ".join(stentor("campaign", verb, "last", *given, "--dry-run").stdout.split())
+    assert "Note: telegram/bot: sending this costs 7 Stars" in said
+    assert "See the notes above; nothing was changed" in said
+    assert "in order" not in said
+
+
+@pytest.mark.parametrize(("verb", "options"), [("undo", []), ("edit", ["--message"])])
+def test_ctrl_c_gives_up_a_count_that_takes_long(
+    verb: str, options: list[str], stentor: Command, fake: FakeStentor, message: str
+) -> None:
+    fake.counting = lambda: os.kill(os.getpid(), signal.SIGINT)
+    given = [*options, message] if options else []
+    done = stentor("campaign", verb, "last", *given, "--dry-run")
+    assert done.exit_code == 130
+    assert "Given up; nothing was sent." in done.output
+    assert fake.verbs() == [f"prepare_{verb}", "close"]
 
 
 def test_an_edit_is_run_too(stentor: Command, fake: FakeStentor, message: str) -> None:

@@ -39,6 +39,10 @@ def campaigns(desk: Desk) -> Campaigns:
     return Campaigns(lane, given)
 
 
+async def prepared(by: Campaigns, name: str) -> object:
+    return await by.prepare(name)
+
+
 def names(numbers: Iterable[int]) -> list[str]:
     return [f"c{number}" for number in numbers]
 
@@ -60,9 +64,9 @@ async def test_of_many_contents_the_latest_are_kept(monkeypatch: pytest.MonkeyPa
     desk = Desk()
     found = campaigns(desk)
     for name in names(range(10)):
-        assert await found.prepare(name) == f"prepared {name}"
-        assert await found.prepare("c0") == "prepared c0"
+        assert await prepared(found, name) == f"prepared {name}"
+        assert await prepared(found, "c0") == "prepared c0"
     assert len(found._prepared) == 3
     assert desk.asked == names(range(10))
-    await found.prepare("c5")
+    await prepared(found, "c5")
     assert desk.asked == [*names(range(10)), "c5"]
