@@ -310,6 +310,10 @@ async def test_the_first_in_the_line_sends_alone_until_it_leaves(memory: MemoryB
         await asyncio.wait([waits])
 
 
+def first_of(budget: Budget) -> PlaceInLine | None:
+    return budget._first()
+
+
 async def test_who_steps_aside_lets_other_groups_go_first_and_keeps_its_place(memory: MemoryBoard) -> None:
     budget = Budget(memory, LANE, 1000.0)
     await budget.look()
@@ -323,7 +327,7 @@ async def test_who_steps_aside_lets_other_groups_go_first_and_keeps_its_place(me
             async with asyncio.timeout(30):
                 assert await budget.take(third, 1) == 0
             with budget.aside(third):
-                assert budget._first() is None
+                assert first_of(budget) is None
         async with asyncio.timeout(30):
             assert await budget.take(first, 1) == 1
         assert not waits.done()
@@ -338,13 +342,13 @@ async def test_first_tries_go_before_repeated_ones_and_are_remembered_for_a_mome
     await budget.look()
     now = 0.5
     with budget.line("a", repeats=True) as repeated:
-        assert budget._first() is repeated
+        assert first_of(budget) is repeated
         assert not budget.has_first_tries
         with budget.line("a") as first:
-            assert budget._first() is first
+            assert first_of(budget) is first
             assert budget.has_first_tries
             with budget.aside(first):
-                assert budget._first() is repeated
+                assert first_of(budget) is repeated
                 assert not budget.has_first_tries, "it can't use what may be sent"
             assert await budget.take(first, 1) == 1
         assert budget.has_first_tries, "there may be more in the queue"

@@ -302,7 +302,7 @@ async def test_while_the_wire_takes_nothing_nothing_more_is_begun(stage: Works) 
 @pytest.mark.parametrize("max_rate", [None, 400.0], ids=["lane's rate", "campaign's rate"])
 async def test_nobody_is_tried_again_before_everybody_was_tried_once(stage: Works, max_rate: float | None) -> None:
     max_rates = {} if max_rate is None else {"c1": max_rate}
-    async with throttled(stage, 400.0 if max_rate is None else None, **max_rates) as made:
+    async with throttled(stage, 400.0 if max_rate is None else None, None, **max_rates) as made:
         busy = refused(Verdict.RETRY, "TooManyRequests", status=429, retry_after=0.01, asked=True)
         put_off: set[bytes] = set()
 
@@ -540,7 +540,7 @@ async def test_a_lane_that_begins_slowly_leaves_a_campaigns_rate_to_the_others(t
         await never.wait()
         raise AssertionError
 
-    sick.begin = begin  # type: ignore[method-assign]
+    sick.begin = begin  # type: ignore[method-assign, assignment]
     async with stuck(fly(sick, unpaced("fcm/android"), 300, throttle)):
         await flown(fly(healthy, unpaced("apns/ios"), 300, throttle))
     assert len(healthy.sent) == 300
