@@ -114,7 +114,7 @@ class Flyer:
 
     def _has_first_tries(self, throttle: Throttle | None) -> bool:
         """Whether repeated tries must wait, as those who were not tried yet need all that may be sent."""
-        budgets = (self._gatekeeper.budget, throttle and throttle.budget)
+        budgets = (self._gatekeeper.budget, throttle.budget if throttle else None)
         return any(budget is not None and budget.has_first_tries for budget in budgets)
 
     def _after_first_tries(self, delivery: Delivery) -> float:

@@ -310,6 +310,14 @@ async def test_the_first_in_the_line_sends_alone_until_it_leaves(memory: MemoryB
         await asyncio.wait([waits])
 
 
+def first_of(budget: Budget) -> PlaceInLine | None:
+    return budget._first()
+
+
+def has_first_tries(budget: Budget) -> bool:
+    return budget.has_first_tries
+
+
 async def test_who_steps_aside_lets_other_groups_go_first_and_keeps_its_place(memory: MemoryBoard) -> None:
     budget = Budget(memory, LANE, 1000.0)
     await budget.look()
@@ -323,7 +331,7 @@ async def test_who_steps_aside_lets_other_groups_go_first_and_keeps_its_place(me
             async with asyncio.timeout(30):
                 assert await budget.take(third, 1) == 0
             with budget.aside(third):
-                assert budget._first() is None
+                assert first_of(budget) is None
         async with asyncio.timeout(30):
             assert await budget.take(first, 1) == 1
         assert not waits.done()
@@ -338,20 +346,20 @@ async def test_first_tries_go_before_repeated_ones_and_are_remembered_for_a_mome
     await budget.look()
     now = 0.5
     with budget.line("a", repeats=True) as repeated:
-        assert budget._first() is repeated
-        assert not budget.has_first_tries
+        assert first_of(budget) is repeated
+        assert not has_first_tries(budget)
         with budget.line("a") as first:
-            assert budget._first() is first
-            assert budget.has_first_tries
+            assert first_of(budget) is first
+            assert has_first_tries(budget)
             with budget.aside(first):
-                assert budget._first() is repeated
-                assert not budget.has_first_tries, "it can't use what may be sent"
+                assert first_of(budget) is repeated
+                assert not has_first_tries(budget), "it can't use what may be sent"
             assert await budget.take(first, 1) == 1
-        assert budget.has_first_tries, "there may be more in the queue"
+        assert has_first_tries(budget), "there may be more in the queue"
         now = 1.6
-        assert not budget.has_first_tries
+        assert not has_first_tries(budget)
         assert await budget.take(repeated, 1) == 1
-        assert not budget.has_first_tries
+        assert not has_first_tries(budget)
 
 
 async def test_who_leaves_the_line_is_let_go_and_the_next_one_sends(memory: MemoryBoard) -> None:

@@ -89,7 +89,7 @@ async def test_mended_credentials_are_tried_at_once_however_long_the_pause(stage
     stop = refused(Verdict.STOP, "Forbidden", Scope.LANE, retry_after=3600.0, asked=True)
     stage.lane.script = lambda _: stop
     async with stage.at_work():
-        assert (await stage.until_told()).pause > 3500
+        assert ((await stage.until_told()).pause or 0.0) > 3500
         await stage.until_queue(delayed=1)
         stage.lane.script = lambda _: None
         stage.lane.mended.set()
