@@ -128,7 +128,8 @@ class _Change:
             if dry_run:
                 if as_json:
                     shapes.say(shapes.preview(preview))
-                out.print("All is in order; nothing was changed, as this was a dry run.")
+                said = "See the notes above" if preview.warnings else "All is in order"
+                out.print(f"{said}; nothing was changed, as this was a dry run.")
                 return None
             if not going:
                 confirm(self.question.format(title=found.title, number=preview.recipients), yes=yes)
