@@ -70,7 +70,8 @@ Times are epoch seconds, durations seconds. Fields may be added; those that are 
 `accepted` (by the provider; whether a phone shows it, nobody is told), \
 `failed` (rejected, expired or ambiguous), `cancelled`, `pending`, `lanes`, \
 `reasons`, `dead` (addresses that will never work again), `dead_letters` (batches nobody could work on) and the latest \
-of them as `put_aside`, `seconds`, `rate`, `at`; `show` adds `problems`: why a lane doesn't send |
+of them as `put_aside`, `seconds` (without those it was `paused`), `rate`, `at`; \
+`show` adds `problems`: why a lane doesn't send |
 | `send --dry-run` | `title`, `lanes` (each with `recipients`, `ceiling` in pushes a second or null, \
 `seconds` at least, `examples` of what real recipients get, and of `looked_at` installations how many get which of the \
 `languages` and how many are `lacking` which value), `recipients`, `unroutable`, `seconds`, `warnings`, `sample` \

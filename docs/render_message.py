@@ -66,7 +66,8 @@ over the message's field by field; a list, such as `buttons`, takes the place of
 
 Each installation gets the language that its `language` column names ([configuration.md](configuration.md)): `de-AT`
 gets the translation `de-AT`, or else `de`, or else the message itself. Tags are BCP 47's (`de`, `pt-BR`, `zh-Hant`), in
-any case. The registry has a column `language` of its own (`stentor import`).
+any case. Android's `zh_CN_#Hans` gets `zh-Hans-CN`, else `zh-Hans`, `zh-CN` or `zh`. The registry has a column
+`language` of its own (`stentor import`).
 
 ## Templates
 
@@ -79,7 +80,11 @@ its message. They are shown as they are, so text from elsewhere is safe there: b
 that no text uses is an error.
 
 - **What is missing is an error, never a gap.** Who lacks a value (NULL counts as missing) is rejected alone, as
-  `TemplateError`, and isn't sent to; `{{ first_name | default('you') }}` says what to write instead.
+  `TemplateError`, and isn't sent to; `{{ first_name | default('you') }}` says what to write instead. Where a template
+  only asks, a missing value is false: `{% if vip %}`, `{% if plan == 'pro' %}`, `{{ nickname or first_name }}`.
+- **A dry run shows it as it will be.** For each app and language it fills the templates for a real recipient, or for
+  the one that `--sample ID` names. It looks at up to 10,000 installations, and tells how many of them get which
+  language, how many lack which value, and how many would be rejected for that.
 - **What depends on a template is checked for each recipient.** One whose text grows too long is rejected alone.
 - **A whole number is one, however long.** What other columns come as stands in
   [configuration.md](configuration.md#what-a-column-may-hold).

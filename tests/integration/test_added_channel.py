@@ -130,7 +130,7 @@ async def test_a_campaign_over_it(tmp_path: Path) -> None:
             everybody = Selection(source="people")
             preview = await stentor.campaigns.prepare(content, everybody)
             assert (preview.recipients, list(preview.lanes)) == (PEOPLE, ["ntfy/alerts"])
-            assert b'"tags":["x"]' in preview.sample["ntfy/alerts"]
+            assert b'"tags":["person-0"]' in preview.sample["ntfy/alerts"]
             assert seen == [], "a dry run"
             campaign = await stentor.campaigns.send(content, everybody, preview=preview)
             report = await stentor.roles.run(campaign.id)

@@ -74,7 +74,9 @@ class LaneRates:
     def is_steady(self, lane: str) -> bool:
         """Whether it was watched for long enough, and got answers often enough, to say how long the rest takes."""
         seen = self._seen.get(lane)
-        return bool(seen) and seen[-1][0] - seen[0][0] >= STEADY and len({answered for _, answered in seen}) > 2
+        if not seen:
+            return False
+        return seen[-1][0] - seen[0][0] >= STEADY and len({answered for _, answered in seen}) > 2
 
 
 def expected(progress: Progress, lane: str) -> int:
@@ -297,6 +299,8 @@ def account(report: Report) -> RenderableType:
             facts.add_row("", Text(f"{letter.id}: {letter.reason}"))
     if report.seconds:
         facts.add_row("took", f"{words.lasted(report.seconds)}, {report.rate:,.0f} a second")
+    if report.paused:
+        facts.add_row("paused", words.lasted(report.paused))
     return Group(facts, "", _reasons(report)) if report.reasons else facts
 
 

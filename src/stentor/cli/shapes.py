@@ -102,6 +102,7 @@ def report(told: Report) -> Shape:
         "dead_letters": told.dead_letters,
         "put_aside": [asdict(letter) for letter in told.put_aside],
         "seconds": round(told.seconds, 3),
+        "paused": round(told.paused, 3),
         "rate": round(told.rate, 1),
         "at": told.at,
     }

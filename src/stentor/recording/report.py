@@ -160,10 +160,21 @@ class Report:
 
     @property
     def seconds(self) -> float:
-        """From its start to its end, or to `at` while it has none. Pauses count."""
+        """From its start to its end, or to `at` while it has none, without the pauses."""
         start = self.campaign.starts_at
-        end = self.at if self.campaign.finished_at is None else self.campaign.finished_at
-        return 0.0 if start is None else max(0.0, end - start)
+        return 0.0 if start is None else max(0.0, self._end - start - self.paused)
+
+    @property
+    def paused(self) -> float:
+        """Seconds of its pauses after its start."""
+        campaign = self.campaign
+        if campaign.starts_at is None or campaign.paused_at is None:
+            return campaign.paused
+        return campaign.paused + max(0.0, self._end - max(campaign.paused_at, campaign.starts_at))
+
+    @property
+    def _end(self) -> float:
+        return self.at if self.campaign.finished_at is None else self.campaign.finished_at
 
     @property
     def rate(self) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, bindparam, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, case, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import InvalidState, UnknownCampaign
@@ -51,6 +51,10 @@ class Campaign:
     """Recipients by lane, as counted before it was started."""
     max_rate: float | None = None
     """Pushes a second that it is sent at most, over all lanes; None: as fast as they allow."""
+    paused: float = 0.0
+    """Seconds of pauses after its start that are over."""
+    paused_at: float | None = None
+    """Since when it is paused; None where it isn't."""
     planned: bool = False
     """Whether its audience was read to the end."""
 
@@ -176,9 +180,11 @@ async def move(
         UnknownCampaign: there is no such campaign.
     """
     allowed = [state.value for state, after in MOVES.items() if to in after]
-    values |= {"state": to.value, "problem": problem}
+    at = time.time() if now is None else now
+    values |= {"state": to.value, "problem": problem, "paused": campaigns.c.paused + _ended_pause(at)}
+    values["paused_at"] = at if to is CampaignState.PAUSED else None
     if to in FINAL:
-        values["finished_at"] = time.time() if now is None else now
+        values["finished_at"] = at
     moved = await connection.execute(
         update(campaigns).where(campaigns.c.id == campaign_id, campaigns.c.state.in_(allowed)).values(values)
     )
@@ -188,6 +194,12 @@ async def move(
     if state is to:
         return False
     raise InvalidState(f"campaign {campaign_id} is {state}, so it can't become {to}")
+
+
+def _ended_pause(at: float) -> ColumnElement[float]:
+    """Seconds of a pause that ends now, as far as it was after the campaign's start."""
+    since = case((campaigns.c.starts_at > campaigns.c.paused_at, campaigns.c.starts_at), else_=campaigns.c.paused_at)
+    return case((since < at, at - since), else_=0.0)  # NULL, where it wasn't paused, is before nothing
 
 
 async def finish(connection: AsyncConnection, campaign_id: str, now: float) -> bool:
@@ -224,5 +236,7 @@ def _campaign(row: Row[Any]) -> Campaign:
         finished_at=row.finished_at,
         expected=msgspec.json.decode(row.expected, type=dict[str, int]) if row.expected else {},
         max_rate=row.max_rate,
+        paused=row.paused,
+        paused_at=row.paused_at,
         planned=bool(row.planned),
     )

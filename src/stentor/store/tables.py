@@ -62,6 +62,8 @@ campaigns = Table(
     Column("expected", LargeBinary),  # JSON: recipients by lane, as counted before the start
     Column("planned", Boolean, nullable=False, server_default=text("false")),  # the audience is read to its end
     Column("max_rate", Double),  # pushes a second of all lanes together; NULL: as fast as they allow
+    Column("paused", Double, nullable=False, server_default=text("0")),  # seconds of its pauses that are over
+    Column("paused_at", Double),  # since when it is paused; NULL where it isn't
     Index(None, "state"),
 )
 

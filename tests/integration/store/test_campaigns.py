@@ -143,6 +143,25 @@ async def test_only_the_moves_of_the_table_are_allowed(database: Database) -> No
                 assert (await get(database, name)).state is before
 
 
+async def test_pauses_after_the_start_add_up(database: Database) -> None:
+    await add(database, starts_at=NOW + 100, state=CampaignState.SCHEDULED)
+
+    async def move(to: CampaignState, after: float) -> Campaign:
+        await database.write(lambda connection: campaigns.move(connection, "c1", to, now=NOW + after))
+        return await get(database)
+
+    paused, running, scheduled = CampaignState.PAUSED, CampaignState.RUNNING, CampaignState.SCHEDULED
+    assert (await move(paused, 10)).paused_at == NOW + 10
+    assert (await move(scheduled, 20)).paused == 0.0  # its time hadn't come
+    await move(paused, 30)
+    again = await move(running, 105)
+    assert (again.paused, again.paused_at) == (5.0, None)
+    assert (await move(paused, 200)).paused == 5.0
+    assert (await move(running, 190)).paused == 5.0  # by a clock that is behind
+    await move(paused, 300)
+    assert (await move(CampaignState.CANCELLING, 310)).paused == 15.0
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [(CampaignState.RUNNING, CampaignState.COMPLETED), (CampaignState.CANCELLING, CampaignState.CANCELLED)],

@@ -284,8 +284,8 @@ async def test_of_much_that_is_missing_some_is_named(database: Database) -> None
 async def test_an_upgrade_is_refused_where_something_is_missing(database: Database) -> None:
     await migrate(database)
     await execute(database, "ALTER TABLE stentor_batches DROP COLUMN edition")  # of the first revision
-    await execute(database, "DROP TABLE stentor_receipts")  # the last revision makes it
-    await execute(database, "ALTER TABLE stentor_campaigns DROP COLUMN max_rate")
+    await execute(database, "ALTER TABLE stentor_campaigns DROP COLUMN paused")  # the last revision makes these
+    await execute(database, "ALTER TABLE stentor_campaigns DROP COLUMN paused_at")
     await execute(database, f"UPDATE {VERSION_TABLE} SET version_num = '{REVISIONS[-2]}'")
     before = await dump(database)
     with pytest.raises(StoreOutdated):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -53,3 +54,19 @@ def test_how_long_it_took(starts_at: float | None, finished_at: float | None, se
     report = replace(REPORT, campaign=replace(CAMPAIGN, starts_at=starts_at, finished_at=finished_at))
     assert report.seconds == seconds
     assert report.rate == (25 / seconds if seconds else 0)  # five were cancelled
+
+
+@pytest.mark.parametrize(
+    ("facts", "paused", "seconds"),
+    [
+        ({"paused": 4.0}, 4, 6),
+        ({"paused_at": 107.0}, 3, 7),
+        ({"paused": 1.0, "paused_at": 95.0}, 11, 0),  # it was paused before its time came
+        ({"paused": 4.0, "finished_at": 108.0}, 4, 4),
+        ({"paused_at": 107.0, "starts_at": None}, 0, 0),
+    ],
+)
+def test_a_pause_is_not_in_the_time_it_took(facts: dict[str, Any], paused: float, seconds: float) -> None:
+    report = replace(REPORT, campaign=replace(CAMPAIGN, **facts))
+    assert (report.paused, report.seconds) == (paused, seconds)
+    assert report.rate == (25 / seconds if seconds else 0)
