@@ -33,6 +33,7 @@ from stentor.cli.operations import (
     signals,
     tell,
 )
+from stentor.cli.prune import prune
 from stentor.cli.undo import edit, undo
 from stentor.cli.waiting import waited_for
 from stentor.errors import InvalidState
@@ -319,5 +320,6 @@ for name, command in (
     ("undo", undo),
     ("edit", edit),
     ("audit", audit),
+    ("prune", prune),
 ):
     app.command(name)(command)  # in the order in which they are needed
