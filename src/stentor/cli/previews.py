@@ -8,6 +8,7 @@ from rich.text import Text
 
 from stentor.audience.contract import Selection
 from stentor.cli import words
+from stentor.cli.styles import CARE
 from stentor.runtime.preview import Preview
 
 
@@ -26,4 +27,4 @@ def show_preview(preview: Preview, selection: Selection, out: Console) -> None:
     for lane, payload in preview.sample.items():
         out.print(Text(f"{words.lane_name(lane)}, e.g.: {payload.decode(errors='replace')}"), soft_wrap=True)
     for warning in preview.warnings:
-        out.print(Text(f"Note: {warning}", style="yellow"))
+        out.print(Text(f"Note: {warning}", style=CARE))
