@@ -103,7 +103,7 @@ async def preview_of(
     if unroutable := counts.get(NO_LANE, 0):
         warnings.append(f"{unroutable:,} installations are on no configured app and will be rejected")
     return Preview(
-        title=title or content.message.title or content.message.body or "untitled",
+        title=title or content.name or "untitled",
         lanes=previews,
         unroutable=unroutable,
         seconds=max((lane.seconds for lane in previews.values()), default=0.0),
