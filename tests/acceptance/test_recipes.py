@@ -60,6 +60,15 @@ def campaigns() -> list[tuple[Campaign, Report]]:
         return [(each, stentor.outcomes.report(each.id)) for each in stentor.campaigns.newest()]
 
 
+def test_one_device(folder: Path) -> None:
+    (script,) = blocks("One device, to try it out", "sh")
+    for token, code, said in (("ab" * 32, 0, "abababab…  accepted\n"), ("nonsense", 1, "nonsense  not accepted: ")):
+        done = run("bash", "-euc", script, TOKEN=token)
+        assert done.returncode == code
+        assert done.stdout.startswith(said)
+    assert not (folder / "stentor.db").exists()
+
+
 def test_news_come_once_a_day(folder: Path) -> None:
     (script,) = blocks("News every morning, from cron", "sh")
     for _ in range(2):

@@ -147,7 +147,7 @@ class Content:
 
     @property
     def name(self) -> str | None:
-        """What people call it: its title or else its body, with the campaign's own values put in. Raises: as `check`."""
+        """What people call it: its title or else its body, with the campaign's own values in it. Raises: as `check`."""
         message = self._compiled[0].message
         return message.title or message.body
 
