@@ -26,7 +26,7 @@ ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && cat $(VENV)/.locked 2>/dev/nul
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo cluster-demo test quick check format bench fuzz soak kill chaos lock clean
+.PHONY: help env demo cluster-demo test quick check format bench fuzz soak kill chaos dist lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 21
@@ -79,6 +79,9 @@ kill: $(VENV)/.ready ## kill campaigns at random moments, and hold them against 
 chaos: $(VENV)/.ready ## a cluster under random kills, outages, bad networks and wrong clocks (CHAOS_TRIALS=100 CHAOS_SEED=…)
 	STENTOR_CHAOS_TRIALS=$(CHAOS_TRIALS) STENTOR_CHAOS_SEED=$(CHAOS_SEED) \
 		$(BIN)/python -m pytest tests/soak/chaos.py --timeout=0 -s $(PYTEST_ARGS)
+
+dist: $(VENV)/.ready ## build a wheel and a source archive in dist/, to install anywhere: pip install dist/stentor-*.whl
+	$(BIN)/hatchling build --directory dist
 
 lock: $(VENV)/.ready ## choose the newest versions that pyproject.toml allows, and write requirements.lock
 	$(BIN)/python -m pip install --quiet 'uv>=0.8,<1'

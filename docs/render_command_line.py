@@ -82,6 +82,8 @@ of them as `put_aside`, `seconds` (without those it was `paused`), `rate`, `at`;
 | `send --detach`, `campaign pause` | the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
 `starts_at`, `expires_at`, `finished_at`, `planned` (whether the audience is read to its end), `expected` \
 (recipients by lane) |
+| `campaign prune` | `campaigns` (their ids), `recipients`, `failures`, `oldest` (when the first of them ended, \
+or null), `deleted` |
 | `drain` | `drained`, and what is left: `campaigns` (state by id), `recipients` without an outcome, queued `batches`, \
 messages of senders that are `unrecorded`; `drain --end` says `draining` |
 | `campaign audit` | `campaign`, `state`, `exact`, `checks` (`name`, `ok`, `detail`), `at` |

@@ -54,6 +54,8 @@ class StoreConfig(Section):
 
     url: DatabaseUrl = Field(default="sqlite:///stentor.db", repr=False)
     """`sqlite:///path` or `postgresql://user:password@host/database`."""
+    keep_days: float | None = Field(default=None, ge=1, examples=[90])
+    """Days after its end for which a campaign is kept; schedulers delete older ones. Left out: for ever."""
 
 
 class QueueConfig(Section):

@@ -36,6 +36,7 @@ from stentor.queue.contract import PLAN, Outbox, Queue
 from stentor.recording.chronicle import Chronicle
 from stentor.recording.contract import Ledger
 from stentor.recording.losses import Losses
+from stentor.recording.pruning import Pruner
 from stentor.recording.worker import RecordWorker
 from stentor.sending.desk import Desk
 from stentor.sending.gate import Problem
@@ -89,6 +90,12 @@ class Watch(Desk, Stage, Protocol):
     async def run(self) -> None: ...
 
 
+class _Schedules(Stage, Protocol):
+    """A stage of a scheduler."""
+
+    async def run(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """What the roles work with."""
@@ -106,6 +113,8 @@ class Ports:
     settings: SendingConfig
     lanes: Sequence[str]
     """All that are configured."""
+    keep: float | None = None
+    """Seconds for which campaigns are kept after their end; None: for ever."""
     clock: Callable[[], float]
     meter: Meter
     """What each stage costs this process."""
@@ -171,7 +180,7 @@ async def record(ports: Ports, stop: asyncio.Event) -> None:
 
 
 async def schedule(ports: Ports, stop: asyncio.Event, *, lost_after: float = LOST_AFTER) -> None:
-    """See that campaigns begin, go on and end, whatever became of the queue, and log it, until `stop`.
+    """See that campaigns begin, go on and end, whatever became of the queue, log it, and delete old ones, until `stop`.
 
     Args:
         lost_after: seconds for which nobody has touched a batch that counts as lost when the queue doesn't know it.
@@ -180,9 +189,12 @@ async def schedule(ports: Ports, stop: asyncio.Event, *, lost_after: float = LOS
     losses = Losses(ports.database, ports.queue, ports.outbox)
     healer = Healer(ports.database, ports.queue, ports.sources, losses, ports.clock, lost_after)
     chronicle = Chronicle(ports.database, ports.clock)
-    ports.stages.extend([ports.desk, caretaker, healer, chronicle])
+    at_work: list[_Schedules] = [ports.desk, caretaker, healer, chronicle]
+    if ports.keep is not None:
+        at_work.append(Pruner(ports.database, ports.clock, ports.keep))
+    ports.stages.extend(at_work)
     async with asyncio.TaskGroup() as group:
-        helpers = [group.create_task(each.run()) for each in (ports.desk, caretaker, healer, chronicle)]
+        helpers = [group.create_task(each.run()) for each in at_work]
         await stop.wait()
         _cancel(helpers)
 

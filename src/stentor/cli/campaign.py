@@ -33,6 +33,7 @@ from stentor.cli.operations import (
     signals,
     tell,
 )
+from stentor.cli.prune import prune
 from stentor.cli.undo import edit, undo
 from stentor.cli.waiting import HELD_UP, waited_for
 from stentor.errors import InvalidState
@@ -346,5 +347,6 @@ for name, command in (
     ("undo", undo),
     ("edit", edit),
     ("audit", audit),
+    ("prune", prune),
 ):
     app.command(name)(command)  # in the order in which they are needed

@@ -36,6 +36,7 @@ from stentor.cli.crowd import Crowd
 from stentor.cli.live import account, proof
 from stentor.cli.operations import console, drive
 from stentor.cli.stage import Comparison, Facts
+from stentor.cli.styles import BAD, GOOD
 from stentor.errors import InvalidConfiguration, StentorError
 from stentor.model import Message
 from stentor.outcome import Outcome
@@ -252,7 +253,7 @@ def show(found: DemoResult, out: Console) -> None:
             " the same id as the first time, so that the phone shows one."
         )
     verdict = "exact: every phone is accounted for, and the ledgers agree to the last one"
-    out.print(Text(verdict, style="green") if found.exact else Text("not exact", style="bold red"))
+    out.print(Text(verdict, style=GOOD) if found.exact else Text("not exact", style=f"bold {BAD}"))
 
 
 def _say_what_next(found: DemoResult, keep: Path | None, out: Console) -> None:

@@ -22,12 +22,13 @@ from rich.text import Text
 
 from stentor.cli.app_checks import check_app
 from stentor.cli.findings import check_audiences, check_machine, check_store
+from stentor.cli.styles import BAD, CARE, GOOD
 from stentor.config import Config, load
 from stentor.errors import InvalidConfiguration
 from stentor.findings import Finding, Status, problem
 
 NOWHERE = Console(quiet=True)
-STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.PROBLEM: "bold red"}
+STYLES = {Status.OK: GOOD, Status.WARNING: CARE, Status.PROBLEM: f"bold {BAD}"}
 
 
 def doctor(

@@ -211,7 +211,7 @@ def _section(name: str, model: type[BaseModel]) -> Iterator[str]:
     for setting in settings(model):
         standard = " Required." if setting.required else f" Default: {setting.default}." if setting.default else ""
         yield f"# {setting.meaning}{standard}"
-        mark = "##" if setting.alternative else off
+        mark = "##" if setting.alternative else off or ("" if setting.default or setting.required else "#")
         yield f"{mark}{setting.name} = {setting.example}"
     yield ""
 

@@ -20,6 +20,7 @@ from rich.text import Text
 from stentor.audience.contract import NO_LANE
 from stentor.cli import words
 from stentor.cli.shapes import selection_of
+from stentor.cli.styles import BAD, CARE, GOOD, REST
 from stentor.queue.contract import PLAN
 from stentor.recording.audit import Audit
 from stentor.recording.report import LaneCounts, LaneProblem, Progress, Report
@@ -34,9 +35,9 @@ LINE_EVERY = 5.0
 WIDEST_NAME = 20
 STATE_STYLES = {
     CampaignState.RUNNING: "bold",
-    CampaignState.COMPLETED: "green",
-    CampaignState.FAILED: "red",
-    CampaignState.PAUSED: "yellow",
+    CampaignState.COMPLETED: GOOD,
+    CampaignState.FAILED: BAD,
+    CampaignState.PAUSED: CARE,
 }
 
 
@@ -111,9 +112,9 @@ def view(progress: Progress, pace: LaneRates, *, note: str = "") -> RenderableTy
     parts.append(_sums(progress, pace))
     parts += [_problem(lane, problem) for lane, problem in progress.problems.items()]
     if progress.campaign.problem:
-        parts.append(Text(progress.campaign.problem, style="red"))
+        parts.append(Text(progress.campaign.problem, style=BAD))
     if note:
-        parts.append(Text(note, style="yellow"))
+        parts.append(Text(note, style=CARE))
     return Group(*parts)
 
 
@@ -156,8 +157,9 @@ def _lane(progress: Progress, lane: str, figures: Sequence[str], widths: Sequenc
         row.add_column(width=width, justify="right", no_wrap=True)
     total = max(1, expected(progress, lane))
     done = min(total, progress.lanes.get(lane, LaneCounts()).settled)
-    style = "red" if lane in progress.problems else ""
-    row.add_row(Text(name, style=style, overflow="ellipsis"), ProgressBar(total=total, completed=done), *numbers)
+    style = BAD if lane in progress.problems else ""
+    bar = ProgressBar(total=total, completed=done, style=REST, complete_style=GOOD, finished_style=GOOD)
+    row.add_row(Text(name, style=style, overflow="ellipsis"), bar, *numbers)
     return row
 
 
@@ -172,8 +174,8 @@ def _sums(progress: Progress, pace: LaneRates) -> Text:
     total = progress.total
     rate = sum(map(pace.rate, lanes_of(progress)))
     line = Text(overflow="fold")
-    line.append(f"{total.accepted:,} accepted", style="green")
-    line.append(f", {total.failed:,} failed", style="red" if total.failed else "")
+    line.append(f"{total.accepted:,} accepted", style=GOOD)
+    line.append(f", {total.failed:,} failed")
     line.append(f", {total.retrying:,} retrying")
     if total.cancelled:
         line.append(f", {total.cancelled:,} cancelled")
@@ -191,7 +193,7 @@ def _left(progress: Progress, pace: LaneRates) -> str:
 
 def _problem(lane: str, problem: LaneProblem) -> Text:
     what = "The audience isn't read" if lane == PLAN else f"{words.lane_name(lane)} doesn't send"
-    line = Text(f"{what}. {problem}", style="red")
+    line = Text(f"{what}. {problem}", style=BAD)
     if problem.until is not None:
         line.append(f" It is tried again at {words.clock(problem.until)}.", style="dim")
     return line
@@ -311,10 +313,10 @@ def proof(found: Audit) -> RenderableType:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for check in found.checks:
-        state = Text("ok", style="green") if check.ok else Text("WRONG", style="red")
+        state = Text("ok", style=GOOD) if check.ok else Text("WRONG", style=BAD)
         table.add_row(state, check.name, Text(check.detail))
-    exact = Text("exact: every recipient is accounted for, once", style="green")
-    return Group(table, exact if found.exact else Text("not exact", style="red"))
+    exact = Text("exact: every recipient is accounted for, once", style=GOOD)
+    return Group(table, exact if found.exact else Text("not exact", style=BAD))
 
 
 def _reasons(report: Report) -> Table:

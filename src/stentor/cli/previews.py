@@ -11,6 +11,7 @@ from rich.text import Text
 
 from stentor.audience.contract import Selection
 from stentor.cli import words
+from stentor.cli.styles import CARE
 from stentor.runtime.preview import Preview
 
 
@@ -42,7 +43,7 @@ def show_preview(preview: Preview, selection: Selection, out: Console) -> None:
             shown = example.payload.decode(errors="replace")
             out.print(Text(f"{words.lane_name(lane)}, {whose}: {shown}"), soft_wrap=True)
     for warning in preview.warnings:
-        out.print(Text(f"Note: {warning}", style="yellow"))
+        out.print(Text(f"Note: {warning}", style=CARE))
 
 
 def _sum(counts: Iterable[Mapping[str, int]]) -> list[tuple[str, int]]:

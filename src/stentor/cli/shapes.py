@@ -16,6 +16,7 @@ from stentor.audience.contract import Selection
 from stentor.cli import words
 from stentor.recording.audit import Audit
 from stentor.recording.explain import Explanation
+from stentor.recording.pruning import Prunable
 from stentor.recording.report import FailureRow, LaneCounts, Progress, Report, Totals
 from stentor.runtime.preview import Preview
 from stentor.runtime.queue_control import Backlog
@@ -131,6 +132,10 @@ def preview(seen: Preview) -> Shape:
         "warnings": list(seen.warnings),
         "sample": {name: payload.decode(errors="replace") for name, payload in seen.sample.items()},
     }
+
+
+def pruned(found: Prunable, *, deleted: bool) -> Shape:
+    return {**asdict(found), "deleted": deleted}
 
 
 def backlog(left: Backlog) -> Shape:

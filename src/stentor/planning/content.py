@@ -146,6 +146,12 @@ class Content:
         """Names of the columns and attributes that the templates need, in order. Raises: as `check`."""
         return tuple(sorted({name for compiled in self._compiled for name in compiled.variables}))
 
+    @property
+    def name(self) -> str | None:
+        """What people call it: its title or else its body, with the campaign's own values in it. Raises: as `check`."""
+        message = self._compiled[0].message
+        return message.title or message.body
+
     def language_index(self, tag: str | None) -> int:
         """Which of `languages` serves somebody who reads this one: `de-AT`, else `de`, else the default. Android's
         locales (`zh_CN_#Hans`) will do."""
@@ -282,6 +288,11 @@ class _Compiled:
                 tree = with_text(tree, place, constant)
                 message = from_tree(tree, Message)
         self._tree, self._message = tree, message
+
+    @property
+    def message(self) -> Message:
+        """With its templates as they are written, but for those that are filled already."""
+        return self._message
 
     def render(self, variables: Mapping[str, Any]) -> Message:
         if not self._templates:

@@ -87,6 +87,8 @@ class BlockingCampaignControl(_Twin[CampaignControl]):
     pause = _blocking(CampaignControl.pause)
     resume = _blocking(CampaignControl.resume)
     cancel = _blocking(CampaignControl.cancel)
+    prunable = _blocking(CampaignControl.prunable)
+    prune = _blocking(CampaignControl.prune)
 
 
 class BlockingOutcomes(_Twin[Outcomes]):

@@ -21,6 +21,8 @@ from stentor.planning.content import Content, decode_content, encode_content
 from stentor.planning.planner import Planner, start_task
 from stentor.planning.retraction import correction, retraction
 from stentor.planning.templates import check_text
+from stentor.recording import pruning
+from stentor.recording.pruning import Prunable
 from stentor.runtime.preview import Preview, preview_of
 from stentor.runtime.queue_control import QueueControl
 from stentor.runtime.resources import Resources
@@ -366,6 +368,27 @@ class CampaignControl:
         await call_off(self._backend.queue, self._backend.ledger, planner, campaign_id, self._clock)
         await self._desk.look()
         return await self.get(campaign_id)
+
+    # -- deleting them ------------------------------------------------------------------------------------------------
+
+    async def prunable(self, older_than: float) -> Prunable:
+        """What `prune` would delete. Raises: InvalidConfiguration."""
+        before = self._before(older_than)
+        return await self._database.ask(lambda connection: pruning.prunable(connection, before))
+
+    async def prune(self, older_than: float) -> Prunable:
+        """Delete the campaigns that ended so many seconds ago or earlier, with all that is known of their recipients.
+
+        Kept are those of which a recipient has no outcome yet, and those that a retry or an undo under way still reads.
+
+        Raises: InvalidConfiguration: that is less than a day.
+        """
+        return await pruning.prune(self._database, self._before(older_than))
+
+    def _before(self, older_than: float) -> float:
+        if not pruning.LEAST <= older_than < math.inf:
+            raise InvalidConfiguration("campaigns are kept for a day at least, as what is told late of them needs them")
+        return self._clock() - older_than
 
     # -- helpers ------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from stentor.meter import Meter
 from stentor.pace.board import SqlBoard
 from stentor.pipeline import Ports
 from stentor.queue.sql import SqlQueue
+from stentor.recording.pruning import DAY
 from stentor.recording.recorder import Recorder
 from stentor.runtime.backend import Backend
 from stentor.runtime.bell import LocalBell
@@ -54,6 +55,7 @@ def ports_for(
         desk=StoreDesk(database, clock, backend.bell),
         settings=config.sending,
         lanes=tuple(lanes(config)),
+        keep=None if config.store.keep_days is None else config.store.keep_days * DAY,
         clock=clock,
         meter=meter,
     )

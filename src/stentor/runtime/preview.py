@@ -140,7 +140,7 @@ async def preview_of(
         warnings.append("nobody looked at has a language, so all get the message itself; see `columns.language`")
     recipients = sum(each.recipients for each in previews.values())
     return Preview(
-        title=title or content.message.title or content.message.body or "untitled",
+        title=title or content.name or "untitled",
         lanes=previews,
         unroutable=unroutable,
         seconds=max([recipients / limit, *(each.seconds for each in previews.values())]),

@@ -27,6 +27,7 @@ from stentor.outcome import Outcome
 from stentor.planning.content import Content
 from stentor.recording.audit import Audit, Check
 from stentor.recording.explain import Event, Explanation, Place
+from stentor.recording.pruning import Prunable
 from stentor.recording.report import FailureRow, Progress, Report, Totals
 from stentor.runtime.preview import LanePreview, Preview
 from stentor.runtime.queue_control import Backlog
@@ -245,6 +246,14 @@ class FakeStentor:
 
     async def newest(self, *, state: CampaignState | None = None, limit: int = 50) -> list[Campaign]:
         return [each for each in self.known if state in (None, each.state)][:limit]
+
+    async def prunable(self, older_than: float) -> Prunable:
+        self.done.append(("prunable", older_than))
+        return Prunable(campaigns=["a", "b"], recipients=30, failures=4, oldest=NOW - 86_400)
+
+    async def prune(self, older_than: float) -> Prunable:
+        self.done.append(("prune", older_than))
+        return Prunable(campaigns=["a", "b"], recipients=30, failures=4, oldest=NOW - 86_400)
 
     async def get(self, campaign_id: str) -> Campaign:
         for each in self.known:

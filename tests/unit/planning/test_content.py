@@ -97,6 +97,8 @@ def test_what_is_missing_is_an_error_and_never_a_gap(variables: dict[str, Any]) 
     content = Content(message=Message(title="Hello {{ name | default('you') }}"))
     assert content.render(0, variables).title == "Hello you"
     assert content.variables == ("name",)
+    assert content.name == "{{ show }}: {{ name }}", "it is another one for each"
+    assert Content(message=Message(body="{{ show }}"), values=content.values).name == "50 % {{ off }} {% if %}"
 
 
 @pytest.mark.parametrize("variables", [{}, {"vip": None}])

@@ -1,0 +1,51 @@
+"""`stentor campaign prune`: deletes campaigns that ended long ago."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from stentor.cli import shapes, words
+from stentor.cli.operations import AsJson, ConfigFile, Quiet, Yes, confirm, console, perform
+from stentor.cli.values import duration
+from stentor.runtime.stentor import Stentor
+
+
+def prune(
+    older_than: Annotated[str, typer.Option(metavar="DURATION", help="Only those that ended so long ago: 90d.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted; delete nothing.")] = False,
+    yes: Yes = False,
+    quiet: Quiet = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete campaigns that ended long ago, with all that is known of their recipients.
+
+    They can't be shown, retried or taken back afterwards. Campaigns that another one still needs, and those whose
+    recipients have no outcome yet, are kept. `store.keep_days` in the settings has schedulers do this by themselves.
+
+    \b
+    Examples:
+      stentor campaign prune --older-than 90d --dry-run
+      stentor campaign prune --older-than 30d --yes --quiet
+    """
+    age = duration("--older-than", older_than)
+    out = console(as_json=as_json, quiet=quiet)
+
+    async def work(stentor: Stentor) -> None:
+        found = await stentor.campaigns.prunable(age)
+        since = f", the first of which ended on {words.clock(found.oldest)}" if found.campaigns else ""
+        out.print(
+            f"{len(found.campaigns):,} campaigns{since}: {found.recipients:,} recipients, {found.failures:,} failures.",
+            soft_wrap=True,
+        )
+        if found.campaigns and not dry_run:
+            confirm(f"Delete these {len(found.campaigns):,} campaigns for good?", yes=yes)
+            found = await stentor.campaigns.prune(age)
+        deleted = bool(found.campaigns) and not dry_run
+        out.print("Deleted." if deleted else "Nothing was deleted.")
+        if as_json:
+            shapes.say(shapes.pruned(found, deleted=deleted))
+
+    perform(config, work)
