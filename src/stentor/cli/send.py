@@ -27,6 +27,7 @@ from stentor.cli.operations import (
     perform,
 )
 from stentor.cli.previews import show_preview
+from stentor.cli.styles import CARE
 from stentor.cli.values import Moment, moment
 from stentor.cli.waiting import waited_for
 from stentor.errors import AlreadySent
@@ -181,7 +182,7 @@ class _Order:
         if self.starts is not None:
             out.print(f"Starts {words.moment(self.starts.at)}.")
             if self.starts.doubt:
-                out.print(Text(f"Note: --at {self.starts.doubt}.", style="yellow"), soft_wrap=True)
+                out.print(Text(f"Note: --at {self.starts.doubt}.", style=CARE), soft_wrap=True)
         return preview
 
     async def start(self, stentor: Stentor, out: Console, *, yes: bool) -> Campaign:
