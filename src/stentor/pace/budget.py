@@ -40,7 +40,7 @@ CONFLICT = 0.05
 LEAVE_WITHIN = 1.0
 """Seconds in which a sender that stops gives its slice back; else it lapses."""
 FIRST_TRIES = 1.0
-"""Seconds after a first try was sent for which more of them are believed to wait, in the queue, say."""
+"""Seconds after a first try had to wait for its turn for which more of them are believed to wait, in the queue, say."""
 HEADROOM = 1.25
 """What a sender that doesn't use up its slice is thought to need, to what it used."""
 USED_UP = 0.9
@@ -111,7 +111,7 @@ class Budget:
         self._bucket = TokenBucket(0.0, clock())
         self._line: deque[PlaceInLine] = deque()
         self._taken = 0
-        self._first_try_at = -math.inf
+        self._waited_at = -math.inf  # when a first try had waited for its turn
         self._counted_at = clock()
         self._look_now = asyncio.Event()
         self._on_quiet: Callable[[float], None] = lambda _seconds: None
@@ -141,7 +141,7 @@ class Budget:
         if self._rate is None:
             return False
         waits = any(not place.repeats and not place.aside for place in self._line)
-        return waits or self._clock() - self._first_try_at < FIRST_TRIES
+        return waits or self._clock() - self._waited_at < FIRST_TRIES
 
     @property
     def part(self) -> float:
@@ -282,12 +282,13 @@ class Budget:
     async def take(self, place: PlaceInLine, most: int) -> int:
         """Wait until some of so many may be sent, and say how many: about 25 ms' worth, at least one; they count as
         sent. 0 where the place was left."""
+        waited = False
         while not place.left:
             seconds = math.inf
             if self._first() is place:
                 if count := self.draw(most):
-                    if not place.repeats:
-                        self._first_try_at = self._clock()
+                    if waited and not place.repeats:
+                        self._waited_at = self._clock()
                     return count
                 step = STEP * self._bucket.rate
                 seconds = self._bucket.wait(min(most, max(1.0, step)), self._clock())
@@ -295,6 +296,7 @@ class Budget:
                     seconds += GRAIN
             place.changed.clear()
             await self._pause(place.changed, seconds)
+            waited = True
         return 0
 
     def draw(self, most: int) -> int:

@@ -342,7 +342,13 @@ async def test_who_steps_aside_lets_other_groups_go_first_and_keeps_its_place(me
 
 async def test_first_tries_go_before_repeated_ones_and_are_remembered_for_a_moment(memory: MemoryBoard) -> None:
     now = 0.0
-    budget = Budget(memory, LANE, 1000.0, clock=lambda: now)
+
+    async def pass_by(_event: asyncio.Event, seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        await asyncio.sleep(0)
+
+    budget = Budget(memory, LANE, 1000.0, clock=lambda: now, pause=pass_by)
     await budget.look()
     now = 0.5
     with budget.line("a", repeats=True) as repeated:
@@ -354,11 +360,16 @@ async def test_first_tries_go_before_repeated_ones_and_are_remembered_for_a_mome
             with budget.aside(first):
                 assert first_of(budget) is repeated
                 assert not has_first_tries(budget), "it can't use what may be sent"
-            assert await budget.take(first, 1) == 1
+            assert await budget.take(first, 50) == 50
+        assert not has_first_tries(budget), "it did not have to wait"
+        with budget.line("a") as first:
+            assert await budget.take(first, 50) > 0
         assert has_first_tries(budget), "there may be more in the queue"
-        now = 1.6
+        now += 1.1
         assert not has_first_tries(budget)
         assert await budget.take(repeated, 1) == 1
+        assert await budget.take(repeated, 1000) > 0
+        assert await budget.take(repeated, 1000) > 0
         assert not has_first_tries(budget)
 
 
