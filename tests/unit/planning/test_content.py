@@ -473,6 +473,11 @@ def test_a_file_that_is_nested_too_deeply_or_too_long(tmp_path: Path) -> None:
         ) as caught:
             content_from(path)
         assert str(caught.value).isprintable()
+    dotted = tmp_path / "message.toml"
+    for depth in (60, 5_000):  # TOML's parser doesn't go deeper for these
+        dotted.write_text(f"[apns.payload{'.a' * depth}]")
+        with pytest.raises(InvalidMessage, match="nests objects or lists more than 50 deep"):
+            content_from(dotted)
     path.write_text("{}" + " " * 5_000_000)
     with pytest.raises(InvalidConfiguration, match=r"message\.json is longer than 4,194,304 bytes"):
         content_from(path)
