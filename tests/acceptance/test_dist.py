@@ -36,9 +36,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the recipe of `make dist` leaves."""
     folder = tmp_path_factory.mktemp("dist")
     (recipe,) = re.findall(r"^dist: .*\n\t(.+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
-    *program, last = str(recipe).replace("$(BIN)/", f"{Path(sys.executable).parent}/").split()
-    assert last == "dist"
-    run([*program, folder], ROOT)
+    program = str(recipe).replace("$(BIN)/", f"{Path(sys.executable).parent}/").split()
+    assert program.pop() == "dist"
+    run([*program, str(folder)], ROOT)
     return folder
 
 
@@ -49,7 +49,15 @@ def fresh(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run([sys.executable, "-m", "venv", "--without-pip", environment], ROOT)
     python = environment / "bin" / "python"
     (wheel,) = built.glob("*.whl")
-    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "--no-cache-dir"]
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "--disable-pip-version-check",
+        "--no-cache-dir",
+    ]
     run([*pip, "install", "--no-deps", "--no-index", wheel], ROOT)
     packages = run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], environment).stdout.strip()
     (Path(packages) / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")

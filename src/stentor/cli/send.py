@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from stentor.cli import message_options as opts
 from stentor.cli.operations import (
     AsJson,
     ConfigFile,
+    Log,
     LogFormat,
     LogLevel,
     Quiet,
@@ -130,20 +132,9 @@ def send(
         once=once,
     )
     out = console(as_json=as_json, quiet=quiet)
+    manner = _Manner(dry_run=dry_run, detach=detach, yes=yes, as_json=as_json, log=(log_level, log_format))
     try:
-        if dry_run:
-            preview = perform(config, lambda stentor: order.prepare(stentor, out))
-            if as_json:
-                shapes.say(shapes.preview(preview))
-            said = "See the notes above" if preview.warnings else "All is in order"
-            out.print(f"{said}; nothing was sent, as this was a dry run.")
-        elif detach:
-            campaign = perform(config, lambda stentor: order.start(stentor, out, yes=yes))
-            _say_how_to_watch(campaign, out, as_json=as_json)
-        else:
-            log = (log_level, log_format)
-            report = perform(config, lambda stentor: order.see_through(stentor, out, yes=yes, as_json=as_json), log)
-            close(report, out, as_json=as_json)
+        manner.carry_out(order, out, config)
     except AlreadySent as sent:  # as was asked for
         if as_json:
             shapes.say({"already_sent": sent.campaign_id})
@@ -208,6 +199,34 @@ class _Order:
     async def _refuse_a_second(self, stentor: Stentor) -> None:
         if self.once is not None:
             await stentor.campaigns.refuse_a_second(self.once)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Manner:
+    """How far an order is carried out, and how that is shown."""
+
+    dry_run: bool
+    detach: bool
+    yes: bool
+    as_json: bool
+    log: Log
+
+    def carry_out(self, order: _Order, out: Console, config: Path | None) -> None:
+        """Raises: AlreadySent: its key was used before."""
+        if self.dry_run:
+            preview = perform(config, lambda stentor: order.prepare(stentor, out))
+            if self.as_json:
+                shapes.say(shapes.preview(preview))
+            said = "See the notes above" if preview.warnings else "All is in order"
+            out.print(f"{said}; nothing was sent, as this was a dry run.")
+        elif self.detach:
+            campaign = perform(config, lambda stentor: order.start(stentor, out, yes=self.yes))
+            _say_how_to_watch(campaign, out, as_json=self.as_json)
+        else:
+            report = perform(
+                config, lambda stentor: order.see_through(stentor, out, yes=self.yes, as_json=self.as_json), self.log
+            )
+            close(report, out, as_json=self.as_json)
 
 
 def _say_how_to_watch(campaign: Campaign, out: Console, *, as_json: bool) -> None:

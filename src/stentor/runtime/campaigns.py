@@ -402,10 +402,10 @@ class CampaignControl:
         return await self.get(campaign_id)
 
 
-def _refuse_a_second(once: str, claim: keys.Claim | None, ours: str | None = None) -> None:
+def _refuse_a_second(once: str, holder: keys.KeyHolder | None, ours: str | None = None) -> None:
     """Raises: AlreadySent: a campaign other than ours has the key."""
-    if claim is not None and claim.campaign_id != ours:
-        raise AlreadySent(once, claim.campaign_id, claim.at)
+    if holder is not None and holder.campaign_id != ours:
+        raise AlreadySent(once, holder.campaign_id, holder.at)
 
 
 def _changed(campaign: Campaign, action: Action) -> str:

@@ -18,7 +18,7 @@ _PREFIX = "once/"
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class KeyHolder:
     """Who has a key."""
 
     campaign_id: str
@@ -26,14 +26,14 @@ class Claim:
     """Epoch seconds of the campaign's start, or of when it was scheduled."""
 
 
-async def claimed(connection: AsyncConnection, key: str) -> Claim | None:
+async def claimed(connection: AsyncConnection, key: str) -> KeyHolder | None:
     """Who has this key; None: nobody."""
     wanted = select(flags.c.value, flags.c.at).where(flags.c.name == f"{_PREFIX}{key}")
     row = (await connection.execute(wanted)).first()
-    return None if row is None else Claim(row.value, row.at)
+    return None if row is None else KeyHolder(row.value, row.at)
 
 
-async def claim(connection: AsyncConnection, key: str, campaign_id: str, now: float) -> Claim:
+async def claim(connection: AsyncConnection, key: str, campaign_id: str, now: float) -> KeyHolder:
     """Have this key, unless another has it already.
 
     Returns: who has it now. Of two that ask at once one waits for the other's transaction.

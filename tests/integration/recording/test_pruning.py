@@ -99,5 +99,5 @@ async def test_what_was_sent_once_stays_sent(rows: Rows) -> None:
     await prune(rows.database, BEFORE)
     assert await rows_left(rows) == {"flags": 1}
     async with rows.database.read() as connection:
-        assert await once.claimed(connection, "episode-12") == once.Claim("old", OLD)
+        assert await once.claimed(connection, "episode-12") == once.KeyHolder("old", OLD)
         assert (await connection.execute(select(flags.c.name))).scalar_one() == "once/episode-12"
