@@ -80,7 +80,7 @@ class Lander:
 
     def _patience(self) -> float:
         """See `Circumstances.give_up_after`. While the whole lane is in trouble nobody is given up for that."""
-        return math.inf if self._gatekeeper.gate.problem is not None else self._settings.give_up_after
+        return math.inf if self._gatekeeper.problem is not None else self._settings.give_up_after
 
     def _settle(self, delivery: Delivery, flight: Flight, decision: Decision, now: float) -> Settlement:
         waiting = concluded(decision.waiting, delivery.intents, decision.outcomes, now)
