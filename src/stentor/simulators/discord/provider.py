@@ -261,7 +261,7 @@ class DiscordProvider:
     # Who answers what.
 
     def _whoami(self, asked: _Asked) -> Judgement:
-        return _ok(self._author() | OF_ONESELF)
+        return _ok({**self._author(), **OF_ONESELF})
 
     def _open(self, asked: _Asked) -> Judgement:
         user = str(self._object(asked)[0].get("recipient_id", ""))
