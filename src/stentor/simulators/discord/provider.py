@@ -35,7 +35,7 @@ from stentor.simulators.discord.forms import read_body
 from stentor.simulators.discord.limits import BucketState, BucketWindows, InvalidRequests, Sliding
 from stentor.simulators.discord.shapes import OF_ONESELF, attachment, person, rich_parts
 from stentor.simulators.faults import GoAwayForm, MalformedForm
-from stentor.simulators.multipart import Part
+from stentor.simulators.multipart import FormPart
 from stentor.simulators.request_headers import Header
 from stentor.simulators.server_connection import Rules
 from stentor.simulators.world import GRACEFUL, Judgement, Session, World
@@ -358,7 +358,7 @@ class DiscordProvider:
         elif fate in fates:
             raise _Refusal(_refusal(*fates[fate]))
 
-    def _object(self, asked: _Asked) -> tuple[dict[str, Any], list[Part]]:
+    def _object(self, asked: _Asked) -> tuple[dict[str, Any], list[FormPart]]:
         found, files = read_body(asked.content_type, asked.body)
         if found is None:
             raise _Refusal(_error(400, 50109, "The request body contains invalid JSON."))
@@ -373,7 +373,7 @@ class DiscordProvider:
             raise _Refusal(_refusal(400, 50006))
         return message
 
-    def _attach(self, files: list[Part]) -> list[dict[str, Any]]:
+    def _attach(self, files: list[FormPart]) -> list[dict[str, Any]]:
         self._attachments += len(files)
         first = 5 * 10**17 + self._attachments - len(files)
         return [attachment(str(first + number), file) for number, file in enumerate(files)]
