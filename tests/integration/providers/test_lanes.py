@@ -18,7 +18,7 @@ from stentor.http2 import frames
 from stentor.http2.burst import Header
 from stentor.http2.pool import PoolOptions
 from stentor.http2.transport import Timing
-from stentor.model import Message
+from stentor.model import FcmOptions, Message
 from stentor.outcome import Scope, Verdict
 from stentor.planning.content import Content, Translation
 from stentor.providers.apns.channel import ApnsApp
@@ -299,6 +299,8 @@ async def test_a_message_that_suits_nobody_is_refused_before_anything_is_sent() 
         (Message(title="x"), True, True),
         (Message(silent=True, data={"a": "b"}), True, False),
         (Message(silent=True, data={"a": "b"}, collapse_key="k"), True, True),
+        (Message(title="x", fcm=FcmOptions(android_v2={})), True, True),
+        (Message(title="x", fcm=FcmOptions(android_v2={"background_sync": {}})), True, False),
     ],
 )
 async def test_what_a_second_push_replaces(message: Message, over_apns: bool, over_fcm: bool) -> None:

@@ -88,6 +88,10 @@ class FcmLane(Http2Lane[wire.Rendered]):
     def collapses(self, rendered: wire.Rendered) -> bool:
         """Android shows one notification for each tag, and knows a collapse key where there is nothing to show."""
         message = json_object(b"{" + rendered.after(rendered.started_at)[2:-1]) or {}
+        newer = message.get("android_v2", {})
+        if newer and "android" not in message:
+            tag = newer.get("remote_notification", {}).get("notification", {}).get("tag")
+            return bool(newer.get("collapse_key") if "background_sync" in newer else tag)
         android = message.get("android", {})
         shown = "notification" in message or "notification" in android
         return bool(android.get("notification", {}).get("tag") if shown else android.get("collapse_key"))
