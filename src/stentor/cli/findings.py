@@ -222,7 +222,7 @@ def _describe(
         return problem(
             check,
             f"{', '.join(shown)}: {apps}, and none of them is the default",
-            f"Set `default = true` in one of {tables}, or name the app of each installation in a column (`columns.app`).",
+            f"Set `default = true` in one of {tables}, or name each installation's app in a column (`columns.app`).",
         )
     if nowhere:
         return warning(

@@ -35,7 +35,7 @@ KEPT = 256
 """Tokens kept at most."""
 
 _REMEDY = (
-    "put back the P-256 private key that your browsers were subscribed with, as none of them can be reached with another;"
+    "put back the P-256 private key that your browsers were subscribed with, as none can be reached with another;"
     " if none has subscribed yet, `stentor keys vapid --out FILE` makes a key"
 )
 _PLAIN_KEY = re.compile(rb"[A-Za-z0-9_-]{43}=?")
