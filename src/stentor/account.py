@@ -41,6 +41,8 @@ class Waiting(msgspec.Struct, frozen=True, array_like=True):
     begun: bool = False
     """Whether it was noted that another try begins now, and nothing since: should that sender have died, nobody knows
     whether it was sent. `not_before` is when it began."""
+    failing_since: int = 0
+    """Epoch seconds of its first try that failed, or when its host could first not be reached; 0: neither."""
 
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True):
@@ -178,8 +180,10 @@ def merge_receipts(known: Iterable[Receipt], news: Iterable[Receipt]) -> tuple[R
 def latest(one: Waiting, other: Waiting) -> Waiting:
     """Which of two that concern one recipient counts: the one with more tries, or else the later one."""
     found = max(one, other, key=lambda waits: (waits.tries, waits.not_before, not waits.begun, waits.reason))
-    if (one.ambiguous or other.ambiguous) and not found.ambiguous:
-        return msgspec.structs.replace(found, ambiguous=True)
+    ambiguous = one.ambiguous or other.ambiguous
+    since = min(filter(None, (one.failing_since, other.failing_since)), default=0)
+    if (found.ambiguous, found.failing_since) != (ambiguous, since):
+        return msgspec.structs.replace(found, ambiguous=ambiguous, failing_since=since)
     return found
 
 

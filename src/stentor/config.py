@@ -188,7 +188,8 @@ class SendingConfig(Section):
     lease: float = Field(default=30.0, ge=1.0)
     """Seconds after which a batch that a dead sender held is taken by another."""
     give_up_after: float = Field(default=4 * 3600.0, gt=0)
-    """Seconds for which a recipient is tried where the message has no lifetime."""
+    """Seconds after which a recipient is given up: since its first failed try, whatever the message's lifetime; since
+    the start, if the message has none."""
     longest_backoff: float = Field(default=900.0, gt=0)
     """Seconds to wait at most between tries, but where a provider asks for more."""
     deliveries: int = Field(default=5, ge=1)

@@ -55,7 +55,8 @@ def accounts(draw: st.DrawFn, outcomes: tuple[Outcome, ...] = tuple(Outcome)) ->
         if outcome is P and draw(st.booleans()):
             ambiguous, begun = draw(st.booleans()), draw(st.booleans())
             reason, when = draw(st.sampled_from(["Busy", INTERRUPTED])), draw(st.sampled_from([5.0, 6.0]))
-            waiting.append(Waiting(at, draw(st.integers(0, 2)), when, reason, ambiguous, begun))
+            tries, since = draw(st.integers(0, 2)), draw(st.sampled_from([0, 3, 4]))
+            waiting.append(Waiting(at, tries, when, reason, ambiguous, begun, since))
         if draw(st.booleans()):
             receipts.append(Receipt(at, 5.0, draw(st.sampled_from(["7", "8"])), draw(st.sampled_from(["", "-100"]))))
     return Account(outcomes=bytes(column), failures=tuple(failures), waiting=tuple(waiting), receipts=tuple(receipts))
@@ -322,6 +323,6 @@ def test_nobody_is_told_of_whom_the_batch_does_not_have(
 
 
 def test_what_a_later_one_adds_is_passed_over() -> None:
-    more = {"outcomes": b"\1\0", "waiting": [[1, 1, 5.0, "r", True, False, "+"]], "colour": "blue"}
+    more = {"outcomes": b"\1\0", "waiting": [[1, 1, 5.0, "r", True, False, 0, "+"]], "colour": "blue"}
     expected = Account(outcomes=b"\1\0", waiting=(Waiting(1, 1, 5.0, "r", ambiguous=True),))
     assert decode_account(msgspec.msgpack.encode(more)) == expected

@@ -81,7 +81,7 @@ def encoder(provider: Literal["apns", "fcm"]) -> Encode:
 
     def encode_fcm(number: int) -> Encoded:
         start = starts[number % len(starts)]
-        return fcm.encode(fcm_template, fcm_rendered, addresses[start : start + BATCH])
+        return fcm.encode(fcm_template, fcm_rendered, addresses[start : start + BATCH], 0.0)
 
     return encode_fcm
 

@@ -23,6 +23,10 @@ LONGEST_RETRY_AFTER = 3600.0
 """Seconds. A provider that asks for more gets this much: a campaign must not sleep for a day over one wrong header."""
 LONGEST_DETAIL = 300
 LARGEST_ERROR_BODY = 65_536
+EXPLANATION = b"x-wns-error-description"
+"""In which header Windows' push service says what is wrong; its answers have no body."""
+TELLING = frozenset({b"retry-after", EXPLANATION})
+"""The headers of a refusal that `Decode` may rest on; others, such as a date, differ in answers that are equal."""
 HIGHEST_STATUS = 999
 """Of an HTTP response (RFC 9110, section 15)."""
 MALFORMED_ADDRESS = "MalformedAddress"
@@ -228,9 +232,9 @@ def answers(
         doubted = decode(results.statuses[index], (), results.bodies.get(index, b""), now)
         if doubted.verdict is not Verdict.ACCEPT:
             found[positions[index]] = doubted
-    decoded: dict[tuple[int, bytes, bytes | None], Answer] = {}
+    decoded: dict[tuple[int, bytes, tuple[Header, ...]], Answer] = {}
     for index, reply in results.replies.items():
-        key = (reply.status, reply.body, header(reply.headers, b"retry-after"))
+        key = (reply.status, reply.body, tuple(each for each in reply.headers if each[0] in TELLING))
         answer = decoded.get(key)
         if answer is None:
             answer = decoded[key] = decode(reply.status, reply.headers, reply.body, now)

@@ -7,6 +7,18 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 
+_RESERVED_TOP = frozenset({"alt", "example", "internal", "invalid", "local", "localhost", "onion", "test"})
+"""RFC 2606 and 6761; RFC 6762 (`local`), 7686 (`onion`), 9476 (`alt`), and ICANN's resolution on `internal`."""
+_RESERVED_SECOND = frozenset({"example.com", "example.net", "example.org", "home.arpa"})
+"""RFC 2606 and 6761; RFC 8375 (`home.arpa`)."""
+
+
+def is_reserved(host: str) -> bool:
+    """Whether a host's name, in lower case, is one that nobody on the open internet can own."""
+    labels = host.split(".")
+    return labels[-1] in _RESERVED_TOP or ".".join(labels[-2:]) in _RESERVED_SECOND
+
+
 def is_literal(host: str) -> bool:
     """Whether a host is an IP address, in its one ordinary spelling."""
     try:

@@ -32,7 +32,8 @@ from stentor.store.campaigns import Campaign, new_id
 
 HELD_BACK = "no campaign can be started while the queue is being drained; `stentor drain --end` allows it again"
 NOW_OR_NEVER = 60.0
-"""Seconds for which a message with a lifetime of 0 is tried: it asks the provider to store nothing, not us to hurry."""
+"""Seconds for which a message with a lifetime of 0 is tried: it asks the provider to store nothing, not us to hurry.
+Any other lifetime is kept as it is."""
 
 
 class CampaignControl:
@@ -166,7 +167,7 @@ class CampaignControl:
             lifetime = content.message.ttl
             if lifetime is None:
                 lifetime = math.ceil(self._config.sending.give_up_after)
-            expires_at = starts_at + max(lifetime, NOW_OR_NEVER)
+            expires_at = starts_at + (lifetime or NOW_OR_NEVER)
             if campaign.state is not CampaignState.DRAFT:
                 raise InvalidState(f"campaign {campaign_id} is {campaign.state}; only a draft can be started")
             await campaigns.move(connection, campaign_id, to, starts_at=starts_at, expires_at=expires_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 
@@ -62,6 +63,7 @@ class Lander:
             proven=self._gatekeeper.gate.proven,
             blamed=self._gatekeeper.blamed,
             alike=_are_alike(batch, sent),
+            give_up_after=self._patience(),
         )
         decision = decide(len(batch), sent, answers, delivery.tried, where)
         self._tally.land(decision)
@@ -70,6 +72,10 @@ class Lander:
         if delivery.trouble is not None:  # after what came back was noted, as that may open the gate
             self._gatekeeper.close_over(delivery.trouble)
         return self._settle(delivery, flight, decision, now)
+
+    def _patience(self) -> float:
+        """See `Circumstances.give_up_after`. While the whole lane is in trouble nobody is given up for that."""
+        return math.inf if self._gatekeeper.gate.problem is not None else self._settings.give_up_after
 
     def _settle(self, delivery: Delivery, flight: Flight, decision: Decision, now: float) -> Settlement:
         waiting = concluded(decision.waiting, delivery.intents, decision.outcomes, now)

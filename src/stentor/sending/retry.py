@@ -7,6 +7,7 @@ settles nobody. Nothing here sleeps, sends or writes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -58,6 +59,8 @@ class Circumstances:
     alike: bool
     """Whether those who were sent got the campaign's message as all others do: not each a text of their own, nor all of
     them the same translation. Else what the provider has against it says nothing of the others."""
+    give_up_after: float = math.inf
+    """Seconds after its first failed try from which a recipient isn't tried again."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -135,7 +138,14 @@ def decide(
             key = (answer.reason, tries, answer.retry_after)
             if key not in waits:
                 waits[key] = where.now + wait(answer, tries, where)
-            again = Waiting(position, tries, waits[key], answer.reason, bool(earlier and earlier.ambiguous))
+            again = Waiting(
+                position,
+                tries,
+                waits[key],
+                answer.reason,
+                ambiguous=bool(earlier and earlier.ambiguous),
+                failing_since=_failing_since(answer, earlier, where.now),
+            )
             _try_again(decision, again, answer, where)
         else:
             outcomes[position] = Outcome.PENDING
@@ -209,8 +219,12 @@ def _wait_for_its_turn(
 ) -> None:
     """It wasn't asked about, so it has as many tries behind it as before."""
     at = where.now + (answer.retry_after or 0.0)
-    again = replace(earlier, not_before=at) if earlier else Waiting(position, 0, at, answer.reason)
-    if at < where.deadline:
+    since = _failing_since(answer, earlier, where.now)
+    if earlier:
+        again = replace(earlier, not_before=at, failing_since=since)
+    else:
+        again = Waiting(position, 0, at, answer.reason, failing_since=since)
+    if at < _deadline(again, where):
         decision.outcomes[position] = Outcome.PENDING
         decision.waiting.append(again)
     else:
@@ -226,12 +240,27 @@ def _try_again(decision: Decision, again: Waiting, answer: Answer, where: Circum
         decision.hold = True
     if answer.verdict is Verdict.AMBIGUOUS:
         again = replace(again, ambiguous=True)
-    if again.not_before < where.deadline and (where.collapses or answer.verdict is not Verdict.AMBIGUOUS):
+    if again.not_before < _deadline(again, where) and (where.collapses or answer.verdict is not Verdict.AMBIGUOUS):
         decision.outcomes[again.position] = Outcome.PENDING
         decision.waiting.append(again)
     else:
         outcome = Outcome.AMBIGUOUS if again.ambiguous else Outcome.EXPIRED
         _end(decision, again.position, outcome, answer, again.tries, where.now)
+
+
+def _failing_since(answer: Answer, earlier: Waiting | None, now: float) -> int:
+    """See `Waiting`. A wait for our own pace is no failure, nor is a wait for a platform's credentials."""
+    if earlier is not None and earlier.failing_since:
+        return earlier.failing_since
+    unreachable = answer.verdict is Verdict.WAIT and answer.scope is Scope.CONNECTION
+    return int(now) if unreachable or answer.verdict not in (Verdict.WAIT, Verdict.STOP) else 0
+
+
+def _deadline(waiting: Waiting, where: Circumstances) -> float:
+    """Epoch seconds after which this recipient isn't tried."""
+    if not waiting.failing_since:
+        return where.deadline
+    return min(where.deadline, waiting.failing_since + where.give_up_after)
 
 
 def _end(decision: Decision, position: int, outcome: Outcome, answer: Answer, tries: int, now: float) -> None:

@@ -33,6 +33,7 @@ from stentor.queue.contract import PLAN
 from stentor.queue.sql import SqlQueue
 from stentor.recording.report import Progress
 from stentor.runtime import supervisor
+from stentor.runtime.campaigns import NOW_OR_NEVER
 from stentor.runtime.ports import open_backend, ports_for
 from stentor.runtime.sources import ConfiguredSources
 from stentor.runtime.stentor import Stentor
@@ -193,6 +194,13 @@ async def test_a_draft_is_cancelled_at_once(stentor: Stentor) -> None:
     assert (await stentor.campaigns.cancel(draft.id)).state is CampaignState.CANCELLED
     with pytest.raises(InvalidState):
         await stentor.campaigns.start(draft.id)
+
+
+@pytest.mark.parametrize(("ttl", "tried"), [(20, 20.0), (1, 1.0), (0, NOW_OR_NEVER)])
+async def test_a_short_lifetime_is_kept(stentor: Stentor, ttl: int, tried: float) -> None:
+    at = time.time() + 3600
+    campaign = await stentor.campaigns.send(Content(message=Message(title="Now", ttl=ttl)), USERS, starts_at=at)
+    assert campaign.expires_at == at + tried
 
 
 async def test_a_campaign_with_a_time_is_scheduled(stentor: Stentor) -> None:

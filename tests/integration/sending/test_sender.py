@@ -121,6 +121,18 @@ async def test_retries_end_with_the_message_and_keep_the_last_reason(stage: Work
     assert [(row.reason, row.outcome, row.tries) for row in await stage.failures()] == [("Busy", Outcome.EXPIRED, 1)]
 
 
+async def test_who_cannot_be_reached_for_too_long_is_given_up_although_the_message_lives(tmp_path: Path) -> None:
+    async with works(tmp_path, stop_within=0.2, give_up_after=60.0) as stage:
+        name = await stage.put(1, 2)
+        stage.lane.script = lambda recipient: refused(Verdict.RETRY, "Strange") if recipient == b"c1-1-1" else None
+        async with stage.at_work():
+            await stage.until_queue(delayed=1)
+            stage.clock.move(59.0)
+            await stage.until_queue()
+        assert await stage.outcomes(name) == bytes([1, Outcome.EXPIRED])
+        assert [(row.reason, row.tries) for row in await stage.failures()] == [("Strange", 2)]
+
+
 async def test_what_expired_in_the_queue_is_not_sent(stage: Works) -> None:
     name = await stage.put(1, 2)
     stage.clock.move(LIFETIME)

@@ -164,6 +164,16 @@ def test_answers_with_different_retry_after_are_told_apart() -> None:
     assert [found[i].retry_after for i in range(2)] == [0.0, 1.0]
 
 
+def test_answers_whose_explanation_is_a_header_are_told_apart() -> None:
+    def decode(status: int, headers: Sequence[Header], body: bytes, now: float) -> Answer:
+        return Answer(verdict=Verdict.RETRY, reason=(contract.header(headers, contract.EXPLANATION) or b"").decode())
+
+    results = make_results(Fate.RESPONSE, Fate.RESPONSE)
+    results.replies = {i: Reply(400, ((b"date", b"now"), (contract.EXPLANATION, b"%d" % i)), b"") for i in range(2)}
+    found = contract.answers(Encoded(Burst(Template((), ()), (), [b""] * 2), range(2)), results, decode, NOW)
+    assert [found[i].reason for i in range(2)] == ["0", "1"]
+
+
 A, B = Template((), (b":path",)), Template(((b"x", b"1"),), (b":path",))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -174,6 +175,34 @@ def test_what_may_have_been_accepted_once_never_counts_as_expired() -> None:
     assert decision.outcomes[1] == decision.failures[0].outcome == Outcome.AMBIGUOUS
     (again,) = one(answer(Verdict.RETRY), earlier=earlier).waiting
     assert again.ambiguous
+
+
+UNREACHABLE = answer(Verdict.WAIT, Scope.CONNECTION, status=0, reason="UnknownHost", retry_after=60.0, asked=True)
+
+
+@pytest.mark.parametrize(
+    "failed", [answer(Verdict.RETRY), answer(Verdict.RECONNECT), answer(Verdict.AMBIGUOUS), UNREACHABLE]
+)
+def test_who_fails_for_too_long_is_given_up_however_long_the_message_lives(failed: Answer) -> None:
+    where = replace(HERE, deadline=NOW + 28 * 86_400, give_up_after=600.0)
+    (first,) = one(failed, where).waiting
+    assert first.failing_since == NOW
+    (again,) = one(failed, replace(where, now=NOW + 500), first).waiting
+    assert again.failing_since == NOW
+    decision = one(failed, replace(where, now=NOW + 599.9), again)
+    assert (decision.waiting, decision.failures[0].reason) == ([], failed.reason)
+    ambiguous = failed.verdict is Verdict.AMBIGUOUS
+    assert decision.outcomes[1] == (Outcome.AMBIGUOUS if ambiguous else Outcome.EXPIRED)
+    (patient,) = one(failed, replace(where, now=NOW + 599.9, give_up_after=math.inf), again).waiting
+    assert patient.failing_since == NOW
+
+
+def test_neither_our_own_pace_nor_wrong_credentials_give_anybody_up() -> None:
+    where = replace(HERE, deadline=NOW + 28 * 86_400, give_up_after=1.0)
+    pace = answer(Verdict.WAIT, reason="Pace", status=0, retry_after=40.0, asked=True)
+    for waits in (pace, answer(Verdict.STOP, Scope.PLATFORM)):
+        (again,) = one(waits, where).waiting
+        assert again.failing_since == 0
 
 
 @pytest.mark.parametrize("collapses", [True, False])

@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
+
+from msgspec import Raw
 
 from stentor.errors import InvalidConfiguration, InvalidMessage
 from stentor.http2.burst import Burst, Fate, Header, Results, Template
@@ -43,6 +46,9 @@ _ADDRESS_BYTES = {
     FcmTarget.CONDITION: (_PRINTABLE, 4608),
 }
 """The bytes and the length that an address may have."""
+_MARK = b"\0"
+"""A byte that no JSON has."""
+_WHOLE_SECONDS = re.compile(r"(\d{1,12})(s?)", re.ASCII)
 _PROJECT = re.compile(r"[a-z0-9.:-]+")
 _TOKEN_FIELDS = frozenset({"message.token", "message.fid", "token", "fid"})
 _NAMED = b'\0{\n  "name": "projects/'
@@ -55,15 +61,25 @@ class Rendered:
     """A message as all its recipients get it: the bytes of the body before and after the address."""
 
     before: bytes
-    after: bytes
+    pieces: tuple[bytes, ...]
+    """What comes after it, but for the seconds that the message still has to live, which stand between the pieces."""
+    lifetimes: tuple[int, ...]
+    """Those seconds as they are at the start, one fewer than there are pieces."""
+    started_at: float
     target: FcmTarget
+
+    def after(self, now: float) -> bytes:
+        """What comes after the address in a body that is sent at `now`, in epoch seconds."""
+        passed = max(0, int(now - self.started_at))
+        left = (b"%d" % max(0, lifetime - passed) for lifetime in self.lifetimes)
+        return self.pieces[0] + b"".join(chain.from_iterable(zip(left, self.pieces[1:], strict=True)))
 
 
 def render(message: Message, *, started_at: float, collapse_id: str = "") -> Rendered:
     """Check a message and render it, once for all recipients.
 
     Args:
-        started_at: epoch seconds from which `Message.ttl` counts for Apple devices; the same at every retry.
+        started_at: epoch seconds from which lifetimes count; the same at every retry.
         collapse_id: used where the message has no collapse key of its own, so that a push that had to be sent twice
             is shown once. Usually the campaign's id.
 
@@ -78,9 +94,19 @@ def render(message: Message, *, started_at: float, collapse_id: str = "") -> Ren
     built = build_message(message, started_at, collapse_id)
     check_message(built, target)
     envelope = b'{"validate_only":true,' if message.fcm.validate_only else b"{"
-    return Rendered(
-        b'%b"message":{"%b":"' % (envelope, target.value.encode()), b'",%b}' % to_json(built, "fcm")[1:], target
-    )
+    before = b'%b"message":{"%b":"' % (envelope, target.value.encode())
+    if message.fcm.raw_message is None:
+        _mark_lifetimes(built)
+    after = (b'",%b}' % to_json(built, "fcm")[1:]).split(_MARK)
+    return Rendered(before, tuple(after[::2]), tuple(map(int, after[1::2])), started_at, target)
+
+
+def _mark_lifetimes(built: dict[str, Any]) -> None:
+    """Have the seconds to live of a message that was checked stand between marks when it is JSON."""
+    headers = built.get("webpush", {}).get("headers", {})
+    for block, name in ((built.get("android", {}), "ttl"), (built.get("android_v2", {}), "ttl"), (headers, "TTL")):
+        if found := _WHOLE_SECONDS.fullmatch(block.get(name, "")):
+            block[name] = Raw(b'"%b%b%b%b"' % (_MARK, found[1].encode(), _MARK, found[2].encode()))
 
 
 def template(*, project: str, authority: str, authorization: bytes, quota_project: str | None = None) -> Template:
@@ -106,9 +132,10 @@ def template(*, project: str, authority: str, authorization: bytes, quota_projec
     return Template(tuple(constant), ())
 
 
-def encode(template: Template, rendered: Rendered, addresses: Sequence[bytes]) -> Encoded:
-    """The burst for a batch. A malformed address (see `FcmOptions.target` for what they are) is rejected, not sent."""
-    before, after = rendered.before, rendered.after
+def encode(template: Template, rendered: Rendered, addresses: Sequence[bytes], now: float) -> Encoded:
+    """The burst for a batch, sent at `now` (epoch seconds). A malformed address (see `FcmOptions.target` for what they
+    are) is rejected, not sent."""
+    before, after = rendered.before, rendered.after(now)
 
     def burst(positions: Sequence[int] | None) -> Burst:
         chosen = addresses if positions is None else [addresses[index] for index in positions]

@@ -12,7 +12,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from stentor.errors import CredentialError
 from stentor.model import Message
-from stentor.outcome import Verdict
+from stentor.outcome import Scope, Verdict
 from stentor.providers.base import read_text, setting
 from stentor.providers.contract import NO_ADDRESS_OF_OURS, Answer, Taken
 from stentor.providers.hosts import is_literal, is_public
@@ -95,7 +95,12 @@ class WebhookLane(HttpLane[wire.Rendered, tuple[bytes, ...]]):
         if self._gateway is not None or self._settings.url is not None or answer.verdict is not Verdict.RECONNECT:
             return answer
         return Answer(
-            verdict=Verdict.WAIT, reason=UNREACHABLE, retry_after=UNREACHABLE_FOR, asked=True, detail=answer.detail
+            verdict=Verdict.WAIT,
+            reason=UNREACHABLE,
+            scope=Scope.CONNECTION,
+            retry_after=UNREACHABLE_FOR,
+            asked=True,
+            detail=answer.detail,
         )
 
     async def introduce(self) -> str:

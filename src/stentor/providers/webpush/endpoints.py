@@ -16,7 +16,7 @@ from ipaddress import IPv6Address
 
 import msgspec
 
-from stentor.providers.hosts import is_literal, is_public
+from stentor.providers.hosts import is_literal, is_public, is_reserved
 
 LONGEST_ENDPOINT = 2048
 """Bytes. Windows' are the longest, with some 500."""
@@ -31,6 +31,10 @@ _ADVICE = (
 
 class MalformedEndpoint(ValueError):
     """A subscription that can be none; says why, without quoting it."""
+
+
+class ReservedHost(ValueError):
+    """An endpoint whose host nobody can own; says why, without quoting it."""
 
 
 class ForbiddenEndpoint(ValueError):
@@ -155,8 +159,11 @@ class Policy:
     """Where not empty, only these; see `fits`."""
 
     def check(self, origin: Origin) -> None:
-        """Raises: ForbiddenEndpoint."""
-        if self.hosts and not fits(origin.host, self.hosts):
+        """Raises: ForbiddenEndpoint, ReservedHost."""
+        is_listed = fits(origin.host, self.hosts)
+        if not self.allow_private and not is_listed and is_reserved(origin.host):
+            raise ReservedHost("the endpoint's host is a reserved name, which nobody can own")
+        if self.hosts and not is_listed:
             raise ForbiddenEndpoint("the endpoint's host is not among `allowed_hosts`")
         if self.allow_private:
             return

@@ -31,6 +31,7 @@ from stentor.providers.webpush.endpoints import (
     MalformedEndpoint,
     Origin,
     Policy,
+    ReservedHost,
     fits,
     parse_authority,
 )
@@ -189,7 +190,7 @@ class WebPushLane(BurstLane[wire.Rendered, _Access]):
         """Where the messages are that may not be delivered yet, by their positions."""
         found = {}
         for position, receipt in enumerate(receipts):
-            with suppress(MalformedEndpoint, ForbiddenEndpoint, UnicodeDecodeError):
+            with suppress(MalformedEndpoint, ForbiddenEndpoint, ReservedHost, UnicodeDecodeError):
                 target = wire.parse_message_url(receipt.decode(), self._policy)
                 if access.deletes(target.origin):
                     found[position] = target

@@ -15,7 +15,7 @@ from typing import Any
 from stentor.outcome import Scope, Verdict
 from stentor.providers.contract import WEB_PAGE, Rule, json_object, text
 
-_ADDRESS, _MESSAGE, _PLATFORM = Scope.ADDRESS, Scope.MESSAGE, Scope.PLATFORM
+_ADDRESS, _MESSAGE, _PLATFORM, _CONNECTION = Scope.ADDRESS, Scope.MESSAGE, Scope.PLATFORM, Scope.CONNECTION
 _DROP, _FIX, _STOP, _RETRY, _REJECT = Verdict.DROP, Verdict.FIX, Verdict.STOP, Verdict.RETRY, Verdict.REJECT
 
 _OTHER_KEY = "The browser was subscribed with another VAPID key. If all get it, `private_key_file` is the wrong one."
@@ -58,6 +58,7 @@ TABLE = (
         stop_if_all=True,
     ),
     Rule(404, "errno102", _DROP, _ADDRESS, "Mozilla: the endpoint is none of its own.", stop_if_all=True),
+    Rule(406, "NotAcceptable", _RETRY, _ADDRESS, "Windows: more messages than it takes at a time.", wait=60.0),
     Rule(410, "Gone", _DROP, _ADDRESS, "The browser has unsubscribed."),
     Rule(410, "Unregistered", _DROP, _ADDRESS, "Apple: the browser has unsubscribed."),
     Rule(410, "errno103", _DROP, _ADDRESS, "Mozilla: the subscription has expired."),
@@ -81,10 +82,17 @@ TABLE = (
 )
 OURS = (
     Rule(0, "ForbiddenEndpoint", _REJECT, _ADDRESS, "Its endpoint is in a private network, or not of `allowed_hosts`."),
-    Rule(0, "OriginResting", Verdict.WAIT, _ADDRESS, "This push service could not be reached; the others go on."),
+    Rule(0, "OriginResting", Verdict.WAIT, _CONNECTION, "This push service could not be reached; the others go on."),
     Rule(0, "Redirect", _REJECT, _ADDRESS, "The endpoint redirects (any 3xx), which is never followed."),
+    Rule(
+        0,
+        "ReservedHost",
+        _DROP,
+        _ADDRESS,
+        "Nobody can own the endpoint's host, such as `permanently-removed.invalid`: a browser says so that it is gone.",
+    ),
     Rule(0, "TooManyOrigins", Verdict.WAIT, _ADDRESS, "Too many push services at once; its turn comes.", wait=1.0),
-    Rule(0, "UnknownHost", Verdict.WAIT, _ADDRESS, "The endpoint's host cannot be resolved.", wait=60.0),
+    Rule(0, "UnknownHost", Verdict.WAIT, _CONNECTION, "The endpoint's host cannot be resolved.", wait=60.0),
 )
 """What we say ourselves, of endpoints that are not asked or not believed."""
 
@@ -95,6 +103,7 @@ _BY_STATUS = MappingProxyType(
         401: "Unauthorized",
         403: "Forbidden",
         404: "NotFound",
+        406: "NotAcceptable",
         410: "Gone",
         413: "TooLarge",
         429: "TooManyRequests",

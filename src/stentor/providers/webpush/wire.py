@@ -19,6 +19,7 @@ from stentor.http2.burst import Header, Results, Template
 from stentor.model import Message, Priority, Urgency
 from stentor.outcome import Verdict
 from stentor.providers.contract import (
+    EXPLANATION,
     MALFORMED_ADDRESS,
     NOWHERE,
     UNREADABLE,
@@ -27,6 +28,7 @@ from stentor.providers.contract import (
     header,
     not_theirs,
     retry_after,
+    text,
     unknown_answer,
 )
 from stentor.providers.payload import check_common, check_int, check_text
@@ -36,6 +38,7 @@ from stentor.providers.webpush.endpoints import (
     MalformedEndpoint,
     Origin,
     Policy,
+    ReservedHost,
     parse_authority,
     parse_endpoint,
     parse_subscription,
@@ -57,6 +60,8 @@ _UNDELETABLE = frozenset({400, 404, 405, 410, 501})
 _TOPIC = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _PLAIN_URL = re.compile(rb"https://[!$-~]+")
 _VARYING = (b":path",)
+_NOT_KEPT = (b"x-wns-cache-policy", b"no-cache")
+"""Without it Windows' push service refuses a TTL of 0. Others don't know the header, and ignore it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +199,8 @@ def _seal(
 def _judge(origin: Origin, policy: Policy) -> Answer | None:
     try:
         policy.check(origin)
-    except ForbiddenEndpoint as error:
-        return ours("ForbiddenEndpoint").answer(0, detail=str(error))
+    except (ForbiddenEndpoint, ReservedHost) as error:
+        return ours(type(error).__name__).answer(0, detail=str(error))
     return None
 
 
@@ -207,6 +212,7 @@ def template(headers: Sequence[Header], *, origin: Origin, authorization: bytes,
         (b":authority", origin.authority.encode()),
         (b"authorization", authorization),
         (b"ttl", b"%d" % ttl),
+        *(() if ttl else (_NOT_KEPT,)),
         *headers,
     )
     return Template(constant, _VARYING)
@@ -236,6 +242,8 @@ def decode(status: int, headers: Sequence[Header], body: bytes, now: float) -> A
         return _taken(status, body)
     wait = retry_after(headers, now)
     reason, rule, detail = classify(status, body)
+    if (explanation := header(headers, EXPLANATION)) is not None:
+        detail = text(explanation.decode("utf-8", "replace"))
     if rule is None:
         return unknown_answer(status, reason or UNREADABLE, retry_after=wait, detail=detail)
     return rule.answer(status, retry_after=wait, detail=detail)
@@ -269,7 +277,9 @@ def message_url(headers: Sequence[Header], origin: Origin) -> str:
 def parse_message_url(url: str, policy: Policy) -> Target:
     """Where a message is that isn't delivered yet, by its `message_url`.
 
-    Raises: MalformedEndpoint: it is no such address. ForbiddenEndpoint: it leads to where nothing is sent.
+    Raises:
+        MalformedEndpoint: it is no such address.
+        ForbiddenEndpoint, ReservedHost: it leads to where nothing is sent.
     """
     origin, path = parse_endpoint(url)
     policy.check(origin)

@@ -294,9 +294,13 @@ class DiscordProvider:
     def _execute(self, asked: _Asked) -> Judgement:
         _, webhook, token = asked.parts
         _check_id(webhook, "webhook_id")
-        address = f"https://discord.com/api/webhooks/{webhook}/{token}"
+        thread = asked.query.get("thread_id", [""])[0]
+        if thread:
+            _check_id(thread, "thread_id")
+        address = f"https://discord.com/api/webhooks/{webhook}/{token}" + (f"?thread_id={thread}" if thread else "")
         self._befall(webhook, _WEBHOOKS)
-        posted = self._keep(f"{webhook}/{token}", address, self._message(asked, is_webhook=True), asked.now)
+        message = self._message(asked, is_webhook=True)
+        posted = self._keep(_place_of_webhook(asked), address, message, asked.now)
         answer = self._accepted(posted, "")
         if asked.query.get("wait", ["false"])[0].lower() not in ("true", "1"):
             return answer._replace(headers=[(b":status", b"204")], body=b"")
@@ -339,7 +343,7 @@ class DiscordProvider:
         return _nothing()
 
     def _find(self, asked: _Asked) -> _Message:
-        place = asked.parts[1] if asked.parts[0] == "channels" else "/".join(asked.parts[1:3])
+        place = asked.parts[1] if asked.parts[0] == "channels" else _place_of_webhook(asked)
         posted = self._messages.get(asked.parts[-1])
         if posted is None or posted.place != place:
             raise _Refusal(_refusal(404, 10008))
@@ -433,6 +437,11 @@ class DiscordProvider:
         if form == "truncated":
             return spoilt._replace(headers=[(b":status", b"404"), _JSON], body=_refusal(404, 10003).body[:20])
         return spoilt._replace(headers=[(b":status", b"400"), _JSON], body=b'{"code":99999,"message":"Something new"}')
+
+
+def _place_of_webhook(asked: _Asked) -> str:
+    """`webhook/token`, and the thread, which each request to a message in one must name."""
+    return "/".join((*asked.parts[1:3], *asked.query.get("thread_id", [])))
 
 
 def _check_id(value: str, field: str) -> None:

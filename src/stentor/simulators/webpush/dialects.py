@@ -107,6 +107,30 @@ _APPLE = MappingProxyType(
 )
 
 
+_WINDOWS = MappingProxyType(
+    {
+        Trouble.METHOD: (405, "Method not allowed."),
+        Trouble.NO_TOKEN: (401, "Authorization is missing."),
+        Trouble.BAD_TOKEN: (401, "Authorization is invalid."),
+        Trouble.UNKNOWN: (404, "Channel URL is invalid."),
+        Trouble.OTHER_KEY: (403, "Authorization is for another channel."),
+        Trouble.GONE: (410, "Channel has expired."),
+        Trouble.EXPIRED: (410, "Channel has expired."),
+        Trouble.NO_TTL: (400, "Ttl is missing."),
+        Trouble.BAD_TTL: (400, "Ttl value conflicts with X-WNS-Cache-Policy."),
+        Trouble.BAD_URGENCY: (400, "Urgency is invalid."),
+        Trouble.BAD_TOPIC: (400, "Topic is invalid."),
+        Trouble.TOO_LARGE: (413, "Payload is too large."),
+        Trouble.BAD_CRYPTO: (400, "Content-Encoding is invalid."),
+        Trouble.THROTTLED: (406, "Throttle limit is exceeded."),
+        Trouble.UNAVAILABLE: (503, "Service is unavailable."),
+        Trouble.FAILED: (500, "Internal error."),
+        Trouble.NO_MESSAGE: (405, "Method not allowed."),
+    }
+)
+"""Of Windows' own sentences only that of `BAD_TTL` is known (pywebpush's issue 162, 2024)."""
+
+
 def _mozilla(trouble: Trouble) -> Refusal:
     status, errno, error = _MOZILLA[trouble]
     body = {"code": status, "errno": errno, "error": error, "message": f"{trouble}"}
@@ -123,4 +147,11 @@ def _apple(trouble: Trouble) -> Refusal:
     return status, [_JSON], json.dumps({"reason": reason}, separators=(",", ":")).encode()
 
 
-DIALECTS: MappingProxyType[str, Dialect] = MappingProxyType({"mozilla": _mozilla, "fcm": _fcm, "apple": _apple})
+def _windows(trouble: Trouble) -> Refusal:
+    status, description = _WINDOWS[trouble]
+    return status, [(b"x-wns-status", b"dropped"), (b"x-wns-error-description", description.encode())], b""
+
+
+DIALECTS: MappingProxyType[str, Dialect] = MappingProxyType(
+    {"mozilla": _mozilla, "fcm": _fcm, "apple": _apple, "windows": _windows}
+)

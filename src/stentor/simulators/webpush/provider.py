@@ -238,6 +238,8 @@ class WebPushProvider:
             return Trouble.NO_TTL
         if not ttl.isascii() or not ttl.isdecimal():
             return Trouble.BAD_TTL
+        if self.dialect == "windows" and (found.get("x-wns-cache-policy", "cache") == "cache") != (int(ttl) > 0):
+            return Trouble.BAD_TTL
         if found.get("urgency", "normal") not in _URGENCIES:
             return Trouble.BAD_URGENCY
         topic = found.get("topic")

@@ -28,6 +28,7 @@ from stentor.providers.webpush.lane import WebPushLane
 from stentor.providers.webpush.vapid import generate_key, private_pem
 from stentor.simulators.faults import parse_faults
 from stentor.simulators.webpush import SUBJECT, Ailment, WebPushSimulator
+from stentor.simulators.webpush.provider import WebPushSetup
 
 QUICK = PoolOptions(
     max_connections=2,
@@ -284,7 +285,6 @@ async def test_redirects_are_not_followed(web: WebPushSimulator) -> None:
         "https://[::1]/x",
         "https://[::ffff:10.0.0.1]/x",
         "https://169.254.169.254/latest/meta-data",
-        "https://localhost/x",
         "https://2130706433/x",
         "https://fcm.googleapis.com:8443/x",
     ],
@@ -315,10 +315,39 @@ async def test_a_name_that_leads_elsewhere_at_the_connection_is_not_followed(
         await permitted_addresses(endpoint)
 
 
+def windows() -> WebPushSimulator:
+    return WebPushSimulator(WebPushSetup(dialects=("windows",)))
+
+
+@pytest.mark.parametrize("ttl", [0, 60])
+async def test_windows_takes_a_message_that_is_not_to_be_kept_as_well_as_others(ttl: int) -> None:
+    async with windows() as web:
+        lane = lane_to(web)
+        flight = await send(lane, web, browsers(web, 3), Content(message=Message(title="Now", ttl=ttl)))
+        await lane.aclose()
+    assert flight.accepted() == b"\x01" * 3
+
+
+async def test_what_windows_says_in_a_header_is_told() -> None:
+    async with windows() as web:
+        gone = [changed(each, endpoint=json.loads(each)["endpoint"] + "x") for each in browsers(web, 3)]
+        found = await answers(web, gone)
+    assert {each.detail for each in found.values()} == {"Channel URL is invalid."}
+    assert len(found) == 3
+
+
 async def test_a_host_that_does_not_exist_waits(web: WebPushSimulator) -> None:
-    address = changed(browsers(web, 1)[0], endpoint="https://push.invalid/x")
+    address = changed(browsers(web, 1)[0], endpoint="https://gone.push.apple.com/x")
     found = await answers(web, [address], allow_private_endpoints=False)
     assert (found[0].verdict, found[0].reason, found[0].retry_after) == (Verdict.WAIT, "UnknownHost", 60.0)
+
+
+async def test_a_name_that_nobody_can_own_is_dead_at_once(web: WebPushSimulator) -> None:
+    hosts = ("permanently-removed.invalid", "push.test", "localhost")
+    gone = [changed(each, endpoint=f"https://{host}/x") for each, host in zip(browsers(web, 3), hosts, strict=True)]
+    found = await answers(web, gone, allow_private_endpoints=False)
+    assert {(each.verdict, each.reason) for each in found.values()} == {(Verdict.DROP, "ReservedHost")}
+    assert len(found) == 3
 
 
 async def test_only_the_hosts_that_are_allowed(web: WebPushSimulator) -> None:

@@ -29,6 +29,25 @@ def render(target: FcmTarget = FcmTarget.TOKEN, **options: Any) -> wire.Rendered
 # Encoding
 
 
+@pytest.mark.parametrize(("later", "left"), [(-50.0, 3600), (0.0, 3600), (59.9, 3541), (3599.0, 1), (9000.0, 0)])
+def test_a_lifetime_counts_from_the_start_at_late_tries_too(later: float, left: int) -> None:
+    options = FcmOptions(webpush={"headers": {"TTL": "7200"}})
+    parts = wire.render(Message(title="ttl", data={"ttl": "3600s"}, ttl=3600, fcm=options), started_at=NOW)
+    message = json.loads(wire.encode(TEMPLATE, parts, TOKENS, NOW + later).burst.bodies[0])["message"]
+    assert message["android"]["ttl"] == f"{left}s"
+    assert message["webpush"]["headers"]["TTL"] == str(left + 3600 if left else max(0, 7200 - int(later)))
+    assert message["data"] == {"ttl": "3600s"}
+    assert int(message.get("apns", {}).get("headers", {}).get("apns-expiration", NOW + 3600)) == NOW + 3600
+
+
+def test_what_is_written_as_it_goes_over_the_wire_keeps_its_lifetime() -> None:
+    raw = {"android": {"ttl": "60s"}, "notification": {"title": "t"}}
+    for options in (FcmOptions(raw_message=raw), FcmOptions(android={"ttl": "60.5s"})):
+        parts = wire.render(Message(title="t", fcm=options), started_at=NOW)
+        message = json.loads(wire.encode(TEMPLATE, parts, TOKENS, NOW + 30).burst.bodies[0])["message"]
+        assert message["android"]["ttl"] in ("60s", "60.5s")
+
+
 def test_the_template() -> None:
     assert TEMPLATE.varying == ()
     assert TEMPLATE.constant == (
@@ -56,7 +75,7 @@ def test_a_project_id_cannot_change_the_path(project: str) -> None:
 
 @pytest.mark.parametrize("target", [FcmTarget.TOKEN, FcmTarget.FID])
 def test_a_burst(target: FcmTarget) -> None:
-    encoded = wire.encode(TEMPLATE, render(target), TOKENS)
+    encoded = wire.encode(TEMPLATE, render(target), TOKENS, NOW)
     assert encoded.burst.columns == ()
     assert list(encoded.positions) == [0, 1, 2]
     assert [json.loads(body) for body in encoded.burst.bodies] == [
@@ -65,7 +84,7 @@ def test_a_burst(target: FcmTarget) -> None:
 
 
 def test_validate_only() -> None:
-    encoded = wire.encode(TEMPLATE, render(validate_only=True), TOKENS[:1])
+    encoded = wire.encode(TEMPLATE, render(validate_only=True), TOKENS[:1], NOW)
     assert json.loads(encoded.burst.bodies[0]) == {
         "validate_only": True,
         "message": {"token": TOKENS[0].decode(), "notification": {"title": "Grüße"}},
@@ -86,7 +105,7 @@ def test_validate_only() -> None:
     ],
 )
 def test_a_malformed_address_is_rejected_and_the_rest_sent(target: FcmTarget, good: bytes, bad: list[bytes]) -> None:
-    encoded = wire.encode(TEMPLATE, render(target), [good, *bad, good])
+    encoded = wire.encode(TEMPLATE, render(target), [good, *bad, good], NOW)
     last = len(bad) + 1
     assert list(encoded.positions) == [0, last]
     assert [json.loads(body)["message"][target.value] for body in encoded.burst.bodies] == [good.decode()] * 2
@@ -96,7 +115,7 @@ def test_a_malformed_address_is_rejected_and_the_rest_sent(target: FcmTarget, go
 
 @given(st.lists(st.binary(max_size=12), max_size=6), st.sampled_from(FcmTarget))
 def test_no_address_changes_the_message(addresses: list[bytes], target: FcmTarget) -> None:
-    encoded = wire.encode(TEMPLATE, render(target), addresses)
+    encoded = wire.encode(TEMPLATE, render(target), addresses, NOW)
     for position, body in zip(encoded.positions, encoded.burst.bodies, strict=True):
         found = json.loads(body)["message"]
         assert found == {target.value: addresses[position].decode(), "notification": {"title": "Grüße"}}

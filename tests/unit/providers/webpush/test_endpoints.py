@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stentor.providers.hosts import is_public
+from stentor.providers.hosts import is_public, is_reserved
 from stentor.providers.webpush.channel import check_address
 from stentor.providers.webpush.endpoints import (
     ForbiddenEndpoint,
     MalformedEndpoint,
     Origin,
     Policy,
+    ReservedHost,
     parse_authority,
     parse_endpoint,
     parse_subscription,
@@ -147,17 +148,17 @@ def test_which_addresses_are_of_the_open_internet(address: str, public: bool) ->
 @pytest.mark.parametrize(
     ("policy", "authority", "said"),
     [
-        (Policy(), "example.com", ""),
+        (Policy(), "push.vendor.net", ""),
         (Policy(), "93.184.216.34", ""),
-        (Policy(), "example.com:8443", "port is not 443"),
+        (Policy(), "push.vendor.net:8443", "port is not 443"),
         (Policy(), "127.0.0.1", "private"),
         (Policy(), "[::ffff:7f00:1]", "private"),
         (Policy(allow_private=True), "127.0.0.1:2202", ""),
         (Policy(hosts=("a.example",)), "a.example", ""),
-        (Policy(hosts=("A.example",)), "b.example", "allowed_hosts"),
+        (Policy(hosts=("A.example",)), "b.vendor.net", "allowed_hosts"),
         (Policy(hosts=("*.a.example",)), "x.y.a.example", ""),
-        (Policy(hosts=("*.a.example",)), "a.example", "allowed_hosts"),
-        (Policy(hosts=("*.a.example",)), "evila.example", "allowed_hosts"),
+        (Policy(hosts=("*.a.vendor.net",)), "a.vendor.net", "allowed_hosts"),
+        (Policy(hosts=("*.a.vendor.net",)), "evila.vendor.net", "allowed_hosts"),
         (Policy(allow_private=True, hosts=("a.example",)), "127.0.0.1", "allowed_hosts"),
     ],
 )
@@ -167,3 +168,35 @@ def test_which_origins_an_app_sends_to(policy: Policy, authority: str, said: str
         return
     with pytest.raises(ForbiddenEndpoint, match=said):
         policy.check(parse_authority(authority))
+
+
+@pytest.mark.parametrize(
+    ("host", "reserved"),
+    [
+        ("permanently-removed.invalid", True),
+        ("invalid", True),
+        ("localhost", True),
+        ("push.test", True),
+        ("push.example", True),
+        ("push.example.com", True),
+        ("example.org", True),
+        ("printer.local", True),
+        ("push.internal", True),
+        ("router.home.arpa", True),
+        ("fcm.googleapis.com", False),
+        ("invalid.com", False),
+        ("notexample.com", False),
+        ("93.184.216.34", False),
+    ],
+)
+def test_names_that_nobody_can_own(host: str, reserved: bool) -> None:
+    assert is_reserved(host) is reserved
+    if reserved:
+        with pytest.raises(ReservedHost):
+            Policy().check(Origin(host, 443))
+        with pytest.raises(ReservedHost):
+            Policy(hosts=("fcm.googleapis.com",)).check(Origin(host, 443))
+    else:
+        Policy().check(Origin(host, 443))
+    Policy(hosts=(host,)).check(Origin(host, 443))
+    Policy(allow_private=True).check(Origin(host, 443))

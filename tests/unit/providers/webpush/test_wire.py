@@ -32,7 +32,7 @@ from stentor.providers.webpush.endpoints import ForbiddenEndpoint, MalformedEndp
 from stentor.providers.webpush.reasons import OURS, TABLE
 from stentor.simulators.webpush import Browser
 
-ORIGIN = Origin("push.example.com", 443)
+ORIGIN = Origin("push.vendor.net", 443)
 
 
 def payload(message: Message, collapse_id: str = "c1") -> dict[str, Any]:
@@ -232,7 +232,7 @@ def test_the_headers_of_a_request() -> None:
     assert dict(template.constant) == {
         b":method": b"POST",
         b":scheme": b"https",
-        b":authority": b"push.example.com",
+        b":authority": b"push.vendor.net",
         b"authorization": b"vapid t=x",
         b"ttl": b"60",
         b"content-encoding": b"aes128gcm",
@@ -257,7 +257,7 @@ def test_a_clock_that_is_set_back_lengthens_nothing() -> None:
 def test_each_recipient_gets_what_only_it_can_read() -> None:
     rendered = wire.render(Message(title="a"), collapse_id="c1")
     people = [Browser.of(f"b{number}", 0) for number in range(3)]
-    addresses = [each.subscription(f"https://push.example.com/{n}").encode() for n, each in enumerate(people)]
+    addresses = [each.subscription(f"https://push.vendor.net/{n}").encode() for n, each in enumerate(people)]
     for number, found in enumerate(wire.seal(addresses, [rendered] * 3, Policy())):
         assert isinstance(found, tuple)
         assert found[0] == wire.Target(ORIGIN, b"/%d" % number)
@@ -312,6 +312,7 @@ HTML = b"<!DOCTYPE html><html><title>Error</title>"
         (403, HTML, Verdict.RETRY, "unreadable"),
         (502, HTML, Verdict.RETRY, "BadGateway"),
         (429, b"", Verdict.RETRY, "TooManyRequests"),
+        (406, b"", Verdict.RETRY, "NotAcceptable"),
         (503, b"", Verdict.RETRY, "Unavailable"),
         (400, b"who knows", Verdict.RETRY, "unreadable"),
         (301, b"", Verdict.REJECT, "Redirect"),
@@ -328,6 +329,14 @@ def test_the_wait_that_is_asked_for_wins() -> None:
     found = wire.decode(503, ((b"retry-after", b"7"),), b"", 0.0)
     assert (found.retry_after, found.asked) == (7.0, True)
     assert wire.decode(503, (), b"", 0.0).retry_after == 30.0
+
+
+def test_what_windows_says_is_told() -> None:
+    said = b"Ttl value conflicts with X-WNS-Cache-Policy."
+    found = wire.decode(400, ((b"x-wns-status", b"dropped"), (b"x-wns-error-description", said)), b"", 0.0)
+    assert (found.verdict, found.detail) == (Verdict.RETRY, said.decode())
+    gone = wire.decode(410, ((b"x-wns-error-description", b"Token gAAAAABmsecret0123456789abcdefghij"),), b"", 0.0)
+    assert (gone.verdict, gone.detail) == (Verdict.DROP, "Token …")
 
 
 def test_no_address_is_in_what_is_said() -> None:
@@ -364,12 +373,12 @@ def test_the_table_is_consistent() -> None:
 @pytest.mark.parametrize(
     ("location", "url"),
     [
-        (b"https://push.example.com/m/1", "https://push.example.com/m/1"),
-        (b"/m/1", "https://push.example.com/m/1"),
+        (b"https://push.vendor.net/m/1", "https://push.vendor.net/m/1"),
+        (b"/m/1", "https://push.vendor.net/m/1"),
         (b"https://evil.example/m/1", ""),
-        (b"http://push.example.com/m/1", ""),
-        (b"https://push.example.com@evil.example/m/1", ""),
-        (b"https://push.example.com:8443/m/1", ""),
+        (b"http://push.vendor.net/m/1", ""),
+        (b"https://push.vendor.net@evil.example/m/1", ""),
+        (b"https://push.vendor.net:8443/m/1", ""),
         (b"//[", ""),
         (b"\xff", ""),
         (b"/" + b"x" * 3000, ""),
@@ -384,14 +393,14 @@ def test_no_location_no_receipt() -> None:
 
 
 def test_the_request_that_takes_it_back() -> None:
-    target = wire.parse_message_url("https://push.example.com/m/1", Policy())
+    target = wire.parse_message_url("https://push.vendor.net/m/1", Policy())
     assert (target.origin, target.path) == (ORIGIN, b"/m/1")
     template = wire.deletion(ORIGIN, b"vapid t=x")
     assert template.varying == (b":path",)
     assert dict(template.constant) == {
         b":method": b"DELETE",
         b":scheme": b"https",
-        b":authority": b"push.example.com",
+        b":authority": b"push.vendor.net",
         b"authorization": b"vapid t=x",
     }
 
@@ -401,7 +410,7 @@ def test_the_request_that_takes_it_back() -> None:
     [
         ("chat:message", MalformedEndpoint),
         ("https://127.0.0.1/m/1", ForbiddenEndpoint),
-        ("https://push.example.com:1/m/1", ForbiddenEndpoint),
+        ("https://push.vendor.net:1/m/1", ForbiddenEndpoint),
     ],
 )
 def test_nothing_is_deleted_where_nothing_is_sent(url: str, error: type[Exception]) -> None:
