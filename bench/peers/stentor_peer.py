@@ -25,7 +25,7 @@ from stentor.http2.pool import Pool
 from stentor.http2.transport import Endpoint, tls_context
 from stentor.model import Message
 from stentor.providers.apns import wire as apns
-from stentor.providers.contract import Decode, Encoded, answers
+from stentor.providers.contract import Decode, Doubts, Encoded, answers, no_doubts
 from stentor.providers.fcm import wire as fcm
 
 BATCH = 1000
@@ -49,10 +49,10 @@ def fcm_encoder(target: Target) -> Encode:
     rendered = fcm.render(FCM_MESSAGE, started_at=time())
     authority = f"localhost:{target.port}"
     template = fcm.template(project=PROJECT, authority=authority, authorization=BEARER.encode())
-    return lambda tokens, serial: fcm.encode(template, rendered, tokens)
+    return lambda tokens, serial: fcm.encode(template, rendered, tokens, time())
 
 
-def peer(tokens: list[str], encoder: Callable[[Target], Encode], decode: Decode) -> Peer:
+def peer(tokens: list[str], encoder: Callable[[Target], Encode], decode: Decode, doubts: Doubts = no_doubts) -> Peer:
     @asynccontextmanager
     async def opened(target: Target) -> AsyncIterator[Send]:
         encode = encoder(target)
@@ -64,7 +64,7 @@ def peer(tokens: list[str], encoder: Callable[[Target], Encode], decode: Decode)
                 start = serial % DEVICES
                 encoded = encode(addresses[start : start + BATCH], serial)
                 results = await pool.send(encoded.burst)
-                refused = answers(encoded, results, decode, time())
+                refused = answers(encoded, results, decode, time(), doubts)
                 target.accepted += BATCH - len(refused)
                 if refused:
                     first = next(iter(refused.values()))
@@ -80,4 +80,4 @@ if __name__ == "__main__":
     if provider == "apns":
         main(peer(apns_tokens(), apns_encoder, apns.decode), sys.argv[2:])
     else:
-        main(peer(fcm_tokens(), fcm_encoder, fcm.decode), sys.argv[2:])
+        main(peer(fcm_tokens(), fcm_encoder, fcm.decode, fcm.doubts), sys.argv[2:])

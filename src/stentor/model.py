@@ -192,6 +192,8 @@ class FcmOptions:
     """Merged over `notification`."""
     android: JsonObject | None = None
     """Merged over `android`."""
+    android_v2: JsonObject | None = None
+    """`android_v2`, which takes the place of `android`: merged over what the message says of `ttl`, texts and tag."""
     apns: JsonObject | None = None
     """Merged over `apns`."""
     webpush: JsonObject | None = None

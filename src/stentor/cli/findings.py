@@ -21,7 +21,7 @@ from stentor.audience.registry import RegistryAudience
 from stentor.audience.sampling import LaneSample, look_at
 from stentor.audience.sql import SqlAudience
 from stentor.cli.waiting import waited_for
-from stentor.config import REGISTRY, AudienceConfig, Config
+from stentor.config import REGISTRY, AudienceConfig, Config, default_app
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidConfiguration, StentorError
 from stentor.findings import Finding, problem, warning
 from stentor.runtime.sources import routes
@@ -189,7 +189,8 @@ async def _check_audience(config: Config, name: str, settings: AudienceConfig) -
         wanted = Wanted(language=True, variables=settings.columns.attributes)
         await audience.check(wanted)
         counts = dict(await audience.count())
-        return [_describe(check, counts, await look_at(audience, wanted)), *_check_options(check, database)]
+        found = _describe(check, counts, await look_at(audience, wanted), _undecided(config))
+        return [found, *_check_options(check, database)]
     except (InvalidAudience, AudienceUnavailable) as error:
         return [problem(check, str(error).removeprefix(f"{check}: "), f"Mend the database, or [{check}] in the file.")]
     finally:
@@ -209,10 +210,20 @@ async def _check_registry(config: Config) -> Sequence[Finding]:
         return ()
     finally:
         await database.aclose()
-    return [_describe(REGISTRY, counts, seen)] if counts else ()
+    return [_describe(REGISTRY, counts, seen, _undecided(config))] if counts else ()
 
 
-def _describe(check: str, counts: dict[str, int], seen: Mapping[str, LaneSample]) -> Finding:
+def _undecided(config: Config) -> dict[str, list[str]]:
+    """The apps of each channel that has several and no default one, by the channel's name."""
+    found: dict[str, list[str]] = {}
+    for name, app in config.apps.items():
+        found.setdefault(app.channel, []).append(name)
+    return {channel: names for channel, names in found.items() if default_app(config, channel) is None}
+
+
+def _describe(
+    check: str, counts: dict[str, int], seen: Mapping[str, LaneSample], undecided: Mapping[str, Sequence[str]]
+) -> Finding:
     nowhere = counts.pop(NO_LANE, 0)
     shown = [f"{count:,} on {lane}" for lane, count in sorted(counts.items())]
     if nowhere:
@@ -222,6 +233,14 @@ def _describe(check: str, counts: dict[str, int], seen: Mapping[str, LaneSample]
             check,
             ". ".join([", ".join(shown), *(f"{lane}: {each.problem}" for lane, each in bad.items())]),
             "Those won't be reached: correct their rows, or name the right columns.",
+        )
+    if nowhere and undecided:
+        apps = " and ".join(f"{channel} has {len(names)} apps" for channel, names in undecided.items())
+        tables = ", ".join(f"[apps.{name}]" for names in undecided.values() for name in names)
+        return problem(
+            check,
+            f"{', '.join(shown)}: {apps}, and none of them is the default",
+            f"Set `default = true` in one of {tables}, or name each installation's app in a column (`columns.app`).",
         )
     if nowhere:
         return warning(

@@ -41,6 +41,7 @@ from stentor.http2.frames import (
     WINDOW_UPDATE,
 )
 from stentor.http2.hpack import Decoder, Encoder, Fields, Layout
+from stentor.http2.responses import ResponseJudge
 
 MAX_HEADER_BLOCK = 65_536
 """Bytes of one header block, CONTINUATIONs and all; more is a protocol error (the CONTINUATION flood)."""
@@ -89,6 +90,8 @@ class Exchange:
         self.left -= 1
 
 
+Head = tuple[int, Fields, int | None]
+"""The status and headers of a response, and how long its body must be, if they say so."""
 StreamRequest = tuple[Exchange, int]
 """A flight and the index of one of its requests."""
 
@@ -110,12 +113,13 @@ class Connection:
         self._streams: dict[int, StreamRequest] = {}
         self._bodies: dict[int, bytes] = {}  # what is still to be sent, by stream, in order
         self._windows: dict[int, int] = {}  # send windows of the streams in _bodies
-        self._heads: dict[int, tuple[int, Fields]] = {}  # final headers read, body to come
+        self._heads: dict[int, Head] = {}  # final headers read, body to come
         self._chunks: dict[int, bytearray] = {}
         self._cancelled: set[int] = set()
         self._next_id = 1
         self._encoder = Encoder()
         self._decoder = Decoder(MAX_HEADER_BLOCK)
+        self._judge = ResponseJudge()
         self._send_window = DEFAULT_WINDOW
         self._initial_window = DEFAULT_WINDOW
         self._max_frame_size = DEFAULT_MAX_FRAME_SIZE
@@ -315,7 +319,7 @@ class Connection:
         end = len(data)
         unpack = HEAD.unpack_from
         streams, heads, bodies = self._streams, self._heads, self._bodies
-        decode = self._decoder.decode
+        decode, sound = self._decoder.decode, self._judge.names
         plain = END_HEADERS | END_STREAM
         while end - position >= HEADER_SIZE:
             length_and_type, flags, stream_id = unpack(data, position)
@@ -328,21 +332,22 @@ class Connection:
                 break
             kind = length_and_type & 0xFF
             payload = data[start:position]
-            # The answer without a body, in one frame, stands here in full: it is what nearly all of APNs' are.
+            # The answer without a body, in one frame, with one header of a name that was found in order before, stands
+            # here in full: it is what nearly all of APNs' are.
             if kind == HEADERS and flags == plain and stream_id in streams and self._block is None:
                 fields = decode(payload)
                 if (
-                    fields
+                    len(fields) == 2
                     and (first := fields[0])[1] == _STATUS_OK
                     and first[0] == _STATUS_NAME
+                    and (name := fields[1][0]) in sound
                     and not (stream_id in heads or bodies)
                 ):
                     flight, index = streams.pop(stream_id)
                     results = flight.results
                     results.statuses[index] = OK
                     results.fates[index] = RESPONSE
-                    proof = flight.proof
-                    if proof and (len(fields) < 2 or fields[1][0] != proof) and _lacks(proof, fields):
+                    if (proof := flight.proof) and name != proof:
                         results.replies[index] = _reply(OK, fields, b"")
                     flight.left -= 1
                     self.responses += 1
@@ -409,18 +414,27 @@ class Connection:
     def _on_fields(self, stream_id: int, fields: Fields, *, end_stream: bool) -> None:
         head = self._heads.get(stream_id)
         if head is not None:  # trailers
-            if end_stream:
-                self._finish(stream_id, head, bytes(self._chunks.get(stream_id, b"")))
+            problem = self._judge.judge_trailers(fields) if end_stream else "headers after the headers"
+            if problem:
+                self._refuse(stream_id, problem)
             else:
-                self._cancel(stream_id, frames.PROTOCOL_ERROR, "malformed response: headers after the headers")
+                self._finish(stream_id, head, bytes(self._chunks.get(stream_id, b"")))
             return
-        status = _STATUSES.get(fields[0][1]) if fields and fields[0][0] == b":status" else None
+        problem, length = ("", None) if fields is self._judge.plain else self._judge.judge(fields)
+        if problem:
+            self._refuse(stream_id, problem)
+            return
+        status = _STATUSES.get(fields[0][1])
         if status is None or (status < FIRST_FINAL_STATUS and end_stream):
-            self._cancel(stream_id, frames.PROTOCOL_ERROR, "malformed response: no valid status")
+            self._refuse(stream_id, "no valid status")
         elif end_stream:
-            self._finish(stream_id, (status, fields), b"")
+            self._finish(stream_id, (status, fields, length), b"")
         elif status >= FIRST_FINAL_STATUS:
-            self._heads[stream_id] = (status, fields)
+            self._heads[stream_id] = (status, fields, length)
+
+    def _refuse(self, stream_id: int, problem: str) -> None:
+        """A malformed response (RFC 9113, 8.1.1): the stream ends, and nobody knows what became of its request."""
+        self._cancel(stream_id, frames.PROTOCOL_ERROR, f"malformed response: {problem}")
 
     def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
         size = len(payload)
@@ -438,7 +452,7 @@ class Connection:
         head = self._heads.get(stream_id)
         if head is None:
             self._consume(size)
-            self._cancel(stream_id, frames.PROTOCOL_ERROR, "malformed response: body before headers")
+            self._refuse(stream_id, "body before headers")
         elif flags & END_STREAM and stream_id not in self._chunks:
             self._consume(size)
             self._finish(stream_id, head, payload)
@@ -449,11 +463,16 @@ class Connection:
             if flags & END_STREAM:
                 self._finish(stream_id, head, bytes(chunks))
             elif len(chunks) >= MAX_BODY:
-                self._finish(stream_id, head, bytes(chunks[:MAX_BODY]))
+                status, fields, _ = head  # its length isn't waited for
+                self._finish(stream_id, (status, fields, None), bytes(chunks[:MAX_BODY]))
                 self._reset(stream_id, frames.CANCEL)
 
-    def _finish(self, stream_id: int, head: tuple[int, Fields], body: bytes) -> None:
+    def _finish(self, stream_id: int, head: Head, body: bytes) -> None:
         """Settle a response."""
+        status, fields, length = head
+        if length is not None and length != len(body):
+            self._refuse(stream_id, f"content-length {length}, and {len(body)} bytes came")
+            return
         flight, index = self._streams.pop(stream_id)
         if self._bodies or self._chunks:
             if stream_id in self._bodies:
@@ -462,7 +481,6 @@ class Connection:
             self._drop_parts(stream_id)
         else:
             self._heads.pop(stream_id, None)
-        status, fields = head
         results = flight.results
         results.fates[index] = RESPONSE
         results.statuses[index] = status

@@ -232,9 +232,9 @@ def answers(
         doubted = decode(results.statuses[index], (), results.bodies.get(index, b""), now)
         if doubted.verdict is not Verdict.ACCEPT:
             found[positions[index]] = doubted
-    decoded: dict[tuple[int | bytes | Header, ...], Answer] = {}
+    decoded: dict[tuple[int, bytes, tuple[Header, ...]], Answer] = {}
     for index, reply in results.replies.items():
-        key = (reply.status, reply.body, *(each for each in reply.headers if each[0] in TELLING))
+        key = (reply.status, reply.body, tuple(each for each in reply.headers if each[0] in TELLING))
         answer = decoded.get(key)
         if answer is None:
             answer = decoded[key] = decode(reply.status, reply.headers, reply.body, now)

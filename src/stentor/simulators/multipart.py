@@ -7,7 +7,7 @@ from email.policy import HTTP
 from typing import NamedTuple
 
 
-class Part(NamedTuple):
+class FormPart(NamedTuple):
     name: str
     filename: str | None
     """None where it is no file; a file may have an empty name."""
@@ -23,7 +23,7 @@ def is_multipart(content_type: bytes) -> bool:
     return content_type.partition(b";")[0].strip().lower() == b"multipart/form-data"
 
 
-def read_parts(content_type: bytes, body: bytes) -> list[Part]:
+def read_parts(content_type: bytes, body: bytes) -> list[FormPart]:
     """The parts that have a name; what cannot be read is left out."""
     message = BytesParser(policy=HTTP).parsebytes(b"content-type: " + content_type + b"\r\n\r\n" + body)
     found = []
@@ -31,5 +31,5 @@ def read_parts(content_type: bytes, body: bytes) -> list[Part]:
         name = part.get_param("name", header="content-disposition")
         content = part.get_payload(decode=True)
         if isinstance(name, str) and isinstance(content, bytes):
-            found.append(Part(name, part.get_filename(), part.get_content_type(), content))
+            found.append(FormPart(name, part.get_filename(), part.get_content_type(), content))
     return found

@@ -440,6 +440,18 @@ async def test_installations_without_a_lane(store: StoreConfig) -> None:
     assert finding.detail == "1 on apns/ios, 1 on no lane"
 
 
+async def test_two_apps_of_a_channel_without_a_default_are_a_problem_that_names_them(store: StoreConfig) -> None:
+    make_devices(store, "i", "a", "a")
+    apps: dict[str, Any] = {**APPS, "tablet": FcmApp()}
+    (finding,) = await check_audiences(Config(store=store, apps=apps, audiences={"users": USERS}), NOWHERE)
+    assert finding.status is Status.PROBLEM
+    assert finding.detail == "1 on apns/ios, 2 on no lane: fcm has 2 apps, and none of them is the default"
+    assert "`default = true` in one of [apps.droid], [apps.tablet]" in finding.remedy
+    apps["tablet"] = FcmApp(default=True)
+    (finding,) = await check_audiences(Config(store=store, apps=apps, audiences={"users": USERS}), NOWHERE)
+    assert finding.status is Status.OK
+
+
 @pytest.mark.parametrize("token", ["t1", 4711, b"\0\1\2", "a\0b", None, ""])
 async def test_malformed_addresses_are_counted_and_not_shown(store: StoreConfig, token: object) -> None:
     """A lane's are a problem if all are malformed, and else a warning."""

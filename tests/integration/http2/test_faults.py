@@ -126,7 +126,7 @@ async def fcm(faults: Faults, tokens: list[bytes] = FCM_TOKENS) -> AsyncIterator
         yield (
             simulator,
             [
-                fcm_wire.encode(template, rendered, tokens[start : start + BATCH]).burst
+                fcm_wire.encode(template, rendered, tokens[start : start + BATCH], 0.0).burst
                 for start in range(0, len(tokens), BATCH)
             ],
         )

@@ -324,6 +324,19 @@ async def test_a_token_file_that_is_none(discord: DiscordSimulator, tmp_path: Pa
             await lane.check()
 
 
+async def test_a_thread_of_a_webhooks_channel_is_written_to_and_its_message_changed(
+    discord: DiscordSimulator, lane: DiscordLane
+) -> None:
+    thread = webhooks(1)[0] + b"?thread_id=500000000000000001"
+    answers, receipts = await send(lane, [thread])
+    assert answers == {}
+    assert list(discord.ledger.addresses()) == [thread.decode()]
+    assert receipts[0].endswith("/500000000000000001")
+    answers, _ = await send(lane, [receipts[0].encode()], Content(message=Message(silent=True), action=Action.UNDO))
+    assert answers == {}
+    assert discord.summary()["deleted"] == 1
+
+
 async def test_webhooks_need_no_bot(discord: DiscordSimulator) -> None:
     async for lane in opened(app_of(discord, token_file=None)):
         assert "no bot" in await lane.introduce()

@@ -18,7 +18,7 @@ from stentor.http2 import frames
 from stentor.http2.burst import Header
 from stentor.http2.pool import PoolOptions
 from stentor.http2.transport import Timing
-from stentor.model import Message
+from stentor.model import FcmOptions, Message
 from stentor.outcome import Scope, Verdict
 from stentor.planning.content import Content, Translation
 from stentor.providers.apns.channel import ApnsApp
@@ -39,7 +39,7 @@ from stentor.simulators.fcm import FcmSimulator
 from stentor.simulators.fcm.provider import FcmProvider
 from stentor.simulators.tls import make_server_tls
 from stentor.simulators.world import Judgement
-from tests.integration.http2.test_pool import forever, server
+from tests.integration.http2.test_pool import forever, server, tunnel
 
 QUICK = PoolOptions(
     max_connections=2,
@@ -299,6 +299,8 @@ async def test_a_message_that_suits_nobody_is_refused_before_anything_is_sent() 
         (Message(title="x"), True, True),
         (Message(silent=True, data={"a": "b"}), True, False),
         (Message(silent=True, data={"a": "b"}, collapse_key="k"), True, True),
+        (Message(title="x", fcm=FcmOptions(android_v2={})), True, True),
+        (Message(title="x", fcm=FcmOptions(android_v2={"background_sync": {}})), True, False),
     ],
 )
 async def test_what_a_second_push_replaces(message: Message, over_apns: bool, over_fcm: bool) -> None:
@@ -520,6 +522,27 @@ async def test_a_goodbye_over_the_credentials_stops_the_lane(tmp_path: Path) -> 
         assert set(reasons(flight).values()) == {"NotProcessed"}, "this was us"
         await lane.aclose(0.0)
     assert (answer.verdict, answer.scope, answer.reason) == (Verdict.STOP, Scope.LANE, "BadCertificateEnvironment")
+
+
+async def test_the_token_is_asked_for_by_the_proxy_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")  # what the file says counts
+    heads: list[bytes] = []
+    async with FcmSimulator() as simulator, server(lambda reader, writer: tunnel(reader, writer, heads), None) as port:
+        lane = fcm_lane(simulator, proxy=f"http://herald:p%40ss@127.0.0.1:{port}")
+        assert (await send(lane, PLAIN, fcm_tokens(3))).accepted() == b"\x01" * 3
+        await lane.aclose()
+    token_server, provider = heads[:2]
+    assert token_server.startswith(b"CONNECT %b HTTP/1." % simulator.token_url.split("/")[2].encode())
+    assert provider.startswith(b"CONNECT %b HTTP/1." % simulator.url.removeprefix("https://").encode())
+    assert all(b"Proxy-Authorization: Basic aGVyYWxkOnBAc3M=\r\n" in head for head in heads)
+
+
+async def test_the_token_server_may_be_one_that_only_the_system_trusts(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with FcmSimulator() as simulator:
+        monkeypatch.setenv("SSL_CERT_FILE", str(simulator.ca_file))  # the system's trust store, to OpenSSL
+        lane = fcm_lane(simulator, ca_file=None)
+        assert (await send(lane, PLAIN, fcm_tokens(3))).accepted() == b"\x01" * 3
+        await lane.aclose()
 
 
 async def test_default_credentials_are_used_and_taken_up_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -116,13 +116,18 @@ async def test_messages_without_text(client: Client, content: dict[str, Any], sh
 
 @pytest.mark.parametrize("place", [f"/channels/{CHANNEL}/messages", f"/webhooks/{HOOK}/{TOKEN}?wait=true"])
 async def test_files_come_as_a_multipart_form(client: Client, place: str) -> None:
-    for fields in ({"payload_json": json.dumps(message())}, {"content": "Sale"}, {}):
+    async def upload(fields: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
         form = aiohttp.FormData(fields)
         form.add_field("files[0]", b"\x89PNG", filename="a.png", content_type="image/png")
         status, posted, _ = await client.ask("POST", place, form)
         assert (status, posted["content"]) == (200, "Sale" if fields else "")
         [file] = posted["attachments"]
         assert (file["filename"], file["size"], file["content_type"]) == ("a.png", 4, "image/png")
+        return posted, file
+
+    await upload({"content": "Sale"})
+    await upload({})
+    posted, file = await upload({"payload_json": json.dumps(message())})
     path = f"{place.partition('?')[0].removesuffix('/messages')}/messages/{posted['id']}"
     _, edited, _ = await client.ask("PATCH", path, {"content": "Over"})
     assert [each["id"] for each in edited["attachments"]] == [file["id"]]

@@ -32,6 +32,7 @@ NOW = 1_800_000_000.0
 ID, OTHER = "300000000000000001", "400000000000000002"
 TOKEN = "abcdefghij-0123456789_ABCDEFGHIJ"
 CHANNEL, WEBHOOK = DiscordChannel(ID), Webhook(ID, TOKEN)
+THREAD = Webhook(ID, TOKEN, OTHER)
 API = wire.Api(url="https://discord.com", token="secret-of-the-bot", user_agent="DiscordBot (https://x.example, 1)")
 RENDERED = render(Message(title="Sale", body="Ends tonight"))
 
@@ -56,6 +57,7 @@ def refused(code: int, status: int = 400, *, is_webhook: bool = False, **more: A
         (f"https://discord.com/api/webhooks/{ID}/{TOKEN}", WEBHOOK),
         (f"https://canary.discordapp.com/api/v10/webhooks/{ID}/{TOKEN}/", WEBHOOK),
         (f"/api/webhooks/{ID}/{TOKEN}", WEBHOOK),
+        (f"https://discord.com/api/webhooks/{ID}/{TOKEN}?thread_id={OTHER}", THREAD),
     ],
 )
 def test_addresses(address: str, target: Any) -> None:
@@ -74,6 +76,7 @@ BAD = [
     (f"http://discord.com/api/webhooks/{ID}/{TOKEN}", "malformed webhook"),
     (f"https://discord.com.evil.example/api/webhooks/{ID}/{TOKEN}", "malformed webhook"),
     (f"https://discord.com/api/webhooks/{ID}/{TOKEN}?wait=false", "malformed webhook"),
+    (f"https://discord.com/api/webhooks/{ID}/{TOKEN}?thread_id=general", "malformed webhook"),
     (f"/api/webhooks/{ID}/{TOKEN}/../../x", "malformed webhook"),
     (f"{ID}/{OTHER}", "malformed webhook"),
 ]
@@ -88,7 +91,7 @@ def test_what_is_no_address(address: str, rule: str) -> None:
     assert not address or address not in bad.rule + bad.detail
 
 
-@pytest.mark.parametrize("posted", [Posted(CHANNEL, OTHER), Posted(WEBHOOK, OTHER)])
+@pytest.mark.parametrize("posted", [Posted(CHANNEL, OTHER), Posted(WEBHOOK, OTHER), Posted(THREAD, ID)])
 def test_receipts(posted: Posted) -> None:
     assert parse_receipt(receipt_of(posted)) == posted
     assert TOKEN not in repr(posted)
@@ -125,6 +128,14 @@ def test_a_message_to_a_channel() -> None:
         "nonce": nonce,
         "enforce_nonce": True,
     }
+
+
+def test_a_message_to_a_thread_and_what_is_done_to_it_name_the_thread() -> None:
+    sent = wire.message_request(API, THREAD, RENDERED, "n")
+    assert sent.url == f"https://discord.com/api/v10/webhooks/{ID}/{TOKEN}?wait=true&thread_id={OTHER}"
+    there = f"https://discord.com/api/v10/webhooks/{ID}/{TOKEN}/messages/{ID}?thread_id={OTHER}"
+    posted = Posted(THREAD, ID)
+    assert wire.edit_request(API, posted, RENDERED).url == wire.delete_request(API, posted).url == there
 
 
 def test_a_message_to_a_webhook() -> None:

@@ -113,7 +113,7 @@ BAD_MESSAGES: list[tuple[dict[str, Any], str]] = [
     ({"data": {"from": "x"}}, "message.data.from"),
     ({"data": {"message_type": "x"}}, "message.data.message_type"),
     ({"data": {"google.a": "x"}}, "message.data.google.a"),
-    ({"data": {"gcm_a": "x"}}, "message.data.gcm_a"),
+    ({"data": {"gcm.notification.a": "x"}}, "message.data.gcm.notification.a"),
     ({"android": {"ttl": 3600}}, "message.android.ttl"),
     ({"android": {"ttl": "1h"}}, "message.android.ttl"),
     ({"android": {"ttl": "2419201s"}}, "message.android.ttl"),

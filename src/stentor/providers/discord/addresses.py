@@ -1,8 +1,9 @@
 """What Discord's addresses and receipts look like, and what each of them names. Pure.
 
-A channel is its id, a user `user:` and the id, a webhook its URL or that URL's path. What is needed to edit or delete a
-message is `channel/message`, or `webhook/token/message`. Rules: a webhook's address holds its token, and so does its
-receipt: neither may be shown (`repr` leaves the token out). The host in a webhook's URL is never asked, only Discord.
+A channel is its id, a user `user:` and the id, a webhook its URL or that URL's path, with `?thread_id=` for a thread of
+its channel. What is needed to edit or delete a message is `channel/message`, or `webhook/token/message` and the thread.
+Rules: a webhook's address holds its token, and so does its receipt: neither may be shown (`repr` leaves the token out).
+The host in a webhook's URL is never asked, only Discord.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ _TOKEN = r"[A-Za-z0-9_-]{20,120}"
 _CHANNEL = re.compile(_ID, re.ASCII)
 _USER = re.compile(f"user:({_ID})", re.ASCII)
 _HOST = r"https://(?:(?:ptb|canary)\.)?discord(?:app)?\.com"
-_WEBHOOK = re.compile(rf"(?:{_HOST})?/api(?:/v[0-9]+)?/webhooks/({_ID})/({_TOKEN})/?", re.ASCII)
+_WEBHOOK = re.compile(rf"(?:{_HOST})?/api(?:/v[0-9]+)?/webhooks/({_ID})/({_TOKEN})/?(?:\?thread_id=({_ID}))?", re.ASCII)
 _MESSAGE = re.compile(f"({_ID})/({_ID})", re.ASCII)
-_WEBHOOK_MESSAGE = re.compile(f"({_ID})/({_TOKEN})/({_ID})", re.ASCII)
+_WEBHOOK_MESSAGE = re.compile(f"({_ID})/({_TOKEN})/({_ID})(?:/({_ID}))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Webhook:
 
     id: str
     token: str = field(repr=False)
+    thread: str | None = None
+    """Of a thread of that channel, its id: a forum has nothing else that could be written to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def parse_address(address: str) -> Target | None:
     if found := _USER.fullmatch(address):
         return User(found[1])
     if found := _WEBHOOK.fullmatch(address):
-        return Webhook(found[1], found[2])
+        return Webhook(found[1], found[2], found[3])
     return None
 
 
@@ -71,7 +74,7 @@ def parse_receipt(receipt: str) -> Posted | None:
     if found := _MESSAGE.fullmatch(receipt):
         return Posted(DiscordChannel(found[1]), found[2])
     if found := _WEBHOOK_MESSAGE.fullmatch(receipt):
-        return Posted(Webhook(found[1], found[2]), found[3])
+        return Posted(Webhook(found[1], found[2], found[4]), found[3])
     return None
 
 
@@ -80,4 +83,5 @@ def receipt_of(posted: Posted) -> str:
     place = posted.place
     if isinstance(place, DiscordChannel):
         return f"{place.id}/{posted.message}"
-    return f"{place.id}/{place.token}/{posted.message}"
+    receipt = f"{place.id}/{place.token}/{posted.message}"
+    return receipt if place.thread is None else f"{receipt}/{place.thread}"

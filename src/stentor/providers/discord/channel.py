@@ -34,7 +34,7 @@ def check_address(address: str) -> BadAddress | None:
     if len(address) == _APNS_LENGTH and address.isalnum():
         return BadAddress(rule="address of another channel", detail="it looks like an APNs token")
     if "/" in address:
-        detail = "a webhook is https://discord.com/api/webhooks/, its id, and its token"
+        detail = "a webhook is https://discord.com/api/webhooks/, its id, its token, and ?thread_id= for a thread"
         return BadAddress(rule="malformed webhook", detail=detail)
     detail = "an address is a channel's id (17 to 20 digits), `user:` and a user's id, or a webhook's URL"
     return BadAddress(rule="malformed address", detail=detail)

@@ -95,7 +95,9 @@ def message_request(api: Api, place: DiscordChannel | Webhook, rendered: Rendere
     if isinstance(place, DiscordChannel):
         body = rendered.bot + b',"nonce":"%s","enforce_nonce":true}' % nonce.encode()
         return api.request("POST", f"/channels/{place.id}/messages", body, as_bot=True)
-    return api.request("POST", f"/webhooks/{place.id}/{place.token}?wait=true", rendered.webhook + b"}", as_bot=False)
+    thread = "" if place.thread is None else f"&thread_id={place.thread}"
+    path = f"/webhooks/{place.id}/{place.token}?wait=true{thread}"
+    return api.request("POST", path, rendered.webhook + b"}", as_bot=False)
 
 
 def opening_request(api: Api, user_id: str) -> Request:
@@ -129,7 +131,8 @@ def _path_of(posted: Posted) -> str:
     place = posted.place
     if isinstance(place, DiscordChannel):
         return f"/channels/{place.id}/messages/{posted.message}"
-    return f"/webhooks/{place.id}/{place.token}/messages/{posted.message}"
+    thread = "" if place.thread is None else f"?thread_id={place.thread}"
+    return f"/webhooks/{place.id}/{place.token}/messages/{posted.message}{thread}"
 
 
 def bucket_of(there: DiscordChannel | Webhook | Posted, method: str = "POST") -> BucketKey:

@@ -22,7 +22,8 @@ class FcmApp(App):
     channel: Literal["fcm"] = "fcm"
     """Which provider: `fcm`."""
     service_account_file: File | None = Field(default=None, examples=["service-account.json"])
-    """The key file of a service account. Left out: Google's application default credentials."""
+    """The key file of a service account, or the configuration of a workload identity federation. Left out: Google's
+    application default credentials."""
     project: str | None = Field(default=None, min_length=1, examples=["my-project"])
     """The project's id. Left out: the service account's."""
     token_url: TokenUrl | None = Field(default=None, examples=["https://127.0.0.1:2198/token"])

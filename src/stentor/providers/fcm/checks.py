@@ -31,12 +31,18 @@ MOST_CONDITION_TOPICS = 5
 Check = Callable[[object, str], object]
 
 _COMMON = ("notification", "data")
-_PARTS = {"android": ("notification", "data"), "apns": ("payload",), "webpush": ("notification", "data")}
+_PARTS = {
+    "android": ("notification", "data"),
+    "android_v2": ("remote_notification", "background_sync", "data"),
+    "apns": ("payload",),
+    "webpush": ("notification", "data"),
+}
 _TTL = re.compile(r"(\d{1,12})(\.\d{1,9})?s")
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _LABEL = re.compile(r"[a-zA-Z0-9-_.~%]{1,50}")
 _RESERVED_DATA_KEYS = ("from", "message_type")
-_RESERVED_DATA_PREFIXES = ("google", "gcm")
+_RESERVED_DATA_PREFIXES = ("google.", "gcm.notification.")
+"""As FCM v1's discovery document of 2026-10-23 has them."""
 _TOPIC_IN = re.compile(r"'[a-zA-Z0-9\-_.~%]+' *in +topics\b")
 _JOINED = re.compile(r"!#|\(#\)|#(&&|\|\|)#")
 
@@ -88,7 +94,7 @@ def _check_data(value: object, field: str) -> None:
         if key in _RESERVED_DATA_KEYS or key.startswith(_RESERVED_DATA_PREFIXES):
             raise InvalidMessage(
                 f"{field}.{key}",
-                "is a reserved key: not `from`, `message_type`, nor what begins with `google` or `gcm`",
+                "is a reserved key: not `from`, `message_type`, nor what begins with `google.` or `gcm.notification.`",
             )
 
 
@@ -162,21 +168,33 @@ _ANDROID_NOTIFICATION: dict[str, Check] = {
     "image": _check_https,
     "notification_count": check_int,
 }
+_EITHER_ANDROID: dict[str, Check] = {
+    "ttl": _check_ttl,
+    "collapse_key": check_text,
+    "restricted_package_name": check_text,
+    "direct_boot_ok": check_bool,
+    "data": _check_data,
+    "fcm_options": _LABELLED,
+}
 MESSAGE_CHECKS: Mapping[str, Check] = MappingProxyType(
     {
         "notification": _fields({"title": check_text, "body": check_text, "image": _check_https}),
         "data": _check_data,
         "fcm_options": _LABELLED,
         "android": _fields(
+            {**_EITHER_ANDROID, "priority": _check_priority, "notification": _fields(_ANDROID_NOTIFICATION)}
+        ),
+        "android_v2": _fields(
             {
-                "priority": _check_priority,
-                "ttl": _check_ttl,
-                "collapse_key": check_text,
-                "restricted_package_name": check_text,
-                "direct_boot_ok": check_bool,
-                "data": _check_data,
-                "notification": _fields(_ANDROID_NOTIFICATION),
-                "fcm_options": _LABELLED,
+                **_EITHER_ANDROID,
+                "remote_notification": _fields(
+                    {
+                        "mutable_content": check_bool,
+                        "use_as_v1_data_message": check_bool,
+                        "notification": _fields({**_ANDROID_NOTIFICATION, "id": check_int}),
+                    }
+                ),
+                "background_sync": check_object,
             }
         ),
         "apns": _fields({"headers": _check_apns_headers, "payload": _check_apns_payload, "fcm_options": _LABELLED}),

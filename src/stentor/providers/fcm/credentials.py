@@ -1,4 +1,5 @@
-"""How Stentor shows Google who it is: access tokens, had with a service account or Application Default Credentials.
+"""How Stentor shows Google who it is: access tokens, had with a service account, a workload identity federation or
+Application Default Credentials.
 
 google-auth does the protocol, in a thread, since it blocks. This module decides when: one request at a time however
 many wait for it, ahead of the expiry and without anybody waiting where there is still a good token, and not again
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,10 +20,12 @@ from urllib.parse import urlsplit
 
 import google.auth
 import requests
+from google.auth import aws, identity_pool, pluggable
 from google.auth.credentials import Credentials
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError, TransportError
 from google.auth.transport.requests import Request
 from google.oauth2 import service_account
+from requests.adapters import HTTPAdapter
 
 from stentor.errors import CredentialError, CredentialUnavailable
 from stentor.providers.contract import Renewal, text
@@ -34,6 +38,9 @@ PAUSE = 10.0
 FORCED_TWICE = 300.0
 """Seconds. A token that was had because the one before was refused, and is refused this soon itself, isn't at fault."""
 TIMEOUT = 20.0
+FEDERATED = "external_account"
+"""The `type` of a workload identity federation's file."""
+_AWS_TOKEN = "urn:ietf:params:aws:token-type:aws4_request"  # a kind of token, and none
 
 PERMANENT = frozenset(
     {
@@ -70,13 +77,15 @@ class _Account:
 class FcmTokenSource:
     """The access token of one account, shared by all connections of one event loop. `clock` gives epoch seconds."""
 
-    def __init__(self, account: _Account, *, clock: Callable[[], float], ca_file: Path | None = None) -> None:
+    def __init__(
+        self, account: _Account, *, clock: Callable[[], float], ca_file: Path | None = None, proxy: str | None = None
+    ) -> None:
         """Made by `from_file`, `from_info` or `application_default`."""
         if ca_file is not None and not ca_file.is_file():
             raise CredentialError(f"{account.name}: there is no CA file {ca_file}")
         self._account = account
         self._clock = clock
-        self._transport = _Transport(ca_file)
+        self._transport = _Transport(ca_file, proxy)
         self._credentials: Credentials | None = None
         self._token: _Token | None = None
         self._renewal: asyncio.Task[_Token] | None = None
@@ -89,13 +98,20 @@ class FcmTokenSource:
 
     @classmethod
     def from_file(
-        cls, path: Path, *, clock: Callable[[], float], token_uri: str | None = None, ca_file: Path | None = None
+        cls,
+        path: Path,
+        *,
+        clock: Callable[[], float],
+        token_uri: str | None = None,
+        ca_file: Path | None = None,
+        proxy: str | None = None,
     ) -> Self:
-        """From the service account's JSON file.
+        """From the JSON file of a service account, or of a workload identity federation.
 
         Args:
             token_uri: another token endpoint than the file's, e.g. a simulator's.
-            ca_file: the authorities to trust there, instead of the public ones.
+            ca_file: the authorities to trust there, instead of the public ones and the system's.
+            proxy: by which the endpoint is reached: `http://user:password@host:port`.
 
         Raises: CredentialError: names the file and what to do, never the key.
         """
@@ -105,7 +121,7 @@ class FcmTokenSource:
             raise CredentialError(f"service account {path} cannot be read: {error.strerror}") from None
         except ValueError:
             raise CredentialError(f"service account {path} is not JSON; use the file as Google gave it out") from None
-        return cls.from_info(info, name=str(path), clock=clock, token_uri=token_uri, ca_file=ca_file)
+        return cls.from_info(info, name=str(path), clock=clock, token_uri=token_uri, ca_file=ca_file, proxy=proxy)
 
     @classmethod
     def from_info(
@@ -116,11 +132,18 @@ class FcmTokenSource:
         name: str = "(no file)",
         token_uri: str | None = None,
         ca_file: Path | None = None,
+        proxy: str | None = None,
     ) -> Self:
-        """From the content of a service account's JSON file."""
+        """From the content of such a file."""
+        if isinstance(info, dict) and info.get("type") == FEDERATED:
+            account = _Account(f"workload identity {name}", _federated(info, f"workload identity {name}", token_uri))
+            return cls(account, clock=clock, ca_file=ca_file, proxy=proxy)
         name = f"service account {name}"
         if not isinstance(info, dict) or info.get("type") != "service_account":
-            raise CredentialError(f"{name} is of another kind; make a key for a service account in Google's console")
+            raise CredentialError(
+                f"{name} is of another kind; make a key for a service account in Google's console, or a configuration"
+                " of a workload identity federation"
+            )
         uri = token_uri or str(info.get("token_uri"))
         if not _is_safe(uri):
             raise CredentialError(f"{name}: the token endpoint {uri} must be https, or http on this machine")
@@ -128,22 +151,25 @@ class FcmTokenSource:
             raise CredentialError(f"{name} is incomplete; use the file as Google gave it out")
         try:
             make = service_account.Credentials.from_service_account_info
-            found = make({**info, "token_uri": uri}, scopes=[SCOPE])  # type: ignore[no-untyped-call]
+            key = info["private_key"].replace("\\n", "\n")  # escaped twice, as environment variables often have it
+            found = make({**info, "token_uri": uri, "private_key": key}, scopes=[SCOPE])  # type: ignore[no-untyped-call]
         except (ValueError, TypeError, GoogleAuthError):
             problem = "has a damaged key; use the file as Google gave it out"
             raise CredentialError(f"{name} {problem}") from None
-        project = info.get("project_id")
-        source = cls(_Account(name, lambda _: (found, project)), clock=clock, ca_file=ca_file)
+        project = None if info.get("project_id") is None else str(info["project_id"])
+        source = cls(_Account(name, lambda _: (found, project)), clock=clock, ca_file=ca_file, proxy=proxy)
         source.project_id = project
         return source
 
     @classmethod
-    def application_default(cls, *, clock: Callable[[], float], ca_file: Path | None = None) -> Self:
+    def application_default(
+        cls, *, clock: Callable[[], float], ca_file: Path | None = None, proxy: str | None = None
+    ) -> Self:
         """From wherever Google's tools look: `GOOGLE_APPLICATION_CREDENTIALS`, gcloud, the machine's own account."""
         account = _Account(
             "Application Default Credentials", lambda request: google.auth.default(scopes=[SCOPE], request=request)
         )
-        return cls(account, clock=clock, ca_file=ca_file)
+        return cls(account, clock=clock, ca_file=ca_file, proxy=proxy)
 
     def __repr__(self) -> str:
         state = "no token yet" if self._token is None else f"token until {self._token.expires_at:.0f}"
@@ -230,16 +256,65 @@ class FcmTokenSource:
         return _Token(f"Bearer {value}".encode(), made_at=now, expires_at=now + lifetime, forced=forced)
 
 
+def _federated(
+    info: Mapping[str, Any], name: str, token_url: str | None
+) -> Callable[[Request], tuple[Credentials, None]]:
+    """What finds the credentials of a workload identity federation. They know of no Firebase project.
+
+    Raises: CredentialError.
+    """
+    url = token_url or str(info.get("token_url"))
+    impersonation = info.get("service_account_impersonation_url")
+    for each in (url, *([] if impersonation is None else [str(impersonation)])):
+        if not _is_safe(each):
+            raise CredentialError(f"{name}: the token endpoint {each} must be https, or http on this machine")
+    source = info.get("credential_source")
+    if not all(isinstance(info.get(key), str) for key in ("audience", "subject_token_type")):
+        raise CredentialError(f"{name} is incomplete; use the file as Google gave it out")
+    kind: Any = identity_pool
+    if info.get("subject_token_type") == _AWS_TOKEN:
+        kind = aws
+    elif isinstance(source, dict) and "executable" in source:
+        kind = pluggable
+    try:
+        found = kind.Credentials.from_info({**info, "token_url": url}, scopes=[SCOPE])
+    except (ValueError, TypeError, AttributeError, GoogleAuthError):
+        raise CredentialError(f"{name} is incomplete; use the file as Google gave it out") from None
+    return lambda _: (found, None)
+
+
+class _SystemTrust(HTTPAdapter):
+    """Trusts the authorities of the system beside those that requests brings along: a company's proxy has its own."""
+
+    def __init__(self) -> None:
+        self._context = ssl.create_default_context()
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **options)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, ssl_context=self._context, **options)
+
+
 class _Transport(Request):
-    """google-auth's own transport, with our deadline and authorities, and without retries behind our back.
+    """google-auth's own transport, with our deadline, authorities and proxy, and without retries behind our back.
 
     The authorities go with each request, since a session's would yield to `REQUESTS_CA_BUNDLE`. No connection is kept:
-    the next token is asked for in an hour, when a NAT on the way has forgotten it.
+    the next token is asked for in an hour, when a NAT on the way has forgotten it. Plain http goes by no proxy: it is
+    a machine's own metadata server.
     """
 
-    def __init__(self, ca_file: Path | None) -> None:
-        super().__init__(requests.Session())
-        self._options: dict[str, Any] = {} if ca_file is None else {"verify": str(ca_file)}
+    def __init__(self, ca_file: Path | None, proxy: str | None) -> None:
+        session = requests.Session()
+        super().__init__(session)
+        self._options: dict[str, Any] = {}
+        if ca_file is None:
+            session.mount("https://", _SystemTrust())
+        else:
+            self._options["verify"] = str(ca_file)
+        if proxy is not None:
+            self._options["proxies"] = {"https": proxy}
 
     def __call__(
         self,

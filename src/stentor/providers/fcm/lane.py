@@ -49,10 +49,14 @@ class FcmLane(Http2Lane[wire.Rendered]):
         app, endpoint = self._app, self._endpoint()
         with setting(self.name, "service_account_file"):
             if app.service_account_file is None:
-                source = FcmTokenSource.application_default(clock=self._clock, ca_file=app.ca_file)
+                source = FcmTokenSource.application_default(clock=self._clock, ca_file=app.ca_file, proxy=app.proxy)
             else:
                 source = FcmTokenSource.from_file(
-                    app.service_account_file, clock=self._clock, token_uri=app.token_url, ca_file=app.ca_file
+                    app.service_account_file,
+                    clock=self._clock,
+                    token_uri=app.token_url,
+                    ca_file=app.ca_file,
+                    proxy=app.proxy,
                 )
         return Access(endpoint=endpoint, credentials=source, close=source.close)
 
@@ -79,7 +83,9 @@ class FcmLane(Http2Lane[wire.Rendered]):
         try:
             return await introduction.introduce(self, rendered, NO_TOKEN, "INVALID_ARGUMENT:token", now)
         except CredentialUnavailable as error:
-            remedy = "See that this machine reaches the token server; a proxy for that is named by HTTPS_PROXY."
+            remedy = (
+                f"See that this machine reaches the token server (firewall, `proxy` of [{settings_of(self.name)}])."
+            )
             return [problem("credentials", str(error), remedy)]
 
     def render(self, message: Message, campaign: CampaignContent) -> wire.Rendered:
@@ -88,6 +94,10 @@ class FcmLane(Http2Lane[wire.Rendered]):
     def collapses(self, rendered: wire.Rendered) -> bool:
         """Android shows one notification for each tag, and knows a collapse key where there is nothing to show."""
         message = json_object(b"{" + rendered.after(rendered.started_at)[2:-1]) or {}
+        newer = message.get("android_v2", {})
+        if newer and "android" not in message:
+            tag = newer.get("remote_notification", {}).get("notification", {}).get("tag")
+            return bool(newer.get("collapse_key") if "background_sync" in newer else tag)
         android = message.get("android", {})
         shown = "notification" in message or "notification" in android
         return bool(android.get("notification", {}).get("tag") if shown else android.get("collapse_key"))

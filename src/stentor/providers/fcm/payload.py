@@ -25,6 +25,7 @@ URGENCIES = MappingProxyType({Priority.HIGH: "high", Priority.NORMAL: "normal", 
 FREE_FORM = MappingProxyType(
     {
         "android": frozenset({"data"}),
+        "android_v2": frozenset({"data"}),
         "apns": frozenset({"headers", "payload"}),
         "webpush": frozenset({"data", "headers", "notification"}),
     }
@@ -45,12 +46,13 @@ def build_message(message: Message, started_at: float, collapse_id: str) -> dict
     built = {
         "notification": drop_empty({"title": message.title, "body": message.body, "image": message.image}),
         "data": dict(message.data),
-        "android": _android(message, collapse),
+        "android": _android(message, collapse) if options.android_v2 is None else {},
+        "android_v2": {} if options.android_v2 is None else _android_v2(message, collapse),
         "apns": _apns(message, started_at, collapse),
         "webpush": _webpush(message, collapse),
         "fcm_options": drop_empty({"analytics_label": options.analytics_label}),
     }
-    for name in ("notification", "android", "apns", "webpush", "fcm_options"):
+    for name in ("notification", "android", "android_v2", "apns", "webpush", "fcm_options"):
         override: JsonObject | None = getattr(options, name)
         if override is not None:
             field = f"fcm.{name}"
@@ -64,8 +66,39 @@ def is_shown(message: Message) -> bool:
 
 
 def _android(message: Message, collapse: str) -> dict[str, Any]:
+    priority = message.priority and ("HIGH" if message.priority == Priority.HIGH else "NORMAL")
+    return drop_empty(
+        {
+            "priority": priority,
+            **_for_either_android(message),
+            "notification": _shown(message, collapse) if is_shown(message) else None,
+        }
+    )
+
+
+def _android_v2(message: Message, collapse: str) -> dict[str, Any]:
+    """The newer block, which has either a notification or a background sync."""
+    override = message.fcm.android_v2 or {}
+    is_sync = "background_sync" in override or "backgroundSync" in override
+    shown = _shown(message, collapse) if is_shown(message) and not is_sync else {}
+    return drop_empty(
+        {**_for_either_android(message), "remote_notification": {"notification": shown} if shown else None}
+    )
+
+
+def _for_either_android(message: Message) -> dict[str, Any]:
+    return {
+        "ttl": None if message.ttl is None else f"{message.ttl}s",
+        # A key made up here would be one of the four that a device keeps at a time, and push out one that counts.
+        "collapse_key": message.collapse_key,
+        "direct_boot_ok": message.fcm.direct_boot or None,
+    }
+
+
+def _shown(message: Message, collapse: str) -> dict[str, Any]:
+    """What only Android's own notification says."""
     options = message.fcm
-    shown = drop_empty(
+    return drop_empty(
         {
             "channel_id": options.channel_id,
             "icon": options.icon,
@@ -76,17 +109,6 @@ def _android(message: Message, collapse: str) -> dict[str, Any]:
             "tag": collapse or None,
             **_localized("title", message.title_localized),
             **_localized("body", message.body_localized),
-        }
-    )
-    priority = message.priority and ("HIGH" if message.priority == Priority.HIGH else "NORMAL")
-    return drop_empty(
-        {
-            "priority": priority,
-            "ttl": None if message.ttl is None else f"{message.ttl}s",
-            # A key made up here would be one of the four that a device keeps at a time, and push out one that counts.
-            "collapse_key": message.collapse_key,
-            "direct_boot_ok": options.direct_boot or None,
-            "notification": shown if is_shown(message) else None,
         }
     )
 

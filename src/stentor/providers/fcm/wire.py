@@ -103,7 +103,8 @@ def render(message: Message, *, started_at: float, collapse_id: str = "") -> Ren
 
 def _mark_lifetimes(built: dict[str, Any]) -> None:
     """Have the seconds to live of a message that was checked stand between marks when it is JSON."""
-    for block, name in ((built.get("android", {}), "ttl"), (built.get("webpush", {}).get("headers", {}), "TTL")):
+    headers = built.get("webpush", {}).get("headers", {})
+    for block, name in ((built.get("android", {}), "ttl"), (built.get("android_v2", {}), "ttl"), (headers, "TTL")):
         if found := _WHOLE_SECONDS.fullmatch(block.get(name, "")):
             block[name] = Raw(b'"%b%b%b%b"' % (_MARK, found[1].encode(), _MARK, found[2].encode()))
 

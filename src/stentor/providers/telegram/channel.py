@@ -10,8 +10,8 @@ from pydantic import Field
 from stentor.channels import BadAddress, Channel
 from stentor.settings import App, File
 
-CHAT = re.compile(r"-?[1-9][0-9]{0,15}|@[A-Za-z][A-Za-z0-9_]{3,31}", re.ASCII)
-"""The id of a chat (a group's begins with a minus), or the name of a public channel or group."""
+CHAT = re.compile(r"(-?[1-9][0-9]{0,15}|@[A-Za-z][A-Za-z0-9_]{3,31})(?::([1-9][0-9]{0,9}))?", re.ASCII)
+"""The id of a chat (a group's begins with a minus), or the name of a public channel or group; and a topic's id."""
 
 
 class TelegramApp(App):
@@ -32,7 +32,7 @@ def check_address(address: str) -> BadAddress | None:
         return None
     return BadAddress(
         rule="malformed address",
-        detail="a Telegram chat is a number, with a minus for a group, or the @name of a channel",
+        detail="a Telegram chat is a number, with a minus for a group, or the @name of a channel; `:5` names a topic",
     )
 
 

@@ -80,7 +80,7 @@ class TelegramLane(HttpLane[wire.Rendered, wire.Bot]):
         return wire.sample(rendered)
 
     def turn(self, address: bytes, now: float) -> float:
-        return self._turns.take(address, now)
+        return self._turns.take(address.partition(b":")[0], now)  # a chat's topics share its pace
 
     def request(
         self,

@@ -1,8 +1,8 @@
 """Marked-up text as Telegram reads it: whether its markup is whole, what is seen of it, how plain text is put in it.
 
-Telegram's own rules (https://core.telegram.org/bots/api#formatting-options), followed so closely that what passes here
-passes there; what Telegram forgives by accident doesn't. Pure. Lengths are in UTF-16 units, as Telegram counts: most
-emoji are two.
+Telegram's own rules (https://core.telegram.org/bots/api#formatting-options, Bot API 9.5 of March 2026), followed so
+closely that what passes here passes there; what Telegram forgives by accident doesn't. Pure. Lengths are in UTF-16
+units, as Telegram counts: most emoji are two.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RESERVED = "_*[]()~`>#+-=|{}.!"
 TAGS = frozenset(
     {
         *("a", "b", "strong", "i", "em", "s", "strike", "del", "u", "ins"),
-        *("tg-spoiler", "tg-emoji", "span", "pre", "code", "blockquote"),
+        *("tg-spoiler", "tg-emoji", "tg-time", "span", "pre", "code", "blockquote"),
     }
 )
 
@@ -71,7 +71,7 @@ _NAMES = MappingProxyType(
         "`": "code",
         "```": "preformatted",
         "[": "link",
-        "![": "custom emoji",
+        "![": "custom emoji or time",
     }
 )
 _MARKS = ("```", "||", "__", "![", "*", "_", "~", "`", "[")
@@ -84,7 +84,11 @@ _LANGUAGE = re.compile(r"[^ \t\r\n\v`]+(?=[ \t\r\n\v])")
 _LINE_END = re.compile(r"\r\n|\n\r|\r|\n")
 _QUOTE_END = re.compile(r"\|\|(?=\r*(?:\n(?!>)|\Z))")
 _LINK_URL = re.compile(r"\(((?:\\[\x01-\x7e]|[^)])*)\)")
-_EMOJI_URL = re.compile(r"\(tg://emoji/?\?id=[1-9][0-9]{0,18}\)", re.IGNORECASE)
+_TIME_FORMAT = "r|w?[dD]?[tT]?"
+_MARKED_URL = re.compile(
+    rf"\((?i:tg)://(?:(?i:emoji)/?\?id=[1-9][0-9]{{0,18}}"
+    rf"|(?i:time)/?\?unix=[1-9][0-9]{{0,9}}(?:&format=(?:{_TIME_FORMAT}))?)\)"
+)
 
 
 class _Mark(NamedTuple):
@@ -157,9 +161,10 @@ class _Markdown:
     def _end(self, ended: _Mark) -> None:
         self._at += len(_ENDS[ended.mark])
         if ended.mark == "![":
-            url = _EMOJI_URL.match(self._text, self._at)
+            url = _MARKED_URL.match(self._text, self._at)
             if url is None:
-                raise BrokenMarkup(f"the custom emoji {self._place(ended.at)} needs (tg://emoji?id=…) after it")
+                needed = "(tg://emoji?id=…) or (tg://time?unix=…&format=…)"
+                raise BrokenMarkup(f"the `![` {self._place(ended.at)} needs {needed} after it")
             self._at += len(url[0])
         elif ended.mark == "[" and self._text.startswith("(", self._at):
             url = _LINK_URL.match(self._text, self._at)
@@ -238,6 +243,10 @@ def _check_attributes(name: str, attributes: str, where: str) -> None:
         raise BrokenMarkup(f'<span> {where} must be <span class="tg-spoiler">')
     if name == "tg-emoji" and not re.fullmatch(r"[1-9][0-9]{0,18}", given.get("emoji-id", "")):
         raise BrokenMarkup(f"<tg-emoji> {where} needs an `emoji-id`")
+    if name == "tg-time" and not (
+        re.fullmatch(r"[1-9][0-9]{0,9}", given.get("unix", "")) and re.fullmatch(_TIME_FORMAT, given.get("format", ""))
+    ):
+        raise BrokenMarkup(f'<tg-time> {where} needs `unix`, in epoch seconds; its `format` is "r" or such as "wDT"')
 
 
 _READERS: Mapping[TelegramMarkup, Callable[[str], str]] = MappingProxyType(

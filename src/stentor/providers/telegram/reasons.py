@@ -25,7 +25,7 @@ SHORTEST = 5.0
 _KICKED = "The bot was removed from the chat."
 _NO_MEMBER = "The bot isn't in the chat, or no longer."
 _NOT_HERE = "The bot may not send this kind of message to this chat."
-_TOPIC = "The chat's general topic is closed; the bot may not write to it."
+_TOPIC = "The topic is closed or was deleted; the bot may not write to it."
 _PHOTO = "Telegram could not fetch the picture, or it is none. Is its address right, and is it below 5 MB?"
 _TAKEN_BACK = "Too old (48 hours), or another's: Telegram doesn't let the bot take it back."
 
@@ -67,6 +67,7 @@ TABLE = (
     Rule(400, "message caption is too long", _FIX, _MESSAGE, "A caption has at most 1,024 characters."),
     Rule(400, "message is too long", _FIX, _MESSAGE, "A text has at most 4,096 characters."),
     Rule(400, "message text is empty", _FIX, _MESSAGE, "There was no text, or only spaces."),
+    Rule(400, "message thread not found", _REJECT, _ADDRESS, "There is no such topic in the chat, or no longer."),
     Rule(400, "message to edit not found", _REJECT, _ADDRESS, "It was deleted."),
     Rule(400, "need administrator rights in the channel chat", _REJECT, _ADDRESS, _NOT_HERE),
     Rule(400, "not enough rights", _REJECT, _ADDRESS, _NOT_HERE),

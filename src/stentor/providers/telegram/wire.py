@@ -189,10 +189,12 @@ def _button(button: TelegramButton, where: str) -> dict[str, str]:
 
 def request(bot: Bot, rendered: Rendered, chat: bytes) -> Request | Answer:
     """What sends a message to a chat; an answer where that can be none."""
-    name = chat.decode("ascii", "replace")
-    if not CHAT.fullmatch(name):
+    found = CHAT.fullmatch(chat.decode("ascii", "replace"))
+    if found is None:
         return NO_ADDRESS_OF_OURS
-    return bot.request(rendered.method, b'{"chat_id":%b' % (b'"%b"' % chat if name[0] == "@" else chat) + rendered.rest)
+    whom = f'"{found[1]}"' if found[1][0] == "@" else found[1]
+    topic = f',"message_thread_id":{found[2]}' if found[2] else ""
+    return bot.request(rendered.method, f'{{"chat_id":{whom}{topic}'.encode() + rendered.rest)
 
 
 def introduction(bot: Bot) -> Request:

@@ -83,6 +83,7 @@ TABLE = (
 OURS = (
     Rule(0, "ForbiddenEndpoint", _REJECT, _ADDRESS, "Its endpoint is in a private network, or not of `allowed_hosts`."),
     Rule(0, "OriginResting", Verdict.WAIT, _CONNECTION, "This push service could not be reached; the others go on."),
+    Rule(0, "Redirect", _REJECT, _ADDRESS, "The endpoint redirects (any 3xx), which is never followed."),
     Rule(
         0,
         "ReservedHost",
@@ -90,7 +91,6 @@ OURS = (
         _ADDRESS,
         "Nobody can own the endpoint's host, such as `permanently-removed.invalid`: a browser says so that it is gone.",
     ),
-    Rule(0, "Redirect", _REJECT, _ADDRESS, "The endpoint redirects (any 3xx), which is never followed."),
     Rule(0, "TooManyOrigins", Verdict.WAIT, _ADDRESS, "Too many push services at once; its turn comes.", wait=1.0),
     Rule(0, "UnknownHost", Verdict.WAIT, _CONNECTION, "The endpoint's host cannot be resolved.", wait=60.0),
 )

@@ -34,6 +34,10 @@ FLOOR = 3600.0
 KEPT = 256
 """Tokens kept at most."""
 
+_REMEDY = (
+    "put back the P-256 private key that your browsers were subscribed with, as none can be reached with another;"
+    " if none has subscribed yet, `stentor keys vapid --out FILE` makes a key"
+)
 _PLAIN_KEY = re.compile(rb"[A-Za-z0-9_-]{43}=?")
 
 
@@ -100,17 +104,16 @@ def load_private_key(path: Path) -> ec.EllipticCurvePrivateKey:
     try:
         content = path.read_bytes().strip()
     except OSError as error:
-        raise CredentialError(f"{path} cannot be read: {error.strerror}") from None
-    remedy = "it must be the P-256 private key that `stentor keys vapid --out FILE` makes"
+        raise CredentialError(f"{path} cannot be read: {error.strerror}; {_REMEDY}") from None
     try:
         if _PLAIN_KEY.fullmatch(content):
             number = int.from_bytes(urlsafe_b64decode(content.rstrip(b"=") + b"="))
             return ec.derive_private_key(number, ec.SECP256R1())
         key = load_pem_private_key(content, None)
     except (ValueError, TypeError, NotBase64, UnsupportedAlgorithm):
-        raise CredentialError(f"{path} holds no private key that can be read; {remedy}") from None
+        raise CredentialError(f"{path} holds no private key that can be read; {_REMEDY}") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise CredentialError(f"{path} holds a key of another kind; {remedy}")
+        raise CredentialError(f"{path} holds a key of another kind; {_REMEDY}")
     return key
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from stentor.simulators.multipart import Part, is_multipart, read_parts
+from stentor.simulators.multipart import FormPart, is_multipart, read_parts
 
 Payload = dict[str, Any]
 
 
-def read_body(content_type: bytes, body: bytes) -> tuple[Payload | None, list[Part]]:
+def read_body(content_type: bytes, body: bytes) -> tuple[Payload | None, list[FormPart]]:
     """The JSON object, None where it is none; and the files that came with it."""
     if not is_multipart(content_type):
         return _object(body), []

@@ -35,7 +35,7 @@ from stentor.simulators.discord.forms import read_body
 from stentor.simulators.discord.limits import BucketState, BucketWindows, InvalidRequests, Sliding
 from stentor.simulators.discord.shapes import OF_ONESELF, attachment, person, rich_parts
 from stentor.simulators.faults import GoAwayForm, MalformedForm
-from stentor.simulators.multipart import Part
+from stentor.simulators.multipart import FormPart
 from stentor.simulators.request_headers import Header
 from stentor.simulators.server_connection import Rules
 from stentor.simulators.world import GRACEFUL, Judgement, Session, World
@@ -261,7 +261,7 @@ class DiscordProvider:
     # Who answers what.
 
     def _whoami(self, asked: _Asked) -> Judgement:
-        return _ok(self._author() | OF_ONESELF)
+        return _ok({**self._author(), **OF_ONESELF})
 
     def _open(self, asked: _Asked) -> Judgement:
         user = str(self._object(asked)[0].get("recipient_id", ""))
@@ -294,9 +294,13 @@ class DiscordProvider:
     def _execute(self, asked: _Asked) -> Judgement:
         _, webhook, token = asked.parts
         _check_id(webhook, "webhook_id")
-        address = f"https://discord.com/api/webhooks/{webhook}/{token}"
+        thread = asked.query.get("thread_id", [""])[0]
+        if thread:
+            _check_id(thread, "thread_id")
+        address = f"https://discord.com/api/webhooks/{webhook}/{token}" + (f"?thread_id={thread}" if thread else "")
         self._befall(webhook, _WEBHOOKS)
-        posted = self._keep(f"{webhook}/{token}", address, self._message(asked, is_webhook=True), asked.now)
+        message = self._message(asked, is_webhook=True)
+        posted = self._keep(_place_of_webhook(asked), address, message, asked.now)
         answer = self._accepted(posted, "")
         if asked.query.get("wait", ["false"])[0].lower() not in ("true", "1"):
             return answer._replace(headers=[(b":status", b"204")], body=b"")
@@ -339,7 +343,7 @@ class DiscordProvider:
         return _nothing()
 
     def _find(self, asked: _Asked) -> _Message:
-        place = asked.parts[1] if asked.parts[0] == "channels" else "/".join(asked.parts[1:3])
+        place = asked.parts[1] if asked.parts[0] == "channels" else _place_of_webhook(asked)
         posted = self._messages.get(asked.parts[-1])
         if posted is None or posted.place != place:
             raise _Refusal(_refusal(404, 10008))
@@ -358,7 +362,7 @@ class DiscordProvider:
         elif fate in fates:
             raise _Refusal(_refusal(*fates[fate]))
 
-    def _object(self, asked: _Asked) -> tuple[dict[str, Any], list[Part]]:
+    def _object(self, asked: _Asked) -> tuple[dict[str, Any], list[FormPart]]:
         found, files = read_body(asked.content_type, asked.body)
         if found is None:
             raise _Refusal(_error(400, 50109, "The request body contains invalid JSON."))
@@ -373,7 +377,7 @@ class DiscordProvider:
             raise _Refusal(_refusal(400, 50006))
         return message
 
-    def _attach(self, files: list[Part]) -> list[dict[str, Any]]:
+    def _attach(self, files: list[FormPart]) -> list[dict[str, Any]]:
         self._attachments += len(files)
         first = 5 * 10**17 + self._attachments - len(files)
         return [attachment(str(first + number), file) for number, file in enumerate(files)]
@@ -433,6 +437,11 @@ class DiscordProvider:
         if form == "truncated":
             return spoilt._replace(headers=[(b":status", b"404"), _JSON], body=_refusal(404, 10003).body[:20])
         return spoilt._replace(headers=[(b":status", b"400"), _JSON], body=b'{"code":99999,"message":"Something new"}')
+
+
+def _place_of_webhook(asked: _Asked) -> str:
+    """`webhook/token`, and the thread, which each request to a message in one must name."""
+    return "/".join((*asked.parts[1:3], *asked.query.get("thread_id", [])))
 
 
 def _check_id(value: str, field: str) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from stentor.simulators.multipart import Part
+from stentor.simulators.multipart import FormPart
 
 OF_ONESELF: Mapping[str, Any] = MappingProxyType(
     {
@@ -31,7 +31,7 @@ def person(user_id: str, name: str) -> dict[str, Any]:
     return {"id": user_id, "username": name, "discriminator": "0000", "avatar": None, "global_name": None}
 
 
-def attachment(attachment_id: str, file: Part) -> dict[str, Any]:
+def attachment(attachment_id: str, file: FormPart) -> dict[str, Any]:
     filename = file.filename or "unknown.bin"
     url = f"https://cdn.discordapp.com/attachments/1/{attachment_id}/{filename}"
     about = {"size": len(file.content), "content_type": file.content_type}

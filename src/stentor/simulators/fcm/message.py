@@ -58,9 +58,11 @@ def payload_limit(kind: str) -> int:
 def payload_size(message: dict[str, Any]) -> int:
     """The size of the largest platform's version of the message. How Google counts is not told; this is a guess."""
     data, notification = message.get("data", {}), message.get("notification", {})
-    android, webpush = message.get("android", {}), message.get("webpush", {})
+    android, webpush, newer = message.get("android", {}), message.get("webpush", {}), message.get("android_v2", {})
+    shown = newer.get("remote_notification", {}).get("notification", {})
     sizes = [
         _size(android.get("data", data)) + _size({**notification, **android.get("notification", {})}),
+        _size(newer.get("data", data)) + _size({**notification, **shown}),
         _size(webpush.get("data", data)) + _size({**notification, **webpush.get("notification", {})}),
         _size(data) + _size(notification) + _size(message.get("apns", {}).get("payload", {})),
     ]
@@ -79,9 +81,12 @@ def _size(fields: dict[str, Any]) -> int:
 def dedup_id_of(message: dict[str, Any]) -> str:
     """What the device, or FCM, replaces an older copy by."""
     android, apns, webpush = message.get("android", {}), message.get("apns", {}), message.get("webpush", {})
+    newer = message.get("android_v2", {})
     return str(
         android.get("notification", {}).get("tag")
         or android.get("collapse_key")
+        or newer.get("remote_notification", {}).get("notification", {}).get("tag")
+        or newer.get("collapse_key")
         or apns.get("headers", {}).get("apns-collapse-id")
         or webpush.get("notification", {}).get("tag")
         or webpush.get("headers", {}).get("Topic")

@@ -1,4 +1,5 @@
-"""The fields of an FCM v1 message, their types, and the check of a message against them. Pure.
+"""The fields of an FCM v1 message, their types, and the check of a message against them: its discovery document of
+2026-10-23. Pure.
 
 Both spellings of a name are accepted, as Google's JSON reader does: lowerCamelCase and snake_case.
 """
@@ -13,7 +14,7 @@ from typing import Any
 _TTL = re.compile(r"(\d{1,10})(\.\d{1,9})?s")
 _MAX_TTL_S = 2_419_200
 _RESERVED_KEYS = frozenset(("from", "message_type"))
-_RESERVED_PREFIXES = ("google", "gcm")
+_RESERVED_PREFIXES = ("google.", "gcm.notification.")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -148,48 +149,54 @@ def _message(**fields: Check) -> Check:
 
 
 _LABEL = _message(analytics_label=_text)
-_ANDROID_NOTIFICATION = _message(
-    title=_text,
-    body=_text,
-    icon=_text,
-    color=_colour,
-    sound=_text,
-    tag=_text,
-    click_action=_text,
-    body_loc_key=_text,
-    body_loc_args=_texts,
-    title_loc_key=_text,
-    title_loc_args=_texts,
-    channel_id=_text,
-    ticker=_text,
-    sticky=_flag,
-    event_time=_text,
-    local_only=_flag,
-    notification_priority=_choice(
+_NOTIFICATION: dict[str, Check] = {
+    "title": _text,
+    "body": _text,
+    "icon": _text,
+    "color": _colour,
+    "sound": _text,
+    "tag": _text,
+    "click_action": _text,
+    "body_loc_key": _text,
+    "body_loc_args": _texts,
+    "title_loc_key": _text,
+    "title_loc_args": _texts,
+    "channel_id": _text,
+    "ticker": _text,
+    "sticky": _flag,
+    "event_time": _text,
+    "local_only": _flag,
+    "notification_priority": _choice(
         "PRIORITY_UNSPECIFIED", "PRIORITY_MIN", "PRIORITY_LOW", "PRIORITY_DEFAULT", "PRIORITY_HIGH", "PRIORITY_MAX"
     ),
-    default_sound=_flag,
-    default_vibrate_timings=_flag,
-    default_light_settings=_flag,
-    vibrate_timings=_durations,
-    visibility=_choice("VISIBILITY_UNSPECIFIED", "PRIVATE", "PUBLIC", "SECRET"),
-    notification_count=_number,
-    light_settings=_struct,
-    image=_text,
-    bypass_proxy_notification=_flag,
-    proxy=_choice("PROXY_UNSPECIFIED", "ALLOW", "DENY", "IF_PRIORITY_LOWERED"),
-)
-_ANDROID = _message(
-    collapse_key=_text,
-    priority=_choice("NORMAL", "HIGH"),
-    ttl=_ttl,
-    restricted_package_name=_text,
-    data=_data,
-    notification=_ANDROID_NOTIFICATION,
-    fcm_options=_LABEL,
-    direct_boot_ok=_flag,
-    bandwidth_constrained_ok=_flag,
-    restricted_satellite_ok=_flag,
+    "default_sound": _flag,
+    "default_vibrate_timings": _flag,
+    "default_light_settings": _flag,
+    "vibrate_timings": _durations,
+    "visibility": _choice("VISIBILITY_UNSPECIFIED", "PRIVATE", "PUBLIC", "SECRET"),
+    "notification_count": _number,
+    "light_settings": _struct,
+    "image": _text,
+    "bypass_proxy_notification": _flag,
+    "proxy": _choice("PROXY_UNSPECIFIED", "ALLOW", "DENY", "IF_PRIORITY_LOWERED"),
+}
+_EITHER_ANDROID: dict[str, Check] = {
+    "collapse_key": _text,
+    "ttl": _ttl,
+    "restricted_package_name": _text,
+    "data": _data,
+    "fcm_options": _LABEL,
+    "direct_boot_ok": _flag,
+    "bandwidth_constrained_ok": _flag,
+    "restricted_satellite_ok": _flag,
+}
+_ANDROID = _message(**_EITHER_ANDROID, priority=_choice("NORMAL", "HIGH"), notification=_message(**_NOTIFICATION))
+_ANDROID_V2 = _message(
+    **_EITHER_ANDROID,
+    remote_notification=_message(
+        mutable_content=_flag, use_as_v1_data_message=_flag, notification=_message(**_NOTIFICATION, id=_number)
+    ),
+    background_sync=_message(),
 )
 _APNS = _message(
     headers=_map,
@@ -205,6 +212,7 @@ _MESSAGE = _message(
     data=_data,
     notification=_message(title=_text, body=_text, image=_text),
     android=_ANDROID,
+    android_v2=_ANDROID_V2,
     webpush=_WEBPUSH,
     apns=_APNS,
     fcm_options=_LABEL,

@@ -179,6 +179,11 @@ class TelegramProvider:
     def _send(self, given: Given, content: Given, *, photo: bool) -> Judgement:
         keyboard = _keyboard(given)
         address, chat = _chat(given)
+        thread = number(given.get("message_thread_id") or 0)
+        if thread:
+            if _FIRST_SUPERGROUP < chat < 0:
+                raise _bad("message thread not found")
+            address = f"{address}:{thread}"
         self._weather(address)
         self._pace(chat, paid=flag(given, "allow_paid_broadcast"))
         self._judge_chat(address, chat)
@@ -190,6 +195,7 @@ class TelegramProvider:
             "from": self._me(),
             "chat": _described(chat),
             "date": int(now),
+            **({"message_thread_id": thread, "is_topic_message": True} if thread else {}),
             **content,
             **({"reply_markup": keyboard} if keyboard and INLINE in keyboard else {}),
             **({"has_protected_content": True} if flag(given, "protect_content") else {}),

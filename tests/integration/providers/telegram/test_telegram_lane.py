@@ -184,6 +184,15 @@ async def test_a_group_that_moved_is_followed() -> None:
         assert sorted(telegram.ledger.addresses()) == ["-1000000000077", "77"]
 
 
+async def test_topics_of_a_forum_get_it_at_the_pace_of_their_chat() -> None:
+    options = simulated.TelegramSetup(per_second=1000.0)
+    async with TelegramSimulator(options) as telegram, lane_to(telegram) as lane:
+        flight = await send(lane, PLAIN, [b"-1001234567890:5", b"@forum:7", b"-1001234567890:6"])
+        assert {(at, each.reason) for at, each in flight.answers(0.0).items()} == {(2, "Pace")}
+        assert flight.receipts()[0].id.startswith("-1001234567890:")
+        assert sorted(telegram.ledger.addresses()) == ["-1001234567890:5", "@forum:7"]
+
+
 async def test_a_chat_that_forbids_it_is_kept() -> None:
     faults = parse_faults({"devices": {"third_party_auth": 1.0}})
     async with TelegramSimulator(FAST, faults=faults) as telegram, lane_to(telegram) as lane:

@@ -358,6 +358,56 @@ def test_a_wrong_file_is_named(tmp_path: Path, clock: Clock, content: str, probl
     assert "PRIVATE KEY" not in str(raised.value)
 
 
+async def test_a_key_whose_line_ends_are_escaped_twice_and_a_project_that_is_a_number(
+    server: TokenServer, clock: Clock
+) -> None:
+    info = make_info(server.uri) | {"private_key": KEY_PEM.replace("\n", "\\n"), "project_id": 123456789012}
+    source = FcmTokenSource.from_info(info, clock=clock)
+    assert await source.authorization() == b"Bearer ya29.1"
+    assert source.project_id == "123456789012"
+    source.close()
+
+
+def make_federation(folder: Path, uri: str) -> dict[str, Any]:
+    token = folder / "oidc.token"
+    token.write_text("of-this-machine")
+    return {
+        "type": "external_account",
+        "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/o",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": uri,
+        "credential_source": {"file": str(token)},
+    }
+
+
+async def test_a_workload_identity_federation(server: TokenServer, clock: Clock, tmp_path: Path) -> None:
+    path = tmp_path / "federation.json"
+    path.write_text(json.dumps(make_federation(tmp_path, server.uri)))
+    source = FcmTokenSource.from_file(path, clock=clock)
+    assert await source.authorization() == b"Bearer ya29.1"
+    assert source.project_id is None
+    assert server.requests[0]["subject_token"] == "of-this-machine"
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"token_url": "http://sts.example.com/v1/token"}, "must be https"),
+        ({"service_account_impersonation_url": "http://iam.example.com/"}, "must be https"),
+        ({"credential_source": None}, "incomplete"),
+        ({"credential_source": 7}, "incomplete"),
+        ({"audience": None}, "incomplete"),
+    ],
+)
+def test_a_wrong_federation_is_named(tmp_path: Path, clock: Clock, changed: dict[str, Any], problem: str) -> None:
+    path = tmp_path / "federation.json"
+    path.write_text(json.dumps(make_federation(tmp_path, "https://sts.googleapis.com/v1/token") | changed))
+    with pytest.raises(CredentialError, match=problem) as raised:
+        FcmTokenSource.from_file(path, clock=clock)
+    assert str(path) in str(raised.value)
+
+
 def test_missing_files(tmp_path: Path, clock: Clock) -> None:
     with pytest.raises(CredentialError, match="cannot be read"):
         FcmTokenSource.from_file(tmp_path / "nowhere.json", clock=clock)

@@ -20,6 +20,7 @@ from stentor.model import (
     PushType,
 )
 from stentor.providers.fcm import wire
+from stentor.simulators.fcm.schema import check_request
 
 START = 1_800_000_000.5
 
@@ -242,7 +243,13 @@ WRONG: list[tuple[str, Message]] = [
     ("data.from", Message(title="t", data={"from": "x"})),
     ("data.message_type", Message(title="t", data={"message_type": "x"})),
     ("data.google.x", Message(title="t", data={"google.x": "x"})),
-    ("data.gcm_x", Message(title="t", data={"gcm_x": "x"})),
+    ("data.gcm.notification.x", Message(title="t", data={"gcm.notification.x": "x"})),
+    ("android_v2.data.from", fcm(android_v2={"data": {"from": "x"}})),
+    ("android_v2.ttl", fcm(android_v2={"ttl": 7})),
+    (
+        "android_v2.remote_notification.notification.id",
+        fcm(android_v2={"remoteNotification": {"notification": {"id": "a"}}}),
+    ),
     ("target", fcm(target="everybody")),
     ("android", fcm(android=[1])),
     ("android", fcm(android={1: 2})),
@@ -301,6 +308,35 @@ def test_unreadable_apple_payload() -> None:
     with pytest.raises(InvalidMessage) as raised:
         wire.render(Message(title="t", apns=ApnsOptions(raw_payload=b"x")), started_at=START)
     assert raised.value.field == "apns.raw_payload"
+
+
+@pytest.mark.parametrize("key", ["google_place_id", "googlePay", "google", "gcm_id", "gcm.x", "fromage"])
+def test_keys_that_only_look_reserved_are_taken(key: str) -> None:
+    message = rendered(Message(title="t", data={key: "x"}))
+    assert message["data"] == {key: "x"}
+    check_request({"message": {"token": "x", **message}}, "")
+
+
+def test_the_newer_android_block_takes_the_older_ones_place() -> None:
+    options = FcmOptions(
+        channel_id="promo", android_v2={"remoteNotification": {"mutableContent": True, "notification": {"id": 7}}}
+    )
+    message = rendered(Message(title="t", ttl=60, priority=Priority.HIGH, fcm=options), "c1")
+    assert "android" not in message
+    assert message["android_v2"] == {
+        "ttl": "60s",
+        "remote_notification": {
+            "mutable_content": True,
+            "notification": {"channel_id": "promo", "tag": "c1", "id": 7},
+        },
+    }
+    check_request({"message": {"token": "x", **message}}, "")
+    sync = rendered(
+        Message(title="t", fcm=FcmOptions(android_v2={"backgroundSync": {}, "data": {"camelKey": "v"}})), "c1"
+    )
+    assert sync["android_v2"] == {"background_sync": {}, "data": {"camelKey": "v"}}
+    check_request({"message": {"token": "x", **sync}}, "")
+    assert rendered(Message(fcm=FcmOptions(android_v2={"background_sync": {}})))
 
 
 @pytest.mark.parametrize("ttl", ["0s", "2419200s", "2419200.000s", "1.5s"])

@@ -56,6 +56,18 @@ def test_lengths_are_those_of_utf_16(text: str) -> None:
     assert utf16_length(text) == utf16_units(text)
 
 
+@pytest.mark.parametrize("form", ["", "r", "w", "wDT", "dt", "D", "T"])
+def test_a_time_is_shown_in_the_readers_own_words(form: str) -> None:
+    """A date-time entity of Bot API 9.5."""
+    asked = f"&format={form}" if form else ""
+    markdown = f"![22:45](tg://time?unix=1647531900{asked})"
+    attribute = f' format="{form}"' if form else ""
+    html = f'<tg-time unix="1647531900"{attribute}>22:45</tg-time>'
+    for text, markup in ((markdown, TelegramMarkup.MARKDOWN_V2), (html, TelegramMarkup.HTML)):
+        assert shown(text, markup) == "22:45"
+        assert parse(text, markup.value) == "22:45"
+
+
 def test_an_emoji_counts_as_two() -> None:
     assert utf16_length("a😀") == 3
 
@@ -69,7 +81,9 @@ def test_an_emoji_counts_as_two() -> None:
         ("Ends _tonight", "the `_` at character 6 (italic) has no end"),
         ("*a _b* c_", "has no end"),
         ("[a](b", "the address that begins at character 4 has no `)`"),
-        ("![👍](https://example.com)", "the custom emoji at character 1 needs (tg://emoji?id=…)"),
+        ("![👍](https://example.com)", "the `![` at character 1 needs (tg://emoji?id=…) or (tg://time?"),
+        ("![now](tg://time?unix=soon)", "(tg://time?unix=…&format=…)"),
+        ("![now](tg://time?unix=1647531900&format=x)", "(tg://time?unix=…&format=…)"),
         (">*a\nb*", "the `*` at line 1, character 2 (bold) has no end"),
     ],
 )
@@ -89,6 +103,8 @@ def test_broken_markdown_is_told_with_its_place(text: str, problem: str) -> None
         ("a</b>", "</b> at character 2 doesn't end"),
         ("<span>a</span>", '<span> at character 1 must be <span class="tg-spoiler">'),
         ("<tg-emoji>a</tg-emoji>", "needs an `emoji-id`"),
+        ("<tg-time>now</tg-time>", "needs `unix`"),
+        ('<tg-time unix="1647531900" format="long">now</tg-time>', "its `format` is"),
         ("<b", "`<` at character 1 begins no tag"),
     ],
 )

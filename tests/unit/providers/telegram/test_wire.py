@@ -136,12 +136,17 @@ def test_a_picture_and_its_caption() -> None:
 def test_chats_by_number_and_by_name() -> None:
     assert sent(telegram(text="x"), b"-1001234567890")["chat_id"] == -1001234567890
     assert sent(telegram(text="x"), b"@news_of_us")["chat_id"] == "@news_of_us"
-    for address in (b"", b"0", b"12a", b"@a", b'@a"b', b"\xff", b"--1", b"9" * 17):
+    topic = sent(telegram(text="x"), b"-1001234567890:5")
+    assert (topic["chat_id"], topic["message_thread_id"]) == (-1001234567890, 5)
+    topic = sent(telegram(text="x"), b"@news_of_us:17")
+    assert (topic["chat_id"], topic["message_thread_id"]) == ("@news_of_us", 17)
+    for address in (b"", b"0", b"12a", b"@a", b'@a"b', b"\xff", b"--1", b"9" * 17, b"-100:0", b"-100:x", b"1:"):
         found = wire.request(BOT, wire.render(telegram(text="x")), address)
         assert isinstance(found, Answer)
         assert found.reason == MALFORMED_ADDRESS
         assert check_address(address.decode("latin-1")) is not None
     assert check_address("-1001234567890") is None
+    assert check_address("-1001234567890:5") is None
 
 
 def test_the_token_is_in_the_address_alone_and_never_shown() -> None:

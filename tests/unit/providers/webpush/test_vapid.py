@@ -109,6 +109,7 @@ def test_key_files_that_are_none(tmp_path: Path) -> None:
         with pytest.raises(CredentialError, match=said) as raised:
             load_private_key(file)
         assert "BEGIN" not in str(raised.value)
+        assert "put back the P-256 private key that your browsers were subscribed with" in str(raised.value)
 
 
 @pytest.mark.parametrize("subject", [SUBJECT, "https://example.com", "https://example.com/contact"])

@@ -58,6 +58,8 @@ class Telegram:
         ("🏟 🏟![👍](tg://emoji?id=1234", "Can't find end of a custom emoji URL at byte offset 17"),
         ("🏟 🏟![👍](t://emoji?id=1234)", "Custom emoji URL must have scheme tg"),
         ("🏟 🏟![👍](tg:emojis?id=1234)", 'Custom emoji URL must have host "emoji"'),
+        ("![now](tg://time?unix=0)", "Invalid date_time identifier specified"),
+        ("![now](tg://time?unix=1647531900&format=rw)", "Invalid date_time format specified"),
         ("🏟 🏟![👍](tg://emoji#test)", "Custom emoji URL must have an emoji identifier"),
         ("🏟 🏟![👍](tg://emoji?test=1231&id=025)", "Invalid custom emoji identifier specified"),
         (">asd\n>q||ew\n||asdad", "Can't find end of Spoiler entity at byte offset 7"),

@@ -86,7 +86,8 @@ def test_a_proper_message_is_taken_and_read(service: Service) -> None:
 
 
 def test_a_message_may_have_no_body(service: Service) -> None:
-    assert service.post(b"", **{"content-encoding": None}).accepted
+    bare: dict[str, Any] = {"content-encoding": None}
+    assert service.post(b"", **bare).accepted
     (message,) = service.provider.deliver()
     assert message.payload == b""
 
