@@ -54,7 +54,8 @@ Times are epoch seconds, durations seconds. Fields may be added; those that are 
 | command | object |
 |---|---|
 | `send`, `campaign show`, `watch`, `resume`, `cancel`, `retry` | a report: `campaign`, `installations` (read so far), \
-`delivered` (accepted by the provider), `failed` (rejected, expired or ambiguous), `cancelled`, `pending`, `lanes`, \
+`delivered` (accepted by the provider), `failed` (rejected, expired or ambiguous), `cancelled`, `pending`, \
+`unread` (about how many were not read when it was stopped), `lanes`, \
 `reasons`, `dead` (addresses that will never work again), `dead_letters` (batches nobody could work on) and the latest \
 of them as `put_aside`, `seconds`, `rate`, `at`; `show` adds `problems`: why a lane doesn't send |
 | `send --dry-run` | `title`, `lanes` (each with `recipients`, `ceiling` in pushes a second or null, \

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from stentor.audience.contract import NO_LANE, Audience, Range, Wanted
+from stentor.audience.contract import NO_LANE, Audience, Wanted
 from stentor.channels import find
 
 PARTS, OF_EACH = 10, 1000
@@ -50,7 +50,7 @@ async def look_at(audience: Audience, wanted: Wanted) -> Mapping[str, LaneSample
     """
     found: dict[str, LaneSample] = defaultdict(LaneSample)
     for part in await audience.ranges(PARTS):
-        page = await audience.page(Range(after=part.after, upto=part.upto), OF_EACH, wanted)
+        page = await audience.page(part, OF_EACH, wanted)
         lanes = [page.lanes] * len(page) if isinstance(page.lanes, str) else page.lanes
         for key, address, lane in zip(page.keys, page.addresses, lanes, strict=True):
             if lane == NO_LANE:

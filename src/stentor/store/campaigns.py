@@ -12,18 +12,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, bindparam, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import InvalidState, UnknownCampaign
-from stentor.states import FINAL, MOVES, CampaignState
+from stentor.states import FINAL, MOVES, STOPPED, CampaignState
 from stentor.store.database import insert_or_ignore
-from stentor.store.tables import batches, campaigns
+from stentor.store.tables import batches, campaigns, chains
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
-_ALL = select(*[column for column in campaigns.c if column.name != "content"])
+_CHAINS = exists().where(chains.c.campaign_id == campaigns.c.id)
+_COLUMNS: list[ColumnElement[Any]] = [
+    *[column for column in campaigns.c if column.name != "content"],
+    _CHAINS.label("begun"),
+    _CHAINS.where(chains.c.done, chains.c.next.is_not(None)).label("left"),
+]
+_ALL = select(*_COLUMNS)
 _ONE = _ALL.where(campaigns.c.id == bindparam("campaign"))
 
 
@@ -50,7 +56,7 @@ class Campaign:
     max_rate: float | None = None
     """Pushes a second that it is sent at most, over all lanes; None: as fast as they allow."""
     planned: bool = False
-    """Whether its audience was read to the end."""
+    """Whether its audience was read to the end. Never so of one that was stopped before."""
 
 
 def new_id(now: float) -> str:
@@ -164,7 +170,7 @@ async def move(
 
 
 async def finish(connection: AsyncConnection, campaign_id: str, now: float) -> bool:
-    """Complete (or end as cancelled) a campaign that is planned to its end and of which nothing is pending.
+    """Complete (or end as cancelled) a campaign of which no more will be read and nothing is pending.
 
     Whoever settles or plans its last batch gets True, once; called too early it does nothing.
     """
@@ -197,5 +203,5 @@ def _campaign(row: Row[Any]) -> Campaign:
         finished_at=row.finished_at,
         expected=msgspec.json.decode(row.expected, type=dict[str, int]) if row.expected else {},
         max_rate=row.max_rate,
-        planned=bool(row.planned),
+        planned=bool(row.planned and not row.left and (row.begun or row.state not in STOPPED)),
     )
