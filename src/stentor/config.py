@@ -107,7 +107,7 @@ class Columns(Section):
     id: str = "id"
     """The key: unique, never NULL, of any type that orders."""
     address: str = "token"
-    """The device token: text, a number, a UUID, or bytes, which are read as hex."""
+    """The device token: text, a number, a UUID, a browser's subscription as JSON, or bytes."""
     channel: str | None = Field(default=None, examples=["platform"])
     """The channel. Left out where the audience has one channel only, which its `channel` names."""
     app: str | None = Field(default=None, examples=["app"])

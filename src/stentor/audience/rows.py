@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from stentor.audience.registry import Registration
-from stentor.audience.values import Unusable, show
+from stentor.audience.values import Unusable, address_of, show
 from stentor.channels import find
 from stentor.store.text import UNSTORABLE
 
@@ -85,7 +85,8 @@ class RowReader:
         Raises:
             RowRefused: it breaks a rule.
         """
-        said = {name: _text(name, row.get(name)) for name in FIELDS if name != "registered_at"}
+        said = {name: _text(name, row.get(name)) for name in FIELDS if name not in ("address", "registered_at")}
+        said["address"] = _address(row.get("address"))
         key = said["id"]
         if key is None:
             raise RowRefused("no id")
@@ -145,6 +146,11 @@ def _text(name: str, value: object) -> str | None:
     if isinstance(value, bytes):
         return value.hex()
     raise RowRefused(f"malformed {name.replace('_', ' ')}", f"a {type(value).__name__} instead of text")
+
+
+def _address(value: object) -> str | None:
+    """As `_text`; a subscription may be an object, and bytes may be text."""
+    return address_of(value) if value and isinstance(value, bytes | dict) else _text("address", value)
 
 
 def _registered_at(value: object) -> float | None:
