@@ -21,6 +21,8 @@ from stentor.config import AudienceConfig
 from stentor.errors import InvalidAudience
 
 Element = sa.ColumnElement[Any]
+SHOWN = 30
+"""Names that are told at most."""
 _SPACE = " \t\r\n"
 ROLES = ("id", "channel", "app", "language", "time_zone", "registered_at")
 """The parts of an installation that filters and templates may name; its address is none of their business."""
@@ -222,12 +224,13 @@ def parameter(name: str, key: Key) -> sa.BindParameter[Any]:
 
 
 def nearest_to(name: str, known: Iterable[str]) -> str:
-    """What to say of a name that isn't known."""
+    """What to say of a name that isn't known: which are, and one that is spelt nearly like it."""
     names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.3)
-    if near:
-        return f"the nearest is {near[0]}"
-    return f"there are {', '.join(names[:20])}{', …' if len(names) > 20 else ''}" if names else "there is none"
+    if not names:
+        return "there is none"
+    near = [f"the nearest is {each}" for each in difflib.get_close_matches(name, names, n=1, cutoff=0.55)]
+    there = f"there {'are' if len(names) > 1 else 'is'} {', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''}"
+    return "; ".join([*near, there])
 
 
 def _from(settings: AudienceConfig, names: Sequence[str]) -> sa.FromClause:
