@@ -186,7 +186,7 @@ class Planner:
 
     async def _wait_or_drop(self, lease: Lease, plan: Plan) -> None:
         """A step that was put and isn't committed: it may be any moment, or its planner died and did it otherwise."""
-        if plan.campaign.planned:
+        if plan.campaign.planning_over:
             raise StaleStep
         await self._queue.settle(release=[(lease, EARLY_PAUSE)])
 
@@ -211,7 +211,7 @@ class Planner:
             begun = await connection.scalar(
                 select(func.count()).select_from(chains).where(chains.c.campaign_id == campaign.id)
             )
-            if begun or locked.planned:
+            if begun or locked.planning_over:
                 raise StaleStep
             if steps:
                 await connection.execute(chains.insert(), [_chain(campaign.id, step) for step in steps])

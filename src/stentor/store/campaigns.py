@@ -57,6 +57,8 @@ class Campaign:
     """Pushes a second that it is sent at most, over all lanes; None: as fast as they allow."""
     planned: bool = False
     """Whether its audience was read to the end. Never so of one that was stopped before."""
+    planning_over: bool = False
+    """Whether no more of its audience will be read: it was read to the end, or the campaign was stopped."""
 
 
 def new_id(now: float) -> str:
@@ -204,4 +206,5 @@ def _campaign(row: Row[Any]) -> Campaign:
         expected=msgspec.json.decode(row.expected, type=dict[str, int]) if row.expected else {},
         max_rate=row.max_rate,
         planned=bool(row.planned and not row.left and (row.begun or row.state not in STOPPED)),
+        planning_over=bool(row.planned),
     )

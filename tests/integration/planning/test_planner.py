@@ -43,7 +43,8 @@ async def test_everybody_is_planned_once_in_parallel_ranges(planning: World) -> 
     (lease,) = await planning.take(10)
     await planning.do(lease)
     assert await planning.chains() == {"0.0": False, "0.1": False, "0.2": False}
-    assert not (await planning.campaign()).planned
+    campaign = await planning.campaign()
+    assert (campaign.planned, campaign.planning_over) == (False, True)
     await planning.do_all()
     assert set((await planning.chains()).values()) == {True}
     await assert_exact(planning)
@@ -114,7 +115,8 @@ async def test_the_queue_stays_bounded(planning: World, lane: str) -> None:
         assert (await planning.queue.depths([lane]))[lane].total <= 8 - 1 + 3 * 2
         planning.clock.move(0.1)
     assert (await planning.queue.depths([lane]))[lane].total >= 8
-    assert not (await planning.campaign()).planned
+    campaign = await planning.campaign()
+    assert (campaign.planned, campaign.planning_over) == (False, True)
     while not (await planning.campaign()).planned:
         await planning.do_all()
         planning.clock.move(0.1)
@@ -131,7 +133,8 @@ async def test_a_deep_lane_does_not_hold_up_a_hungry_one(planning: World) -> Non
     assert (await planning.planned())[ANDROID] == planning.everybody(ANDROID)
     assert (await planning.planned())[NO_LANE] == ["9999"]
     assert IOS not in await planning.planned()
-    assert not (await planning.campaign()).planned
+    campaign = await planning.campaign()
+    assert (campaign.planned, campaign.planning_over) == (False, True)
     assert {chain for chain, done in (await planning.chains()).items() if not done} == {
         f"0.{number}=apns_ios" for number in range(3)
     }
@@ -182,7 +185,8 @@ async def test_the_rest_of_a_stopped_campaign_is_not_read(planning: World, state
     await planning.do(stale)
     await planning.do_all()
     assert await planning.read() == read
-    assert not (await planning.campaign()).planned
+    campaign = await planning.campaign()
+    assert (campaign.planned, campaign.planning_over) == (False, True)
     assert all((await planning.chains()).values())
     assert (await planning.queue.depths([PLAN]))[PLAN].total == 0
     await assert_that_the_rest_can_be_read(planning)
@@ -193,7 +197,8 @@ async def test_of_what_is_stopped_before_it_began_nobody_is_read(planning: World
     await planning.move(CampaignState.CANCELLING)
     await planning.do_all()
     assert await planning.read() == (0, 0)
-    assert not (await planning.campaign()).planned
+    campaign = await planning.campaign()
+    assert (campaign.planned, campaign.planning_over) == (False, True)
     assert (await planning.queue.depths([PLAN]))[PLAN].total == 0
     await assert_that_the_rest_can_be_read(planning)
 
