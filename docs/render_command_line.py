@@ -68,7 +68,8 @@ Times are epoch seconds, durations seconds. Fields may be added; those that are 
 |---|---|
 | `send`, `campaign show`, `watch`, `resume`, `cancel`, `retry` | a report: `campaign`, `installations` (read so far), \
 `accepted` (by the provider; whether a phone shows it, nobody is told), \
-`failed` (rejected, expired or ambiguous), `cancelled`, `pending`, `lanes`, \
+`failed` (rejected, expired or ambiguous), `cancelled`, `pending`, \
+`unread` (about how many were not read when it was stopped), `lanes`, \
 `reasons`, `dead` (addresses that will never work again), `dead_letters` (batches nobody could work on) and the latest \
 of them as `put_aside`, `seconds` (without those it was `paused`), `rate`, `at`; \
 `show` adds `problems`: why a lane doesn't send |

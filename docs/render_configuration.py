@@ -62,7 +62,8 @@ before anything is sent: an address that is a date, a time that is a UUID, a key
 | column | what is read |
 |---|---|
 | `id` | numbers, text, UUIDs, dates and times, bytes |
-| `address` | text, numbers, UUIDs, enumerations; bytes (`bytea`, a BLOB) as hex, as `stentor import` reads them |
+| `address` | text, numbers, UUIDs, enumerations; `json` and `jsonb`, for browsers' subscriptions; bytes (`bytea`) \
+as the ASCII text that they hold, or else in hex. Space around it is left out. `stentor import` reads it the same way |
 | `channel`, `app` | text, numbers, UUIDs, enumerations |
 | `language` | text, enumerations |
 | `registered_at` | epoch seconds or milliseconds, timestamps and dates (UTC if they name no zone), or these as text |

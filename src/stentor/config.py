@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -109,7 +110,7 @@ class Columns(Section):
     id: str = "id"
     """The key: unique, never NULL, of any type that orders."""
     address: str = "token"
-    """The device token: text, a number, a UUID, or bytes, which are read as hex."""
+    """The device token: text, a number, a UUID, a browser's subscription as JSON, or bytes."""
     channel: str | None = Field(default=None, examples=["platform"])
     """The channel. Left out where the audience has one channel only, which its `channel` names."""
     app: str | None = Field(default=None, examples=["app"])
@@ -336,6 +337,16 @@ def _extended(added: tuple[str, ...]) -> type[Config]:
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
+_TOML_HINTS = MappingProxyType(
+    {
+        "Invalid value": "texts stand in quotes",
+        "twice": "a table may stand in the file only once: put all its settings under one heading",
+        "overwrite": "a setting may stand in its table only once: take the other one out",
+    }
+)
+"""What to do about a mistake, by words in what the TOML reader says of it."""
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8-sig"))
@@ -348,7 +359,8 @@ def _read(file: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise InvalidConfiguration(f"{file} is not UTF-8 text; save it as such") from None
     except tomllib.TOMLDecodeError as error:
-        raise InvalidConfiguration(f"{file} is not TOML: {error}; texts stand in quotes") from None
+        hints = [hint for sign, hint in _TOML_HINTS.items() if sign in str(error)]
+        raise InvalidConfiguration("; ".join([f"{file} is not TOML: {error}", *hints])) from None
 
 
 SettingPath = tuple[str, ...]

@@ -207,6 +207,9 @@ FORMS = "sqlite:///path or postgresql://user:password@host/database"
 
 WRONG = {
     "syntax": ("[store]\nurl = \n", "is not TOML: Invalid value (at line 2, column 7)"),
+    "text without quotes": ("[store]\nurl = x", "(at line 2, column 7); texts stand in quotes"),
+    "a table twice": ("[sending]\n[store]\n[sending]", "a table may stand in the file only once"),
+    "a setting twice": ("[sending]\npage = 1\npage = 2", "a setting may stand in its table only once"),
     "unknown section": ("[app.ios]", "app: there is no such setting; did you mean `apps`?"),
     "unknown key": ("[store]\nurll = 'x'", "store.urll: there is no such setting; did you mean `url`?"),
     "unknown key of an app": (

@@ -243,7 +243,7 @@ def check_channels(source: Source, groups: Sequence[Sequence[Any]]) -> None:
         return
     unknown: dict[str, int] = {}
     for channel, _, count in groups:
-        if channel not in (None, "") and not source.knows_channel(channel):
+        if channel is not None and str(channel).strip() and not source.knows_channel(channel):
             unknown[str(channel)] = unknown.get(str(channel), 0) + count
     if unknown:
         said = ", ".join(f"{value!r} ({count} installations)" for value, count in sorted(unknown.items())[:10])

@@ -44,13 +44,17 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Those whom this campaign reached, or perhaps did."""
     reasons: list[str] = []
     """With `failed_of`: only those that failed for one of these reasons."""
+    within: Selection | None = None
+    """With `failed_of`: whom that campaign was for, so that who of these was never read can be found."""
 
 
-class Range(msgspec.Struct, frozen=True, kw_only=True):
+class Range(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A part of an audience: keys above `after` (None: from the first) up to and including `upto`."""
 
     after: str | None
     upto: str
+    section: str = ""
+    """Of an audience that is made of several: which of them, by its own notation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +130,7 @@ class Audience(Protocol):
     async def page(self, part: Range, limit: int, wanted: Wanted, lanes: Collection[str] | None = None) -> Page:
         """The first `limit` installations of a range; only those of some lanes where these are given.
 
-        The page's cursor makes the next range: `Range(after=page.cursor, upto=part.upto)`.
+        With the page's cursor as its `after` the range is what is left of it.
         """
 
     async def find(self, keys: Sequence[str], wanted: Wanted) -> Page:

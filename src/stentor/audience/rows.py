@@ -18,7 +18,7 @@ import msgspec
 
 from stentor import languages
 from stentor.audience.registry import Registration
-from stentor.audience.values import Unusable, epochs, show
+from stentor.audience.values import Unusable, address_of, epochs, show
 from stentor.channels import find
 from stentor.store.text import UNSTORABLE
 
@@ -138,7 +138,8 @@ class RowReader:
         Raises:
             RowRefused: it breaks a rule.
         """
-        said = {name: _text(name, row.get(name)) for name in NEEDED}
+        said = {name: _text(name, row.get(name)) for name in NEEDED if name != "address"}
+        said["address"] = _address(row.get("address"))
         key = said["id"]
         if key is None:
             raise RowRefused("no id")
@@ -212,6 +213,11 @@ def _text(name: str, value: object) -> str | None:
     if isinstance(value, bytes):
         return value.hex()
     raise RowRefused(f"malformed {name.replace('_', ' ')}", f"a {type(value).__name__} instead of text")
+
+
+def _address(value: object) -> str | None:
+    """As `_text`; a subscription may be an object, and bytes may be text."""
+    return address_of(value) if value and isinstance(value, bytes | dict) else _text("address", value)
 
 
 def _registered_at(value: object, left_out: list[LeftOut]) -> float | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stentor.audience.contract import NO_LANE, Audience, Range, Wanted
+from stentor.audience.contract import NO_LANE, Audience, Wanted
 from stentor.channels import find
 
 PARTS, OF_EACH = 10, 1000
@@ -61,7 +61,7 @@ async def look_at(
     """
     found: dict[str, LaneSample] = defaultdict(LaneSample)
     for part in await audience.ranges(PARTS):
-        page = await audience.page(Range(after=part.after, upto=part.upto), OF_EACH, wanted)
+        page = await audience.page(part, OF_EACH, wanted)
         lanes = [page.lanes] * len(page) if isinstance(page.lanes, str) else page.lanes
         tags = page.languages or [None] * len(page)
         variables = page.variables or [{}] * len(page)

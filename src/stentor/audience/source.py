@@ -21,6 +21,9 @@ from stentor.config import AudienceConfig
 from stentor.errors import InvalidAudience
 
 Element = sa.ColumnElement[Any]
+SHOWN = 30
+"""Names that are told at most."""
+_SPACE = " \t\r\n"
 ROLES = ("id", "channel", "app", "language", "time_zone", "registered_at")
 """The parts of an installation that filters and templates may name; its address is none of their business."""
 
@@ -149,8 +152,9 @@ class Source:
     def _json_text(self, name: str) -> Element:
         """An attribute as text, whatever it is in the JSON."""
         column = self._column(self.json_column or "")
-        if self.dialect == "postgresql":
-            attribute: Element = sa.cast(column, sa.JSON)[name].as_string()
+        if self.dialect == "postgresql":  # which cannot give out text with a NUL, and gives no row then
+            without = sa.func.replace(column, r"\u0000", r"\ufffd")
+            attribute: Element = sa.cast(without, sa.JSON)[name].as_string()
             return attribute
         path = '$."' + name.replace('"', "") + '"'
         kind = sa.func.json_type(column, path)
@@ -171,13 +175,14 @@ class Source:
 
     def lane(self, channel: object, app: object) -> str:
         """The lane of an installation of which the database says this."""
-        said = str(channel) if channel not in (None, "") else self.settings.channel
-        name = str(app) if app not in (None, "") else self.settings.app
+        said = _said(channel) or self.settings.channel
+        name = _said(app) or self.settings.app
         return self.routes.lane(self.settings.channels.get(said, said) if said else None, name)
 
     def knows_channel(self, said: object) -> bool:
         """Whether a value of the channel column means a channel."""
-        return str(said) in self.settings.channels or any(str(said) == channel for channel, _ in self.routes.lanes)
+        name = _said(said)
+        return name in self.settings.channels or any(name == channel for channel, _ in self.routes.lanes)
 
     def on_lanes(self, lanes: Collection[str]) -> Element:
         """That an installation goes to one of these lanes; the same as `lane`, in SQL."""
@@ -207,7 +212,8 @@ class Source:
         """That a column says one of these; where it is NULL or empty, it says the default."""
         if column is None:
             return sa.true() if default in values else sa.false()
-        said = sa.cast(column, sa.Text)  # it may be a number or an enumeration, which takes none but its own words
+        # It may be a number or an enumeration, which takes none but its own words.
+        said = sa.func.trim(sa.cast(column, sa.Text), _SPACE)
         empty = sa.or_(column.is_(None), said == "") if default in values else sa.false()
         return sa.or_(said.in_(sorted(value for value in values if value)), empty)
 
@@ -230,18 +236,24 @@ def _not(condition: Element) -> Element:
     return negated
 
 
+def _said(value: object) -> str:
+    """What a column of channels or apps says, without the space with which a column of a fixed width is filled."""
+    return "" if value is None else str(value).strip()
+
+
 def parameter(name: str, key: Key) -> sa.BindParameter[Any]:
     """A key as a parameter that the database itself types, by what it is compared with."""
     return sa.bindparam(name, key, type_=NULLTYPE, unique=True)
 
 
 def nearest_to(name: str, known: Iterable[str]) -> str:
-    """What to say of a name that isn't known."""
+    """What to say of a name that isn't known: which are, and one that is spelt nearly like it."""
     names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.3)
-    if near:
-        return f"the nearest is {near[0]}"
-    return f"there are {', '.join(names[:20])}{', …' if len(names) > 20 else ''}" if names else "there is none"
+    if not names:
+        return "there is none"
+    near = [f"the nearest is {each}" for each in difflib.get_close_matches(name, names, n=1, cutoff=0.55)]
+    there = f"there {'are' if len(names) > 1 else 'is'} {', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''}"
+    return "; ".join([*near, there])
 
 
 def _from(settings: AudienceConfig, names: Sequence[str]) -> sa.FromClause:

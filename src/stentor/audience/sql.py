@@ -327,7 +327,7 @@ class SqlAudience:
         languages = None
         if wanted.language:
             said = next(columns) if source.language is not None else (None,) * len(keys)
-            languages = [str(language) if language else None for language in said]
+            languages = [str(language).strip() or None if language else None for language in said]
         names = texts(keys, kind)
         refused = (
             {name: unreadable[key] for name, key in zip(names, keys, strict=True) if key in unreadable}

@@ -7,7 +7,9 @@ by `misfit`, before anything is sent.
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime, time, timedelta
@@ -29,7 +31,9 @@ MILLISECONDS_FROM = 1e11
 LATEST = 4_102_444_800.0
 """Epoch seconds of the year 2100: when no address was registered yet."""
 
-_TEXTUAL = (str, int, bytes, UUID, Decimal)
+_TEXTUAL = (str, int, bytes, UUID, Decimal, dict)
+_READABLE = re.compile(rb"[\t\n\r -~]+")
+"""Bytes that are ASCII text: 16 or more that are random never are."""
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 """What is carried as it is."""
 
@@ -42,19 +46,21 @@ class Unusable(ValueError):
 
 
 def addresses(column: Sequence[Any]) -> list[bytes]:
-    """A column of addresses: text as it is, bytes in hex, as `stentor import` reads them; NULL is an empty one."""
+    """A column of addresses, each as `address_of` gives it; NULL is an empty one."""
     try:
-        return list(map(str.encode, column))
+        return list(map(str.encode, map(str.strip, column)))
     except (TypeError, UnicodeEncodeError):
-        return list(map(_address, column))
+        return [b"" if value is None else address_of(value).encode(errors="replace") for value in column]
 
 
-def _address(value: Any) -> bytes:
-    if value is None:
-        return b""
+def address_of(value: Any) -> str:
+    """An address as text, the same for an app's own table as for `stentor import`: without space around it, an object
+    as JSON (a browser's subscription), and bytes as the ASCII text that they are, or else in hex."""
     if isinstance(value, bytes):
-        return value.hex().encode()
-    return (format(value, "f") if isinstance(value, Decimal) else str(value)).encode(errors="replace")
+        return value.decode().strip() if _READABLE.fullmatch(value) else value.hex()
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return (format(value, "f") if isinstance(value, Decimal) else str(value)).strip()
 
 
 # -- times ------------------------------------------------------------------------------------------------------------
@@ -184,7 +190,7 @@ _FITS: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
     {
         "address": (
             lambda value: isinstance(value, _TEXTUAL) and not isinstance(value, bool),
-            "are no addresses; use a column of text, numbers, UUIDs or bytes",
+            "are no addresses; use a column of text, JSON, numbers, UUIDs or bytes",
         ),
         "registered_at": (
             lambda value: _epoch(value) is not None,

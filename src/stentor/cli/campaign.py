@@ -246,7 +246,9 @@ def retry(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send again to those that a campaign didn't reach, as a new campaign; not to addresses that are dead for good.
+    """Send again to everybody that a campaign didn't reach, as a new campaign; not to addresses that are dead for good.
+
+    These are the recipients that failed, that were cancelled, and that were not read yet when the campaign was stopped.
 
     \b
     Examples:
@@ -259,12 +261,15 @@ def retry(
     async def work(stentor: Stentor, found: Campaign) -> Report:
         report = await stentor.outcomes.report(found.id)
         chosen = [each.count for lane in report.reasons.values() for each in lane if each.reason in reasons]
-        many = sum(chosen) if reasons else report.total.failed - report.dead
-        if not many:
-            why = f"failed for {' or '.join(reasons)}" if reasons else "failed whose address may still work"
+        total = report.total
+        many = sum(chosen) if reasons else total.failed - report.dead + total.cancelled + report.unread
+        if not many and (reasons or report.campaign.planned):
+            why = f"failed for {' or '.join(reasons)}" if reasons else "was left out whose address may still work"
             raise InvalidState(f"nobody in campaign {found.id} {why}: there is nobody to send to again")
-        out.print(account(report))
-        confirm(f"Send {found.title!r} again to the {many:,} that were not reached?", yes=yes)
+        if not as_json:
+            out.print(account(report))
+        about = "about " if report.unread else ""
+        confirm(f"Send {found.title!r} again to the {about}{many:,} that were not reached?", yes=yes)
         async with waited_for("Counting them", out):
             new = await stentor.campaigns.retry(found.id, reasons=reasons)
         if new.state is CampaignState.DRAFT:

@@ -76,10 +76,7 @@ async def check_store(config: Config) -> list[Finding]:
     if file is not None and _is_missing(config.store.url):
         remedy = "Run `stentor init --upgrade`, which makes it, or correct `store.url`."
         return [problem("store", f"there is no {file}", remedy)]
-    try:
-        database = Database.open(config.store.url, patience=PATIENCE)
-    except InvalidConfiguration as error:
-        return [problem("store", str(error), "Mend `store.url`.")]
+    database = Database.open(config.store.url, patience=PATIENCE)
     try:
         await check_tables(database)
         await database.write(_touch)
@@ -91,7 +88,7 @@ async def check_store(config: Config) -> list[Finding]:
     finally:
         await database.aclose()
     detail = f"{file or database.name}: its tables are of this version, and can be written"
-    found = [Finding(check="store", detail=detail), *_check_options("store", database)]
+    found = [Finding(check="store", detail=detail), *check_options("store", database)]
     found += [warning(f"lane {lane}", f"stopped: {what}", remedy or "") for lane, what, remedy in stopped]
     if draining is not None:
         found.append(warning("campaigns", "held back by `stentor drain`", "`stentor drain --end` lets them start."))
@@ -101,7 +98,7 @@ async def check_store(config: Config) -> list[Finding]:
     return found
 
 
-def _check_options(check: str, database: Database) -> list[Finding]:
+def check_options(check: str, database: Database) -> list[Finding]:
     """Those in its URL that change nothing."""
     if not database.ignored:
         return []
@@ -109,7 +106,7 @@ def _check_options(check: str, database: Database) -> list[Finding]:
         warning(
             f"{check}.url",
             f"ignored, as the driver has nothing for it: {', '.join(database.ignored)}",
-            "Leave it out if you don't need it; if you rely on it, see docs/configuration.md.",
+            "Leave it out. If you rely on it, use the server's own settings instead.",
         )
     ]
 
@@ -190,7 +187,7 @@ async def _check_audience(config: Config, name: str, settings: AudienceConfig) -
         await audience.check(wanted)
         counts = dict(await audience.count())
         found = _describe(check, counts, await look_at(audience, wanted), _undecided(config))
-        return [found, *_check_options(check, database)]
+        return [found, *check_options(check, database)]
     except (InvalidAudience, AudienceUnavailable) as error:
         return [problem(check, str(error).removeprefix(f"{check}: "), f"Mend the database, or [{check}] in the file.")]
     finally:

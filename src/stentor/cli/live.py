@@ -293,6 +293,8 @@ def account(report: Report) -> RenderableType:
     for name, number in (("cancelled", total.cancelled), ("pending", total.pending)):
         if number:
             facts.add_row(name, f"{number:,}")
+    if report.unread:
+        facts.add_row("unread", f"about {report.unread:,}: the audience was not read to its end")
     if report.dead:
         facts.add_row("dead addresses", f"{report.dead:,}")
     if report.dead_letters:

@@ -85,6 +85,7 @@ def report(told: Report) -> Shape:
         "failed": total.failed,
         "cancelled": total.cancelled,
         "pending": total.pending,
+        "unread": told.unread,
         "lanes": {name: counts(lane) for name, lane in told.lanes.items()},
         "reasons": [
             {

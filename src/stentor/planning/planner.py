@@ -186,7 +186,7 @@ class Planner:
 
     async def _wait_or_drop(self, lease: Lease, plan: Plan) -> None:
         """A step that was put and isn't committed: it may be any moment, or its planner died and did it otherwise."""
-        if plan.campaign.planned:
+        if plan.campaign.planning_over:
             raise StaleStep
         await self._queue.settle(release=[(lease, EARLY_PAUSE)])
 
@@ -211,7 +211,7 @@ class Planner:
             begun = await connection.scalar(
                 select(func.count()).select_from(chains).where(chains.c.campaign_id == campaign.id)
             )
-            if begun or locked.planned:
+            if begun or locked.planning_over:
                 raise StaleStep
             if steps:
                 await connection.execute(chains.insert(), [_chain(campaign.id, step) for step in steps])
@@ -232,9 +232,8 @@ class Planner:
             planned = plan.divider.divide(page, f"{step.chain}.{step.number}")
         following = None
         if page.cursor is not None:
-            following = msgspec.structs.replace(
-                step, number=step.number + 1, part=Range(after=page.cursor, upto=part.upto)
-            )
+            rest = msgspec.structs.replace(part, after=page.cursor)
+            following = msgspec.structs.replace(step, number=step.number + 1, part=rest)
         now = self._clock()
 
         async def change(connection: AsyncConnection) -> None:
@@ -257,13 +256,13 @@ class Planner:
             self.tally.recipients[each.batch.lane] += len(each.batch)
 
     async def give_up(self, lease: Lease) -> None:
-        """Its campaign was stopped: the rest of its audience isn't read."""
+        """Its campaign was stopped: the rest of its audience isn't read, and stays on record as unread."""
         step = msgspec.msgpack.decode(lease.payload, type=Step)
 
         async def change(connection: AsyncConnection) -> None:
             await _lock(connection, lease.campaign_id)
             if step.chain:
-                await _advance(connection, lease.campaign_id, step, read=0, following=None)
+                await _leave(connection, lease.campaign_id, step)
             await _mark_planned(connection, lease.campaign_id)
 
         try:
@@ -323,6 +322,15 @@ async def _advance(
     now_at = {"of_campaign": campaign_id, "of_chain": step.chain, "at_step": step.number}
     then = {"next_step": step.number + 1, "ended": following is None, "following": following and _encode(following)}
     moved = await connection.execute(_ADVANCE, {**now_at, **then, "more": read})
+    if not moved.rowcount:
+        raise StaleStep
+
+
+async def _leave(connection: AsyncConnection, campaign_id: str, step: Step) -> None:
+    """End a chain where it is: its next step, which nobody does, is what is left of it. Raises: StaleStep."""
+    here = (chains.c.campaign_id == campaign_id, chains.c.chain == step.chain, chains.c.step == step.number)
+    left = func.coalesce(chains.c.next, _encode(step))
+    moved = await connection.execute(update(chains).where(*here, ~chains.c.done).values(done=True, next=left))
     if not moved.rowcount:
         raise StaleStep
 

@@ -25,7 +25,8 @@ from stentor.account import Waiting, decode_waiting
 from stentor.outcome import Outcome
 from stentor.queue.contract import PLAN
 from stentor.recording.losses import Losses
-from stentor.states import CampaignState
+from stentor.recording.report import unread
+from stentor.states import STOPPED, CampaignState
 from stentor.store import campaigns
 from stentor.store.campaigns import Campaign
 from stentor.store.database import Database
@@ -120,7 +121,7 @@ async def _recount(connection: AsyncConnection, campaign_id: str, now: float) ->
             _Contradictions().extend([] if int(read) == recount.recipients else ["they differ"]),
         ),
         _check("once", "no installation is in the campaign twice", _Contradictions().extend(twice)),
-        _state_check(campaign, recount.counted[Outcome.PENDING]),
+        _state_check(campaign, recount.counted[Outcome.PENDING], int(read)),
     )
     return Audit(campaign_id=campaign_id, state=campaign.state, checks=checks, at=now)
 
@@ -305,7 +306,7 @@ async def _some(connection: AsyncConnection, query: Select[tuple[str]]) -> Seque
     return [row.id for row in await connection.execute(query.limit(SUSPECTS))]
 
 
-def _state_check(campaign: Campaign, pending: int) -> Check:
+def _state_check(campaign: Campaign, pending: int, read: int) -> Check:
     wrong = _Contradictions()
     if (
         campaign.state in (CampaignState.COMPLETED, CampaignState.CANCELLED) and pending
@@ -313,8 +314,13 @@ def _state_check(campaign: Campaign, pending: int) -> Check:
         wrong.append(f"{pending:,} are pending")
     if campaign.state is CampaignState.COMPLETED and not campaign.planned:
         wrong.append("the audience was not read to its end")
-    left = f"{pending:,} pending, the audience {'was' if campaign.planned else 'is not yet'} read to its end"
-    return _check("state", f"{campaign.state}: {left}", wrong)
+    if campaign.planned:
+        rest = "the audience was read to its end"
+    elif campaign.state in STOPPED:
+        rest = f"the audience was not read to its end: {read:,} were read, about {unread(campaign, read):,} were not"
+    else:
+        rest = "the audience is not yet read to its end"
+    return _check("state", f"{campaign.state}: {pending:,} pending, {rest}", wrong)
 
 
 def _check(name: str, rule: str, wrong: _Contradictions) -> Check:

@@ -143,7 +143,10 @@ async def _absence(connection: AsyncConnection, campaign: Campaign) -> Event:
             " fulfil the audience's filters, or came after the campaign had started."
         )
     elif campaign.state in FINAL:
-        text = f"The campaign ended when {many} had been read, and it wasn't among them."
+        text = (
+            f"The campaign ended when {many} had been read, and it wasn't among them: it was not sent to. `stentor"
+            f" campaign retry {campaign.id}` reads the rest of the audience."
+        )
     else:
         text = f"It isn't among the {many} read so far; the audience is not yet read to its end."
     return Event(at=None, text=text)

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.outcome import Outcome
 from stentor.queue.contract import PLAN
-from stentor.states import CampaignState
+from stentor.states import STOPPED, CampaignState
 from stentor.store import campaigns
 from stentor.store.campaigns import Campaign
 from stentor.store.letters import DeadLetter, latest_letters
@@ -74,6 +74,17 @@ def total(counts: Iterable[LaneCounts]) -> LaneCounts:
         for name in sums:
             sums[name] += getattr(lane, name)
     return LaneCounts(**sums)
+
+
+def unread(campaign: Campaign, read: int) -> int:
+    """How many of a stopped campaign's audience were not read any more, by what was counted before its start.
+
+    Args:
+        read: how many were.
+    """
+    if campaign.planned or campaign.state not in STOPPED:
+        return 0
+    return max(0, sum(campaign.expected.values()) - read)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +168,11 @@ class Report:
     @property
     def total(self) -> LaneCounts:
         return total(self.lanes.values())
+
+    @property
+    def unread(self) -> int:
+        """Who was not read from the audience any more, as the campaign was stopped; by what was counted before."""
+        return unread(self.campaign, self.total.read)
 
     @property
     def seconds(self) -> float:

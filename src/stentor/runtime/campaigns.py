@@ -238,7 +238,8 @@ class CampaignControl:
         _refuse_a_second(once, await self._database.ask(lambda connection: keys.claimed(connection, once)))
 
     async def retry(self, campaign_id: str, *, reasons: Sequence[str] = ()) -> Campaign:
-        """A new campaign, a draft, with the same message for those whom this one did not reach.
+        """A new campaign, a draft, with the same message for those whom this one did not reach: who failed, who was
+        cancelled, and who was not read any more when it was stopped.
 
         Who saw the first push already sees the second in its place.
 
@@ -246,7 +247,7 @@ class CampaignControl:
             reasons: only those that failed for one of these. Left out: all but those whose address is dead.
 
         Raises:
-            InvalidState: it is still being sent.
+            InvalidState: it is still being sent, or what was queued isn't settled yet.
             InvalidAudience: there is nobody to try again.
         """
         campaign, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
@@ -256,8 +257,12 @@ class CampaignControl:
             if campaign.state is not CampaignState.PAUSED:
                 first = "wait for its end"
             raise InvalidState(f"campaign {campaign_id} is {campaign.state}; {first}, or cancel it first")
+        left = (await self._database.ask(campaigns.under_way))[0]
+        if campaign_id in left:
+            settle = f"`stentor campaign resume {campaign_id}` settles what is queued, or `stentor serve` does"
+            raise InvalidState(f"campaign {campaign_id} is {campaign.state}, and not all of it is settled; {settle}")
         selection = msgspec.json.decode(campaign.audience, type=Selection)
-        again = Selection(source=selection.source, failed_of=campaign_id, reasons=list(reasons))
+        again = Selection(source=selection.source, failed_of=campaign_id, reasons=list(reasons), within=selection)
         title = f"{campaign.title} (again)"
         return await self.create(content, again, title=title, collapse_id=campaign.collapse_id)
 

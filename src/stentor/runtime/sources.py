@@ -49,9 +49,10 @@ class ConfiguredSources:
         Raises:
             InvalidAudience: no audience has this name.
         """
-        audience = self._source(selection)
         if selection.failed_of is not None:
-            return FailedAudience(self._store, audience, selection)
+            of = self._source(selection) if selection.within is None else self.open(selection.within)
+            return FailedAudience(self._store, of, selection)
+        audience = self._source(selection)
         if selection.reached_by is not None:
             channels = {name: find(app.channel) for name, app in lanes(self._config).items()}
             by_receipt = [name for name, channel in channels.items() if channel.by_receipt]

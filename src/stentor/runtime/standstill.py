@@ -61,7 +61,7 @@ class Standstill:
             for lane, counts in progress.lanes.items()
             if counts.queued and not counts.in_flight and not counts.retrying and lane != NO_LANE
         }
-        if not progress.planned:
+        if not (progress.planned or progress.campaign.planning_over):
             waiting.add(PLAN)
         waiting -= progress.problems.keys()
         depths = await self._queue.depths(sorted(waiting))

@@ -16,16 +16,22 @@ from sqlalchemy import ColumnElement, Row, bindparam, case, exists, func, or_, s
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import InvalidState, UnknownCampaign
-from stentor.states import FINAL, MOVES, CampaignState
+from stentor.states import FINAL, MOVES, STOPPED, CampaignState
 from stentor.store.database import insert_or_ignore
-from stentor.store.tables import batches, campaigns
+from stentor.store.tables import batches, campaigns, chains
 
 NAMED = 5
 """Campaigns that are named at most where a name could mean several."""
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
-_ALL = select(*[column for column in campaigns.c if column.name != "content"])
+_CHAINS = exists().where(chains.c.campaign_id == campaigns.c.id)
+_COLUMNS: list[ColumnElement[Any]] = [
+    *[column for column in campaigns.c if column.name != "content"],
+    _CHAINS.label("begun"),
+    _CHAINS.where(chains.c.done, chains.c.next.is_not(None)).label("left"),
+]
+_ALL = select(*_COLUMNS)
 _ONE = _ALL.where(campaigns.c.id == bindparam("campaign"))
 
 
@@ -56,7 +62,9 @@ class Campaign:
     paused_at: float | None = None
     """Since when it is paused; None where it isn't."""
     planned: bool = False
-    """Whether its audience was read to the end."""
+    """Whether its audience was read to the end. Never so of one that was stopped before."""
+    planning_over: bool = False
+    """Whether no more of its audience will be read: it was read to the end, or the campaign was stopped."""
 
 
 def new_id(now: float) -> str:
@@ -203,7 +211,7 @@ def _ended_pause(at: float) -> ColumnElement[float]:
 
 
 async def finish(connection: AsyncConnection, campaign_id: str, now: float) -> bool:
-    """Complete (or end as cancelled) a campaign that is planned to its end and of which nothing is pending.
+    """Complete (or end as cancelled) a campaign of which no more will be read and nothing is pending.
 
     Whoever settles or plans its last batch gets True, once; called too early it does nothing.
     """
@@ -238,5 +246,6 @@ def _campaign(row: Row[Any]) -> Campaign:
         max_rate=row.max_rate,
         paused=row.paused,
         paused_at=row.paused_at,
-        planned=bool(row.planned),
+        planned=bool(row.planned and not row.left and (row.begun or row.state not in STOPPED)),
+        planning_over=bool(row.planned),
     )

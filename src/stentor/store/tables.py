@@ -60,7 +60,7 @@ campaigns = Table(
     Column("expires_at", Double),
     Column("finished_at", Double),
     Column("expected", LargeBinary),  # JSON: recipients by lane, as counted before the start
-    Column("planned", Boolean, nullable=False, server_default=text("false")),  # the audience is read to its end
+    Column("planned", Boolean, nullable=False, server_default=text("false")),  # no more of the audience will be read
     Column("max_rate", Double),  # pushes a second of all lanes together; NULL: as fast as they allow
     Column("paused", Double, nullable=False, server_default=text("0")),  # seconds of its pauses that are over
     Column("paused_at", Double),  # since when it is paused; NULL where it isn't
@@ -75,7 +75,9 @@ chains = Table(  # how far each chain of plan steps has come
     Column("step", Integer, nullable=False),  # the next one to be done
     Column("read", Integer, nullable=False, server_default=text("0")),
     Column("done", Boolean, nullable=False, server_default=text("false")),
-    Column("next", LargeBinary),  # MessagePack: the next step (`planning.planner.Step`); NULL where it is done
+    Column(
+        "next", LargeBinary
+    ),  # MessagePack: the next step (`planning.planner.Step`); where it is done, what was left unread
 )
 
 batches = Table(  # the counts before the columns: SQLite walks through a blob to reach what is behind it

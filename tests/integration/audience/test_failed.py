@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from stentor.audience.contract import Page, Range, Selection, Wanted
 from stentor.audience.failed import FailedAudience
 from stentor.outcome import Outcome
+from stentor.planning.planner import Step
+from stentor.states import CampaignState
 from stentor.store.database import Database
 from stentor.store.migrate import migrate
-from stentor.store.tables import failures
+from stentor.store.tables import chains, failures
 from tests.integration.planning.world import ANDROID, IOS, People
 from tests.integration.recording.rows import Rows
 
+encode = msgspec.msgpack.encode
 KEYS = [f"k{number:02}" for number in range(12)]
 
 
@@ -49,9 +53,9 @@ def audience(database: Database, people: People, **selection: Any) -> FailedAudi
 async def read(found: FailedAudience, limit: int, lanes: list[str] | None = None) -> list[str]:
     keys: list[str] = []
     for part in await found.ranges(4):
-        cursor: str | None = None
+        cursor = part.after
         while True:
-            page: Page = await found.page(Range(after=cursor, upto=part.upto), limit, Wanted(), lanes)
+            page: Page = await found.page(msgspec.structs.replace(part, after=cursor), limit, Wanted(), lanes)
             keys += [key.decode() for key in page.keys]
             assert len(page) <= limit
             if (cursor := page.cursor) is None:
@@ -101,3 +105,31 @@ async def test_nobody_failed(database: Database, people: People) -> None:
 
 async def test_people_can_be_looked_up(database: Database, people: People) -> None:
     assert (await audience(database, people).find(["k01", "nobody"], Wanted())).keys == [b"k01"]
+
+
+async def test_who_was_cancelled_or_never_read_is_in_it_too(database: Database, people: People) -> None:
+    """But not where reasons are named; of what was left on some lanes, only who is on these."""
+    rows = Rows(database)
+    await rows.campaign("c3", state=CampaignState.CANCELLED, read=4)
+    await rows.batch(0, "aacx", campaign="c3", keys=[b"p0", b"p1", b"p2", b"p3"])
+    people.rows = dict.fromkeys([f"p{number}" for number in range(8)], IOS) | {"p7": ANDROID, "p8": ANDROID}
+    left = [
+        Step(chain="0", number=1, part=Range(after="p3", upto="p7"), lanes=[IOS]),
+        Step(chain="1", number=0, part=Range(after="p7", upto="p8")),
+    ]
+    await rows.change(chains.delete().where(chains.c.campaign_id == "c3"))
+    await rows.insert(
+        chains,
+        *(
+            {"campaign_id": "c3", "chain": step.chain, "step": step.number, "done": True, "next": encode(step)}
+            for step in left
+        ),
+        {"campaign_id": "c3", "chain": "2", "step": 4, "done": True, "next": None},
+    )
+    whole = FailedAudience(database, people, Selection(source="people", failed_of="c3"))
+    assert await whole.count() == {IOS: 5, ANDROID: 1}
+    for limit in (4, 100):
+        assert await read(whole, limit) == ["p3", "p2", "p4", "p5", "p6", "p8"]
+    assert await read(whole, 100, [ANDROID]) == ["p8"]
+    named = FailedAudience(database, people, Selection(source="people", failed_of="c3", reasons=["Unregistered"]))
+    assert await read(named, 100) == []

@@ -148,6 +148,15 @@ async def test_attributes_are_filters(
     assert (await page(database, filters=filters)).keys == keys
 
 
+async def test_a_nul_in_somebody_s_attributes_keeps_no_filter_from_finding_the_others(database: Database) -> None:
+    """It was stored before imports refused it."""
+    await register(database, [ANNA, replace(BERT, attributes='{"plan":"a\\u0000b"}')])
+    await RegistryAudience(database, Selection(source="registry", filters={"plan": ["pro"]}), ROUTES).check(
+        Wanted(variables=("plan",))
+    )
+    assert (await page(database, filters={"plan": ["pro"]})).keys == [b"anna"]
+
+
 async def test_an_attribute_that_nobody_has(database: Database) -> None:
     await register(database, [ANNA])
     source = RegistryAudience(database, Selection(source="registry", filters={"plam": ["pro"]}), ROUTES)

@@ -379,7 +379,11 @@ async def test_a_key_that_is_not_unique_is_noticed_while_reading(database: Datab
             r"columns\.address: the table devices has no column push_tokn; the neare"
             r"st is push_token",
         ),
-        ({"columns": {"attributes": ("contry",)}}, r"columns\.attributes: .* contry; the nearest is country"),
+        (
+            {"columns": {"attributes": ("contry",)}},
+            r"columns\.attributes: .* contry; the nearest is country; there are",
+        ),
+        ({"columns": {"id": "key"}}, r"columns\.id: .* no column key; there are .*, id,"),
         ({"where": "deleted IS NULL"}, r"audiences\.users\.where: the database says: .*deleted"),
         ({"where": "deleted_at IS ("}, r"audiences\.users\.where: the database says: .*"),
         ({"table": None, "query": "SELEC id"}, r"audiences\.users\.query: the database says: .*"),

@@ -116,7 +116,9 @@ ADDRESSES = {
     "positive": b"5",
     "bytea": b"00ff",
     "money": b"$12.50",
-    "char(4)": b"ab  ",
+    "char(4)": b"ab",
+    "json": f'{{"a":[{EXACT},null]}}'.encode(),
+    "jsonb": f'{{"a":[{EXACT},null]}}'.encode(),
     "macaddr": b"08:00:2b:01:02:03",
     "tsvector": b"'a' 'b'",
 }
@@ -164,6 +166,27 @@ async def test_what_cannot_serve_as_what_it_is_said_to_be_is_named(database: Dat
     else:
         assert works.keys() >= {"uuid", "text", "numeric", "bigint", "bytea", "date", "timestamptz", "mood", "real"}
         assert works.keys().isdisjoint({"json", "jsonb", "int[]", "boolean", "inet", "point", "interval", "bit(12)"})
+
+
+async def test_columns_of_a_fixed_width_are_read_without_what_fills_them(database: Database) -> None:
+    """Wherever it is looked at: in a page, in a count, in what is asked of the database."""
+    await run(database, "CREATE TABLE wide (id int PRIMARY KEY, token char(100), platform char(10), lang char(8))")
+    await run(database, "INSERT INTO wide VALUES (1, 'ab', 'ios', 'de'), (2, E'cd\n', E'ios\n', 'pt-BR')")
+    settings = AudienceConfig(
+        table="wide",
+        columns=Columns(channel="platform", language="lang"),
+        channels={"ios": "apns"},
+    )
+    found = SqlAudience(database, settings, Selection(source="wide"), ROUTES)
+    await found.check(Wanted(language=True))
+    assert await found.count() == {"apns/ios": 2}
+    (part,) = await found.ranges(1)
+    for lanes in (None, ["apns/ios"]):
+        page = await found.page(part, 10, Wanted(language=True), lanes)
+        assert (page.addresses, page.languages) == ([b"ab", b"cd"], ["de", "pt-BR"])
+        assert page.lanes == "apns/ios"
+    filtered = SqlAudience(database, settings, Selection(source="wide", filters={"channel": ["apns"]}), ROUTES)
+    assert await filtered.count() == {"apns/ios": 2}
 
 
 async def test_times_in_any_writing(database: Database) -> None:

@@ -29,6 +29,7 @@ from stentor.cli.findings import (
     check_audiences,
     check_machine,
     check_open_files,
+    check_options,
     check_space,
     check_store,
 )
@@ -327,6 +328,13 @@ def test_too_few_open_files() -> None:
 @pytest.mark.parametrize(("free", "status"), [(10, "problem"), (100, "warning"), (2000, "ok")])
 def test_free_space(free: int, status: str) -> None:
     assert check_space(free * MIB, Path("folder")).status.value == status
+
+
+def test_options_of_a_url_that_change_nothing_are_told() -> None:
+    (found,) = check_options("store", Database.open("postgresql://me@h/db?channel_binding=require&sslmode=require"))
+    assert (found.check, found.status) == ("store.url", Status.WARNING)
+    assert found.detail.endswith(": channel_binding")
+    assert check_options("store", Database.open("postgresql://me@h/db?sslmode=require")) == []
 
 
 async def test_a_good_store(database_url: str) -> None:

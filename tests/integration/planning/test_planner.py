@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
-from stentor.audience.contract import NO_LANE
+from stentor.audience.contract import NO_LANE, Range, Selection, Wanted
+from stentor.audience.failed import FailedAudience
 from stentor.config import SendingConfig
 from stentor.planning.planner import PATIENT
 from stentor.queue.contract import PLAN
@@ -41,7 +43,8 @@ async def test_everybody_is_planned_once_in_parallel_ranges(planning: World) -> 
     (lease,) = await planning.take(10)
     await planning.do(lease)
     assert await planning.chains() == {"0.0": False, "0.1": False, "0.2": False}
-    assert not (await planning.campaign()).planned
+    campaign = await planning.campaign()
+    assert (campaign.planned, campaign.planning_over) == (False, True)
     await planning.do_all()
     assert set((await planning.chains()).values()) == {True}
     await assert_exact(planning)
@@ -112,7 +115,8 @@ async def test_the_queue_stays_bounded(planning: World, lane: str) -> None:
         assert (await planning.queue.depths([lane]))[lane].total <= 8 - 1 + 3 * 2
         planning.clock.move(0.1)
     assert (await planning.queue.depths([lane]))[lane].total >= 8
-    assert not (await planning.campaign()).planned
+    campaign = await planning.campaign()
+    assert (campaign.planned, campaign.planning_over) == (False, True)
     while not (await planning.campaign()).planned:
         await planning.do_all()
         planning.clock.move(0.1)
@@ -129,7 +133,8 @@ async def test_a_deep_lane_does_not_hold_up_a_hungry_one(planning: World) -> Non
     assert (await planning.planned())[ANDROID] == planning.everybody(ANDROID)
     assert (await planning.planned())[NO_LANE] == ["9999"]
     assert IOS not in await planning.planned()
-    assert not (await planning.campaign()).planned
+    campaign = await planning.campaign()
+    assert (campaign.planned, campaign.planning_over) == (False, True)
     assert {chain for chain, done in (await planning.chains()).items() if not done} == {
         f"0.{number}=apns_ios" for number in range(3)
     }
@@ -180,16 +185,37 @@ async def test_the_rest_of_a_stopped_campaign_is_not_read(planning: World, state
     await planning.do(stale)
     await planning.do_all()
     assert await planning.read() == read
-    assert (await planning.campaign()).planned
+    campaign = await planning.campaign()
+    assert (campaign.planned, campaign.planning_over) == (False, True)
+    assert all((await planning.chains()).values())
     assert (await planning.queue.depths([PLAN]))[PLAN].total == 0
+    await assert_that_the_rest_can_be_read(planning)
 
 
-async def test_what_is_stopped_before_it_began_is_planned_with_nobody(planning: World) -> None:
+async def test_of_what_is_stopped_before_it_began_nobody_is_read(planning: World) -> None:
     await planning.start()
     await planning.move(CampaignState.CANCELLING)
     await planning.do_all()
     assert await planning.read() == (0, 0)
-    assert (await planning.campaign()).planned
+    campaign = await planning.campaign()
+    assert (campaign.planned, campaign.planning_over) == (False, True)
+    assert (await planning.queue.depths([PLAN]))[PLAN].total == 0
+    await assert_that_the_rest_can_be_read(planning)
+
+
+async def assert_that_the_rest_can_be_read(planning: World) -> None:
+    """Whoever isn't in a batch is unread, and nobody else."""
+    planned = {key for keys in (await planning.planned()).values() for key in keys}
+    left = FailedAudience(planning.database, planning.people, Selection(source="people", failed_of=CAMPAIGN))
+    found: list[str] = []
+    for whole in await left.ranges(4):
+        part: Range | None = whole
+        while part is not None:
+            page = await left.page(part, 7, Wanted())
+            found += [key.decode() for key in page.keys]
+            part = None if page.cursor is None else msgspec.structs.replace(part, after=page.cursor)
+    assert sorted(found) == sorted(planning.people.rows.keys() - planned)
+    assert sum((await left.count()).values()) == len(found)
 
 
 async def test_a_paused_campaign_waits(local: World) -> None:

@@ -243,6 +243,9 @@ async def test_attributes_of_the_registry(planning: World) -> None:
     ("type_", "value", "address"),
     [
         ("BYTEA", "decode('00ff' || lpad(to_hex({n}), 2, '0'), 'hex')", b"00ff%02x"),
+        ("BYTEA", "convert_to('APA91b:' || {n}, 'UTF8')", b"APA91b:%d"),
+        ("JSONB", "json_build_object('endpoint', {n})", b'{"endpoint":%d}'),
+        ("CHAR(100)", "'a' || {n}", b"a%d"),
         ("BIGINT", "{n} - 1000", None),
         ("NUMERIC", "{n}", b"%d"),
         ("TEXT", "'a' || {n}", b"a%d"),

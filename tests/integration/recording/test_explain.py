@@ -11,7 +11,7 @@ from stentor.outcome import Outcome
 from stentor.recording import explain as explain_module
 from stentor.recording.explain import Explanation, explain
 from stentor.states import CampaignState
-from stentor.store.tables import campaigns, failures, tasks
+from stentor.store.tables import campaigns, chains, failures, tasks
 from tests.integration.recording.rows import NOW, Rows
 
 
@@ -106,6 +106,12 @@ async def test_who_is_not_in_it(rows: Rows) -> None:
     assert "was read to its end (1 installations), and it wasn't in it" in story(await tell(rows, "7"))
     await rows.change(update(campaigns).values(planned=False, state=CampaignState.FAILED.value))
     assert "ended when 1 installations had been read" in story(await tell(rows, "7"))
+    stopped = update(campaigns).values(planned=True, state=CampaignState.CANCELLED.value)
+    await rows.change(stopped)
+    await rows.change(update(chains).values(done=True, next=b"what was left"))
+    told = await tell(rows, "7")
+    assert not told.campaign.planned
+    assert "it was not sent to. `stentor campaign retry c1` reads the rest" in story(told)
 
 
 async def test_it_is_found_in_any_batch_by_its_whole_key(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:

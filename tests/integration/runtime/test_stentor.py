@@ -281,6 +281,24 @@ async def test_a_campaign_to_some_alone(stentor: Stentor) -> None:
     assert (await stentor.outcomes.explain(campaign.id, "5")).outcome is None
 
 
+async def test_who_was_never_read_is_counted_and_can_be_tried_again(stentor: Stentor) -> None:
+    campaign = await stentor.campaigns.send(NEWS, Selection(source=AUDIENCE, filters={"channel": ["apns"]}))
+    cancelled = await stentor.campaigns.cancel(campaign.id)
+    assert (cancelled.state, cancelled.planned) == (CampaignState.CANCELLED, False)
+    everybody = campaign.expected[IOS]
+    assert campaign.expected == {IOS: everybody}
+    report = await stentor.outcomes.report(campaign.id)
+    assert (report.total.read, report.unread) == (0, everybody)
+    audit = await stentor.outcomes.audit(campaign.id)
+    assert audit.exact
+    assert f"0 were read, about {everybody} were not" in audit.checks[-2].detail
+    again = await stentor.campaigns.retry(campaign.id)
+    assert again.expected == campaign.expected
+    await stentor.campaigns.start(again.id)
+    report = await stentor.roles.run(again.id)
+    assert (report.total.read, report.total.accepted, report.unread) == (everybody, everybody, 0)
+
+
 async def test_those_not_reached_are_tried_again_and_nobody_else(tmp_path: Path, stentor: Stentor) -> None:
     change(tmp_path, "UPDATE devices SET platform = NULL WHERE id IN (1, 2, 3)")
     preview = await stentor.campaigns.prepare(NEWS, USERS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from stentor.audience.importing import shorten
 from stentor.audience.registry import Registration
 from stentor.audience.rows import ColumnMapping, LeftOut, RowReader, RowRefused
+from stentor.audience.values import addresses
 
 APNS = "ab" * 32
 FCM = "dQw4w9WgXcQ:APA91b" + "x" * 120
@@ -239,3 +241,20 @@ def test_what_only_looks_like_a_nul_is_none() -> None:
 def test_a_number_of_any_length_is_an_attribute() -> None:
     number = '{"n":10000000000000000000000000}'
     assert read(GOOD | {"attributes": number}).attributes == number
+
+
+@pytest.mark.parametrize(
+    ("address", "registered"),
+    [
+        (b"APA91b:" + b"x" * 140, "APA91b:" + "x" * 140),
+        (" " + "x" * 140 + "\n", "x" * 140),
+        ({"endpoint": "ü", "keys": {}}, '{"endpoint":"ü","keys":{}}'),
+        (bytes(range(32)), bytes(range(32)).hex()),
+    ],
+)
+def test_an_address_is_read_as_from_an_app_s_own_table(
+    monkeypatch: pytest.MonkeyPatch, address: Any, registered: str
+) -> None:
+    monkeypatch.setattr("stentor.audience.rows.find", lambda _: SimpleNamespace(check_address=lambda _: None))
+    assert read(GOOD | {"address": address}).address == registered
+    assert addresses([address]) == [registered.encode()]

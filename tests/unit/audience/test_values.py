@@ -95,8 +95,27 @@ def test_some_of_an_object() -> None:
 def test_addresses(column: list[Any]) -> None:
     found = addresses(column)
     for value, address in zip(column, found, strict=True):
-        wanted = "" if value is None else value.hex() if isinstance(value, bytes) else str(value)
-        assert address == wanted.encode()
+        if isinstance(value, bytes) and address != value.hex().encode():
+            assert (address, value.isascii()) == (value.strip(), True)
+        elif not isinstance(value, bytes):
+            assert address == ("" if value is None else str(value).strip()).encode()
+
+
+SUBSCRIPTION = {"endpoint": "https://push.example/ü", "keys": {"auth": "a", "p256dh": "b"}}
+
+
+def test_addresses_as_apps_keep_them() -> None:
+    """A fixed width, a line feed, an object, text as bytes, and bytes that are no text."""
+    assert addresses(["ab  ", "\tab\r\n", None]) == [b"ab", b"ab", b""]
+    assert addresses(["ab  ", "cd\n"]) == [b"ab", b"cd"]
+    (found,) = addresses([SUBSCRIPTION])
+    assert json.loads(found) == SUBSCRIPTION
+    assert addresses([b"APA91b:x-_\n", bytes(range(32)), b"", b"\xc3\xbc"]) == [
+        b"APA91b:x-_",
+        bytes(range(32)).hex().encode(),
+        b"",
+        b"c3bc",
+    ]
 
 
 def test_an_address_that_is_no_text_is_still_one() -> None:

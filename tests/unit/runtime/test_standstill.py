@@ -64,6 +64,14 @@ async def after(standstill: Standstill, clock: ManualClock, progress: Progress, 
     return {lane: str(problem) for lane, problem in (await standstill.look(progress)).items()}
 
 
+async def test_what_was_stopped_needs_no_planner(standstill: Standstill, clock: ManualClock) -> None:
+    """What is left of its audience is not read any more."""
+    now = moment(state=CampaignState.CANCELLING, planned=False, queued=0)
+    over = replace(now, campaign=replace(now.campaign, planning_over=True))
+    assert await after(standstill, clock, over, STILL) == {}
+    assert (await after(standstill, clock, now, STILL)).keys() == {PLAN}
+
+
 async def test_nobody_plans(standstill: Standstill, queue: FakeQueue, clock: ManualClock) -> None:
     queue.lanes = {PLAN: READY}
     found = await after(standstill, clock, moment(planned=False, read=0, queued=0), STILL)
