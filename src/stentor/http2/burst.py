@@ -40,6 +40,8 @@ class Template:
     proof: bytes = b""
     """The name of a header that each 200 of the peer has. One without it is kept whole: somebody else sent it, a
     company's filter, say. Empty: the headers of a 200 prove nothing."""
+    opening: bytes = b""
+    """How the body of each 200 of the peer begins. Bodies that begin so aren't kept, all others are. Empty: all are."""
 
     def __repr__(self) -> str:
         """Names only: the `authorization` is among the values."""
@@ -91,7 +93,8 @@ class Results:
     statuses: array[int] = field(init=False)
     """The response's status, 0 where there was none."""
     bodies: dict[int, bytes] = field(default_factory=dict)
-    """Bodies of the 200 responses that had one."""
+    """Bodies of the 200 responses that had one; where the template has an `opening`, those that begin in another way,
+    an empty one too."""
     replies: dict[int, Reply] = field(default_factory=dict)
     """Responses with another status than 200, and those without their template's `proof`."""
     reasons: dict[int, str] = field(default_factory=dict)

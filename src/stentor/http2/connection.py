@@ -75,11 +75,12 @@ class State(Enum):
 class Exchange:
     """A burst under way: what was asked, what became of it, and how many requests are still to be settled."""
 
-    __slots__ = ("burst", "left", "proof", "results")
+    __slots__ = ("burst", "left", "opening", "proof", "results")
 
     def __init__(self, burst: Burst) -> None:
         self.burst = burst
         self.proof = burst.template.proof
+        self.opening = burst.template.opening
         self.results = Results(len(burst))
         self.left = len(burst)
 
@@ -347,8 +348,11 @@ class Connection:
                     results = flight.results
                     results.statuses[index] = OK
                     results.fates[index] = RESPONSE
-                    if (proof := flight.proof) and name != proof:
-                        results.replies[index] = _reply(OK, fields, b"")
+                    if proof := flight.proof:
+                        if name != proof:
+                            results.replies[index] = _reply(OK, fields, b"")
+                    elif flight.opening:
+                        results.bodies[index] = b""
                     flight.left -= 1
                     self.responses += 1
                 else:
@@ -486,6 +490,9 @@ class Connection:
         results.statuses[index] = status
         if status != OK or (flight.proof and _lacks(flight.proof, fields)):
             results.replies[index] = _reply(status, fields, body)
+        elif flight.opening:
+            if not body.startswith(flight.opening):
+                results.bodies[index] = body
         elif body:
             results.bodies[index] = body
         flight.left -= 1

@@ -83,6 +83,17 @@ def test_a_200_without_what_proves_the_peer_is_kept_whole() -> None:
     }
 
 
+def test_bodies_that_begin_as_the_peers_do_are_not_kept_and_all_others_are() -> None:
+    peer = Peer()
+    flight = peer.submit(4, template=replace(TEMPLATE, opening=b'{"name"'))
+    peer.say(
+        peer.answer(1, 200, b'{"name":"x"}'), peer.answer(3), peer.answer(5, 200, b"<html>"), peer.answer(7, 404, b"{}")
+    )
+    assert fates(flight) == [Fate.RESPONSE] * 4
+    assert flight.results.bodies == {1: b"", 2: b"<html>"}
+    assert list(flight.results.replies) == [3]
+
+
 def test_answers_are_settled_by_index_in_any_order() -> None:
     peer = Peer()
     flight = peer.submit(4)

@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Raw
 
 from stentor.errors import InvalidConfiguration, InvalidMessage
-from stentor.http2.burst import Burst, Fate, Header, Results, Template
+from stentor.http2.burst import Burst, Header, Results, Template
 from stentor.model import FcmTarget, Message
 from stentor.outcome import Scope, Verdict
 from stentor.providers.contract import (
@@ -51,8 +51,8 @@ _MARK = b"\0"
 _WHOLE_SECONDS = re.compile(r"(\d{1,12})(s?)", re.ASCII)
 _PROJECT = re.compile(r"[a-z0-9.:-]+")
 _TOKEN_FIELDS = frozenset({"message.token", "message.fid", "token", "fid"})
-_NAMED = b'\0{\n  "name": "projects/'
-"""How the body of an acceptance begins, after a byte that no JSON has."""
+_OPENING = b'{\n  "name": "projects/'
+"""How FCM writes the body of an acceptance. It might write it otherwise, so another one is read as JSON."""
 _ABOUT_THE_TOKEN = re.compile(r"registration token", re.IGNORECASE)
 
 
@@ -129,7 +129,7 @@ def template(*, project: str, authority: str, authorization: bytes, quota_projec
     ]
     if quota_project:
         constant.append((b"x-goog-user-project", quota_project.encode()))
-    return Template(tuple(constant), ())
+    return Template(tuple(constant), (), opening=_OPENING)
 
 
 def encode(template: Template, rendered: Rendered, addresses: Sequence[bytes], now: float) -> Encoded:
@@ -186,17 +186,8 @@ def decode_goaway(debug: bytes) -> Answer | None:
 
 
 def doubts(results: Results) -> Sequence[int]:
-    """Which 200s don't name a message, or do so in another way than FCM is known to.
-
-    Nearly always it is none, and the whole column is cleared by two passes at C speed.
-    """
-    bodies, replies = results.bodies, results.replies
-    if len(bodies) + len(replies) == results.fates.count(Fate.RESPONSE):
-        if (b"\0" + b"\0".join(bodies.values())).count(_NAMED) == len(bodies):
-            return ()
-        return [index for index, body in bodies.items() if not message_name(body)]
-    answered = (index for index, fate in enumerate(results.fates) if fate == Fate.RESPONSE and index not in replies)
-    return [index for index in answered if not message_name(bodies.get(index, b""))]
+    """Which 200s don't name a message. Nearly always no body at all was kept."""
+    return [index for index, body in results.bodies.items() if not message_name(body)]
 
 
 def message_name(body: bytes) -> str:
