@@ -305,7 +305,7 @@ async def test_a_token_server_that_cannot_be_reached(tmp_path: Path) -> None:
         app = fcm_app(fcm)
     found = await look(app)
     assert found["credentials"].status is Status.PROBLEM
-    assert "HTTPS_PROXY" in found["credentials"].remedy
+    assert "`proxy` of [apps.it]" in found["credentials"].remedy
 
 
 # -- machine and store ------------------------------------------------------------------------------------------------
