@@ -16,85 +16,90 @@ from stentor.cli.main import app
 INTRODUCTION = """\
 # The command line
 
-Drawn from `src/stentor/cli` by `docs/render_command_line.py`; don't edit it here. `stentor --help`, and `--help` after
-any command, say the same.
+This page is generated from `src/stentor/cli` by `docs/render_command_line.py`; don't edit it here. `stentor --help`,
+and `--help` after any command, show the same texts.
 
 ## For all commands
 
-**Exit codes.** 0: done. 1: failed, the message says why and whether trying again may help; also a campaign that ended
-otherwise than completed, and an audit that isn't exact. 2: an option, a setting, a credential or a message is wrong,
-and nothing was done. 130: interrupted; of a campaign nothing is lost. Recipients that could not be reached are counted
-and listed, and don't make a command fail.
+**Exit codes.**
 
-**People and programs.** Results go to stdout, errors and questions to stderr. On a terminal a running campaign is shown
-live; anywhere else as a line every few seconds. With `--json`, stdout holds JSON and nothing else. Without a terminal
-to ask on, what asks wants `--yes`.
+- 0: done. Recipients that could not be reached are counted and listed; they don't make a command fail.
+- 1: failed. The message says why, and whether trying again may help. A campaign that ended in any other state than
+  completed exits with 1 too, and so does an audit that isn't exact.
+- 2: an option, a setting, a credential or a message is wrong. Nothing was done.
+- 130: interrupted. Nothing of the campaign is lost.
 
-**Campaigns** are named by their id or any part of it that no other has, by their title where no other has the same, or
-as `last`. Where a name could mean several, the command names them and does nothing.
+**People and programs.** Results go to stdout, errors and questions to stderr. On a terminal, a running campaign is
+shown live. Without a terminal, a line is printed every few seconds. With `--json`, stdout holds JSON and nothing else.
+Without a terminal, a command that asks for confirmation needs `--yes`.
 
-**Ctrl-C** while a campaign is sent pauses it, within a second, and says how to go on; what is in flight is waited for.
-A second Ctrl-C doesn't wait. SIGTERM stops sending gracefully and leaves the campaign as it is:
-`stentor campaign resume` goes on with it, as it does after a crash.
+**Campaigns.** You can name a campaign by its id, by any unique part of its id, by its title if no other campaign has
+the same title, or as `last`. If a name could mean several campaigns, the command lists them and does nothing.
 
-**Filters** choose whom of an audience: `--filter country=de`, `--filter country!=at`, `--filter "country in de,at,ch"`,
-and `--filter language^=de` for what begins with `de`, in the same case. Of several on one column any value or prefix
-will do, and no excluded one; filters on different columns must all hold. Rows where the column says nothing (NULL)
-fulfil `!=`.
+**Ctrl-C** while a campaign is being sent pauses it within a second. The command waits for requests in flight, and says
+how to continue. A second Ctrl-C doesn't wait. SIGTERM stops sending gracefully and leaves the campaign as it is:
+`stentor campaign resume` continues it, as it does after a crash.
 
-**From cron**, `--once KEY` sends only if no campaign was started with the key before, from this machine or another, and
-exits with 0 either way; the key stays used when the campaign is pruned. A campaign that could not be started leaves its
-key free. `--quiet` prints nothing but errors, so that a mail comes only if something is wrong.
+**Filters** choose a part of an audience, e.g. `--filter country=de`, `--filter country!=at` or
+`--filter "country in de,at,ch"`. `--filter language^=de` matches values that begin with `de` (upper and lower case
+differ). If there are several filters on one column, a row must match at least one of the values or prefixes, and none
+of the excluded values. Filters on different columns must all match. A row without a value in the column (NULL) matches
+`!=`.
 
-**Waiting.** A command that cannot get on says after two seconds what it waits for: that the store's database is away,
-or that somebody still holds a part of a cancelled campaign. Without a database it gives up after half a minute or so.
+**From cron**, use `--once KEY`: it sends only if no campaign was started with this key before, on this machine or
+another. The command exits with 0 either way. The key stays used even after the campaign is pruned. If a campaign could
+not be started, its key stays free. `--quiet` prints only errors, so that cron mails you only if something is wrong.
 
-**Durations** are written `90s`, `15m`, `1h30m` or `2d`; times `2030-01-31T18:00` (this machine's time zone),
-`2030-01-31T18:00+01:00`, or `+90m` from now.
+**Waiting.** If a command has to wait for more than two seconds, it says what for: the store's database cannot be
+reached, or another process still holds a part of a cancelled campaign. Without a database it gives up after about half
+a minute.
 
-**Roles.** `stentor send` runs all roles itself, for as long as its campaign takes. `stentor serve` and `stentor worker`
-run them for as long as they are wanted, for campaigns that were started with `--detach`: see [cluster.md](cluster.md).
-SIGTERM or Ctrl-C stops them gracefully, within `sending.stop_within` seconds and a few more; they exit with 0 then. A
-second one doesn't wait.
+**Durations** are written `90s`, `15m`, `1h30m` or `2d`. Times are written `2030-01-31T18:00` (this machine's time
+zone), `2030-01-31T18:00+01:00`, or `+90m` (from now).
 
-`STENTOR_DEBUG=1` shows the traceback of an error. All settings can be overridden by variables: see
+**Roles.** `stentor send` runs all roles itself, until its campaign ends. `stentor serve` and `stentor worker` keep
+running, and send campaigns that were started with `--detach`: see [cluster.md](cluster.md). SIGTERM or Ctrl-C stops
+them gracefully, within `sending.stop_within` seconds and a few more; then they exit with 0. After a second signal they
+stop without waiting.
+
+`STENTOR_DEBUG=1` shows the traceback of an error. Environment variables override all settings: see
 [configuration.md](configuration.md).
 
 ## What `--json` prints
 
-Times are epoch seconds, durations seconds. Fields may be added; those that are there keep their meaning.
+Times are epoch seconds, durations are seconds. New versions may add fields; existing fields keep their meaning.
 
 | command | object |
 |---|---|
 | `send`, `campaign show`, `watch`, `resume`, `cancel`, `retry` | a report: `campaign`, `installations` (read so far), \
-`accepted` (by the provider; whether a phone shows it, nobody is told), \
+`accepted` (by the provider; providers don't say whether a phone showed the message), \
 `failed` (rejected, expired or ambiguous), `cancelled`, `pending`, \
-`unread` (about how many were not read when it was stopped), `lanes`, \
-`reasons`, `dead` (addresses that will never work again), `dead_letters` (batches nobody could work on) and the latest \
-of them as `put_aside`, `seconds` (without those it was `paused`), `rate`, `at`; \
+`unread` (about how many were not yet read when it was stopped), `lanes`, \
+`reasons`, `dead` (addresses that will never work again), `dead_letters` (batches that could not be processed) and the \
+latest of them as `put_aside`, `seconds` (not counting the time it was `paused`), `rate`, `at`; \
 `show` adds `problems`: why a lane doesn't send |
-| `send --dry-run` | `title`, `lanes` (each with `recipients`, `ceiling` in pushes a second or null, \
-`seconds` at least, `examples` of what real recipients get, and of `looked_at` installations how many get which of the \
-`languages` and how many are `lacking` which value), `recipients`, `unroutable`, `seconds`, `warnings`, `sample` \
+| `send --dry-run` | `title`, `lanes` (each with `recipients`, `ceiling` in pushes per second or null, \
+`seconds` at least, `examples` of what real recipients get; and, of `looked_at` installations, how many get each of \
+the `languages` and how many are `lacking` each value), `recipients`, `unroutable`, `seconds`, `warnings`, `sample` \
 (the payload of a lane's first example) |
 | `campaign list` | `campaigns`: a list of campaigns, each with `accepted`, `failed`, `cancelled`, `pending` and \
 `seconds` (from its start to its end, or to now) |
 | `send --once`, if it was sent before | `already_sent`: the campaign's id |
 | `send --detach`, `campaign pause` | the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
-`starts_at`, `expires_at`, `finished_at`, `planned` (whether the audience is read to its end), `expected` \
+`starts_at`, `expires_at`, `finished_at`, `planned` (whether the whole audience has been read), `expected` \
 (recipients by lane) |
 | `campaign prune` | `campaigns` (their ids), `recipients`, `failures`, `oldest` (when the first of them ended, \
 or null), `deleted` |
 | `drain` | `drained`, and what is left: `campaigns` (state by id), `recipients` without an outcome, queued `batches`, \
-messages of senders that are `unrecorded`; `drain --end` says `draining` |
+messages from senders that are still `unrecorded`; `drain --end` says `draining` |
 | `campaign audit` | `campaign`, `state`, `exact`, `checks` (`name`, `ok`, `detail`), `at` |
-| `campaign failures` | a line for each: `installation`, `lane`, `outcome`, `reason`, `status`, `detail`, `dead`, \
-`tries`, `at`, `batch_id`, `position`, `meaning`; with `--addresses`, `address` or null |
+| `campaign failures` | one line per recipient: `installation`, `lane`, `outcome`, `reason`, `status`, `detail`, \
+`dead`, `tries`, `at`, `batch_id`, `position`, `meaning`; with `--addresses`, `address` or null |
 | `campaign explain` | `campaign`, `installation`, `outcome`, `place` (lane, batch, position), `waiting`, `failure`, \
 `events` (`at`, `text`) |
 
-Each of a report's `lanes` counts its recipients by where they are: `read` is the sum of `queued`, `in_flight`,
-`retrying`, `accepted`, `rejected`, `expired`, `cancelled` and `ambiguous`, at any moment.
+Each of a report's `lanes` counts its recipients by state. At any moment, `read` is the sum of `queued`, `in_flight`,
+`retrying`, `accepted`, `rejected`, `expired`, `cancelled` and `ambiguous`.
 """
 
 Command = Any  # typer carries its own copy of click, whose classes it doesn't export

@@ -19,14 +19,19 @@ from stentor.bench import scaling as scaling_bench
 from stentor.bench import wire as wire_bench
 from stentor.errors import InvalidConfiguration, StentorError
 
-app = typer.Typer(help="Measure Stentor on this machine, beside a yardstick in C.", no_args_is_help=True)
+app = typer.Typer(
+    help="Measure Stentor on this machine, and compare it with a load generator in C.", no_args_is_help=True
+)
 
 NatsUrl = Annotated[
-    str | None, typer.Option("--nats", metavar="URL", help="nats://… to use. Default: one is started for this.")
+    str | None,
+    typer.Option("--nats", metavar="URL", help="The NATS to use, nats://…. Default: start one for the measurement."),
 ]
 DatabaseUrl = Annotated[
     str | None,
-    typer.Option("--database", metavar="URL", help="postgresql://… to use. Default: one is started for this."),
+    typer.Option(
+        "--database", metavar="URL", help="The database to use, postgresql://…. Default: start one for the measurement."
+    ),
 ]
 Found = dict[str, Any]
 """What a bench has measured, as its JSON has it."""
@@ -35,12 +40,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and 
 
 @app.callback()
 def bench() -> None:
-    """Measure Stentor on this machine, beside a yardstick in C."""
+    """Measure Stentor on this machine, and compare it with a load generator in C."""
 
 
 @app.command()
 def wire(
-    requests: Annotated[int, typer.Option(min=4_000, help="Pushes for each measurement.")] = 1_000_000,
+    requests: Annotated[int, typer.Option(min=4_000, help="How many pushes each measurement sends.")] = 1_000_000,
     as_json: AsJson = False,
 ) -> None:
     """Measure the wire: our sender against the fast simulators, and h2load against nghttpd, in one run.
@@ -59,16 +64,18 @@ def wire(
 
 @app.command()
 def campaign(
-    recipients: Annotated[int, typer.Option(min=2, help="Installations to make and send to.")] = 1_000_000,
+    recipients: Annotated[int, typer.Option(min=2, help="How many installations to make and send to.")] = 1_000_000,
     database: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="postgresql://… for store and audience. Default: temporary SQLite files."),
+        typer.Option(
+            metavar="URL", help="The database for store and audience, postgresql://…. Default: temporary SQLite files."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a whole campaign: audience, planner, queue, senders, fast simulators, every outcome on disk.
 
-    In a PostgreSQL database all is made in a schema of its own, which is dropped afterwards.
+    In a PostgreSQL database, everything is made in a separate schema, which is dropped at the end.
 
     \b
     Examples:
@@ -85,16 +92,17 @@ def campaign(
 
 @app.command()
 def cluster(
-    recipients: Annotated[int, typer.Option(min=2, help="Installations to make and send to.")] = 1_000_000,
-    nodes: Annotated[int, typer.Option(min=1, max=5, help="NATS servers to start.")] = 1,
-    senders: Annotated[int, typer.Option(min=0, max=256, help="Sender processes; 0: one a core.")] = 0,
+    recipients: Annotated[int, typer.Option(min=2, help="How many installations to make and send to.")] = 1_000_000,
+    nodes: Annotated[int, typer.Option(min=1, max=5, help="How many NATS servers to start.")] = 1,
+    senders: Annotated[int, typer.Option(min=0, max=256, help="How many sender processes. 0: one per CPU core.")] = 0,
     nats: NatsUrl = None,
     database: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure the same campaign over NATS JetStream and PostgreSQL, by role, and on SQLite alone, in one run.
 
-    Both servers are started from PyPI's wheels, and are gone at the end. What is made on servers of yours is removed.
+    Both servers are started from packages on PyPI, and stopped at the end. If you name your own servers, everything
+    made on them is removed.
 
     \b
     Examples:
@@ -111,13 +119,15 @@ def cluster(
 
 @app.command()
 def scaling(
-    senders: Annotated[str, typer.Option(metavar="N,N", help="Numbers of sender processes to compare.")] = "1,2,4,8",
-    seconds: Annotated[float, typer.Option(min=1.0, help="How long each campaign takes, at least.")] = 15.0,
+    senders: Annotated[
+        str, typer.Option(metavar="N,N", help="The numbers of sender processes to compare.")
+    ] = "1,2,4,8",
+    seconds: Annotated[float, typer.Option(min=1.0, help="How long each campaign takes at least.")] = 15.0,
     nats: NatsUrl = None,
     database: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure what more senders bring over NATS JetStream and PostgreSQL, each held to 3,000 pushes a second.
+    """Measure how much faster more senders are, over NATS JetStream and PostgreSQL. Each sends 3,000 pushes per second.
 
     \b
     Examples:

@@ -55,14 +55,14 @@ HELD = (
 """What is said of a cancel that takes its time."""
 
 app = typer.Typer(
-    help="Look at campaigns, stop them, go on with them, and learn who was not reached and why.",
+    help="See how campaigns are doing, stop or continue them, and find out who was not reached and why.",
     no_args_is_help=True,
 )
 
 
 def list_campaigns(
     state: Annotated[CampaignState | None, typer.Option(help="Only campaigns in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="List at most this many.")] = 50,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -103,7 +103,7 @@ def show(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show how far a campaign is and what became of its recipients so far.
+    """Show how far a campaign is, and what became of its recipients so far.
 
     \b
     Examples:
@@ -126,10 +126,10 @@ def show(
 
 
 def watch(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Show a campaign live until it ends, while roles that run elsewhere send it.
+    """Show a campaign live until it ends, while other processes send it.
 
-    Looking changes nothing: the campaign goes on, whatever happens to this command. Ctrl-C leaves. Says so where
-    nothing is working on it.
+    Watching changes nothing: the campaign goes on, whatever happens to this command. Ctrl-C stops watching. The
+    command says so if no process is working on the campaign.
 
     \b
     Examples:
@@ -154,7 +154,7 @@ def watch(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = F
 
 
 def pause(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Pause a campaign: within a second nothing is sent any more, and nothing is lost.
+    """Pause a campaign. Sending stops within a second, and nothing is lost.
 
     \b
     Examples:
@@ -177,9 +177,9 @@ def resume(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a campaign that was paused, interrupted or killed, and send it to its end.
+    """Continue a campaign that was paused, interrupted or killed, and send it to its end.
 
-    Recipients that have an outcome are not sent to again.
+    Nobody who already has an outcome is sent the message again.
 
     \b
     Examples:
@@ -202,9 +202,9 @@ def resume(
 
 
 def cancel(campaign: CampaignName, yes: Yes = False, config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Give a campaign up: within a second nothing is sent any more, and who wasn't sent to counts as cancelled.
+    """Stop a campaign for good. Sending stops within a second; everyone not reached yet counts as cancelled.
 
-    What was sent stays sent. A cancelled campaign can't be resumed.
+    Messages already sent stay sent. A cancelled campaign can't be resumed.
 
     \b
     Examples:
@@ -237,7 +237,7 @@ def cancel(campaign: CampaignName, yes: Yes = False, config: ConfigFile = None, 
 def retry(
     campaign: CampaignName,
     reason: Annotated[
-        list[str] | None, typer.Option(help="Only those that failed for this reason; may be given again.")
+        list[str] | None, typer.Option(help="Only recipients that failed for this reason. Repeatable.")
     ] = None,
     yes: Yes = False,
     quiet: Quiet = False,
@@ -246,9 +246,10 @@ def retry(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send again to everybody that a campaign didn't reach, as a new campaign; not to addresses that are dead for good.
+    """Send again to everybody that a campaign didn't reach, except to dead addresses. The retry is a new campaign.
 
-    These are the recipients that failed, that were cancelled, and that were not read yet when the campaign was stopped.
+    It reaches the recipients that failed, those that were cancelled, and those not yet read from the audience when the
+    campaign was stopped.
 
     \b
     Examples:
@@ -280,9 +281,9 @@ def retry(
 
 
 def audit(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Prove that nobody was dropped: recount a campaign from its recipients and their outcomes.
+    """Prove that nobody was dropped. Recounts a campaign from its recipients and their outcomes.
 
-    Exits with 0 if everything agrees, and with 1 if anything doesn't.
+    Exits with 0 if all counts agree, and with 1 otherwise.
 
     \b
     Examples:
@@ -306,11 +307,11 @@ def audit(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = F
 
 def explain(
     campaign: CampaignName,
-    installation: Annotated[str, typer.Argument(help="The installation's id, as in the audience.")],
+    installation: Annotated[str, typer.Argument(help="The id of the installation in the audience.")],
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what became of one recipient, from the audience to the provider's answer.
+    """Show what happened to one recipient, from the audience to the provider's answer.
 
     \b
     Examples:

@@ -71,23 +71,27 @@ class DemoResult:
 
 def demo(
     recipients: Annotated[
-        int, typer.Option(min=2, help="How many phones, as many of each channel; of chats 300 at most.")
+        int,
+        typer.Option(
+            min=2, help="How many phones, shared equally among the channels. At most 300 for each chat channel."
+        ),
     ] = 100_000,
-    channels: Annotated[str, typer.Option(metavar="NAMES", help=f"Of {','.join(crowd.CHANNELS)}.")] = ",".join(
-        crowd.USUAL
-    ),
+    channels: Annotated[
+        str, typer.Option(metavar="NAMES", help=f"Which channels: any of {','.join(crowd.CHANNELS)}.")
+    ] = ",".join(crowd.USUAL),
     keep: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Make everything in this folder and leave it there, to look around in."),
+        typer.Option(metavar="DIR", help="Make everything in this folder, and keep it for you to look at."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Send a campaign to simulated phones on this machine, watch it, and see every one accounted for.
+    """Send a campaign to simulated phones on this machine, watch it, and see what became of every phone.
 
     \b
-    Starts a strict simulator of each channel (1 % of the phones are gone; connections are closed, requests refused,
-    answers lost on the way), makes an app's database and settings for it, sends as `stentor send` does, proves the
-    account, and compares it with the simulators' ledgers. Nothing is left running or behind.
+    Starts a strict simulator for each channel. 1 % of the phones are gone; some connections are closed, some requests
+    refused, and some answers lost on the way. Then makes an app's database and settings, sends as `stentor send` does,
+    proves that nobody was dropped, and compares the result with the simulators' ledgers. Nothing is left running or
+    behind.
 
     \b
     Examples:

@@ -32,16 +32,16 @@ STYLES = {Status.OK: GOOD, Status.WARNING: CARE, Status.PROBLEM: f"bold {BAD}"}
 
 
 def doctor(
-    config: Annotated[Path | None, typer.Option(help="The settings' file. Default: stentor.toml.")] = None,
-    app: Annotated[str | None, typer.Option(help="Look at this app alone.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask no provider.")] = False,
+    config: Annotated[Path | None, typer.Option(help="The settings file. Default: stentor.toml.")] = None,
+    app: Annotated[str | None, typer.Option(help="Check only this app.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Don't contact any provider.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Check configuration, databases, queue, audiences, credentials and providers; tell what to mend.
+    """Check settings, databases, queue, audiences, credentials and providers, and say what to fix.
 
     \b
-    Providers are asked to deliver to an address that cannot exist: that shows whether they take the credentials, and
-    reaches nobody. Exits with 1 if there is any problem; warnings are none.
+    Asks each provider to deliver to an address that cannot exist. The answer shows whether the credentials work, and
+    nobody gets anything. Exits with 1 if there is any problem. A warning is not a problem.
 
     \b
     Examples:

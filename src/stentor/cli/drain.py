@@ -27,17 +27,17 @@ HELD_BACK = "Campaigns are still held back; `stentor drain --end` lets them star
 
 def drain(
     timeout: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Wait no longer than this: 90s, 1h30m. Default: for ever.")
+        str | None, typer.Option(metavar="DURATION", help="How long to wait, e.g. 90s or 1h30m. Default: for ever.")
     ] = None,
     end: Annotated[bool, typer.Option("--end", help="Let campaigns start again.")] = False,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hold new campaigns back, and wait until nothing is under way: before the queue is moved.
+    """Hold back new campaigns, and wait until nothing is under way. Do this before you move the queue.
 
-    Roles must go on running meanwhile. Scheduled campaigns wait, also beyond their time, and lose nothing. Exits with 0
-    when all is drained, and with 1 when the time was over before. Campaigns are held back until `stentor drain --end`,
-    also after Ctrl-C.
+    Keep the roles running meanwhile. Scheduled campaigns wait, even past their time, and lose nothing. Exits with 0
+    when everything is drained, and with 1 if the timeout ends first. Campaigns are held back until you run
+    `stentor drain --end`, even after Ctrl-C.
 
     \b
     Examples:

@@ -21,23 +21,25 @@ from stentor.store.campaigns import Campaign
 
 def failures(
     campaign: CampaignName,
-    reason: Annotated[str | None, typer.Option(help="Only those that failed for this reason.")] = None,
-    lane: Annotated[str | None, typer.Option(help="Only those of this lane, e.g. apns/ios.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only recipients that failed for this reason.")] = None,
+    lane: Annotated[str | None, typer.Option(help="Only recipients on this lane, e.g. apns/ios.")] = None,
     dead: Annotated[
-        bool | None, typer.Option("--dead/--alive", help="Only dead addresses, or only those that aren't.")
+        bool | None, typer.Option("--dead/--alive", help="Only dead addresses, or only addresses that still work.")
     ] = None,
     addresses: Annotated[
-        bool, typer.Option("--addresses", help="Add each one's address, read from the audience as it is now.")
+        bool, typer.Option("--addresses", help="Add each recipient's address, read from the audience as it is now.")
     ] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header, for a spreadsheet.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header line, for spreadsheets.")] = False,
     config: ConfigFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line, one for each.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per recipient, each on its own line.")
+    ] = False,
 ) -> None:
     """List everybody who was not reached, with the reason.
 
-    They come as they are read, however many they are. An address is left empty if it is no longer in the audience, or
-    was registered after the failure. In CSV, times are ISO 8601 in UTC, and an apostrophe goes before a text that a
-    spreadsheet would run as a formula; --json prints everything as it is.
+    Lines are printed as they are read, so the list may be of any length. An address is left empty if it is no longer in
+    the audience, or was registered after the failure. In CSV, times are ISO 8601 in UTC, and a text that a spreadsheet
+    would run as a formula gets an apostrophe in front. --json prints everything unchanged.
 
     \b
     Examples:

@@ -10,7 +10,10 @@ from stentor.audience.contract import Condition
 from stentor.errors import InvalidConfiguration
 
 _WRITTEN = re.compile(r"(?P<column>[^=!^]+?)(?:(?P<sign>!=|\^=|=)(?P<value>.*)|\s+in\s+(?P<some>.+))", re.DOTALL)
-HELP = "`plan in free,trial`, `country=de`, `country!=at`, or `language^=de` for what begins with de. Repeatable."
+HELP = (
+    "Send only to recipients that match: `plan in free,trial`, `country=de`, `country!=at`, or `language^=de` "
+    "(begins with de). Repeatable."
+)
 
 
 @dataclass(slots=True)

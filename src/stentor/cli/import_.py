@@ -27,33 +27,42 @@ NOTHING_FINE = 1
 
 def import_(
     file: Annotated[Path, typer.Argument(help="A CSV, JSON Lines or Parquet file.")],
-    config: Annotated[Path | None, typer.Option(help="Settings; default: stentor.toml.")] = None,
+    config: Annotated[Path | None, typer.Option(help="The settings file. Default: stentor.toml.")] = None,
     format_: Annotated[
-        Format | None, typer.Option("--format", help="What FILE is, where its name doesn't say.")
+        Format | None, typer.Option("--format", help="The format of FILE, if its name doesn't tell.")
     ] = None,
-    channel: Annotated[str | None, typer.Option(help="The channel of rows that name none, e.g. apns.")] = None,
-    app: Annotated[str | None, typer.Option(help="The app of rows that name none.")] = None,
+    channel: Annotated[str | None, typer.Option(help="The channel of rows without a channel, e.g. apns.")] = None,
+    app: Annotated[str | None, typer.Option(help="The app of rows without an app.")] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=FILECOLUMN", help="Which column of FILE is what. Repeatable."),
+        typer.Option(
+            metavar="NAME=FILECOLUMN", help="The column of FILE that holds NAME, e.g. token=push_token. Repeatable."
+        ),
     ] = None,
     map_: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="COLUMN.VALUE=MEANING", help="What a value in a column means. Repeatable."),
+        typer.Option(
+            "--map",
+            metavar="COLUMN.VALUE=MEANING",
+            help="What a value in a column means, e.g. platform.ios=apns. Repeatable.",
+        ),
     ] = None,
     rejects: Annotated[
         Path | None,
-        typer.Option(help="Where rows that cannot be used go. Default: FILE.rejects.csv, or -2, -3 … if it exists."),
+        typer.Option(
+            help="The file for rows that cannot be used. Default: FILE.rejects.csv, or -2, -3 … if that exists."
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the rejects file if it exists.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check the rows; register nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the rows. Import nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as one line of JSON.")] = False,
 ) -> None:
     """Import installations into Stentor's own registry.
 
-    A row needs `id`, `token` and `channel`; it may have `app`, `language`, `time_zone` and `registered_at`. All other
-    columns become attributes, for filters and templates. Importing again is safe: what is there is brought up to date.
-    A language, a time zone, a time or an attribute that cannot be read is left out and counted; the row is imported.
+    A row needs `id`, `token` and `channel`. It may have `app`, `language`, `time_zone` and `registered_at`. All other
+    columns become attributes, for filters and templates. You can import the same file again: existing installations
+    are updated. If a language, time zone, time or attribute cannot be read, it is left out and counted, and the row is
+    imported without it.
 
     \b
     Examples:

@@ -55,40 +55,47 @@ START_PATIENCE, START_LOOK = 10.0, 0.05
 INTRODUCTION = """\
 # Stentor's settings. `stentor doctor` checks them; docs/configuration.md explains them.
 #
-# A line that begins with # is a setting that is off; remove the # to switch it on. One that begins with ## can only be
-# used instead of another. Paths count from the folder of this file. A variable overrides each setting, with __ between
-# the parts of its name: STENTOR_STORE__URL, STENTOR_APPS__IOS__KEY_FILE.
+# A setting behind a # is off; remove the # to switch it on. A setting behind ## is an alternative: use it only instead
+# of another one. Relative paths start from the folder of this file. Environment variables override every setting; put
+# __ between the parts of the name: STENTOR_STORE__URL, STENTOR_APPS__IOS__KEY_FILE.
 """
 SHORT_INTRODUCTION = """\
-# Stentor's settings. Replace the examples by yours; `stentor doctor` says what is missing. Paths count from the folder
-# of this file. docs/configuration.md has all other settings; so has the file that `stentor init` writes without
-# --channels.
+# Stentor's settings. Replace the examples with your own values; `stentor doctor` says what is missing. Relative paths
+# start from the folder of this file. docs/configuration.md lists all other settings, and so does the file that
+# `stentor init` writes without --channels.
 """
 NEXT_STEPS = """\
 Next:
   1. Describe your apps and your audience in {file}
-  2. stentor doctor          checks all of it, and tells what to mend
+  2. stentor doctor          checks everything, and says what to fix
   3. stentor send --help     --dry-run renders and counts, --test-to sends to yourself"""
 
 
 def init(
     directory: Annotated[
-        Path | None, typer.Argument(help="Where the file goes; made if need be. Default: the working directory.")
+        Path | None, typer.Argument(help="The folder for the file; made if missing. Default: the working directory.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     upgrade: Annotated[
-        bool, typer.Option("--upgrade", help="Only bring the store's tables to this version; the file stays as it is.")
+        bool,
+        typer.Option(
+            "--upgrade", help="Only upgrade the store's tables to this version. The settings file stays as it is."
+        ),
     ] = False,
     chosen: Annotated[
         str | None,
-        typer.Option("--channels", metavar="LIST", help="Write a short file with what these channels need: apns,fcm."),
+        typer.Option(
+            "--channels", metavar="LIST", help="Write a short file with only what these channels need, e.g. apns,fcm."
+        ),
     ] = None,
     simulator: Annotated[
         list[Path] | None,
-        typer.Option(help="What a running `stentor simulate … --json` printed: adds an app for it. May be repeated."),
+        typer.Option(
+            help="The output of a running `stentor simulate … --json`. Adds an app that sends to it. Repeatable."
+        ),
     ] = None,
 ) -> None:
-    """Write a commented stentor.toml, and make the tables of Stentor's own database.
+    """Write a commented stentor.toml, and make the tables in Stentor's own database.
 
     \b
     Examples:
@@ -242,7 +249,14 @@ def settings(model: type[BaseModel]) -> Iterator[Setting]:
         required = told or info.is_required()
         shown = "" if required or default in (None, (), {}) else toml(default)
         example = toml(info.examples[0] if info.examples else default)
-        yield Setting(name, " ".join((info.description or "").split()), required, shown, example, info.json_schema_extra == ALTERNATIVE)
+        yield Setting(
+            name,
+            " ".join((info.description or "").split()),
+            required,
+            shown,
+            example,
+            info.json_schema_extra == ALTERNATIVE,
+        )
 
 
 def toml(value: Any) -> str:

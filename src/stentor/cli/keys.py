@@ -24,12 +24,14 @@ def keys() -> None:
 
 @app.command()
 def vapid(
-    out: Annotated[Path, typer.Option(help="Where the private key goes; what is there is never overwritten.")] = FILE,
+    out: Annotated[
+        Path, typer.Option(help="The file for the private key. An existing file is never overwritten.")
+    ] = FILE,
 ) -> None:
-    """Make the key that a web app subscribes its browsers with (Web Push), and print its public part.
+    """Make the key that a web app needs for Web Push subscriptions, and print its public part.
 
-    The page gives that to `pushManager.subscribe` as `applicationServerKey`. Keep the file: subscriptions are bound to
-    it, and a browser that was subscribed with another key cannot be reached with this one.
+    Your web page passes the public part to `pushManager.subscribe` as `applicationServerKey`. Keep the file: each
+    subscription is bound to the key it was made with, and cannot be reached with another key.
 
     \b
     Examples:

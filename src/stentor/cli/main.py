@@ -45,18 +45,18 @@ USAGE = 2
 INTERRUPTED = 130
 
 HELP = """\
-Send one message to millions of installations: as fast as the wire allows, none dropped, every one accounted for.
+Send one message to millions of phones, browsers and chats: fast, with none dropped, and every one accounted for.
 
 \b
 Examples:
-  stentor demo                        send to simulated phones, and see every one accounted for
-  stentor init                        begin: settings with a word on each, and the database
-  stentor doctor                      what is wrong or missing, and what to do about it
-  stentor push apns/ios TOKEN --title Hello       to one device, without a database
+  stentor demo                        try it: a campaign to simulated phones
+  stentor init                        start here: writes the settings file and makes the database
+  stentor doctor                      find what is wrong or missing, and how to fix it
+  stentor push apns/ios TOKEN --title Hello       to one device; needs no database
   stentor send --title Hello --audience users
-  stentor serve                       run all roles on this machine, for `stentor send --detach`
-  stentor simulate apns --port 8443   a provider on this machine, to rehearse against
-  stentor bench wire                  how many pushes a second this machine sends
+  stentor serve                       keep running, and send campaigns started with --detach
+  stentor simulate apns --port 8443   imitate a provider on this machine, for rehearsals
+  stentor bench wire                  measure how many pushes per second this machine sends
   stentor simulate apns --help        the options of a command
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration (nothing was done), 130 interrupted.

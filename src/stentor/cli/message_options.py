@@ -15,19 +15,22 @@ from stentor.planning.content import Content, content_from
 
 Title = Annotated[str | None, typer.Option(help="The title people see.")]
 Body = Annotated[str | None, typer.Option(help="The text people see.")]
-Subtitle = Annotated[str | None, typer.Option(help="A second line; Apple devices only.")]
-Image = Annotated[str | None, typer.Option(help="An https address.")]
-Sound = Annotated[str | None, typer.Option(help="`default`, or a sound file in the app.")]
+Subtitle = Annotated[str | None, typer.Option(help="A second line. Shown on Apple devices only.")]
+Image = Annotated[str | None, typer.Option(help="The https address of a picture to show.")]
+Sound = Annotated[str | None, typer.Option(help="`default`, or the name of a sound file in your app.")]
 Badge = Annotated[int | None, typer.Option(min=0, help="The number on the app's icon; 0 removes it.")]
 Data = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Extra data for your app. Repeatable.")]
-Silent = Annotated[bool, typer.Option("--silent", help="Show nothing: wake the app.")]
-Ttl = Annotated[str | None, typer.Option(metavar="DURATION", help="How long it is worth delivering: 90s, 1h30m, 2d.")]
+Silent = Annotated[bool, typer.Option("--silent", help="Show nothing; only wake the app in the background.")]
+Ttl = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="How long the message is worth delivering, e.g. 90s, 1h30m or 2d."),
+]
 Urgency = Annotated[Priority | None, typer.Option("--priority", help="How urgent it is.")]
-CollapseKey = Annotated[str | None, typer.Option(help="Of messages with the same key a device shows only the newest.")]
+CollapseKey = Annotated[str | None, typer.Option(help="A device shows only the newest message with the same key.")]
 MessageFile = Annotated[
     Path | None,
     typer.Option(
-        "--message", help="A TOML or JSON file with all of the message, instead of the above (docs/message.md)."
+        "--message", help="A TOML or JSON file with the whole message, instead of the options above (docs/message.md)."
     ),
 ]
 Values = Annotated[
@@ -35,7 +38,7 @@ Values = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="A value for {{ NAME }} in the message, shown as it is to everybody. Repeatable.",
+        help="A value for {{ NAME }} in the message, the same for everybody. Shown exactly as given. Repeatable.",
     ),
 ]
 

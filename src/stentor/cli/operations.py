@@ -35,21 +35,24 @@ LAST = "last"
 
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", help="The settings; `$STENTOR_CONFIG` or `./stentor.toml` if not given."),
+    typer.Option("--config", help="The settings file. Default: `$STENTOR_CONFIG`, or else `./stentor.toml`."),
 ]
 LogLevel = Annotated[
-    config.LogLevel | None, typer.Option("--log-level", help="What roles log to stderr; in place of `logging.level`.")
+    config.LogLevel | None, typer.Option("--log-level", help="How much roles log to stderr. Overrides `logging.level`.")
 ]
 LogFormat = Annotated[
-    config.LogFormat | None, typer.Option("--log-format", help="How they log it; in place of `logging.format`.")
+    config.LogFormat | None, typer.Option("--log-format", help="The format of the log. Overrides `logging.format`.")
 ]
 Log = tuple[config.LogLevel | None, config.LogFormat | None]
 """What the two options say."""
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors, for cron.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors; useful with cron.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation.")]
 CampaignName = Annotated[
-    str, typer.Argument(metavar="CAMPAIGN", help="Its id or any part of it, its title, or `last` for the newest.")
+    str,
+    typer.Argument(
+        metavar="CAMPAIGN", help="The campaign's id, any part of the id, its title, or `last` for the newest."
+    ),
 ]
 
 

@@ -13,17 +13,19 @@ from stentor.runtime.stentor import Stentor
 
 
 def prune(
-    older_than: Annotated[str, typer.Option(metavar="DURATION", help="Only those that ended so long ago: 90d.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted; delete nothing.")] = False,
+    older_than: Annotated[
+        str, typer.Option(metavar="DURATION", help="Delete campaigns that ended longer ago than this, e.g. 90d.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted. Delete nothing.")] = False,
     yes: Yes = False,
     quiet: Quiet = False,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Delete campaigns that ended long ago, with all that is known of their recipients.
+    """Delete campaigns that ended long ago, and everything stored about their recipients.
 
-    They can't be shown, retried or taken back afterwards. Campaigns that another one still needs, and those whose
-    recipients have no outcome yet, are kept. `store.keep_days` in the settings has schedulers do this by themselves.
+    A deleted campaign can't be shown, retried or taken back. A campaign is kept if another campaign still needs it, or
+    if some of its recipients have no outcome yet. Set `store.keep_days` to let schedulers do this automatically.
 
     \b
     Examples:

@@ -21,10 +21,12 @@ SHOWN = 8
 
 
 def push(
-    lane: Annotated[str, typer.Argument(help="Channel and app of the settings, such as `apns/ios`.")],
+    lane: Annotated[str, typer.Argument(help="The channel and the app, such as `apns/ios`.")],
     addresses: Annotated[
         list[str],
-        typer.Argument(metavar="ADDRESS...", help="Device tokens, subscriptions, chats; `-` reads them, one a line."),
+        typer.Argument(
+            metavar="ADDRESS...", help="Device tokens, subscriptions or chats. `-` reads them from stdin, one per line."
+        ),
     ],
     title: opts.Title = None,
     body: opts.Body = None,
@@ -39,14 +41,19 @@ def push(
     collapse_key: opts.CollapseKey = None,
     message: opts.MessageFile = None,
     values: opts.Values = None,
-    language: Annotated[str | None, typer.Option(help="Send this translation of the message file: de, pt-BR.")] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Send this translation from the message file, e.g. de or pt-BR.")
+    ] = None,
     config: ConfigFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line, one for each address.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per address, each on its own line.")
+    ] = False,
 ) -> None:
-    """Send a message to a few addresses at once: to try out credentials, an app or a message.
+    """Send a message to a few addresses right away, to try out credentials, an app or a message.
 
-    Needs an app in the settings, but no database and no audience. Each address is tried once. Nothing is stored: for
-    retries, reports and taking back, send a campaign. Exits with 0 if all were accepted, and with 1 otherwise.
+    Needs an app in the settings, but no database and no audience. Tries each address once, and stores nothing. If you
+    want retries, reports, or to take a message back, send a campaign instead. Exits with 0 if all were accepted, and
+    with 1 otherwise.
 
     \b
     Examples:

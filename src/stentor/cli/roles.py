@@ -37,7 +37,7 @@ Listen = Annotated[
     str | None,
     typer.Option(
         metavar="HOST:PORT",
-        help="Answer /healthz, /readyz and /metrics there; port 0: one that is free, which is logged.",
+        help="Answer /healthz, /readyz and /metrics at this address. Port 0 takes any free port and logs it.",
     ),
 ]
 
@@ -46,14 +46,14 @@ def worker(
     role: Annotated[Role, typer.Argument(metavar="ROLE", help="planner, sender, recorder or scheduler.")],
     lane: Annotated[
         list[str] | None,
-        typer.Option(metavar="LANE", help="Of a sender: send on this lane alone, e.g. apns/ios; may be given again."),
+        typer.Option(metavar="LANE", help="For a sender: send on this lane only, e.g. apns/ios. Repeatable."),
     ] = None,
     concurrency: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Of a planner: steps at once, in place of `sending.ranges`. Of a sender: connections a lane at most,"
-            " in place of the apps' `max_connections`.",
+            help="For a planner: how many steps run at once (overrides `sending.ranges`). For a sender: how many"
+            " connections each lane may open (overrides `max_connections` of the apps).",
         ),
     ] = None,
     listen: Listen = None,
@@ -61,14 +61,14 @@ def worker(
     log_format: LogFormat = None,
     config: ConfigFile = None,
 ) -> None:
-    """Run one role in this process, until SIGTERM or Ctrl-C; any number of them, on any number of machines.
+    """Run one role in this process until SIGTERM or Ctrl-C. Run as many as you like, on as many machines as you like.
 
-    A planner reads audiences into batches, a sender sends them, a recorder writes down what became of them (with NATS
-    alone), a scheduler sees that campaigns begin, go on and end. Each may be started and killed at any time.
-    docs/cluster.md says what is needed where.
+    A planner splits audiences into batches. A sender sends the batches. A recorder stores the outcomes; it is needed
+    only if the queue is in NATS. A scheduler starts campaigns on time and completes them. You can start or kill any of
+    them at any time. docs/cluster.md says which role is needed where.
 
-    Exits with 0 when it was told to stop, with 2 where settings must be changed first, and with 1 where the store or
-    the queue cannot be reached at the start: start it again then, as systemd and Kubernetes do.
+    Exits with 0 if it was told to stop, with 2 if a setting must be changed first, and with 1 if the store or the
+    queue cannot be reached at the start. After a 1, start it again, as systemd and Kubernetes do.
 
     \b
     Examples:
@@ -90,13 +90,14 @@ def worker(
 
 def serve(
     senders: Annotated[
-        int | None, typer.Option(min=0, max=256, help="Sender processes. Default: `sending.senders`, or one a core.")
+        int | None,
+        typer.Option(min=0, max=256, help="Sender processes. Default: `sending.senders`, or one per CPU core."),
     ] = None,
     planners: Annotated[int, typer.Option(min=0, max=256, help="Planner processes.")] = 1,
     recorders: Annotated[
         int | None,
         typer.Option(
-            min=0, max=256, help="Recorder processes; there is work for them with NATS alone. Default: 1 then."
+            min=0, max=256, help="Recorder processes. Needed only if the queue is in NATS; the default is then 1."
         ),
     ] = None,
     listen: Listen = None,
@@ -104,9 +105,10 @@ def serve(
     log_format: LogFormat = None,
     config: ConfigFile = None,
 ) -> None:
-    """Run all roles on this machine, until SIGTERM or Ctrl-C, and start again what dies.
+    """Run all roles on this machine until SIGTERM or Ctrl-C, and restart a role that crashes.
 
-    On several machines with one NATS and one PostgreSQL it makes a cluster. `stentor send --detach` gives it work.
+    Run it on several machines that share one NATS and one PostgreSQL, and you have a cluster. It sends the campaigns
+    that `stentor send --detach` starts.
 
     \b
     Examples:

@@ -41,7 +41,7 @@ from stentor.store.campaigns import Campaign
 
 
 def send(
-    audience: Annotated[str, typer.Option(help="An audience of the settings, or `registry`.")],
+    audience: Annotated[str, typer.Option(help="The name of an audience in the settings, or `registry`.")],
     title: opts.Title = None,
     body: opts.Body = None,
     subtitle: opts.Subtitle = None,
@@ -58,27 +58,29 @@ def send(
     chosen: Annotated[list[str] | None, typer.Option("--filter", metavar="FILTER", help=filters.HELP)] = None,
     test_to: Annotated[
         list[str] | None,
-        typer.Option(metavar="ID", help="Only this installation; may be given again."),
+        typer.Option(metavar="ID", help="Send only to the installation with this id. Repeatable."),
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Start then: 2030-01-31T18:00, or +90m."),
+        typer.Option(metavar="TIME", help="When to start, e.g. 2030-01-31T18:00 or +90m."),
     ] = None,
     max_rate: Annotated[
         float | None,
-        typer.Option(metavar="N", help="Send so many a second at most, over all lanes, e.g. 500 or 0.5."),
+        typer.Option(metavar="N", help="Send at most N per second across all lanes, e.g. 500 or 0.5."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What the campaign is called in lists and reports.")] = None,
     once: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="Send only if nothing was sent with this key before, e.g. news-2030-01-31."),
+        typer.Option(metavar="KEY", help="Send only if no campaign has used this key yet, e.g. news-2030-01-31."),
     ] = None,
     detach: Annotated[
-        bool, typer.Option("--detach", help="Only start it, for roles that run elsewhere: `stentor serve`.")
+        bool,
+        typer.Option("--detach", help="Start the campaign and return. `stentor serve`, running elsewhere, sends it."),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, render and count; send nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, count and show examples. Send nothing.")] = False,
     sample: Annotated[
-        str | None, typer.Option(metavar="ID", help="Show what this installation would get, instead of any.")
+        str | None,
+        typer.Option(metavar="ID", help="Show what this installation would get, instead of one that Stentor picks."),
     ] = None,
     yes: Yes = False,
     quiet: Quiet = False,
@@ -87,11 +89,11 @@ def send(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a message to an audience, and show how it goes.
+    """Send a message to an audience, and show the progress.
 
-    Checks all there is to check first, shows how many get it and what they get, and asks. Ctrl-C pauses the campaign;
-    `stentor campaign resume` goes on with it. With --detach it returns when the campaign is started; roles that run
-    elsewhere, by `stentor serve` or `stentor worker`, send it.
+    First checks everything, shows how many people get the message and what they get, and asks you to confirm. Ctrl-C
+    pauses the campaign; `stentor campaign resume` continues it. With --detach the command returns as soon as the
+    campaign is started; `stentor serve` or `stentor worker`, running elsewhere, sends it.
 
     \b
     Examples:

@@ -27,7 +27,7 @@ from stentor.simulators.webhook import WebhookSetup, WebhookSimulator
 from stentor.simulators.webpush import WebPushSetup, WebPushSimulator
 
 app = typer.Typer(
-    help="Run a push provider's simulator on this machine: real TLS and HTTP/2, a ledger, and faults on request.",
+    help="Imitate a provider on this machine: real TLS and HTTP/2, a ledger, and faults on request.",
     no_args_is_help=True,
 )
 
@@ -37,19 +37,27 @@ class Mode(StrEnum):
     FAST = "fast"
 
 
-Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes any free one.")]
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on. 0 takes any free port.")]
 ControlPort = Annotated[
-    int, typer.Option(min=0, max=65_535, help="Port of the control endpoint (plain HTTP, loopback); 0: any free one.")
+    int,
+    typer.Option(
+        min=0, max=65_535, help="The port of the control endpoint (plain HTTP, loopback). 0 takes any free port."
+    ),
 ]
-ModeOption = Annotated[Mode, typer.Option(help="strict checks every request; fast accepts all, for benchmarks.")]
-FaultsFile = Annotated[str | None, typer.Option("--faults", help="JSON or TOML file of faults, or `menu`.")]
-Seed = Annotated[int, typer.Option(help="Seed of all chance; the same seed gives each device the same fate.")]
+ModeOption = Annotated[
+    Mode, typer.Option(help="strict checks every request. fast accepts every request, for benchmarks.")
+]
+FaultsFile = Annotated[str | None, typer.Option("--faults", help="A JSON or TOML file of faults, or `menu`.")]
+Seed = Annotated[
+    int, typer.Option(help="The seed for everything random. The same seed gives each device the same fate.")
+]
 Directory = Annotated[
     Path | None,
-    typer.Option("--dir", resolve_path=True, help="Where CA and key files go; a temporary directory if not given."),
+    typer.Option("--dir", resolve_path=True, help="The folder for the CA and key files. Default: a temporary folder."),
 ]
 Latency = Annotated[
-    float, typer.Option(min=0.0, help="Median seconds to an answer in fast mode; strict mode has its fault `latency`.")
+    float,
+    typer.Option(min=0.0, help="Median seconds until an answer, in fast mode. In strict mode use the fault `latency`."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one line of JSON when ready, and one at the end.")]
 
@@ -64,16 +72,16 @@ def apns(
     directory: Directory = None,
     latency: Latency = 0.0,
     as_json: AsJson = False,
-    topic: Annotated[
-        list[str] | None, typer.Option(help="A bundle id to allow; may be given again. Default: any.")
-    ] = None,
+    topic: Annotated[list[str] | None, typer.Option(help="A bundle id to allow. Repeatable. Default: any.")] = None,
     sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Behave as the sandbox: `apns-unique-id` in answers.")
+        bool, typer.Option("--sandbox", help="Behave like the sandbox: send `apns-unique-id` in answers.")
     ] = False,
-    max_streams: Annotated[int, typer.Option(help="Stream limit after the first authenticated request.")] = 1_000,
-    key_file: Annotated[Path | None, typer.Option(help="A .p8 key to know, instead of making one.")] = None,
-    key_id: Annotated[str, typer.Option(help="The id of --key-file.")] = "",
-    team_id: Annotated[str, typer.Option(help="The team of --key-file.")] = "",
+    max_streams: Annotated[
+        int, typer.Option(help="The limit of streams after the first authenticated request.")
+    ] = 1_000,
+    key_file: Annotated[Path | None, typer.Option(help="Accept this .p8 key, instead of making one.")] = None,
+    key_id: Annotated[str, typer.Option(help="The key id of --key-file.")] = "",
+    team_id: Annotated[str, typer.Option(help="The team id of --key-file.")] = "",
 ) -> None:
     """Simulate Apple's APNs (HTTP/2 provider API).
 
@@ -112,11 +120,11 @@ def fcm(
     latency: Latency = 0.0,
     as_json: AsJson = False,
     project: Annotated[str, typer.Option(help="The project id.")] = FcmSetup().project,
-    max_streams: Annotated[int, typer.Option(help="Stream limit of a connection.")] = 100,
+    max_streams: Annotated[int, typer.Option(help="The limit of streams per connection.")] = 100,
     token_lifetime: Annotated[int, typer.Option(help="Seconds until an access token expires.")] = 3_599,
-    quota: Annotated[int, typer.Option(help="Messages a minute for the project.")] = 600_000,
+    quota: Annotated[int, typer.Option(help="Messages per minute that the project may send.")] = 600_000,
     account_file: Annotated[
-        Path | None, typer.Option(help="A service-account file to know, instead of making one.")
+        Path | None, typer.Option(help="Accept this service-account file, instead of making one.")
     ] = None,
 ) -> None:
     """Simulate Firebase Cloud Messaging (HTTP v1), and Google's token endpoint on the same port.
@@ -150,8 +158,10 @@ def discord(
     seed: Seed = 0,
     directory: Directory = None,
     as_json: AsJson = False,
-    rate: Annotated[int, typer.Option(min=1, help="Requests a second for the whole bot.")] = 50,
-    token_file: Annotated[Path | None, typer.Option(help="A bot's token to know, instead of making one.")] = None,
+    rate: Annotated[int, typer.Option(min=1, help="Requests per second that the whole bot may make.")] = 50,
+    token_file: Annotated[
+        Path | None, typer.Option(help="Accept the bot token in this file, instead of making one.")
+    ] = None,
 ) -> None:
     """Simulate Discord's REST API: a bot's messages to channels and users, and webhooks.
 
@@ -173,13 +183,15 @@ def webhook(
     seed: Seed = 0,
     directory: Directory = None,
     as_json: AsJson = False,
-    path: Annotated[str, typer.Option(help="Where messages are taken.")] = WebhookSetup().path,
-    any_path: Annotated[bool, typer.Option("--any-path", help="Take them at every path, as many receivers.")] = False,
+    path: Annotated[str, typer.Option(help="The path that messages are posted to.")] = WebhookSetup().path,
+    any_path: Annotated[
+        bool, typer.Option("--any-path", help="Accept messages at every path, as if there were many receivers.")
+    ] = False,
     secret_file: Annotated[
-        Path | None, typer.Option(help="Secrets to know, one a line, instead of making one.")
+        Path | None, typer.Option(help="A file of secrets to accept, one per line, instead of making one.")
     ] = None,
 ) -> None:
-    """Simulate a gateway that takes signed webhooks (Standard Webhooks), and drops those that come again.
+    """Simulate a gateway that receives signed webhooks (Standard Webhooks), and drops repeated ones.
 
     \b
     Examples:
@@ -199,11 +211,11 @@ def telegram(
     seed: Seed = 0,
     directory: Directory = None,
     as_json: AsJson = False,
-    rate: Annotated[float, typer.Option(min=1.0, help="Messages a second of the bot.")] = 30.0,
+    rate: Annotated[float, typer.Option(min=1.0, help="Messages per second that the bot may send.")] = 30.0,
     migrated: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of groups that have moved to another id.")
+        float, typer.Option(min=0.0, max=1.0, help="The share of groups that have moved to another id.")
     ] = 0.0,
-    slow_429: Annotated[bool, typer.Option("--slow-429", help="Hold each 429 back for three seconds.")] = False,
+    slow_429: Annotated[bool, typer.Option("--slow-429", help="Wait three seconds before each 429.")] = False,
 ) -> None:
     """Simulate Telegram's Bot API: messages to chats, and deleting and editing them.
 
@@ -229,7 +241,7 @@ def webpush(
         int, typer.Option(min=0, help="How many subscriptions to write to `subscriptions.csv`, for `stentor import`.")
     ] = 1_000,
     decrypt: Annotated[
-        bool, typer.Option(help="Read every message with its browser's key; `--no-decrypt` for benchmarks.")
+        bool, typer.Option(help="Decrypt every message with its browser's key. Use `--no-decrypt` for benchmarks.")
     ] = True,
 ) -> None:
     """Simulate browsers' push services: Mozilla's, Chrome's and Apple's, each on a port of its own.

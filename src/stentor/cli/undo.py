@@ -39,13 +39,14 @@ from stentor.store.campaigns import Campaign
 
 GOING = frozenset({CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.CANCELLING})
 """States in which more may be sent."""
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check, and count whom it concerns; change nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check, and count the recipients it concerns. Change nothing.")]
 
 
 def undo(
     campaign: CampaignName,
     message: Annotated[
-        Path | None, typer.Option(help="A file with a message that takes its place where it can only be replaced.")
+        Path | None,
+        typer.Option(help="A file with the message to show instead, for channels that cannot delete the old one."),
     ] = None,
     values: opts.Values = None,
     dry_run: DryRun = False,
@@ -55,11 +56,11 @@ def undo(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take back what a campaign sent, as a new campaign. One that is being sent is cancelled first.
+    """Take back what a campaign sent. A campaign that is still being sent is cancelled first.
 
-    Messages of chats are deleted. A push can only be replaced: by --message, or else by a silent one that tells the app
-    to remove it (docs/undo.md has the code for the app). Whose message could not be taken back is told with the reason,
-    by `stentor campaign failures`.
+    The undo is a new campaign. Chat messages are deleted. A push can only be replaced: by --message, or else by a
+    silent push that tells the app to remove it (docs/undo.md has the code for the app). `stentor campaign failures`
+    lists everyone whose message could not be taken back, with the reason.
 
     \b
     Examples:
@@ -82,7 +83,7 @@ def undo(
 
 def edit(
     campaign: CampaignName,
-    message: Annotated[Path, typer.Option(help="A file with the message that takes its place.")],
+    message: Annotated[Path, typer.Option(help="A file with the new message.")],
     values: opts.Values = None,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -91,9 +92,9 @@ def edit(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put another message in the place of what a campaign sent, as a new campaign.
+    """Replace the message that a campaign sent with another one. The edit is a new campaign.
 
-    Messages of chats are edited, pushes are replaced. A campaign that is being sent is cancelled first.
+    Chat messages are edited, pushes are replaced. If the old campaign is still being sent, it is cancelled first.
 
     \b
     Examples:
