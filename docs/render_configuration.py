@@ -14,26 +14,30 @@ from stentor.config import APP, SECTIONS
 INTRODUCTION = """\
 # Configuration
 
-Drawn from `src/stentor/config.py` by `docs/render_configuration.py`; don't edit it here.
+This page is generated from `src/stentor/config.py` by `docs/render_configuration.py`; don't edit it here.
 
-All settings stand in one file, `stentor.toml`. `stentor init` writes one that names every setting, switched off;
-`stentor doctor` checks all of it: the file, the databases, the audiences, the credentials, and whether the providers
-take them.
+All settings are in one file, `stentor.toml`. `stentor init` writes a file that lists every setting, switched off.
+`stentor doctor` checks everything: the file, the databases, the audiences, the credentials, and whether the providers
+accept them.
 
-- **Which file.** `--config`, or else the variable `STENTOR_CONFIG`, or else `stentor.toml` in the working directory.
-- **Paths** in it count from the folder it is in, those of SQLite databases too: `sqlite:///stentor.db` lies beside it,
-  `sqlite:////var/lib/stentor.db` (four slashes) is absolute. What follows the three slashes is the path as it is: a
-  folder may be called `wh?at` or `100%`, and nothing in it is escaped (`%20` is no space).
-- **Mistakes** are errors: an unknown setting, a value that cannot be, settings that contradict each other. The message
-  names file, setting and remedy. Nothing is done with a configuration that is wrong.
-- **Secrets** are in files of their own that the settings name (keys, certificates, passwords of certificates), or part
-  of a database's or proxy's URL. No message and no log shows those URLs. The file is written for its owner's eyes only,
-  and so is a SQLite database of Stentor's own, which holds addresses ([store.md](store.md#who-may-read-it)).
+- **Which file.** Stentor uses the file in `--config`. Without that, it uses the file in the variable `STENTOR_CONFIG`,
+  or else `stentor.toml` in the working directory.
+- **Paths** are relative to the folder of the file, also in the URL of a SQLite database: `sqlite:///stentor.db` is in
+  the same folder. With four slashes the path is absolute: `sqlite:////var/lib/stentor.db`. Everything after the three
+  slashes is the path itself, and nothing in it is escaped. So a folder may be called `wh?at` or `100%`, and `%20` is
+  not a space.
+- **Mistakes** are errors: an unknown setting, an impossible value, or settings that contradict each other. The message
+  names the file and the setting, and says how to fix it. Stentor does nothing until the settings are correct.
+- **Secrets** (keys, certificates, passwords of certificates) are in separate files that the settings name. A password
+  can also be part of the URL of a database or a proxy. No message and no log shows these URLs. `stentor init` writes
+  the settings file so that only its owner can read it. The same is true of Stentor's own SQLite database, because it
+  holds addresses ([store.md](store.md#who-may-read-it)).
 
 ## Variables
 
-Every setting can be overridden by a variable: `STENTOR_`, then the path to the setting in capitals, with two
-underscores between its parts and one for a hyphen. Apps and audiences may be made by variables alone.
+An environment variable can override every setting. Its name is `STENTOR_`, followed by the path to the setting in
+capital letters. Put two underscores between the parts of the path, and one in place of a hyphen. You can also define
+apps and audiences by variables alone.
 
 | variable | setting |
 |---|---|
@@ -42,68 +46,73 @@ underscores between its parts and one for a hyphen. Apps and audiences may be ma
 | `STENTOR_AUDIENCES__USERS__COLUMNS__ATTRIBUTES=first_name,plan` | `attributes` under `[audiences.users.columns]` |
 | `STENTOR_LOGGING__FORMAT=json` | `format` under `[logging]`; [what is logged](metrics.md#the-log) |
 
-Paths in variables count from the folder of the file, too. An empty variable is as if it weren't there. An unknown
-`STENTOR_…` is an error, so that a mistyped one is noticed; those that a Kubernetes service named `stentor` makes are
-left alone. `STENTOR_DEBUG=1` is no setting: it shows the traceback of an error.
+Paths in variables are relative to the folder of the file, too. An empty variable is ignored. An unknown `STENTOR_…` is
+an error, so that you notice a typing mistake. Variables that Kubernetes makes for a service named `stentor` are
+ignored. `STENTOR_DEBUG=1` is not a setting: it shows the traceback of an error.
 
 ## Names
 
-What stands for NAME below is yours to choose, of letters, digits, single hyphens and underscores. An app's name is what
-the audience's app column holds, and part of its *lane*: the app `ios` is sent to on the lane `apns/ios`. The audience
-`registry` is Stentor's own table of installations, which `stentor import` fills; it needs no settings.
+You choose the names that are shown as NAME below. They may contain letters, digits, single hyphens and underscores. An
+app's name is what the audience's app column holds. It is also part of the app's *lane*: the lane of the app `ios` is
+`apns/ios`. The audience `registry` is Stentor's own table of installations, which `stentor import` fills. It needs no
+settings.
 """
 
 EXAMPLES = """\
 ## What a column may hold
 
-Any type of PostgreSQL's, and whatever SQLite holds. A column that cannot be what it is said to be is refused by name
-before anything is sent: an address that is a date, a time that is a UUID, a key that is a list.
+A column may have any type that PostgreSQL or SQLite has. If a column's type doesn't fit its use, Stentor refuses the
+column by name before anything is sent. Examples are an address that is a date, a time that is a UUID, and a key that is
+a list.
 
-| column | what is read |
+| column | what it may contain |
 |---|---|
 | `id` | numbers, text, UUIDs, dates and times, bytes |
-| `address` | text, numbers, UUIDs, enumerations; `json` and `jsonb`, for browsers' subscriptions; bytes (`bytea`) \
-as the ASCII text that they hold, or else in hex. Space around it is left out. `stentor import` reads it the same way |
+| `address` | text, numbers, UUIDs, enumerations; `json` and `jsonb`, for browsers' subscriptions; bytes (`bytea`), \
+read as ASCII text if possible, or else written in hex. Spaces around an address are removed. `stentor import` \
+reads addresses the same way |
 | `channel`, `app` | text, numbers, UUIDs, enumerations |
 | `language` | text, enumerations |
-| `registered_at` | epoch seconds or milliseconds, timestamps and dates (UTC if they name no zone), or these as text |
-| attributes | everything, as your app would write it: JSON, arrays, rows and ranges, too |
+| `registered_at` | epoch seconds or milliseconds, timestamps and dates (UTC if they name no zone), \
+or any of these as text |
+| attributes | everything, written as your app would write it; JSON, arrays, rows and ranges too |
 
-A `registered_at` before 1970 or after 2100 counts as unknown. Attributes of the type `numeric` come as text, and whole
-numbers as numbers, however long they are.
+A `registered_at` before 1970 or after 2100 counts as unknown. Attributes of the type `numeric` are read as text. Whole
+numbers are read as numbers, however long they are.
 
-A row is rejected by itself, as `UnreadableRow`, if something in it cannot be computed, read or carried: a cast that
-fails, a date before year 1 or after 9999, text that isn't UTF-8, JSON with more than 32 lists and objects in one
-another. All others are sent to. If more than a hundred rows of one page are like that, it is the column: the campaign
-is paused and names it. If a condition or the query fails as a whole, the campaign is paused, too. Correct the table,
-or the audience in `stentor.toml` (and restart `stentor serve` and `stentor worker`, which read that file when they
-start); then `stentor campaign resume` goes on where it was.
+A single row is rejected as `UnreadableRow` if something in it cannot be computed, read or put into a batch: a cast that
+fails, a date before year 1 or after 9999, text that isn't UTF-8, JSON nested more than 32 levels deep. All other rows
+are sent to. If more than a hundred rows of one page are rejected, the column itself is wrong: Stentor pauses the
+campaign and names the column. If a condition or the query fails as a whole, the campaign is paused too. Correct the
+table, or the audience in `stentor.toml`. If you changed the file, restart `stentor serve` and `stentor worker`, which
+read it when they start. Then `stentor campaign resume` continues where the campaign stopped.
 
-`stentor doctor` and `stentor send --dry-run` look at up to 10,000 installations, spread over the audience: how many
-addresses are malformed by what their channel says of them, and how many rows cannot be read.
+`stentor doctor` and `stentor send --dry-run` look at up to 10,000 installations, spread over the audience. They count
+the addresses that are malformed for their channel, and the rows that cannot be read.
 
 ## PostgreSQL's URL
 
-`postgresql://user:password@host:port/database`, with libpq's options after a `?` and `&` between them. In a user or a
-password write `/` as `%2F`, `?` as `%3F`, `#` as `%23`, `@` as `%40`, `[` as `%5B`, `]` as `%5D` and `%` as `%25`.
+The URL is `postgresql://user:password@host:port/database`. After a `?` it may have libpq's options, with `&` between
+them. In a user or a password, write `/` as `%2F`, `?` as `%3F`, `#` as `%23`, `@` as `%40`, `[` as `%5B`, `]` as `%5D`
+and `%` as `%25`.
 
-- **Several hosts** stand with commas between, each with its port: `postgresql://me@a:5432,b:5432/app`. They are tried
-  in that order; `?target_session_attrs=read-write` takes the one that can be written to.
-- **Taken** are the options that say whom to connect to and how: `sslmode`, `sslrootcert` (also `system`, for the
-  authorities that this machine trusts) and the others that begin with `ssl`, `connect_timeout`, `application_name`,
-  `options`, `passfile`, `target_session_attrs`. Any other name is a setting of the server's, such as
-  `statement_timeout=60s`, which the server refuses if it doesn't know it.
-- **Ignored** are those that the driver has nothing for: `channel_binding`, `gssencmode`, `keepalives` and its kin,
-  `load_balance_hosts`, `require_auth` and the like; `stentor doctor` names them. Use `sslmode=verify-full` to be sure
-  whom you talk to.
-- **A pooler** before the server (PgBouncer, and what Supabase and Neon call pooled) is noticed by itself, in
-  transaction mode, too: statements are then prepared without a name, each time anew. That costs some speed, so give
-  `[store]` the server's own address if you have both; for `[audiences.…]` it makes no difference.
+- **Several hosts** are separated by commas, each with its port: `postgresql://me@a:5432,b:5432/app`. Stentor tries them
+  in this order. With `?target_session_attrs=read-write` it takes the one that can be written to.
+- **Supported options** say where to connect and how: `sslmode`, `sslrootcert` (also `system`, for the authorities that
+  this machine trusts) and the others that begin with `ssl`, `connect_timeout`, `application_name`, `options`,
+  `passfile`, `target_session_attrs`. Any other name is passed to the server as a setting, such as
+  `statement_timeout=60s`. The server refuses a setting that it doesn't know.
+- **Ignored options** are those that the driver doesn't support: `channel_binding`, `gssencmode`, `keepalives` and
+  related options, `load_balance_hosts`, `require_auth` and the like. `stentor doctor` names them. Use
+  `sslmode=verify-full` to be sure which server you are connected to.
+- **Connection poolers** (PgBouncer, and the pooled connections of Supabase and Neon) are detected automatically, in
+  transaction mode too. Statements are then prepared without a name, each time anew. That costs some speed. So give
+  `[store]` the server's own address if you have both. For `[audiences.…]` it makes no difference.
 
 ## A table in PostgreSQL
 
-The app's database has a table of devices for both platforms; Stentor reads it, and keeps its own tables in a database
-of its own. The user that reads needs SELECT on that table, nothing else.
+In this example, the app's database has a table of devices for both platforms. Stentor reads this table, and keeps its
+own tables in a separate database. The user that reads the table needs only SELECT on it.
 
 ```toml
 [store]
@@ -135,9 +144,9 @@ registered_at = "token_updated_at"
 attributes = ["first_name", "plan"]
 ```
 
-The column `id` must be unique and never NULL, and should have an index: the table is read in its order, a page at a
-time. Installations whose channel or app isn't configured are on no lane: `stentor doctor` counts them, and nobody sends
-to them.
+The column `id` must be unique and never NULL. It should have an index, because the table is read in the order of `id`,
+one page at a time. Installations whose channel or app isn't configured are on no lane. `stentor doctor` counts them,
+and Stentor doesn't send to them.
 
 ## A query, and one channel
 
@@ -159,7 +168,7 @@ language = "language"
 
 ## A rehearsal
 
-The simulators print where they are and what a sender needs; `stentor init` makes apps of that:
+The simulators print their address and everything a sender needs. `stentor init` makes apps from that:
 
 ```sh
 stentor simulate apns --json > apns.json &
@@ -168,7 +177,8 @@ stentor init rehearsal --simulator apns.json --simulator fcm.json
 stentor doctor --config rehearsal/stentor.toml
 ```
 
-That is the same as writing it by hand. `url` says where to send instead of Apple and Google, `ca_file` whom to trust:
+You can also write the same settings by hand. `url` says where to send instead of Apple and Google. `ca_file` says which
+authority to trust:
 
 ```toml
 [apps.ios]
@@ -198,7 +208,7 @@ def page() -> str:
             f" {'' if setting.example == setting.default else f'`{_cell(setting.example)}`'} |"
             for setting in settings(model)
         ]
-        head = ["| setting | what it says | default | example |", "|---|---|---|---|"]
+        head = ["| setting | meaning | default | example |", "|---|---|---|---|"]
         meaning = (model.__doc__ or "").splitlines()[0]
         channel = f" ({find(model.model_fields['channel'].default).title})" if title == APP else ""
         parts.append("\n".join([f"## `[{title}]`{channel}", "", meaning, "", *head, *rows, ""]))

@@ -54,9 +54,9 @@ class StoreConfig(Section):
     """Stentor's own database."""
 
     url: DatabaseUrl = Field(default="sqlite:///stentor.db", repr=False)
-    """`sqlite:///path` or `postgresql://user:password@host/database`."""
+    """The database: `sqlite:///path` or `postgresql://user:password@host/database`."""
     keep_days: float | None = Field(default=None, ge=1, examples=[90])
-    """Days after its end for which a campaign is kept; schedulers delete older ones. Left out: for ever."""
+    """How many days a campaign is kept after its end. Schedulers delete older campaigns. Left out: keep for ever."""
 
 
 class QueueConfig(Section):
@@ -65,19 +65,19 @@ class QueueConfig(Section):
     url: QueueUrl | None = Field(
         default=None, repr=False, examples=["nats://a.example.com:4222,nats://b.example.com:4222"]
     )
-    """`nats://` or `tls://user:password@host:4222`, several servers with commas between. Left out: the store itself."""
+    """`nats://` or `tls://user:password@host:4222`. Commas separate several servers. Left out: use the store."""
     name: str = Field(default="stentor", pattern=r"^[A-Za-z0-9]+([_-][A-Za-z0-9]+)*$")
-    """What the names of its streams begin with, so that several Stentors can share a NATS."""
+    """The names of the queue's streams begin with this, so that several Stentors can share one NATS."""
     replicas: int = Field(default=1, ge=1, le=5)
-    """On how many servers NATS keeps each stream; 3 in a cluster."""
+    """On how many servers NATS stores each stream. Use 3 in a cluster."""
     credentials_file: File | None = Field(default=None, examples=["stentor.creds"])
-    """A `.creds` file that NATS gave out."""
+    """A NATS credentials file (`.creds`)."""
     ca_file: File | None = Field(default=None, examples=["nats-ca.pem"])
-    """A PEM file of the authorities to trust instead of the system's."""
+    """A PEM file with the certificate authorities to trust, instead of the system's."""
     certificate_file: File | None = Field(default=None, examples=["nats-client.pem"])
-    """A PEM file with the certificate to show, where NATS asks for one."""
+    """A PEM file with a client certificate, if NATS asks for one."""
     certificate_key_file: File | None = Field(default=None, examples=["nats-client.key"])
-    """A PEM file with the certificate's key, where it isn't in the same file."""
+    """A PEM file with the certificate's key, if the key isn't in the certificate's file."""
 
 
 def _known_channel(name: str) -> str:
@@ -105,53 +105,54 @@ class _ByChannel:
 
 
 class Columns(Section):
-    """Which column of an audience is what."""
+    """Which column of an audience holds what."""
 
     id: str = "id"
-    """The key: unique, never NULL, of any type that orders."""
+    """The column with the key. It must be unique, never NULL, and of a type that can be sorted."""
     address: str = "token"
-    """The device token: text, a number, a UUID, a browser's subscription as JSON, or bytes."""
+    """The column with the device token: text, a number, a UUID, a browser's subscription as JSON, or bytes."""
     channel: str | None = Field(default=None, examples=["platform"])
-    """The channel. Left out where the audience has one channel only, which its `channel` names."""
+    """The column with the channel. Left out: all installations are on the audience's `channel`."""
     app: str | None = Field(default=None, examples=["app"])
-    """The app, as it is named in this file."""
+    """The column with the app, by its name in this file."""
     language: str | None = Field(default=None, examples=["language"])
-    """The language, e.g. `de` or `pt-BR`."""
+    """The column with the language, e.g. `de` or `pt-BR`."""
     time_zone: str | None = Field(default=None, examples=["time_zone"])
-    """The time zone, e.g. `Europe/Berlin`."""
+    """The column with the time zone, e.g. `Europe/Berlin`."""
     registered_at: str | None = Field(default=None, examples=["updated_at"])
-    """When the address was last registered: epoch seconds, a timestamp, a date, or one of these as text."""
+    """The column that says when the address was last registered: epoch seconds, a timestamp, a date, or one of these as
+    text."""
     attributes: Annotated[tuple[str, ...], BeforeValidator(split)] = Field(
         default=(), examples=[["first_name", "plan"]]
     )
-    """More columns, for templates and filters."""
+    """Further columns, for templates and filters."""
 
 
 class AudienceConfig(Section):
-    """A table or query of the app's own database."""
+    """A table or query in your app's own database."""
 
     url: DatabaseUrl | None = Field(default=None, repr=False, examples=["postgresql://reader:password@localhost/app"])
-    """The database, as `store.url`. Left out: the store's."""
+    """The database, written like `store.url`. Left out: the store's database."""
     table: str | None = Field(default=None, examples=["devices"])
-    """`table` or `schema.table`; or `query`."""
+    """The table: `table` or `schema.table`. Give either `table` or `query`."""
     query: str | None = Field(
         default=None,
         examples=["SELECT d.* FROM devices d JOIN users u ON u.id = d.user_id WHERE u.active"],
         json_schema_extra=ALTERNATIVE,
     )
-    """A SELECT that gives the columns, without ORDER BY."""
+    """A SELECT that returns the columns, without ORDER BY."""
     where: str | None = Field(default=None, examples=["deleted_at IS NULL"])
-    """SQL that an installation must fulfil."""
+    """An SQL condition. Only installations that meet it are read."""
     channel: ChannelName | None = Field(default=None, examples=["apns"], json_schema_extra=ALTERNATIVE)
-    """The channel of all its installations, where no column tells."""
+    """The channel of all installations, if no column holds it."""
     app: str | None = Field(default=None, examples=["ios"], json_schema_extra=ALTERNATIVE)
-    """The app of all its installations, where no column tells."""
+    """The app of all installations, if no column holds it."""
     channels: dict[str, ChannelName] = Field(default_factory=dict, examples=[{"ios": "apns", "android": "fcm"}])
-    """What the channel column says -> the channel it means."""
+    """Translates the values in the channel column: each value, and the channel it stands for."""
     columns: Columns = Field(default_factory=Columns)
-    """Which column is what."""
+    """Which column holds what."""
     connections: int = Field(default=2, ge=1, le=100)
-    """Connections to the database at most."""
+    """The maximum number of connections to the database."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -179,26 +180,26 @@ class SendingConfig(Section):
     """How campaigns are planned and sent."""
 
     senders: int = Field(default=0, ge=0, le=256)
-    """Sender processes; 0: one a core."""
+    """How many sender processes to run. 0: one per CPU core."""
     page: int = Field(default=10_000, ge=1, le=100_000)
-    """Installations that are read at a time."""
+    """How many installations are read at a time."""
     batch: int = Field(default=1000, ge=1, le=10_000)
-    """Recipients in a batch at most."""
+    """The maximum number of recipients in a batch."""
     ranges: int = Field(default=4, ge=1, le=64)
-    """Key ranges of an audience that are planned in parallel."""
+    """How many key ranges of an audience are planned in parallel."""
     depth: int = Field(default=128, ge=2, le=10_000)
-    """Batches in a lane's queue, beyond which planning waits."""
+    """How many batches a lane's queue may hold. If it is full, planning waits."""
     lease: float = Field(default=30.0, ge=1.0)
-    """Seconds after which a batch that a dead sender held is taken by another."""
+    """If a sender crashes, another sender takes its batches after this many seconds."""
     give_up_after: float = Field(default=4 * 3600.0, gt=0)
-    """Seconds after which a recipient is given up: since its first failed try, whatever the message's lifetime; since
-    the start, if the message has none."""
+    """Stentor stops trying a recipient after this many seconds. They count from the first failed try, whatever the
+    message's lifetime. If the message has no lifetime, they count from the campaign's start."""
     longest_backoff: float = Field(default=900.0, gt=0)
-    """Seconds to wait at most between tries, but where a provider asks for more."""
+    """The longest wait between two tries, in seconds. Stentor waits longer only if a provider asks for it."""
     deliveries: int = Field(default=5, ge=1)
-    """How often a batch may kill its sender before it is put aside."""
+    """How many times a batch may crash its sender before the batch is put aside."""
     stop_within: float = Field(default=10.0, gt=0)
-    """Seconds in which a sender that is told to stop finishes or gives back what it holds."""
+    """When a sender is told to stop, it finishes or returns its batches within this many seconds."""
 
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -206,12 +207,12 @@ LogFormat = Literal["text", "json"]
 
 
 class LoggingConfig(Section):
-    """What roles write to stderr about their work."""
+    """What roles log to stderr."""
 
     level: LogLevel | None = Field(default=None, examples=["info"])
     """`debug`, `info`, `warning` or `error`. Left out: `info` for `serve` and `worker`; no log for other commands."""
     format: LogFormat = "text"
-    """`text`, a line a record; or `json`, an object a line."""
+    """`text` writes one line per record; `json` writes one JSON object per line."""
 
 
 SECTIONS: tuple[tuple[str, type[Section]], ...] = (

@@ -135,17 +135,17 @@ class App(Section):
     """The settings that name files which nobody else should be able to read."""
     channel: str
     url: EndpointUrl | None = Field(default=None, examples=["https://127.0.0.1:2197"])
-    """`https://host:port` to send to instead of the provider, e.g. a simulator's."""
+    """Send to this `https://host:port` instead of the provider, e.g. to a simulator."""
     ca_file: File | None = Field(default=None, examples=["rehearsal/ca.pem"])
-    """A PEM file of the authorities to trust instead of the system's, e.g. a simulator's."""
+    """A PEM file with the certificate authorities to trust, instead of the system's, e.g. a simulator's."""
     proxy: ProxyUrl | None = Field(default=None, repr=False, examples=["http://proxy.example.com:3128"])
-    """`http://host:port` or `http://user:password@host:port` of a proxy that allows CONNECT."""
+    """A proxy that allows CONNECT: `http://host:port` or `http://user:password@host:port`."""
     max_connections: int = Field(default=16, ge=1, le=1000)
-    """Connections of a sender process to the provider at most."""
+    """The maximum number of connections that each sender process opens to the provider."""
     rate: float | None = Field(default=None, gt=0, examples=[5000])
-    """Pushes a second that all senders together may send with these credentials. Left out: no limit of ours."""
+    """Send at most this many pushes per second with these credentials, all senders together. Left out: no limit."""
     default: bool = False
-    """Serves installations that name no app, where the channel has several."""
+    """Use this app for rows without an app, if the channel has more than one."""
 
 
 def listed(words: Iterable[str], conjunction: str = "and") -> str:

@@ -16,29 +16,29 @@ _LENGTHS = range(32, 401)  # hex digits; today's tokens have 64 or 160, and Appl
 
 
 class ApnsApp(App):
-    """An app that APNs serves: its bundle id, and a key or a certificate."""
+    """An app on APNs: its bundle id, and a key or a certificate."""
 
     secrets: ClassVar[tuple[str, ...]] = ("key_file", "certificate_key_file", "certificate_password_file")
     channel: Literal["apns"] = "apns"
-    """Which provider: `apns`."""
+    """The provider: `apns`."""
     topic: str = Field(min_length=1, examples=["com.example.app"])
-    """The bundle id."""
+    """The bundle id of your app."""
     environment: Literal["production", "sandbox"] = "production"
-    """Where the app's tokens are from: `production` (App Store, TestFlight) or `sandbox` (run from Xcode)."""
+    """Where the app's tokens come from: `production` (App Store, TestFlight) or `sandbox` (builds run from Xcode)."""
     key_file: File | None = Field(default=None, examples=["AuthKey_ABCDE12345.p8"])
-    """The `.p8` file that Apple gave out; with `key_id` and `team_id`."""
+    """The `.p8` key file from Apple. Needs `key_id` and `team_id` as well."""
     key_id: str | None = Field(default=None, examples=["ABCDE12345"])
     """The key's id: 10 capital letters and digits."""
     team_id: str | None = Field(default=None, examples=["FGHIJ67890"])
     """Your team's id: 10 capital letters and digits."""
     certificate_file: File | None = Field(default=None, examples=["push.p12"], json_schema_extra=ALTERNATIVE)
-    """A PEM or PKCS #12 file, instead of a key."""
+    """A certificate in a PEM or PKCS #12 file, instead of a key."""
     certificate_key_file: File | None = Field(default=None, examples=["push.key"], json_schema_extra=ALTERNATIVE)
-    """A PEM file with the certificate's key, where it isn't in the same file."""
+    """A PEM file with the certificate's key, if the key isn't in the certificate's file."""
     certificate_password_file: File | None = Field(
         default=None, examples=["push.password"], json_schema_extra=ALTERNATIVE
     )
-    """A file that holds nothing but the password of the certificate's key."""
+    """A file that contains only the password of the certificate's key."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

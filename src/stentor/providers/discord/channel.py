@@ -18,13 +18,13 @@ class DiscordApp(App):
 
     secrets: ClassVar[tuple[str, ...]] = ("token_file",)
     channel: Literal["discord"] = "discord"
-    """Which provider: `discord`."""
+    """The provider: `discord`."""
     token_file: File | None = Field(default=None, examples=["discord-token.txt"])
-    """A file with nothing but the bot's token. Left out: all addresses are webhooks."""
+    """A file that contains only the bot's token. Left out: all addresses must be webhooks."""
     contact: str | None = Field(default=None, pattern=r"^https?://[!-'*-~]+$", examples=["https://example.com/contact"])
-    """A web page by which Discord can find out who you are; it stands in the `User-Agent`."""
+    """A web page that tells Discord who you are. It is sent in the `User-Agent`."""
     rate: float | None = Field(default=None, gt=0, examples=[45])
-    """Requests a second that all senders together may make for the bot. Left out: 45, of the 50 that Discord allows."""
+    """Make at most this many requests per second for the bot, all senders together. Left out: 45. Discord allows 50."""
 
 
 def check_address(address: str) -> BadAddress | None:

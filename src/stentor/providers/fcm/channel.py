@@ -20,14 +20,14 @@ class FcmApp(App):
 
     secrets: ClassVar[tuple[str, ...]] = ("service_account_file",)
     channel: Literal["fcm"] = "fcm"
-    """Which provider: `fcm`."""
+    """The provider: `fcm`."""
     service_account_file: File | None = Field(default=None, examples=["service-account.json"])
-    """The key file of a service account, or the configuration of a workload identity federation. Left out: Google's
+    """The key file of a service account, or the configuration of a workload identity federation. Left out: use Google's
     application default credentials."""
     project: str | None = Field(default=None, min_length=1, examples=["my-project"])
-    """The project's id. Left out: the service account's."""
+    """The project's id. Left out: the id from the service account."""
     token_url: TokenUrl | None = Field(default=None, examples=["https://127.0.0.1:2198/token"])
-    """Where access tokens are had, instead of where the service account's file says."""
+    """Get access tokens from this URL, instead of from the one in the service account's file."""
 
 
 def check_address(address: str) -> BadAddress | None:

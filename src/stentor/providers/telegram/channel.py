@@ -19,11 +19,11 @@ class TelegramApp(App):
 
     secrets: ClassVar[tuple[str, ...]] = ("token_file",)
     channel: Literal["telegram"] = "telegram"
-    """Which provider: `telegram`."""
+    """The provider: `telegram`."""
     token_file: File = Field(examples=["telegram-bot.token"])
-    """A file that holds nothing but the token that BotFather gave out."""
+    """A file that contains only the token from BotFather."""
     rate: float | None = Field(default=None, gt=0, le=1000, examples=[30])
-    """Messages a second that all senders together may send for the bot. Left out: 30. For more, the bot pays Stars."""
+    """Send at most this many messages per second, all senders together. Left out: 30. More costs the bot Stars."""
 
 
 def check_address(address: str) -> BadAddress | None:

@@ -30,19 +30,19 @@ def _check_target(url: str) -> str:
 
 
 class WebhookApp(App):
-    """A gateway that takes messages as signed webhooks, or recipients that do so themselves."""
+    """A gateway that receives messages as signed webhooks, or recipients that receive them directly."""
 
     secrets: ClassVar[tuple[str, ...]] = ("secret_file",)
     channel: Literal["webhook"] = "webhook"
-    """Which provider: `webhook`."""
+    """The provider: `webhook`."""
     target: Annotated[str, AfterValidator(_check_target)] = Field(
         repr=False, examples=["https://gateway.example.com/messages"]
     )
-    """Where messages are posted: an https address; or `address` where each recipient's address is one itself."""
+    """The https URL to post messages to, or `address` if each recipient's address is such a URL."""
     secret_file: File = Field(examples=["webhook-secret.txt"])
-    """A file with the secret that signs them, `whsec_…`; on a second line the next one, while you change it."""
+    """A file with the signing secret, `whsec_…`. While you change the secret, put the next one on a second line."""
     allow_private: bool = False
-    """With `target = "address"`: post to addresses in private networks too."""
+    """If `target` is `address`: also post to addresses in private networks."""
 
 
 def check_address(address: str) -> BadAddress | None:

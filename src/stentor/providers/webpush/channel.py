@@ -28,23 +28,23 @@ def _check_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class WebPushApp(App):
-    """A web app's browsers: the key that it subscribed them with."""
+    """A web app: the key that its browsers were subscribed with."""
 
     secrets: ClassVar[tuple[str, ...]] = ("private_key_file",)
     channel: Literal["webpush"] = "webpush"
-    """Which provider: `webpush`."""
+    """The provider: `webpush`."""
     private_key_file: File = Field(examples=["vapid.pem"])
-    """The VAPID private key; `stentor keys vapid --out vapid.pem` makes one. Subscriptions are bound to it."""
+    """The VAPID private key. `stentor keys vapid --out vapid.pem` makes one. Subscriptions are bound to this key."""
     subject: Annotated[str, AfterValidator(_check_subject)] = Field(examples=["mailto:push@example.com"])
-    """Where push services reach you when something is wrong: `mailto:` or `https:`."""
+    """An address where push services can reach you if something is wrong: `mailto:` or `https:`."""
     allowed_hosts: Annotated[tuple[str, ...], BeforeValidator(split), AfterValidator(_check_hosts)] = Field(
         default=(), examples=[["fcm.googleapis.com", "updates.push.services.mozilla.com", "*.push.apple.com"]]
     )
-    """The only push services to send to; `*.` before a name stands for all hosts below it. Left out: any public one."""
+    """Send only to these push services. `*.` before a name means all hosts below it. Left out: any public one."""
     deletes_at: Annotated[tuple[str, ...], BeforeValidator(split), AfterValidator(_check_hosts)] = Field(
         default=("*.push.services.mozilla.com",), examples=[["*.push.services.mozilla.com"]]
     )
-    """The push services that delete a message which isn't delivered yet, as an undo asks them to first."""
+    """The push services that can delete a message before it is delivered. An undo asks them to do this first."""
     allow_private_endpoints: bool = False
     """Allow endpoints in private networks and on any port. For simulators only: endpoints come from strangers."""
 
