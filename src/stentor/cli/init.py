@@ -242,7 +242,14 @@ def settings(model: type[BaseModel]) -> Iterator[Setting]:
         required = told or info.is_required()
         shown = "" if required or default in (None, (), {}) else toml(default)
         example = toml(info.examples[0] if info.examples else default)
-        yield Setting(name, " ".join((info.description or "").split()), required, shown, example, info.json_schema_extra == ALTERNATIVE)
+        yield Setting(
+            name,
+            " ".join((info.description or "").split()),
+            required,
+            shown,
+            example,
+            info.json_schema_extra == ALTERNATIVE,
+        )
 
 
 def toml(value: Any) -> str:
