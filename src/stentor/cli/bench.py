@@ -127,7 +127,9 @@ def scaling(
     database: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how much faster more senders are, over NATS JetStream and PostgreSQL. Each sends 3,000 pushes per second.
+    """Measure how much faster more senders are, over NATS JetStream and PostgreSQL.
+
+    Each sender is limited to 3,000 pushes per second.
 
     \b
     Examples:

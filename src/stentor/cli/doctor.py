@@ -1,4 +1,4 @@
-"""`stentor doctor`: looks at everything a campaign needs, and says what to mend.
+"""`stentor doctor`: looks at everything a campaign needs, and says what to fix.
 
 Rules: every check has a finding, good or bad; one that fails doesn't keep the others from being made; nothing is
 changed, and nobody is sent anything.

@@ -27,7 +27,8 @@ HELD_BACK = "Campaigns are still held back; `stentor drain --end` lets them star
 
 def drain(
     timeout: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="How long to wait, e.g. 90s or 1h30m. Default: for ever.")
+        str | None,
+        typer.Option(metavar="DURATION", help="How long to wait at most, e.g. 90s or 1h30m. Default: for ever."),
     ] = None,
     end: Annotated[bool, typer.Option("--end", help="Let campaigns start again.")] = False,
     config: ConfigFile = None,

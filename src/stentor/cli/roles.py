@@ -37,7 +37,7 @@ Listen = Annotated[
     str | None,
     typer.Option(
         metavar="HOST:PORT",
-        help="Answer /healthz, /readyz and /metrics at this address. Port 0 takes any free port and logs it.",
+        help="Answer /healthz, /readyz and /metrics at this address. Port 0: any free port, which the log names.",
     ),
 ]
 
