@@ -23,7 +23,7 @@ Drawn from `src/stentor/providers/*/reasons.py` by `docs/render_reasons.py`; don
 | DROP | The recipient is rejected and the address reported as dead. |
 | REJECT | The recipient is rejected; the address stays. Used for malformed addresses, which are never sent. |
 | FIX | The message is wrong for everybody: it is stopped, and its author told. |
-| STOP | Credentials or configuration are wrong: the scope is paused until somebody mends them. No address is dropped. |
+| STOP | Credentials or configuration are wrong: the scope is paused until somebody fixes them. No address is dropped. |
 | REFRESH | A new short-lived credential is fetched once; if that is refused too, it is a STOP. |
 | RECONNECT | Sent again over another connection. |
 | REROUTE | Sent again to the address that the answer names; the registry keeps that one. |

@@ -85,7 +85,7 @@ def _known_channel(name: str) -> str:
         return name
     near = get_close_matches(name, channels.names(), 1)
     raise ValueError(
-        f"is {name!r}, which is no channel; "
+        f"is {name!r}, which is not a channel; "
         + (f"did you mean {near[0]!r}?" if near else f"there are {listed(channels.names())}")
     )
 
@@ -162,14 +162,15 @@ class AudienceConfig(Section):
         if (self.channel is None) == (self.columns.channel is None):
             both, neither = "both `channel` and `columns.channel`", "neither `channel` nor `columns.channel`"
             raise ValueError(
-                f"has {neither if self.channel is None else both}; name the channel of all its installations, or the"
-                " column that tells each one's"
+                f"has {neither if self.channel is None else both}; name the one channel of all its"
+                " installations, or the column that holds each installation's channel"
             )
         if self.channels and self.columns.channel is None:
             raise ValueError("has `channels` but no `columns.channel`; name the column whose values they translate")
         if self.app is not None and self.columns.app is not None:
             raise ValueError(
-                "has both `app` and `columns.app`; name the app of all its installations, or the column that tells"
+                "has both `app` and `columns.app`; name the one app of all its installations, or the column"
+                " that holds each installation's app"
             )
         if self.app is not None and self.channel is None:
             raise ValueError("has `app` but no `channel`; an app belongs to one channel, so name that as well")
@@ -243,7 +244,7 @@ class Config(Section):
             for name in names:
                 if not _NAME.fullmatch(name):
                     raise ValueError(
-                        f"{section}: {name!r} is no name; use letters, digits, single hyphens, underscores"
+                        f"{section}: {name!r} is not a valid name; use letters, digits, single hyphens, underscores"
                     )
         if REGISTRY in self.audiences:
             raise ValueError(
@@ -340,9 +341,9 @@ def _extended(added: tuple[str, ...]) -> type[Config]:
 
 _TOML_HINTS = MappingProxyType(
     {
-        "Invalid value": "texts stand in quotes",
-        "twice": "a table may stand in the file only once: put all its settings under one heading",
-        "overwrite": "a setting may stand in its table only once: take the other one out",
+        "Invalid value": "put text in quotes",
+        "twice": "a table may appear only once in the file: put all its settings under one heading",
+        "overwrite": "a setting may appear only once in its table: remove the other one",
     }
 )
 """What to do about a mistake, by words in what the TOML reader says of it."""
@@ -358,7 +359,7 @@ def _read(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise InvalidConfiguration(f"{file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise InvalidConfiguration(f"{file} is not UTF-8 text; save it as such") from None
+        raise InvalidConfiguration(f"{file} is not UTF-8 text; save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         hints = [hint for sign, hint in _TOML_HINTS.items() if sign in str(error)]
         raise InvalidConfiguration("; ".join([f"{file} is not TOML: {error}", *hints])) from None
@@ -471,7 +472,7 @@ def _nearest(path: SettingPath, given: Mapping[str, Any], variable: str | None) 
     if variable:
         known = [PREFIX + "__".join(each).upper().replace("-", "_") for each in _settings(given)]
         near = get_close_matches(variable, known, 1, 0.75)
-        return f"did you mean {near[0]}?" if near else "two underscores stand between its parts: STENTOR_STORE__URL"
+        return f"did you mean {near[0]}?" if near else "put two underscores between its parts: STENTOR_STORE__URL"
     here = list(_section(path[:-1], given).model_fields)
     if near := get_close_matches(path[-1], here, 1):
         return f"did you mean `{near[0]}`?"

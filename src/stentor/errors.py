@@ -35,11 +35,11 @@ class InvalidConfiguration(StentorError):
 
 
 class CredentialError(StentorError):
-    """The provider credentials cannot be read or were refused; mend them, nothing was lost."""
+    """The provider credentials cannot be read or were refused; fix them. Nothing was lost."""
 
 
 class CredentialUnavailable(StentorError):
-    """No credential could be had just now (network, token server); trying again later may help."""
+    """No credential could be obtained just now (network, token server); trying again later may help."""
 
 
 class WireError(StentorError):
@@ -51,7 +51,7 @@ class ConnectFailed(WireError):
 
 
 class HostForbidden(ConnectFailed):
-    """The host's addresses are none that may be connected to."""
+    """Stentor may not connect to any of the host's addresses."""
 
 
 class ProtocolError(WireError):
@@ -68,7 +68,7 @@ class PoolClosed(WireError):
 
 
 class WorkerFailed(StentorError):
-    """A process of Stentor's dies again and again; nothing was lost."""
+    """A process of Stentor keeps dying; nothing was lost."""
 
 
 class BatchUnreadable(StentorError):
@@ -84,7 +84,7 @@ class StoreUnavailable(StentorError):
 
 
 class StoreUnusable(StoreUnavailable):
-    """Stentor's database cannot be used until somebody mends it or frees some space; nothing was lost."""
+    """Stentor's database cannot be used until somebody fixes it or frees some space; nothing was lost."""
 
 
 class QueueUnavailable(StoreUnavailable):
@@ -126,4 +126,4 @@ class AlreadySent(StentorError):
 
 
 class UnknownCampaign(StentorError):
-    """There is no such campaign; `stentor campaign list` shows those there are."""
+    """There is no such campaign; `stentor campaign list` shows all campaigns."""

@@ -48,7 +48,7 @@ TELL = 1.0
 """Seconds between two looks whether the planner is in trouble."""
 AT_ONCE, HOLD = 100, 10.0
 """Tasks of a stopped campaign that are ended at a time, and for how many seconds they are held for it."""
-WAITING = "nothing is lost; it goes on by itself when that is mended"
+WAITING = "nothing is lost; it goes on by itself once that is fixed"
 
 
 class Stage(Protocol):

@@ -152,7 +152,7 @@ CASES: dict[str, tuple[Callable[[Shop], None], tuple[str, ...], tuple[str, ...]]
         ("audiences.users.columns.address", "no column tokn", "token"),
     ),
     "unknown table": (setting('"devices"', '"device"'), (*SEND, *TITLE), ("audiences.users.table", "devices")),
-    "empty audience": (statement("DELETE FROM devices"), (*SEND, *TITLE), ("nobody is in the audience users",)),
+    "empty audience": (statement("DELETE FROM devices"), (*SEND, *TITLE), ("the audience users is empty",)),
     "wrong key type": (keys_of_two_types, (*SEND, *TITLE), ("audiences.users.columns.id", "a key needs one type")),
     "duplicate ids": (two_keys_alike, (*SEND, *TITLE), ("audiences.users.columns.id", "not unique", "unique index")),
     "unknown channel": (
@@ -202,7 +202,7 @@ def test_a_store_that_is_not_reached(shop: Shop) -> None:
     store = shop.folder / "folder"
     store.mkdir()
     shop.set("sqlite:///stentor.db", "sqlite:///folder")
-    says = ("SQLite database", "folder cannot be opened: see that its folder exists")
+    says = ("SQLite database", "folder cannot be opened: check that its folder exists")
     shop.refuses(*SEND, *TITLE, says=says, code=FAILED)
 
 

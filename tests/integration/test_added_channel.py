@@ -204,10 +204,10 @@ click = "https://example.com/de/{{ id }}"
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("[options.ntfi]\na = 1", "options.ntfi: is of no channel that is installed here; did you mean `ntfy`?"),
+        ("[options.ntfi]\na = 1", "options.ntfi: is not a channel that is installed here; did you mean `ntfy`?"),
         ("[options.sms]\na = 1", "options.sms: .*install the package that adds it, or remove this"),
         ("[options.apns]\nbadge = 1", "options.apns: is not read there; the field `apns` has the options"),
-        ("[translations.de.options.ntfi]\na = 1", "options.ntfi: is of no channel"),
+        ("[translations.de.options.ntfi]\na = 1", "options.ntfi: is not a channel"),
         ("[options]\nntfy = 1", r"options\.|\[\.\.\.\]|object"),
     ],
 )

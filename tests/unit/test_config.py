@@ -207,9 +207,9 @@ FORMS = "sqlite:///path or postgresql://user:password@host/database"
 
 WRONG = {
     "syntax": ("[store]\nurl = \n", "is not TOML: Invalid value (at line 2, column 7)"),
-    "text without quotes": ("[store]\nurl = x", "(at line 2, column 7); texts stand in quotes"),
-    "a table twice": ("[sending]\n[store]\n[sending]", "a table may stand in the file only once"),
-    "a setting twice": ("[sending]\npage = 1\npage = 2", "a setting may stand in its table only once"),
+    "text without quotes": ("[store]\nurl = x", "(at line 2, column 7); put text in quotes"),
+    "a table twice": ("[sending]\n[store]\n[sending]", "a table may appear only once in the file"),
+    "a setting twice": ("[sending]\npage = 1\npage = 2", "a setting may appear only once in its table"),
     "unknown section": ("[app.ios]", "app: there is no such setting; did you mean `apps`?"),
     "unknown key": ("[store]\nurll = 'x'", "store.urll: there is no such setting; did you mean `url`?"),
     "unknown key of an app": (
@@ -270,8 +270,8 @@ WRONG = {
     "user": (APP + f"url = 'https://u:{PASSWORD}@h'", "apps.ios.url: must be https://host"),
     "proxy": (APP + f"proxy = 'http://u:{PASSWORD}@h'", "apps.ios.proxy: must be http://host:port"),
     "token url": (ANDROID + "token_url = 'http://h'", "apps.droid-1.token_url: must be https://host/path"),
-    "app's name": (ANDROID.replace("droid-1", '"a/b"'), "apps: 'a/b' is no name"),
-    "name with two underscores": (ANDROID.replace("droid-1", "a__b"), "apps: 'a__b' is no name"),
+    "app's name": (ANDROID.replace("droid-1", '"a/b"'), "apps: 'a/b' is not a valid name"),
+    "name with two underscores": (ANDROID.replace("droid-1", "a__b"), "apps: 'a__b' is not a valid name"),
     "two defaults": (
         ANDROID + "default = true\n[apps.b]\nchannel = 'fcm'\ndefault = true",
         "apps.b.default: droid-1 is the default for fcm already; keep one",
@@ -298,7 +298,7 @@ WRONG = {
     "no app at all": (AUDIENCE + "app = 'ios'", "there is no such app; add an app with channel apns"),
     "unknown channel meant": (
         "[audiences.u]\ntable = 't'\ncolumns.channel = 'c'\nchannels = { a = 'gcm' }",
-        "audiences.u.channels.a: is 'gcm', which is no channel; did you mean 'fcm'?",
+        "audiences.u.channels.a: is 'gcm', which is not a channel; did you mean 'fcm'?",
     ),
 }
 
@@ -310,7 +310,7 @@ def test_what_is_wrong_is_said(folder: Path, text: str, said: str) -> None:
 
 WRONG_VARIABLES = {
     "one underscore": ("STENTOR_STORE_URL", "x", "there is no such setting; did you mean STENTOR_STORE__URL?"),
-    "unlike any": ("STENTOR_FOO", "x", "there is no such setting; two underscores stand between its parts"),
+    "unlike any": ("STENTOR_FOO", "x", "there is no such setting; put two underscores between its parts"),
     "of an app": (
         "STENTOR_APPS__IOS__KEYFILE",
         "x",

@@ -141,7 +141,7 @@ async def check_filter(
 ) -> None:
     values = [*wanted.values, *wanted.prefixes, *wanted.none_of] if isinstance(wanted, Condition) else wanted
     if any(UNSTORABLE.search(value) for value in values):
-        raise InvalidAudience(f"the filter on {name}: a value holds a NUL, or bytes that are no text; leave it out.")
+        raise InvalidAudience(f"the filter on {name}: a value holds a NUL, or bytes that are not text; leave it out.")
     await connection.execute(sa.select(source.id).where(source.member, *source.matches([(name, wanted)])).limit(1))
 
 
@@ -249,6 +249,7 @@ def check_channels(source: Source, groups: Sequence[Sequence[Any]]) -> None:
         said = ", ".join(f"{value!r} ({count} installations)" for value, count in sorted(unknown.items())[:10])
         first = min(unknown)
         raise InvalidAudience(
-            f"{source.setting}.channels: the column {source.settings.columns.channel} holds what means no channel: "
-            f'{said}. Say which it is, e.g. `{first} = "apns"`, or leave them out with {source.setting}.where.'
+            f"{source.setting}.channels: the column {source.settings.columns.channel} holds values that mean no"
+            f' channel: {said}. Say what they mean, e.g. `{first} = "apns"`, or leave them out with'
+            f" {source.setting}.where."
         )

@@ -136,7 +136,7 @@ class RowFile:
         if probe.startswith((b"\xff\xfe", b"\xfe\xff")):
             raise InvalidConfiguration(f"{self._path} is UTF-16; save it as UTF-8, e.g. `iconv -f UTF-16 -t UTF-8`.")
         if b"\0" in probe:
-            raise InvalidConfiguration(f"{self._path} is no text, so no {self._format} file.")
+            raise InvalidConfiguration(f"{self._path} is not text, so not a {self._format} file.")
         try:
             probe.decode()
         except UnicodeDecodeError as error:
@@ -172,14 +172,14 @@ class RowFile:
             first = next(lines, "")
         if isinstance(first, Bad):
             raise InvalidConfiguration(
-                f"{self._path}, line {first.line}: {first.rule}; a header that names the columns is wanted."
+                f"{self._path}, line {first.line}: {first.rule}; this line must be a header that names the columns."
             )
         delimiter = separator[1] if separator is not None else max(DELIMITERS, key=first.count)
         try:
             header = [column.strip() for column in next(csv.reader([first], delimiter=delimiter, strict=True))]
         except (csv.Error, StopIteration):
             where = f"{self._path}, line {max(1, self._lines)}"
-            raise InvalidConfiguration(f"{where}: a header that names the columns is wanted.") from None
+            raise InvalidConfiguration(f"{where}: this line must be a header that names the columns.") from None
         picked = self._mapping.pick(header)
         self._check_names(header, picked.names)
         return self._csv_rows(lines, picked, len(header), delimiter)
@@ -235,7 +235,7 @@ class RowFile:
         for column in self._mapping.values:
             if column not in columns and column not in names:
                 raise InvalidConfiguration(
-                    f"{self._path}: no column {column!r}, of which --map says a value; {nearest_to(column, shown)}."
+                    f"{self._path}: no column {column!r}, for which --map names a value; {nearest_to(column, shown)}."
                 )
         for wanted in ("id", "address", "channel"):
             if wanted not in names and not (wanted == "channel" and self._mapping.channel):
@@ -269,7 +269,7 @@ class RowFile:
                 yield Bad(self._lines, "malformed JSON", str(error))
                 continue
             if not isinstance(found, dict):
-                yield Bad(self._lines, "malformed JSON", "an object a line is wanted")
+                yield Bad(self._lines, "malformed JSON", "each line must be one object")
                 continue
             if list(found) != columns:
                 columns = list(found)
@@ -289,7 +289,7 @@ class RowFile:
         try:
             table = parquet.ParquetFile(self._file)
         except pyarrow.ArrowException as error:
-            raise InvalidConfiguration(f"{self._path} is no Parquet file: {error}") from None
+            raise InvalidConfiguration(f"{self._path} is not a Parquet file: {error}") from None
         columns = list(table.schema_arrow.names)
         picked = self._mapping.pick(columns)
         self._check_names(columns, picked.names)

@@ -147,16 +147,18 @@ class RowReader:
             raise RowRefused("malformed id", f"longer than {LONGEST_ID} characters, or with unprintable ones")
         channel = said["channel"] or self._mapping.channel
         if channel is None:
-            raise RowRefused("no channel", "say --channel if all have the same")
+            raise RowRefused("no channel", "use --channel if all have the same")
         if channel not in self._channels:
             known = ", ".join(sorted(self._channels))
-            raise RowRefused("unknown channel", f"{channel[:20]!r}; known are {known}; --map says what a word means")
+            raise RowRefused(
+                "unknown channel", f"{channel[:20]!r}; known are {known}; use --map to say what a word means"
+            )
         address = said["address"]
         if address is None:
             raise RowRefused("no address")
         for name, text in said.items():
             if text is not None and UNSTORABLE.search(text):
-                raise RowRefused(f"malformed {name.replace('_', ' ')}", "it holds a NUL, or what is no text")
+                raise RowRefused(f"malformed {name.replace('_', ' ')}", "it holds a NUL, or bytes that are not text")
         if (bad := find(channel).check_address(address)) is not None:
             raise RowRefused(bad.rule, bad.detail)
         left_out: list[LeftOut] = []
@@ -183,7 +185,7 @@ class RowReader:
                 raise ZoneInfoNotFoundError
             ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            wanted = "wanted is e.g. Europe/Berlin or GMT+0530"
+            wanted = "expected e.g. Europe/Berlin or GMT+0530"
             left_out.append(LeftOut("unknown time zone", f"{zone[:40]!r}; {wanted}"))
             return None
         self._zones.add(zone)
@@ -198,7 +200,7 @@ def _language(value: object, left_out: list[LeftOut]) -> str | None:
         return written or None
     if (found := languages.read(written)) is not None:
         return str(found)
-    left_out.append(LeftOut("malformed language", f"{written[:20]!r}; wanted is e.g. de or pt-BR"))
+    left_out.append(LeftOut("malformed language", f"{written[:20]!r}; expected e.g. de or pt-BR"))
     return None
 
 
@@ -226,7 +228,7 @@ def _registered_at(value: object, left_out: list[LeftOut]) -> float | None:
         return None
     (found,) = epochs([value])
     if not found:
-        wanted = "wanted are epoch seconds, or e.g. 2026-01-31T12:00:00Z, from 1970 on"
+        wanted = "expected epoch seconds, or e.g. 2026-01-31T12:00:00Z, from 1970 on"
         left_out.append(LeftOut("malformed registered_at", wanted))
     return found or None
 
@@ -243,7 +245,7 @@ def _attributes(row: Mapping[str, Any], left_out: list[LeftOut]) -> str | None:
         if type(read) is dict:
             found = read
         else:
-            left_out.append(LeftOut("malformed attributes", "wanted is a JSON object"))
+            left_out.append(LeftOut("malformed attributes", "expected a JSON object"))
     found = found | {
         name: value
         for name, value in row.items()

@@ -109,7 +109,7 @@ def shown_object(text: str | None, names: Iterable[str]) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(text) if text else {}
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Unusable(f"its attributes are no JSON that can be read: {error}") from None
+        raise Unusable(f"its attributes are not JSON that can be read: {error}") from None
     known = found if isinstance(found, dict) else {}
     told = {name: known.get(name) for name in names}
     for name, value in told.items():
@@ -133,7 +133,7 @@ def show(value: Any, depth: int = 0) -> Any:
     if type(value) in _SCALARS:
         return value
     if depth >= DEEPEST:
-        raise Unusable(f"has more than {DEEPEST} lists and objects in one another")
+        raise Unusable(f"nests lists and objects more than {DEEPEST} deep")
     if isinstance(value, Mapping | asyncpg.Record):
         return {str(name): show(each, depth + 1) for name, each in value.items()}
     for kinds, shown in _SHOWN.items():
@@ -190,15 +190,15 @@ _FITS: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
     {
         "address": (
             lambda value: isinstance(value, _TEXTUAL) and not isinstance(value, bool),
-            "are no addresses; use a column of text, JSON, numbers, UUIDs or bytes",
+            "are not addresses; use a column of text, JSON, numbers, UUIDs or bytes",
         ),
         "registered_at": (
             lambda value: _epoch(value) is not None,
-            "are no times from 1970 on; use a column of epoch seconds, or of timestamps",
+            "are not times from 1970 on; use a column of epoch seconds, or of timestamps",
         ),
         "language": (
             lambda value: isinstance(value, str),
-            "are no language tags; use a column of text such as `de` or `pt-BR`",
+            "are not language tags; use a column of text such as `de` or `pt-BR`",
         ),
     }
 )

@@ -28,7 +28,7 @@ async def check_app(name: str, app: App, *, offline: bool, clock: Callable[[], f
         finally:
             await lane.aclose(0.0)
     except (CredentialError, InvalidConfiguration) as error:
-        found = [problem("credentials", str(error), f"Mend the files, or what [{where}] says of them.")]
+        found = [problem("credentials", str(error), f"Fix the files, or the settings in [{where}] that name them.")]
     return [
         *(
             replace(each, check=f"{where}: {each.check}", detail=each.detail.removeprefix(f"{where}: "))
@@ -46,7 +46,7 @@ async def _check_lane(lane: Lane, offline: bool) -> Collection[Finding]:
         try:
             said = await lane.introduce()
         except CredentialUnavailable as error:
-            said = [problem("provider", str(error), "See that this machine reaches it, or try again later.")]
+            said = [problem("provider", str(error), "Check that this machine can reach it, or try again later.")]
         told = [Finding(check="provider", detail=said)] if isinstance(said, str) else [*said]
     # Only now: some credentials know their project when the provider was asked.
     known = lane.describe() if isinstance(lane, Describes) else Finding(check="credentials", detail="complete")

@@ -49,8 +49,8 @@ LOOK_EVERY = 0.5
 
 HELD = (
     "Nothing more is sent. Waiting for a process of Stentor that still holds a part of it ({number:,} recipients). It"
-    " lets go soon; what a killed one held is free when its lease ends (`sending.lease`). With a queue on NATS, roles"
-    " must run for that: `stentor serve`. Ctrl-C leaves it to them."
+    " lets go soon; if it was killed, its part is free when the lease ends (`sending.lease`). With a queue on NATS,"
+    " roles must run for this: `stentor serve`. Ctrl-C leaves it to them."
 )
 """What is said of a cancel that takes its time."""
 
@@ -265,7 +265,7 @@ def retry(
         total = report.total
         many = sum(chosen) if reasons else total.failed - report.dead + total.cancelled + report.unread
         if not many and (reasons or report.campaign.planned):
-            why = f"failed for {' or '.join(reasons)}" if reasons else "was left out whose address may still work"
+            why = f"failed for {' or '.join(reasons)}" if reasons else "was left out, except for dead addresses"
             raise InvalidState(f"nobody in campaign {found.id} {why}: there is nobody to send to again")
         if not as_json:
             out.print(account(report))
@@ -293,7 +293,7 @@ def audit(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = F
     out = console(as_json=as_json)
 
     async def work(stentor: Stentor, found: Campaign) -> Audit:
-        async with waited_for(f"Recounting everybody of {found.title!r}", out, given_up="Given up."):
+        async with waited_for(f"Recounting everybody of {found.title!r}", out, given_up="Stopped."):
             return await stentor.outcomes.audit(found.id)
 
     result = perform_on(config, campaign, work)
@@ -321,7 +321,7 @@ def explain(
     out = console(as_json=as_json)
 
     async def work(stentor: Stentor, found: Campaign) -> Explanation:
-        async with waited_for(f"Looking for {installation} in {found.title!r}", out, given_up="Given up."):
+        async with waited_for(f"Looking for {installation} in {found.title!r}", out, given_up="Stopped."):
             return await stentor.outcomes.explain(found.id, installation)
 
     told = perform_on(config, campaign, work)

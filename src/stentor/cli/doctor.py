@@ -52,7 +52,7 @@ def doctor(
     try:
         settings = load(config)
     except InvalidConfiguration as error:
-        found = [problem("configuration", str(error), "Mend that first; the rest is checked then.")]
+        found = [problem("configuration", str(error), "Fix that first. The rest is checked after that.")]
     else:
         if app is not None and app not in settings.apps:
             known = ", ".join(settings.apps) or "none"

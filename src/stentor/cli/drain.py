@@ -123,7 +123,7 @@ class _Told:
             if state is CampaignState.PAUSED and campaign not in self._paused:
                 self._paused.add(campaign)
                 self._out.print(
-                    f"  Campaign {campaign} is paused in the midst of it: `stentor campaign resume {campaign}` or"
+                    f"  Campaign {campaign} is paused halfway: `stentor campaign resume {campaign}` or"
                     f" `stentor campaign cancel {campaign}`.",
                     soft_wrap=True,
                 )

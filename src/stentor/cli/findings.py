@@ -61,7 +61,7 @@ def check_open_files(config: Config, limit: int) -> Finding:
         return Finding(check="open files", detail="no limit" if limit == resource.RLIM_INFINITY else f"up to {limit:,}")
     return problem(
         "open files",
-        f"up to {limit:,} a process, and up to {needed:,} may be needed",
+        f"a process may open {limit:,}, and may need {needed:,}",
         f"Run `ulimit -n {max(4096, needed)}` first, or set LimitNOFILE in the service's unit, or lower"
         " `max_connections`.",
     )
@@ -84,7 +84,7 @@ async def check_store(config: Config) -> list[Finding]:
             stopped = (await connection.execute(_STOPPED)).all()
             draining = await flags.get(connection, flags.DRAINING)
     except StentorError as error:
-        return [problem("store", str(error), "Mend that, or `store.url`.")]
+        return [problem("store", str(error), "Fix that, or correct `store.url`.")]
     finally:
         await database.aclose()
     detail = f"{file or database.name}: its tables are of this version, and can be written"
@@ -105,8 +105,8 @@ def check_options(check: str, database: Database) -> list[Finding]:
     return [
         warning(
             f"{check}.url",
-            f"ignored, as the driver has nothing for it: {', '.join(database.ignored)}",
-            "Leave it out. If you rely on it, use the server's own settings instead.",
+            f"the database driver ignores {', '.join(database.ignored)}",
+            "Remove that from the URL. If you rely on it, use the server's own settings instead.",
         )
     ]
 
@@ -152,7 +152,7 @@ def check_space(free: int, folder: Path) -> Finding:
     """`free` is in bytes."""
     detail = f"{free // MIB:,} MiB free in {folder}"
     if free < NO_SPACE:
-        return problem("disk", detail, "Free some space: with none, sending stops until there is some.")
+        return problem("disk", detail, "Free some space: while the disk is full, nothing is sent.")
     if free < LITTLE_SPACE:
         return warning("disk", detail, "Free some space: a campaign to a million takes about 200 MiB.")
     return Finding(check="disk", detail=detail)
@@ -176,11 +176,11 @@ async def _check_audience(config: Config, name: str, settings: AudienceConfig) -
     check = f"audiences.{name}"
     url = settings.url or config.store.url
     if _is_missing(url):
-        return [problem(check, f"there is no {_file(url)}", f"Mend `{check}.url`.")]
+        return [problem(check, f"there is no {_file(url)}", f"Correct `{check}.url`.")]
     try:
         database = Database.open(url, connections=1, patience=PATIENCE, foreign=True)
     except InvalidConfiguration as error:
-        return [problem(check, str(error), f"Mend `{check}.url`.")]
+        return [problem(check, str(error), f"Correct `{check}.url`.")]
     try:
         audience = SqlAudience(database, settings, Selection(source=name), routes(config))
         wanted = Wanted(language=True, variables=settings.columns.attributes)
@@ -189,7 +189,7 @@ async def _check_audience(config: Config, name: str, settings: AudienceConfig) -
         found = _describe(check, counts, await look_at(audience, wanted), _undecided(config))
         return [found, *check_options(check, database)]
     except (InvalidAudience, AudienceUnavailable) as error:
-        return [problem(check, str(error).removeprefix(f"{check}: "), f"Mend the database, or [{check}] in the file.")]
+        return [problem(check, str(error).removeprefix(f"{check}: "), f"Fix the database, or [{check}] in the file.")]
     finally:
         await database.aclose()
 
@@ -229,7 +229,7 @@ def _describe(
         return (problem if any(each.unsendable == each.looked_at for each in bad.values()) else warning)(
             check,
             ". ".join([", ".join(shown), *(f"{lane}: {each.problem}" for lane, each in bad.items())]),
-            "Those won't be reached: correct their rows, or name the right columns.",
+            "They won't be reached: correct their rows, or name the right columns.",
         )
     if nowhere and undecided:
         apps = " and ".join(f"{channel} has {len(names)} apps" for channel, names in undecided.items())
@@ -243,9 +243,9 @@ def _describe(
         return warning(
             check,
             ", ".join(shown),
-            "Those won't be reached: add the app they name under [apps.NAME], set `default = true` for one app of"
-            " their channel, or translate what the channel column says with `channels`.",
+            "The installations on no lane won't be reached: add the app they name under [apps.NAME], set"
+            " `default = true` for one app of their channel, or translate the channel column's values with `channels`.",
         )
     if not shown:
-        return warning(check, "nobody is in it", "Look at its `where`, or fill it.")
+        return warning(check, "it has no installations", "Check its `where`, or add installations.")
     return Finding(check=check, detail=", ".join(shown))

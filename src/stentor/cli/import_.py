@@ -106,7 +106,7 @@ def _columns(given: list[str]) -> dict[str, str]:
     for pair in given:
         name, equals, column = pair.partition("=")
         if not (name and equals and column):
-            raise InvalidConfiguration(f"--column {pair}: NAME=FILECOLUMN is wanted, e.g. token=push_token.")
+            raise InvalidConfiguration(f"--column {pair}: expected NAME=FILECOLUMN, e.g. token=push_token.")
         columns[name] = column
     return columns
 
@@ -117,7 +117,7 @@ def _values(given: list[str]) -> dict[str, dict[str, str]]:
         place, equals, meaning = pair.partition("=")
         column, dot, value = place.partition(".")
         if not (column and dot and value and equals and meaning):
-            raise InvalidConfiguration(f"--map {pair}: COLUMN.VALUE=MEANING is wanted, e.g. platform.ios=apns.")
+            raise InvalidConfiguration(f"--map {pair}: expected COLUMN.VALUE=MEANING, e.g. platform.ios=apns.")
         values.setdefault(column, {})[value] = meaning
     return values
 

@@ -298,7 +298,7 @@ def account(report: Report) -> RenderableType:
     if report.dead:
         facts.add_row("dead addresses", f"{report.dead:,}")
     if report.dead_letters:
-        facts.add_row("put aside", f"{report.dead_letters:,} that nobody could work on, the latest of them:")
+        facts.add_row("put aside", f"{report.dead_letters:,} that could not be processed, the latest of them:")
         for letter in report.put_aside:
             facts.add_row("", Text(f"{letter.id}: {letter.reason}"))
     if report.seconds:

@@ -68,5 +68,5 @@ def content_of(file: Path | None, options: Mapping[str, Any], values: list[str] 
         return Content(message=Message(**given), values=filled)
     if given:
         names = ", ".join(f"--{option.replace('_', '-')}" for option in given)
-        raise InvalidConfiguration(f"--message has all of the message in its file, so {names} can't be given as well")
+        raise InvalidConfiguration(f"--message FILE has the whole message, so {names} can't be given as well")
     return content_from(file, filled)

@@ -133,7 +133,7 @@ def say_how_to_go_on(campaign: Campaign) -> None:
     lines = [
         f"Campaign {campaign.id} is not finished, and nothing is lost.",
         f"  stentor campaign resume {campaign.id}   goes on with it",
-        f"  stentor campaign cancel {campaign.id}   gives it up",
+        f"  stentor campaign cancel {campaign.id}   stops it for good",
     ]
     typer.echo("\n".join(lines), err=True)
 

@@ -25,7 +25,7 @@ NO_STREAM = "-"
 """A name that no stream can have."""
 NOT_THAT_STREAM = 10060
 """Error code: the message isn't for this stream."""
-MEND = "Mend that, or `[queue]` in the file: without the queue nothing is planned or sent."
+MEND = "Fix that, or `[queue]` in the file: without the queue nothing is planned or sent."
 
 
 async def check_queue(config: Config) -> list[Finding]:
@@ -70,7 +70,7 @@ def check_replicas(wanted: int, servers: int | None) -> list[Finding]:
         problem(
             "queue: replicas",
             f"`queue.replicas` is {wanted}, and {there}",
-            f"Start {wanted} servers that are one cluster, or lower `queue.replicas`: else no stream can be made.",
+            f"Start {wanted} servers in one cluster, or lower `queue.replicas`. Otherwise no stream can be made.",
         )
     ]
 
@@ -109,8 +109,8 @@ def _describe_streams(there: Sequence[api.StreamInfo]) -> list[Finding]:
             found.append(
                 warning(
                     f"queue: {each.config.name}",
-                    f"its replicas on {', '.join(away)} are away or behind",
-                    "See to those servers; with fewer than half of the replicas everything waits.",
+                    f"its replicas on {', '.join(away)} are offline or behind",
+                    "Check these servers. With fewer than half of the replicas, everything waits.",
                 )
             )
     return found

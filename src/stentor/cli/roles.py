@@ -139,7 +139,7 @@ def narrowed(
         raise InvalidConfiguration(f"--lane is for senders alone: a {role} works for all lanes")
     if concurrency is not None and role in ("recorder", "scheduler"):
         raise InvalidConfiguration(
-            f"--concurrency has no meaning for a {role}, which does one thing after the other; start several of them"
+            f"--concurrency has no meaning for a {role}, which does one thing at a time; start several of them"
         )
     if role == "recorder" and config.queue.url is None:
         raise InvalidConfiguration(NO_RECORDERS)

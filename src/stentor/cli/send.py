@@ -237,4 +237,4 @@ def _say_how_to_watch(campaign: Campaign, out: Console, *, as_json: bool) -> Non
     how = "`stentor serve`, or `stentor worker`, sends it"
     out.print(f"Campaign {campaign.id} is {campaign.state}. Nothing is sent by this command: {how}.", soft_wrap=True)
     out.print(f"  stentor campaign watch {campaign.id}   shows how it goes")
-    out.print(f"  stentor campaign cancel {campaign.id}  gives it up")
+    out.print(f"  stentor campaign cancel {campaign.id}  stops it for good")

@@ -70,7 +70,7 @@ def undo(
     """
     filled = dict(pairs("--set", values or []))
     if filled and message is None:
-        raise InvalidConfiguration("--set fills the message of --message FILE, and there is none")
+        raise InvalidConfiguration("--set fills the message of --message FILE: give that, too")
     better = None if message is None else content_from(message, filled)
     change = _Change(
         verb="take back",
@@ -131,7 +131,7 @@ class _Change:
                 confirm(question, yes=yes)
                 await stentor.campaigns.cancel(found.id)
                 await drive(stentor, found, out, as_json=as_json)
-            async with waited_for(f"Counting whom {found.title!r} reached", out):
+            async with waited_for(f"Counting everybody reached by {found.title!r}", out):
                 preview = await self.prepare(stentor, found.id)
             show_preview(preview, Selection(source="", reached_by=found.id), out)
             if dry_run:
@@ -142,7 +142,7 @@ class _Change:
                 return None
             if not going:
                 confirm(self.question.format(title=found.title, number=preview.recipients), yes=yes)
-            async with waited_for(f"Counting whom {found.title!r} reached", out):
+            async with waited_for(f"Counting everybody reached by {found.title!r}", out):
                 new = await self.make(stentor, found.id)
             return await drive(stentor, await stentor.campaigns.start(new.id), out, as_json=as_json)
 

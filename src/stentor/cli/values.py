@@ -26,7 +26,7 @@ def duration(option: str, text: str) -> float:
     if re.fullmatch(r"\d+", text):
         return float(text)
     if not re.fullmatch(f"(?:{_PART.pattern})+", text):
-        raise InvalidConfiguration(f"{option}: {text!r} is no duration; write e.g. 90s, 15m, 1h30m or 2d")
+        raise InvalidConfiguration(f"{option}: {text!r} is not a duration; write e.g. 90s, 15m, 1h30m or 2d")
     return sum(float(number) * UNITS[unit] for number, unit in _PART.findall(text))
 
 
@@ -53,10 +53,10 @@ def moment(option: str, text: str, now: float) -> Moment:
             found = _read(datetime.fromisoformat(text))
         except ValueError:
             raise InvalidConfiguration(
-                f"{option}: {text!r} is no time; write e.g. 2030-01-31T18:00, 2030-01-31T18:00+01:00 or +90m"
+                f"{option}: {text!r} is not a time; write e.g. 2030-01-31T18:00, 2030-01-31T18:00+01:00 or +90m"
             ) from None
     if found.at < now:
-        raise InvalidConfiguration(f"{option}: {text} is past")
+        raise InvalidConfiguration(f"{option}: {text} is in the past")
     if found.at - now > FARTHEST:
         raise InvalidConfiguration(f"{option}: {text} is more than {FARTHEST / YEAR:.0f} years away; check the date")
     return found

@@ -44,7 +44,9 @@ async def _tell_hindrances(hindrance: Callable[[float], str | None]) -> None:
 
 
 @asynccontextmanager
-async def waited_for(what: str, out: Console, *, given_up: str = "Given up; nothing was sent.") -> AsyncIterator[None]:
+async def waited_for(
+    what: str, out: Console, *, given_up: str = "Stopped waiting; nothing was sent."
+) -> AsyncIterator[None]:
     """Say that `what` is being done, and for how long already, for as long as this context lasts: in place on a
     terminal, in a line now and then anywhere else."""
     telling = asyncio.create_task(_tell(what, out))

@@ -80,7 +80,7 @@ def share(part: int, whole: int) -> str:
 def audience(selection: Selection) -> str:
     """Whom a campaign is for, in a few words."""
     if selection.reached_by is not None:
-        return f"those whom {selection.reached_by} reached"
+        return f"everybody reached by {selection.reached_by}"
     parts = [selection.source]
     parts += in_words(selection.filters)
     if selection.only is not None:

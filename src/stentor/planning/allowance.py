@@ -158,7 +158,7 @@ def _weigh_all(value: object, opaque: bool) -> int:
             elif opaque or isinstance(each, Undefined):  # the latter says itself that it has no text
                 weight += 1
             else:
-                raise TypeError(f"a {type(each).__name__} is no text")
+                raise TypeError(f"a {type(each).__name__} is not text")
         if not below:
             return weight
         level = below

@@ -356,7 +356,7 @@ def _check_channel(name: str) -> None:
         added = [each for each in channels.names() if each not in channels.BUILT_IN]
         near = difflib.get_close_matches(name, added, n=1, cutoff=0.5)
         hint = f"did you mean `{near[0]}`?" if near else "install the package that adds it, or remove this"
-        raise InvalidMessage(f"options.{name}", f"is of no channel that is installed here; {hint}")
+        raise InvalidMessage(f"options.{name}", f"is not a channel that is installed here; {hint}")
 
 
 def _normal(tag: str) -> str:
@@ -428,7 +428,7 @@ def content_from(path: Path, values: Mapping[str, str] | None = None) -> Content
     except OSError as error:
         raise InvalidConfiguration(f"message file {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise InvalidConfiguration(f"message file {path} is not UTF-8 text; save it as such") from None
+        raise InvalidConfiguration(f"message file {path} is not UTF-8 text; save it as UTF-8") from None
     except (ValueError, RecursionError) as error:
         kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
         raise InvalidConfiguration(f"message file {path} is not {kind}: {error}") from None
@@ -437,7 +437,9 @@ def content_from(path: Path, values: Mapping[str, str] | None = None) -> Content
     translations = tree.pop("translations", {})
     check_names(tree, Message, "", more=("translations",))
     if not isinstance(translations, dict):
-        raise InvalidMessage("translations", "must be an object: a language tag, and what that language says otherwise")
+        raise InvalidMessage(
+            "translations", "must be an object: each language tag, with the fields that differ in that language"
+        )
     for tag, each in translations.items():
         check_names(each, Translation, f"translations.{tag}.")
     content = Content(

@@ -99,7 +99,7 @@ def _round(value: Any, precision: int = 0, method: str = "common") -> int:
 
 def _sum(iterable: Any, attribute: Any = None, start: Any = 0) -> int:
     if not isinstance(start, int | float):
-        raise TypeError("sums are of numbers")
+        raise TypeError("only numbers can be summed")
     return weigh(iterable)
 
 

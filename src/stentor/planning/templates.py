@@ -92,7 +92,7 @@ class Text:
         except TooMuch as error:
             raise InvalidMessage(name, f"the template {error.message}") from None
         except ValueError:  # Python reads no longer ones
-            raise InvalidMessage(name, "the template has a number of too many digits") from None
+            raise InvalidMessage(name, "the template has a number with too many digits") from None
         except _COMPILE_ERRORS:
             raise InvalidMessage(name, _NESTED) from None
 
@@ -189,7 +189,7 @@ def _check_depth(tree: nodes.Node) -> int:
             return size
         for each in level:
             if isinstance(each, _OF_OTHERS):
-                raise TemplateSyntaxError("there are no other templates to take something from", each.lineno)
+                raise TemplateSyntaxError("there are no other templates to include or import", each.lineno)
     raise TooMuch(_NESTED.removeprefix("the template "))
 
 

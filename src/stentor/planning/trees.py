@@ -116,7 +116,7 @@ def check_names(tree: object, kind: type, prefix: str, more: tuple[str, ...] = (
         if name not in hints:
             near = difflib.get_close_matches(name, (*hints, *more), n=1, cutoff=0.5)
             hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join((*hints, *more))}"
-            raise InvalidMessage(f"{prefix}{name}", f"is no field of a message; {hint}")
+            raise InvalidMessage(f"{prefix}{name}", f"is not a field of a message; {hint}")
         _check_within(value, hints[name], f"{prefix}{name}")
 
 

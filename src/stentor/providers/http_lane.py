@@ -365,7 +365,7 @@ class HttpLane(BaseLane[R, _Door[C]], Generic[R, C]):
 def explain(error: BaseException) -> str:
     """What went wrong with a request, without its URL, in which there may be a token."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"its certificate is not to be trusted: {error.certificate_error}"
+        return f"its certificate is not trusted: {error.certificate_error}"
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"no connection to {error.host}:{error.port}: {error.os_error.strerror or type(error.os_error).__name__}"
     if isinstance(error, aiohttp.ClientHttpProxyError):
@@ -381,4 +381,4 @@ def _tls(ca_file: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise InvalidConfiguration(f"{ca_file} is no PEM file of certificates: {error}") from None
+        raise InvalidConfiguration(f"{ca_file} is not a PEM file of certificates: {error}") from None

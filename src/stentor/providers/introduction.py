@@ -36,17 +36,17 @@ async def introduce(lane: Http2Lane[R], rendered: R, nobody: bytes, wanted: str,
     if answer is None:
         said = results.reasons.get(0) or "no answer"
         settings = f"`proxy`, `url` and `ca_file` of [{settings_of(lane.name)}]"
-        remedy = f"See that this machine reaches {endpoint} (firewall, {settings})."
+        remedy = f"Check that this machine can reach {endpoint} (firewall, {settings})."
         return [problem("provider", said if str(endpoint) in said else f"{endpoint}: {said}", remedy)]
     clock = check_clock(reply.headers if (reply := results.replies.get(0)) else (), now)
     if answer.reason == wanted or answer.verdict is Verdict.ACCEPT:
-        return [Finding(check="provider", detail=f"{endpoint} answers, and takes the credentials"), *clock]
-    meaning = lane.meaning(answer.reason) or answer.detail or "Not a reason that is known here."
+        return [Finding(check="provider", detail=f"{endpoint} answers, and accepts the credentials"), *clock]
+    meaning = lane.meaning(answer.reason) or answer.detail or "Stentor does not know this reason."
     detail = f"{endpoint} answers {answer.status or 'by hanging up'} {answer.reason}"
     if 200 <= answer.status < 300:
         return [problem("provider", f"{endpoint} isn't the provider", answer.detail), *clock]
     if answer.verdict is Verdict.REFRESH:  # to a token that was made just now
-        return [problem("provider", f"{detail}: it calls a new token expired", MEND_CLOCK), *clock]
+        return [problem("provider", f"{detail}: it says that a new token has expired", MEND_CLOCK), *clock]
     if answer.verdict in (Verdict.STOP, Verdict.FIX, Verdict.REJECT, Verdict.DROP):
         return [problem("provider", detail, meaning), *clock]
     return [warning("provider", f"{detail}: {meaning}", "Try again in a few minutes."), *clock]

@@ -302,7 +302,7 @@ class Nats:
         code = getattr(error, "err_code", None)
         if isinstance(error, errors.AuthorizationError) or "authorization violation" in said.lower():
             return InvalidConfiguration(
-                f"{self.name} refuses us; see to the user and password in `queue.url`, or to `queue.credentials_file`."
+                f"{self.name} refuses us; check the user and password in `queue.url`, or `queue.credentials_file`."
             )
         if "user authentication expired" in said.lower() or "user authentication revoked" in said.lower():
             return InvalidConfiguration(f"{self.name} says that our credentials have expired; get new ones.")
@@ -310,16 +310,16 @@ class Nats:
             return InvalidConfiguration(f"queue.credentials_file: {error}")
         if isinstance(error, ssl.SSLCertVerificationError):
             return InvalidConfiguration(
-                f"{self.name}: its certificate isn't trusted, or is for another host; set `queue.ca_file`, or mend the"
-                f" host in `queue.url`. ({error.verify_message})"
+                f"{self.name}: its certificate isn't trusted, or is for another host; set `queue.ca_file`, or correct"
+                f" the host in `queue.url`. ({error.verify_message})"
             )
         if isinstance(error, errors.SecureConnWantedError):
             return InvalidConfiguration(
-                f"{self.name} offers no TLS; write nats:// in `queue.url`, or configure it there."
+                f"{self.name} offers no TLS; write nats:// in `queue.url`, or configure TLS on the server."
             )
         if isinstance(error, ssl.SSLError) and "ALERT" in said.upper():
             return InvalidConfiguration(
-                f"{self.name} wants a certificate of us, or another one; see to `queue.certificate_file`. ({said})"
+                f"{self.name} wants a client certificate, or another one; check `queue.certificate_file`. ({said})"
             )
         # A server that is going down says the same, but nobody gets to connect to it.
         no_jetstream = code in NO_JETSTREAM or (isinstance(error, js_errors.ServiceUnavailableError) and code is None)
@@ -332,7 +332,7 @@ class Nats:
             )
         if code == OVERLAP:
             return InvalidConfiguration(
-                f"{self.name} has a stream of somebody else's for our subjects; choose another `queue.name`."
+                f"{self.name} has another program's stream for our subjects; choose another `queue.name`."
             )
         return self._no_right(said) if "permissions violation" in said.lower() else None
 
@@ -392,7 +392,7 @@ class _Credentials:
         try:
             return base64.b64encode(nkeys.from_seed(bytearray(seed)).sign(nonce.encode()))
         except (nkeys.NkeysError, ValueError):
-            raise _CredentialsError(f"the key in {self._file} is broken; get the file anew") from None
+            raise _CredentialsError(f"the key in {self._file} is broken; get the file again") from None
 
     def _part(self, name: bytes) -> bytes:
         try:
@@ -403,7 +403,7 @@ class _Credentials:
             raise _CredentialsError(f"{self._file} cannot be read: {error.strerror}") from None
         found = re.search(rb"BEGIN " + name + rb"-+\s+(\S+)\s", content)
         if found is None:
-            raise _CredentialsError(f"{self._file} is no credentials file; get one from whoever runs NATS")
+            raise _CredentialsError(f"{self._file} is not a NATS credentials file; ask your NATS administrator for one")
         return found[1]
 
 

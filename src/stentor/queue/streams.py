@@ -236,8 +236,8 @@ class Streams:
         found = (there.retention, there.max_msgs_per_subject, there.discard)
         if wanted != found or there.subjects != config.subjects:
             raise InvalidConfiguration(
-                f"{self._nats.name} has a stream {config.name} that isn't as Stentor makes it; delete it if it is of no"
-                " use any more, or choose another `queue.name`."
+                f"{self._nats.name} has a stream {config.name} that isn't as Stentor makes it; delete it if nobody"
+                " needs it any more, or choose another `queue.name`."
             )
         if there.num_replicas != config.num_replicas:
             there.num_replicas = config.num_replicas

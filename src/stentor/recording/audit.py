@@ -179,7 +179,7 @@ class _Recount:
             return
         counted = [outcomes.count(outcome) for outcome in Outcome]
         if sum(counted) != row.size:
-            self.wrong["columns"].append(f"batch {row.id} has outcomes that nobody knows")
+            self.wrong["columns"].append(f"batch {row.id} has unknown outcomes")
         for outcome, many in zip(Outcome, counted, strict=True):
             self.counted[outcome] += many
             said = row._mapping[outcome.name.lower()]
@@ -202,7 +202,9 @@ class _Recount:
         for position, row in failures.items():
             self.explained += 1
             if not 0 <= position < len(keys):
-                wrong.append(f"a failure is recorded of recipient {position} of batch {batch_id}, which it hasn't")
+                wrong.append(
+                    f"a failure is recorded for recipient {position} of batch {batch_id}, which has no such recipient"
+                )
             elif row.outcome != outcomes[position]:
                 wrong.append(
                     f"recipient {position} of batch {batch_id} is {_word(outcomes[position])},"

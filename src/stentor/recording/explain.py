@@ -201,7 +201,7 @@ async def _pending(
 ) -> list[Event]:
     events = []
     if waiting is not None and waiting.begun:
-        events.append(Event(at=waiting.not_before, text="It was about to be sent; nothing is on record since."))
+        events.append(Event(at=waiting.not_before, text="It was about to be sent; nothing has been recorded since."))
     elif waiting is not None:
         unsure = " One of them was never answered." if waiting.ambiguous else ""
         events.append(
@@ -245,7 +245,7 @@ async def _buried(connection: AsyncConnection, place: Place) -> Event | None:
     buried = (await connection.execute(select(dead_letters).where(dead_letters.c.id == place.batch_id))).first()
     if buried is None:
         return await _unrecorded(connection, place)
-    return Event(at=buried.at, text=f"Its batch was put aside, as nobody could work on it: {buried.reason}")
+    return Event(at=buried.at, text=f"Its batch was put aside, as it could not be processed: {buried.reason}")
 
 
 async def _unrecorded(connection: AsyncConnection, place: Place) -> Event | None:
@@ -253,7 +253,7 @@ async def _unrecorded(connection: AsyncConnection, place: Place) -> Event | None
     if letter is None:
         return None
     return Event(
-        at=letter.at, text=f"What became of its batch was put aside, as nobody could record it: {letter.reason}"
+        at=letter.at, text=f"The outcomes of its batch were put aside, as they could not be recorded: {letter.reason}"
     )
 
 

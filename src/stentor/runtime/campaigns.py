@@ -392,7 +392,7 @@ class CampaignControl:
 
     def _before(self, older_than: float) -> float:
         if not pruning.LEAST <= older_than < math.inf:
-            raise InvalidConfiguration("campaigns are kept for a day at least, as what is told late of them needs them")
+            raise InvalidConfiguration("campaigns are kept for a day at least, as late outcomes still need them")
         return self._clock() - older_than
 
     # -- helpers ------------------------------------------------------------------------------------------------------

@@ -51,8 +51,8 @@ def parse_address(text: str) -> tuple[str, int]:
     found = _ADDRESS.fullmatch(text)
     if found is None or (port := int(found["port"])) > 65535:
         raise InvalidConfiguration(
-            f"`{text}` is no address to listen on; give HOST:PORT, such as 127.0.0.1:9464 or [::1]:9464, with port 0"
-            " to let the system choose one"
+            f"`{text}` is not an address to listen on; give HOST:PORT, such as 127.0.0.1:9464 or [::1]:9464, with port"
+            " 0 to let the system choose one"
         )
     return found["six"] or found["host"], port
 
@@ -149,9 +149,11 @@ def _encode(response: PlainPage, more: str = "") -> bytes:
 def _why_not(host: str, port: int, error: OSError) -> str:
     where = f"cannot listen on port {port} of {host}"
     if error.errno == errno.EADDRINUSE:
-        return f"{where}: another program does; stop that one, or choose another port (0 lets the system choose)"
+        return (
+            f"{where}: another program listens there; stop that one, or choose another port (0 lets the system choose)"
+        )
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"{where}: this user may not; choose a port above 1023"
     if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
-        return f"{where}: that is no address of this machine; 127.0.0.1 is for this machine alone, 0.0.0.0 for all"
+        return f"{where}: this machine has no such address; 127.0.0.1 is for this machine alone, 0.0.0.0 for all"
     return f"{where}: {error.strerror or error}"

@@ -137,7 +137,9 @@ async def preview_of(
     if unroutable := counts.get(NO_LANE, 0):
         warnings.append(f"{unroutable:,} installations are on no configured app and will be rejected")
     if len(content.languages) > 1 and seen and not any(each.tagged for each in texts.lanes.values()):
-        warnings.append("nobody looked at has a language, so all get the message itself; see `columns.language`")
+        warnings.append(
+            "none of the installations looked at has a language, so all get the message itself; see `columns.language`"
+        )
     recipients = sum(each.recipients for each in previews.values())
     return Preview(
         title=title or content.name or "untitled",
@@ -160,12 +162,12 @@ async def _only(audience: Audience, content: Content, selection: Selection, key:
     """
     page = await audience.find([key], _wanted(content))
     if not len(page):
-        raise InvalidAudience(f"the audience {selection.source} has no installation {key}, of which a sample is wanted")
+        raise InvalidAudience(f"the audience {selection.source} has no installation {key} to show a sample of")
     lane = page.lanes if isinstance(page.lanes, str) else page.lanes[0]
     if (why := page.refused.get(page.keys[0])) is not None:
-        raise InvalidAudience(f"the installation {key}, of which a sample is wanted, cannot be read: {why}")
+        raise InvalidAudience(f"no sample of the installation {key}: it cannot be read: {why}")
     if lane == NO_LANE:
-        raise InvalidAudience(f"the installation {key}, of which a sample is wanted, is on no configured app")
+        raise InvalidAudience(f"no sample of the installation {key}: it is on no configured app")
     texts = Texts(content)
     texts.see(lane, key, page.languages[0] if page.languages else None, page.variables[0] if page.variables else {})
     return texts.lanes
@@ -200,5 +202,7 @@ def _nobody(selection: Selection) -> str:
         return "nobody to try again"
     if selection.reached_by:
         return f"campaign {selection.reached_by} reached nobody"
+    if selection.filters:
+        return f"nobody in the audience {selection.source} matches the filters"
     hint = "; `stentor import` fills it" if selection.source == REGISTRY else ""
-    return f"nobody is in the audience {selection.source}{hint}"
+    return f"the audience {selection.source} is empty{hint}"

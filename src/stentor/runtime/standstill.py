@@ -19,7 +19,7 @@ STILL = 8.0
 """Seconds without a step, after which somebody should be missing."""
 LOOK_AGAIN = 2.0
 """Seconds between two looks into the queue while nothing moves."""
-REMEDY = "nothing is working on it: see whether `stentor serve` is running, or `stentor worker {role}`"
+REMEDY = "nothing is working on it: check whether `stentor serve` is running, or `stentor worker {role}`"
 
 
 class Standstill:
@@ -85,12 +85,12 @@ def _missing(lane: str, depth: Depth, *, recording: bool, held_for_long: bool) -
         return None
     if depth.ready or depth.leased:
         role = "planner" if lane == PLAN else "sender"
-        return _problem(f"no {role} takes what is ready", role)
+        return _problem(f"no {role} takes the work that is ready", role)
     if depth.delayed:
         return None
     if lane == PLAN:
         return _problem("its next step isn't in the queue, and no scheduler puts it there", "scheduler")
-    return _problem("no recorder writes down what became of it", "recorder") if recording else None
+    return _problem("no recorder writes down its outcomes", "recorder") if recording else None
 
 
 def _problem(what: str, role: str) -> LaneProblem:

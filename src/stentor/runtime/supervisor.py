@@ -153,8 +153,8 @@ class Supervisor:
         for worker in self._workers:
             if worker.hopeless >= HOPELESS:
                 raise WorkerFailed(
-                    f"{worker.last_words}. It was started {worker.deaths} times in vain; nothing is lost, and it goes"
-                    " on when it is run again after that was mended"
+                    f"{worker.last_words}. It was started {worker.deaths} times and died each time. Nothing is lost:"
+                    " fix that, and run it again to continue"
                 )
 
     # -- what probes are told ---------------------------------------------------------------------------------------

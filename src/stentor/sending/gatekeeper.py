@@ -32,7 +32,7 @@ LONGEST_WAIT = 5.0
 """Seconds for which a batch is given back at most while the lane is closed."""
 RELOAD = 0.8
 """Seconds between two looks at the credential files."""
-MEND = "mend the credentials; the lane goes on by itself"
+MEND = "fix the credentials; the lane then goes on by itself"
 UNTOLD = Problem(what="whatever was told by a process that was killed", remedy="", pause=0.0)
 
 

@@ -98,7 +98,7 @@ async def get(connection: AsyncConnection, campaign_id: str) -> Campaign:
     """Raises: UnknownCampaign."""
     row = (await connection.execute(_ONE, {"campaign": campaign_id})).first()
     if row is None:
-        raise UnknownCampaign(f"there is no campaign {campaign_id!r}; `stentor campaign list` shows those there are")
+        raise UnknownCampaign(f"there is no campaign {campaign_id!r}; `stentor campaign list` shows all campaigns")
     return _campaign(row)
 
 
@@ -123,7 +123,7 @@ async def find(connection: AsyncConnection, name: str) -> Campaign:
             ids = ", ".join(each.id for each in found[:NAMED])
             raise UnknownCampaign(f"{name!r} {told} {many}: {ids}; name one by its id")
     raise UnknownCampaign(
-        f"there is no campaign of the id or title {name!r}; `stentor campaign list` shows those there are"
+        f"there is no campaign of the id or title {name!r}; `stentor campaign list` shows all campaigns"
     )
 
 

@@ -148,7 +148,7 @@ class Database:
             path = sqlite_path(url)
             target = postgresql_url.read(url) if postgresql_url.is_postgresql(url) else None
         except ValueError as error:
-            raise InvalidConfiguration(f"The database's URL is not {FORMS}: {error}.") from None
+            raise InvalidConfiguration(f"This is not a database URL: {error}. Expected {FORMS}.") from None
         if path is not None:
             engine = create_async_engine(
                 URL.create("sqlite+aiosqlite", database=path),
@@ -159,7 +159,7 @@ class Database:
             event.listen(engine.sync_engine, "begin", _begin_sqlite)
             return cls(engine, patience=patience, name=f"the SQLite database {path}")
         if target is None:
-            raise InvalidConfiguration(f"The database's URL is not {FORMS}.")
+            raise InvalidConfiguration(f"This is not a database URL. Expected {FORMS}.")
         within = target.connect_within or CONNECT_WITHIN
         answer_within = None if foreign or unhurried else patience + within
         driver = PostgresqlDriver(target, within, answer_within)
@@ -185,7 +185,7 @@ class Database:
         waited = steady() - min(self._outside.values(), default=math.inf)
         if waited < after:
             return None
-        return self._problem or f"{_capital(self.name)} doesn't let us in yet."
+        return self._problem or f"{_capital(self.name)} doesn't accept connections yet."
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -312,8 +312,8 @@ class Database:
         if isinstance(error, NotLetIn):
             return _Trouble(
                 StoreUnavailable(
-                    f"{_capital(self.name)} let nobody in within {self._connect_within:g} s; is the server running and"
-                    " not overloaded, and does no firewall swallow what is sent to it?"
+                    f"{_capital(self.name)} accepted no connection within {self._connect_within:g} s; is the server"
+                    " running, is it overloaded, or does a firewall drop what is sent to it?"
                 )
             )
         if isinstance(error, TimeoutError) and self._answer_within is not None:
@@ -403,15 +403,15 @@ def insert_or_ignore(connection: AsyncConnection, table: Table) -> Insert:
 _SQLITE = {  # primary result code: problem, does waiting help, longest pause
     sqlite3.SQLITE_BUSY: ("is locked by another program.", True, 0.05),
     sqlite3.SQLITE_LOCKED: ("is locked by another program.", True, 0.05),
-    sqlite3.SQLITE_NOMEM: ("cannot be used for want of memory.", True, 1.0),
+    sqlite3.SQLITE_NOMEM: ("cannot be used: there is not enough memory.", True, 1.0),
     sqlite3.SQLITE_FULL: ("cannot grow: the disk is full. Free some space.", True, 1.0),
     sqlite3.SQLITE_IOERR: (
-        "cannot be read or written: the disk reports an error, or is full. Free some space, or mend it.",
+        "cannot be read or written: the disk reports an error, or is full. Free some space, or repair the disk.",
         True,
         1.0,
     ),
     sqlite3.SQLITE_CANTOPEN: (
-        "cannot be opened: see that its folder exists and that this user may write to both.",
+        "cannot be opened: check that its folder exists and that this user may write to both.",
         False,
         0.0,
     ),
@@ -433,7 +433,7 @@ _BAD_OPTION = ("42704", "22023")  # of no such setting, or of no such value for 
 _POSTGRESQL_REFUSALS = {
     "28P01": "refuses the password in its URL.",
     "28000": "refuses the user in its URL.",
-    "3D000": "doesn't exist; create it, or mend the URL.",
+    "3D000": "doesn't exist; create it, or correct the URL.",
 }
 _POSTGRESQL = {  # beginning of the SQLSTATE: problem, does waiting help, longest pause
     "40": ("is too busy: this change kept conflicting with others.", True, 0.05),

@@ -191,7 +191,7 @@ def test_a_dry_run_registers_nothing(folder: Path, registry: Any) -> None:
         (b"id,token,channel\n1,x,apns\n", [], 1, "malformed address"),
         (b"id,token,channel\n", [], 1, "read"),
         (b"", [], 2, "is empty"),
-        (bytes(range(256)), [], 2, "no text"),
+        (bytes(range(256)), [], 2, "not text"),
         (b"1,2,3\n", [], 2, "no column is the id"),
         (b"id,token,channel\n1,\xe4\xe4\xe4,apns\n", [], 2, "not UTF-8"),
         (b"id,token\n", ["--channel", "ios"], 2, "known are apns, fcm"),
@@ -199,7 +199,7 @@ def test_a_dry_run_registers_nothing(folder: Path, registry: Any) -> None:
         (b"id,token\n", ["--column", "token=tokn", "--channel", "apns"], 2, "the nearest is token"),
         (b"id,token,channel\n1,x,apns\n", ["--rejects", "none/bad.csv"], 2, "--rejects: none/bad.csv"),
         (b"id,token,channel\n", ["--config", "none.toml"], 2, "none.toml"),
-        (b"id,token,channel\n", ["--format", "parquet"], 2, "no Parquet file"),
+        (b"id,token,channel\n", ["--format", "parquet"], 2, "not a Parquet file"),
     ],
 )
 def test_exit_codes(folder: Path, content: bytes, arguments: list[str], code: int, says: str) -> None:

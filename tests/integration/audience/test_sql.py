@@ -395,7 +395,7 @@ async def test_a_key_that_is_not_unique_is_noticed_while_reading(database: Datab
         ({"columns": {"id": "country"}}, r"columns\.id: country is NULL for some rows of the table devices; fill it"),
         (
             {"channels": {"ios": "apns"}},
-            r"channels: the column platform holds what means no channel: 'iPadOS' \(1 inst",
+            r"channels: the column platform holds values that mean no channel: 'iPadOS' \(1 inst",
         ),
     ],
 )
@@ -436,7 +436,9 @@ async def test_a_filter_of_another_type(postgres: str) -> None:
 @pytest.mark.parametrize("value", ["a\0b", "\udcff"])
 async def test_a_filter_with_what_is_no_text(devices: Database, value: str) -> None:
     """A shell passes on bytes of any kind; Python makes half a surrogate pair of what is no UTF-8."""
-    with pytest.raises(InvalidAudience, match=r"the filter on country: a value holds a NUL, or bytes that are no text"):
+    with pytest.raises(
+        InvalidAudience, match=r"the filter on country: a value holds a NUL, or bytes that are not text"
+    ):
         await audience(devices, filters={"country": ["AT", value]}).check(Wanted())
 
 

@@ -156,7 +156,7 @@ async def test_a_server_that_is_hours_ahead() -> None:
     async with ApnsSimulator(clock=clock) as apns:
         found = await look(apns_app(apns))
     assert found["provider"].status is Status.PROBLEM
-    assert "calls a new token expired" in found["provider"].detail
+    assert "says that a new token has expired" in found["provider"].detail
     assert "clock" in found["provider"].remedy
 
 
@@ -506,7 +506,7 @@ async def test_it_is_said_what_is_counted(store: StoreConfig, monkeypatch: pytes
 async def test_an_empty_audience(store: StoreConfig) -> None:
     make_devices(store)
     (finding,) = await check_audiences(Config(store=store, apps=APPS, audiences={"users": USERS}), NOWHERE)
-    assert (finding.status, finding.detail) == (Status.WARNING, "nobody is in it")
+    assert (finding.status, finding.detail) == (Status.WARNING, "it has no installations")
 
 
 async def test_an_audience_that_cannot_be_read(store: StoreConfig, tmp_path: Path) -> None:
@@ -602,7 +602,7 @@ def test_people_read_it_on_80_columns(tmp_path: Path) -> None:
     assert max(map(len, done.output.splitlines())) <= 80
     said = " ".join(done.output.split())
     assert "problem store: there is no" in said
-    assert "→ Mend the files, or what [apps.ios] says of them." in said
+    assert "→ Fix the files, or the settings in [apps.ios] that name them." in said
     assert said.endswith("2 problems, 0 warnings")
 
 

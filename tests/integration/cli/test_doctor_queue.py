@@ -83,7 +83,7 @@ async def test_a_cluster_of_three_of_which_one_dies() -> None:
         nats.wait()
         assert {each.status for each in await check_queue(settings)} == {Status.OK}
         nats.nodes[0].kill()
-        while "its replicas on n1 are away or behind" not in said(found := await check_queue(settings)):
+        while "its replicas on n1 are offline or behind" not in said(found := await check_queue(settings)):
             pass  # the others take some seconds to notice
         assert {each.status for each in found} == {Status.OK, Status.WARNING}
 

@@ -223,7 +223,7 @@ async def test_until_then_explain_tells_that_its_outcomes_were_put_aside(trial: 
     await put_aside(trial, first, "it is no message")
     async with trial.database.read() as connection:
         told = await explain(connection, CAMPAIGN, key, trial.clock(), queue_apart=True)
-    assert "put aside, as nobody could record it: it is no message" in "\n".join(each.text for each in told.events)
+    assert "put aside, as they could not be recorded: it is no message" in "\n".join(each.text for each in told.events)
 
 
 async def test_a_batch_of_which_nobody_is_left_is_not_put(trial: Trial) -> None:

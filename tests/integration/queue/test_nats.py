@@ -111,8 +111,8 @@ async def test_credentials(tmp_path: Path) -> None:
     ("content", "said"),
     [
         (None, "there is no"),
-        (b"", "is no credentials file"),
-        (b"-----BEGIN NATS USER JWT-----\nabc\n------END NATS USER JWT------\n", "is no credentials file"),
+        (b"", "is not a NATS credentials file"),
+        (b"-----BEGIN NATS USER JWT-----\nabc\n------END NATS USER JWT------\n", "is not a NATS credentials file"),
         (
             b"-----BEGIN NATS USER JWT-----\nabc\n------END\n-----BEGIN USER NKEY SEED-----\nSUnonsense\n------END\n",
             "is broken",

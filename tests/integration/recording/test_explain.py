@@ -78,7 +78,7 @@ async def test_where_a_pending_one_is(rows: Rows) -> None:
     await rows.change(delete(tasks))
     assert "which is a defect" in story(await tell(rows, "k1-0"))
     await rows.bury(name, "its columns have different lengths")
-    assert "put aside, as nobody could work on it: its columns have different lengths" in story(
+    assert "put aside, as it could not be processed: its columns have different lengths" in story(
         await tell(rows, "k1-0")
     )
 

@@ -206,4 +206,4 @@ async def test_explain_does_not_claim_to_know_where_a_batch_is(rows: Rows) -> No
     assert "is ready" not in await story()
     assert "defect" not in await story()
     await rows.bury(name, "its columns have different lengths")
-    assert "put aside, as nobody could work on it: its columns have different lengths" in await story()
+    assert "put aside, as it could not be processed: its columns have different lengths" in await story()

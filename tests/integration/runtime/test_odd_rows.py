@@ -71,7 +71,10 @@ async def test_numbers_of_any_length_are_in_personal_texts(tmp_path: Path, facts
         await database.aclose()
         registry = Selection(source="registry")
         preview = await stentor.campaigns.prepare(content, registry)
-        assert "1 of 4 installations looked at cannot be read, e.g. c: its n has more than 32" in preview.warnings[0]
+        assert (
+            "1 of 4 installations looked at cannot be read, e.g. c: its n nests lists and objects more than 32"
+            in preview.warnings[0]
+        )
         campaign = await stentor.campaigns.send(content, registry, preview=preview)
         report = await stentor.roles.run(campaign.id)
         failed = {row.installation: row.reason async for row in stentor.outcomes.failures(campaign.id)}

@@ -90,7 +90,7 @@ async def test_a_sample_is_of_whom_one_asks_for(stentor: Stentor) -> None:
     preview = await stentor.campaigns.prepare(GREETING, USERS, sample="1")
     assert not preview.sample
     assert any("1 would be rejected: title: needs `name`" in each for each in preview.warnings)
-    with pytest.raises(InvalidAudience, match="the audience users has no installation 4711, of which a sample"):
+    with pytest.raises(InvalidAudience, match="the audience users has no installation 4711 to show a sample of"):
         await stentor.campaigns.prepare(GREETING, USERS, sample="4711")
 
 
@@ -107,7 +107,7 @@ async def test_without_languages_nobody_gets_a_translation(stentor: Stentor, tmp
     content = Content(message=Message(title="Hello", ttl=60), translations={"de": Translation(title="Hallo")})
     preview = await stentor.campaigns.prepare(content, USERS)
     assert preview.warnings == [
-        "nobody looked at has a language, so all get the message itself; see `columns.language`"
+        "none of the installations looked at has a language, so all get the message itself; see `columns.language`"
     ]
 
 

@@ -201,7 +201,7 @@ async def test_a_port_in_use_is_said_in_a_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         listen = f"127.0.0.1:{other.getsockname()[1]}"
         said = await asyncio.to_thread(complaint, config, "planner", "--listen", listen)
-    assert "another program does; stop that one, or choose another port" in said
+    assert "another program listens there; stop that one, or choose another port" in said
 
 
 # -- a campaign -------------------------------------------------------------------------------------------------------
@@ -386,6 +386,6 @@ async def test_where_a_supervisor_cannot_listen_nothing_is_started(tmp_path: Pat
     config = await make_store(f"sqlite:///{tmp_path}/stentor.db")
     with socket.create_server(("127.0.0.1", 0)) as other:
         found = Supervisor(config, ["planner"], listen=f"127.0.0.1:{other.getsockname()[1]}")
-        with pytest.raises(InvalidConfiguration, match="another program does"):
+        with pytest.raises(InvalidConfiguration, match="another program listens there"):
             await found.__aenter__()
     assert found.processes == {}

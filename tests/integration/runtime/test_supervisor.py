@@ -76,7 +76,7 @@ async def test_pauses_grow_and_last_words_are_told(
     found.check()
     await hopeless.wait()
     assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0]
-    with pytest.raises(WorkerFailed, match=r"the database is broken\. It was started 7 times in vain"):
+    with pytest.raises(WorkerFailed, match=r"the database is broken\. It was started 7 times and died each time"):
         found.check()
     for worker in found._workers:
         assert worker.watcher is not None

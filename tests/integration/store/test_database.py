@@ -324,7 +324,7 @@ async def test_a_read_only_file_is_said_at_once(sqlite: Database, monkeypatch: p
 
 async def test_a_missing_folder_is_said_at_once(tmp_path: Path) -> None:
     database = Database.open(f"sqlite:///{tmp_path / 'none' / 'stentor.db'}")
-    with pytest.raises(StoreUnavailable, match="cannot be opened: see that its folder exists"):
+    with pytest.raises(StoreUnavailable, match="cannot be opened: check that its folder exists"):
         await migrate(database)
     await database.aclose()
 
@@ -441,7 +441,7 @@ async def test_whoever_waits_to_be_let_in_can_say_for_what() -> None:
         await asyncio.sleep(0)
         while database.hindrance(0.1) is None:  # noqa: ASYNC110 - it has no event for that
             await asyncio.sleep(0.01)
-        assert database.hindrance(0.1) == "The PostgreSQL database db on 127.0.0.1 doesn't let us in yet."
+        assert database.hindrance(0.1) == "The PostgreSQL database db on 127.0.0.1 doesn't accept connections yet."
         assert database.hindrance(3600.0) is None
         asking.cancel()
         await asyncio.wait([asking])
@@ -484,7 +484,9 @@ async def test_a_server_that_never_lets_anybody_in_is_called_that(monkeypatch: p
     monkeypatch.setattr(stores, "CONNECT_WITHIN", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         database = Database.open(f"postgresql://me@127.0.0.1:{server.getsockname()[1]}/app", patience=0.0)
-        with pytest.raises(StoreUnavailable, match=r"let nobody in within 0\.1 s; is the server running and not over"):
+        with pytest.raises(
+            StoreUnavailable, match=r"accepted no connection within 0\.1 s; is the server running, is it over"
+        ):
             await counted(database)
         await database.aclose()
 

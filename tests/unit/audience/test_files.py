@@ -111,7 +111,7 @@ def test_a_line_of_megabytes(path: Path) -> None:
     [
         (b"", Format.CSV, "is empty"),
         (b"", Format.PARQUET, "is empty"),
-        (bytes(range(256)) * 20, Format.CSV, "no text"),
+        (bytes(range(256)) * 20, Format.CSV, "not text"),
         ("id,token,channel\n1,ä".encode("utf-16"), Format.CSV, "UTF-16"),
         (HEADER + b"1,\xe4\xf6\xfc,apns\n", Format.CSV, "line 2: not UTF-8"),
         (b'{"id": "\xe4\xf6\xfc"}\n', Format.JSONL, "not UTF-8"),
@@ -122,8 +122,8 @@ def test_a_line_of_megabytes(path: Path) -> None:
         (b'"id,token,channel\n1,2,3\n', Format.CSV, "a header"),
         (b"\n\n", Format.CSV, "a header|no column"),
         (b"PAR1 and what not", Format.CSV, "--format parquet"),
-        (b"PAR1 and what not", Format.PARQUET, "no Parquet file"),
-        (HEADER, Format.PARQUET, "no Parquet file"),
+        (b"PAR1 and what not", Format.PARQUET, "not a Parquet file"),
+        (HEADER, Format.PARQUET, "not a Parquet file"),
     ],
 )
 def test_what_is_no_such_file(path: Path, content: bytes, format_: Format, says: str) -> None:
@@ -146,7 +146,7 @@ def test_a_column_that_the_mapping_names_and_the_file_lacks(path: Path) -> None:
 
 
 def test_a_word_is_mapped_of_a_column_that_the_file_lacks(path: Path) -> None:
-    with pytest.raises(InvalidConfiguration, match=r"no column 'platfrm', of which --map says a value.*platform"):
+    with pytest.raises(InvalidConfiguration, match=r"no column 'platfrm', for which --map names a value.*platform"):
         rows_of(path, b"id,token,platform\n", mapping=ColumnMapping(values={"platfrm": {"ios": "apns"}}))
 
 

@@ -69,7 +69,7 @@ def test_what_cannot_be_carried_says_why_and_concerns_its_row_alone() -> None:
     first, deep, strange, last = shown(["x", nested(DEEPEST + 1), Strange(), 2])
     assert (first, last) == ("x", 2)
     assert isinstance(deep, Unusable)
-    assert "more than 32 lists and objects in one another" in str(deep)
+    assert "lists and objects more than 32 deep" in str(deep)
     assert isinstance(strange, Unusable)
     assert str(strange) == "is of the type Strange, which templates cannot show"
     assert show(nested(DEEPEST)) == nested(DEEPEST)
@@ -79,7 +79,7 @@ def test_what_cannot_be_carried_says_why_and_concerns_its_row_alone() -> None:
     "text", ["{", "[" * 100_000, '{"a": 1e999}', '{"a": ' + "9" * 5000 + "}", '{"a": "\\ud800"}', "\xff"]
 )
 def test_what_is_no_json_says_so(text: str) -> None:
-    with pytest.raises(Unusable, match="are no JSON that can be read"):
+    with pytest.raises(Unusable, match="are not JSON that can be read"):
         shown_object(text, ["a"])
 
 
@@ -159,7 +159,7 @@ def test_a_column_that_is_of_no_use() -> None:
     assert misfit("address", [None, None]) is None
     assert misfit("address", [None, 1.5]) is None  # one row's own matter
     assert str(misfit("registered_at", ["soon", "later"])).startswith(
-        "holds values of the type str, which are no times"
+        "holds values of the type str, which are not times"
     )
     assert misfit("language", ["de", None]) is None
     assert misfit("attributes", [Strange(), Strange()]) is None

@@ -232,7 +232,7 @@ def test_what_may_take_long_is_said(
     done = stentor("campaign", *command)
     assert done.exit_code == 130
     assert f"{what}: 0:00 so far. Ctrl-C gives up." in words(done.stdout)
-    assert "Given up." in done.stdout
+    assert "Stopped." in done.stdout
     assert "nothing was sent" not in done.stdout
 
 
@@ -273,7 +273,7 @@ def test_ctrl_c_gives_up_counting_whom_to_try_again(stentor: Command, fake: Fake
     fake.counting = lambda: os.kill(os.getpid(), signal.SIGINT)
     done = stentor("campaign", "retry", "last", "--yes")
     assert done.exit_code == 130
-    assert "Given up; nothing was sent." in done.output
+    assert "Stopped waiting; nothing was sent." in done.output
     assert "run" not in fake.verbs()
 
 

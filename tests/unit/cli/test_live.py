@@ -239,7 +239,7 @@ def test_a_report_of_an_undo() -> None:
     told = report()
     whom = msgspec.json.encode(Selection(source="users", reached_by="7k2m9x1qabcdefgh"))
     text = " ".join(drawn(account(replace(told, campaign=replace(told.campaign, audience=whom)))).split())
-    assert "audience those whom 7k2m9x1qabcdefgh reached" in text
+    assert "audience everybody reached by 7k2m9x1qabcdefgh" in text
     assert "changed 999,000 (99.9 %)" in text
     assert "accepted" not in text
 

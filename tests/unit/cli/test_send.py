@@ -269,10 +269,10 @@ def test_a_dry_run_for_programs(stentor: Command, fake: FakeStentor) -> None:
     ("options", "message"),
     [
         (["--audience", "users"], "there is no message: give --title and --body, or --message FILE"),
-        ([*HELLO, "--message", "x.toml"], "--message has all of the message in its file, so --title can't be given"),
-        ([*HELLO, "--ttl", "soon"], "--ttl: 'soon' is no duration; write e.g. 90s"),
-        ([*HELLO, "--at", "tomorrow"], "--at: 'tomorrow' is no time; write e.g. 2030"),
-        ([*HELLO, "--at", "2001-01-01T00:00"], "--at: 2001-01-01T00:00 is past"),
+        ([*HELLO, "--message", "x.toml"], "--message FILE has the whole message, so --title can't be given"),
+        ([*HELLO, "--ttl", "soon"], "--ttl: 'soon' is not a duration; write e.g. 90s"),
+        ([*HELLO, "--at", "tomorrow"], "--at: 'tomorrow' is not a time; write e.g. 2030"),
+        ([*HELLO, "--at", "2001-01-01T00:00"], "--at: 2001-01-01T00:00 is in the past"),
         ([*HELLO, "--at", "+99999999999d"], "--at: +99999999999d is more than 10 years away; check the date"),
         ([*HELLO, "--data", "novalue"], "--data: 'novalue' should be NAME=VALUE"),
         ([*HELLO, "--filter", "=x"], "--filter: '=x' is not a filter; write COLUMN=VALUE"),
@@ -323,7 +323,7 @@ def test_ctrl_c_gives_up_a_count_that_takes_long(stentor: Command, fake: FakeSte
     for options in (["--dry-run"], ["--yes"], ["--yes", "--detach"]):
         done = stentor("send", "--title", "Hello", "--audience", "users", *options)
         assert done.exit_code == 130
-        assert "Given up; nothing was sent." in done.output
+        assert "Stopped waiting; nothing was sent." in done.output
     assert set(fake.verbs()) == {"prepare", "close"}
 
 

@@ -35,7 +35,7 @@ def ended(fake: FakeStentor) -> None:
 def test_an_undo_is_counted_asked_about_and_run(stentor: Command, fake: FakeStentor) -> None:
     done = stentor("campaign", "undo", "last", answer="y\n")
     assert done.exit_code == 0, done.output
-    assert f"To those whom {ID} reached:" in done.output
+    assert f"To everybody reached by {ID}:" in done.output
     assert "Take 'Spring sale' back from these" in done.stderr
     assert fake.done[:4] == [("prepare_undo", ID, None), ("undo", ID, None), ("start", "new"), ("run", "new")]
 
@@ -98,7 +98,7 @@ def test_ctrl_c_gives_up_a_count_that_takes_long(
     given = [*options, message] if options else []
     done = stentor("campaign", verb, "last", *given, "--dry-run")
     assert done.exit_code == 130
-    assert "Given up; nothing was sent." in done.output
+    assert "Stopped waiting; nothing was sent." in done.output
     assert fake.verbs() == [f"prepare_{verb}", "close"]
 
 

@@ -47,7 +47,7 @@ async def test_it_is_said_what_is_done_and_for_how_long(terminal: bool) -> None:
         await paper.says("Counting users", 3)
     said = paper.getvalue()
     assert re.search(r"Counting users: 0:0\d so far\. Ctrl-C gives up\.", said)
-    assert "Given up" not in said
+    assert "Stopped" not in said
 
 
 async def test_what_is_done_at_once_needs_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ async def test_giving_up_is_said() -> None:
     counting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await counting
-    assert paper.getvalue().endswith("Given up; nothing was sent.\n")
+    assert paper.getvalue().endswith("Stopped waiting; nothing was sent.\n")
 
 
 async def test_programs_are_told_nothing() -> None:

@@ -333,7 +333,7 @@ def test_a_translation_says_a_channels_options_in_part() -> None:
     [
         (
             {"telegram": {"txt": "x"}},
-            r"^translations\.de\.telegram\.txt: is no field of a message; did you mean `text`",
+            r"^translations\.de\.telegram\.txt: is not a field of a message; did you mean `text`",
         ),
         ({"telegram": {"buttons": [[{"ulr": "x"}]]}}, r"^translations\.de\.telegram\.buttons\[0\]\[0\]\.ulr: .*`url`"),
         ({"telegram": {"text": 1}}, r"^translations\.de\.telegram\.text: expected `str"),
@@ -512,8 +512,8 @@ def test_a_json_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ('titel = "x"', r"^titel: is no field of a message; did you mean `title`\?$"),
-        ('zzzzzz = "x"', r"^zzzzzz: is no field of a message; there are title, .*translations$"),
+        ('titel = "x"', r"^titel: is not a field of a message; did you mean `title`\?$"),
+        ('zzzzzz = "x"', r"^zzzzzz: is not a field of a message; there are title, .*translations$"),
         ('[translation.de]\ntitle = "x"', r"did you mean `translations`\?"),
         ('[apns]\nthreadid = "x"', r"^apns\.threadid: .*did you mean `thread_id`\?"),
         ('[apns.critical_sound]\nnam = "x"', r"^apns\.critical_sound\.nam: .*did you mean `name`\?"),
@@ -545,8 +545,8 @@ def test_a_file_with_a_mistake_names_it(tmp_path: Path, text: str, names: str) -
         ("m.toml", b"title = ", "m.toml is not TOML"),
         ("m.json", b"{", "m.json is not JSON"),
         ("m.json", b"[1]", "m.json must be an object"),
-        ("m.toml", b"\xff\xfe", "m.toml is not UTF-8 text; save it as such"),
-        ("m.json", '{"title": "Grüße"}'.encode("latin-1"), "m.json is not UTF-8 text; save it as such"),
+        ("m.toml", b"\xff\xfe", "m.toml is not UTF-8 text; save it as UTF-8"),
+        ("m.json", '{"title": "Grüße"}'.encode("latin-1"), "m.json is not UTF-8 text; save it as UTF-8"),
         ("m.json", b"[" * 100_000, "m.json is not JSON"),
         ("absent.toml", None, "absent.toml cannot be read: No such file"),
     ],

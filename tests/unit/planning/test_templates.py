@@ -182,8 +182,8 @@ BOMBS = {
     "works on more than": TOO_MUCH_WORK,
     "deep|brackets within|broken template": TOO_DEEP,
     "parts": TOO_LONG,
-    "is no text|Namespace": WITHOUT_TEXT,
-    "may not be called|unsafe|sums are of numbers|not callable|no attribute": NOT_CALLED,
+    "is not text|Namespace": WITHOUT_TEXT,
+    "may not be called|unsafe|only numbers can be summed|not callable|no attribute": NOT_CALLED,
 }
 ALL = [(problem, bomb) for problem, bombs in BOMBS.items() for bomb in bombs]
 

@@ -76,7 +76,10 @@ async def test_nobody_plans(standstill: Standstill, queue: FakeQueue, clock: Man
     queue.lanes = {PLAN: READY}
     found = await after(standstill, clock, moment(planned=False, read=0, queued=0), STILL)
     assert found.keys() == {PLAN}
-    assert "No planner takes what is ready. Nothing is working on it: see whether `stentor serve`" in found[PLAN]
+    assert (
+        "No planner takes the work that is ready. Nothing is working on it: check whether `stentor serve`"
+        in found[PLAN]
+    )
 
 
 async def test_nobody_puts_the_next_step(standstill: Standstill, clock: ManualClock) -> None:
@@ -87,7 +90,7 @@ async def test_nobody_puts_the_next_step(standstill: Standstill, clock: ManualCl
 async def test_nobody_sends(standstill: Standstill, queue: FakeQueue, clock: ManualClock) -> None:
     queue.lanes = {LANE: READY}
     found = await after(standstill, clock, moment(), STILL)
-    assert "No sender takes what is ready" in found[LANE]
+    assert "No sender takes the work that is ready" in found[LANE]
     assert "`stentor worker sender`" in found[LANE]
 
 

@@ -161,7 +161,7 @@ def _load_signing_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise CredentialError("not a private key in PEM form; use the .p8 file as Apple gave it out") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise CredentialError("not an APNs key (those are for the curve P-256); use the .p8 file as Apple gave it out")
+        raise CredentialError("not an APNs key (APNs keys use the curve P-256); use the .p8 file as Apple gave it out")
     return key
 
 

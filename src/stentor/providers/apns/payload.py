@@ -71,7 +71,7 @@ def build_payload(message: Message, kind: PushType, started_at: float) -> dict[s
     """The payload of a message, unchecked: `aps`, the data beside it, and the overrides laid on both."""
     options = message.apns
     if "aps" in message.data:
-        raise InvalidMessage("data.aps", "is Apple's own key; `apns.payload` can change what stands there")
+        raise InvalidMessage("data.aps", "is Apple's own key; `apns.payload` can change its value")
     payload: dict[str, Any] = {} if kind is PushType.MDM else {"aps": build_aps(message, kind, started_at)}
     payload |= message.data
     if message.image is not None:

@@ -131,7 +131,7 @@ def _check_embed(embed: Mapping[str, Any], path: str) -> int:
     """How many characters count in it. Raises: InvalidMessage, PayloadTooLarge."""
     if unknown := set(embed) - _EMBED:
         raise InvalidMessage(
-            f"{path}.{min(unknown)}", f"is no field of an embed; there are {', '.join(sorted(_EMBED))}"
+            f"{path}.{min(unknown)}", f"is not a field of an embed; the fields are {', '.join(sorted(_EMBED))}"
         )
     size = _measure(embed, "title", path, "title")
     size += _measure(embed, "description", path, "description")

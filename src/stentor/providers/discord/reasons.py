@@ -49,7 +49,7 @@ TABLE = (
         400, "50033 Invalid Recipient", _DROP, _ADDRESS, "Nobody can write to this user, e.g. as it is the bot itself."
     ),
     Rule(400, INVALID_FORM, _FIX, _MESSAGE, "The message breaks a rule of Discord's; the detail names field and rule."),
-    Rule(400, INVALID_RECIPIENT, _REJECT, _ADDRESS, "The address is none that Discord knows how to read."),
+    Rule(400, INVALID_RECIPIENT, _REJECT, _ADDRESS, "Discord cannot read the address."),
     Rule(
         401,
         "50027 Invalid Webhook Token",
@@ -71,11 +71,13 @@ TABLE = (
         "30046 Too Many Edits",
         _REJECT,
         _ADDRESS,
-        "Messages older than an hour can be edited only so often.",
+        "Discord limits how often messages older than an hour can be edited.",
     ),
     Rule(403, "40001 Unauthorized", _STOP, _LANE, "The bot's account may not do this."),
     Rule(403, "40002 Not Verified", _STOP, _LANE, "The account must be verified first."),
-    Rule(403, "40003 Opening DMs Too Fast", _RETRY, _ADDRESS, "Too many conversations were opened of late.", wait=60.0),
+    Rule(
+        403, "40003 Opening DMs Too Fast", _RETRY, _ADDRESS, "Too many conversations were opened recently.", wait=60.0
+    ),
     Rule(403, "40007 Banned From Server", _DROP, _ADDRESS, "The user is banned from the server."),
     Rule(
         403,
@@ -101,11 +103,13 @@ TABLE = (
         "10003 Unknown Channel",
         _DROP,
         _ADDRESS,
-        "The channel was deleted. If all get it, these aren't the ids of channels, but of servers, say.",
+        "The channel was deleted. If all get it, these may be the ids of servers, not of channels.",
         stop_if_all=True,
     ),
     Rule(404, "10004 Unknown Server", _DROP, _ADDRESS, "The server was deleted, or the bot removed from it."),
-    Rule(404, NOT_FOUND_MESSAGE, _REJECT, _ADDRESS, "The message is gone. Whoever wanted to delete it has succeeded."),
+    Rule(
+        404, NOT_FOUND_MESSAGE, _REJECT, _ADDRESS, "The message is already gone. If it was to be deleted, that is done."
+    ),
     Rule(404, "10013 Unknown User", _DROP, _ADDRESS, "There is no such user."),
     Rule(404, "10015 Unknown Webhook", _DROP, _ADDRESS, "The webhook was deleted."),
     Rule(429, "20016 Slow Mode", _RETRY, _ADDRESS, "The channel's slow mode lets nothing through just now.", wait=60.0),

@@ -72,8 +72,8 @@ class FcmLane(Http2Lane[wire.Rendered]):
         if own is not None and own != project:
             return warning(
                 check,
-                f"{source} is of the project {own}, and sends to {project}",
-                f"If that isn't meant so, remove {setting_}; else grant the account its right to send there.",
+                f"{source} belongs to the project {own}, but sends to {project}",
+                f"If you don't want that, remove {setting_}. If you do, grant the account the right to send there.",
             )
         return Finding(check=check, detail=f"{source}, project {project}")
 
@@ -84,7 +84,7 @@ class FcmLane(Http2Lane[wire.Rendered]):
             return await introduction.introduce(self, rendered, NO_TOKEN, "INVALID_ARGUMENT:token", now)
         except CredentialUnavailable as error:
             remedy = (
-                f"See that this machine reaches the token server (firewall, `proxy` of [{settings_of(self.name)}])."
+                f"Check that this machine can reach the token server (firewall, `proxy` of [{settings_of(self.name)}])."
             )
             return [problem("credentials", str(error), remedy)]
 

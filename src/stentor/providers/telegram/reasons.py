@@ -26,12 +26,12 @@ _KICKED = "The bot was removed from the chat."
 _NO_MEMBER = "The bot isn't in the chat, or no longer."
 _NOT_HERE = "The bot may not send this kind of message to this chat."
 _TOPIC = "The topic is closed or was deleted; the bot may not write to it."
-_PHOTO = "Telegram could not fetch the picture, or it is none. Is its address right, and is it below 5 MB?"
-_TAKEN_BACK = "Too old (48 hours), or another's: Telegram doesn't let the bot take it back."
+_PHOTO = "Telegram could not fetch the picture, or it isn't a picture. Is its address right, and is it below 5 MB?"
+_TAKEN_BACK = "Older than 48 hours, or not the bot's own: Telegram doesn't let the bot take it back."
 
 TABLE = (
     Rule(400, "BUTTON_DATA_INVALID", _FIX, _MESSAGE, "A button's `callback_data` is empty or longer than 64 bytes."),
-    Rule(400, "BUTTON_URL_INVALID", _FIX, _MESSAGE, "A button's `url` is no address that Telegram opens."),
+    Rule(400, "BUTTON_URL_INVALID", _FIX, _MESSAGE, "A button's `url` is not an address that Telegram opens."),
     Rule(400, "CHAT_RESTRICTED", _REJECT, _ADDRESS, _NOT_HERE),
     Rule(400, "CHAT_SEND_PHOTOS_FORBIDDEN", _REJECT, _ADDRESS, _NOT_HERE),
     Rule(400, "CHAT_SEND_PLAIN_FORBIDDEN", _REJECT, _ADDRESS, _NOT_HERE),
@@ -93,14 +93,14 @@ TABLE = (
     Rule(403, "bot was kicked from the group chat", _DROP, _ADDRESS, _KICKED),
     Rule(403, "bot was kicked from the supergroup chat", _DROP, _ADDRESS, _KICKED),
     Rule(403, "not enough rights", _REJECT, _ADDRESS, _NOT_HERE),
-    Rule(403, "the group chat was deleted", _DROP, _ADDRESS, "The group is no more."),
-    Rule(403, "user is deactivated", _DROP, _ADDRESS, "The user's account is no more."),
+    Rule(403, "the group chat was deleted", _DROP, _ADDRESS, "The group no longer exists."),
+    Rule(403, "user is deactivated", _DROP, _ADDRESS, "The user's account no longer exists."),
     Rule(
         404,
         "Not Found",
         _STOP,
         _LANE,
-        "Telegram knows no such token: see that it is complete, and that `url` is right.",
+        "Telegram knows no such token: check that it is complete, and that `url` is right.",
     ),
     Rule(409, "Conflict", _STOP, _LANE, "Another program's use of the token forbids this one."),
     Rule(421, "Misdirected Request", _STOP, _LANE, "The bot belongs to another server: check `url`."),
@@ -113,7 +113,7 @@ TABLE = (
         wait=QUIET,
     ),
     Rule(500, "Internal Server Error", Verdict.AMBIGUOUS, _ADDRESS, "Telegram's server failed; it may have sent it."),
-    Rule(502, "Bad Gateway", Verdict.RETRY, _ADDRESS, "Telegram's servers are not to be reached.", wait=SHORTEST),
+    Rule(502, "Bad Gateway", Verdict.RETRY, _ADDRESS, "Telegram's servers cannot be reached.", wait=SHORTEST),
     Rule(503, "Service Unavailable", Verdict.RETRY, _ADDRESS, "Telegram's servers are overloaded.", wait=SHORTEST),
     Rule(504, "Gateway Timeout", Verdict.AMBIGUOUS, _ADDRESS, "Telegram's server took too long; it may have sent it."),
 )

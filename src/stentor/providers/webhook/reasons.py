@@ -20,12 +20,24 @@ OVERLOADED = 5.0
 """Seconds to wait after a 429 or 503 that names no time."""
 
 TABLE = (
-    Rule(300, "Redirected", _STOP, _LANE, "It answers with a redirect, which is not followed: set `target` to where."),
+    Rule(
+        300,
+        "Redirected",
+        _STOP,
+        _LANE,
+        "It answers with a redirect, which is not followed: set `target` to the new address.",
+    ),
     Rule(400, "BadRequest", _FIX, _MESSAGE, "The gateway doesn't understand the message, or not this recipient's."),
-    Rule(401, "Unauthorized", _STOP, _LANE, "The gateway doesn't take the signature: compare `secret_file` with its."),
+    Rule(
+        401,
+        "Unauthorized",
+        _STOP,
+        _LANE,
+        "The gateway doesn't take the signature: compare `secret_file` with its secret.",
+    ),
     Rule(403, "Forbidden", _STOP, _LANE, "The gateway doesn't let us post: compare `secret_file` with its secret."),
-    Rule(404, "NotFound", _STOP, _LANE, "Nothing takes messages there: mend the path of `target`."),
-    Rule(405, "MethodNotAllowed", _STOP, _LANE, "Nothing takes a POST there: mend the path of `target`."),
+    Rule(404, "NotFound", _STOP, _LANE, "Nothing takes messages there: correct the path of `target`."),
+    Rule(405, "MethodNotAllowed", _STOP, _LANE, "Nothing takes a POST there: correct the path of `target`."),
     Rule(408, "RequestTimeout", _RETRY, _ADDRESS, "The request came too slowly.", wait=SOON),
     Rule(
         410,
@@ -41,7 +53,7 @@ TABLE = (
     Rule(429, "TooManyRequests", _RETRY, _LANE, "More than the gateway takes; set the app's `rate`.", wait=OVERLOADED),
     Rule(500, "InternalServerError", _RETRY, _ADDRESS, "The gateway failed.", wait=SOON),
     Rule(502, "BadGateway", _RETRY, _ADDRESS, "A proxy had no answer from the gateway.", wait=SOON),
-    Rule(503, "ServiceUnavailable", _RETRY, _LANE, "The gateway is overloaded, or being mended.", wait=OVERLOADED),
+    Rule(503, "ServiceUnavailable", _RETRY, _LANE, "The gateway is overloaded, or under repair.", wait=OVERLOADED),
     Rule(504, "GatewayTimeout", _RETRY, _ADDRESS, "The gateway took too long for the proxy before it.", wait=SOON),
 )
 RULES = MappingProxyType({rule.status: rule for rule in TABLE})

@@ -96,7 +96,7 @@ def render(message: Message, campaign: CampaignContent) -> Rendered:
     if not _TYPE.fullmatch(kind):
         raise InvalidMessage("webhook.type", "must be words of letters, digits and underscores, with dots between")
     if message.ttl is not None and message.ttl > _LONGEST_TTL:
-        raise InvalidMessage("ttl", "is longer than anybody lives")
+        raise InvalidMessage("ttl", f"is more than {_LONGEST_TTL:,} seconds")
     # By the same key a receiver finds the message that an edit or an undo is about.
     key = message.collapse_key or campaign.collapse_id
     started = datetime.fromtimestamp(campaign.started_at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

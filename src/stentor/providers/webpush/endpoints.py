@@ -91,7 +91,9 @@ def parse_subscription(address: bytes | str) -> Subscription:
         raise MalformedEndpoint(f"isn't JSON; {_ADVICE}") from None
     p256dh, auth = _key(stored.keys.p256dh, "keys.p256dh"), _key(stored.keys.auth, "keys.auth")
     if len(p256dh) != POINT_SIZE or p256dh[0] != 4:
-        raise MalformedEndpoint(f"keys.p256dh is no uncompressed P-256 point: {len(p256dh)} bytes, {POINT_SIZE} wanted")
+        raise MalformedEndpoint(
+            f"keys.p256dh is not an uncompressed P-256 point: {len(p256dh)} bytes, {POINT_SIZE} wanted"
+        )
     if len(auth) != SECRET_SIZE:
         raise MalformedEndpoint(f"keys.auth has {len(auth)} bytes, {SECRET_SIZE} wanted")
     return Subscription(stored.endpoint, p256dh, auth)
@@ -133,19 +135,19 @@ def parse_authority(authority: str) -> Origin:
         try:
             host = str(IPv6Address(literal))
         except ValueError:
-            raise MalformedEndpoint("the endpoint's host is no IPv6 address") from None
+            raise MalformedEndpoint("the endpoint's host is not an IPv6 address") from None
         colon, number = rest[:1], rest[1:]
         if not bracket or (rest and colon != ":"):
-            raise MalformedEndpoint("the endpoint's host is no IPv6 address")
+            raise MalformedEndpoint("the endpoint's host is not an IPv6 address")
     else:
         host, colon, number = authority.partition(":")
         host = host.lower().removesuffix(".")
         if len(host) > 253 or not _HOST.fullmatch(host):
-            raise MalformedEndpoint("the endpoint's host is no host name")
+            raise MalformedEndpoint("the endpoint's host is not a host name")
     if not colon:
         return Origin(host, 443)
     if not (number.isascii() and number.isdecimal() and len(number) <= 5 and 0 < int(number) < 65_536):
-        raise MalformedEndpoint("the endpoint's port is none")
+        raise MalformedEndpoint("the endpoint's port is not a number from 1 to 65535")
     return Origin(host, int(number))
 
 

@@ -192,7 +192,7 @@ def _seal(
     except MalformedEndpoint as error:
         return Answer(verdict=Verdict.REJECT, reason=MALFORMED_ADDRESS, detail=str(error))
     except ValueError:
-        detail = "keys.p256dh is no point of the curve P-256"
+        detail = "keys.p256dh is not a point of the curve P-256"
         return Answer(verdict=Verdict.REJECT, reason=MALFORMED_ADDRESS, detail=detail)
 
 
