@@ -333,7 +333,7 @@ def test_free_space(free: int, status: str) -> None:
 def test_options_of_a_url_that_change_nothing_are_told() -> None:
     (found,) = check_options("store", Database.open("postgresql://me@h/db?channel_binding=require&sslmode=require"))
     assert (found.check, found.status) == ("store.url", Status.WARNING)
-    assert found.detail.endswith(": channel_binding")
+    assert found.detail.endswith(" ignores channel_binding")
     assert check_options("store", Database.open("postgresql://me@h/db?sslmode=require")) == []
 
 
