@@ -170,7 +170,7 @@ CASES: dict[str, tuple[Callable[[Shop], None], tuple[str, ...], tuple[str, ...]]
     "unknown audience": (nothing, ("send", "--audience", "usres", "--yes", *TITLE), ("did you mean `users`?",)),
     "a time that has passed": (nothing, (*SEND, *TITLE, "--at", "2020-01-31T18:00"), ("--at", "past")),
     "nobody to ask": (nothing, ("send", "--audience", "users", *TITLE), ("--yes",)),
-    "unknown campaign": (nothing, ("campaign", "show", "nope"), ("no campaign 'nope'", "stentor campaign list")),
+    "unknown campaign": (nothing, ("campaign", "show", "nope"), ("of the id or title 'nope'", "stentor campaign list")),
     "no campaign yet": (nothing, ("campaign", "resume", "last"), ("no campaign yet", "stentor send")),
     "unreadable file": (nothing, ("import", "nowhere.csv"), ("nowhere.csv",)),
 }

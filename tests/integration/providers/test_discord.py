@@ -373,7 +373,7 @@ async def test_no_answer(discord: DiscordSimulator, lane: DiscordLane) -> None:
 
 def where(**other: Any) -> Circumstances:
     given = {"now": 0.0, "deadline": 1e9, "longest_backoff": 300.0, "chance": 0.5, "proven": True, "blamed": False}
-    return Circumstances(**{**given, "collapses": True, "alike": True, **other})
+    return Circumstances(**{**given, "collapses": True, "alike": True, "one_host": True, "remainder": False, **other})
 
 
 async def test_servers_that_fail(discord: DiscordSimulator, lane: DiscordLane) -> None:

@@ -455,7 +455,7 @@ async def test_a_note_that_cannot_be_read_says_nothing(rig: Rig, rows: Rows) -> 
 async def test_a_note_with_more_in_it_is_read(rig: Rig, rows: Rows) -> None:
     await rows.campaign()
     await put(rig, rows)
-    more = {"outcomes": b"\1\0\0", "waiting": [[2, 1, 5.0, "r", True, False, "+"]], "colour": 7}
+    more = {"outcomes": b"\1\0\0", "waiting": [[2, 1, 5.0, "r", True, False, 0, "+"]], "colour": 7}
     await rig.queue.release(await rig.take_one(), 0.0, msgspec.msgpack.encode(more))
     lease = await rig.take_one()
     found = (await rig.relay.known([lease]))[lease.id].account

@@ -204,7 +204,7 @@ async def test_tcp_drops_during_tls() -> None:
 
 
 async def test_windows_are_held_back_for_a_time() -> None:
-    async with ApnsSimulator(faults=faults(slow_reader={"hold_windows_s": 0.05})) as apns, apns_client(apns) as client:
+    async with ApnsSimulator(faults=faults(slow_reader={"hold_windows_s": 1.0})) as apns, apns_client(apns) as client:
         wire = client.wire
         before = wire.h2.outbound_flow_control_window
         await client.push(1)

@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stentor.errors import InvalidConfiguration, StoreOutdated, StoreRefused, StoreUnavailable
 from stentor.settings import sqlite_url
 from stentor.store import database as stores
+from stentor.store import postgresql_driver
 from stentor.store.database import POSTGRESQL, SQLITE, Database, insert_or_ignore
 from stentor.store.migrate import migrate
 from stentor.store.postgresql_driver import KEEPALIVES, keep_alive
@@ -435,13 +436,14 @@ async def test_it_may_take_as_long_as_it_takes(
 
 async def test_whoever_waits_to_be_let_in_can_say_for_what() -> None:
     with BlackHole("127.0.0.1") as hole:
-        database = Database.open(f"postgresql://user:secret@127.0.0.1:{hole.address[1]}/db", patience=60.0)
+        address = f"127.0.0.1:{hole.address[1]}"
+        database = Database.open(f"postgresql://user:secret@{address}/db", patience=60.0)
         assert database.hindrance(0.0) is None
         asking = asyncio.create_task(database.rows(text("SELECT 1")))
         await asyncio.sleep(0)
         while database.hindrance(0.1) is None:  # noqa: ASYNC110 - it has no event for that
             await asyncio.sleep(0.01)
-        assert database.hindrance(0.1) == "The PostgreSQL database db on 127.0.0.1 doesn't accept connections yet."
+        assert database.hindrance(0.1) == f"The PostgreSQL database db on {address} doesn't accept connections yet."
         assert database.hindrance(3600.0) is None
         asking.cancel()
         await asyncio.wait([asking])
@@ -514,7 +516,7 @@ async def test_so_is_that_of_any_connection(
     postgres: str, monkeypatch: pytest.MonkeyPatch, kind: dict[str, bool]
 ) -> None:
     kept: list[object] = []
-    monkeypatch.setattr(stores, "_keep_alive", kept.append)
+    monkeypatch.setattr(postgresql_driver, "keep_alive", kept.append)
     database = Database.open(postgres, **kind)
     assert [tuple(row) for row in await database.rows(select(1))] == [(1,)]
     assert len(kept) == 1
