@@ -9,10 +9,14 @@ from dataclasses import dataclass, field
 from stentor.audience.contract import Condition
 from stentor.errors import InvalidConfiguration
 
-_WRITTEN = re.compile(r"(?P<column>[^=!^]+?)(?:(?P<sign>!=|\^=|=)(?P<value>.*)|\s+in\s+(?P<some>.+))", re.DOTALL)
+_WRITTEN = re.compile(
+    r"\s*(?P<column>[^=!^]*?[^=!^\s])(?:\s*(?P<sign>!=|\^=|==?)(?P<value>.*)|\s+(?P<no>not\s+)?in\s+(?P<some>.+))",
+    re.DOTALL | re.IGNORECASE,
+)
+_VALUE = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^,]*?))\s*(?:,|$)""")
 HELP = (
-    "Send only to recipients that match: `plan in free,trial`, `country=de`, `country!=at`, or `language^=de` "
-    "(begins with de). Repeatable."
+    "Send only to recipients that match: `plan in free,trial`, `plan not in free,trial`, `country=de`, `country!=at`, "
+    "or `language^=de` (begins with de). Repeatable."
 )
 
 
@@ -31,23 +35,52 @@ def filters(texts: Iterable[str]) -> dict[str, list[str] | Condition]:
     """
     found: dict[str, _Wanted] = {}
     for text in texts:
-        written = _WRITTEN.fullmatch(text)
-        if written is None or not written["column"].strip() or (written["sign"] == "^=" and not written["value"]):
+        written = _read(text)
+        wanted = found.setdefault(written["column"], _Wanted())
+        if written["some"] is not None:
+            some = _values(text, written["some"].strip().strip("()[]"))
+            (wanted.none_of if written["no"] else wanted.values).extend(some)
+            continue
+        value, *others = _values(text, written["value"])
+        if others:
+            several = f"{written['column']} {'not in' if written['sign'] == '!=' else 'in'} {written['value'].strip()}"
             raise InvalidConfiguration(
-                f"--filter: {text!r} is not a filter; write COLUMN=VALUE, COLUMN!=VALUE, COLUMN^=PREFIX or"
-                " 'COLUMN in A,B'"
+                f"--filter: {text!r} has several values; write '{several}', or put quotes around a value with a comma"
             )
-        wanted = found.setdefault(written["column"].strip(), _Wanted())
         match written["sign"]:
-            case "=":
-                wanted.values.append(written["value"])
             case "!=":
-                wanted.none_of.append(written["value"])
+                wanted.none_of.append(value)
             case "^=":
-                wanted.prefixes.append(written["value"])
+                wanted.prefixes.append(value)
             case _:
-                wanted.values += [value.strip() for value in written["some"].split(",")]
+                wanted.values.append(value)
     return {column: _shortest(wanted) for column, wanted in found.items()}
+
+
+def _read(text: str) -> re.Match[str]:
+    """The parts of a filter. Raises: InvalidConfiguration: it has none."""
+    written = _WRITTEN.fullmatch(text)
+    if written is None or (written["sign"] == "^=" and not written["value"].strip()):
+        raise InvalidConfiguration(
+            f"--filter: {text!r} is not a filter; write COLUMN=VALUE, COLUMN!=VALUE, COLUMN^=PREFIX, 'COLUMN in A,B' or"
+            " 'COLUMN not in A,B'"
+        )
+    return written
+
+
+def _values(text: str, written: str) -> list[str]:
+    """The values in a list with commas: without the space around them, and without quotes.
+
+    Raises: InvalidConfiguration: there is more behind a quote.
+    """
+    found, position = [], 0
+    while position <= len(written):
+        value = _VALUE.match(written, position)
+        if value is None or (value[3] or "").startswith(('"', "'")):
+            raise InvalidConfiguration(f"--filter: {text!r}: a quote is not closed, or more stands behind it")
+        found.append(next(each for each in value.groups() if each is not None))
+        position = value.end() + (value[0][-1:] != ",")
+    return found
 
 
 def _shortest(wanted: _Wanted) -> list[str] | Condition:

@@ -20,7 +20,7 @@ from stentor.cli.live import LiveView, account
 from stentor.cli.waiting import hindrances_told
 from stentor.config import Config
 from stentor.errors import InvalidConfiguration, InvalidState, UnknownCampaign
-from stentor.recording.report import Report
+from stentor.recording.report import Progress, Report
 from stentor.runtime.logs import start_logging
 from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
@@ -167,8 +167,15 @@ async def drive(
         finally:
             stop.set()
 
+    async def see_through(show: Callable[[Progress], None]) -> Report:
+        report = await stentor.roles.run(campaign.id, on_progress=show, stop=stop)
+        if not interrupted:
+            return report
+        await stentor.roles.stop()  # what is in flight now is in the report
+        return await stentor.outcomes.report(campaign.id)
+
     with LiveView(out) as view:
-        run = asyncio.ensure_future(stentor.roles.run(campaign.id, on_progress=view.show, stop=stop))
+        run = asyncio.ensure_future(see_through(view.show))
         pausing: list[asyncio.Task[None]] = []
 
         def interrupt() -> None:

@@ -111,6 +111,11 @@ class Roles:
                 await rest(LOOK, stop)
         return await self._outcomes.report(campaign_id)
 
+    async def stop(self) -> None:
+        """End the processes that are at work, if there are any: they finish what they hold, or give it back."""
+        if self._supervisor is not None:
+            await self._supervisor.stop()
+
     async def watch(
         self,
         campaign_id: str,

@@ -213,6 +213,9 @@ class FakeStentor:
         on_progress(progress(2000, 1))
         return await self.report(campaign_id)
 
+    async def stop(self) -> None:
+        self.done.append(("stop",))
+
     async def watch(
         self,
         campaign_id: str,

@@ -21,6 +21,11 @@ from stentor.errors import InvalidConfiguration
         (["country in de,at", "country=ch"], ["de", "at", "ch"], "country = de or at or ch"),
         (["country=a=b"], ["a=b"], "country = a=b"),
         (["country="], [""], "country = "),
+        (["country == de", "country = 'at'"], ["de", "at"], "country = de or at"),
+        (["country IN (de, at)"], ["de", "at"], "country = de or at"),
+        (['country in "de,at", ch'], ["de,at", "ch"], "country = de,at or ch"),
+        (["country != de", 'country!="at"'], Condition(none_of=["de", "at"]), "country not de or at"),
+        (["country not in de,at"], Condition(none_of=["de", "at"]), "country not de or at"),
         (["country!=de", "country!=at"], Condition(none_of=["de", "at"]), "country not de or at"),
         (["country=de", "country^=de-"], Condition(values=["de"], prefixes=["de-"]), "country = de or de-…"),
         (
@@ -46,6 +51,22 @@ def test_a_column_may_have_spaces_and_filters_of_several_columns_stay_apart() ->
 def test_what_is_no_filter(text: str) -> None:
     with pytest.raises(InvalidConfiguration, match="is not a filter; write COLUMN=VALUE"):
         filters([text])
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("plan!=free,pro", "write 'plan not in free,pro', or put quotes around a value with a comma"),
+        ("plan = free,pro", "write 'plan in free,pro'"),
+        ('plan="free" x', "a quote is not closed, or more stands behind it"),
+        ("plan!='free", "a quote is not closed"),
+    ],
+)
+def test_what_would_not_mean_what_it_seems_to_is_refused(text: str, advice: str) -> None:
+    """`plan!=free,pro` as one value would exclude nobody."""
+    with pytest.raises(InvalidConfiguration) as caught:
+        filters([text])
+    assert advice in str(caught.value)
 
 
 def test_a_stentor_that_knows_only_values_does_not_send_to_everybody() -> None:
