@@ -40,11 +40,12 @@ the same title, or as `last`. If a name could mean several campaigns, the comman
 how to continue. A second Ctrl-C doesn't wait. SIGTERM stops sending gracefully and leaves the campaign as it is:
 `stentor campaign resume` continues it, as it does after a crash.
 
-**Filters** choose a part of an audience, e.g. `--filter country=de`, `--filter country!=at` or `--filter "country in
-de,at,ch"`, or `--filter "country not in de,at"`. `--filter language^=de` matches values that begin with `de` (upper
-and lower case differ). Spaces around a value don't count. Put quotes around a value with a comma. If there are
-several filters on one column, a row must match at least one of the values or prefixes, and none of the excluded
-values. Filters on different columns must all match. A row without a value in the column (NULL) matches `!=`.
+**Filters** choose a part of an audience, e.g. `--filter country=de`, `--filter country!=at`,
+`--filter "country in de,at,ch"` or `--filter "country not in de,at"`. `--filter language^=de` matches values that begin
+with `de` (upper and lower case differ). Spaces around a value don't count. Put quotes around a value with a comma. If
+there are several filters on one column, a row must match at least one of the values or prefixes, and none of the
+excluded values. Filters on different columns must all match. A row without a value in the column (NULL) matches `!=`
+and `not in`.
 
 **From cron**, use `--once KEY`: it sends only if no campaign was started with this key before, on this machine or
 another. The command exits with 0 either way. The key stays used even after the campaign is pruned. If a campaign could

@@ -140,7 +140,7 @@ NO_ADDRESS_OF_OURS = Answer(verdict=Verdict.REJECT, reason=MALFORMED_ADDRESS, de
 NOWHERE = Answer(
     verdict=Verdict.REJECT,
     reason="NoAddress",
-    detail="the address, or the id of its message, is no longer on record",
+    detail="the audience has no address for it, or its message is no longer on record",
 )
 """Of recipients whose address is empty: those of an undo who are gone from the audience, or of whose message no receipt
 was kept."""
