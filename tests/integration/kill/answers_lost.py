@@ -9,10 +9,10 @@ from stentor.outcome import Outcome
 from stentor.simulators.faults import Faults, Trigger
 from tests.integration.kill.stage import Stage, prove
 
-LOSSES = Faults(script=tuple(Trigger(after=number, do="drop_after_accept") for number in range(60, 600)))
-"""Whatever comes after the sixtieth message is taken, and then its connection is lost, with all answers on it."""
-LIFETIME = 4.0
-"""Seconds, in which there is time for some tries."""
+LOSSES = Faults(script=tuple(Trigger(after=number, do="drop_after_accept") for number in range(20, 600)))
+"""Whatever comes after the twentieth message is taken, and then its connection is lost, with all answers on it."""
+LIFETIME = 6.0
+"""Seconds, in which there is time for some tries, on a busy machine too."""
 RECIPIENTS = 90
 SHORT: Mapping[str, Any] = {"recipients": RECIPIENTS, "lifetime": LIFETIME, "longest_backoff": 1.0, "batch": 30}
 
