@@ -79,7 +79,7 @@ def test_the_example_of_content_runs() -> None:
 
 
 def test_the_twin_has_every_operation_with_the_same_arguments(folder: Path) -> None:
-    own = {"at_work", "serve"}  # a context: the twin's `run` starts its own; what goes on until it is told to stop
+    own = {"at_work", "stop", "serve"}  # a context and its end: the twin's `run` has its own; what goes on until told
     assert len(PUBLIC) > 15
     with BlockingStentor(load()) as twin:
         for part, name in PUBLIC:
