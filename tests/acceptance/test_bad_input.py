@@ -22,16 +22,10 @@ from typer.testing import CliRunner
 from stentor.bench.processes import simulator
 from stentor.cli.main import app
 from stentor.store.migrate import VERSION_TABLE
-from tests.integration.runtime.rehearsal import Facts, change, providers, write
+from tests.integration.runtime.rehearsal import Facts, change, write
 
 FAILED, USAGE = 1, 2
 SEND = ("send", "--audience", "users", "--yes")
-
-
-@pytest.fixture(scope="module")
-def facts() -> Iterator[Facts]:
-    with providers() as found:
-        yield found
 
 
 @dataclass

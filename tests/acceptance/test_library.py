@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,9 +21,9 @@ from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import QueueControl
 from stentor.runtime.roles import Roles
 from stentor.states import CampaignState
-from tests.integration.runtime.rehearsal import Facts, change, providers, write
+from tests.acceptance.conftest import PHONES
+from tests.integration.runtime.rehearsal import change
 
-PHONES = 40
 PARTS = {"campaigns": CampaignControl, "outcomes": Outcomes, "roles": Roles, "queue": QueueControl}
 PUBLIC = [
     (part, name)
@@ -32,21 +31,6 @@ PUBLIC = [
     for name, value in vars(own).items()
     if callable(value) and not name.startswith("_")
 ]
-
-
-@pytest.fixture(scope="module")
-def facts() -> Iterator[Facts]:
-    with providers() as found:
-        yield found
-
-
-@pytest.fixture
-def folder(tmp_path: Path, facts: Facts, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with settings."""
-    write(tmp_path, facts, PHONES)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("STENTOR_CONFIG", raising=False)
-    return tmp_path
 
 
 def example(documented: object) -> str:

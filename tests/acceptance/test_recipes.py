@@ -21,26 +21,11 @@ import pytest
 from stentor import BlockingStentor, load
 from stentor.recording.report import Report
 from stentor.store.campaigns import Campaign
-from tests.integration.runtime.rehearsal import Facts, change, providers, write
+from tests.acceptance.conftest import PHONES
+from tests.integration.runtime.rehearsal import change
 
 PAGE = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text("utf-8")
-PHONES = 40
 FEED = "<rss><channel><title>Us</title><item><title>{title}</title><link>{link}</link></item></channel></rss>"
-
-
-@pytest.fixture(scope="module")
-def facts() -> Iterator[Facts]:
-    with providers() as found:
-        yield found
-
-
-@pytest.fixture
-def folder(tmp_path: Path, facts: Facts, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with settings for an audience `users`."""
-    write(tmp_path, facts, PHONES)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("STENTOR_CONFIG", raising=False)
-    return tmp_path
 
 
 def blocks(heading: str, kind: str) -> list[str]:
