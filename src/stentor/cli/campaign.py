@@ -40,6 +40,7 @@ from stentor.errors import InvalidState
 from stentor.recording.audit import Audit
 from stentor.recording.explain import Explanation
 from stentor.recording.report import Report, Totals
+from stentor.runtime.campaigns import refuse_unless_over
 from stentor.runtime.stentor import Stentor
 from stentor.states import FINAL, CampaignState
 from stentor.store.campaigns import Campaign
@@ -260,6 +261,7 @@ def retry(
     reasons = reason or []
 
     async def work(stentor: Stentor, found: Campaign) -> Report:
+        refuse_unless_over(found)
         report = await stentor.outcomes.report(found.id)
         chosen = [each.count for lane in report.reasons.values() for each in lane if each.reason in reasons]
         total = report.total

@@ -252,11 +252,7 @@ class CampaignControl:
         """
         campaign, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
         content = decode_content(encoded)
-        if campaign.state not in FINAL:
-            first = f"`stentor campaign resume {campaign_id}` goes on with it"
-            if campaign.state is not CampaignState.PAUSED:
-                first = "wait for its end"
-            raise InvalidState(f"campaign {campaign_id} is {campaign.state}; {first}, or cancel it first")
+        refuse_unless_over(campaign)
         left = (await self._database.ask(campaigns.under_way))[0]
         if campaign_id in left:
             settle = f"`stentor campaign resume {campaign_id}` settles what is queued, or `stentor serve` does"
@@ -411,6 +407,16 @@ def _refuse_a_second(once: str, holder: keys.KeyHolder | None, ours: str | None 
     """Raises: AlreadySent: a campaign other than ours has the key."""
     if holder is not None and holder.campaign_id != ours:
         raise AlreadySent(once, holder.campaign_id, holder.at)
+
+
+def refuse_unless_over(campaign: Campaign) -> None:
+    """Raises: InvalidState: it is still being sent, or will be; says what to do first."""
+    if campaign.state in FINAL:
+        return
+    first = "wait for its end"
+    if campaign.state is CampaignState.PAUSED:
+        first = f"`stentor campaign resume {campaign.id}` goes on with it"
+    raise InvalidState(f"campaign {campaign.id} is {campaign.state}; {first}, or cancel it first")
 
 
 def _changed(campaign: Campaign, action: Action) -> str:

@@ -264,12 +264,14 @@ def test_retry_makes_a_new_campaign_and_runs_it(stentor: Command, fake: FakeSten
 
 
 def test_retry_leaves_dead_addresses_out(stentor: Command, fake: FakeStentor) -> None:
+    fake.known = [campaign(state=CampaignState.COMPLETED)]
     done = stentor("campaign", "retry", "last", answer="y\n")
     assert "again to the 100 that were not reached?" in done.stderr  # 900 of the 1,000 are dead
     assert fake.done[0] == ("retry", ID, ())
 
 
 def test_ctrl_c_gives_up_counting_whom_to_try_again(stentor: Command, fake: FakeStentor) -> None:
+    fake.known = [campaign(state=CampaignState.COMPLETED)]
     fake.counting = lambda: os.kill(os.getpid(), signal.SIGINT)
     done = stentor("campaign", "retry", "last", "--yes")
     assert done.exit_code == 130
@@ -277,7 +279,25 @@ def test_ctrl_c_gives_up_counting_whom_to_try_again(stentor: Command, fake: Fake
     assert "run" not in fake.verbs()
 
 
+@pytest.mark.parametrize(
+    ("state", "first"),
+    [
+        (CampaignState.PAUSED, f"`stentor campaign resume {ID}` goes on with it"),
+        (CampaignState.RUNNING, "wait for its end"),
+    ],
+)
+def test_what_is_not_over_is_not_tried_again(
+    stentor: Command, fake: FakeStentor, state: CampaignState, first: str
+) -> None:
+    fake.known = [campaign(state=state)]
+    done = stentor("campaign", "retry", "last", "--yes")
+    assert done.exit_code == 2
+    assert f"campaign {ID} is {state}; {first}, or cancel it first" in done.stderr
+    assert fake.verbs() == ["close"]
+
+
 def test_retry_where_there_is_nobody(stentor: Command, fake: FakeStentor) -> None:
+    fake.known = [campaign(state=CampaignState.COMPLETED)]
     done = stentor("campaign", "retry", "last", "--reason", "Typo", "--yes")
     assert done.exit_code != 0
     assert f"nobody in campaign {ID} failed for Typo: there is nobody to send to again" in done.stderr
