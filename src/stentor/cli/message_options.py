@@ -54,10 +54,10 @@ def content_of(file: Path | None, options: Mapping[str, Any], values: list[str] 
         InvalidConfiguration: neither or both are given, or an option cannot be read.
         InvalidMessage: as `content_from`.
     """
-    filled = dict(pairs("--set", values or []))
+    filled = pairs("--set", values or [])
     read: dict[str, Any] = {
         **options,
-        "data": dict(pairs("--data", options["data"] or [])) or None,
+        "data": pairs("--data", options["data"] or []) or None,
         "silent": options["silent"] or None,
         "ttl": None if options["ttl"] is None else round(duration("--ttl", options["ttl"])),
     }

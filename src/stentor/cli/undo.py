@@ -68,7 +68,7 @@ def undo(
       stentor campaign undo 7k2m
       stentor campaign undo 7k2m --message correction.toml --yes
     """
-    filled = dict(pairs("--set", values or []))
+    filled = pairs("--set", values or [])
     if filled and message is None:
         raise InvalidConfiguration("--set fills the message of --message FILE: give that, too")
     better = None if message is None else content_from(message, filled)
@@ -101,7 +101,7 @@ def edit(
       stentor campaign edit last --message corrected.toml --dry-run
       stentor campaign edit 7k2m --message corrected.toml --yes --json
     """
-    better = content_from(message, dict(pairs("--set", values or [])))
+    better = content_from(message, pairs("--set", values or []))
     change = _Change(
         verb="edit",
         question="Edit {title!r} for these {number:,}?",

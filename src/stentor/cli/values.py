@@ -76,14 +76,18 @@ def _read(written: datetime) -> Moment:
     return Moment(first, f"{shown} doesn't exist, as the clocks go forward: this is {words.moment(first)}")
 
 
-def pairs(option: str, texts: Iterable[str]) -> list[tuple[str, str]]:
-    """(name, value) of each `NAME=VALUE`.
+def pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
+    """The value of each `NAME=VALUE`, by name.
 
     Raises:
-        InvalidConfiguration: one has no name or no `=`.
+        InvalidConfiguration: one has no name or no `=`, or a name is there twice.
     """
-    split = [(text, *text.partition("=")) for text in texts]
-    for text, name, sign, _ in split:
+    found: dict[str, str] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
         if not (name and sign):
             raise InvalidConfiguration(f"{option}: {text!r} should be NAME=VALUE")
-    return [(name, value) for _, name, _, value in split]
+        if name in found:
+            raise InvalidConfiguration(f"{option}: {name!r} has two values; leave one out")
+        found[name] = value
+    return found

@@ -77,7 +77,12 @@ def test_a_moment_is_shown_with_its_zone() -> None:
 
 
 def test_pairs_keep_their_order_and_all_after_the_first_sign() -> None:
-    assert pairs("--data", ["b=1", "a=x=y", "c="]) == [("b", "1"), ("a", "x=y"), ("c", "")]
+    assert list(pairs("--data", ["b=1", "a=x=y", "c="]).items()) == [("b", "1"), ("a", "x=y"), ("c", "")]
+
+
+def test_a_name_has_one_value() -> None:
+    with pytest.raises(InvalidConfiguration, match=r"^--set: 'a' has two values; leave one out$"):
+        pairs("--set", ["a=1", "b=1", "a=2"])
 
 
 @given(st.integers(0, 10**8), st.integers(0, 10**8))
