@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from stentor.planning.content import Content, Translation, content_from
     from stentor.runtime.blocking import BlockingStentor
+    from stentor.runtime.draft import Draft
     from stentor.runtime.push import Pushed, push
     from stentor.runtime.stentor import Stentor
 
@@ -40,6 +41,7 @@ __all__ = [
     "Config",
     "Content",
     "DiscordOptions",
+    "Draft",
     "FcmOptions",
     "Message",
     "Priority",
@@ -63,6 +65,7 @@ _HOMES = {
     "Config": "stentor.config",
     "Content": "stentor.planning.content",
     "DiscordOptions": "stentor.model",
+    "Draft": "stentor.runtime.draft",
     "FcmOptions": "stentor.model",
     "Message": "stentor.model",
     "Priority": "stentor.model",

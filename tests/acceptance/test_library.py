@@ -17,6 +17,7 @@ from stentor import BlockingStentor, Content, Message, Selection, Stentor, Trans
 from stentor.errors import InvalidState, StentorError, UnknownCampaign
 from stentor.recording.report import Progress
 from stentor.runtime.campaigns import CampaignControl
+from stentor.runtime.draft import Draft
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import QueueControl
 from stentor.runtime.roles import Roles
@@ -92,9 +93,9 @@ def test_the_blocking_twin_does_all_of_it(folder: Path) -> None:
     everybody = Selection(source="users")
     with BlockingStentor(load()) as twin:
         assert "SQLite" in repr(twin)
-        preview = twin.campaigns.prepare(content, everybody)
+        preview = twin.campaigns.prepare(Draft(content, everybody))
         assert preview.unroutable == 1
-        draft = twin.campaigns.create(content, everybody, preview=preview)
+        draft = twin.campaigns.create(Draft(content, everybody), preview=preview)
         with pytest.raises(InvalidState):
             twin.roles.run(draft.id)
         assert twin.campaigns.start(draft.id).state is CampaignState.RUNNING
@@ -136,7 +137,7 @@ import sys, time
 from stentor import *
 with BlockingStentor(load()) as twin:
     content, later = Content(message=Message(title="News")), time.time() + 900
-    campaign = twin.campaigns.send(content, Selection(source="users"), starts_at=later)
+    campaign = twin.campaigns.send(Draft(content, Selection(source="users"), starts_at=later))
     try:
         twin.roles.run(campaign.id, on_progress=lambda progress: print(campaign.id, flush=True))
     except KeyboardInterrupt:

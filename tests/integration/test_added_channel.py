@@ -17,19 +17,21 @@ from aiohttp import web
 
 from docs import render_configuration, render_reasons
 from stentor import Content, Message, Selection, Stentor, channels, config
-from stentor.cli import init, words
+from stentor.cli import init
 from stentor.cli.doctor import examine
-from stentor.cli.words import meaning
 from stentor.config import dump, load, restore
 from stentor.errors import InvalidConfiguration, InvalidMessage
 from stentor.findings import Status
 from stentor.outcome import Outcome
 from stentor.planning.content import content_from, decode_content, encode_content
 from stentor.providers.channels import open_lane
+from stentor.recording import meanings
+from stentor.recording.meanings import meaning
+from stentor.runtime.draft import Draft
 from stentor.simulators.tls import make_server_tls
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "stentor-ntfy"
-CACHES = (channels.find, channels._added, config._extended, words._meanings)
+CACHES = (channels.find, channels._added, config._extended, meanings._meanings)
 PEOPLE = 60
 
 
@@ -128,11 +130,11 @@ async def test_a_campaign_over_it(tmp_path: Path) -> None:
             options = {"ntfy": {"tags": ["person-{{ id }}"]}}
             content = Content(message=Message(title="Hello", options=options))
             everybody = Selection(source="people")
-            preview = await stentor.campaigns.prepare(content, everybody)
+            preview = await stentor.campaigns.prepare(Draft(content, everybody))
             assert (preview.recipients, list(preview.lanes)) == (PEOPLE, ["ntfy/alerts"])
             assert b'"tags":["person-0"]' in preview.sample["ntfy/alerts"]
             assert seen == [], "a dry run"
-            campaign = await stentor.campaigns.send(content, everybody, preview=preview)
+            campaign = await stentor.campaigns.send(Draft(content, everybody), preview=preview)
             report = await stentor.roles.run(campaign.id)
             assert (report.total.accepted, report.total.rejected) == (PEOPLE - 2, 2)
             assert (await stentor.outcomes.audit(campaign.id)).exact

@@ -24,6 +24,7 @@ from stentor.planning.content import content_from
 from stentor.providers.lane import CampaignContent
 from stentor.providers.webhook import wire
 from stentor.providers.webhook.channel import WebhookApp
+from stentor.runtime.draft import Draft
 from stentor.simulators.webhook import WebhookSimulator
 
 ROOT = Path(__file__).parents[2]
@@ -80,9 +81,9 @@ async def test_a_campaign_over_webhooks(tmp_path: Path) -> None:
         async with Stentor(settings) as stentor:
             message = Message(title="Hello {{ name }}", webhook=WebhookOptions(type="invoice.due"))
             content, everybody = Content(message=message), Selection(source="customers")
-            preview = await stentor.campaigns.prepare(content, everybody)
+            preview = await stentor.campaigns.prepare(Draft(content, everybody))
             assert b'"type":"invoice.due"' in preview.sample["webhook/simulated-webhook"]
-            campaign = await stentor.campaigns.send(content, everybody, preview=preview)
+            campaign = await stentor.campaigns.send(Draft(content, everybody), preview=preview)
             report = await stentor.roles.run(campaign.id)
             assert (report.total.accepted, report.total.failed) == (PEOPLE, 0)
             assert (await stentor.outcomes.audit(campaign.id)).exact
@@ -95,7 +96,7 @@ async def test_an_undo_is_an_event_that_names_what_it_is_about(tmp_path: Path) -
     async with WebhookSimulator(directory=tmp_path / "gateway") as gateway:
         async with Stentor(settings_for(tmp_path, gateway.facts())) as stentor:
             content = Content(message=Message(title="Wrong price", collapse_key="prices"))
-            campaign = await stentor.campaigns.send(content, Selection(source="customers", only=["1", "2", "3"]))
+            campaign = await stentor.campaigns.send(Draft(content, Selection(source="customers", only=["1", "2", "3"])))
             await stentor.roles.run(campaign.id)
             undo = await stentor.campaigns.undo(campaign.id)
             await stentor.campaigns.start(undo.id)

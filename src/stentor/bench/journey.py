@@ -17,6 +17,7 @@ from stentor.bench.load import peak_mb
 from stentor.config import Config, restore
 from stentor.model import Message
 from stentor.planning.content import Content
+from stentor.runtime.draft import Draft
 from stentor.runtime.stentor import Stentor
 from stentor.runtime.supervisor import Closing
 
@@ -52,8 +53,8 @@ async def send(config: Config) -> Measured:
     async with Stentor(config) as stentor:
         async with stentor.roles.at_work():
             content, selection = Content(message=MESSAGE), Selection(source=AUDIENCE)
-            preview = await stentor.campaigns.prepare(content, selection)
-            draft = await stentor.campaigns.create(content, selection, preview=preview)
+            preview = await stentor.campaigns.prepare(Draft(content, selection))
+            draft = await stentor.campaigns.create(Draft(content, selection), preview=preview)
             started_at, before = time.time(), time.process_time()
             await stentor.campaigns.start(draft.id)
             report = await stentor.roles.run(

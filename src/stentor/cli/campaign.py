@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from stentor.cli import shapes, words
+from stentor.cli import words
 from stentor.cli.failures import failures
 from stentor.cli.live import LaneRates, LiveView, account, proof, view
 from stentor.cli.operations import (
@@ -33,12 +33,15 @@ from stentor.cli.operations import (
     signals,
     tell,
 )
+from stentor.cli.printing import say
 from stentor.cli.prune import prune
 from stentor.cli.undo import edit, undo
 from stentor.cli.waiting import HELD_UP, waited_for
 from stentor.errors import InvalidState
+from stentor.recording import shapes
 from stentor.recording.audit import Audit
 from stentor.recording.explain import Explanation
+from stentor.recording.meanings import meaning
 from stentor.recording.report import Report, Totals
 from stentor.runtime.campaigns import refuse_unless_over
 from stentor.runtime.stentor import Stentor
@@ -82,7 +85,7 @@ def list_campaigns(
     found, totals = perform(config, work)
     if as_json:
         now = time.time()
-        shapes.say({"campaigns": [shapes.listed(each, totals.get(each.id, Totals()), now) for each in found]})
+        say({"campaigns": [shapes.listed(each, totals.get(each.id, Totals()), now) for each in found]})
         return
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in ("campaign", "state", "created"):
@@ -116,8 +119,7 @@ def show(
     async def work(stentor: Stentor, found: Campaign) -> None:
         report = await stentor.outcomes.report(found.id)
         if as_json:
-            now = await stentor.outcomes.progress(found.id)
-            shapes.say(shapes.report(report) | {"problems": shapes.progress(now)["problems"]})
+            say(shapes.report(report))
             return
         if report.campaign.state not in FINAL:
             out.print(view(await stentor.outcomes.progress(found.id), LaneRates()))
@@ -163,7 +165,7 @@ def pause(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = F
     """
     paused = perform_on(config, campaign, lambda stentor, found: stentor.campaigns.pause(found.id))
     if as_json:
-        shapes.say(shapes.campaign(paused))
+        say(shapes.campaign(paused))
     else:
         console().print(
             f"Campaign {paused.id} is {paused.state}. `stentor campaign resume {paused.id}` goes on with it."
@@ -300,7 +302,7 @@ def audit(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = F
 
     result = perform_on(config, campaign, work)
     if as_json:
-        shapes.say(shapes.audit(result))
+        say(shapes.audit(result))
     else:
         out.print(proof(result))
     if not result.exact:
@@ -328,7 +330,7 @@ def explain(
 
     told = perform_on(config, campaign, work)
     if as_json:
-        shapes.say(shapes.explanation(told))
+        say(shapes.explanation(told))
         return
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
     table.add_column(no_wrap=True, min_width=19)
@@ -337,7 +339,7 @@ def explain(
         table.add_row("" if event.at is None else words.clock(event.at), Text(event.text))
     if told.failure is not None:
         row = told.failure
-        table.add_row("", Text(words.meaning(row.lane, row.reason, row.outcome)))
+        table.add_row("", Text(meaning(row.lane, row.reason, row.outcome)))
     out.print(Text(f"{installation} in {told.campaign.title!r} ({told.campaign.id}):"))
     out.print(table)
 

@@ -23,6 +23,7 @@ from typing import Annotated, Any, Self
 
 import typer
 import uvloop
+from msgspec import to_builtins
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -31,7 +32,7 @@ from stentor import config
 from stentor.audience.contract import Selection
 from stentor.bench.processes import simulator
 from stentor.channels import find
-from stentor.cli import crowd, shapes, stage
+from stentor.cli import crowd, stage
 from stentor.cli.crowd import Crowd
 from stentor.cli.live import account, proof
 from stentor.cli.operations import console, drive
@@ -41,8 +42,10 @@ from stentor.errors import InvalidConfiguration, StentorError
 from stentor.model import Message
 from stentor.outcome import Outcome
 from stentor.planning.content import Content
+from stentor.recording import shapes
 from stentor.recording.audit import Audit
 from stentor.recording.report import Report
+from stentor.runtime.draft import Draft
 from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
 from stentor.store.campaigns import Campaign
@@ -204,8 +207,8 @@ async def _perform(
     async with Stentor(config.load(settings, {})) as stentor:
         selection = Selection(source=stage.AUDIENCE)
         async with stentor.roles.at_work():
-            preview = await stentor.campaigns.prepare(CONTENT, selection)
-            campaign = await stentor.campaigns.send(CONTENT, selection, preview=preview)
+            preview = await stentor.campaigns.prepare(Draft(CONTENT, selection))
+            campaign = await stentor.campaigns.send(Draft(CONTENT, selection), preview=preview)
             report = await drive(stentor, campaign, out, as_json=as_json, hint=_no_hint)
         out.print()
         out.print(account(report))
@@ -287,7 +290,7 @@ def _say_what_next(found: DemoResult, keep: Path | None, out: Console) -> None:
 def _shape(found: DemoResult) -> dict[str, Any]:
     return {
         "exact": found.exact,
-        "report": shapes.report(found.report),
-        "audit": shapes.audit(found.audit),
+        "report": to_builtins(shapes.report(found.report)),
+        "audit": to_builtins(shapes.audit(found.audit)),
         "ledgers": [asdict(lane) for lane in found.lanes],
     }

@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from stentor.cli import shapes
 from stentor.cli.operations import FAILED, INTERRUPTED, AsJson, ConfigFile, console, perform, signals
+from stentor.cli.printing import say
 from stentor.cli.values import duration
 from stentor.errors import InvalidConfiguration
+from stentor.runtime import shapes
 from stentor.runtime.queue_control import Backlog
 from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
@@ -52,7 +53,7 @@ def drain(
         perform(config, lambda stentor: stentor.queue.end_drain())
         out.print("Campaigns may start again.")
         if as_json:
-            shapes.say({"draining": False})
+            say({"draining": False})
         return
     seconds = None if timeout is None else duration("--timeout", timeout)
     interrupted = False
@@ -74,7 +75,7 @@ def drain(
 
     left = perform(config, work)
     if as_json:
-        shapes.say(shapes.backlog(left))
+        say(shapes.backlog(left))
     if left.empty:
         out.print(
             "Drained: nothing is under way. Now stop the roles, change what is to be changed, and start them again."

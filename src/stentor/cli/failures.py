@@ -10,10 +10,13 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from msgspec import to_builtins
 
 from stentor.cells import cell
-from stentor.cli import shapes, words
+from stentor.cli import words
 from stentor.cli.operations import CampaignName, ConfigFile, perform_on
+from stentor.cli.printing import say
+from stentor.recording import shapes
 from stentor.recording.report import FailureRow
 from stentor.runtime.stentor import Stentor
 from stentor.store.campaigns import Campaign
@@ -59,7 +62,7 @@ def failures(
 
 def _writer(*, as_csv: bool, as_json: bool, addresses: bool) -> Callable[[FailureRow], None]:
     if as_json:
-        return lambda row: shapes.say(shapes.failure(row, address=addresses))
+        return lambda row: say(shapes.failure(row, address=addresses))
     if as_csv:
         names = [each.name for each in fields(FailureRow) if addresses or each.name != "address"]
         table = csv.DictWriter(sys.stdout, [*names, "meaning"], lineterminator="\n")
@@ -80,4 +83,6 @@ def _writer(*, as_csv: bool, as_json: bool, addresses: bool) -> Callable[[Failur
 
 def _cells(row: FailureRow, *, address: bool) -> dict[str, object]:
     at = datetime.fromtimestamp(row.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {name: cell(value) for name, value in (shapes.failure(row, address=address) | {"at": at}).items()}
+    return {
+        name: cell(value) for name, value in (to_builtins(shapes.failure(row, address=address)) | {"at": at}).items()
+    }

@@ -19,11 +19,12 @@ from rich.text import Text
 
 from stentor.audience.contract import NO_LANE
 from stentor.cli import words
-from stentor.cli.shapes import selection_of
 from stentor.cli.styles import BAD, CARE, GOOD, REST
 from stentor.queue.contract import PLAN
 from stentor.recording.audit import Audit
+from stentor.recording.meanings import meaning
 from stentor.recording.report import LaneCounts, LaneProblem, Progress, Report
+from stentor.recording.shapes import selection_of
 from stentor.states import FINAL, CampaignState
 
 WINDOW = 8.0
@@ -329,6 +330,6 @@ def _reasons(report: Report) -> Table:
     table.add_column("what it means", overflow="fold")
     for lane, reasons in report.reasons.items():
         for each in reasons:
-            told = words.meaning(lane, each.reason, each.outcome) or each.detail
+            told = meaning(lane, each.reason, each.outcome) or each.detail
             table.add_row(f"{each.count:,}", Text(each.reason), words.lane_name(lane), Text(told))
     return table

@@ -15,11 +15,12 @@ import uvloop
 from rich.console import Console
 
 from stentor import config
-from stentor.cli import shapes
 from stentor.cli.live import LiveView, account
+from stentor.cli.printing import say
 from stentor.cli.waiting import hindrances_told
 from stentor.config import Config
 from stentor.errors import InvalidConfiguration, InvalidState, UnknownCampaign
+from stentor.recording import shapes
 from stentor.recording.report import Progress, Report
 from stentor.runtime.logs import start_logging
 from stentor.runtime.stentor import Stentor
@@ -227,7 +228,7 @@ def signals(handlers: dict[signal.Signals, Callable[[], None]]) -> Iterator[None
 def tell(report: Report, out: Console, *, as_json: bool) -> None:
     """Show a report to whoever reads it."""
     if as_json:
-        shapes.say(shapes.report(report))
+        say(shapes.report(report))
     else:
         out.print(account(report))
 

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
-from stentor.cli import shapes, words
+from stentor.cli import words
 from stentor.cli.operations import AsJson, ConfigFile, Quiet, Yes, confirm, console, perform
+from stentor.cli.printing import say
 from stentor.cli.values import duration
+from stentor.recording import shapes
 from stentor.runtime.stentor import Stentor
 
 
@@ -48,6 +50,6 @@ def prune(
         deleted = bool(found.campaigns) and not dry_run
         out.print("Deleted." if deleted else "Nothing was deleted.")
         if as_json:
-            shapes.say(shapes.pruned(found, deleted=deleted))
+            say(shapes.pruned(found, deleted=deleted))
 
     perform(config, work)

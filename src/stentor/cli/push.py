@@ -10,8 +10,8 @@ import typer
 import uvloop
 
 from stentor.cli import message_options as opts
-from stentor.cli import shapes
 from stentor.cli.operations import FAILED, ConfigFile, settings_of
+from stentor.cli.printing import say
 from stentor.runtime.push import Pushed
 from stentor.runtime.push import push as send_to
 
@@ -82,7 +82,7 @@ def push(
     told = uvloop.run(send_to(settings_of(config), lane, content, chosen, language=language))
     for address, each in zip(chosen, told, strict=True):
         if as_json:
-            shapes.say({"address": _abridged(address), **asdict(each)})
+            say({"address": _abridged(address), **asdict(each)})
         else:
             typer.echo(f"{_abridged(address)}  {_in_words(each)}")
     if not all(each.accepted for each in told):

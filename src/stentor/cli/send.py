@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from stentor.audience.contract import Selection
-from stentor.cli import filters, shapes, words
+from stentor.cli import filters, words
 from stentor.cli import message_options as opts
 from stentor.cli.operations import (
     AsJson,
@@ -29,13 +29,16 @@ from stentor.cli.operations import (
     perform,
 )
 from stentor.cli.previews import show_preview
+from stentor.cli.printing import say
 from stentor.cli.styles import CARE
 from stentor.cli.values import Moment, moment
 from stentor.cli.waiting import waited_for
 from stentor.errors import AlreadySent
-from stentor.planning.content import Content
 from stentor.recording.report import Report
+from stentor.recording.shapes import campaign as campaign_shape
+from stentor.runtime.draft import Draft
 from stentor.runtime.preview import Preview
+from stentor.runtime.shapes import preview as preview_shape
 from stentor.runtime.stentor import Stentor
 from stentor.store.campaigns import Campaign
 
@@ -124,22 +127,22 @@ def send(
         },
         values,
     )
-    order = _Order(
-        content=content,
-        selection=Selection(source=audience, filters=filters.filters(chosen or []), only=test_to or None),
-        name=name,
-        starts=None if at is None else moment("--at", at, time.time()),
+    starts = None if at is None else moment("--at", at, time.time())
+    draft = Draft(
+        content,
+        Selection(source=audience, filters=filters.filters(chosen or []), only=test_to or None),
+        title=name,
+        starts_at=None if starts is None else starts.at,
         max_rate=max_rate,
-        sample=sample,
-        once=once,
     )
+    order = _Order(draft=draft, starts=starts, sample=sample, once=once)
     out = console(as_json=as_json, quiet=quiet)
     manner = _Manner(dry_run=dry_run, detach=detach, yes=yes, as_json=as_json, log=(log_level, log_format))
     try:
         manner.carry_out(order, out, config)
     except AlreadySent as sent:  # as was asked for
         if as_json:
-            shapes.say({"already_sent": sent.campaign_id})
+            say({"already_sent": sent.campaign_id})
         out.print(f"Nothing to do: {sent}.", soft_wrap=True)
 
 
@@ -147,31 +150,18 @@ def send(
 class _Order:
     """What is to be sent, to whom and when."""
 
-    content: Content
-    selection: Selection
-    name: str | None
+    draft: Draft
     starts: Moment | None
-    max_rate: float | None
     sample: str | None
     once: str | None
-
-    @property
-    def starts_at(self) -> float | None:
-        return None if self.starts is None else self.starts.at
 
     async def prepare(self, stentor: Stentor, out: Console) -> Preview:
         """Check it, and show what it would do."""
         await self._refuse_a_second(stentor)
-        async with waited_for(f"Counting {words.audience(self.selection)}", out):
-            preview = await stentor.campaigns.prepare(
-                self.content,
-                self.selection,
-                title=self.name,
-                starts_at=self.starts_at,
-                max_rate=self.max_rate,
-                sample=self.sample,
-            )
-        show_preview(preview, self.selection, out)
+        selection = self.draft.selection
+        async with waited_for(f"Counting {words.audience(selection)}", out):
+            preview = await stentor.campaigns.prepare(self.draft, sample=self.sample)
+        show_preview(preview, selection, out)
         if self.starts is not None:
             out.print(f"Starts {words.moment(self.starts.at)}.")
             if self.starts.doubt:
@@ -182,15 +172,7 @@ class _Order:
         """Check it, show what it does, ask, and start it."""
         preview = await self.prepare(stentor, out)
         confirm("Send it?", yes=yes)
-        return await stentor.campaigns.send(
-            self.content,
-            self.selection,
-            title=self.name,
-            starts_at=self.starts_at,
-            preview=preview,
-            max_rate=self.max_rate,
-            once=self.once,
-        )
+        return await stentor.campaigns.send(self.draft, preview=preview, once=self.once)
 
     async def see_through(self, stentor: Stentor, out: Console, *, yes: bool, as_json: bool) -> Report:
         """Start it, and send it from here to its end."""
@@ -218,7 +200,7 @@ class _Manner:
         if self.dry_run:
             preview = perform(config, lambda stentor: order.prepare(stentor, out))
             if self.as_json:
-                shapes.say(shapes.preview(preview))
+                say(preview_shape(preview))
             said = "See the notes above" if preview.warnings else "All is in order"
             out.print(f"{said}; nothing was sent, as this was a dry run.")
         elif self.detach:
@@ -233,7 +215,7 @@ class _Manner:
 
 def _say_how_to_watch(campaign: Campaign, out: Console, *, as_json: bool) -> None:
     if as_json:
-        shapes.say(shapes.campaign(campaign))
+        say(campaign_shape(campaign))
     how = "`stentor serve`, or `stentor worker`, sends it"
     out.print(f"Campaign {campaign.id} is {campaign.state}. Nothing is sent by this command: {how}.", soft_wrap=True)
     out.print(f"  stentor campaign watch {campaign.id}   shows how it goes")

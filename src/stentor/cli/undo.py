@@ -11,7 +11,6 @@ import typer
 
 from stentor.audience.contract import Selection
 from stentor.cli import message_options as opts
-from stentor.cli import shapes
 from stentor.cli.operations import (
     AsJson,
     CampaignName,
@@ -27,11 +26,13 @@ from stentor.cli.operations import (
     perform_on,
 )
 from stentor.cli.previews import show_preview
+from stentor.cli.printing import say
 from stentor.cli.values import pairs
 from stentor.cli.waiting import waited_for
 from stentor.errors import InvalidConfiguration
 from stentor.planning.content import content_from
 from stentor.recording.report import Report
+from stentor.runtime import shapes
 from stentor.runtime.preview import Preview
 from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
@@ -136,7 +137,7 @@ class _Change:
             show_preview(preview, Selection(source="", reached_by=found.id), out)
             if dry_run:
                 if as_json:
-                    shapes.say(shapes.preview(preview))
+                    say(shapes.preview(preview))
                 said = "See the notes above" if preview.warnings else "All is in order"
                 out.print(f"{said}; nothing was changed, as this was a dry run.")
                 return None

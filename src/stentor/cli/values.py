@@ -10,7 +10,7 @@ from datetime import datetime
 
 from stentor.cli import words
 from stentor.errors import InvalidConfiguration
-from stentor.runtime.campaigns import FARTHEST
+from stentor.runtime.draft import FARTHEST
 
 YEAR = 365.25 * 86_400
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}

@@ -3,37 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import cache
-from types import MappingProxyType
 
-from stentor import channels
 from stentor.audience.contract import NO_LANE, Selection
 from stentor.cli.filters import in_words
-from stentor.errors import InvalidConfiguration
-from stentor.outcome import Outcome
 
-_ENDINGS = MappingProxyType(
-    {
-        Outcome.EXPIRED: "The message's lifetime ended before the provider took it.",
-        Outcome.AMBIGUOUS: "It was sent and never answered; sending it again might have shown it twice.",
-    }
-)
 LONGEST_COUNTDOWN = 99 * 3600.0
-
-
-def meaning(lane: str, reason: str, outcome: Outcome) -> str:
-    """What a reason says, in a sentence; empty where it says it itself."""
-    told = _meanings(lane.partition("/")[0]).get(reason, "")
-    return " ".join(filter(None, (told, _ENDINGS.get(outcome))))
-
-
-@cache
-def _meanings(channel: str) -> dict[str, str]:
-    """By reason; of a channel whose package is gone, none."""
-    try:
-        return {rule.reason: rule.meaning for rule in channels.find(channel).rules()}
-    except InvalidConfiguration:
-        return {}
 
 
 def lane_name(lane: str) -> str:

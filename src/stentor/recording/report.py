@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.outcome import Outcome
 from stentor.queue.contract import PLAN
-from stentor.states import STOPPED, CampaignState
+from stentor.states import FINAL, STOPPED, CampaignState
 from stentor.store import campaigns
 from stentor.store.campaigns import Campaign
 from stentor.store.letters import DeadLetter, latest_letters
@@ -163,6 +163,8 @@ class Report:
     """Batches or plan steps that were put aside because nobody could work on them."""
     put_aside: Sequence[DeadLetter] = ()
     """The latest of them, at most LETTERS."""
+    problems: Mapping[str, LaneProblem] = field(default_factory=dict)
+    """The campaign's lanes that don't send just now; of one that is over, none."""
     at: float
 
     @property
@@ -254,15 +256,18 @@ async def report(connection: AsyncConnection, campaign_id: str, now: float) -> R
         UnknownCampaign: there is no such campaign.
     """
     campaign = await campaigns.get(connection, campaign_id)
+    counts = await _counts(connection, campaign_id, now)
+    over = campaign.state in FINAL
     buried = select(func.count()).where(dead_letters.c.campaign_id == campaign_id)
     dead = select(func.count()).where(failed.c.campaign_id == campaign_id, failed.c.dead)
     return Report(
         campaign=campaign,
-        lanes=await _counts(connection, campaign_id, now),
+        lanes=counts,
         reasons=await _reasons(connection, campaign_id),
         dead=(await connection.execute(dead)).scalar_one(),
         dead_letters=(await connection.execute(buried)).scalar_one(),
         put_aside=await latest_letters(connection, campaign_id, limit=LETTERS),
+        problems={} if over else await lane_problems(connection, {PLAN, *counts, *campaign.expected}),
         at=now,
     )
 

@@ -142,7 +142,8 @@ class BlockingStentor:
 
     Example:
         with BlockingStentor(load()) as stentor:
-            campaign = stentor.campaigns.send(Content(message=Message(title="News")), Selection(source="users"))
+            draft = Draft(Content(message=Message(title="News")), Selection(source="users"))
+            campaign = stentor.campaigns.send(draft)
             report = stentor.roles.run(campaign.id)
             print(report.total.accepted)
     """

@@ -23,6 +23,7 @@ from stentor.planning.retraction import correction, retraction
 from stentor.planning.templates import check_text
 from stentor.recording import pruning
 from stentor.recording.pruning import Prunable
+from stentor.runtime.draft import Draft
 from stentor.runtime.preview import Preview, preview_of
 from stentor.runtime.queue_control import QueueControl
 from stentor.runtime.resources import Resources
@@ -38,9 +39,6 @@ LONGEST_ONCE = 200
 NOW_OR_NEVER = 60.0
 """Seconds for which a message with a lifetime of 0 is tried: it asks the provider to store nothing, not us to hurry.
 Any other lifetime is kept as it is."""
-
-FARTHEST = 10 * 365.25 * 86_400
-"""Seconds from now within which a campaign must start: what is farther away is a mistake in the date."""
 
 
 class CampaignControl:
@@ -73,91 +71,48 @@ class CampaignControl:
 
     # -- making them --------------------------------------------------------------------------------------------------
 
-    async def prepare(
-        self,
-        content: Content,
-        selection: Selection,
-        *,
-        title: str | None = None,
-        starts_at: float | None = None,
-        max_rate: float | None = None,
-        sample: str | None = None,
-    ) -> Preview:
+    async def prepare(self, draft: Draft, *, sample: str | None = None) -> Preview:
         """Check everything that can be checked, and count: for as long as it takes. Nothing is written or sent.
 
         Args:
-            title: for people; the message's title if left out.
-            starts_at: epoch seconds; None: now.
-            max_rate: pushes a second that it is to be sent at most, over all lanes; None: as fast as they allow.
             sample: the installation whose message is shown in the examples; None: one of each language.
 
         Raises:
             InvalidMessage: a provider would refuse it; names the field.
+            InvalidConfiguration: its start or its rate cannot be meant.
             InvalidAudience: it cannot be read as configured, nobody is in it, or `sample` isn't.
             CredentialError: an app's credentials cannot be used.
             AudienceUnavailable: its database cannot be reached just now.
         """
-        content.check()
-        if title is not None:
-            check_text("title", title)
-        if starts_at is not None and starts_at < self._clock() - NOW_OR_NEVER:
-            raise InvalidConfiguration("the campaign would start in the past; leave the time out to start it now")
-        if starts_at is not None and not starts_at - self._clock() <= FARTHEST:
-            years = FARTHEST / (365.25 * 86_400)
-            raise InvalidConfiguration(f"the campaign would start more than {years:.0f} years from now; check the date")
-        if max_rate is not None and not 0 < max_rate < math.inf:
-            raise InvalidConfiguration(
-                "the rate must be a number of pushes a second above 0; leave it out for no limit"
-            )
-        starts = starts_at or self._clock()
-        return await preview_of(
-            content,
-            selection,
-            starts,
-            title=title,
-            max_rate=max_rate,
-            sample=sample,
-            resources=self._resources,
-        )
+        now = self._clock()
+        draft.check(now)
+        return await preview_of(draft, now, sample=sample, resources=self._resources)
 
-    async def create(
-        self,
-        content: Content,
-        selection: Selection,
-        *,
-        title: str | None = None,
-        starts_at: float | None = None,
-        preview: Preview | None = None,
-        collapse_id: str | None = None,
-        max_rate: float | None = None,
-    ) -> Campaign:
+    async def create(self, draft: Draft, *, preview: Preview | None = None) -> Campaign:
         """Store a campaign as a draft, after the checks of `prepare`.
 
         Args:
-            title: for people; the preview's, or else the message's title if left out.
             preview: what `prepare` said of it just now, so that it isn't checked and counted twice.
-            collapse_id: the id of the campaign whose pushes these replace on a device that has them; its own if left
-                out.
-            max_rate: as for `prepare`.
 
         Raises: as `prepare`.
         """
-        preview = preview or await self.prepare(content, selection, title=title, starts_at=starts_at, max_rate=max_rate)
+        preview = preview or await self.prepare(draft)
         now = self._clock()
         campaign_id = new_id(now)
         campaign = Campaign(
             id=campaign_id,
-            title=check_text("title", title or preview.title),
+            title=check_text("title", draft.title or preview.title),
             state=CampaignState.DRAFT,
-            audience=msgspec.json.encode(selection),
-            collapse_id=collapse_id or campaign_id,
+            audience=msgspec.json.encode(draft.selection),
+            collapse_id=draft.collapse_id or campaign_id,
             created_at=now,
-            starts_at=starts_at,
-            max_rate=max_rate,
+            starts_at=draft.starts_at,
+            max_rate=draft.max_rate,
             expected={name: lane.recipients for name, lane in preview.lanes.items()}
             | ({NO_LANE: preview.unroutable} if preview.unroutable else {}),
         )
-        await self._database.write(lambda connection: campaigns.add(connection, campaign, encode_content(content)))
+        encoded = encode_content(draft.content)
+        await self._database.write(lambda connection: campaigns.add(connection, campaign, encoded))
         return campaign
 
     async def start(self, campaign_id: str, *, once: str | None = None) -> Campaign:
@@ -195,35 +150,23 @@ class CampaignControl:
         await self._backend.bell.ring()
         return await self.get(campaign_id)
 
-    async def send(
-        self,
-        content: Content,
-        selection: Selection,
-        *,
-        title: str | None = None,
-        starts_at: float | None = None,
-        preview: Preview | None = None,
-        max_rate: float | None = None,
-        once: str | None = None,
-    ) -> Campaign:
+    async def send(self, draft: Draft, *, preview: Preview | None = None, once: str | None = None) -> Campaign:
         """Make a campaign and start it. `Roles.run`, here or in any other process, then sends it.
 
         Args:
+            preview: as for `create`.
             once: as for `start`, e.g. `episode-12`: however often a program is run, this is sent once.
-            title, starts_at, preview, max_rate: as for `create`.
 
         Raises: as `prepare`; AlreadySent, InvalidState: as `start`.
         """
         await self._refuse_while_draining()
         if once is not None:
             await self.refuse_a_second(once)
-        draft = await self.create(
-            content, selection, title=title, starts_at=starts_at, preview=preview, max_rate=max_rate
-        )
+        made = await self.create(draft, preview=preview)
         try:
-            return await self.start(draft.id, once=once)
+            return await self.start(made.id, once=once)
         except AlreadySent:  # by another, a moment ago
-            await self.cancel(draft.id)
+            await self.cancel(made.id)
             raise
 
     async def refuse_a_second(self, once: str) -> None:
@@ -260,7 +203,7 @@ class CampaignControl:
         selection = msgspec.json.decode(campaign.audience, type=Selection)
         again = Selection(source=selection.source, failed_of=campaign_id, reasons=list(reasons), within=selection)
         title = f"{campaign.title} (again)"
-        return await self.create(content, again, title=title, collapse_id=campaign.collapse_id)
+        return await self.create(Draft(content, again, title=title, collapse_id=campaign.collapse_id))
 
     # -- changing what they sent --------------------------------------------------------------------------------------
 
@@ -270,13 +213,11 @@ class CampaignControl:
 
         Raises: as `undo`.
         """
-        campaign, content, selection = await self._instead(campaign_id, Action.UNDO, better)
-        return await self.prepare(content, selection, title=_changed(campaign, Action.UNDO))
+        return await self.prepare((await self._instead(campaign_id, Action.UNDO, better))[1])
 
     async def prepare_edit(self, campaign_id: str, better: Content) -> Preview:
         """How many messages would be edited or replaced, by lane; as `prepare_undo`. Raises: as `undo`."""
-        campaign, content, selection = await self._instead(campaign_id, Action.EDIT, better)
-        return await self.prepare(content, selection, title=_changed(campaign, Action.EDIT))
+        return await self.prepare((await self._instead(campaign_id, Action.EDIT, better))[1])
 
     async def undo(self, campaign_id: str, better: Content | None = None) -> Campaign:
         """A new campaign, a draft, that takes back what this one sent. One that is being sent is cancelled first.
@@ -300,17 +241,14 @@ class CampaignControl:
         return await self._act(campaign_id, Action.EDIT, better)
 
     async def _act(self, campaign_id: str, action: Action, better: Content | None) -> Campaign:
-        campaign, content, selection = await self._instead(campaign_id, action, better)
+        campaign, draft = await self._instead(campaign_id, action, better)
         if campaign.state not in FINAL:
             await self.cancel(campaign_id)
             await self._roles.run(campaign_id)
-        title = _changed(campaign, action)
-        return await self.create(content, selection, title=title, collapse_id=campaign.collapse_id)
+        return await self.create(draft)
 
-    async def _instead(
-        self, campaign_id: str, action: Action, better: Content | None
-    ) -> tuple[Campaign, Content, Selection]:
-        """A campaign, what is to take the place of its message, and whom that concerns."""
+    async def _instead(self, campaign_id: str, action: Action, better: Content | None) -> tuple[Campaign, Draft]:
+        """A campaign, and the one that is to change what it sent."""
         campaign, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
         content = decode_content(encoded)
         if content.action is not Action.SEND:
@@ -320,9 +258,12 @@ class CampaignControl:
         selection = msgspec.json.decode(campaign.audience, type=Selection)
         whom = Selection(source=selection.source, reached_by=campaign_id)
         if better is None:
-            return campaign, retraction(content, campaign.collapse_id), whom
-        better.check()
-        return campaign, correction(content, better, action), whom
+            change = retraction(content, campaign.collapse_id)
+        else:
+            better.check()
+            change = correction(content, better, action)
+        title = f"{campaign.title} ({'taken back' if action is Action.UNDO else 'edited'})"
+        return campaign, Draft(change, whom, title=title, collapse_id=campaign.collapse_id)
 
     # -- stopping them ------------------------------------------------------------------------------------------------
 
@@ -417,8 +358,3 @@ def refuse_unless_over(campaign: Campaign) -> None:
     if campaign.state is CampaignState.PAUSED:
         first = f"`stentor campaign resume {campaign.id}` goes on with it"
     raise InvalidState(f"campaign {campaign.id} is {campaign.state}; {first}, or cancel it first")
-
-
-def _changed(campaign: Campaign, action: Action) -> str:
-    """The title of a campaign that changes what this one sent."""
-    return f"{campaign.title} ({'taken back' if action is Action.UNDO else 'edited'})"

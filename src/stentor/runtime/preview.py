@@ -17,6 +17,7 @@ from stentor.errors import InvalidAudience
 from stentor.planning.content import Content
 from stentor.providers.channels import open_lane
 from stentor.providers.lane import CampaignContent, Priced
+from stentor.runtime.draft import Draft
 from stentor.runtime.resources import Resources
 from stentor.runtime.samples import Example, LaneTexts, Texts, examples
 
@@ -67,21 +68,11 @@ class Preview:
         return {name: lane.examples[0].payload for name, lane in self.lanes.items() if lane.examples}
 
 
-async def preview_of(
-    content: Content,
-    selection: Selection,
-    starts_at: float,
-    *,
-    title: str | None,
-    max_rate: float | None,
-    sample: str | None,
-    resources: Resources,
-) -> Preview:
-    """Count an audience, and make the lanes that it needs ready to send this content at `starts_at` (epoch seconds).
+async def preview_of(draft: Draft, now: float, *, sample: str | None, resources: Resources) -> Preview:
+    """Count an audience, and make the lanes that it needs ready to send a draft.
 
     Args:
-        title: what the campaign is called; None: as its message.
-        max_rate: pushes a second that it is to be sent at most, over all lanes; None: as fast as they allow.
+        now: epoch seconds, when it starts unless it names a time.
         sample: the installation of which the examples are to be; None: any.
 
     Raises:
@@ -90,6 +81,7 @@ async def preview_of(
         CredentialError: an app's credentials cannot be used.
         AudienceUnavailable: its database cannot be reached just now.
     """
+    content, selection = draft.content, draft.selection
     audience = resources.sources.open(selection)
     texts, personal = Texts(content), _is_personal(content)
     seen: Mapping[str, LaneSample] = {}
@@ -101,8 +93,9 @@ async def preview_of(
         chosen = texts.lanes if sample is None else await _only(audience, content, selection, sample)
     finally:
         await audience.aclose()
-    draft = CampaignContent(id="preview", content=content, started_at=starts_at, collapse_id="preview")
-    limit = math.inf if max_rate is None else max_rate
+    starts_at = draft.starts_at or now
+    sent = CampaignContent(id="preview", content=content, started_at=starts_at, collapse_id="preview")
+    limit = math.inf if draft.max_rate is None else draft.max_rate
     previews, warnings = {}, []
     for name, app in lanes(resources.config).items():
         if not (recipients := counts.get(name, 0)):
@@ -110,7 +103,7 @@ async def preview_of(
         lane = open_lane(name.partition("/")[2], app, resources.clock)
         try:
             await lane.check()
-            prepared = await lane.prepare(draft)
+            prepared = await lane.prepare(sent)
             if isinstance(lane, Priced) and (price := lane.price(prepared, recipients)):
                 warnings.append(f"{name}: sending this costs {price}")
             if name in seen and (problem := seen[name].problem):
@@ -118,7 +111,7 @@ async def preview_of(
             told = texts.lanes[name]
             shown: Sequence[Example] = (Example(installation="", language="", payload=prepared.sample),)
             if personal:
-                shown, wrong = await examples(lane, draft, chosen[name].texts)
+                shown, wrong = await examples(lane, sent, chosen[name].texts)
                 if sample is not None:
                     wrong += [f"{sample} would be rejected: {why}" for why in chosen[name].unfilled]
                 warnings += [f"{name}: {each}" for each in (*wrong, told.problem) if each]
@@ -142,7 +135,7 @@ async def preview_of(
         )
     recipients = sum(each.recipients for each in previews.values())
     return Preview(
-        title=title or content.name or "untitled",
+        title=draft.title or content.name or "untitled",
         lanes=previews,
         unroutable=unroutable,
         seconds=max([recipients / limit, *(each.seconds for each in previews.values())]),

@@ -27,7 +27,8 @@ class Stentor:
 
     Example:
         async with Stentor(load()) as stentor:
-            campaign = await stentor.campaigns.send(Content(message=Message(title="News")), Selection(source="users"))
+            draft = Draft(Content(message=Message(title="News")), Selection(source="users"))
+            campaign = await stentor.campaigns.send(draft)
             report = await stentor.roles.run(campaign.id)
             print(report.total.accepted)
     """

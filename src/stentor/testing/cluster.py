@@ -37,6 +37,7 @@ from stentor.cli.live import LiveView, account
 from stentor.cli.stage import Facts
 from stentor.errors import StentorError
 from stentor.recording.report import Progress
+from stentor.runtime.draft import Draft
 from stentor.runtime.stentor import Stentor
 from stentor.testing.nats import NatsNode, RunningNats, run_nats
 from stentor.testing.postgres import Postgres, run_postgres
@@ -174,8 +175,8 @@ async def perform(
         await machines.start()
         try:
             selection = Selection(source=stage.AUDIENCE)
-            preview = await stentor.campaigns.prepare(CONTENT, selection)
-            campaign = await stentor.campaigns.send(CONTENT, selection, preview=preview)
+            preview = await stentor.campaigns.prepare(Draft(CONTENT, selection))
+            campaign = await stentor.campaigns.send(Draft(CONTENT, selection), preview=preview)
             with LiveView(out) as view:
                 plan: list[tuple[float, Trouble]] = [
                     (0.1, kill_nats),

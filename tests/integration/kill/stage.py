@@ -27,6 +27,7 @@ from stentor.outcome import Outcome
 from stentor.planning.content import Content
 from stentor.queue.contract import PLAN
 from stentor.queue.sql import SqlQueue
+from stentor.runtime.draft import Draft
 from stentor.runtime.preview import LanePreview, Preview
 from stentor.runtime.stentor import Stentor
 from stentor.simulators.apns import ApnsSimulator
@@ -308,7 +309,7 @@ async def open_stage(
             unroutable=len(people) - sum(expected.values()),
             seconds=0.0,
         )
-        campaign = await stentor.campaigns.create(content, Selection(source="users"), preview=preview)
+        campaign = await stentor.campaigns.create(Draft(content, Selection(source="users")), preview=preview)
         if start:
             await stentor.campaigns.start(campaign.id)
         if lifetime is not None:

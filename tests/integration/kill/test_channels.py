@@ -23,6 +23,7 @@ from stentor.model import Message
 from stentor.outcome import Outcome
 from stentor.pace.intents import AHEAD
 from stentor.planning.content import Content
+from stentor.runtime.draft import Draft
 from stentor.runtime.stentor import Stentor
 from stentor.runtime.worker import Role
 from stentor.simulators.discord import DiscordSimulator
@@ -90,7 +91,9 @@ async def begun(
 
     async with Stentor(config) as stentor:
         await stentor._resources.database.write(register)
-        campaign = await stentor.campaigns.send(Content(message=Message(body="Sale")), Selection(source="registry"))
+        campaign = await stentor.campaigns.send(
+            Draft(Content(message=Message(body="Sale")), Selection(source="registry"))
+        )
         yield Chats(stentor, config, campaign.id)
 
 

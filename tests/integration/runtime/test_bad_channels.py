@@ -18,6 +18,7 @@ from stentor.cli.init import simulated
 from stentor.config import Config
 from stentor.model import Message
 from stentor.planning.content import Content
+from stentor.runtime.draft import Draft
 from stentor.runtime.stentor import Stentor
 from stentor.simulators.discord import DiscordSimulator
 from stentor.simulators.telegram import TelegramSimulator
@@ -100,7 +101,7 @@ async def test_trouble_on_some_channels_harms_no_other(tmp_path: Path) -> None:
         async with Stentor(config) as stentor:
             await stentor._resources.database.write(register)
             campaign = await stentor.campaigns.send(
-                Content(message=Message(title="Sale")), Selection(source="registry")
+                Draft(Content(message=Message(title="Sale")), Selection(source="registry"))
             )
             running = asyncio.create_task(stentor.roles.run(campaign.id))
             while (

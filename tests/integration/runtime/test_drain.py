@@ -18,6 +18,7 @@ from stentor.audience.contract import Selection
 from stentor.config import Config, QueueConfig
 from stentor.errors import InvalidState
 from stentor.queue.contract import PLAN, Depth
+from stentor.runtime.draft import Draft
 from stentor.runtime.ports import open_backend
 from stentor.runtime.preview import Preview
 from stentor.runtime.queue_control import Backlog
@@ -130,11 +131,11 @@ async def test_what_runs_comes_to_its_end_and_nothing_else_begins(stage: Stage) 
     seen: list[Backlog] = []
     draining = asyncio.create_task(stage.stentor.queue.drain(on_progress=seen.append))
     await until(stage.stentor.queue.draining)
-    draft = await stage.stentor.campaigns.create(CONTENT, EVERYBODY, preview=NOT_COUNTED)
+    draft = await stage.stentor.campaigns.create(Draft(CONTENT, EVERYBODY), preview=NOT_COUNTED)
     with pytest.raises(InvalidState, match="`stentor drain --end`"):
         await stage.stentor.campaigns.start(draft.id)
     with pytest.raises(InvalidState, match="being drained"):
-        await stage.stentor.campaigns.send(CONTENT, EVERYBODY, preview=NOT_COUNTED)
+        await stage.stentor.campaigns.send(Draft(CONTENT, EVERYBODY), preview=NOT_COUNTED)
     assert len(await stage.stentor.campaigns.newest()) == 2, "nothing is made that can't be started"
 
     assert (await draining).empty

@@ -12,6 +12,7 @@ from stentor.audience.registry import Registration, register
 from stentor.cli import stage
 from stentor.model import Message
 from stentor.planning.content import Content
+from stentor.runtime.draft import Draft
 from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
 from stentor.store.database import Database
@@ -27,11 +28,11 @@ async def test_addresses_that_no_store_can_hold(tmp_path: Path, facts: Facts, da
     for number, token in ((1, "CAST(x'610062' AS TEXT)"), (2, "x'00'"), (3, "4711"), (4, "NULL")):
         change(tmp_path, f"UPDATE devices SET token = {token}, platform = 'ios' WHERE id = {number}")
     async with Stentor(config) as stentor:
-        preview = await stentor.campaigns.prepare(NEWS, USERS)
+        preview = await stentor.campaigns.prepare(Draft(NEWS, USERS))
         said = " ".join(preview.warnings)
         assert "3 of 22 installations looked at have a malformed address" in said
         assert "1 of 22 installations looked at have a missing address" in said
-        campaign = await stentor.campaigns.send(NEWS, USERS, preview=preview)
+        campaign = await stentor.campaigns.send(Draft(NEWS, USERS), preview=preview)
         report = await stentor.roles.run(campaign.id)
         assert report.campaign.state is CampaignState.COMPLETED
         assert (report.total.accepted, report.total.rejected) == (36, 4)
@@ -50,9 +51,9 @@ async def test_tokens_as_bytes_are_read_as_hex(tmp_path: Path, facts: Facts) -> 
         database.executemany("UPDATE devices SET token = ? WHERE token = ?", bare)
         database.commit()
     async with Stentor(config) as stentor:
-        preview = await stentor.campaigns.prepare(NEWS, USERS)
+        preview = await stentor.campaigns.prepare(Draft(NEWS, USERS))
         assert preview.warnings == []
-        report = await stentor.roles.run((await stentor.campaigns.send(NEWS, USERS, preview=preview)).id)
+        report = await stentor.roles.run((await stentor.campaigns.send(Draft(NEWS, USERS), preview=preview)).id)
         assert report.total.accepted == 40
 
 
@@ -70,12 +71,12 @@ async def test_numbers_of_any_length_are_in_personal_texts(tmp_path: Path, facts
         await register(database, rows)
         await database.aclose()
         registry = Selection(source="registry")
-        preview = await stentor.campaigns.prepare(content, registry)
+        preview = await stentor.campaigns.prepare(Draft(content, registry))
         assert (
             "1 of 4 installations looked at cannot be read, e.g. c: its n nests lists and objects more than 32"
             in preview.warnings[0]
         )
-        campaign = await stentor.campaigns.send(content, registry, preview=preview)
+        campaign = await stentor.campaigns.send(Draft(content, registry), preview=preview)
         report = await stentor.roles.run(campaign.id)
         failed = {row.installation: row.reason async for row in stentor.outcomes.failures(campaign.id)}
         assert failed.pop("c") == "UnreadableRow"

@@ -16,6 +16,7 @@ from stentor.config import FILE, load
 from stentor.errors import InvalidAudience
 from stentor.model import Message
 from stentor.planning.content import Content, Translation
+from stentor.runtime.draft import Draft
 from stentor.runtime.stentor import Stentor
 from tests.integration.runtime.rehearsal import AUDIENCE, Facts, write
 
@@ -58,7 +59,7 @@ def titles(preview_lane: object) -> dict[str, tuple[int, str]]:
 
 
 async def test_examples_are_of_real_people_in_each_language(stentor: Stentor) -> None:
-    preview = await stentor.campaigns.prepare(GREETING, USERS)
+    preview = await stentor.campaigns.prepare(Draft(GREETING, USERS))
     assert preview.lanes.keys() == {IOS, ANDROID}
     for lane in preview.lanes.values():
         shown = titles(lane)
@@ -73,7 +74,7 @@ async def test_examples_are_of_real_people_in_each_language(stentor: Stentor) ->
 
 
 async def test_who_lacks_a_value_is_counted_and_told(stentor: Stentor) -> None:
-    preview = await stentor.campaigns.prepare(GREETING, USERS)
+    preview = await stentor.campaigns.prepare(Draft(GREETING, USERS))
     assert sum(lane.lacking["name"] for lane in preview.lanes.values()) == LACKING
     said = " ".join(preview.warnings)
     unfilled = [sum(number % 5 != 0 for number in range(1, LACKING + 1))]
@@ -84,19 +85,19 @@ async def test_who_lacks_a_value_is_counted_and_told(stentor: Stentor) -> None:
 
 
 async def test_a_sample_is_of_whom_one_asks_for(stentor: Stentor) -> None:
-    preview = await stentor.campaigns.prepare(GREETING, USERS, sample="36")
+    preview = await stentor.campaigns.prepare(Draft(GREETING, USERS), sample="36")
     (found,) = [titles(lane) for lane in preview.lanes.values() if lane.examples]
     assert found == {"de": (36, "Hallo {{ 36")}
-    preview = await stentor.campaigns.prepare(GREETING, USERS, sample="1")
+    preview = await stentor.campaigns.prepare(Draft(GREETING, USERS), sample="1")
     assert not preview.sample
     assert any("1 would be rejected: title: needs `name`" in each for each in preview.warnings)
     with pytest.raises(InvalidAudience, match="the audience users has no installation 4711 to show a sample of"):
-        await stentor.campaigns.prepare(GREETING, USERS, sample="4711")
+        await stentor.campaigns.prepare(Draft(GREETING, USERS), sample="4711")
 
 
 async def test_a_text_that_is_too_long_for_somebody_is_told(stentor: Stentor) -> None:
     long = Content(message=Message(title="{{ 'x' * (id * 1000) }}", ttl=3600))
-    preview = await stentor.campaigns.prepare(long, USERS, sample="40")
+    preview = await stentor.campaigns.prepare(Draft(long, USERS), sample="40")
     assert any("40 would be rejected: " in each and "bytes" in each for each in preview.warnings)
 
 
@@ -105,7 +106,7 @@ async def test_without_languages_nobody_gets_a_translation(stentor: Stentor, tmp
         database.execute("UPDATE devices SET language = NULL")
         database.commit()
     content = Content(message=Message(title="Hello", ttl=60), translations={"de": Translation(title="Hallo")})
-    preview = await stentor.campaigns.prepare(content, USERS)
+    preview = await stentor.campaigns.prepare(Draft(content, USERS))
     assert preview.warnings == [
         "none of the installations looked at has a language, so all get the message itself; see `columns.language`"
     ]
@@ -113,7 +114,7 @@ async def test_without_languages_nobody_gets_a_translation(stentor: Stentor, tmp
 
 async def test_a_rate_of_its_own_counts(stentor: Stentor) -> None:
     news = Content(message=Message(title="News", ttl=3600))
-    preview = await stentor.campaigns.prepare(news, USERS, max_rate=2.0)
+    preview = await stentor.campaigns.prepare(Draft(news, USERS, max_rate=2.0))
     assert preview.seconds == 20.0
     assert {name: (lane.ceiling, lane.seconds) for name, lane in preview.lanes.items()} == {
         IOS: (2.0, 10.0),

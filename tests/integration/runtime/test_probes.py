@@ -26,6 +26,7 @@ from stentor.config import Config, QueueConfig, StoreConfig, dump
 from stentor.errors import InvalidConfiguration
 from stentor.model import Message
 from stentor.planning.content import Content
+from stentor.runtime.draft import Draft
 from stentor.runtime.health import ProbeResult
 from stentor.runtime.plain_http import get
 from stentor.runtime.stentor import Stentor
@@ -236,7 +237,7 @@ def faulty(tmp_path: Path) -> Iterator[Facts]:
 async def test_metrics_agree_with_the_report(tmp_path: Path, faulty: Facts) -> None:
     config = rehearse(tmp_path, faulty, 400)
     async with Stentor(config) as stentor:
-        campaign = await stentor.campaigns.send(NEWS, Selection(source=AUDIENCE))
+        campaign = await stentor.campaigns.send(Draft(NEWS, Selection(source=AUDIENCE)))
         async with Supervisor(config, ["planner", "sender"], listen=LOOPBACK) as supervisor:
             assert supervisor.address is not None
 
@@ -291,7 +292,7 @@ async def test_a_sender_that_is_stopping_says_so(tmp_path: Path, facts: Facts) -
         slow = provider(stack, "apns", tmp_path / "faults.json", latency={"median_s": 4, "p99_s": 4})
         config = rehearse(tmp_path, {**facts, "apns": slow}, phones=1)
         async with Stentor(config) as stentor:
-            await stentor.campaigns.send(NEWS, Selection(source=AUDIENCE))
+            await stentor.campaigns.send(Draft(NEWS, Selection(source=AUDIENCE)))
         async with role("planner", config), role("sender", config) as sender:
 
             async def is_sending() -> bool:

@@ -36,6 +36,7 @@ from stentor.queue.sql import SqlQueue
 from stentor.recording.report import Progress
 from stentor.runtime import supervisor
 from stentor.runtime.campaigns import NOW_OR_NEVER
+from stentor.runtime.draft import Draft
 from stentor.runtime.ports import open_backend, ports_for
 from stentor.runtime.sources import ConfiguredSources
 from stentor.runtime.stentor import Stentor
@@ -78,14 +79,14 @@ async def plan(config: Config, clock: Callable[[], float]) -> None:
 
 
 async def test_a_campaign_from_its_preview_to_its_audit(stentor: Stentor) -> None:
-    preview = await stentor.campaigns.prepare(NEWS, USERS)
+    preview = await stentor.campaigns.prepare(Draft(NEWS, USERS))
     assert {lane: each.recipients for lane, each in preview.lanes.items()} == {IOS: 20, ANDROID: 20}
     assert (preview.recipients, preview.unroutable, preview.warnings) == (40, 0, [])
     assert preview.seconds == max(each.seconds for each in preview.lanes.values()) > 0
     assert all(b"News" in sample for sample in preview.sample.values())
 
     assert preview.title == "News"
-    campaign = await stentor.campaigns.send(NEWS, USERS, title="The news", preview=preview)
+    campaign = await stentor.campaigns.send(Draft(NEWS, USERS, title="The news"), preview=preview)
     assert (campaign.title, campaign.state) == ("The news", CampaignState.RUNNING)
     seen: list[Progress] = []
     report = await stentor.roles.run(campaign.id, on_progress=seen.append)
@@ -106,10 +107,12 @@ async def test_a_campaign_from_its_preview_to_its_audit(stentor: Stentor) -> Non
 
 
 async def test_a_preview_says_what_the_campaign_is_called(stentor: Stentor) -> None:
-    preview = await stentor.campaigns.prepare(NEWS, USERS, title="The news")
+    preview = await stentor.campaigns.prepare(Draft(NEWS, USERS, title="The news"))
     assert preview.title == "The news"
-    assert (await stentor.campaigns.create(NEWS, USERS, preview=preview)).title == "The news"
-    assert (await stentor.campaigns.create(NEWS, USERS, title="Other news", preview=preview)).title == "Other news"
+    assert (await stentor.campaigns.create(Draft(NEWS, USERS), preview=preview)).title == "The news"
+    assert (
+        await stentor.campaigns.create(Draft(NEWS, USERS, title="Other news"), preview=preview)
+    ).title == "Other news"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +153,7 @@ async def test_what_cannot_be_sent_is_refused_and_leaves_nothing(
 ) -> None:
     for operation in (stentor.campaigns.prepare, stentor.campaigns.create, stentor.campaigns.send):
         with pytest.raises(error) as refused:
-            await operation(content, selection, **options)
+            await operation(Draft(content, selection, **options))
         assert says in str(refused.value)
     assert await stentor.campaigns.newest() == []
 
@@ -163,7 +166,7 @@ async def test_a_wrong_key_file_is_refused(tmp_path: Path, config: Config) -> No
     file.write_text(file.read_text().replace(str(ios.key_file), "wrong.p8"))
     async with Stentor(load(file, {})) as stentor:
         with pytest.raises(CredentialError, match=r"wrong\.p8"):
-            await stentor.campaigns.send(NEWS, USERS)
+            await stentor.campaigns.send(Draft(NEWS, USERS))
         assert await stentor.campaigns.newest() == []
 
 
@@ -187,7 +190,7 @@ async def test_unknown_campaigns_are_refused(stentor: Stentor) -> None:
 
 
 async def test_only_a_draft_can_be_started_and_only_what_was_started_run(stentor: Stentor) -> None:
-    draft = await stentor.campaigns.create(NEWS, USERS)
+    draft = await stentor.campaigns.create(Draft(NEWS, USERS))
     with pytest.raises(InvalidState, match="is a draft; start it first"):
         await stentor.roles.run(draft.id)
     with pytest.raises(InvalidState):
@@ -202,28 +205,28 @@ async def test_only_a_draft_can_be_started_and_only_what_was_started_run(stentor
 
 
 async def test_a_key_is_for_one_campaign_and_one_that_could_not_start_leaves_it_free(stentor: Stentor) -> None:
-    draft = await stentor.campaigns.create(NEWS, USERS)
+    draft = await stentor.campaigns.create(Draft(NEWS, USERS))
     await stentor.campaigns.cancel(draft.id)
     with pytest.raises(InvalidState):
         await stentor.campaigns.start(draft.id, once="news")
-    sent = await stentor.campaigns.send(NEWS, USERS, once="news")
+    sent = await stentor.campaigns.send(Draft(NEWS, USERS), once="news")
     said = rf"'news' was sent already, as campaign {sent.id} on .*; nothing was sent"
     with pytest.raises(AlreadySent, match=said) as no:
-        await stentor.campaigns.send(NEWS, USERS, once="news")
+        await stentor.campaigns.send(Draft(NEWS, USERS), once="news")
     assert no.value.campaign_id == sent.id
     assert [each.id for each in await stentor.campaigns.newest()] == [sent.id, draft.id]
-    await stentor.campaigns.send(NEWS, USERS, once="other news")
+    await stentor.campaigns.send(Draft(NEWS, USERS), once="other news")
     for key in ("", "x" * 201, "a\0b"):
         with pytest.raises(InvalidMessage, match=r"^once: "):
-            await stentor.campaigns.send(NEWS, USERS, once=key)
+            await stentor.campaigns.send(Draft(NEWS, USERS), once=key)
 
 
 async def test_of_two_that_send_with_a_key_at_once_one_does(stentor: Stentor) -> None:
-    preview = await stentor.campaigns.prepare(NEWS, USERS)
+    preview = await stentor.campaigns.prepare(Draft(NEWS, USERS))
 
     async def send() -> Campaign | AlreadySent:
         try:
-            return await stentor.campaigns.send(NEWS, USERS, preview=preview, once="news")
+            return await stentor.campaigns.send(Draft(NEWS, USERS), preview=preview, once="news")
         except AlreadySent as sent:
             return sent
 
@@ -236,7 +239,7 @@ async def test_of_two_that_send_with_a_key_at_once_one_does(stentor: Stentor) ->
 
 
 async def test_a_draft_is_cancelled_at_once(stentor: Stentor) -> None:
-    draft = await stentor.campaigns.create(NEWS, USERS)
+    draft = await stentor.campaigns.create(Draft(NEWS, USERS))
     assert (await stentor.campaigns.cancel(draft.id)).state is CampaignState.CANCELLED
     with pytest.raises(InvalidState):
         await stentor.campaigns.start(draft.id)
@@ -245,13 +248,13 @@ async def test_a_draft_is_cancelled_at_once(stentor: Stentor) -> None:
 @pytest.mark.parametrize(("ttl", "tried"), [(20, 20.0), (1, 1.0), (0, NOW_OR_NEVER)])
 async def test_a_short_lifetime_is_kept(stentor: Stentor, ttl: int, tried: float) -> None:
     at = time.time() + 3600
-    campaign = await stentor.campaigns.send(Content(message=Message(title="Now", ttl=ttl)), USERS, starts_at=at)
+    campaign = await stentor.campaigns.send(Draft(Content(message=Message(title="Now", ttl=ttl)), USERS, starts_at=at))
     assert campaign.expires_at == at + tried
 
 
 async def test_a_campaign_with_a_time_is_scheduled(stentor: Stentor) -> None:
     at = time.time() + 3600
-    campaign = await stentor.campaigns.send(NEWS, USERS, starts_at=at)
+    campaign = await stentor.campaigns.send(Draft(NEWS, USERS, starts_at=at))
     assert (campaign.state, campaign.starts_at, campaign.expires_at) == (CampaignState.SCHEDULED, at, at + 3600)
     assert (await stentor.campaigns.pause(campaign.id)).state is CampaignState.PAUSED
     assert (await stentor.campaigns.resume(campaign.id)).state is CampaignState.SCHEDULED
@@ -259,7 +262,7 @@ async def test_a_campaign_with_a_time_is_scheduled(stentor: Stentor) -> None:
 
 
 async def test_a_run_returns_when_paused_or_stopped_and_goes_on_later(stentor: Stentor) -> None:
-    campaign = await stentor.campaigns.send(NEWS, USERS)
+    campaign = await stentor.campaigns.send(Draft(NEWS, USERS))
     await stentor.campaigns.pause(campaign.id)
     assert (await stentor.roles.run(campaign.id)).campaign.state is CampaignState.PAUSED
     assert (await stentor.campaigns.resume(campaign.id)).state is CampaignState.RUNNING
@@ -279,7 +282,7 @@ async def test_a_run_returns_when_paused_or_stopped_and_goes_on_later(stentor: S
 
 
 async def test_a_campaign_to_some_alone(stentor: Stentor) -> None:
-    campaign = await stentor.campaigns.send(NEWS, Selection(source=AUDIENCE, only=["3", "4"]))
+    campaign = await stentor.campaigns.send(Draft(NEWS, Selection(source=AUDIENCE, only=["3", "4"])))
     assert campaign.expected == {IOS: 1, ANDROID: 1}
     report = await stentor.roles.run(campaign.id)
     assert (report.total.read, report.total.accepted) == (2, 2)
@@ -288,7 +291,7 @@ async def test_a_campaign_to_some_alone(stentor: Stentor) -> None:
 
 
 async def test_who_was_never_read_is_counted_and_can_be_tried_again(stentor: Stentor) -> None:
-    campaign = await stentor.campaigns.send(NEWS, Selection(source=AUDIENCE, filters={"channel": ["apns"]}))
+    campaign = await stentor.campaigns.send(Draft(NEWS, Selection(source=AUDIENCE, filters={"channel": ["apns"]})))
     cancelled = await stentor.campaigns.cancel(campaign.id)
     assert (cancelled.state, cancelled.planned) == (CampaignState.CANCELLED, False)
     everybody = campaign.expected[IOS]
@@ -307,10 +310,10 @@ async def test_who_was_never_read_is_counted_and_can_be_tried_again(stentor: Ste
 
 async def test_those_not_reached_are_tried_again_and_nobody_else(tmp_path: Path, stentor: Stentor) -> None:
     change(tmp_path, "UPDATE devices SET platform = NULL WHERE id IN (1, 2, 3)")
-    preview = await stentor.campaigns.prepare(NEWS, USERS)
+    preview = await stentor.campaigns.prepare(Draft(NEWS, USERS))
     assert preview.unroutable == 3
     assert "3 installations" in preview.warnings[0]
-    campaign = await stentor.campaigns.send(NEWS, USERS, preview=preview)
+    campaign = await stentor.campaigns.send(Draft(NEWS, USERS), preview=preview)
     report = await stentor.roles.run(campaign.id)
     assert (report.total.accepted, report.total.rejected) == (37, 3)
     assert {row.installation async for row in stentor.outcomes.failures(campaign.id, reason="NoLane")} == {
@@ -336,9 +339,9 @@ async def test_those_not_reached_are_tried_again_and_nobody_else(tmp_path: Path,
 
 
 async def test_a_campaign_keeps_to_its_own_rate(stentor: Stentor) -> None:
-    preview = await stentor.campaigns.prepare(NEWS, USERS, max_rate=20.0)
+    preview = await stentor.campaigns.prepare(Draft(NEWS, USERS, max_rate=20.0))
     assert preview.seconds == 2.0
-    campaign = await stentor.campaigns.send(NEWS, USERS, preview=preview, max_rate=20.0)
+    campaign = await stentor.campaigns.send(Draft(NEWS, USERS, max_rate=20.0), preview=preview)
     assert campaign.max_rate == 20.0
     report = await stentor.roles.run(campaign.id)
     assert report.total.accepted == 40
@@ -366,10 +369,10 @@ async def test_a_cancel_settles_what_is_queued_though_nothing_runs(
     config = rehearse(tmp_path, facts, store=database_url, more="batch = 5\n")
     clock = ManualClock(time.time())
     async with Stentor(config, clock) as stentor:
-        unplanned = await stentor.campaigns.send(NEWS, USERS)
+        unplanned = await stentor.campaigns.send(Draft(NEWS, USERS))
         assert (await stentor.campaigns.cancel(unplanned.id)).state is CampaignState.CANCELLED
-        other = await stentor.campaigns.send(NEWS, USERS)
-        campaign = await stentor.campaigns.send(NEWS, USERS)
+        other = await stentor.campaigns.send(Draft(NEWS, USERS))
+        campaign = await stentor.campaigns.send(Draft(NEWS, USERS))
         await plan(config, clock)
         database = Database.open(config.store.url)
         queue = SqlQueue(database, clock if database.dialect == SQLITE else None)
@@ -394,7 +397,7 @@ async def test_a_cancel_settles_what_is_queued_though_nothing_runs(
 async def test_a_cancel_from_elsewhere_ends_a_run(tmp_path: Path, facts: Facts) -> None:
     config = rehearse(tmp_path, facts, phones=20_000)
     async with Stentor(config) as stentor, Stentor(config) as elsewhere:
-        campaign = await stentor.campaigns.send(NEWS, USERS)
+        campaign = await stentor.campaigns.send(Draft(NEWS, USERS))
         begun = asyncio.Event()
 
         def look(progress: Progress) -> None:
@@ -419,7 +422,7 @@ async def test_workers_that_never_get_to_work_are_told_of_and_end_the_run(
     python.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(python))
     monkeypatch.setattr(supervisor, "LONGEST_PAUSE", 0.2)
-    campaign = await stentor.campaigns.send(NEWS, USERS)
+    campaign = await stentor.campaigns.send(Draft(NEWS, USERS))
     seen: list[Progress] = []
     with pytest.raises(WorkerFailed, match="ended with exit code 3: no such module: stentor"):
         await stentor.roles.run(campaign.id, on_progress=seen.append)

@@ -16,6 +16,7 @@ from stentor.cli.init import simulated
 from stentor.config import Config
 from stentor.model import Message, TelegramButton, TelegramOptions
 from stentor.planning.content import Content, Translation
+from stentor.runtime.draft import Draft
 from stentor.runtime.stentor import Stentor
 from stentor.simulators.faults import Faults, parse_faults
 from stentor.simulators.telegram import TelegramSetup, TelegramSimulator
@@ -53,7 +54,7 @@ async def test_groups_that_moved_are_written_back_and_dead_chats_pruned(tmp_path
     faults = parse_faults({"devices": {"unregistered": 0.3}})
     options = TelegramSetup(per_second=1000.0, migrated=0.5)
     async with stentor_with(tmp_path, [*range(1, 11), *range(-10, 0)], options, faults) as (stentor, telegram):
-        campaign = await stentor.campaigns.send(NEWS, Selection(source="registry"))
+        campaign = await stentor.campaigns.send(Draft(NEWS, Selection(source="registry")))
         report = await stentor.roles.run(campaign.id)
         assert report.total.pending == 0
         dead = {row.installation async for row in stentor.outcomes.failures(campaign.id)}
@@ -70,7 +71,7 @@ async def test_groups_that_moved_are_written_back_and_dead_chats_pruned(tmp_path
 async def test_a_429_makes_the_lane_wait_and_loses_nobody(tmp_path: Path) -> None:
     options = TelegramSetup(per_second=10.0)  # a third of what the lane thinks it may
     async with stentor_with(tmp_path, range(1, 19), options) as (stentor, telegram):
-        campaign = await stentor.campaigns.send(NEWS, Selection(source="registry"))
+        campaign = await stentor.campaigns.send(Draft(NEWS, Selection(source="registry")))
         report = await stentor.roles.run(campaign.id)
         assert (report.total.accepted, telegram.ledger.duplicates) == (18, 0)
         assert sorted(map(int, telegram.ledger.addresses())) == list(range(1, 19))
@@ -103,7 +104,7 @@ async def test_each_chat_is_told_in_its_language(tmp_path: Path, monkeypatch: py
 
         monkeypatch.setattr(messages, "add", add)
         await speak(stentor, {"c2": "de-AT", "c3": "fr", "c4": "it"})
-        campaign = await stentor.campaigns.send(content, Selection(source="registry"))
+        campaign = await stentor.campaigns.send(Draft(content, Selection(source="registry")))
         assert (await stentor.roles.run(campaign.id)).total.accepted == 4
     assert told == {
         1: ("Ends tonight", "Show"),

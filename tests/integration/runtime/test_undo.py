@@ -13,6 +13,7 @@ from stentor.errors import InvalidAudience, InvalidMessage, InvalidState
 from stentor.model import Message
 from stentor.outcome import Outcome
 from stentor.planning.content import Content
+from stentor.runtime.draft import Draft
 from stentor.simulators.faults import Devices, Faults
 from stentor.states import CampaignState
 from tests.integration.kill.stage import Stage, open_providers, open_stage
@@ -63,7 +64,7 @@ async def test_a_campaign_that_is_being_sent_is_cancelled_first(tmp_path: Path) 
     async with open_providers(Faults()) as providers, open_stage(url, providers, recipients=60) as stage:
         stentor = stage.stentor
         await stentor.roles.run(stage.campaign_id)
-        second = await stentor.campaigns.create(RIGHT, Selection(source="users"))
+        second = await stentor.campaigns.create(Draft(RIGHT, Selection(source="users")))
         await stentor.campaigns.start(second.id)
         await stentor.campaigns.pause(second.id)
         with pytest.raises(InvalidAudience, match="reached nobody"):

@@ -19,6 +19,7 @@ from stentor.errors import InvalidConfiguration
 from stentor.model import Message, TelegramOptions
 from stentor.outcome import Outcome
 from stentor.planning.content import Content
+from stentor.runtime.draft import Draft
 from stentor.runtime.stentor import Stentor
 from stentor.simulators.discord import DiscordSimulator
 from stentor.simulators.faults import Devices, Faults
@@ -40,7 +41,7 @@ class Chats:
     discord: DiscordSimulator
 
     async def run(self, content: Content) -> str:
-        campaign = await self.stentor.campaigns.send(content, EVERYBODY)
+        campaign = await self.stentor.campaigns.send(Draft(content, EVERYBODY))
         report = await self.stentor.roles.run(campaign.id)
         assert report.total.pending == 0
         return campaign.id
@@ -144,8 +145,8 @@ async def test_what_costs_something_says_so_first(chats: Chats) -> None:
     config = chats.config.model_copy(update={"apps": {**chats.config.apps, "bot": fast}})
     paid = Content(message=Message(body="Sale", telegram=TelegramOptions(allow_paid_broadcast=True)))
     async with Stentor(config) as stentor:
-        preview = await stentor.campaigns.prepare(paid, EVERYBODY)
+        preview = await stentor.campaigns.prepare(Draft(paid, EVERYBODY))
         assert preview.warnings == ["telegram/bot: sending this costs 4 Stars"]
         with pytest.raises(InvalidConfiguration, match="allow_paid_broadcast"):
-            await stentor.campaigns.prepare(NEWS, EVERYBODY)
-    assert (await chats.stentor.campaigns.prepare(paid, EVERYBODY)).warnings == []
+            await stentor.campaigns.prepare(Draft(NEWS, EVERYBODY))
+    assert (await chats.stentor.campaigns.prepare(Draft(paid, EVERYBODY))).warnings == []

@@ -13,6 +13,7 @@ from stentor.cli.init import simulated
 from stentor.config import Config
 from stentor.model import Message
 from stentor.planning.content import Content
+from stentor.runtime.draft import Draft
 from stentor.runtime.stentor import Stentor
 from stentor.simulators.webpush import WebPushSimulator
 from stentor.store.tables import installations
@@ -39,7 +40,9 @@ async def test_what_mozilla_still_has_is_deleted_and_the_rest_replaced(tmp_path:
 
         async with Stentor(config) as stentor:
             await stentor._resources.database.write(register)
-            sent = await stentor.campaigns.send(Content(message=Message(title="Sale")), Selection(source="registry"))
+            sent = await stentor.campaigns.send(
+                Draft(Content(message=Message(title="Sale")), Selection(source="registry"))
+            )
             assert (await stentor.roles.run(sent.id)).total.accepted == BROWSERS
             mozilla = web.services["mozilla"].store
             for name in list(mozilla.messages)[:DELIVERED]:

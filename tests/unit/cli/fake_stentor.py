@@ -15,7 +15,6 @@ import typer
 from typer.testing import CliRunner
 
 from stentor import config
-from stentor.audience.contract import Selection
 from stentor.cli import campaign as campaign_commands
 from stentor.cli import operations
 from stentor.cli.drain import drain
@@ -29,6 +28,7 @@ from stentor.recording.audit import Audit, Check
 from stentor.recording.explain import Event, Explanation, Place
 from stentor.recording.pruning import Prunable
 from stentor.recording.report import FailureRow, Progress, Report, Totals
+from stentor.runtime.draft import Draft
 from stentor.runtime.preview import LanePreview, Preview
 from stentor.runtime.queue_control import Backlog
 from stentor.runtime.samples import Example
@@ -110,19 +110,10 @@ class FakeStentor:
     async def at_work(self) -> AsyncIterator[None]:
         yield
 
-    async def prepare(
-        self,
-        content: Content,
-        selection: Selection,
-        *,
-        title: str | None = None,
-        starts_at: float | None = None,
-        max_rate: float | None = None,
-        sample: str | None = None,
-    ) -> Preview:
+    async def prepare(self, draft: Draft, *, sample: str | None = None) -> Preview:
         self.samples.append(sample)
-        self.max_rates.append(max_rate)
-        self.done.append(("prepare", content, selection, title, starts_at))
+        self.max_rates.append(draft.max_rate)
+        self.done.append(("prepare", draft.content, draft.selection, draft.title, draft.starts_at))
         await self._count()
         return self.preview
 
@@ -131,21 +122,11 @@ class FakeStentor:
             self.counting()
             await asyncio.Event().wait()
 
-    async def send(
-        self,
-        content: Content,
-        selection: Selection,
-        *,
-        title: str | None = None,
-        starts_at: float | None = None,
-        preview: Preview | None = None,
-        max_rate: float | None = None,
-        once: str | None = None,
-    ) -> Campaign:
+    async def send(self, draft: Draft, *, preview: Preview | None = None, once: str | None = None) -> Campaign:
         if once is not None and once in self.lost_races:
             raise AlreadySent(once, "other", NOW)
-        self.max_rates.append(max_rate)
-        self.done.append(("send", content, selection, title, starts_at))
+        self.max_rates.append(draft.max_rate)
+        self.done.append(("send", draft.content, draft.selection, draft.title, draft.starts_at))
         return self.known[0]
 
     async def refuse_a_second(self, once: str) -> None:
@@ -285,7 +266,8 @@ class FakeStentor:
 
     async def report(self, campaign_id: str) -> Report:
         found = await self.get(campaign_id)
-        return replace(report(), campaign=found)
+        sick = {} if found.state in FINAL else progress(1000, 0, problem=True).problems
+        return replace(report(), campaign=found, problems=sick)
 
     async def audit(self, campaign_id: str) -> Audit:
         checks = (

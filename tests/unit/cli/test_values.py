@@ -14,6 +14,7 @@ from stentor.cli import words
 from stentor.cli.values import Moment, duration, moment, pairs
 from stentor.errors import InvalidConfiguration
 from stentor.outcome import Outcome
+from stentor.recording.meanings import meaning
 
 NOW = datetime(2026, 3, 1, 12, 0).timestamp()
 
@@ -101,6 +102,6 @@ def test_countdowns(seconds: float, text: str) -> None:
 
 
 def test_a_reason_means_what_its_providers_table_says() -> None:
-    assert words.meaning("apns/ios", "Unregistered", Outcome.REJECTED).startswith("The app was removed.")
-    assert words.meaning("fcm/x", "Unregistered", Outcome.REJECTED) == ""
-    assert "lifetime" in words.meaning("fcm/x", "nobody knows", Outcome.EXPIRED)
+    assert meaning("apns/ios", "Unregistered", Outcome.REJECTED).startswith("The app was removed.")
+    assert meaning("fcm/x", "Unregistered", Outcome.REJECTED) == ""
+    assert "lifetime" in meaning("fcm/x", "nobody knows", Outcome.EXPIRED)

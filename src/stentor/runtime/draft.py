@@ -1,0 +1,60 @@
+"""What a campaign is to be, before it exists."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass
+
+from stentor.audience.contract import Selection
+from stentor.errors import InvalidConfiguration
+from stentor.planning.content import Content
+from stentor.planning.templates import check_text
+
+LATE = 60.0
+"""Seconds for which a start that has passed still counts as now: who made the draft may have been asked meanwhile."""
+FARTHEST = 10 * 365.25 * 86_400
+"""Seconds from now within which a campaign must start: what is farther away is a mistake in the date."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is to be sent, to whom and when: all that a campaign is made of.
+
+    Example:
+        Draft(Content(message=Message(title="Doors open")), Selection(source="users"), max_rate=500)
+    """
+
+    content: Content
+    selection: Selection
+    _: KW_ONLY
+    title: str | None = None
+    """For people, in lists and reports; None: as the message's title, or else its body."""
+    starts_at: float | None = None
+    """Epoch seconds; None: as soon as it is started."""
+    max_rate: float | None = None
+    """Pushes a second that it is sent at most, over all lanes; None: as fast as they allow."""
+    collapse_id: str | None = None
+    """The id of the campaign whose pushes these replace on a device that has them; None: its own."""
+
+    def check(self, now: float) -> None:
+        """See that it can be meant, as far as can be told without its audience and apps.
+
+        Args:
+            now: epoch seconds.
+
+        Raises:
+            InvalidMessage: names the field.
+            InvalidConfiguration: the start or the rate cannot be meant.
+        """
+        self.content.check()
+        if self.title is not None:
+            check_text("title", self.title)
+        if self.starts_at is not None and self.starts_at < now - LATE:
+            raise InvalidConfiguration("the campaign would start in the past; leave the time out to start it now")
+        if self.starts_at is not None and not self.starts_at - now <= FARTHEST:
+            years = FARTHEST / (365.25 * 86_400)
+            raise InvalidConfiguration(f"the campaign would start more than {years:.0f} years from now; check the date")
+        if self.max_rate is not None and not 0 < self.max_rate < math.inf:
+            raise InvalidConfiguration(
+                "the rate must be a number of pushes a second above 0; leave it out for no limit"
+            )

@@ -1,0 +1,108 @@
+"""What is told of previews and of the queue as JSON; `recording/shapes.py` has what is told of campaigns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from stentor.recording.shapes import Shape
+from stentor.runtime.preview import Preview
+from stentor.runtime.queue_control import Backlog
+
+
+class ExampleShape(Shape, frozen=True, kw_only=True):
+    """What somebody would get."""
+
+    installation: str
+    """Whose it is; empty if everybody on the lane gets the same."""
+    language: str
+    """The translation; empty for the message itself."""
+    payload: str
+    """What the provider would be sent."""
+
+
+class LanePreviewShape(Shape, frozen=True, kw_only=True):
+    """What a campaign would send on one lane."""
+
+    recipients: int
+    ceiling: float | None
+    """The most pushes a second. Null: nobody names a limit."""
+    seconds: float
+    """How long it takes at least."""
+    examples: Sequence[ExampleShape]
+    looked_at: int
+    """Of how many installations the following is told; 0: everybody gets the same."""
+    languages: Mapping[str, int]
+    """How many of these get each translation."""
+    lacking: Mapping[str, int]
+    """How many of these have no value of a name that a template uses."""
+
+
+class PreviewShape(Shape, frozen=True, kw_only=True):
+    """What a campaign would do. Nothing was written or sent."""
+
+    title: str
+    lanes: Mapping[str, LanePreviewShape]
+    recipients: int
+    unroutable: int
+    """Installations whose channel or app isn't configured. They would be rejected."""
+    seconds: float
+    """How long it takes at least."""
+    warnings: Sequence[str]
+    sample: Mapping[str, str]
+    """By lane, the payload of its first example."""
+
+
+class BacklogShape(Shape, frozen=True, kw_only=True):
+    """What is under way."""
+
+    drained: bool
+    """Nothing is."""
+    campaigns: Mapping[str, str]
+    """Their states, by id."""
+    recipients: int
+    """Planned, and without an outcome."""
+    batches: int
+    """In the queue."""
+    unrecorded: int
+    """Messages of senders that recorders haven't written down yet."""
+
+
+def preview(seen: Preview) -> PreviewShape:
+    return PreviewShape(
+        title=seen.title,
+        lanes={
+            name: LanePreviewShape(
+                recipients=lane.recipients,
+                ceiling=None if math.isinf(lane.ceiling) else lane.ceiling,
+                seconds=round(lane.seconds, 1),
+                examples=[
+                    ExampleShape(
+                        installation=each.installation,
+                        language=each.language,
+                        payload=each.payload.decode(errors="replace"),
+                    )
+                    for each in lane.examples
+                ],
+                looked_at=lane.looked_at,
+                languages=dict(lane.languages),
+                lacking=dict(lane.lacking),
+            )
+            for name, lane in seen.lanes.items()
+        },
+        recipients=seen.recipients,
+        unroutable=seen.unroutable,
+        seconds=round(seen.seconds, 1),
+        warnings=list(seen.warnings),
+        sample={name: payload.decode(errors="replace") for name, payload in seen.sample.items()},
+    )
+
+
+def backlog(left: Backlog) -> BacklogShape:
+    return BacklogShape(
+        drained=left.empty,
+        campaigns={name: state.value for name, state in left.campaigns.items()},
+        recipients=left.recipients,
+        batches=left.batches,
+        unrecorded=left.unrecorded,
+    )
