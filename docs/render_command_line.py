@@ -77,8 +77,8 @@ Times are epoch seconds, durations are seconds. New versions may add fields; exi
 `failed` (rejected, expired or ambiguous), `cancelled`, `pending`, \
 `unread` (about how many were not yet read when it was stopped), `lanes`, \
 `reasons`, `dead` (addresses that will never work again), `dead_letters` (batches that could not be processed) and the \
-latest of them as `put_aside`, `seconds` (not counting the time it was `paused`), `rate`, `at`; \
-`show` adds `problems`: why a lane doesn't send |
+latest of them as `put_aside`, `seconds` (not counting the time it was `paused`), `rate`, \
+`problems` (by lane: why it doesn't send), `at` |
 | `send --dry-run` | `title`, `lanes` (each with `recipients`, `ceiling` in pushes per second or null, \
 `seconds` at least, `examples` of what real recipients get; and, of `looked_at` installations, how many get each of \
 the `languages` and how many are `lacking` each value), `recipients`, `unroutable`, `seconds`, `warnings`, `sample` \
@@ -88,7 +88,7 @@ the `languages` and how many are `lacking` each value), `recipients`, `unroutabl
 | `send --once`, if it was sent before | `already_sent`: the campaign's id |
 | `send --detach`, `campaign pause` | the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
 `starts_at`, `expires_at`, `finished_at`, `planned` (whether the whole audience has been read), `expected` \
-(recipients by lane) |
+(recipients by lane), `max_rate` (the most pushes per second over all lanes, or null) |
 | `campaign prune` | `campaigns` (their ids), `recipients`, `failures`, `oldest` (when the first of them ended, \
 or null), `deleted` |
 | `drain` | `drained`, and what is left: `campaigns` (state by id), `recipients` without an outcome, queued `batches`, \
