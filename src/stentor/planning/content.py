@@ -434,6 +434,18 @@ def content_from(path: Path, values: Mapping[str, str] | None = None) -> Content
         raise InvalidConfiguration(f"message file {path} is not {kind}: {error}") from None
     if not isinstance(tree, dict):
         raise InvalidConfiguration(f"message file {path} must be an object with a message's fields")
+    return content_of(tree, values)
+
+
+def content_of(tree: Mapping[str, Any], values: Mapping[str, str] | None = None) -> Content:
+    """A message with its translations, of JSON values as a message file has them.
+
+    Args:
+        values: for its templates; see `Content.values`.
+
+    Raises: InvalidMessage: as `content_from`.
+    """
+    tree = dict(tree)
     translations = tree.pop("translations", {})
     check_names(tree, Message, "", more=("translations",))
     if not isinstance(translations, dict):
@@ -449,3 +461,23 @@ def content_from(path: Path, values: Mapping[str, str] | None = None) -> Content
     )
     content.check()
     return content
+
+
+def to_file(content: Content) -> dict[str, Any]:
+    """A content as JSON values, as `content_of` reads them, without its `values`; what says nothing is left out."""
+    tree = _without_defaults(content.message)
+    if content.translations:
+        tree["translations"] = {tag: _without_defaults(each) for tag, each in content.translations.items()}
+    return tree
+
+
+def _without_defaults(of: Any) -> dict[str, Any]:
+    """The fields of a record that say something, as JSON values."""
+    tree, plain = to_tree(of), to_tree(type(of)())
+    return {name: _pruned(value, plain.get(name)) for name, value in tree.items() if value != plain.get(name)}
+
+
+def _pruned(value: Any, plain: Any) -> Any:
+    if not isinstance(value, dict) or not isinstance(plain, dict) or not plain:
+        return value
+    return {name: each for name, each in value.items() if name not in plain or each != plain[name]}

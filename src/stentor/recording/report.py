@@ -296,6 +296,7 @@ async def failures(
     lane: str | None = None,
     reason: str | None = None,
     dead: bool | None = None,
+    after: tuple[str, int] | None = None,
     page: int = FAILURES_PAGE,
 ) -> AsyncIterator[FailureRow]:
     """Everybody who ended otherwise than accepted or cancelled, in the order of the batches.
@@ -306,6 +307,8 @@ async def failures(
     Args:
         lane, reason: only those of one lane, or that failed for one reason.
         dead: only those whose address is (or isn't) dead for good.
+        after: batch and position of the last one that is there already.
+        page: how many are read at a time.
 
     Raises:
         UnknownCampaign: there is no such campaign.
@@ -324,7 +327,7 @@ async def failures(
     place = tuple_(failed.c.batch_id, failed.c.position)
     columns = [failed.c[each.name] for each in fields(FailureRow) if each.name != "address"]
     query = select(*columns).where(*wanted).order_by(failed.c.batch_id, failed.c.position).limit(page)
-    after = (f"{campaign_id}/", 0)
+    after = after or (f"{campaign_id}/", 0)
     while True:
         async with reader.read() as connection:
             rows = (await connection.execute(query.where(place > after))).all()

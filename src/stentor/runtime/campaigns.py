@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.audience.contract import NO_LANE, Selection
+from stentor.audience.contract import Selection
 from stentor.config import lanes
-from stentor.errors import AlreadySent, InvalidConfiguration, InvalidMessage, InvalidState
+from stentor.errors import AlreadySent, InvalidConfiguration, InvalidInput, InvalidMessage, InvalidState
 from stentor.model import Action
 from stentor.pipeline import call_off
 from stentor.planning.content import Content, decode_content, encode_content
@@ -23,6 +23,7 @@ from stentor.planning.retraction import correction, retraction
 from stentor.planning.templates import check_text
 from stentor.recording import pruning
 from stentor.recording.pruning import Prunable
+from stentor.runtime.confirmation import Expectation
 from stentor.runtime.draft import Draft
 from stentor.runtime.preview import Preview, preview_of
 from stentor.runtime.queue_control import QueueControl
@@ -33,6 +34,9 @@ from stentor.store import campaigns, flags
 from stentor.store import once as keys
 from stentor.store.campaigns import Campaign, new_id
 
+ANYTHING = Expectation()
+MOST_TESTS = 100
+"""Installations that a test is sent to at most."""
 HELD_BACK = "no campaign can be started while the queue is being drained; `stentor drain --end` allows it again"
 LONGEST_ONCE = 200
 """Characters of a key under which something is sent once."""
@@ -56,10 +60,18 @@ class CampaignControl:
 
     # -- finding them -------------------------------------------------------------------------------------------------
 
-    async def newest(self, *, state: CampaignState | None = None, limit: int = 50) -> list[Campaign]:
-        """The newest first."""
+    async def newest(
+        self, *, state: CampaignState | None = None, limit: int = 50, after: tuple[float, str] | None = None
+    ) -> list[Campaign]:
+        """The newest first.
+
+        Args:
+            after: `created_at` and id of the last one of the page before.
+        """
         states = None if state is None else [state]
-        return await self._database.ask(lambda connection: campaigns.newest(connection, states=states, limit=limit))
+        return await self._database.ask(
+            lambda connection: campaigns.newest(connection, states=states, limit=limit, after=after)
+        )
 
     async def get(self, campaign_id: str) -> Campaign:
         """Raises: UnknownCampaign."""
@@ -68,6 +80,10 @@ class CampaignControl:
     async def find(self, name: str) -> Campaign:
         """The campaign of this id or title, or with this in its id. Raises: UnknownCampaign: none or several are."""
         return await self._database.ask(lambda connection: campaigns.find(connection, name))
+
+    async def content(self, campaign_id: str) -> Content:
+        """What it sends. Raises: UnknownCampaign."""
+        return decode_content(await self._database.ask(lambda connection: campaigns.content(connection, campaign_id)))
 
     # -- making them --------------------------------------------------------------------------------------------------
 
@@ -88,17 +104,18 @@ class CampaignControl:
         draft.check(now)
         return await preview_of(draft, now, sample=sample, resources=self._resources)
 
-    async def create(self, draft: Draft, *, preview: Preview | None = None) -> Campaign:
+    async def create(self, draft: Draft, *, preview: Preview | None = None, campaign_id: str | None = None) -> Campaign:
         """Store a campaign as a draft, after the checks of `prepare`.
 
         Args:
             preview: what `prepare` said of it just now, so that it isn't checked and counted twice.
+            campaign_id: its id, of `store.campaigns.new_id`. If there is one of this id, that is returned.
 
         Raises: as `prepare`.
         """
         preview = preview or await self.prepare(draft)
         now = self._clock()
-        campaign_id = new_id(now)
+        campaign_id = campaign_id or new_id(now)
         campaign = Campaign(
             id=campaign_id,
             title=check_text("title", draft.title or preview.title),
@@ -108,20 +125,43 @@ class CampaignControl:
             created_at=now,
             starts_at=draft.starts_at,
             max_rate=draft.max_rate,
-            expected={name: lane.recipients for name, lane in preview.lanes.items()}
-            | ({NO_LANE: preview.unroutable} if preview.unroutable else {}),
+            expected=preview.expected,
         )
         encoded = encode_content(draft.content)
         await self._database.write(lambda connection: campaigns.add(connection, campaign, encoded))
-        return campaign
+        return await self.get(campaign_id)
 
-    async def start(self, campaign_id: str, *, once: str | None = None) -> Campaign:
+    async def change(self, campaign_id: str, draft: Draft, *, preview: Preview | None = None) -> Campaign:
+        """Make a draft another one, after the checks of `prepare`.
+
+        Raises: as `prepare`; UnknownCampaign; InvalidState: it was started.
+        """
+        preview = preview or await self.prepare(draft)
+        values = {
+            "title": check_text("title", draft.title or preview.title),
+            "content": encode_content(draft.content),
+            "audience": msgspec.json.encode(draft.selection),
+            "starts_at": draft.starts_at,
+            "max_rate": draft.max_rate,
+            "expected": msgspec.json.encode(preview.expected),
+        }
+        await self._database.write(lambda connection: campaigns.change_draft(connection, campaign_id, values))
+        return await self.get(campaign_id)
+
+    async def discard(self, campaign_id: str) -> None:
+        """Delete a draft. Raises: UnknownCampaign; InvalidState: it was started."""
+        await self.get(campaign_id)
+        await self._database.write(lambda connection: campaigns.discard(connection, campaign_id))
+
+    async def start(self, campaign_id: str, *, once: str | None = None, expect: Expectation = ANYTHING) -> Campaign:
         """Start a draft: at once, or have it wait for its time.
 
         Args:
             once: a key under which only one campaign is ever started.
+            expect: what must hold; the count is that of when it was made.
 
         Raises:
+            Unconfirmed: something else was expected.
             AlreadySent: another campaign was started with this key.
             InvalidState: it isn't a draft, or no campaign may be started, as the queue is being drained.
             UnknownCampaign: there is none of this id.
@@ -133,7 +173,8 @@ class CampaignControl:
             if await flags.hold(connection, flags.DRAINING) is not None:
                 raise InvalidState(HELD_BACK)
             campaign = await campaigns.get(connection, campaign_id)
-            content = decode_content(await campaigns.content(connection, campaign_id))
+            encoded = await campaigns.content(connection, campaign_id)
+            content = decode_content(encoded)
             starts_at = max(now, campaign.starts_at or now)
             to = CampaignState.SCHEDULED if starts_at > now else CampaignState.RUNNING
             lifetime = content.message.ttl
@@ -142,6 +183,7 @@ class CampaignControl:
             expires_at = starts_at + (lifetime or NOW_OR_NEVER)
             if campaign.state is not CampaignState.DRAFT:
                 raise InvalidState(f"campaign {campaign_id} is {campaign.state}; only a draft can be started")
+            expect.check(encoded, campaign.audience, campaign.expected_recipients)
             if once is not None:
                 _refuse_a_second(once, await keys.claim(connection, once, campaign_id, now), campaign_id)
             await campaigns.move(connection, campaign_id, to, starts_at=starts_at, expires_at=expires_at)
@@ -150,23 +192,36 @@ class CampaignControl:
         await self._backend.bell.ring()
         return await self.get(campaign_id)
 
-    async def send(self, draft: Draft, *, preview: Preview | None = None, once: str | None = None) -> Campaign:
+    async def send(
+        self,
+        draft: Draft,
+        *,
+        preview: Preview | None = None,
+        once: str | None = None,
+        expect: Expectation = ANYTHING,
+        campaign_id: str | None = None,
+    ) -> Campaign:
         """Make a campaign and start it. `Roles.run`, here or in any other process, then sends it.
 
         Args:
-            preview: as for `create`.
+            preview, campaign_id: as for `create`. A campaign of this id that was started already is returned.
             once: as for `start`, e.g. `episode-12`: however often a program is run, this is sent once.
+            expect: what must hold; the count is of now.
 
-        Raises: as `prepare`; AlreadySent, InvalidState: as `start`.
+        Raises: as `prepare`; AlreadySent, InvalidState, Unconfirmed: as `start`.
         """
         await self._refuse_while_draining()
         if once is not None:
             await self.refuse_a_second(once)
-        made = await self.create(draft, preview=preview)
+        preview = preview or await self.prepare(draft)
+        expect.check(encode_content(draft.content), msgspec.json.encode(draft.selection), preview.recipients)
+        made = await self.create(draft, preview=preview, campaign_id=campaign_id)
+        if made.state is not CampaignState.DRAFT:
+            return made
         try:
             return await self.start(made.id, once=once)
         except AlreadySent:  # by another, a moment ago
-            await self.cancel(made.id)
+            await self.discard(made.id)
             raise
 
     async def refuse_a_second(self, once: str) -> None:
@@ -180,7 +235,24 @@ class CampaignControl:
             raise InvalidMessage("once", f"must have 1 to {LONGEST_ONCE} characters")
         _refuse_a_second(once, await self._database.ask(lambda connection: keys.claimed(connection, once)))
 
-    async def retry(self, campaign_id: str, *, reasons: Sequence[str] = ()) -> Campaign:
+    async def test(self, campaign_id: str, installations: Sequence[str], *, test_id: str | None = None) -> Campaign:
+        """Send what a campaign has to a few installations of its audience, as a campaign of its own, at once.
+
+        Args:
+            installations: their ids.
+            test_id: the id of the new campaign; as for `create`.
+
+        Raises: as `send`.
+        """
+        if not 0 < len(installations) <= MOST_TESTS:
+            raise InvalidInput("installations", f"name 1 to {MOST_TESTS} installations for a test")
+        campaign, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
+        selection = msgspec.json.decode(campaign.audience, type=Selection)
+        only = Selection(source=selection.source, only=list(installations))
+        draft = Draft(decode_content(encoded), only, title=f"{campaign.title} (test)")
+        return await self.send(draft, campaign_id=test_id)
+
+    async def retry(self, campaign_id: str, *, reasons: Sequence[str] = (), retry_id: str | None = None) -> Campaign:
         """A new campaign, a draft, with the same message for those whom this one did not reach: who failed, who was
         cancelled, and who was not read any more when it was stopped.
 
@@ -188,6 +260,7 @@ class CampaignControl:
 
         Args:
             reasons: only those that failed for one of these. Left out: all but those whose address is dead.
+            retry_id: the id of the new campaign; as for `create`.
 
         Raises:
             InvalidState: it is still being sent, or what was queued isn't settled yet.
@@ -203,7 +276,8 @@ class CampaignControl:
         selection = msgspec.json.decode(campaign.audience, type=Selection)
         again = Selection(source=selection.source, failed_of=campaign_id, reasons=list(reasons), within=selection)
         title = f"{campaign.title} (again)"
-        return await self.create(Draft(content, again, title=title, collapse_id=campaign.collapse_id))
+        draft = Draft(content, again, title=title, collapse_id=campaign.collapse_id)
+        return await self.create(draft, campaign_id=retry_id)
 
     # -- changing what they sent --------------------------------------------------------------------------------------
 
@@ -219,33 +293,41 @@ class CampaignControl:
         """How many messages would be edited or replaced, by lane; as `prepare_undo`. Raises: as `undo`."""
         return await self.prepare((await self._instead(campaign_id, Action.EDIT, better))[1])
 
-    async def undo(self, campaign_id: str, better: Content | None = None) -> Campaign:
+    async def undo(self, campaign_id: str, better: Content | None = None, *, undo_id: str | None = None) -> Campaign:
         """A new campaign, a draft, that takes back what this one sent. One that is being sent is cancelled first.
 
         Chats' messages are deleted. A push can only be replaced: by `better`, or by a silent one that tells the app to
         remove it. Who could not be served is among the new campaign's failures, with the reason.
+
+        Args:
+            undo_id: the id of the new campaign; as for `create`.
 
         Raises:
             InvalidState: it is a draft, or takes back or edits another's messages itself.
             InvalidMessage: `better` would not replace the message, or a provider would refuse it.
             InvalidAudience: it reached nobody.
         """
-        return await self._act(campaign_id, Action.UNDO, better)
+        return await self._act(campaign_id, Action.UNDO, better, undo_id)
 
-    async def edit(self, campaign_id: str, better: Content) -> Campaign:
+    async def edit(self, campaign_id: str, better: Content, *, edit_id: str | None = None) -> Campaign:
         """A new campaign, a draft, that puts `better` in the place of what this one sent: chats' messages are edited,
         pushes replaced. One that is being sent is cancelled first.
 
+        Args:
+            edit_id: the id of the new campaign; as for `create`.
+
         Raises: as `undo`.
         """
-        return await self._act(campaign_id, Action.EDIT, better)
+        return await self._act(campaign_id, Action.EDIT, better, edit_id)
 
-    async def _act(self, campaign_id: str, action: Action, better: Content | None) -> Campaign:
+    async def _act(
+        self, campaign_id: str, action: Action, better: Content | None, new_campaign_id: str | None
+    ) -> Campaign:
         campaign, draft = await self._instead(campaign_id, action, better)
         if campaign.state not in FINAL:
             await self.cancel(campaign_id)
-            await self._roles.run(campaign_id)
-        return await self.create(draft)
+            await self._roles.see_out(campaign_id)
+        return await self.create(draft, campaign_id=new_campaign_id)
 
     async def _instead(self, campaign_id: str, action: Action, better: Content | None) -> tuple[Campaign, Draft]:
         """A campaign, and the one that is to change what it sent."""

@@ -15,6 +15,7 @@ from stentor.recording import report as reports
 from stentor.recording.audit import Audit, audit, audit_apart
 from stentor.recording.explain import Explanation, explain
 from stentor.recording.losses import Losses
+from stentor.recording.recipients import RecipientShape, recipients
 from stentor.recording.report import FailureRow, Progress, Report, Totals
 from stentor.runtime.resources import Resources
 from stentor.store import campaigns
@@ -56,18 +57,24 @@ class Outcomes:
         reason: str | None = None,
         dead: bool | None = None,
         addresses: bool = False,
+        after: tuple[str, int] | None = None,
+        page: int = reports.FAILURES_PAGE,
     ) -> AsyncIterator[FailureRow]:
         """Who was not reached, and why.
 
         Args:
             lane, reason, dead: only those of one lane, or for one reason, or whose address is (or isn't) dead.
             addresses: read each one's address from the audience as it is now.
+            after: batch and position of the last one that is there already.
+            page: how many are read at a time.
 
         Raises:
             UnknownCampaign: there is no such campaign.
             InvalidAudience, AudienceUnavailable: addresses are asked for, and the audience cannot be read.
         """
-        found = reports.failures(self._database, campaign_id, lane=lane, reason=reason, dead=dead)
+        found = reports.failures(
+            self._database, campaign_id, lane=lane, reason=reason, dead=dead, after=after, page=page
+        )
         return self._with_addresses(found, campaign_id) if addresses else found
 
     async def _with_addresses(self, found: AsyncIterator[FailureRow], campaign_id: str) -> AsyncIterator[FailureRow]:
@@ -86,6 +93,20 @@ class Outcomes:
                 yield each
         finally:
             await audience.aclose()
+
+    def recipients(
+        self,
+        campaign_id: str,
+        *,
+        lane: str | None = None,
+        outcome: str | None = None,
+        after: tuple[str, int] | None = None,
+    ) -> AsyncIterator[list[RecipientShape]]:
+        """Every recipient that was read so far and what became of it, a batch at a time. See `recording.recipients`.
+
+        Raises: UnknownCampaign.
+        """
+        return recipients(self._database, campaign_id, lane=lane, outcome=outcome, after=after)
 
     async def explain(self, campaign_id: str, installation: str) -> Explanation:
         """What became of one recipient, from planning to the provider's answer. Raises: UnknownCampaign."""

@@ -10,13 +10,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from stentor.audience.contract import NO_LANE, Audience, Selection, Wanted
 from stentor.audience.sampling import LaneSample, look_at
 from stentor.config import REGISTRY, lanes
 from stentor.errors import InvalidAudience
-from stentor.planning.content import Content
+from stentor.planning.content import Content, encode_content
 from stentor.providers.channels import open_lane
 from stentor.providers.lane import CampaignContent, Priced
+from stentor.runtime.confirmation import confirmation_of
 from stentor.runtime.draft import Draft
 from stentor.runtime.resources import Resources
 from stentor.runtime.samples import Example, LaneTexts, Texts, examples
@@ -58,9 +61,18 @@ class Preview:
     """How long it takes at least: the slowest lane's time, or all of it at the campaign's own rate."""
     warnings: Sequence[str] = ()
 
+    confirmation: str
+    """Whoever starts the campaign may demand that this still holds; see `runtime.confirmation`."""
+
     @property
     def recipients(self) -> int:
         return sum(lane.recipients for lane in self.lanes.values())
+
+    @property
+    def expected(self) -> dict[str, int]:
+        """Recipients by lane, NO_LANE among them where some are on none."""
+        routed = {name: lane.recipients for name, lane in self.lanes.items()}
+        return routed | ({NO_LANE: self.unroutable} if self.unroutable else {})
 
     @property
     def sample(self) -> Mapping[str, bytes]:
@@ -140,6 +152,7 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
         unroutable=unroutable,
         seconds=max([recipients / limit, *(each.seconds for each in previews.values())]),
         warnings=warnings,
+        confirmation=confirmation_of(encode_content(content), msgspec.json.encode(selection), recipients),
     )
 
 

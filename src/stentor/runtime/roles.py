@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 LOOK = 0.25
 """Seconds between two looks at the processes, and at a campaign that runs."""
+SEEN_OUT_WITHIN = 20.0
+"""Seconds for which `see_out` looks on."""
 AGAIN = "it is started again by itself"
 NO_RECORDERS = "there is no work for recorders: the queue is in the store, where senders record by themselves"
 
@@ -40,7 +42,11 @@ NO_RECORDERS = "there is no work for recorders: the queue is in the store, where
 class Roles:
     """Starts processes, and sees them out. Every method may raise `StoreUnavailable`."""
 
-    def __init__(self, resources: Resources, outcomes: Outcomes) -> None:
+    def __init__(self, resources: Resources, outcomes: Outcomes, *, elsewhere: bool = False) -> None:
+        """Args:
+        elsewhere: this process starts no others; whoever sends runs already.
+        """
+        self._elsewhere = elsewhere
         self._config = resources.config
         self._clock = resources.clock
         self._database = resources.database
@@ -110,6 +116,26 @@ class Roles:
                     break
                 await rest(LOOK, stop)
         return await self._outcomes.report(campaign_id)
+
+    async def see_out(self, campaign_id: str) -> None:
+        """Wait until a campaign that is being cancelled is over: run it, or where roles run elsewhere, look on.
+
+        Raises: InvalidState: whoever runs it takes longer than `SEEN_OUT_WITHIN` seconds.
+        """
+        if not self._elsewhere:
+            await self.run(campaign_id)
+            return
+        stop = asyncio.Event()
+        late = asyncio.get_running_loop().call_later(SEEN_OUT_WITHIN, stop.set)
+        try:
+            report = await self.watch(campaign_id, stop=stop)
+        finally:
+            late.cancel()
+        if report.campaign.state not in FINAL or report.total.pending:
+            raise InvalidState(
+                f"campaign {campaign_id} is still being cancelled; do the same again in some seconds. If that doesn't"
+                " help, see that `stentor serve` runs"
+            )
 
     async def stop(self) -> None:
         """End the processes that are at work, if there are any: they finish what they hold, or give it back."""

@@ -51,6 +51,8 @@ class PreviewShape(Shape, frozen=True, kw_only=True):
     warnings: Sequence[str]
     sample: Mapping[str, str]
     """By lane, the payload of its first example."""
+    confirmation: str
+    """Pass it on when you start the campaign: then only this message starts, for this audience and about this count."""
 
 
 class BacklogShape(Shape, frozen=True, kw_only=True):
@@ -95,6 +97,7 @@ def preview(seen: Preview) -> PreviewShape:
         seconds=round(seen.seconds, 1),
         warnings=list(seen.warnings),
         sample={name: payload.decode(errors="replace") for name, payload in seen.sample.items()},
+        confirmation=seen.confirmation,
     )
 
 

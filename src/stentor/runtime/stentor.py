@@ -15,6 +15,7 @@ from stentor.config import Config
 from stentor.runtime.campaigns import CampaignControl
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import QueueControl
+from stentor.runtime.replies import Replies
 from stentor.runtime.resources import Resources
 from stentor.runtime.roles import Roles
 from stentor.store.migrate import migrate
@@ -33,16 +34,24 @@ class Stentor:
             print(report.total.accepted)
     """
 
-    def __init__(self, config: Config, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, config: Config, clock: Callable[[], float] = time.time, *, roles_elsewhere: bool = False
+    ) -> None:
+        """Args:
+        clock: epoch seconds.
+        roles_elsewhere: this process starts no roles, not even to end a campaign that is undone while it is sent.
+        """
         self._resources = Resources.open(config, clock)
         self.outcomes = Outcomes(self._resources)
         """What became of campaigns: progress, report, failures, explanation, audit."""
-        self.roles = Roles(self._resources, self.outcomes)
+        self.roles = Roles(self._resources, self.outcomes, elsewhere=roles_elsewhere)
         """The processes that send: run a campaign, serve, or watch while others do."""
         self.queue = QueueControl(self._resources)
         """The queue as a whole: what is under way, and draining it."""
         self.campaigns = CampaignControl(self._resources, self.roles, self.queue)
         """Campaigns: made, started, paused, cancelled, repeated, taken back, found."""
+        self.replies = Replies(self._resources)
+        """What was answered to requests that may be repeated."""
 
     def __repr__(self) -> str:
         return f"<Stentor on {self._resources.database!r}>"

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, bindparam, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, case, delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import InvalidState, UnknownCampaign
@@ -65,6 +65,11 @@ class Campaign:
     """Whether its audience was read to the end. Never so of one that was stopped before."""
     planning_over: bool = False
     """Whether no more of its audience will be read: it was read to the end, or the campaign was stopped."""
+
+    @property
+    def expected_recipients(self) -> int:
+        """Those on a lane, as counted before it was started."""
+        return sum(count for lane, count in self.expected.items() if lane)
 
 
 def new_id(now: float) -> str:
@@ -141,12 +146,18 @@ async def whole(connection: AsyncConnection, campaign_id: str) -> tuple[Campaign
 
 
 async def newest(
-    connection: AsyncConnection, *, states: Collection[CampaignState] | None = None, limit: int = 50
+    connection: AsyncConnection,
+    *,
+    states: Collection[CampaignState] | None = None,
+    limit: int = 50,
+    after: tuple[float, str] | None = None,
 ) -> list[Campaign]:
-    """The newest first."""
+    """The newest first; those after the one that was made then and has this id."""
     query = _ALL.order_by(campaigns.c.created_at.desc(), campaigns.c.id.desc()).limit(limit)
     if states is not None:
         query = query.where(campaigns.c.state.in_([state.value for state in states]))
+    if after is not None:
+        query = query.where(tuple_(campaigns.c.created_at, campaigns.c.id) < after)
     return [_campaign(row) for row in await connection.execute(query)]
 
 
@@ -208,6 +219,29 @@ def _ended_pause(at: float) -> ColumnElement[float]:
     """Seconds of a pause that ends now, as far as it was after the campaign's start."""
     since = case((campaigns.c.starts_at > campaigns.c.paused_at, campaigns.c.starts_at), else_=campaigns.c.paused_at)
     return case((since < at, at - since), else_=0.0)  # NULL, where it wasn't paused, is before nothing
+
+
+async def change_draft(connection: AsyncConnection, campaign_id: str, values: Mapping[str, Any]) -> None:
+    """Set columns of a draft. Raises: UnknownCampaign; InvalidState: it was started."""
+    changed = await connection.execute(update(campaigns).where(*_draft(campaign_id)).values(values))
+    if not changed.rowcount:
+        await _refuse_started(connection, campaign_id)
+
+
+async def discard(connection: AsyncConnection, campaign_id: str) -> None:
+    """Delete a draft; one that is gone already is. Raises: InvalidState: it was started."""
+    gone = await connection.execute(delete(campaigns).where(*_draft(campaign_id)))
+    if not gone.rowcount and await states(connection, [campaign_id]):
+        await _refuse_started(connection, campaign_id)
+
+
+def _draft(campaign_id: str) -> tuple[ColumnElement[bool], ...]:
+    return campaigns.c.id == campaign_id, campaigns.c.state == CampaignState.DRAFT.value
+
+
+async def _refuse_started(connection: AsyncConnection, campaign_id: str) -> None:
+    state = (await get(connection, campaign_id)).state
+    raise InvalidState(f"campaign {campaign_id} is {state}; only a draft can be changed or deleted")
 
 
 async def finish(connection: AsyncConnection, campaign_id: str, now: float) -> bool:

@@ -65,6 +65,7 @@ campaigns = Table(
     Column("paused", Double, nullable=False, server_default=text("0")),  # seconds of its pauses that are over
     Column("paused_at", Double),  # since when it is paused; NULL where it isn't
     Index(None, "state"),
+    Index(None, "created_at", "id"),
 )
 
 chains = Table(  # how far each chain of plan steps has come
@@ -213,4 +214,20 @@ installations = Table(  # the embedded registry
     Column("registered_at", Double),
     Column("dead_at", Double),
     Column("dead_reason", StorableText),
+)
+
+replies = Table(  # what was answered to requests with an `Idempotency-Key`; see `store.replies`
+    "stentor_replies",
+    METADATA,
+    Column("owner", KEY, primary_key=True),  # the caller's id
+    Column("key", KEY, primary_key=True),
+    Column("question", LargeBinary, nullable=False),  # SHA-256 of what was asked
+    Column("reserved", StorableText, nullable=False),  # the id of whatever the request makes
+    Column("token", StorableText, nullable=False),  # who works on it
+    Column("until", Double, nullable=False),  # and for how long it is believed
+    Column("status", Integer),  # NULL: not answered yet
+    Column("headers", LargeBinary),  # JSON
+    Column("body", LargeBinary),
+    Column("at", Double, nullable=False),  # when it was first asked
+    Index(None, "at"),
 )

@@ -308,6 +308,7 @@ async def open_stage(
             lanes={lane: LanePreview(recipients=count, ceiling=1e6, seconds=0) for lane, count in expected.items()},
             unroutable=len(people) - sum(expected.values()),
             seconds=0.0,
+            confirmation="",
         )
         campaign = await stentor.campaigns.create(Draft(content, Selection(source="users")), preview=preview)
         if start:

@@ -32,7 +32,7 @@ from tests.integration.kill.stage import CONTENT, SLOW, Stage, open_providers, o
 
 Kind = Literal["sql", "jetstream"]
 EVERYBODY = Selection(source="users")
-NOT_COUNTED = Preview(title="News", lanes={}, unroutable=0, seconds=0.0)
+NOT_COUNTED = Preview(title="News", lanes={}, unroutable=0, seconds=0.0, confirmation="")
 SOON = 1.0
 """Seconds after which a scheduled campaign would begin."""
 

@@ -50,6 +50,7 @@ PREVIEW = Preview(
     unroutable=0,
     seconds=3660.0,
     warnings=[],
+    confirmation="0123456789abcdef0123456789abcdef-1000000",
 )
 
 

@@ -1,0 +1,130 @@
+"""Bodies and queries of requests, read within limits: what is wrong with them is told by field.
+
+Rules: no more than `LARGEST` bytes are kept of a body that isn't streamed; a name that isn't declared is an error,
+which names the nearest that is; numbers of a query are numbers, not texts.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from stentor.api.operation import Fields
+from stentor.api.problems import (
+    BAD_BODY,
+    INVALID_INPUT,
+    TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    FieldProblem,
+    Problem,
+    pointer,
+)
+
+LARGEST = 2**20
+"""Bytes of a body that isn't streamed: a message with all its translations has no more (`planning.content`)."""
+JSON = "application/json"
+_WHERE = re.compile(r" - at `\$\.?(.*)`$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`$")
+_MISSING = re.compile(r"Object missing required field `(.*)`$")
+
+F = TypeVar("F", bound=Fields)
+
+
+def media_type(request: Request) -> str:
+    """Without its parameters, in lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def see_content_type(request: Request, wanted: str) -> None:
+    """Raises: Problem: the body is of another kind."""
+    if (found := media_type(request)) not in wanted.split(", "):
+        said = f"is {found!r}" if found else "is missing"
+        raise Problem(UNSUPPORTED_MEDIA_TYPE, f"The header Content-Type {said}; this operation reads {wanted}.")
+
+
+async def read(request: Request) -> bytes:
+    """All of a body. Raises: Problem: it is too large, or the client went away."""
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > LARGEST:
+        raise _too_large()
+    body = bytearray()
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > LARGEST:
+                raise _too_large()
+    except ClientDisconnect:
+        raise Problem(BAD_BODY, "The body ended before it was complete.") from None
+    return bytes(body)
+
+
+def _too_large() -> Problem:
+    return Problem(TOO_LARGE, f"The body is larger than {LARGEST:,} bytes.", headers={"Connection": "close"})
+
+
+def decode(body: bytes, kind: type[F]) -> F:
+    """A body as what it must be; of none, what has no required fields.
+
+    Raises: Problem: it isn't JSON, or a field is wrong.
+    """
+    try:
+        return msgspec.json.decode(body or b"{}", type=kind)
+    except msgspec.ValidationError as error:
+        place, said = _of(error, kind)
+        at = pointer(place)
+        raise Problem(
+            INVALID_INPUT, f"{place or 'The body'}: {said}", errors=[FieldProblem(pointer=at, detail=said)]
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem(BAD_BODY, f"The body is not JSON: {error}") from None
+    except RecursionError:
+        raise Problem(BAD_BODY, "The body nests objects or lists too deeply.") from None
+
+
+def decode_query(request: Request, kind: type[F]) -> F:
+    """The query as what it must be. A name that may be there several times has a list as its type.
+
+    Raises: Problem: a parameter is wrong or unknown.
+    """
+    fields = {each.encode_name: each for each in msgspec.structs.fields(kind)}
+    given: dict[str, Any] = {}
+    for name, text in request.query_params.multi_items():
+        if name in fields and _is_list(fields[name].type):
+            given.setdefault(name, []).append(text)
+        elif name in given:
+            raise _wrong_parameter(name, "is there twice; give it once")
+        else:
+            given[name] = text
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        place, said = _of(error, kind)
+        raise _wrong_parameter(place.partition("[")[0], said) from None
+
+
+def _is_list(kind: Any) -> bool:
+    return str(kind).startswith(("list[", "typing.List"))
+
+
+def _wrong_parameter(name: str, said: str) -> Problem:
+    return Problem(INVALID_INPUT, f"{name}: {said}", errors=[FieldProblem(parameter=name, detail=said)])
+
+
+def _of(error: msgspec.ValidationError, kind: type[Fields]) -> tuple[str, str]:
+    """Where msgspec found what, in our words."""
+    said = str(error)
+    where = _WHERE.search(said)
+    place, said = (where[1] if where else ""), _WHERE.sub("", said)
+    if unknown := _UNKNOWN.match(said):
+        names: Mapping[str, Any] = {each.encode_name: each for each in msgspec.structs.fields(kind)}
+        near = difflib.get_close_matches(unknown[1], names, 1) if not place else []
+        hint = f"did you mean `{near[0]}`?" if near else "take it out"
+        return ".".join(filter(None, (place, unknown[1]))), f"there is no such field; {hint}"
+    if missing := _MISSING.match(said):
+        return ".".join(filter(None, (place, missing[1]))), "is missing"
+    return place, said[:1].lower() + said[1:]

@@ -1,0 +1,262 @@
+"""The OpenAPI 3.1 document of the API, made of its operations.
+
+Rules: every answer that an operation can give is in it, problems too; every field has its meaning.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, is_dataclass, make_dataclass
+from dataclasses import field as dataclass_field
+from typing import Any
+
+import msgspec
+
+from stentor.api import problems
+from stentor.api.bodies import JSON
+from stentor.api.docstrings import of_fields
+from stentor.api.idempotency import HEADER, REPLAYED
+from stentor.api.operation import Operation
+from stentor.api.problems import CONTENT_TYPE, Kind, ProblemDocument, kind_of
+from stentor.model import Message
+from stentor.planning.content import Translation
+from stentor.version import __version__
+
+REF = "#/components/schemas/"
+MESSAGE_FILE = "MessageFile"
+_SUFFIXES = ("Shape", "Fields", "Document")
+DESCRIPTION = """\
+Sends one message to millions of installations, with none dropped and every one accounted for.
+
+Times are epoch seconds, durations are seconds. New versions may add fields and answers; what is there keeps its meaning.
+Errors are `application/problem+json` (RFC 9457); the `type` of each leads to what it means and what to do.
+
+Send an `Idempotency-Key` with every POST: then it may be repeated, and nothing is done twice."""
+ALWAYS = (problems.UNAUTHENTICATED, problems.FORBIDDEN, problems.TOO_MANY, problems.INTERNAL, problems.UNAVAILABLE)
+"""What any operation with a scope may answer."""
+WITH_BODY = (problems.BAD_BODY, problems.INVALID_INPUT, problems.TOO_LARGE, problems.UNSUPPORTED_MEDIA_TYPE)
+WITH_KEY = (problems.IN_PROGRESS, problems.OTHER_BODY, problems.INVALID_INPUT)
+
+
+def document(operations: Sequence[Operation]) -> dict[str, Any]:
+    """The document of these operations, as JSON values."""
+    kinds = [ProblemDocument, *(each for one in operations for each in (one.body, one.answer) if each is not None)]
+    _, schemas = msgspec.json.schema_components(
+        [*kinds, _message_file()], schema_hook=_schema_hook, ref_template=REF + "{name}"
+    )
+    renamed = {name: _short(name) for name in schemas}
+    assert len(set(renamed.values())) == len(renamed), "two schemas have the same name"
+    described = {name: _described(name, schema, kinds) for name, schema in schemas.items()}
+    paths: dict[str, dict[str, Any]] = {}
+    for each in operations:
+        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each)
+    whole = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Stentor",
+            "version": __version__,
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name} for name in dict.fromkeys(each.tag for each in operations)],
+        "security": [{"key": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "An API key: `stentor key create` makes one."}
+            },
+            "schemas": described,
+        },
+    }
+    renamed_whole: dict[str, Any] = _rename(whole, renamed)
+    return renamed_whole
+
+
+def _operation(each: Operation) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "operationId": each.name,
+        "tags": [each.tag],
+        "summary": each.summary,
+        "description": "\n\n".join(filter(None, (each.description, _needs(each)))),
+        "parameters": [*_path_parameters(each), *_query_parameters(each), *_headers(each)],
+        "responses": _responses(each),
+    }
+    if each.scope is None:
+        told["security"] = []
+    if each.takes is not None:
+        told["requestBody"] = {"required": True, "content": {kind: {} for kind in each.takes.split(", ")}}
+    elif each.body is not None:
+        required = bool(msgspec.json.schema(each.body)["$defs"][each.body.__name__].get("required"))
+        told["requestBody"] = {"required": required, "content": {JSON: {"schema": _schema(each.body)}}}
+    return told
+
+
+def _needs(each: Operation) -> str:
+    return "" if each.scope is None else f"Needs the scope `{each.scope.value}`."
+
+
+def _path_parameters(each: Operation) -> Iterable[dict[str, Any]]:
+    for name in each.path_names:
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+
+
+def _query_parameters(each: Operation) -> Iterable[dict[str, Any]]:
+    if each.query is None:
+        return
+    said = of_fields(each.query)
+    for one in msgspec.structs.fields(each.query):
+        schema = msgspec.json.schema(one.type)
+        if "anyOf" in schema:  # what may be left out is no null in a query
+            kept = [part for part in schema.pop("anyOf") if part != {"type": "null"}]
+            schema |= kept[0] if len(kept) == 1 else {"anyOf": kept}
+        schema = _inlined(schema)
+        if one.default not in (msgspec.NODEFAULT, None):
+            schema["default"] = one.default
+        yield {
+            "name": one.encode_name,
+            "in": "query",
+            "required": one.required,
+            "description": said.get(one.name, ""),
+            "schema": schema,
+        }
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """A small schema without references of its own."""
+    definitions = schema.pop("$defs", {})
+    if "$ref" in schema:
+        schema |= definitions[schema.pop("$ref").rpartition("/")[2]]
+    return schema
+
+
+def _headers(each: Operation) -> Iterable[dict[str, Any]]:
+    if each.method == "POST":
+        yield {
+            "name": HEADER,
+            "in": "header",
+            "required": False,
+            "description": "Any text that is new for each request. Repeat it with the request if no answer came.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        }
+
+
+def _responses(each: Operation) -> dict[str, Any]:
+    good: dict[str, Any] = {"description": each.summary}
+    if each.streams is not None:
+        good["content"] = {kind: {"schema": {"type": "string"}} for kind in each.streams.split(", ")}
+    elif each.answer is not None:
+        good["content"] = {JSON: {"schema": _schema(each.answer)}}
+    if each.method == "POST":
+        good["headers"] = {
+            REPLAYED: {"description": "`true` if this was answered before.", "schema": {"type": "string"}}
+        }
+    responses = {str(each.status): good}
+    if each.method == "GET" and each.streams is None and each.scope is not None:
+        responses["304"] = {"description": "It is as it was when you got the `ETag` that you sent."}
+    by_status: dict[int, list[Kind]] = {}
+    for kind in kinds_of(each):
+        by_status.setdefault(kind.status, []).append(kind)
+    for status, found in sorted(by_status.items()):
+        responses[str(status)] = {
+            "description": "\n\n".join(f"**{kind.title}** (`{kind.type}`). {kind.remedy}" for kind in found),
+            "content": {CONTENT_TYPE: {"schema": _schema(ProblemDocument)}},
+        }
+    return responses
+
+
+def kinds_of(each: Operation) -> list[Kind]:
+    """The kinds of problems that an operation may answer."""
+    found = [kind_of(error) for error in each.raises]
+    if each.scope is not None:
+        found += ALWAYS
+    if each.writes or each.query is not None or each.path_names:
+        found += [problems.INVALID_INPUT]
+    if each.writes:
+        found += WITH_BODY
+    if each.method == "POST":
+        found += WITH_KEY
+    if each.query is not None and any(one.name == "cursor" for one in msgspec.structs.fields(each.query)):
+        found += [problems.INVALID_CURSOR]
+    return [kind for kind in problems.KINDS if kind in found]
+
+
+def _schema(kind: Any) -> dict[str, Any]:
+    (schema,), _ = msgspec.json.schema_components([kind], schema_hook=_schema_hook, ref_template=REF + "{name}")
+    found: dict[str, Any] = schema
+    return found
+
+
+def _message_file() -> type:
+    """A message with its translations, as one object: as a message file has it."""
+    return make_dataclass(
+        MESSAGE_FILE,
+        [
+            *((each.name, each.type, each) for each in fields(Message)),
+            ("translations", dict[str, Translation], dataclass_field(default_factory=dict)),
+        ],
+        kw_only=True,
+        module=Message.__module__,
+    )
+
+
+def _schema_hook(kind: type) -> dict[str, Any]:
+    raise NotImplementedError(kind)
+
+
+def _described(name: str, schema: dict[str, Any], kinds: Sequence[Any]) -> dict[str, Any]:
+    """With what the fields' docstrings say."""
+    found = _CLASSES.get(name) or next((each for each in _reached(kinds) if each.__name__ == name), None)
+    if found is None:
+        return schema
+    said = of_fields(found)
+    for field, each in schema.get("properties", {}).items():
+        if field in said:
+            schema["properties"][field] = each | {"description": said[field]}
+    if is_dataclass(found):
+        schema["additionalProperties"] = False
+    return schema
+
+
+_CLASSES: dict[str, type] = {MESSAGE_FILE: Message}
+
+
+def _reached(kinds: Sequence[Any]) -> list[type]:
+    """All classes that these are made of."""
+    found: dict[type, None] = {}
+    waiting: list[Any] = [*kinds, Message, Translation]
+    while waiting:
+        kind = waiting.pop()
+        waiting += getattr(kind, "__args__", ())
+        if not isinstance(kind, type) or kind in found or issubclass(kind, enum.Enum):
+            continue
+        found[kind] = None
+        if issubclass(kind, msgspec.Struct):
+            waiting += [each.type for each in msgspec.structs.fields(kind)]
+        elif is_dataclass(kind):
+            from typing import get_type_hints
+
+            waiting += get_type_hints(kind).values()
+    return list(found)
+
+
+def _short(name: str) -> str:
+    for suffix in _SUFFIXES:
+        name = name.removesuffix(suffix)
+    return name
+
+
+def _rename(value: Any, names: dict[str, str]) -> Any:
+    if isinstance(value, list):
+        return [_rename(each, names) for each in value]
+    if not isinstance(value, dict):
+        return value
+    renamed = {}
+    for key, each in value.items():
+        if key == "$ref":
+            each = REF + names.get(each.removeprefix(REF), each.removeprefix(REF))
+        elif key == "schemas":
+            each = {names.get(name, name): schema for name, schema in each.items()}
+        renamed[key] = _rename(each, names)
+    return renamed

@@ -1,0 +1,171 @@
+"""What an operation of the API is: one description, of which route, checks and document are made.
+
+It is made of a function: its name is the operation's, its first line of docstring the summary, its annotations say what
+is in the path, the query and the body, and what is answered.
+
+Example:
+    campaigns = Operations("Campaigns")
+
+    @campaigns.get("/campaigns/{campaign}", Scope.VIEW, raises=(UnknownCampaign,))
+    async def get_campaign(call: Call, campaign: str) -> CampaignShape:
+        \"\"\"A campaign, without its message.\"\"\"
+        return shapes.campaign(await call.stentor.campaigns.get(campaign))
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, get_type_hints
+
+import msgspec
+from starlette.requests import Request
+
+from stentor.access.caller import Caller
+from stentor.access.scopes import Scope
+from stentor.errors import InvalidInput, StentorError
+from stentor.runtime.stentor import Stentor
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+VERSION = "/v1"
+_IN_PATH = re.compile(r"\{(\w+)\}")
+
+
+class Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a query or a body is made of: a name that isn't declared is an error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request, as an operation sees it."""
+
+    stentor: Stentor
+    caller: Caller
+    request: Request
+    reserved: str | None = None
+    """An id for what this request makes, the same each time that it is tried again under its `Idempotency-Key`."""
+    now: float
+    """Epoch seconds."""
+    again: bool = False
+    """Whether an earlier try under this key was cut short, so that what is asked for may be done already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streamed:
+    """An answer that comes piece by piece."""
+
+    content_type: str
+    pieces: AsyncIterator[bytes]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """An answer with a status of its own, or a place where what was made can be found."""
+
+    shape: object
+    status: int = 201
+    location: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """See this module."""
+
+    name: str
+    method: Method
+    path: str
+    scope: Scope | None
+    """None: anybody may."""
+    tag: str
+    summary: str
+    description: str
+    path_names: tuple[str, ...]
+    query: type[Fields] | None
+    body: type[Any] | None
+    answer: Any
+    """The type of the body of a good answer; None: it has none."""
+    status: int
+    raises: tuple[type[StentorError], ...]
+    streams: str | None
+    """The content types that it answers piece by piece, with commas between."""
+    takes: str | None
+    """The content type of a body that it reads piece by piece."""
+    run: Callable[..., Awaitable[Any]]
+
+    @property
+    def writes(self) -> bool:
+        return self.method != "GET"
+
+
+T = TypeVar("T", bound=Callable[..., Awaitable[Any]])
+
+
+class Operations(list[Operation]):
+    """Those of one tag, in the order in which they are declared."""
+
+    def __init__(self, tag: str) -> None:
+        super().__init__()
+        self._tag = tag
+
+    def get(self, path: str, scope: Scope | None, **more: Any) -> Callable[[T], T]:
+        return self._add("GET", path, scope, **more)
+
+    def post(self, path: str, scope: Scope | None, **more: Any) -> Callable[[T], T]:
+        return self._add("POST", path, scope, **more)
+
+    def put(self, path: str, scope: Scope | None, **more: Any) -> Callable[[T], T]:
+        return self._add("PUT", path, scope, **more)
+
+    def delete(self, path: str, scope: Scope | None, **more: Any) -> Callable[[T], T]:
+        return self._add("DELETE", path, scope, **more)
+
+    def _add(
+        self,
+        method: Method,
+        path: str,
+        scope: Scope | None,
+        *,
+        status: int = 200,
+        raises: tuple[type[StentorError], ...] = (),
+        streams: str | None = None,
+        takes: str | None = None,
+        shape: Any = None,
+    ) -> Callable[[T], T]:
+        """Args:
+        raises: what it refuses for, beyond what any operation may.
+        shape: what is answered, if the function's annotation doesn't say it.
+        """
+
+        def declare(run: T) -> T:
+            hints = get_type_hints(run)
+            answer = shape or hints.pop("return")
+            names = tuple(_IN_PATH.findall(path))
+            known = {"call", "query", "body", *names}
+            assert set(hints) <= known | {"return"}, f"{run.__name__} takes {set(hints) - known}"
+            summary, _, description = inspect.cleandoc(run.__doc__ or "").partition("\n\n")
+            self.append(
+                Operation(
+                    name=run.__name__,
+                    method=method,
+                    path=VERSION + path,
+                    scope=scope,
+                    tag=self._tag,
+                    summary=summary.replace("\n", " ").rstrip("."),
+                    description=description,
+                    path_names=names,
+                    query=hints.get("query"),
+                    body=hints.get("body"),
+                    answer=None if answer is type(None) else answer,
+                    status=204 if answer is type(None) else status,
+                    raises=(*raises, *((InvalidInput,) if "query" in hints or "body" in hints else ())),
+                    streams=streams,
+                    takes=takes,
+                    run=run,
+                )
+            )
+            return run
+
+        return declare

@@ -1,0 +1,345 @@
+"""Campaigns: previewed, made, started, stopped, taken back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from stentor.access.scopes import Scope
+from stentor.api.cursors import Cursors
+from stentor.api.operation import Call, Fields, Made, Operations
+from stentor.audience.contract import Condition, Selection
+from stentor.errors import (
+    AlreadySent,
+    AudienceUnavailable,
+    CredentialError,
+    InvalidAudience,
+    InvalidMessage,
+    InvalidState,
+    Unconfirmed,
+    UnknownCampaign,
+)
+from stentor.planning.content import Content, content_of, to_file
+from stentor.recording import shapes
+from stentor.recording.report import Totals
+from stentor.recording.shapes import CampaignShape, ListedCampaignShape, Shape
+from stentor.runtime.campaigns import MOST_TESTS
+from stentor.runtime.confirmation import TOLERANCE, Expectation
+from stentor.runtime.draft import Draft
+from stentor.runtime.shapes import PreviewShape, preview
+from stentor.states import CampaignState
+
+operations = Operations("Campaigns")
+MOST, USUAL = 200, 50
+"""Campaigns of a page."""
+CHECKS = (InvalidMessage, InvalidAudience, CredentialError, AudienceUnavailable)
+"""What a draft can be refused for."""
+
+MessageTree = Annotated[dict[str, Any], Meta(extra_json_schema={"$ref": "#/components/schemas/MessageFile"})]
+
+
+class AudienceFields(Fields, frozen=True, kw_only=True):
+    """Whom a campaign is for."""
+
+    source: str
+    """The name of an audience in the settings; `registry` is Stentor's own table of installations."""
+    filters: dict[str, list[str] | Condition] = msgspec.field(default_factory=dict)
+    """By column or attribute, the values that are wanted, or a condition. All filters must hold."""
+    only: list[str] | None = None
+    """Only the installations with these ids."""
+
+    @property
+    def selection(self) -> Selection:
+        return Selection(source=self.source, filters=self.filters, only=self.only)
+
+
+class DraftFields(Fields, frozen=True, kw_only=True):
+    """What a campaign is to be."""
+
+    message: MessageTree
+    """What is sent, as a message file has it: fields of the message, options of channels, `translations`."""
+    audience: AudienceFields
+    values: dict[str, str] = msgspec.field(default_factory=dict)
+    """Values for the templates that are the same for everybody. They are shown as they are."""
+    title: str | None = None
+    """What the campaign is called in lists and reports. Left out: as the message's title."""
+    starts_at: float | None = None
+    """When it starts, in epoch seconds. Left out: as soon as it is started."""
+    max_rate: float | None = None
+    """The most pushes a second over all lanes. Left out: as fast as the lanes allow."""
+
+    @property
+    def draft(self) -> Draft:
+        """Raises: InvalidMessage."""
+        content = content_of(self.message, self.values)
+        return Draft(
+            content, self.audience.selection, title=self.title, starts_at=self.starts_at, max_rate=self.max_rate
+        )
+
+
+class PreviewFields(DraftFields, frozen=True, kw_only=True):
+    """What a campaign is to be, and of whom examples are wanted."""
+
+    sample: str | None = None
+    """Show what the installation with this id would get. Left out: one of each language."""
+
+
+class ExpectationFields(Fields, frozen=True, kw_only=True):
+    """What must hold for a campaign to be started."""
+
+    confirmation: str | None = None
+    """A preview's. The message and the audience must be those, and the count about that one."""
+    expect_recipients: int | None = None
+    """How many recipients there should be."""
+    tolerance: float = TOLERANCE
+    """By which share the count may differ from either."""
+
+    @property
+    def expectation(self) -> Expectation:
+        return Expectation(confirmation=self.confirmation, recipients=self.expect_recipients, tolerance=self.tolerance)
+
+
+class NewCampaignFields(DraftFields, frozen=True, kw_only=True):
+    """A campaign to be made, and with `start=true` what must hold for it to be started."""
+
+    confirmation: str | None = None
+    """A preview's. The message and the audience must be those, and the count about that one."""
+    expect_recipients: int | None = None
+    """How many recipients there should be."""
+    tolerance: float = TOLERANCE
+    """By which share the count may differ from either."""
+    once: str | None = None
+    """A key under which only one campaign is ever started, e.g. `episode-12`."""
+
+    @property
+    def expectation(self) -> Expectation:
+        return Expectation(confirmation=self.confirmation, recipients=self.expect_recipients, tolerance=self.tolerance)
+
+
+class CreateQuery(Fields, frozen=True, kw_only=True):
+    start: bool = False
+    """Start it in the same call. Needs the scope `send`."""
+
+
+class ListQuery(Fields, frozen=True, kw_only=True):
+    state: CampaignState | None = None
+    """Only campaigns in this state."""
+    limit: Annotated[int, Meta(ge=1, le=MOST)] = USUAL
+    """How many campaigns."""
+    cursor: str | None = None
+    """`next` of the page before."""
+
+
+class CampaignsPage(Shape, frozen=True, kw_only=True):
+    """Some campaigns, the newest first."""
+
+    campaigns: list[ListedCampaignShape]
+    next: str | None
+    """The cursor of the next page. Null: this is the last one."""
+
+
+class MessageShape(Shape, frozen=True, kw_only=True):
+    """What a campaign sends."""
+
+    message: MessageTree
+    values: dict[str, str]
+
+
+class TestFields(Fields, frozen=True, kw_only=True):
+    installations: Annotated[list[str], Meta(min_length=1, max_length=MOST_TESTS)]
+    """The ids of those who get the test."""
+
+
+class RetryFields(Fields, frozen=True, kw_only=True):
+    reasons: list[str] = msgspec.field(default_factory=list)
+    """Only those that failed for one of these reasons. Left out: all but those whose address is dead."""
+
+
+class InsteadFields(Fields, frozen=True, kw_only=True):
+    """What takes the place of a message."""
+
+    message: MessageTree
+    values: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def content(self) -> Content:
+        return content_of(self.message, self.values)
+
+
+class UndoFields(Fields, frozen=True, kw_only=True):
+    """How a message is taken back."""
+
+    message: MessageTree | UnsetType = UNSET
+    """What replaces pushes that cannot be deleted. Left out: a silent push tells the app to remove them."""
+    values: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def content(self) -> Content | None:
+        return None if self.message is UNSET else content_of(self.message, self.values)
+
+
+@operations.post("/campaigns/preview", Scope.WRITE, raises=CHECKS)
+async def preview_campaign(call: Call, body: PreviewFields) -> PreviewShape:
+    """Check and count a campaign without making it.
+
+    Says how many get it on each lane, how long that takes at least, and what real recipients would get. Its
+    `confirmation` can be demanded when the campaign is started.
+    """
+    return preview(await call.stentor.campaigns.prepare(body.draft, sample=body.sample))
+
+
+@operations.post(
+    "/campaigns", Scope.WRITE, status=201, raises=(*CHECKS, AlreadySent, InvalidState, Unconfirmed), shape=CampaignShape
+)
+async def create_campaign(call: Call, query: CreateQuery, body: NewCampaignFields) -> Made:
+    """Make a campaign; with `start=true`, start it as well.
+
+    It is checked and counted as a preview is. Nothing is made if it is refused. What sends it are the roles:
+    `stentor serve`, or `stentor worker`.
+    """
+    if query.start:
+        call.caller.require(Scope.SEND)
+        made = await call.stentor.campaigns.send(
+            body.draft, once=body.once, expect=body.expectation, campaign_id=call.reserved
+        )
+    else:
+        made = await call.stentor.campaigns.create(body.draft, campaign_id=call.reserved)
+    return Made(shape=shapes.campaign(made), location=f"/v1/campaigns/{made.id}")
+
+
+@operations.get("/campaigns", Scope.VIEW)
+async def list_campaigns(call: Call, query: ListQuery) -> CampaignsPage:
+    """Campaigns, the newest first."""
+    cursors = Cursors(await call.stentor.access.signing_key())
+    now, question = call.now, ("campaigns", query.state)
+    after = None
+    if query.cursor is not None:
+        at, last = cursors.read(question, query.cursor, now)
+        after = (float(at), str(last))
+    found = await call.stentor.campaigns.newest(state=query.state, limit=query.limit + 1, after=after)
+    page = found[: query.limit]
+    totals = await call.stentor.outcomes.totals([each.id for each in page])
+    more = len(found) > query.limit
+    return CampaignsPage(
+        campaigns=[shapes.listed(each, totals.get(each.id, Totals()), now) for each in page],
+        next=cursors.make(question, [page[-1].created_at, page[-1].id], now) if more else None,
+    )
+
+
+@operations.get("/campaigns/{campaign}", Scope.VIEW, raises=(UnknownCampaign,))
+async def get_campaign(call: Call, campaign: str) -> CampaignShape:
+    """A campaign, without its message."""
+    return shapes.campaign(await call.stentor.campaigns.get(campaign))
+
+
+@operations.get("/campaigns/{campaign}/message", Scope.WRITE, raises=(UnknownCampaign,))
+async def get_message(call: Call, campaign: str) -> MessageShape:
+    """What a campaign sends, in all its languages."""
+    content = await call.stentor.campaigns.content(campaign)
+    return MessageShape(message=to_file(content), values=dict(content.values))
+
+
+@operations.put("/campaigns/{campaign}", Scope.WRITE, raises=(*CHECKS, UnknownCampaign, InvalidState))
+async def change_campaign(call: Call, campaign: str, body: DraftFields) -> CampaignShape:
+    """Make a draft another one. With `If-Match`, only if nobody changed it meanwhile."""
+    return shapes.campaign(await call.stentor.campaigns.change(campaign, body.draft))
+
+
+@operations.delete("/campaigns/{campaign}", Scope.WRITE, raises=(UnknownCampaign, InvalidState))
+async def delete_campaign(call: Call, campaign: str) -> None:
+    """Delete a draft. What was started is not deleted here: it is cancelled, and pruned when it is old."""
+    await call.stentor.campaigns.discard(campaign)
+
+
+@operations.post(
+    "/campaigns/{campaign}/start", Scope.SEND, raises=(UnknownCampaign, InvalidState, AlreadySent, Unconfirmed)
+)
+async def start_campaign(call: Call, campaign: str, body: ExpectationFields) -> CampaignShape:
+    """Start a draft: at once, or at its time."""
+    if call.again and (found := await call.stentor.campaigns.get(campaign)).state is not CampaignState.DRAFT:
+        return shapes.campaign(found)
+    return shapes.campaign(await call.stentor.campaigns.start(campaign, expect=body.expectation))
+
+
+@operations.post(
+    "/campaigns/{campaign}/test",
+    Scope.SEND,
+    status=201,
+    raises=(UnknownCampaign, InvalidState, *CHECKS),
+    shape=CampaignShape,
+)
+async def test_campaign(call: Call, campaign: str, body: TestFields) -> Made:
+    """Send a campaign's message to a few installations of its audience, as a campaign of its own."""
+    made = await call.stentor.campaigns.test(campaign, body.installations, test_id=call.reserved)
+    return Made(shape=shapes.campaign(made), location=f"/v1/campaigns/{made.id}")
+
+
+@operations.post("/campaigns/{campaign}/pause", Scope.SEND, raises=(UnknownCampaign, InvalidState))
+async def pause_campaign(call: Call, campaign: str) -> CampaignShape:
+    """Send nothing more of it until it is resumed. Takes effect within a second."""
+    return shapes.campaign(await call.stentor.campaigns.pause(campaign))
+
+
+@operations.post("/campaigns/{campaign}/resume", Scope.SEND, raises=(UnknownCampaign, InvalidState))
+async def resume_campaign(call: Call, campaign: str) -> CampaignShape:
+    """Go on with a paused campaign."""
+    return shapes.campaign(await call.stentor.campaigns.resume(campaign))
+
+
+@operations.post("/campaigns/{campaign}/cancel", Scope.SEND, raises=(UnknownCampaign, InvalidState))
+async def cancel_campaign(call: Call, campaign: str) -> CampaignShape:
+    """Send nothing more of it, ever. Takes effect within a second.
+
+    It is `cancelling` while some process still holds a part of it, and `cancelled` then.
+    """
+    return shapes.campaign(await call.stentor.campaigns.cancel(campaign))
+
+
+@operations.post(
+    "/campaigns/{campaign}/retry",
+    Scope.SEND,
+    status=201,
+    raises=(UnknownCampaign, InvalidState, *CHECKS),
+    shape=CampaignShape,
+)
+async def retry_campaign(call: Call, campaign: str, body: RetryFields) -> Made:
+    """Make a draft with the same message for those whom a campaign did not reach."""
+    made = await call.stentor.campaigns.retry(campaign, reasons=body.reasons, retry_id=call.reserved)
+    return Made(shape=shapes.campaign(made), location=f"/v1/campaigns/{made.id}")
+
+
+@operations.post("/campaigns/{campaign}/undo/preview", Scope.SEND, raises=(UnknownCampaign, InvalidState, *CHECKS))
+async def preview_undo(call: Call, campaign: str, body: UndoFields) -> PreviewShape:
+    """How many messages would be taken back, on which lanes."""
+    return preview(await call.stentor.campaigns.prepare_undo(campaign, body.content))
+
+
+@operations.post(
+    "/campaigns/{campaign}/undo",
+    Scope.SEND,
+    status=201,
+    raises=(UnknownCampaign, InvalidState, *CHECKS),
+    shape=CampaignShape,
+)
+async def undo_campaign(call: Call, campaign: str, body: UndoFields) -> Made:
+    """Make a draft that takes back what a campaign sent. One that is being sent is cancelled first.
+
+    Start the draft to take the messages back. Chats' messages are deleted; pushes are replaced.
+    """
+    made = await call.stentor.campaigns.undo(campaign, body.content, undo_id=call.reserved)
+    return Made(shape=shapes.campaign(made), location=f"/v1/campaigns/{made.id}")
+
+
+@operations.post(
+    "/campaigns/{campaign}/edit",
+    Scope.SEND,
+    status=201,
+    raises=(UnknownCampaign, InvalidState, *CHECKS),
+    shape=CampaignShape,
+)
+async def edit_campaign(call: Call, campaign: str, body: InsteadFields) -> Made:
+    """Make a draft that puts another message in the place of what a campaign sent. Start the draft to do so."""
+    made = await call.stentor.campaigns.edit(campaign, body.content, edit_id=call.reserved)
+    return Made(shape=shapes.campaign(made), location=f"/v1/campaigns/{made.id}")

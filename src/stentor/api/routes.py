@@ -1,0 +1,237 @@
+"""From operations to routes: who may, how often, with what body, under which key, and what is answered.
+
+Rules: each request is answered, whatever happens: with what was asked for, or with a problem. Whoever may not is told
+so before a body is read. What changes something is written to the log of who did what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from stentor.access.caller import Caller
+from stentor.api import idempotency, problems
+from stentor.api.bodies import JSON, decode, decode_query, read, see_content_type
+from stentor.api.idempotency import REPLAYED
+from stentor.api.limits import Limits
+from stentor.api.meter import ApiMeter
+from stentor.api.operation import Call, Made, Operation, Streamed
+from stentor.api.problems import CONTENT_TYPE, Problem
+from stentor.errors import StentorError
+from stentor.runtime.stentor import Stentor
+from stentor.store.replies import Claim, Reply
+
+logger = logging.getLogger(__name__)
+
+BEARER = "bearer "
+REQUEST_ID = "X-Request-Id"
+KEPT_HEADERS = ("content-type", "location", "etag")
+"""Headers that are kept with an answer for whoever repeats the request."""
+NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+class Api:
+    """Answers the requests of one process."""
+
+    def __init__(self, stentor: Stentor, operations: Sequence[Operation], limits: Limits, meter: ApiMeter) -> None:
+        self._stentor = stentor
+        self._operations = operations
+        self._limits = limits
+        self._meter = meter
+
+    def routes(self) -> list[Route]:
+        """A route for each path, with all that can be done there."""
+        by_path: dict[str, list[Operation]] = {}
+        for each in self._operations:
+            by_path.setdefault(each.path, []).append(each)
+        fixed_first = sorted(by_path.items(), key=lambda item: item[0].count("{"))
+        return [
+            Route(path, self._endpoint({each.method: each for each in found}), methods=[each.method for each in found])
+            for path, found in fixed_first
+        ]
+
+    def _endpoint(self, by_method: Mapping[str, Operation]) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            operation = by_method["GET" if request.method == "HEAD" else request.method]
+            return await self._respond(operation, request)
+
+        return endpoint
+
+    async def _respond(self, operation: Operation, request: Request) -> Response:
+        began = time.perf_counter()
+        request_id = secrets.token_hex(8)
+        headers = {REQUEST_ID: request_id, **NO_STORE}
+        try:
+            caller = await self._admit(operation, request, headers)
+            response = await self._answer(operation, request, caller)
+        except Problem as problem:
+            response = of_problem(problem)
+        except StentorError as error:
+            response = of_problem(problems.problem_of(error))
+            if response.status_code >= 500:
+                logger.warning("%s: %s", operation.name, error)
+        except Exception:
+            logger.exception("%s failed (request %s)", operation.name, request_id)
+            response = of_problem(Problem(problems.INTERNAL, f"Something failed; the log has it as {request_id}."))
+        for name, value in headers.items():
+            response.headers.setdefault(name, value)
+        self._meter.answered(operation.name, response.status_code, time.perf_counter() - began)
+        return response
+
+    async def _admit(self, operation: Operation, request: Request, headers: dict[str, str]) -> Caller:
+        """Who asks, if they may.
+
+        Raises: Problem: they may not, or not so often.
+        """
+        caller = await self._caller(request)
+        allowance = self._limits.ask(caller.id)
+        headers.update(allowance.headers)
+        if not allowance.allowed:
+            raise Problem(
+                problems.TOO_MANY,
+                f"A key may make {allowance.per_second:g} requests a second.",
+                headers={"Retry-After": str(allowance.retry_after)},
+            )
+        if operation.scope is not None:
+            caller.require(operation.scope)
+        return caller
+
+    async def _caller(self, request: Request) -> Caller:
+        given = request.headers.get("authorization", "")
+        if given[: len(BEARER)].lower() == BEARER:
+            caller = await self._stentor.access.keys.authenticate(given[len(BEARER) :].strip())
+            if caller is not None:
+                return caller
+            said = "This API key is not valid: it was never made here, has expired, or was revoked."
+        else:
+            said = "This needs an API key, in the header Authorization: Bearer stentor_live_…"
+        raise Problem(problems.UNAUTHENTICATED, said, headers={"WWW-Authenticate": "Bearer"})
+
+    async def _answer(self, operation: Operation, request: Request, caller: Caller) -> Response:
+        arguments: dict[str, Any] = {name: request.path_params[name] for name in operation.path_names}
+        if operation.query is not None:
+            arguments["query"] = decode_query(request, operation.query)
+        elif request.query_params:
+            name = next(iter(request.query_params))
+            told = problems.FieldProblem(parameter=name, detail="there is no such parameter here")
+            raise Problem(problems.INVALID_INPUT, f"{name}: there is no such parameter here", errors=[told])
+        body = b""
+        if operation.takes is not None:
+            see_content_type(request, operation.takes)
+        elif operation.writes:
+            body = await read(request)
+            if body:
+                see_content_type(request, JSON)
+            if operation.body is not None:
+                arguments["body"] = decode(body, operation.body)
+            elif body.strip() not in (b"", b"{}"):
+                raise Problem(problems.BAD_BODY, "This operation takes no body.")
+        key = idempotency.key_of(request) if operation.method == "POST" else None
+        if key is None:
+            return await self._run(operation, request, caller, arguments, None)
+        asked = idempotency.question(request, body)
+        claim = await idempotency.claim(self._stentor.replies, caller, key, asked)
+        if isinstance(claim, Reply):
+            return Response(claim.body, claim.status, {**claim.headers, REPLAYED: "true"})
+        async with self._stentor.replies.kept(claim):
+            return await self._run_claimed(operation, request, caller, arguments, claim)
+
+    async def _run_claimed(
+        self, operation: Operation, request: Request, caller: Caller, arguments: dict[str, Any], claim: Claim
+    ) -> Response:
+        """Answer a request under its key: what is answered is kept, unless it couldn't be done just now."""
+        response: Response | None = None
+        try:
+            response = await self._run(operation, request, caller, arguments, claim)
+        except (Problem, StentorError) as error:
+            problem = error if isinstance(error, Problem) else problems.problem_of(error)
+            if problem.kind.status >= 500:
+                raise
+            response = of_problem(problem)
+        finally:
+            if response is None:
+                await asyncio.shield(self._stentor.replies.give_back(claim))
+        if isinstance(response, StreamingResponse) or len(response.body) > idempotency.LARGEST:
+            await self._stentor.replies.give_back(claim)
+            return response
+        kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+        reply = Reply(status=response.status_code, headers=kept, body=bytes(response.body))
+        await self._stentor.replies.answer(claim, reply)
+        return response
+
+    async def _run(
+        self, operation: Operation, request: Request, caller: Caller, arguments: dict[str, Any], claim: Claim | None
+    ) -> Response:
+        call = Call(
+            stentor=self._stentor,
+            caller=caller,
+            request=request,
+            reserved=None if claim is None else claim.reserved,
+            again=claim is not None and claim.again,
+            now=time.time(),
+        )
+        try:
+            answer = await operation.run(call, **arguments)
+        except (Problem, StentorError) as error:
+            if operation.writes:
+                await self._note(operation, request, caller, None, str(error))
+            raise
+        if operation.writes:
+            await self._note(operation, request, caller, answer, "")
+        return await _response(operation, request, answer)
+
+    async def _note(self, operation: Operation, request: Request, caller: Caller, answer: object, refusal: str) -> None:
+        """Tell the log of who did what."""
+        made = answer.shape if isinstance(answer, Made) else answer
+        about = getattr(made, "id", None) or next(iter(request.path_params.values()), "")
+        await self._stentor.access.log.record(
+            caller, operation.name, str(about), outcome="refused" if refusal else "done", detail=refusal
+        )
+
+
+async def _response(operation: Operation, request: Request, answer: object) -> Response:
+    if isinstance(answer, Streamed):
+        return StreamingResponse(answer.pieces, 200, dict(answer.headers), media_type=answer.content_type)
+    status, headers = operation.status, {}
+    if isinstance(answer, Made):
+        status = answer.status
+        headers = {"Location": answer.location} if answer.location else {}
+        answer = answer.shape
+    if operation.answer is None:
+        return Response(None, 204)
+    body = msgspec.json.encode(answer)
+    if operation.method != "GET":
+        return Response(body, status, headers, media_type=JSON)
+    headers["ETag"] = etag = etag_of(body)
+    if etag in [each.strip() for each in request.headers.get("if-none-match", "").split(",")]:
+        return Response(None, 304, headers)
+    return Response(body, status, headers, media_type=JSON)
+
+
+def etag_of(body: bytes) -> str:
+    """Of a body: the same for the same bytes."""
+    return f'"{hashlib.sha256(body).hexdigest()[:24]}"'
+
+
+def of_problem(problem: Problem) -> Response:
+    return Response(problem.body, problem.kind.status, dict(problem.headers), media_type=CONTENT_TYPE)
+
+
+def not_found(request: Request, error: Exception) -> Response:
+    """For paths and methods that no operation has."""
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        headers = dict(error.headers or {})
+        said = f"{request.method} cannot be used here."
+        return of_problem(Problem(problems.METHOD_NOT_ALLOWED, said, headers=headers))
+    return of_problem(Problem(problems.NOT_FOUND, f"There is nothing at {request.url.path}."))

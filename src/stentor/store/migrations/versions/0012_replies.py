@@ -1,0 +1,30 @@
+"""What was answered to requests with an idempotency key, and an order for lists of campaigns."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0012"
+down_revision = "0007"
+
+KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "stentor_replies",
+        sa.Column("owner", KEY, nullable=False),
+        sa.Column("key", KEY, nullable=False),
+        sa.Column("question", sa.LargeBinary, nullable=False),
+        sa.Column("reserved", sa.Text, nullable=False),
+        sa.Column("token", sa.Text, nullable=False),
+        sa.Column("until", sa.Double, nullable=False),
+        sa.Column("status", sa.Integer),
+        sa.Column("headers", sa.LargeBinary),
+        sa.Column("body", sa.LargeBinary),
+        sa.Column("at", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("owner", "key", name="pk_stentor_replies"),
+    )
+    op.create_index("ix_stentor_replies_at", "stentor_replies", ["at"])
+    op.create_index("ix_stentor_campaigns_created_at_id", "stentor_campaigns", ["created_at", "id"])

@@ -1,0 +1,114 @@
+"""What was answered to requests that carry an idempotency key, so that one that is repeated is answered alike.
+
+A request reserves its key before anything is done, together with an id for whatever it makes. If its process dies, a
+repetition takes the key over, with the same id: what was made is found rather than made again. Rules: of several that
+ask at once one works, the others are told to wait; an answer is kept for `KEEP` seconds at least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stentor.store.campaigns import new_id
+from stentor.store.database import insert_or_ignore
+from stentor.store.tables import replies
+
+LEASE = 30.0
+"""Seconds for which whoever works on a request is believed to; it is extended meanwhile."""
+KEEP = 48 * 3600.0
+"""Seconds after which an answer is forgotten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right to work on a request."""
+
+    owner: str
+    key: str
+    token: str
+    reserved: str
+    """An id for what it makes."""
+    again: bool
+    """Somebody began before, and never answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What was answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Somebody works on it."""
+
+    seconds: float
+    """Until they are believed to be gone."""
+
+
+class OtherQuestion:
+    """The key was used to ask for something else."""
+
+
+async def claim(
+    connection: AsyncConnection, owner: str, key: str, question: bytes, token: str, now: float
+) -> Claim | Reply | Busy | OtherQuestion:
+    """Reserve a key, or say what became of it.
+
+    Args:
+        question: SHA-256 of what is asked.
+        token: another one for each request.
+        now: epoch seconds.
+    """
+    fresh = new_id(now)
+    row = {"owner": owner, "key": key, "question": question, "reserved": fresh, "token": token}
+    await connection.execute(insert_or_ignore(connection, replies).values(**row, until=now + LEASE, at=now))
+    ours = _is(owner, key)
+    found = (await connection.execute(select(replies).where(*ours).with_for_update())).one()
+    if found.token == token:
+        return Claim(owner=owner, key=key, token=token, reserved=found.reserved, again=False)
+    if bytes(found.question) != question:
+        return OtherQuestion()
+    if found.status is not None:
+        headers = msgspec.json.decode(found.headers, type=dict[str, str])
+        return Reply(status=found.status, headers=headers, body=bytes(found.body))
+    if found.until > now:
+        return Busy(found.until - now)
+    await connection.execute(update(replies).where(*ours).values(token=token, until=now + LEASE))
+    return Claim(owner=owner, key=key, token=token, reserved=found.reserved, again=True)
+
+
+async def extend(connection: AsyncConnection, claim: Claim, until: float) -> None:
+    """Be believed until then (epoch seconds); with 0 the key is given back."""
+    await connection.execute(update(replies).where(*_held(claim)).values(until=until))
+
+
+async def answer(connection: AsyncConnection, claim: Claim, reply: Reply) -> None:
+    """Keep what was answered, unless somebody else took the request over."""
+    headers = msgspec.json.encode(reply.headers)
+    said = {"status": reply.status, "headers": headers, "body": reply.body}
+    await connection.execute(update(replies).where(*_held(claim)).values(said))
+
+
+async def forget(connection: AsyncConnection, now: float) -> int:
+    """Delete what was asked more than KEEP seconds ago. Returns: how many that were."""
+    over = or_(replies.c.status.is_not(None), replies.c.until < now)
+    gone = await connection.execute(delete(replies).where(replies.c.at < now - KEEP, over))
+    return gone.rowcount
+
+
+def _is(owner: str, key: str) -> tuple[Any, ...]:
+    return replies.c.owner == owner, replies.c.key == key
+
+
+def _held(claim: Claim) -> tuple[Any, ...]:
+    return *_is(claim.owner, claim.key), replies.c.token == claim.token
