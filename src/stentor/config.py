@@ -33,7 +33,7 @@ from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from stentor import channels
 from stentor.errors import InvalidConfiguration
-from stentor.settings import ALTERNATIVE, App, DatabaseUrl, File, QueueUrl, Section, listed, split
+from stentor.settings import ALTERNATIVE, Address, App, DatabaseUrl, File, QueueUrl, Section, listed, split
 
 REGISTRY = "registry"
 """The audience that is Stentor's own table of installations."""
@@ -216,6 +216,48 @@ class LoggingConfig(Section):
     """`text` writes one line per record; `json` writes one JSON object per line."""
 
 
+class ApiConfig(Section):
+    """The REST API and the dashboard, which `stentor serve` and `stentor worker api` open."""
+
+    enabled: bool = True
+    """Whether `stentor serve` opens them."""
+    listen: Address = "127.0.0.1:8383"
+    """Where they listen: `HOST:PORT`. Left out: on this machine only, and nowhere if another program has the port."""
+    public_url: str | None = Field(
+        default=None, pattern=r"^https?://[^\s/?#@]+$", examples=["https://push.example.com"]
+    )
+    """What people type to reach the dashboard, for links in reports and messages."""
+    certificate_file: File | None = Field(default=None, examples=["push.example.com.pem"])
+    """A PEM file with the certificate of this server and the ones it rests on. With it, the API speaks https."""
+    certificate_key_file: File | None = Field(default=None, examples=["push.example.com.key"])
+    """A PEM file with the certificate's key, if the key isn't in the certificate's file."""
+    trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(split)] = Field(default=(), examples=[["10.0.0.7"]])
+    """The addresses of reverse proxies that speak https for the API. Their `X-Forwarded-*` headers are believed."""
+    insecure: bool = False
+    """Listen beyond this machine without https or a proxy. Whoever is on the way can read keys and addresses."""
+    rate: float = Field(default=100.0, gt=0)
+    """How many requests per second each API key may make to one process."""
+    confirm_starts: bool = False
+    """Whether a program must pass a preview's `confirmation`, or `expect_recipients`, to start a campaign."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.certificate_key_file is not None and self.certificate_file is None:
+            raise ValueError("has `certificate_key_file` but no `certificate_file`; name the certificate as well")
+        if not (self.is_local or self.certificate_file or self.trusted_proxies or self.insecure):
+            raise ValueError(
+                f"would listen on {self.listen}, where others on the network can read everything; set"
+                " `certificate_file`, or `trusted_proxies` if a proxy speaks https for it, or `insecure = true`"
+            )
+        return self
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches it."""
+        host = self.listen.rpartition(":")[0].strip("[]")
+        return host in ("localhost", "::1") or host.startswith("127.")
+
+
 SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("store", StoreConfig),
     ("queue", QueueConfig),
@@ -224,6 +266,7 @@ SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("audiences.NAME.columns", Columns),
     ("sending", SendingConfig),
     ("logging", LoggingConfig),
+    ("api", ApiConfig),
 )
 """Every table of the file, with what may stand in it; of the channels, Stentor's own."""
 
@@ -237,6 +280,7 @@ class Config(Section):
     audiences: dict[str, AudienceConfig] = Field(default_factory=dict)
     sending: SendingConfig = Field(default_factory=SendingConfig)
     logging: LoggingConfig = Field(default_factory=LoggingConfig)
+    api: ApiConfig = Field(default_factory=ApiConfig)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

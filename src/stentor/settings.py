@@ -19,6 +19,8 @@ ALTERNATIVE: Final[dict[str, JsonValue]] = {"alternative": True}
 """`json_schema_extra` of a setting that excludes others of its table, which are the ones to begin with."""
 _SQLITE: Final = "sqlite://"
 _NO_FILE = ("", ":memory:")
+ADDRESS: Final = re.compile(r"(?:\[(?P<six>[0-9a-fA-F:.%\w]+)\]|(?P<host>[^\[\]:\s]+)):(?P<port>\d{1,5})")
+"""`HOST:PORT`, or `[IPv6]:PORT`."""
 _OPTIONS = re.compile(r"\?\w+=[^/]*\Z")
 """What other programs take for options at the end of a URL: `?mode=ro`."""
 
@@ -109,7 +111,15 @@ def split(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _check_address(text: str) -> str:
+    found = ADDRESS.fullmatch(text)
+    if found is None or int(found["port"]) > 65535:
+        raise ValueError("must be HOST:PORT, such as 127.0.0.1:8383 or [::1]:8383; with port 0 the system chooses one")
+    return text
+
+
 File = Annotated[Path, AfterValidator(_from_folder)]
+Address = Annotated[str, AfterValidator(_check_address)]
 DatabaseUrl = Annotated[str, AfterValidator(_check_database)]
 EndpointUrl = Annotated[str, AfterValidator(_check_endpoint)]
 TokenUrl = Annotated[str, AfterValidator(_check_token_url)]

@@ -6,10 +6,10 @@ Rules: every answer that an operation can give is in it, problems too; every fie
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
-from dataclasses import fields, is_dataclass, make_dataclass
-from dataclasses import field as dataclass_field
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass
+from typing import Any, get_type_hints
 
 import msgspec
 
@@ -24,12 +24,11 @@ from stentor.planning.content import Translation
 from stentor.version import __version__
 
 REF = "#/components/schemas/"
-MESSAGE_FILE = "MessageFile"
 _SUFFIXES = ("Shape", "Fields", "Document")
 DESCRIPTION = """\
 Sends one message to millions of installations, with none dropped and every one accounted for.
 
-Times are epoch seconds, durations are seconds. New versions may add fields and answers; what is there keeps its meaning.
+Times are epoch seconds, durations are seconds. New versions may add fields and answers; the others keep their meaning.
 Errors are `application/problem+json` (RFC 9457); the `type` of each leads to what it means and what to do.
 
 Send an `Idempotency-Key` with every POST: then it may be repeated, and nothing is done twice."""
@@ -39,14 +38,23 @@ WITH_BODY = (problems.BAD_BODY, problems.INVALID_INPUT, problems.TOO_LARGE, prob
 WITH_KEY = (problems.IN_PROGRESS, problems.OTHER_BODY, problems.INVALID_INPUT)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageFile(Message):
+    """A message in all its languages, as a message file has it."""
+
+    translations: Mapping[str, Translation] = field(default_factory=dict)
+    """By BCP 47 language tag, what is otherwise in that language."""
+
+
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """The document of these operations, as JSON values."""
     kinds = [ProblemDocument, *(each for one in operations for each in (one.body, one.answer) if each is not None)]
     _, schemas = msgspec.json.schema_components(
-        [*kinds, _message_file()], schema_hook=_schema_hook, ref_template=REF + "{name}"
+        [*kinds, MessageFile], schema_hook=_schema_hook, ref_template=REF + "{name}"
     )
     renamed = {name: _short(name) for name in schemas}
-    assert len(set(renamed.values())) == len(renamed), "two schemas have the same name"
+    same = [name for name, n in Counter(renamed.values()).items() if n > 1]
+    assert not same, f"several schemas are called {same}"
     described = {name: _described(name, schema, kinds) for name, schema in schemas.items()}
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
@@ -65,7 +73,11 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "An API key: `stentor key create` makes one."}
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key: `stentor key create` makes one.",
+                }
             },
             "schemas": described,
         },
@@ -188,44 +200,28 @@ def _schema(kind: Any) -> dict[str, Any]:
     return found
 
 
-def _message_file() -> type:
-    """A message with its translations, as one object: as a message file has it."""
-    return make_dataclass(
-        MESSAGE_FILE,
-        [
-            *((each.name, each.type, each) for each in fields(Message)),
-            ("translations", dict[str, Translation], dataclass_field(default_factory=dict)),
-        ],
-        kw_only=True,
-        module=Message.__module__,
-    )
-
-
 def _schema_hook(kind: type) -> dict[str, Any]:
     raise NotImplementedError(kind)
 
 
 def _described(name: str, schema: dict[str, Any], kinds: Sequence[Any]) -> dict[str, Any]:
     """With what the fields' docstrings say."""
-    found = _CLASSES.get(name) or next((each for each in _reached(kinds) if each.__name__ == name), None)
+    found = next((each for each in _reached(kinds) if each.__name__ == name), None)
     if found is None:
         return schema
     said = of_fields(found)
-    for field, each in schema.get("properties", {}).items():
-        if field in said:
-            schema["properties"][field] = each | {"description": said[field]}
+    for field_name, each in schema.get("properties", {}).items():
+        if field_name in said:
+            schema["properties"][field_name] = each | {"description": said[field_name]}
     if is_dataclass(found):
         schema["additionalProperties"] = False
     return schema
 
 
-_CLASSES: dict[str, type] = {MESSAGE_FILE: Message}
-
-
 def _reached(kinds: Sequence[Any]) -> list[type]:
     """All classes that these are made of."""
     found: dict[type, None] = {}
-    waiting: list[Any] = [*kinds, Message, Translation]
+    waiting: list[Any] = [*kinds, MessageFile]
     while waiting:
         kind = waiting.pop()
         waiting += getattr(kind, "__args__", ())
@@ -235,8 +231,6 @@ def _reached(kinds: Sequence[Any]) -> list[type]:
         if issubclass(kind, msgspec.Struct):
             waiting += [each.type for each in msgspec.structs.fields(kind)]
         elif is_dataclass(kind):
-            from typing import get_type_hints
-
             waiting += get_type_hints(kind).values()
     return list(found)
 
@@ -252,11 +246,12 @@ def _rename(value: Any, names: dict[str, str]) -> Any:
         return [_rename(each, names) for each in value]
     if not isinstance(value, dict):
         return value
-    renamed = {}
-    for key, each in value.items():
-        if key == "$ref":
-            each = REF + names.get(each.removeprefix(REF), each.removeprefix(REF))
-        elif key == "schemas":
-            each = {names.get(name, name): schema for name, schema in each.items()}
-        renamed[key] = _rename(each, names)
-    return renamed
+    if "$ref" in value:
+        name = value["$ref"].removeprefix(REF)
+        return value | {"$ref": REF + names.get(name, name)}
+    return {
+        key: {names.get(name, name): _rename(schema, names) for name, schema in each.items()}
+        if key == "schemas"
+        else _rename(each, names)
+        for key, each in value.items()
+    }

@@ -19,10 +19,11 @@ import uvloop
 from stentor.cli.operations import INTERRUPTED, ConfigFile, LogFormat, LogLevel, settings_of, signals
 from stentor.config import Config, lanes
 from stentor.errors import InvalidConfiguration, StentorError
+from stentor.runtime.child import Role, collect_seldom, first_of
 from stentor.runtime.logs import start_logging
 from stentor.runtime.roles import NO_RECORDERS
 from stentor.runtime.stentor import Stentor
-from stentor.runtime.worker import Role, collect_seldom, first_of, work
+from stentor.runtime.worker import work
 from stentor.store.database import Database
 from stentor.store.migrate import check
 
@@ -43,7 +44,7 @@ Listen = Annotated[
 
 
 def worker(
-    role: Annotated[Role, typer.Argument(metavar="ROLE", help="planner, sender, recorder or scheduler.")],
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help="planner, sender, recorder, scheduler or api.")],
     lane: Annotated[
         list[str] | None,
         typer.Option(metavar="LANE", help="For a sender: send on this lane only, e.g. apns/ios. Repeatable."),
@@ -78,6 +79,11 @@ def worker(
     settings = settings_of(config, (log_level, log_format))
     settings, at_once = narrowed(settings, role, lanes_wanted=lane or (), concurrency=concurrency)
     collect_seldom()
+    if role == "api":
+        from stentor.service.process import serve as answer  # noqa: PLC0415 - no other role needs a web server
+
+        _until_told(role, settings, lambda stop: answer(settings, stop, listen=listen, tell=_tell))
+        return
 
     async def run(stop: asyncio.Event) -> None:
         await _see_that_the_tables_are_right(settings)
@@ -101,6 +107,9 @@ def serve(
         ),
     ] = None,
     listen: Listen = None,
+    api: Annotated[
+        bool | None, typer.Option("--api/--no-api", help="Open the API and the dashboard. Default: `api.enabled`.")
+    ] = None,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
     config: ConfigFile = None,
@@ -121,7 +130,9 @@ def serve(
 
     async def run(stop: asyncio.Event) -> None:
         async with Stentor(settings) as stentor:
-            await stentor.roles.serve(stop, senders=senders, planners=planners, recorders=recorders, listen=listen)
+            await stentor.roles.serve(
+                stop, senders=senders, planners=planners, recorders=recorders, listen=listen, api=api
+            )
         logger.info("all have stopped")
 
     _until_told("serve", settings, run)
@@ -137,7 +148,7 @@ def narrowed(
     """
     if lanes_wanted and role != "sender":
         raise InvalidConfiguration(f"--lane is for senders alone: a {role} works for all lanes")
-    if concurrency is not None and role in ("recorder", "scheduler"):
+    if concurrency is not None and role in ("recorder", "scheduler", "api"):
         raise InvalidConfiguration(
             f"--concurrency has no meaning for a {role}, which does one thing at a time; start several of them"
         )
@@ -178,7 +189,7 @@ def _tell(address: str | None) -> None:
 # -- running until told -----------------------------------------------------------------------------------------------
 
 
-def _until_told(name: str, settings: Config, run: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+def _until_told(name: str, settings: Config, run: Callable[[asyncio.Event], Coroutine[Any, Any, object]]) -> None:
     """Run something until a signal, which it is told by an event."""
     start_logging(name, settings.logging)
 

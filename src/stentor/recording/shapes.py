@@ -84,7 +84,7 @@ class LaneCountsShape(Shape, frozen=True, kw_only=True):
     """Sent and never answered."""
 
 
-class ProblemShape(Shape, frozen=True, kw_only=True):
+class LaneProblemShape(Shape, frozen=True, kw_only=True):
     """Why a lane doesn't send."""
 
     problem: str
@@ -100,7 +100,7 @@ class ProgressShape(Shape, frozen=True, kw_only=True):
     campaign: CampaignShape
     total: LaneCountsShape
     lanes: Mapping[str, LaneCountsShape]
-    problems: Mapping[str, ProblemShape]
+    problems: Mapping[str, LaneProblemShape]
     """The campaign's lanes that don't send just now."""
     at: float
 
@@ -155,7 +155,7 @@ class ReportShape(Shape, frozen=True, kw_only=True):
     """Batches that could not be processed."""
     put_aside: Sequence[DeadLetterShape]
     """The latest of them."""
-    problems: Mapping[str, ProblemShape]
+    problems: Mapping[str, LaneProblemShape]
     """The campaign's lanes that don't send just now."""
     seconds: float
     """From its start to its end, or to now, without the pauses."""
@@ -297,9 +297,13 @@ def counts(lane: LaneCounts) -> LaneCountsShape:
     return LaneCountsShape(**asdict(lane))
 
 
-def problems(found: Mapping[str, LaneProblem]) -> dict[str, ProblemShape]:
+def problem(found: LaneProblem) -> LaneProblemShape:
+    return LaneProblemShape(**asdict(found))
+
+
+def problems(found: Mapping[str, LaneProblem]) -> dict[str, LaneProblemShape]:
     """By lane."""
-    return {name: ProblemShape(**asdict(problem)) for name, problem in found.items()}
+    return {name: problem(each) for name, each in found.items()}
 
 
 def progress(now: Progress) -> ProgressShape:

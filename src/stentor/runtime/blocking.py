@@ -123,6 +123,7 @@ class BlockingRoles(_Twin[Roles]):
 class BlockingQueueControl(_Twin[QueueControl]):
     """See `QueueControl`."""
 
+    begin_drain = _blocking(QueueControl.begin_drain)
     draining = _blocking(QueueControl.draining)
     end_drain = _blocking(QueueControl.end_drain)
     backlog = _blocking(QueueControl.backlog)

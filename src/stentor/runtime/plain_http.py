@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from stentor.errors import InvalidConfiguration
+from stentor.settings import ADDRESS
 
 LONGEST_REQUEST = 8192
 """Bytes of a request with all its headers."""
@@ -25,8 +26,6 @@ CONNECTIONS = 32
 """Connections at a time; who comes on top of them is turned away."""
 LARGEST_ANSWER = 8 * 2**20
 """Bytes that `get` reads at most."""
-
-_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9a-fA-F:.%\w]+)\]|(?P<host>[^\[\]:\s]+)):(?P<port>\d{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Unanswered(Exception):
 
 def parse_address(text: str) -> tuple[str, int]:
     """Host and port of `HOST:PORT`, or of `[IPv6]:PORT`. Raises: InvalidConfiguration."""
-    found = _ADDRESS.fullmatch(text)
+    found = ADDRESS.fullmatch(text)
     if found is None or (port := int(found["port"])) > 65535:
         raise InvalidConfiguration(
             f"`{text}` is not an address to listen on; give HOST:PORT, such as 127.0.0.1:9464 or [::1]:9464, with port"
@@ -85,7 +84,7 @@ async def listening(listen: str, answer: Pages) -> AsyncIterator[str]:
     try:
         server = await asyncio.start_server(serve, host, port, limit=LONGEST_REQUEST, backlog=CONNECTIONS)
     except OSError as error:
-        raise InvalidConfiguration(_why_not(host, port, error)) from None
+        raise InvalidConfiguration(why_not(host, port, error)) from None
     try:
         bound: tuple[str, int] = server.sockets[0].getsockname()[:2]
         yield f"[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{bound[0]}:{bound[1]}"
@@ -146,7 +145,7 @@ def _encode(response: PlainPage, more: str = "") -> bytes:
     return head.encode("latin-1") + response.body
 
 
-def _why_not(host: str, port: int, error: OSError) -> str:
+def why_not(host: str, port: int, error: OSError) -> str:
     where = f"cannot listen on port {port} of {host}"
     if error.errno == errno.EADDRINUSE:
         return (

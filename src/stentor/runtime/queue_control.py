@@ -64,7 +64,7 @@ class QueueControl:
 
         Returns: what is left: nothing, unless it was stopped.
         """
-        await self._database.write(lambda connection: flags.put(connection, flags.DRAINING, "yes", self._clock()))
+        await self.begin_drain()
         while True:
             left = await self.backlog()
             if on_progress is not None:
@@ -72,6 +72,10 @@ class QueueControl:
             if left.empty or (stop is not None and stop.is_set()):
                 return left
             await rest(LOOK, stop)
+
+    async def begin_drain(self) -> None:
+        """Have no campaign start from now on. Scheduled campaigns wait, also beyond their time."""
+        await self._database.write(lambda connection: flags.put(connection, flags.DRAINING, "yes", self._clock()))
 
     async def end_drain(self) -> None:
         """Let campaigns start again. Does nothing where they may."""

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
 from stentor.errors import InvalidConfiguration, InvalidState, QueueUnavailable, StoreUnavailable
@@ -20,12 +20,13 @@ from stentor.planning.caretaker import Caretaker
 from stentor.queue.contract import PLAN
 from stentor.recording import chronicle
 from stentor.recording.report import LaneProblem, Progress, Report
+from stentor.runtime.child import Role
+from stentor.runtime.doors import doors_of
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.resources import Resources
 from stentor.runtime.rest import rest
 from stentor.runtime.standstill import Standstill
 from stentor.runtime.supervisor import Closing, Supervisor
-from stentor.runtime.worker import Role
 from stentor.states import FINAL, CampaignState
 from stentor.store import campaigns
 
@@ -181,6 +182,7 @@ class Roles:
         planners: int = 1,
         recorders: int | None = None,
         listen: str | None = None,
+        api: bool | None = None,
     ) -> None:
         """Run all roles of a machine until `stop`, whatever campaigns there are, and start again those that die.
 
@@ -190,6 +192,7 @@ class Roles:
             senders: processes that send; None: as `SendingConfig.senders` says.
             recorders: processes that record what senders tell; None: one where the queue has senders tell them.
             listen: where to answer probes for all of them (`HOST:PORT`, port 0: the system's choice); None: nowhere.
+            api: whether to open the API and the dashboard; None: as `ApiConfig.enabled` says.
 
         Raises:
             InvalidConfiguration: it cannot listen there, the queue cannot be used, or has no use for recorders.
@@ -202,7 +205,16 @@ class Roles:
         roles: list[Role] = [*_times("planner", planners), *self._senders(senders), "scheduler"]
         if self._backend.outbox is not None:
             roles += _times("recorder", 1 if recorders is None else recorders)
-        async with Supervisor(self._config, roles, listen=listen, relay=True) as supervisor:
+        doors = doors_of(self._config.api) if api or api is None else []
+        if doors:
+            roles.append("api")
+        with ExitStack() as opened:
+            for door in doors:
+                opened.enter_context(door)
+            await self._serve(Supervisor(self._config, roles, listen=listen, relay=True, doors=doors), stop)
+
+    async def _serve(self, supervisor: Supervisor, stop: asyncio.Event) -> None:
+        async with supervisor:
             if supervisor.address is not None:
                 logger.info("answering probes on http://%s", supervisor.address)
             while not stop.is_set():

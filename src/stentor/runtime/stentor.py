@@ -13,12 +13,13 @@ from typing import Self
 
 from stentor.config import Config
 from stentor.runtime.campaigns import CampaignControl
+from stentor.runtime.lanes import LaneControl
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import QueueControl
 from stentor.runtime.replies import Replies
 from stentor.runtime.resources import Resources
 from stentor.runtime.roles import Roles
-from stentor.store.migrate import migrate
+from stentor.store.migrate import check, migrate
 
 
 class Stentor:
@@ -50,11 +51,17 @@ class Stentor:
         """The queue as a whole: what is under way, and draining it."""
         self.campaigns = CampaignControl(self._resources, self.roles, self.queue)
         """Campaigns: made, started, paused, cancelled, repeated, taken back, found."""
+        self.lanes = LaneControl(self._resources)
+        """The lanes that are configured, and how they stand."""
         self.replies = Replies(self._resources)
         """What was answered to requests that may be repeated."""
 
     def __repr__(self) -> str:
         return f"<Stentor on {self._resources.database!r}>"
+
+    async def check(self) -> None:
+        """See that the store's tables are as they must be. Raises: StoreOutdated, StoreUnavailable."""
+        await check(self._resources.database)
 
     def hindrance(self, after: float) -> str | None:
         """What something has waited for, for longer than `after` seconds, before it could begin: that the store lets it

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 import sys
 import time
 from collections import Counter
@@ -25,11 +26,11 @@ import msgspec
 
 from stentor.config import Config, dump
 from stentor.errors import WorkerFailed
+from stentor.runtime.child import LATER, Role
 from stentor.runtime.health import ProbeResult
 from stentor.runtime.logs import MARK
 from stentor.runtime.plain_http import PlainPage, Unanswered, get, listening
 from stentor.runtime.probes import pages
-from stentor.runtime.worker import LATER, Role
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """Seconds before a worker that died is started again: doubled each time, until one has lived for a while."""
 LIVED = 30.0
 """Seconds after which a worker counts as having worked."""
-TURNS: dict[Role, int] = {"planner": 0, "sender": 0, "recorder": 1, "scheduler": 2}
+MODULES: dict[Role, str] = {"api": "stentor.service.process"}
+"""What is run as the process of a role; of the others, the engine's own."""
+ENGINE = "stentor.runtime.worker"
+TURNS: dict[Role, int] = {"planner": 0, "sender": 0, "recorder": 1, "scheduler": 2, "api": 2}
 """When the first of a role starts, of three turns; the others of those that come first start with the second."""
 HEAD_START = 3.0
 """Seconds that those of a turn have to be at work before the next one's start anyway."""
@@ -109,11 +113,19 @@ class Supervisor:
     """The roles of one machine. Use as an async context manager."""
 
     def __init__(
-        self, config: Config, roles: Sequence[Role], *, listen: str | None = None, relay: bool = False
+        self,
+        config: Config,
+        roles: Sequence[Role],
+        *,
+        listen: str | None = None,
+        relay: bool = False,
+        doors: Sequence[socket.socket] = (),
     ) -> None:
         """Args:
         listen: where to answer probes for all workers (`HOST:PORT`, port 0: the system's choice); None: nowhere.
         relay: write what the workers log to our stderr, and log what else they say there, a line at a time.
+        doors: sockets that listen already, on which the API's process answers; who comes while that one is started
+            again waits.
         """
         self._config = config
         self._settings = dump(config) + b"\n"
@@ -125,6 +137,7 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._listen = listen
         self._relay = relay
+        self._doors = doors
         self._pages = AsyncExitStack()
         self.address: str | None = None
         """Where it answers probes."""
@@ -276,12 +289,15 @@ class Supervisor:
 
     async def _run(self, worker: _Worker) -> tuple[int, bytes, str]:
         """Its exit code, the last line it said, and the end of its complaints."""
+        doors = [each.fileno() for each in self._doors] if worker.role in MODULES else []
         process = worker.process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "stentor.runtime.worker",
+            MODULES.get(worker.role, ENGINE),
             worker.role,
             *(() if self._listen is None else ("--listen", CHILDREN)),
+            *(f"--socket={number}" for number in doors),
+            pass_fds=doors,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

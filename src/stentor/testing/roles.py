@@ -24,8 +24,9 @@ import uvloop
 
 from stentor.config import Config, dump, restore
 from stentor.errors import StoreUnavailable
+from stentor.runtime.child import LATER, Role, first_of
 from stentor.runtime.stentor import Stentor
-from stentor.runtime.worker import LATER, Role, first_of, work
+from stentor.runtime.worker import work
 
 ORPHANED = 30.0
 """Seconds in which a role whose test is gone must have stopped; one that hangs would be left running for ever."""

@@ -29,7 +29,7 @@ from stentor.outcome import Outcome
 from stentor.queue.notes import KINDS, Note
 from stentor.queue.streams import Streams, text_of
 from stentor.recording.tidings import decode_tidings
-from stentor.runtime.worker import Role
+from stentor.runtime.child import Role
 from stentor.simulators.faults import Devices, Faults, Latency, Reset, StreamLimit, Unavailable
 from stentor.states import FINAL, CampaignState
 from stentor.store.tables import batches

@@ -14,7 +14,7 @@ import pytest
 from stentor.config import dump
 from stentor.queue.jetstream import JetStreamQueue
 from stentor.queue.outboxes import JetStreamOutbox
-from stentor.runtime.worker import Role
+from stentor.runtime.child import Role
 from stentor.simulators.faults import Reset
 from stentor.store.database import Database
 from stentor.testing.nats import RunningNats

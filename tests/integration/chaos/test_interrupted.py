@@ -7,7 +7,7 @@ from multiprocessing.context import ForkServerContext
 
 import pytest
 
-from stentor.runtime.worker import Role
+from stentor.runtime.child import Role
 from stentor.testing.nats import RunningNats
 from tests.integration.kill.interruption import (
     LIFETIME,

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from stentor.runtime.worker import Role
+from stentor.runtime.child import Role
 from tests.integration.chaos.stage import LEASE, WHOLE, Cluster
 
 pytestmark = pytest.mark.timeout(240)  # `Cluster.until` gives up before, and says what is stuck

@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Literal
 
-from stentor.runtime.worker import Role
+from stentor.runtime.child import Role
 from stentor.states import CampaignState
 from stentor.testing.postgres import Postgres
 from stentor.testing.proxy import Proxy

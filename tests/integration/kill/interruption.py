@@ -15,7 +15,7 @@ from multiprocessing.context import ForkServerContext
 from typing import Any
 
 from stentor.outcome import Outcome
-from stentor.runtime.worker import Role
+from stentor.runtime.child import Role
 from stentor.simulators.faults import Faults, Latency, StreamLimit
 from stentor.states import CampaignState
 from tests.integration.kill.running import run_to_the_end, running_roles, take_back, until

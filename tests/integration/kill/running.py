@@ -10,7 +10,7 @@ from functools import partial
 from multiprocessing.context import ForkServerContext
 
 from stentor.outcome import Outcome
-from stentor.runtime.worker import Role
+from stentor.runtime.child import Role
 from stentor.states import FINAL
 from stentor.testing.roles import MachineClock, RoleProcess, start_role
 from tests.integration.kill.stage import Stage

@@ -14,7 +14,8 @@ from stentor.planning.content import Content
 from stentor.queue.contract import Depth, Lease
 from stentor.queue.jetstream import JetStreamQueue
 from stentor.queue.sql import SqlQueue
-from stentor.runtime.worker import Role, work
+from stentor.runtime.child import Role
+from stentor.runtime.worker import work
 from stentor.simulators.faults import Faults, Latency
 from stentor.testing.roles import MachineClock
 from tests.integration.kill.running import running_roles, until_final, until_sent

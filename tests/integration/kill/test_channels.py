@@ -25,7 +25,7 @@ from stentor.pace.intents import AHEAD
 from stentor.planning.content import Content
 from stentor.runtime.draft import Draft
 from stentor.runtime.stentor import Stentor
-from stentor.runtime.worker import Role
+from stentor.runtime.child import Role
 from stentor.simulators.discord import DiscordSimulator
 from stentor.simulators.faults import Devices, Faults, Latency
 from stentor.simulators.telegram import TelegramSimulator

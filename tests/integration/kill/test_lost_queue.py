@@ -15,7 +15,7 @@ from stentor.config import QueueConfig
 from stentor.outcome import Outcome
 from stentor.recording.audit import Audit
 from stentor.runtime.stentor import Stentor
-from stentor.runtime.worker import Role
+from stentor.runtime.child import Role
 from stentor.states import CampaignState
 from stentor.store.tables import failures, tasks
 from tests.integration.kill.lost import delete_streams, jetstream, scheduling

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from stentor.errors import InvalidState
 from stentor.outcome import Outcome
-from stentor.runtime.worker import Role
+from stentor.runtime.child import Role
 from stentor.simulators.discord import DiscordSetup
 from stentor.simulators.telegram import TelegramSetup
 from stentor.states import CampaignState

@@ -23,7 +23,7 @@ from stentor.runtime.ports import open_backend
 from stentor.runtime.preview import Preview
 from stentor.runtime.queue_control import Backlog
 from stentor.runtime.stentor import Stentor
-from stentor.runtime.worker import Role
+from stentor.runtime.child import Role
 from stentor.states import CampaignState
 from stentor.store.tables import campaigns
 from stentor.testing import roles

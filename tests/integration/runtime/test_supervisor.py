@@ -16,7 +16,7 @@ from stentor.config import Config, SendingConfig, StoreConfig, dump
 from stentor.errors import WorkerFailed
 from stentor.runtime import supervisor
 from stentor.runtime.supervisor import Supervisor
-from stentor.runtime.worker import LATER, Role
+from stentor.runtime.child import LATER, Role
 from tests.integration.processes import complaint, is_gone, until
 
 PASSWORD = "correct-horse"
@@ -134,7 +134,7 @@ PARENT = """
 import asyncio, sys
 from stentor.config import restore
 from stentor.runtime.supervisor import Supervisor
-from stentor.runtime.worker import LATER, Role
+from stentor.runtime.child import LATER, Role
 
 async def main():
     async with Supervisor(restore(sys.stdin.buffer.readline()), ["planner", "sender"]) as found:

@@ -14,7 +14,7 @@ from stentor.config import Config, QueueConfig
 from stentor.errors import InvalidConfiguration
 from stentor.providers.apns.channel import ApnsApp
 from stentor.providers.fcm.channel import FcmApp
-from stentor.runtime.worker import Role
+from stentor.runtime.child import Role
 
 SQL = Config(
     apps={

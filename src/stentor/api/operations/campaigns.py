@@ -79,7 +79,7 @@ class DraftFields(Fields, frozen=True, kw_only=True):
         )
 
 
-class PreviewFields(DraftFields, frozen=True, kw_only=True):
+class PreviewRequestFields(DraftFields, frozen=True, kw_only=True):
     """What a campaign is to be, and of whom examples are wanted."""
 
     sample: str | None = None
@@ -181,7 +181,7 @@ class UndoFields(Fields, frozen=True, kw_only=True):
 
 
 @operations.post("/campaigns/preview", Scope.WRITE, raises=CHECKS)
-async def preview_campaign(call: Call, body: PreviewFields) -> PreviewShape:
+async def preview_campaign(call: Call, body: PreviewRequestFields) -> PreviewShape:
     """Check and count a campaign without making it.
 
     Says how many get it on each lane, how long that takes at least, and what real recipients would get. Its
