@@ -127,3 +127,45 @@ class AlreadySent(StentorError):
 
 class UnknownCampaign(StentorError):
     """There is no such campaign; `stentor campaign list` shows all campaigns."""
+
+
+class InvalidInput(StentorError):
+    """A value that was given cannot be used; nothing was changed."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        """The name of the value at fault, e.g. `password`."""
+
+
+class Forbidden(StentorError):
+    """You may not do this: it needs a higher scope than you have."""
+
+
+class SignInRefused(StentorError):
+    """The name or the password is wrong."""
+
+
+class TooManyAttempts(StentorError):
+    """Too many attempts; wait a while."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"Too many attempts; try again in {max(1, round(retry_after))} s.")
+        self.retry_after = retry_after
+        """Seconds."""
+
+
+class SignInUnavailable(StentorError):
+    """The OpenID provider cannot be reached or doesn't answer as it should; try again later."""
+
+
+class LinkInvalid(StentorError):
+    """This link was used already, has expired, or is not whole; ask an admin for a new one."""
+
+
+class UnknownKey(StentorError):
+    """There is no such API key; `stentor key list` shows all keys."""
+
+
+class UnknownUser(StentorError):
+    """There is no such user; `stentor user list` shows all users."""
