@@ -33,7 +33,19 @@ from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from stentor import channels
 from stentor.errors import InvalidConfiguration
-from stentor.settings import ALTERNATIVE, Address, App, DatabaseUrl, File, QueueUrl, Section, listed, split
+from stentor.settings import (
+    ALTERNATIVE,
+    Address,
+    App,
+    BaseUrl,
+    DatabaseUrl,
+    File,
+    IssuerUrl,
+    QueueUrl,
+    Section,
+    listed,
+    split,
+)
 
 REGISTRY = "registry"
 """The audience that is Stentor's own table of installations."""
@@ -223,10 +235,6 @@ class ApiConfig(Section):
     """Whether `stentor serve` opens them."""
     listen: Address = "127.0.0.1:8383"
     """Where they listen: `HOST:PORT`. Left out: on this machine only, and nowhere if another program has the port."""
-    public_url: str | None = Field(
-        default=None, pattern=r"^https?://[^\s/?#@]+$", examples=["https://push.example.com"]
-    )
-    """What people type to reach the dashboard, for links in reports and messages."""
     certificate_file: File | None = Field(default=None, examples=["push.example.com.pem"])
     """A PEM file with the certificate of this server and the ones it rests on. With it, the API speaks https."""
     certificate_key_file: File | None = Field(default=None, examples=["push.example.com.key"])
@@ -258,6 +266,53 @@ class ApiConfig(Section):
         return host in ("localhost", "::1") or host.startswith("127.")
 
 
+Role = Literal["view", "write", "send", "admin"]
+
+
+class OidcConfig(Section):
+    """Signing in to the dashboard by OpenID Connect, at your identity provider."""
+
+    issuer: IssuerUrl | None = Field(default=None, examples=["https://login.example.com/realms/company"])
+    """The provider's address, below which `/.well-known/openid-configuration` is. Left out: people sign in with a
+    password."""
+    client_id: str | None = Field(default=None, min_length=1, examples=["stentor"])
+    """The id under which Stentor is registered with the provider. Register `/sign-in/callback` below `access.url`."""
+    client_secret_file: File | None = Field(default=None, examples=["oidc-secret.txt"])
+    """A file with the client's secret. Left out: the client is public, and only PKCE protects the exchange."""
+    scopes: Annotated[tuple[str, ...], BeforeValidator(split)] = ("openid", "profile", "email")
+    """What the provider is asked for. Some providers need one more, such as `groups`, to tell the role claim."""
+    name_claim: str = Field(default="preferred_username", min_length=1)
+    """The claim of the ID token that becomes the user's name here."""
+    role_claim: str = Field(default="groups", min_length=1)
+    """The claim of the ID token that decides the role: a text or a list. Dots lead into objects, as in
+    `realm_access.roles`."""
+    roles: dict[str, Role] = Field(default_factory=dict, examples=[{"push-editors": "send", "push-admins": "admin"}])
+    """Values of that claim, and the role each one gives: the highest counts. Users without any of them are refused."""
+    ca_file: File | None = Field(default=None, examples=["company-ca.pem"])
+    """A PEM file with the certificate authorities to trust, instead of the system's."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.issuer is not None and (self.client_id is None or not self.roles):
+            raise ValueError("has an `issuer`; `client_id` and `roles` must be given as well")
+        if "openid" not in self.scopes:
+            raise ValueError("needs `openid` among its `scopes`")
+        return self
+
+
+class AccessConfig(Section):
+    """Who may use the API and the dashboard. Keys and users are made with `stentor key` and `stentor user`."""
+
+    url: BaseUrl | None = Field(default=None, examples=["https://stentor.example.com"])
+    """Where people reach the dashboard. One-time links and the way back from a provider begin with it."""
+    session_idle: float = Field(default=8 * 3600.0, ge=60.0)
+    """A session ends after this many seconds without a request."""
+    session_lasts: float = Field(default=7 * 86_400.0, ge=60.0, le=30 * 86_400.0)
+    """A session ends after this many seconds, however much it is used."""
+    oidc: OidcConfig = Field(default_factory=OidcConfig)
+    """Signing in at an OpenID provider."""
+
+
 SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("store", StoreConfig),
     ("queue", QueueConfig),
@@ -267,6 +322,8 @@ SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("sending", SendingConfig),
     ("logging", LoggingConfig),
     ("api", ApiConfig),
+    ("access", AccessConfig),
+    ("access.oidc", OidcConfig),
 )
 """Every table of the file, with what may stand in it; of the channels, Stentor's own."""
 
@@ -281,6 +338,7 @@ class Config(Section):
     sending: SendingConfig = Field(default_factory=SendingConfig)
     logging: LoggingConfig = Field(default_factory=LoggingConfig)
     api: ApiConfig = Field(default_factory=ApiConfig)
+    access: AccessConfig = Field(default_factory=AccessConfig)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -507,6 +565,10 @@ def _section(path: SettingPath, given: Mapping[str, Any]) -> type[Section]:
             return SendingConfig
         case ("logging",):
             return LoggingConfig
+        case ("access",):
+            return AccessConfig
+        case ("access", "oidc"):
+            return OidcConfig
         case _:
             return Config
 

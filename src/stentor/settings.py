@@ -83,6 +83,30 @@ def _check_token_url(url: str) -> str:
     return url
 
 
+def _check_issuer(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme == "https" and parts.hostname and "@" not in parts.netloc and parts.port != 0
+    except ValueError:  # no such port
+        good = False
+    if not good or "?" in url or "#" in url or not url.isprintable() or " " in url:
+        raise ValueError("must be https://host/path, as the provider writes it")
+    return url
+
+
+def _check_base(url: str) -> str:
+    """`url` without a slash at its end. Only a browser on this machine may do without TLS."""
+    try:
+        parts = urlsplit(url)
+        local = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+        good = parts.hostname and "@" not in parts.netloc and parts.port != 0 and (parts.scheme == "https" or local)
+    except ValueError:  # no such port
+        good = False
+    if not good or "?" in url or "#" in url or not url.isprintable() or " " in url:
+        raise ValueError("must be https://host or https://host/path (http:// only for localhost)")
+    return url.rstrip("/")
+
+
 def _check_proxy(url: str) -> str:
     try:
         parts = urlsplit(url)
@@ -123,6 +147,8 @@ Address = Annotated[str, AfterValidator(_check_address)]
 DatabaseUrl = Annotated[str, AfterValidator(_check_database)]
 EndpointUrl = Annotated[str, AfterValidator(_check_endpoint)]
 TokenUrl = Annotated[str, AfterValidator(_check_token_url)]
+IssuerUrl = Annotated[str, AfterValidator(_check_issuer)]
+BaseUrl = Annotated[str, AfterValidator(_check_base)]
 QueueUrl = Annotated[str, AfterValidator(_check_queue)]
 ProxyUrl = Annotated[str, AfterValidator(_check_proxy)]
 

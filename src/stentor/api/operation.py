@@ -91,6 +91,8 @@ class Operation:
     raises: tuple[type[StentorError], ...]
     streams: str | None
     """The content types that it answers piece by piece, with commas between."""
+    action: str | None
+    """What the log of who did what calls it; None: it changes nothing, or whoever does it writes the log itself."""
     takes: str | None
     """The content type of a body that it reads piece by piece."""
     run: Callable[..., Awaitable[Any]]
@@ -132,6 +134,7 @@ class Operations(list[Operation]):
         raises: tuple[type[StentorError], ...] = (),
         streams: str | None = None,
         takes: str | None = None,
+        action: str | None = None,
         shape: Any = None,
     ) -> Callable[[T], T]:
         """Args:
@@ -162,6 +165,7 @@ class Operations(list[Operation]):
                     status=204 if answer is type(None) else status,
                     raises=(*raises, *((InvalidInput,) if "query" in hints or "body" in hints else ())),
                     streams=streams,
+                    action=action,
                     takes=takes,
                     run=run,
                 )

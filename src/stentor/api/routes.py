@@ -21,6 +21,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from stentor.access.caller import Caller
+from stentor.access.log import DONE, REFUSED
 from stentor.api import idempotency, problems
 from stentor.api.bodies import JSON, decode, decode_query, read, see_content_type
 from stentor.api.idempotency import REPLAYED
@@ -184,19 +185,19 @@ class Api:
         try:
             answer = await operation.run(call, **arguments)
         except (Problem, StentorError) as error:
-            if operation.writes:
-                await self._note(operation, request, caller, None, str(error))
+            await self._note(operation, request, caller, None, str(error))
             raise
-        if operation.writes:
-            await self._note(operation, request, caller, answer, "")
+        await self._note(operation, request, caller, answer, "")
         return await _response(operation, request, answer)
 
     async def _note(self, operation: Operation, request: Request, caller: Caller, answer: object, refusal: str) -> None:
         """Tell the log of who did what."""
+        if operation.action is None:
+            return
         made = answer.shape if isinstance(answer, Made) else answer
         about = getattr(made, "id", None) or next(iter(request.path_params.values()), "")
         await self._stentor.access.log.record(
-            caller, operation.name, str(about), outcome="refused" if refusal else "done", detail=refusal
+            caller, operation.action, str(about), outcome=REFUSED if refusal else DONE, detail=refusal
         )
 
 

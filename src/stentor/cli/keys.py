@@ -14,12 +14,12 @@ from stentor.providers.webpush.vapid import base64url, generate_key, private_pem
 
 FILE = Path("vapid.pem")
 
-app = typer.Typer(help="Make keys.", no_args_is_help=True)
+app = typer.Typer(help="Make a provider's keys. `stentor key` makes those of the API.", no_args_is_help=True)
 
 
 @app.callback()
 def keys() -> None:
-    """Make keys."""
+    """Make a provider's keys. `stentor key` makes those of the API."""
 
 
 @app.command()

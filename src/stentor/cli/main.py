@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from stentor.cli import bench, campaign, keys, simulate
+from stentor.cli import bench, campaign, key, keys, simulate, user
 from stentor.cli.demo import demo
 from stentor.cli.doctor import doctor
 from stentor.cli.drain import drain
@@ -33,10 +33,13 @@ from stentor.errors import (
     CredentialError,
     InvalidAudience,
     InvalidConfiguration,
+    InvalidInput,
     InvalidMessage,
     InvalidState,
     StentorError,
     UnknownCampaign,
+    UnknownKey,
+    UnknownUser,
 )
 from stentor.version import __version__
 
@@ -68,8 +71,11 @@ USAGE_ERRORS = (
     InvalidAudience,
     InvalidConfiguration,
     InvalidMessage,
+    InvalidInput,
     InvalidState,
     UnknownCampaign,
+    UnknownKey,
+    UnknownUser,
 )
 
 
@@ -111,6 +117,8 @@ app.command()(serve)
 app.command()(worker)
 app.command()(drain)
 app.add_typer(campaign.app, name="campaign")
+app.add_typer(key.app, name="key")
+app.add_typer(user.app, name="user")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(keys.app, name="keys")
 app.add_typer(bench.app, name="bench")

@@ -13,8 +13,15 @@ from functools import wraps
 from types import TracebackType
 from typing import Concatenate, Generic, ParamSpec, Self, TypeVar
 
+from stentor.access.csrf import Csrf
+from stentor.access.keys import Keys
+from stentor.access.log import ActionLog
+from stentor.access.oidc import OidcSignIn
+from stentor.access.sessions import Sessions
+from stentor.access.users import Users
 from stentor.config import Config
 from stentor.recording.report import Progress, Report
+from stentor.runtime.access_control import AccessControl
 from stentor.runtime.campaigns import CampaignControl
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import Backlog, QueueControl
@@ -133,6 +140,80 @@ class BlockingQueueControl(_Twin[QueueControl]):
         return self._do(self._part.drain(on_progress=on_progress))
 
 
+class BlockingKeys(_Twin[Keys]):
+    """See `Keys`."""
+
+    authenticate = _blocking(Keys.authenticate)
+    create = _blocking(Keys.create)
+    page = _blocking(Keys.page)
+    find = _blocking(Keys.find)
+    roll = _blocking(Keys.roll)
+    revoke = _blocking(Keys.revoke)
+
+
+class BlockingUsers(_Twin[Users]):
+    """See `Users`."""
+
+    add = _blocking(Users.add)
+    page = _blocking(Users.page)
+    get = _blocking(Users.get)
+    find = _blocking(Users.find)
+    set_role = _blocking(Users.set_role)
+    set_password = _blocking(Users.set_password)
+    change_password = _blocking(Users.change_password)
+    disable = _blocking(Users.disable)
+    enable = _blocking(Users.enable)
+    first_link = _blocking(Users.first_link)
+    link = _blocking(Users.link)
+    look_at_link = _blocking(Users.look_at_link)
+    use_link = _blocking(Users.use_link)
+    from_provider = _blocking(Users.from_provider)
+
+
+class BlockingSessions(_Twin[Sessions]):
+    """See `Sessions`."""
+
+    sign_in = _blocking(Sessions.sign_in)
+    begin = _blocking(Sessions.begin)
+    find = _blocking(Sessions.find)
+    of_user = _blocking(Sessions.of_user)
+    end = _blocking(Sessions.end)
+    end_all = _blocking(Sessions.end_all)
+
+
+class BlockingCsrf(_Twin[Csrf]):
+    """See `Csrf`."""
+
+    token = _blocking(Csrf.token)
+    holds = _blocking(Csrf.holds)
+
+
+class BlockingOidcSignIn(_Twin[OidcSignIn]):
+    """See `OidcSignIn`."""
+
+    begin = _blocking(OidcSignIn.begin)
+    finish = _blocking(OidcSignIn.finish)
+
+
+class BlockingActionLog(_Twin[ActionLog]):
+    """See `ActionLog`."""
+
+    record = _blocking(ActionLog.record)
+    page = _blocking(ActionLog.page)
+
+
+class BlockingAccessControl:
+    """See `AccessControl`."""
+
+    def __init__(self, access: AccessControl, runner: asyncio.Runner) -> None:
+        self.keys = BlockingKeys(access.keys, runner)
+        self.users = BlockingUsers(access.users, runner)
+        self.sessions = BlockingSessions(access.sessions, runner)
+        self.csrf = BlockingCsrf(access.csrf, runner)
+        self.oidc = BlockingOidcSignIn(access.oidc, runner)
+        self.log = BlockingActionLog(access.log, runner)
+
+
 class BlockingStentor:
     """The parts of `Stentor`, each of whose operations returns when it is done. For use by one thread.
 
@@ -156,6 +237,7 @@ class BlockingStentor:
         self.outcomes = BlockingOutcomes(self._stentor.outcomes, self._runner)
         self.roles = BlockingRoles(self._stentor.roles, self._runner)
         self.queue = BlockingQueueControl(self._stentor.queue, self._runner)
+        self.access = BlockingAccessControl(self._stentor.access, self._runner)
 
     def __repr__(self) -> str:
         return f"<BlockingStentor of {self._stentor!r}>"

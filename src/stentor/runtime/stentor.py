@@ -1,7 +1,8 @@
 """`Stentor`: everything that can be done, for programs; the command line is made of it.
 
-Its parts, by what they are about: `campaigns`, `outcomes`, `roles`, `queue`. Rules: a campaign exists, and goes on,
-without whoever made it: all is in the store, and any process with the same settings may run, pause or ask about it.
+Its parts, by what they are about: `campaigns`, `outcomes`, `roles`, `queue`, `access`. Rules: a campaign exists, and
+goes on, without whoever made it: all is in the store, and any process with the same settings may run, pause or ask
+about it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from stentor.config import Config
+from stentor.runtime.access_control import AccessControl
 from stentor.runtime.campaigns import CampaignControl
 from stentor.runtime.lanes import LaneControl
 from stentor.runtime.outcomes import Outcomes
@@ -55,6 +57,8 @@ class Stentor:
         """The lanes that are configured, and how they stand."""
         self.replies = Replies(self._resources)
         """What was answered to requests that may be repeated."""
+        self.access = AccessControl(self._resources)
+        """Who may do what: API keys, users, sessions, and the log of who did what."""
 
     def __repr__(self) -> str:
         return f"<Stentor on {self._resources.database!r}>"
@@ -80,4 +84,5 @@ class Stentor:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self.access.aclose()
         await self._resources.aclose()

@@ -231,3 +231,107 @@ replies = Table(  # what was answered to requests with an `Idempotency-Key`; see
     Column("at", Double, nullable=False),  # when it was first asked
     Index(None, "at"),
 )
+
+api_keys = Table(  # what programs prove themselves with
+    "stentor_keys",
+    METADATA,
+    Column("id", KEY, primary_key=True),
+    Column("name", StorableText, nullable=False),
+    Column("scope", StorableText, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("created_by", StorableText, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    Column("last_used_at", Double),  # to a minute
+)
+
+key_secrets = Table(  # a key has several while it is rolled
+    "stentor_key_secrets",
+    METADATA,
+    Column("hash", KEY, primary_key=True),  # SHA-256 of the whole text, in hex
+    Column("key_id", KEY, ForeignKey("stentor_keys.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("until", Double),  # when it was replaced, and how long it is still valid; NULL: the newest one
+    Column("last_used_at", Double),
+    Index(None, "key_id"),
+)
+
+users = Table(  # people who sign in to the dashboard
+    "stentor_users",
+    METADATA,
+    Column("id", KEY, primary_key=True),
+    Column("name", StorableText, nullable=False),
+    Column("folded", KEY, nullable=False),  # the name without case: no two are alike
+    Column("role", StorableText, nullable=False),
+    Column("password", StorableText),  # argon2id; NULL: none was set, or another provider signs them in
+    Column("password_at", Double),
+    Column("issuer", KEY),  # the OpenID provider that signs them in
+    Column("subject", KEY),  # … and who they are there
+    Column("created_at", Double, nullable=False),
+    Column("created_by", StorableText, nullable=False),
+    Column("disabled_at", Double),
+    Column("signed_in_at", Double),
+    Index(None, "folded", unique=True),
+    Index(None, "issuer", "subject", unique=True),
+)
+
+sessions = Table(
+    "stentor_sessions",
+    METADATA,
+    Column("id", KEY, primary_key=True),
+    Column("hash", KEY, nullable=False),  # SHA-256 of the cookie, in hex
+    Column("user_id", KEY, ForeignKey("stentor_users.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("used_at", Double, nullable=False),  # to a minute
+    Column("ends_at", Double, nullable=False),
+    Index(None, "hash", unique=True),
+    Index(None, "user_id"),
+    Index(None, "ends_at"),
+)
+
+links = Table(  # each sets a password, once
+    "stentor_links",
+    METADATA,
+    Column("hash", KEY, primary_key=True),  # SHA-256 of its token, in hex
+    Column("user_id", KEY, ForeignKey("stentor_users.id", ondelete="CASCADE")),  # NULL: it makes the first admin
+    Column("created_at", Double, nullable=False),
+    Column("ends_at", Double, nullable=False),
+    Column("used_by", StorableText),  # the request that used it
+    Index(None, "user_id"),
+    Index(None, "ends_at"),
+)
+
+attempts = Table(  # failed sign-ins in a row, by user name and by network address; neither can be read from it
+    "stentor_attempts",
+    METADATA,
+    Column("name", KEY, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("until", Double, nullable=False),  # no further attempt before
+    Column("at", Double, nullable=False),
+    Index(None, "at"),
+)
+
+signing_keys = Table(  # random keys that all processes share
+    "stentor_signing_keys",
+    METADATA,
+    Column("name", KEY, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
+actions = Table(  # who did what
+    "stentor_actions",
+    METADATA,
+    Column("id", KEY, primary_key=True),  # sorts by time
+    Column("at", Double, nullable=False),
+    Column("caller_id", KEY, nullable=False),
+    Column("caller_name", StorableText, nullable=False),
+    Column("caller_kind", StorableText, nullable=False),
+    Column("action", KEY, nullable=False),
+    Column("object", KEY, nullable=False),  # the id of what it was done to; empty: nothing in particular
+    Column("outcome", StorableText, nullable=False),
+    Column("detail", StorableText, nullable=False),
+    Index(None, "caller_id", "id"),
+    Index(None, "action", "id"),
+    Index(None, "object", "id"),
+)

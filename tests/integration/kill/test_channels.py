@@ -23,9 +23,9 @@ from stentor.model import Message
 from stentor.outcome import Outcome
 from stentor.pace.intents import AHEAD
 from stentor.planning.content import Content
+from stentor.runtime.child import Role
 from stentor.runtime.draft import Draft
 from stentor.runtime.stentor import Stentor
-from stentor.runtime.child import Role
 from stentor.simulators.discord import DiscordSimulator
 from stentor.simulators.faults import Devices, Faults, Latency
 from stentor.simulators.telegram import TelegramSimulator

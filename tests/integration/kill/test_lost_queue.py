@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from stentor.config import QueueConfig
 from stentor.outcome import Outcome
 from stentor.recording.audit import Audit
-from stentor.runtime.stentor import Stentor
 from stentor.runtime.child import Role
+from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
 from stentor.store.tables import failures, tasks
 from tests.integration.kill.lost import delete_streams, jetstream, scheduling

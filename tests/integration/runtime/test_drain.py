@@ -18,12 +18,12 @@ from stentor.audience.contract import Selection
 from stentor.config import Config, QueueConfig
 from stentor.errors import InvalidState
 from stentor.queue.contract import PLAN, Depth
+from stentor.runtime.child import Role
 from stentor.runtime.draft import Draft
 from stentor.runtime.ports import open_backend
 from stentor.runtime.preview import Preview
 from stentor.runtime.queue_control import Backlog
 from stentor.runtime.stentor import Stentor
-from stentor.runtime.child import Role
 from stentor.states import CampaignState
 from stentor.store.tables import campaigns
 from stentor.testing import roles

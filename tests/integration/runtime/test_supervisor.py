@@ -15,8 +15,8 @@ import pytest
 from stentor.config import Config, SendingConfig, StoreConfig, dump
 from stentor.errors import WorkerFailed
 from stentor.runtime import supervisor
-from stentor.runtime.supervisor import Supervisor
 from stentor.runtime.child import LATER, Role
+from stentor.runtime.supervisor import Supervisor
 from tests.integration.processes import complaint, is_gone, until
 
 PASSWORD = "correct-horse"

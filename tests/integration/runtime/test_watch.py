@@ -15,8 +15,8 @@ from stentor.errors import InvalidState
 from stentor.queue.contract import PLAN
 from stentor.recording.report import Progress
 from stentor.runtime import standstill
-from stentor.runtime.stentor import Stentor
 from stentor.runtime.child import Role
+from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
 from stentor.testing import roles
 from tests.integration.kill.stage import open_providers, open_stage, prove, repeats

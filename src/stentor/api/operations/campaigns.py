@@ -191,7 +191,12 @@ async def preview_campaign(call: Call, body: PreviewRequestFields) -> PreviewSha
 
 
 @operations.post(
-    "/campaigns", Scope.WRITE, status=201, raises=(*CHECKS, AlreadySent, InvalidState, Unconfirmed), shape=CampaignShape
+    "/campaigns",
+    Scope.WRITE,
+    status=201,
+    action="campaign.create",
+    raises=(*CHECKS, AlreadySent, InvalidState, Unconfirmed),
+    shape=CampaignShape,
 )
 async def create_campaign(call: Call, query: CreateQuery, body: NewCampaignFields) -> Made:
     """Make a campaign; with `start=true`, start it as well.
@@ -241,20 +246,27 @@ async def get_message(call: Call, campaign: str) -> MessageShape:
     return MessageShape(message=to_file(content), values=dict(content.values))
 
 
-@operations.put("/campaigns/{campaign}", Scope.WRITE, raises=(*CHECKS, UnknownCampaign, InvalidState))
+@operations.put(
+    "/campaigns/{campaign}", Scope.WRITE, action="campaign.change", raises=(*CHECKS, UnknownCampaign, InvalidState)
+)
 async def change_campaign(call: Call, campaign: str, body: DraftFields) -> CampaignShape:
     """Make a draft another one. With `If-Match`, only if nobody changed it meanwhile."""
     return shapes.campaign(await call.stentor.campaigns.change(campaign, body.draft))
 
 
-@operations.delete("/campaigns/{campaign}", Scope.WRITE, raises=(UnknownCampaign, InvalidState))
+@operations.delete(
+    "/campaigns/{campaign}", Scope.WRITE, action="campaign.delete", raises=(UnknownCampaign, InvalidState)
+)
 async def delete_campaign(call: Call, campaign: str) -> None:
     """Delete a draft. What was started is not deleted here: it is cancelled, and pruned when it is old."""
     await call.stentor.campaigns.discard(campaign)
 
 
 @operations.post(
-    "/campaigns/{campaign}/start", Scope.SEND, raises=(UnknownCampaign, InvalidState, AlreadySent, Unconfirmed)
+    "/campaigns/{campaign}/start",
+    Scope.SEND,
+    action="campaign.start",
+    raises=(UnknownCampaign, InvalidState, AlreadySent, Unconfirmed),
 )
 async def start_campaign(call: Call, campaign: str, body: ExpectationFields) -> CampaignShape:
     """Start a draft: at once, or at its time."""
@@ -267,6 +279,7 @@ async def start_campaign(call: Call, campaign: str, body: ExpectationFields) -> 
     "/campaigns/{campaign}/test",
     Scope.SEND,
     status=201,
+    action="campaign.test",
     raises=(UnknownCampaign, InvalidState, *CHECKS),
     shape=CampaignShape,
 )
@@ -276,19 +289,25 @@ async def test_campaign(call: Call, campaign: str, body: TestFields) -> Made:
     return Made(shape=shapes.campaign(made), location=f"/v1/campaigns/{made.id}")
 
 
-@operations.post("/campaigns/{campaign}/pause", Scope.SEND, raises=(UnknownCampaign, InvalidState))
+@operations.post(
+    "/campaigns/{campaign}/pause", Scope.SEND, action="campaign.pause", raises=(UnknownCampaign, InvalidState)
+)
 async def pause_campaign(call: Call, campaign: str) -> CampaignShape:
     """Send nothing more of it until it is resumed. Takes effect within a second."""
     return shapes.campaign(await call.stentor.campaigns.pause(campaign))
 
 
-@operations.post("/campaigns/{campaign}/resume", Scope.SEND, raises=(UnknownCampaign, InvalidState))
+@operations.post(
+    "/campaigns/{campaign}/resume", Scope.SEND, action="campaign.resume", raises=(UnknownCampaign, InvalidState)
+)
 async def resume_campaign(call: Call, campaign: str) -> CampaignShape:
     """Go on with a paused campaign."""
     return shapes.campaign(await call.stentor.campaigns.resume(campaign))
 
 
-@operations.post("/campaigns/{campaign}/cancel", Scope.SEND, raises=(UnknownCampaign, InvalidState))
+@operations.post(
+    "/campaigns/{campaign}/cancel", Scope.SEND, action="campaign.cancel", raises=(UnknownCampaign, InvalidState)
+)
 async def cancel_campaign(call: Call, campaign: str) -> CampaignShape:
     """Send nothing more of it, ever. Takes effect within a second.
 
@@ -301,6 +320,7 @@ async def cancel_campaign(call: Call, campaign: str) -> CampaignShape:
     "/campaigns/{campaign}/retry",
     Scope.SEND,
     status=201,
+    action="campaign.retry",
     raises=(UnknownCampaign, InvalidState, *CHECKS),
     shape=CampaignShape,
 )
@@ -320,6 +340,7 @@ async def preview_undo(call: Call, campaign: str, body: UndoFields) -> PreviewSh
     "/campaigns/{campaign}/undo",
     Scope.SEND,
     status=201,
+    action="campaign.undo",
     raises=(UnknownCampaign, InvalidState, *CHECKS),
     shape=CampaignShape,
 )
@@ -336,6 +357,7 @@ async def undo_campaign(call: Call, campaign: str, body: UndoFields) -> Made:
     "/campaigns/{campaign}/edit",
     Scope.SEND,
     status=201,
+    action="campaign.edit",
     raises=(UnknownCampaign, InvalidState, *CHECKS),
     shape=CampaignShape,
 )

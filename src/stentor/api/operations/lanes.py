@@ -90,14 +90,14 @@ async def get_queue(call: Call) -> DrainShape:
     return await _queue(call)
 
 
-@operations.put("/queue/drain", Scope.ADMIN, raises=(QueueUnavailable,))
+@operations.put("/queue/drain", Scope.ADMIN, action="queue.drain", raises=(QueueUnavailable,))
 async def drain_queue(call: Call) -> DrainShape:
     """Have no campaign start from now on. Those under way go on; look at the queue until nothing is left."""
     await call.stentor.queue.begin_drain()
     return await _queue(call)
 
 
-@operations.delete("/queue/drain", Scope.ADMIN, raises=(QueueUnavailable,))
+@operations.delete("/queue/drain", Scope.ADMIN, action="queue.end_drain", raises=(QueueUnavailable,))
 async def end_drain(call: Call) -> None:
     """Let campaigns start again."""
     await call.stentor.queue.end_drain()
