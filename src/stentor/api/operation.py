@@ -18,7 +18,7 @@ import inspect
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, get_type_hints
 
 import msgspec
 from starlette.requests import Request
@@ -105,6 +105,21 @@ class Operation:
 T = TypeVar("T", bound=Callable[..., Awaitable[Any]])
 
 
+class Options(TypedDict, total=False):
+    """What else is to be said of an operation."""
+
+    status: int
+    """Of a good answer; left out: 200."""
+    raises: tuple[type[StentorError], ...]
+    """What it refuses for, beyond what any operation may."""
+    streams: str
+    takes: str
+    action: str
+    """See `Operation`."""
+    shape: Any
+    """What is answered, if the function's annotation doesn't say it."""
+
+
 class Operations(list[Operation]):
     """Those of one tag, in the order in which they are declared."""
 
@@ -112,39 +127,22 @@ class Operations(list[Operation]):
         super().__init__()
         self._tag = tag
 
-    def get(self, path: str, scope: Scope | None, **more: Any) -> Callable[[T], T]:
-        return self._add("GET", path, scope, **more)
+    def get(self, path: str, scope: Scope | None, **more: Unpack[Options]) -> Callable[[T], T]:
+        return self._add("GET", path, scope, more)
 
-    def post(self, path: str, scope: Scope | None, **more: Any) -> Callable[[T], T]:
-        return self._add("POST", path, scope, **more)
+    def post(self, path: str, scope: Scope | None, **more: Unpack[Options]) -> Callable[[T], T]:
+        return self._add("POST", path, scope, more)
 
-    def put(self, path: str, scope: Scope | None, **more: Any) -> Callable[[T], T]:
-        return self._add("PUT", path, scope, **more)
+    def put(self, path: str, scope: Scope | None, **more: Unpack[Options]) -> Callable[[T], T]:
+        return self._add("PUT", path, scope, more)
 
-    def delete(self, path: str, scope: Scope | None, **more: Any) -> Callable[[T], T]:
-        return self._add("DELETE", path, scope, **more)
+    def delete(self, path: str, scope: Scope | None, **more: Unpack[Options]) -> Callable[[T], T]:
+        return self._add("DELETE", path, scope, more)
 
-    def _add(
-        self,
-        method: Method,
-        path: str,
-        scope: Scope | None,
-        *,
-        status: int = 200,
-        raises: tuple[type[StentorError], ...] = (),
-        streams: str | None = None,
-        takes: str | None = None,
-        action: str | None = None,
-        shape: Any = None,
-    ) -> Callable[[T], T]:
-        """Args:
-        raises: what it refuses for, beyond what any operation may.
-        shape: what is answered, if the function's annotation doesn't say it.
-        """
-
+    def _add(self, method: Method, path: str, scope: Scope | None, more: Options) -> Callable[[T], T]:
         def declare(run: T) -> T:
             hints = get_type_hints(run)
-            answer = shape or hints.pop("return")
+            answer = more.get("shape") or hints.pop("return")
             names = tuple(_IN_PATH.findall(path))
             known = {"call", "query", "body", *names}
             assert set(hints) <= known | {"return"}, f"{run.__name__} takes {set(hints) - known}"
@@ -162,11 +160,11 @@ class Operations(list[Operation]):
                     query=hints.get("query"),
                     body=hints.get("body"),
                     answer=None if answer is type(None) else answer,
-                    status=204 if answer is type(None) else status,
-                    raises=(*raises, *((InvalidInput,) if "query" in hints or "body" in hints else ())),
-                    streams=streams,
-                    action=action,
-                    takes=takes,
+                    status=204 if answer is type(None) else more.get("status", 200),
+                    raises=(*more.get("raises", ()), *((InvalidInput,) if "query" in hints or "body" in hints else ())),
+                    streams=more.get("streams"),
+                    action=more.get("action"),
+                    takes=more.get("takes"),
                     run=run,
                 )
             )
