@@ -23,11 +23,12 @@ class InvalidMessage(StentorError):
         super().__init__(f"{field}: {problem}")
         self.field = field
         """Dotted path of the field at fault, e.g. `apns.headers.apns-priority`."""
-        self._problem = problem
+        self.problem = problem
+        """What is wrong with it, without the field."""
 
     def within(self, place: str) -> InvalidMessage:
         """The same, of a message that is itself part of something."""
-        return type(self)(f"{place}.{self.field}", self._problem)
+        return type(self)(f"{place}.{self.field}", self.problem)
 
 
 class InvalidConfiguration(StentorError):
@@ -136,6 +137,8 @@ class InvalidInput(StentorError):
         super().__init__(f"{field}: {problem}")
         self.field = field
         """The name of the value at fault, e.g. `password`."""
+        self.problem = problem
+        """What is wrong with it, without the name."""
 
 
 class Forbidden(StentorError):
@@ -169,6 +172,10 @@ class UnknownKey(StentorError):
 
 class UnknownUser(StentorError):
     """There is no such user; `stentor user list` shows all users."""
+
+
+class ChangedMeanwhile(StentorError):
+    """It was changed by somebody else meanwhile; look at it again. Nothing was changed now."""
 
 
 class Unconfirmed(StentorError):

@@ -157,7 +157,8 @@ def _headers(each: Operation) -> Iterable[dict[str, Any]]:
 def _responses(each: Operation) -> dict[str, Any]:
     good: dict[str, Any] = {"description": each.summary}
     if each.streams is not None:
-        good["content"] = {kind: {"schema": {"type": "string"}} for kind in each.streams.split(", ")}
+        line = {"schema": {"type": "string"}, "x-itemSchema": _schema(each.answer)}
+        good["content"] = dict.fromkeys(each.streams.split(", "), line)
     elif each.answer is not None:
         good["content"] = {JSON: {"schema": _schema(each.answer)}}
     if each.method == "POST":

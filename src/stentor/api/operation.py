@@ -14,6 +14,7 @@ Example:
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -25,12 +26,17 @@ from starlette.requests import Request
 
 from stentor.access.caller import Caller
 from stentor.access.scopes import Scope
-from stentor.errors import InvalidInput, StentorError
+from stentor.errors import ChangedMeanwhile, InvalidInput, StentorError
 from stentor.runtime.stentor import Stentor
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 VERSION = "/v1"
 _IN_PATH = re.compile(r"\{(\w+)\}")
+
+
+def etag_of(body: bytes) -> str:
+    """Of a body: the same for the same bytes."""
+    return f'"{hashlib.sha256(body).hexdigest()[:24]}"'
 
 
 class Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +56,15 @@ class Call:
     """Epoch seconds."""
     again: bool = False
     """Whether an earlier try under this key was cut short, so that what is asked for may be done already."""
+
+    def match(self, shape: msgspec.Struct) -> None:
+        """See that what is to be changed is what the caller saw, if they say so by `If-Match` (RFC 9110, 13.1.1).
+
+        Raises: ChangedMeanwhile.
+        """
+        wanted = self.request.headers.get("if-match")
+        if wanted is not None and wanted.strip() != "*" and wanted.strip() != etag_of(msgspec.json.encode(shape)):
+            raise ChangedMeanwhile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

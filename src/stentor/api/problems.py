@@ -210,6 +210,7 @@ _BY_ERROR: tuple[tuple[type[StentorError], Kind], ...] = (  # the first that fit
     (errors.UnknownCampaign, NOT_FOUND),
     (errors.AlreadySent, ALREADY_SENT),
     (errors.Unconfirmed, UNCONFIRMED),
+    (errors.ChangedMeanwhile, PRECONDITION_FAILED),
     (errors.InvalidState, WRONG_STATE),
     (errors.InvalidAudience, AUDIENCE_UNUSABLE),
     (errors.CredentialError, CREDENTIALS_UNUSABLE),

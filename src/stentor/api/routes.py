@@ -7,7 +7,6 @@ so before a body is read. What changes something is written to the log of who di
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import secrets
 import time
@@ -27,7 +26,7 @@ from stentor.api.bodies import JSON, decode, decode_query, read, see_content_typ
 from stentor.api.idempotency import REPLAYED
 from stentor.api.limits import Limits
 from stentor.api.meter import ApiMeter
-from stentor.api.operation import Call, Made, Operation, Streamed
+from stentor.api.operation import Call, Made, Operation, Streamed, etag_of
 from stentor.api.problems import CONTENT_TYPE, Problem
 from stentor.errors import StentorError
 from stentor.runtime.stentor import Stentor
@@ -218,11 +217,6 @@ async def _response(operation: Operation, request: Request, answer: object) -> R
     if etag in [each.strip() for each in request.headers.get("if-none-match", "").split(",")]:
         return Response(None, 304, headers)
     return Response(body, status, headers, media_type=JSON)
-
-
-def etag_of(body: bytes) -> str:
-    """Of a body: the same for the same bytes."""
-    return f'"{hashlib.sha256(body).hexdigest()[:24]}"'
 
 
 def of_problem(problem: Problem) -> Response:

@@ -49,6 +49,8 @@ class CampaignShape(Shape, frozen=True, kw_only=True):
     """Recipients by lane, as counted before the start."""
     max_rate: float | None
     """The most pushes a second over all lanes. Null: as fast as the lanes allow."""
+    revision: int
+    """How often it was changed as a draft."""
 
 
 class ListedCampaignShape(CampaignShape, frozen=True, kw_only=True):
@@ -279,6 +281,7 @@ def _campaign(each: Campaign) -> dict[str, Any]:
         "planned": each.planned,
         "expected": each.expected,
         "max_rate": each.max_rate,
+        "revision": each.revision,
     }
 
 

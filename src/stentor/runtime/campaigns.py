@@ -95,7 +95,7 @@ class CampaignControl:
 
         Raises:
             InvalidMessage: a provider would refuse it; names the field.
-            InvalidConfiguration: its start or its rate cannot be meant.
+            InvalidInput: its title, its start or its rate cannot be meant.
             InvalidAudience: it cannot be read as configured, nobody is in it, or `sample` isn't.
             CredentialError: an app's credentials cannot be used.
             AudienceUnavailable: its database cannot be reached just now.
@@ -131,12 +131,19 @@ class CampaignControl:
         await self._database.write(lambda connection: campaigns.add(connection, campaign, encoded))
         return await self.get(campaign_id)
 
-    async def change(self, campaign_id: str, draft: Draft, *, preview: Preview | None = None) -> Campaign:
+    async def change(self, campaign_id: str, draft: Draft, *, revision: int | None = None) -> Campaign:
         """Make a draft another one, after the checks of `prepare`.
 
-        Raises: as `prepare`; UnknownCampaign; InvalidState: it was started.
+        Args:
+            revision: what `Campaign.revision` was when it was looked at; None: whatever it is.
+
+        Raises:
+            UnknownCampaign: there is none of this id.
+            InvalidState: it was started.
+            ChangedMeanwhile: its revision is another one. And as `prepare`.
         """
-        preview = preview or await self.prepare(draft)
+        preview = await self.prepare(draft)
+        seen = (await self.get(campaign_id)).revision if revision is None else revision
         values = {
             "title": check_text("title", draft.title or preview.title),
             "content": encode_content(draft.content),
@@ -145,7 +152,7 @@ class CampaignControl:
             "max_rate": draft.max_rate,
             "expected": msgspec.json.encode(preview.expected),
         }
-        await self._database.write(lambda connection: campaigns.change_draft(connection, campaign_id, values))
+        await self._database.write(lambda connection: campaigns.change_draft(connection, campaign_id, seen, values))
         return await self.get(campaign_id)
 
     async def discard(self, campaign_id: str) -> None:

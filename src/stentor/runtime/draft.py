@@ -6,7 +6,7 @@ import math
 from dataclasses import KW_ONLY, dataclass
 
 from stentor.audience.contract import Selection
-from stentor.errors import InvalidConfiguration
+from stentor.errors import InvalidInput, InvalidMessage
 from stentor.planning.content import Content
 from stentor.planning.templates import check_text
 
@@ -43,18 +43,20 @@ class Draft:
             now: epoch seconds.
 
         Raises:
-            InvalidMessage: names the field.
-            InvalidConfiguration: the start or the rate cannot be meant.
+            InvalidMessage: names the field of the message.
+            InvalidInput: the title, the start or the rate cannot be meant.
         """
         self.content.check()
         if self.title is not None:
-            check_text("title", self.title)
+            try:
+                check_text("title", self.title)
+            except InvalidMessage as error:
+                raise InvalidInput("title", error.problem) from None
         if self.starts_at is not None and self.starts_at < now - LATE:
-            raise InvalidConfiguration("the campaign would start in the past; leave the time out to start it now")
+            raise InvalidInput("starts_at", "the campaign would start in the past; leave the time out to start it now")
         if self.starts_at is not None and not self.starts_at - now <= FARTHEST:
             years = FARTHEST / (365.25 * 86_400)
-            raise InvalidConfiguration(f"the campaign would start more than {years:.0f} years from now; check the date")
+            said = f"the campaign would start more than {years:.0f} years from now; check the date"
+            raise InvalidInput("starts_at", said)
         if self.max_rate is not None and not 0 < self.max_rate < math.inf:
-            raise InvalidConfiguration(
-                "the rate must be a number of pushes a second above 0; leave it out for no limit"
-            )
+            raise InvalidInput("max_rate", "must be a number of pushes a second above 0; leave it out for no limit")

@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Row, bindparam, case, delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.errors import InvalidState, UnknownCampaign
+from stentor.errors import ChangedMeanwhile, InvalidState, UnknownCampaign
 from stentor.states import FINAL, MOVES, STOPPED, CampaignState
 from stentor.store.database import insert_or_ignore
 from stentor.store.tables import batches, campaigns, chains
@@ -61,6 +61,8 @@ class Campaign:
     """Seconds of pauses after its start that are over."""
     paused_at: float | None = None
     """Since when it is paused; None where it isn't."""
+    revision: int = 0
+    """How often it was changed as a draft."""
     planned: bool = False
     """Whether its audience was read to the end. Never so of one that was stopped before."""
     planning_over: bool = False
@@ -221,11 +223,25 @@ def _ended_pause(at: float) -> ColumnElement[float]:
     return case((since < at, at - since), else_=0.0)  # NULL, where it wasn't paused, is before nothing
 
 
-async def change_draft(connection: AsyncConnection, campaign_id: str, values: Mapping[str, Any]) -> None:
-    """Set columns of a draft. Raises: UnknownCampaign; InvalidState: it was started."""
-    changed = await connection.execute(update(campaigns).where(*_draft(campaign_id)).values(values))
-    if not changed.rowcount:
+async def change_draft(connection: AsyncConnection, campaign_id: str, revision: int, values: Mapping[str, Any]) -> None:
+    """Set columns of a draft that was changed `revision` times; once, however often it is told.
+
+    Raises:
+        UnknownCampaign: there is none of this id.
+        InvalidState: it was started.
+        ChangedMeanwhile: it was changed more often.
+    """
+    ours = campaigns.c.revision == revision
+    changed = await connection.execute(
+        update(campaigns).where(*_draft(campaign_id), ours).values({**values, "revision": revision + 1})
+    )
+    if changed.rowcount:
+        return
+    row = (await connection.execute(_ALL.add_columns(campaigns.c.content).where(campaigns.c.id == campaign_id))).first()
+    if row is None or row.state != CampaignState.DRAFT.value:
         await _refuse_started(connection, campaign_id)
+    elif row.revision != revision + 1 or bytes(row.content) != values["content"]:
+        raise ChangedMeanwhile(f"campaign {campaign_id} was changed by somebody else meanwhile; look at it again")
 
 
 async def discard(connection: AsyncConnection, campaign_id: str) -> None:
@@ -280,6 +296,7 @@ def _campaign(row: Row[Any]) -> Campaign:
         max_rate=row.max_rate,
         paused=row.paused,
         paused_at=row.paused_at,
+        revision=row.revision,
         planned=bool(row.planned and not row.left and (row.begun or row.state not in STOPPED)),
         planning_over=bool(row.planned),
     )

@@ -63,6 +63,7 @@ campaigns = Table(
     Column("planned", Boolean, nullable=False, server_default=text("false")),  # no more of the audience will be read
     Column("max_rate", Double),  # pushes a second of all lanes together; NULL: as fast as they allow
     Column("paused", Double, nullable=False, server_default=text("0")),  # seconds of its pauses that are over
+    Column("revision", Integer, nullable=False, server_default=text("0")),  # how often it was changed as a draft
     Column("paused_at", Double),  # since when it is paused; NULL where it isn't
     Index(None, "state"),
     Index(None, "created_at", "id"),

@@ -14,6 +14,7 @@ from stentor.audience.contract import Condition, Selection
 from stentor.errors import (
     AlreadySent,
     AudienceUnavailable,
+    ChangedMeanwhile,
     CredentialError,
     InvalidAudience,
     InvalidMessage,
@@ -247,18 +248,27 @@ async def get_message(call: Call, campaign: str) -> MessageShape:
 
 
 @operations.put(
-    "/campaigns/{campaign}", Scope.WRITE, action="campaign.change", raises=(*CHECKS, UnknownCampaign, InvalidState)
+    "/campaigns/{campaign}",
+    Scope.WRITE,
+    action="campaign.change",
+    raises=(*CHECKS, UnknownCampaign, InvalidState, ChangedMeanwhile),
 )
 async def change_campaign(call: Call, campaign: str, body: DraftFields) -> CampaignShape:
     """Make a draft another one. With `If-Match`, only if nobody changed it meanwhile."""
-    return shapes.campaign(await call.stentor.campaigns.change(campaign, body.draft))
+    found = await call.stentor.campaigns.get(campaign)
+    call.match(shapes.campaign(found))
+    return shapes.campaign(await call.stentor.campaigns.change(campaign, body.draft, revision=found.revision))
 
 
 @operations.delete(
-    "/campaigns/{campaign}", Scope.WRITE, action="campaign.delete", raises=(UnknownCampaign, InvalidState)
+    "/campaigns/{campaign}",
+    Scope.WRITE,
+    action="campaign.delete",
+    raises=(UnknownCampaign, InvalidState, ChangedMeanwhile),
 )
 async def delete_campaign(call: Call, campaign: str) -> None:
     """Delete a draft. What was started is not deleted here: it is cancelled, and pruned when it is old."""
+    call.match(shapes.campaign(await call.stentor.campaigns.get(campaign)))
     await call.stentor.campaigns.discard(campaign)
 
 
@@ -362,6 +372,9 @@ async def undo_campaign(call: Call, campaign: str, body: UndoFields) -> Made:
     shape=CampaignShape,
 )
 async def edit_campaign(call: Call, campaign: str, body: InsteadFields) -> Made:
-    """Make a draft that puts another message in the place of what a campaign sent. Start the draft to do so."""
+    """Make a draft that puts another message in the place of what a campaign sent.
+
+    One that is being sent is cancelled first. Start the draft to change the messages.
+    """
     made = await call.stentor.campaigns.edit(campaign, body.content, edit_id=call.reserved)
     return Made(shape=shapes.campaign(made), location=f"/v1/campaigns/{made.id}")

@@ -27,4 +27,5 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("owner", "key", name="pk_stentor_replies"),
     )
     op.create_index("ix_stentor_replies_at", "stentor_replies", ["at"])
+    op.add_column("stentor_campaigns", sa.Column("revision", sa.Integer, nullable=False, server_default=sa.text("0")))
     op.create_index("ix_stentor_campaigns_created_at_id", "stentor_campaigns", ["created_at", "id"])

@@ -1,0 +1,149 @@
+"""Every operation, asked in every wrong way: whatever comes, the answer is one that the document names."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Any
+
+import pytest
+
+from stentor.access.scopes import Scope
+from stentor.api.bodies import LARGEST
+from stentor.api.document import document, kinds_of
+from stentor.api.operation import Operation
+from stentor.api.operations import ALL
+from stentor.api.problems import CONTENT_TYPE, KINDS
+from stentor.api.routes import REQUEST_ID
+from tests.integration.api.conftest import Service
+
+BY_NAME = {each.name: each for each in ALL}
+CLOSED = [each for each in ALL if each.scope is not None]
+WRITING = [each for each in ALL if each.writes and each.body is not None]
+
+
+def path_of(operation: Operation) -> str:
+    """With something in the place of each id."""
+    path = operation.path.removeprefix("/v1")
+    for name in operation.path_names:
+        path = path.replace(f"{{{name}}}", "nosuch")
+    return path
+
+
+def problem(answer: Any) -> str:
+    """The slug of a problem, which must be whole."""
+    assert answer.headers["content-type"] == CONTENT_TYPE, answer.text
+    told = answer.json()
+    assert told["status"] == answer.status_code
+    assert told["detail"]
+    assert told["type"].startswith("/v1/problems/")
+    slug: str = told["type"].rpartition("/")[2]
+    assert next(each for each in KINDS if each.slug == slug).title == told["title"]
+    return slug
+
+
+def test_names_are_unique_and_each_operation_says_what_it_does() -> None:
+    assert len(BY_NAME) == len(ALL)
+    for each in ALL:
+        assert each.summary[:1].isupper(), each.name
+        assert len(each.summary) < 100, each.name
+
+
+async def test_nobody_gets_in_without_a_key(service: Service) -> None:
+    for operation in CLOSED:
+        url = f"/v1{path_of(operation)}"
+        bare = await service.anybody.request(operation.method, url)
+        assert (bare.status_code, problem(bare)) == (401, "unauthenticated")
+        assert bare.headers["www-authenticate"] == "Bearer"
+        for text in ("", "x", "stentor_live_", "stentor_live_" + "A" * 50, "é", service.keys[Scope.VIEW][:-1] + "_"):
+            wrong = await service.anybody.request(
+                operation.method, url, headers=[(b"Authorization", f"Bearer {text}".encode())]
+            )
+            assert (wrong.status_code, problem(wrong)) == (401, "unauthenticated"), text
+
+
+async def test_a_scope_that_is_too_low_is_refused_before_anything_else(service: Service) -> None:
+    for operation in CLOSED:
+        assert operation.scope is not None
+        for scope in Scope:
+            if scope.covers(operation.scope):
+                continue
+            answer = await service.ask(operation.method, path_of(operation), scope=scope)
+            assert (answer.status_code, problem(answer)) == (403, "forbidden")
+            assert operation.scope.value in answer.json()["detail"]
+
+
+async def _send(service: Service, operation: Operation, body: bytes, kind: str = "application/json") -> Any:
+    headers = {**service.headers(), "Content-Type": kind}
+    return await service.anybody.request(operation.method, f"/v1{path_of(operation)}", content=body, headers=headers)
+
+
+async def test_a_body_that_cannot_be_read_is_told(service: Service) -> None:
+    for operation in WRITING:
+        send = partial(_send, service, operation)
+        assert problem(await send(b"{")) == "bad-body"
+        assert problem(await send(b"\xff\xfe")) == "bad-body"
+        assert problem(await send(b"[" * 100_000)) in ("bad-body", "invalid-input")
+        assert problem(await send(b"[]")) == "invalid-input"
+        unknown = await send(b'{"nosuchfield": 1}')
+        assert problem(unknown) == "invalid-input"
+        assert unknown.json()["errors"][0]["pointer"] == "/nosuchfield"
+        assert problem(await send(b"{}", "text/plain")) == "unsupported-media-type"
+        large = await send(b" " * (LARGEST + 1))
+        assert (large.status_code, problem(large)) == (413, "too-large")
+
+
+async def test_an_unknown_parameter_is_told(service: Service) -> None:
+    for operation in ALL:
+        answer = await service.ask(operation.method, f"{path_of(operation)}?nosuch=1")
+        assert (answer.status_code, problem(answer)) == (422, "invalid-input")
+        assert answer.json()["errors"][0]["parameter"] == "nosuch"
+
+
+async def test_every_answer_is_in_the_document(service: Service) -> None:
+    for operation in ALL:
+        told = document(ALL)["paths"][operation.path][operation.method.lower()]
+        answer = await service.ask(operation.method, path_of(operation), {} if operation.body else None)
+        assert str(answer.status_code) in told["responses"], answer.text
+        if answer.status_code >= 400:
+            assert problem(answer) in {kind.slug for kind in kinds_of(operation)}
+        assert len(answer.headers[REQUEST_ID]) == 16
+
+
+async def test_what_is_nowhere_is_told(service: Service) -> None:
+    assert problem(await service.ask("GET", "/nosuch")) == "not-found"
+    wrong = await service.ask("PATCH", "/campaigns")
+    assert (wrong.status_code, problem(wrong)) == (405, "method-not-allowed")
+    assert set(wrong.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
+
+
+async def test_each_kind_of_problem_has_a_page(service: Service) -> None:
+    for kind in KINDS:
+        page = await service.anybody.get(kind.type)
+        assert page.json() == {"slug": kind.slug, "status": kind.status, "title": kind.title, "remedy": kind.remedy}
+    assert problem(await service.anybody.get("/v1/problems/nosuch")) == "not-found"
+
+
+async def test_anybody_may_read_the_document(service: Service) -> None:
+    answer = await service.anybody.get("/v1/openapi.json")
+    whole = answer.json()
+    assert whole["openapi"] == "3.1.0"
+    again = await service.anybody.get("/v1/openapi.json", headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    text = json.dumps(whole)
+    for name in whole["components"]["schemas"]:
+        assert f'"#/components/schemas/{name}"' in text, f"nothing is a {name}"
+    wanted = {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}
+    assert wanted <= set(whole["components"]["schemas"])
+
+
+@pytest.mark.parametrize("config", [5], indirect=True)
+async def test_who_asks_too_often_waits(service: Service) -> None:
+    answers = [await service.ask("GET", "/apps", scope=Scope.VIEW) for _ in range(60)]
+    refused = [each for each in answers if each.status_code == 429]
+    assert refused
+    assert problem(refused[0]) == "too-many-requests"
+    assert int(refused[0].headers["retry-after"]) >= 1
+    assert answers[0].headers["ratelimit-policy"] == '"requests";q=10;w=2'
+    assert "r=9;" in answers[0].headers["ratelimit"]
+    assert (await service.ask("GET", "/apps", scope=Scope.WRITE)).status_code == 200  # each key has its own
