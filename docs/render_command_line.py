@@ -78,7 +78,8 @@ Times are epoch seconds, durations are seconds. New versions may add fields; exi
 `unread` (about how many were not yet read when it was stopped), `lanes`, \
 `reasons`, `dead` (addresses that will never work again), `dead_letters` (batches that could not be processed) and the \
 latest of them as `put_aside`, `seconds` (not counting the time it was `paused`), `rate`, `at`; \
-`show` adds `problems`: why a lane doesn't send |
+`show` adds `problems`: why a lane doesn't send, or which role runs nowhere, \
+and `still`: nothing moved while it looked |
 | `send --dry-run` | `title`, `lanes` (each with `recipients`, `ceiling` in pushes per second or null, \
 `seconds` at least, `examples` of what real recipients get; and, of `looked_at` installations, how many get each of \
 the `languages` and how many are `lacking` each value), `recipients`, `unroutable`, `seconds`, `warnings`, `sample` \

@@ -55,6 +55,12 @@ HELD = (
 )
 """What is said of a cancel that takes its time."""
 
+STILL = (
+    "Nothing has moved for some seconds. If the process that sends it was killed, `stentor campaign resume {campaign}`"
+    " continues it; what that process held follows when its lease ends (`sending.lease`)."
+)
+"""What `show` says of a campaign that somebody seems to hold."""
+
 app = typer.Typer(
     help="See how campaigns are doing, stop or continue them, and find out who was not reached and why.",
     no_args_is_help=True,
@@ -106,6 +112,9 @@ def show(
 ) -> None:
     """Show how far a campaign is, and what became of its recipients so far.
 
+    If the campaign is running, the command watches it until something moves, for some seconds at most. It says so if
+    nothing moves, and if no process is working on the campaign.
+
     \b
     Examples:
       stentor campaign show last
@@ -114,13 +123,15 @@ def show(
     out = console(as_json=as_json)
 
     async def work(stentor: Stentor, found: Campaign) -> None:
+        async with waited_for(f"Looking whether {found.title!r} gets on", out, given_up="Stopped."):
+            now = await stentor.roles.glance(found.id)
         report = await stentor.outcomes.report(found.id)
         if as_json:
-            now = await stentor.outcomes.progress(found.id)
-            shapes.say(shapes.report(report) | {"problems": shapes.progress(now)["problems"]})
+            shapes.say(shapes.report(report) | {"problems": shapes.progress(now)["problems"], "still": now.still})
             return
         if report.campaign.state not in FINAL:
-            out.print(view(await stentor.outcomes.progress(found.id), LaneRates()))
+            still = STILL.format(campaign=found.id) if now.still and not now.problems else ""
+            out.print(view(now, LaneRates(), note=still))
         out.print(account(report))
 
     perform_on(config, campaign, work)

@@ -112,6 +112,8 @@ class Progress:
     """The lanes of which something was read; `audience.contract.NO_LANE` where an installation has none."""
     problems: Mapping[str, LaneProblem] = field(default_factory=dict)
     """The campaign's lanes that don't send just now."""
+    still: bool = False
+    """Whether somebody looked for some seconds, and it didn't get on although it should."""
     at: float
 
     @property

@@ -85,6 +85,8 @@ class FakeStentor:
         """Keys that another claims while this one is being counted."""
         self.unread: str | None = None
         """The id of a campaign of which nothing was read yet."""
+        self.sick, self.still = True, False
+        """What a glance sees: a lane with a problem, and that nothing moves."""
         self.waits_for_stop = False
         self.ignores_stop = False
 
@@ -226,6 +228,10 @@ class FakeStentor:
         report = await self.run(campaign_id, on_progress=on_progress, stop=stop)
         self.done[-1] = ("watch", campaign_id)
         return report
+
+    async def glance(self, campaign_id: str) -> Progress:
+        self.done.append(("glance", campaign_id))
+        return replace(progress(1000, 0, problem=self.sick), campaign=await self.get(campaign_id), still=self.still)
 
     async def drain(
         self, *, on_progress: Callable[[Backlog], None] | None = None, stop: asyncio.Event | None = None

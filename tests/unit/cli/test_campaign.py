@@ -98,6 +98,18 @@ def test_show_for_programs(stentor: Command) -> None:
     assert found["reasons"][0]["meaning"].startswith("The app was removed.")
 
 
+def test_show_of_one_that_nobody_seems_to_send(stentor: Command, fake: FakeStentor) -> None:
+    told = words(stentor("campaign", "show", "last").stdout)
+    assert "Nothing has moved" not in told
+    fake.sick, fake.still = False, True
+    told = words(stentor("campaign", "show", "last").stdout)
+    assert (
+        f"Nothing has moved for some seconds. If the process that sends it was killed, `stentor campaign resume {ID}`"
+        in told
+    )
+    assert json.loads(stentor("campaign", "show", "last", "--json").stdout)["still"] is True
+
+
 def test_watch_looks_until_the_end(stentor: Command, fake: FakeStentor) -> None:
     done = stentor("campaign", "watch", "last")
     assert done.exit_code == 0
