@@ -23,10 +23,13 @@ and `--help` after any command, show the same texts.
 
 **Exit codes.**
 
-- 0: done. Recipients that could not be reached are counted and listed; they don't make a command fail.
+- 0: done. Recipients that could not be reached are counted and listed; they don't make a command fail, unless nobody
+  was reached.
 - 1: failed. The message says why, and whether trying again may help. A campaign that ended in any other state than
   completed exits with 1 too, and so does an audit that isn't exact.
 - 2: an option, a setting, a credential or a message is wrong. Nothing was done.
+- 3: a campaign was sent to its end and reached nobody: it had recipients, and no provider accepted any of them. The
+  report and `stentor campaign failures` say why.
 - 130: interrupted. Nothing of the campaign is lost.
 
 **People and programs.** Results go to stdout, errors and questions to stderr. On a terminal, a running campaign is

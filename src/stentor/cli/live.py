@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stentor.audience.contract import NO_LANE
+from stentor.channels import is_on_record
 from stentor.cli import words
 from stentor.cli.shapes import selection_of
 from stentor.cli.styles import BAD, CARE, GOOD, REST
@@ -33,6 +34,8 @@ STEADY = 3.0
 LINE_EVERY = 5.0
 """Seconds between two lines where there is no terminal."""
 WIDEST_NAME = 20
+UNSEEN = "Providers took the pushes. Whether a device removed or replaced the message, nobody is told."
+"""What the report of an undo or an edit says of pushes."""
 STATE_STYLES = {
     CampaignState.RUNNING: "bold",
     CampaignState.COMPLETED: GOOD,
@@ -287,8 +290,12 @@ def account(report: Report) -> RenderableType:
     selection = selection_of(campaign)
     facts.add_row("audience", Text(words.audience(selection)))
     facts.add_row("installations", f"{total.read:,}")
-    done = "accepted" if selection.reached_by is None else "changed"  # an undo, or an edit
+    changes = selection.reached_by is not None  # an undo, or an edit
+    unseen = any(counts.accepted and not is_on_record(lane) for lane, counts in report.lanes.items())
+    done = "changed" if changes and not unseen else "accepted"
     facts.add_row(done, f"{total.accepted:,} ({words.share(total.accepted, total.read)})")
+    if changes and unseen:
+        facts.add_row("", UNSEEN)
     facts.add_row("failed", f"{total.failed:,} ({words.share(total.failed, total.read)})")
     for name, number in (("cancelled", total.cancelled), ("pending", total.pending)):
         if number:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from stentor.audience.contract import Selection
 from stentor.cli import message_options as opts
@@ -39,6 +40,7 @@ from stentor.store.campaigns import Campaign
 
 GOING = frozenset({CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.CANCELLING})
 """States in which more may be sent."""
+CANCELS = "{title!r} is {state}. It is cancelled first, for good: who was not reached yet doesn't get it."
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check, and count the recipients it concerns. Change nothing.")]
 
 
@@ -127,10 +129,9 @@ class _Change:
         async def work(stentor: Stentor, found: Campaign) -> Report | None:
             going = found.state in GOING and not dry_run
             if going:  # at once: while somebody reads how many it has reached, it reaches more
-                question = f"{found.title!r} is {found.state}. Cancel it, and then {self.verb} what it has sent?"
-                confirm(question, yes=yes)
-                await stentor.campaigns.cancel(found.id)
-                await drive(stentor, found, out, as_json=as_json)
+                await self._cancel(stentor, found, out, yes=yes, as_json=as_json)
+            elif found.state in GOING:
+                typer.echo(CANCELS.format(title=found.title, state=found.state), err=True)
             async with waited_for(f"Counting everybody reached by {found.title!r}", out):
                 preview = await self.prepare(stentor, found.id)
             show_preview(preview, Selection(source="", reached_by=found.id), out)
@@ -148,3 +149,16 @@ class _Change:
 
         if (report := perform_on(config, name, work, log)) is not None:
             close(report, out, as_json=as_json)
+
+    async def _cancel(self, stentor: Stentor, found: Campaign, out: Console, *, yes: bool, as_json: bool) -> None:
+        """Say that it is cancelled first, ask, do it, and say what that left unsent."""
+        typer.echo(CANCELS.format(title=found.title, state=found.state), err=True)
+        confirm(f"Cancel it for good, and then {self.verb} what it has sent?", yes=yes)
+        await stentor.campaigns.cancel(found.id)
+        left = await drive(stentor, found, out, as_json=as_json)
+        total = left.total
+        unsent = f"{'about ' if left.unread else ''}{total.cancelled + left.unread:,}"
+        typer.echo(
+            f"Campaign {found.id} is {left.campaign.state}: {total.accepted:,} accepted, {unsent} not sent to.",
+            err=True,
+        )

@@ -28,7 +28,7 @@ from stentor.planning.content import Content
 from stentor.recording.audit import Audit, Check
 from stentor.recording.explain import Event, Explanation, Place
 from stentor.recording.pruning import Prunable
-from stentor.recording.report import FailureRow, Progress, Report, Totals
+from stentor.recording.report import FailureRow, LaneCounts, Progress, Report, Totals
 from stentor.runtime.preview import LanePreview, Preview
 from stentor.runtime.queue_control import Backlog
 from stentor.runtime.samples import Example
@@ -85,6 +85,8 @@ class FakeStentor:
         """Keys that another claims while this one is being counted."""
         self.unread: str | None = None
         """The id of a campaign of which nothing was read yet."""
+        self.lanes: dict[str, LaneCounts] | None = None
+        """What a report counts, if it isn't a million."""
         self.sick, self.still = True, False
         """What a glance sees: a lane with a problem, and that nothing moves."""
         self.waits_for_stop = False
@@ -291,7 +293,7 @@ class FakeStentor:
 
     async def report(self, campaign_id: str) -> Report:
         found = await self.get(campaign_id)
-        return replace(report(), campaign=found)
+        return replace(report(), campaign=found, **({} if self.lanes is None else {"lanes": self.lanes}))
 
     async def audit(self, campaign_id: str) -> Audit:
         checks = (

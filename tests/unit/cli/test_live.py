@@ -240,8 +240,15 @@ def test_a_report_of_an_undo() -> None:
     whom = msgspec.json.encode(Selection(source="users", reached_by="7k2m9x1qabcdefgh"))
     text = " ".join(drawn(account(replace(told, campaign=replace(told.campaign, audience=whom)))).split())
     assert "audience everybody reached by 7k2m9x1qabcdefgh" in text
-    assert "changed 999,000 (99.9 %)" in text
+    assert "accepted 999,000 (99.9 %) Providers took the pushes. Whether a device removed" in text
+    assert "changed" not in text
+    chats = {"telegram/bot": LaneCounts(read=10, accepted=9, rejected=1), "discord/bot": LaneCounts(read=1, accepted=1)}
+    told = replace(told, campaign=replace(told.campaign, audience=whom), lanes=chats)
+    text = " ".join(drawn(account(told)).split())
+    assert "changed 10 (90.9 %)" in text
     assert "accepted" not in text
+    text = " ".join(drawn(account(replace(told, lanes={**chats, IOS: LaneCounts(read=1, rejected=1)}))).split())
+    assert "changed 10 (83.3 %)" in text, "no push was accepted"
 
 
 def test_a_report_of_what_is_not_done() -> None:
