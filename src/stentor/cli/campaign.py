@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stentor.cli import shapes, words
-from stentor.cli.failures import failures
+from stentor.cli.failures import failures, nobody
 from stentor.cli.live import LaneRates, LiveView, account, proof, view
 from stentor.cli.operations import (
     FAILED,
@@ -278,8 +278,9 @@ def retry(
         total = report.total
         many = sum(chosen) if reasons else total.failed - report.dead + total.cancelled + report.unread
         if not many and (reasons or report.campaign.planned):
-            why = f"failed for {' or '.join(reasons)}" if reasons else "was left out, except for dead addresses"
-            raise InvalidState(f"nobody in campaign {found.id} {why}: there is nobody to send to again")
+            why = f"nobody in campaign {found.id} was left out, except for dead addresses"
+            told = nobody(report, reasons=reasons).rstrip(".") if reasons else why
+            raise InvalidState(f"there is nobody to send to again: {told[0].lower()}{told[1:]}")
         if not as_json:
             out.print(account(report))
         about = "about " if report.unread else ""

@@ -11,6 +11,7 @@ from stentor.audience.contract import NO_LANE, Selection
 from stentor.cli.filters import in_words
 from stentor.errors import InvalidConfiguration
 from stentor.outcome import Outcome
+from stentor.own_reasons import MEANINGS
 
 _ENDINGS = MappingProxyType(
     {
@@ -23,7 +24,7 @@ LONGEST_COUNTDOWN = 99 * 3600.0
 
 def meaning(lane: str, reason: str, outcome: Outcome) -> str:
     """What a reason says, in a sentence; empty where it says it itself."""
-    told = _meanings(lane.partition("/")[0]).get(reason, "")
+    told = _meanings(lane.partition("/")[0]).get(reason) or MEANINGS.get(reason, "")
     return " ".join(filter(None, (told, _ENDINGS.get(outcome))))
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, and_, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.outcome import Outcome
+from stentor.own_reasons import sent
 from stentor.queue.contract import PLAN
 from stentor.states import STOPPED, CampaignState
 from stentor.store import campaigns
@@ -226,12 +227,23 @@ class FailureRow:
     dead: bool
     """The address will never work again."""
     tries: int
+    """How often it was sent to."""
     at: float
     """Epoch seconds."""
     batch_id: str
     position: int
     address: str | None = field(default=None, repr=False)
     """As the audience has it now; None if it wasn't asked for, is no longer there, or was registered since."""
+
+
+_COLUMNS = tuple(each.name for each in fields(FailureRow) if each.name != "address")
+
+
+def failure_row(columns: Mapping[str, Any]) -> FailureRow:
+    """One from the columns of the failures' table that it has."""
+    row = {name: columns[name] for name in _COLUMNS}
+    tries = sent(row["reason"], row["status"], row["tries"])
+    return FailureRow(**{**row, "outcome": Outcome(row["outcome"]), "tries": tries})
 
 
 async def progress(connection: AsyncConnection, campaign_id: str, now: float) -> Progress:
@@ -319,14 +331,18 @@ async def failures(
     if dead is not None:
         wanted.append(failed.c.dead == dead)
     place = tuple_(failed.c.batch_id, failed.c.position)
-    columns = [failed.c[each.name] for each in fields(FailureRow) if each.name != "address"]
-    query = select(*columns).where(*wanted).order_by(failed.c.batch_id, failed.c.position).limit(page)
+    query = (
+        select(*(failed.c[name] for name in _COLUMNS))
+        .where(*wanted)
+        .order_by(failed.c.batch_id, failed.c.position)
+        .limit(page)
+    )
     after = (f"{campaign_id}/", 0)
     while True:
         async with reader.read() as connection:
             rows = (await connection.execute(query.where(place > after))).all()
         for row in rows:
-            yield FailureRow(**{**row._mapping, "outcome": Outcome(row.outcome)})
+            yield failure_row(row._mapping)
         if len(rows) < page:
             return
         after = (rows[-1].batch_id, rows[-1].position)

@@ -37,6 +37,9 @@ async def test_addresses_that_no_store_can_hold(tmp_path: Path, facts: Facts, da
         assert (report.total.accepted, report.total.rejected) == (36, 4)
         failed = {row.installation: row.reason async for row in stentor.outcomes.failures(campaign.id)}
         assert failed == {"1": "MalformedAddress", "2": "BadDeviceToken", "3": "BadDeviceToken", "4": "NoAddress"}
+        told = [(await stentor.outcomes.explain(campaign.id, str(key))).events[-1].text for key in (1, 2, 4)]
+        assert [text.endswith("It was never sent.") for text in told] == [True, False, True], told
+        assert "after 1 try" in told[1]
         assert (await stentor.outcomes.audit(campaign.id)).exact
         assert stentor.roles.closings
         assert not report.dead_letters

@@ -28,7 +28,7 @@ from stentor.planning.content import Content
 from stentor.recording.audit import Audit, Check
 from stentor.recording.explain import Event, Explanation, Place
 from stentor.recording.pruning import Prunable
-from stentor.recording.report import FailureRow, LaneCounts, Progress, Report, Totals
+from stentor.recording.report import FailureRow, LaneCounts, Progress, ReasonCount, Report, Totals
 from stentor.runtime.preview import LanePreview, Preview
 from stentor.runtime.queue_control import Backlog
 from stentor.runtime.samples import Example
@@ -87,6 +87,7 @@ class FakeStentor:
         """The id of a campaign of which nothing was read yet."""
         self.lanes: dict[str, LaneCounts] | None = None
         """What a report counts, if it isn't a million."""
+        self.reasons: dict[str, list[ReasonCount]] | None = None
         self.sick, self.still = True, False
         """What a glance sees: a lane with a problem, and that nothing moves."""
         self.waits_for_stop = False
@@ -293,7 +294,8 @@ class FakeStentor:
 
     async def report(self, campaign_id: str) -> Report:
         found = await self.get(campaign_id)
-        return replace(report(), campaign=found, **({} if self.lanes is None else {"lanes": self.lanes}))
+        given = {"lanes": self.lanes, "reasons": self.reasons}
+        return replace(report(), campaign=found, **{name: each for name, each in given.items() if each is not None})
 
     async def audit(self, campaign_id: str) -> Audit:
         checks = (
@@ -312,7 +314,7 @@ class FakeStentor:
         addresses: bool = False,
     ) -> AsyncIterator[FailureRow]:
         self.done.append(("failures", campaign_id, lane, reason, dead))
-        for position in range(3):
+        for position in range(3 if reason in (None, "Unregistered") and lane in (None, IOS) else 0):
             address = f"=token-{position}" if addresses and position else None
             yield replace(failure(position), address=address)
 

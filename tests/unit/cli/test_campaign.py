@@ -312,7 +312,10 @@ def test_retry_where_there_is_nobody(stentor: Command, fake: FakeStentor) -> Non
     fake.known = [campaign(state=CampaignState.COMPLETED)]
     done = stentor("campaign", "retry", "last", "--reason", "Typo", "--yes")
     assert done.exit_code != 0
-    assert f"nobody in campaign {ID} failed for Typo: there is nobody to send to again" in done.stderr
+    assert done.stderr == (
+        f"stentor: there is nobody to send to again: no recipient failed for Typo in campaign {ID}. The reasons are:"
+        " UNAVAILABLE (100), Unregistered (900)\n"
+    )
     assert fake.verbs() == ["close"]
 
 
@@ -335,9 +338,34 @@ def test_an_exact_audit_is_0_and_another_1(stentor: Command, fake: FakeStentor) 
 def test_failures_as_lines(stentor: Command, fake: FakeStentor) -> None:
     done = stentor("campaign", "failures", "last", "--lane", "apns/ios", "--reason", "Unregistered", "--dead")
     lines = done.stdout.splitlines()
-    assert len(lines) == 3
-    assert lines[1].endswith("apns/ios  user-1  rejected, dead  Unregistered (410)")
+    assert len(lines) == 4
+    assert lines[0] == "at                   lane            installation  outcome         reason"
+    assert lines[2].endswith("  apns/ios        user-1        rejected, dead  Unregistered (410)")
+    assert lines[2].index("apns") == lines[0].index("lane")
     assert fake.done[0] == ("failures", ID, "apns/ios", "Unregistered", True)
+
+
+@pytest.mark.parametrize("form", [[], ["--csv"], ["--json"]])
+def test_where_nobody_failed_so_it_is_said_which_reasons_there_are(
+    stentor: Command, fake: FakeStentor, form: list[str]
+) -> None:
+    done = stentor("campaign", "failures", "last", "--reason", "Nope", *form)
+    assert (done.exit_code, len(done.stdout.splitlines())) == (0, 1 if "--csv" in form else 0)
+    reasons = "The reasons are: UNAVAILABLE (100), Unregistered (900)."
+    assert done.stderr == f"No recipient failed for Nope in campaign {ID}. {reasons}\n"
+    done = stentor("campaign", "failures", "last", "--reason", "Nope", "--lane", "apns/ios", *form)
+    assert done.stderr.endswith("on apns/ios. The reasons are: Unregistered (900).\n")
+    done = stentor("campaign", "failures", "last", "--lane", "apns/nope", *form)
+    there = "Failures are on: apns/ios, fcm/android."
+    assert done.stderr == f"No recipient on apns/nope failed in campaign {ID}. {there}\n"
+    fake.reasons = {}
+    done = stentor("campaign", "failures", "last", "--reason", "Nope", *form)
+    assert done.stderr == f"No recipient failed in campaign {ID}.\n"
+
+
+def test_where_the_options_leave_nobody(stentor: Command) -> None:
+    done = stentor("campaign", "failures", "last", "--lane", "fcm/android", "--reason", "UNAVAILABLE", "--dead")
+    assert done.stderr == f"No failure in campaign {ID} on fcm/android matches these options.\n"
 
 
 def test_failures_as_csv(stentor: Command, fake: FakeStentor) -> None:
@@ -359,8 +387,9 @@ def test_failures_as_csv_have_times_and_texts_that_a_spreadsheet_shows_as_they_a
 
 def test_failures_with_addresses_for_people_and_programs(stentor: Command) -> None:
     lines = stentor("campaign", "failures", "last", "--addresses").stdout.splitlines()
-    assert "user-0  (no address)  rejected, dead" in lines[0]
-    assert "user-1  =token-1  rejected, dead" in lines[1]
+    assert lines[0].split() == ["at", "lane", "installation", "address", "outcome", "reason"]
+    assert "user-0 (no address) rejected, dead" in words(lines[1])
+    assert "user-1 =token-1 rejected, dead" in words(lines[2])
     told = stentor("campaign", "failures", "last", "--addresses", "--json").stdout.splitlines()
     assert [json.loads(line)["address"] for line in told] == [None, "=token-1", "=token-2"]
     assert "token" not in stentor("campaign", "failures", "last").stdout
