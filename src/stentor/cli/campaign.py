@@ -36,6 +36,7 @@ from stentor.cli.operations import (
 from stentor.cli.prune import prune
 from stentor.cli.undo import edit, undo
 from stentor.cli.waiting import HELD_UP, waited_for
+from stentor.counted import counted
 from stentor.errors import InvalidState
 from stentor.recording.audit import Audit
 from stentor.recording.explain import Explanation
@@ -49,7 +50,7 @@ LOOK_EVERY = 0.5
 """Seconds between two looks whether a campaign is cancelled."""
 
 HELD = (
-    "Nothing more is sent. Waiting for a process of Stentor that still holds a part of it ({number:,} recipients). It"
+    "Nothing more is sent. Waiting for a process of Stentor that still holds a part of it ({recipients}). It"
     " lets go soon; if it was killed, its part is free when the lease ends (`sending.lease`). With a queue on NATS,"
     " roles must run for this: `stentor serve`. Ctrl-C leaves it to them."
 )
@@ -235,7 +236,7 @@ def cancel(campaign: CampaignName, yes: Yes = False, config: ConfigFile = None, 
                 live.show(now)  # some process holds a part of it, and lets go soon
                 if not told and time.monotonic() - begun >= HELD_UP:
                     told = True
-                    held = HELD.format(number=now.total.pending)
+                    held = HELD.format(recipients=counted(now.total.pending, "recipient"))
                     if as_json:
                         typer.echo(held, err=True)
                     else:
@@ -284,7 +285,7 @@ def retry(
         if not as_json:
             out.print(account(report))
         about = "about " if report.unread else ""
-        confirm(f"Send {found.title!r} again to the {about}{many:,} that were not reached?", yes=yes)
+        confirm(f"Send {found.title!r} again to {about}{counted(many, 'recipient')} not reached before?", yes=yes)
         async with waited_for("Counting them", out):
             new = await stentor.campaigns.retry(found.id, reasons=reasons)
         if new.state is CampaignState.DRAFT:

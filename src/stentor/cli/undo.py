@@ -30,6 +30,7 @@ from stentor.cli.operations import (
 from stentor.cli.previews import show_preview
 from stentor.cli.values import pairs
 from stentor.cli.waiting import waited_for
+from stentor.counted import counted
 from stentor.errors import InvalidConfiguration
 from stentor.planning.content import content_from
 from stentor.recording.report import Report
@@ -76,7 +77,7 @@ def undo(
     better = None if message is None else content_from(message, filled)
     change = _Change(
         verb="take back",
-        question="Take {title!r} back from these {number:,}?",
+        question="Take {title!r} back from {recipients}?",
         prepare=lambda stentor, name: stentor.campaigns.prepare_undo(name, better),
         make=lambda stentor, name: stentor.campaigns.undo(name, better),
     )
@@ -106,7 +107,7 @@ def edit(
     better = content_from(message, pairs("--set", values or []))
     change = _Change(
         verb="edit",
-        question="Edit {title!r} for these {number:,}?",
+        question="Edit {title!r} for {recipients}?",
         prepare=lambda stentor, name: stentor.campaigns.prepare_edit(name, better),
         make=lambda stentor, name: stentor.campaigns.edit(name, better),
     )
@@ -142,7 +143,8 @@ class _Change:
                 out.print(f"{said}; nothing was changed, as this was a dry run.")
                 return None
             if not going:
-                confirm(self.question.format(title=found.title, number=preview.recipients), yes=yes)
+                whom = counted(preview.recipients, "recipient")
+                confirm(self.question.format(title=found.title, recipients=whom), yes=yes)
             async with waited_for(f"Counting everybody reached by {found.title!r}", out):
                 new = await self.make(stentor, found.id)
             return await drive(stentor, await stentor.campaigns.start(new.id), out, as_json=as_json)

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import Audience, Selection, Wanted
 from stentor.config import SendingConfig
+from stentor.counted import counted
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage, StoreUnavailable, UnknownCampaign
 from stentor.meter import Meter
 from stentor.planning.content import decode_content
@@ -168,7 +169,7 @@ class PlanWorker:
 
     async def _do_now(self, lease: Lease) -> None:
         if lease.deliveries > self._settings.deliveries:
-            problem = f"{lease.deliveries - 1} planner processes died {_where(lease)}"
+            problem = f"{counted(lease.deliveries - 1, 'planner process', 'planner processes')} died {_where(lease)}"
             await self._halt(lease, CampaignState.PAUSED, problem)
             return
         plan = await self._plan(lease)

@@ -551,7 +551,7 @@ async def test_malformed_addresses_of_the_registry_are_counted_too(store: StoreC
     connection.close()
     (finding,) = await check_audiences(Config(store=store, apps=APPS), NOWHERE)
     assert (finding.check, finding.status) == ("registry", Status.WARNING)
-    assert "fcm/droid: 1 of 2 installations looked at have a malformed address" in finding.detail
+    assert "fcm/droid: 1 of 2 installations looked at has a malformed address" in finding.detail
 
 
 # -- the command ------------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ async def test_addresses_that_no_store_can_hold(tmp_path: Path, facts: Facts, da
         preview = await stentor.campaigns.prepare(NEWS, USERS)
         said = " ".join(preview.warnings)
         assert "3 of 22 installations looked at have a malformed address" in said
-        assert "1 of 22 installations looked at have a missing address" in said
+        assert "1 of 22 installations looked at has a missing address" in said
         campaign = await stentor.campaigns.send(NEWS, USERS, preview=preview)
         report = await stentor.roles.run(campaign.id)
         assert report.campaign.state is CampaignState.COMPLETED

@@ -271,14 +271,14 @@ def test_retry_makes_a_new_campaign_and_runs_it(stentor: Command, fake: FakeSten
     fake.known = [campaign(state=CampaignState.COMPLETED)]
     done = stentor("campaign", "retry", "last", "--reason", "UNAVAILABLE", answer="y\n")
     assert done.exit_code == 0, done.output
-    assert "again to the 100 that were not reached?" in done.stderr
+    assert "again to 100 recipients not reached before?" in done.stderr
     assert fake.done[:3] == [("retry", ID, ("UNAVAILABLE",)), ("start", "new"), ("run", "new")]
 
 
 def test_retry_leaves_dead_addresses_out(stentor: Command, fake: FakeStentor) -> None:
     fake.known = [campaign(state=CampaignState.COMPLETED)]
     done = stentor("campaign", "retry", "last", answer="y\n")
-    assert "again to the 100 that were not reached?" in done.stderr  # 900 of the 1,000 are dead
+    assert "again to 100 recipients not reached before?" in done.stderr  # 900 of the 1,000 are dead
     assert fake.done[0] == ("retry", ID, ())
 
 

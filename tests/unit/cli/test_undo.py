@@ -36,7 +36,7 @@ def test_an_undo_is_counted_asked_about_and_run(stentor: Command, fake: FakeSten
     done = stentor("campaign", "undo", "last", answer="y\n")
     assert done.exit_code == 0, done.output
     assert f"To everybody reached by {ID}:" in done.output
-    assert "Take 'Spring sale' back from these" in done.stderr
+    assert "Take 'Spring sale' back from 1,000,000 recipients?" in done.stderr
     assert fake.done[:4] == [("prepare_undo", ID, None), ("undo", ID, None), ("start", "new"), ("run", "new")]
 
 
