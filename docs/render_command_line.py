@@ -56,7 +56,8 @@ not be started, its key stays free. `--quiet` prints only errors, so that cron m
 
 **Waiting.** If a command has to wait for more than two seconds, it says what for: the store's database cannot be
 reached, or another process still holds a part of a cancelled campaign. Without a database it gives up after about half
-a minute.
+a minute. What takes long by itself, such as counting an audience, is shown on a terminal while it lasts; elsewhere, a
+line on stderr says so every 30 seconds.
 
 **Durations** are written `90s`, `15m`, `1h30m` or `2d`. Times are written `2030-01-31T18:00` (this machine's time
 zone), `2030-01-31T18:00+01:00`, or `+90m` (from now).
