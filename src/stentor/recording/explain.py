@@ -163,7 +163,7 @@ def _place(row: Row[Any], position: int) -> Place:
 async def _failure(connection: AsyncConnection, place: Place) -> FailureRow | None:
     query = select(failed).where(failed.c.batch_id == place.batch_id, failed.c.position == place.position)
     row = (await connection.execute(query)).first()
-    return None if row is None else failure_row(row._mapping)
+    return None if row is None else failure_row(row)
 
 
 def _waiting(row: Row[Any], position: int) -> Waiting | None:

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, and_, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, and_, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.outcome import Outcome
@@ -239,11 +239,10 @@ class FailureRow:
 _COLUMNS = tuple(each.name for each in fields(FailureRow) if each.name != "address")
 
 
-def failure_row(columns: Mapping[str, Any]) -> FailureRow:
-    """One from the columns of the failures' table that it has."""
-    row = {name: columns[name] for name in _COLUMNS}
-    tries = sent(row["reason"], row["status"], row["tries"])
-    return FailureRow(**{**row, "outcome": Outcome(row["outcome"]), "tries": tries})
+def failure_row(row: Row[Any]) -> FailureRow:
+    """One from a row with the failures' columns."""
+    columns = {name: row._mapping[name] for name in _COLUMNS}
+    return FailureRow(**{**columns, "outcome": Outcome(row.outcome), "tries": sent(row.reason, row.status, row.tries)})
 
 
 async def progress(connection: AsyncConnection, campaign_id: str, now: float) -> Progress:
@@ -342,7 +341,7 @@ async def failures(
         async with reader.read() as connection:
             rows = (await connection.execute(query.where(place > after))).all()
         for row in rows:
-            yield failure_row(row._mapping)
+            yield failure_row(row)
         if len(rows) < page:
             return
         after = (rows[-1].batch_id, rows[-1].position)

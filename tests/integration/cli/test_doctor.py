@@ -500,10 +500,10 @@ async def test_it_is_said_what_is_counted_and_nothing_of_it_is_left(
     config = Config(store=store, apps=APPS, audiences={"users": USERS})
     for name in ("SOON", "LINE_EVERY"):
         monkeypatch.setattr(waiting, name, 0.0)
-    for terminal in (True, False):
-        paper = io.StringIO()
-        await check_audiences(config, Console(file=paper, force_terminal=terminal, width=80))
-        said = paper.getvalue() if terminal else capsys.readouterr().err
+    terminal, paper = io.StringIO(), io.StringIO()
+    await check_audiences(config, Console(file=terminal, force_terminal=True, width=80))
+    await check_audiences(config, Console(file=paper, force_terminal=False))
+    for said in (terminal.getvalue(), capsys.readouterr().err):
         assert "Counting users: 0:0" in said
         assert "Counting registry: 0:0" in said
     assert paper.getvalue() == ""

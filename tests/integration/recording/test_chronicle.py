@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, update
@@ -68,7 +69,7 @@ async def test_a_campaign_from_its_start_to_its_end_each_once(rows: Rows, caplog
     ],
 )
 async def test_one_that_began_and_ended_between_two_looks_is_told_from_its_start(
-    rows: Rows, caplog: pytest.LogCaptureFixture, state: CampaignState, facts: dict[str, float | None], told: list[str]
+    rows: Rows, caplog: pytest.LogCaptureFixture, state: CampaignState, facts: dict[str, Any], told: list[str]
 ) -> None:
     chronicle = Chronicle(rows.database, lambda: NOW)
     await chronicle.look()

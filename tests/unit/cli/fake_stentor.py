@@ -294,8 +294,9 @@ class FakeStentor:
 
     async def report(self, campaign_id: str) -> Report:
         found = await self.get(campaign_id)
-        given = {"lanes": self.lanes, "reasons": self.reasons}
-        return replace(report(), campaign=found, **{name: each for name, each in given.items() if each is not None})
+        told = replace(report(), campaign=found)
+        lanes = told.lanes if self.lanes is None else self.lanes
+        return replace(told, lanes=lanes, reasons=told.reasons if self.reasons is None else self.reasons)
 
     async def audit(self, campaign_id: str) -> Audit:
         checks = (
