@@ -136,11 +136,13 @@ def test_it_goes_on_where_that_is_not_wanted(stentor: Command, fake: FakeStentor
     assert fake.verbs() == ["close", "prepare_undo", "close"]
 
 
-@pytest.mark.parametrize("options", [["--yes", "--json"], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("options", "when"), [(["--yes", "--json"], "It is"), (["--dry-run"], "Without --dry-run it is")]
+)
 def test_that_it_is_cancelled_is_said_where_nobody_is_asked(
-    options: list[str], stentor: Command, fake: FakeStentor
+    options: list[str], when: str, stentor: Command, fake: FakeStentor
 ) -> None:
     fake.known = [campaign(state=CampaignState.PAUSED)]
     done = stentor("campaign", "undo", "last", *options)
     assert done.exit_code == 0, done.output
-    assert "'Spring sale' is paused. It is cancelled first, for good: " in done.stderr
+    assert f"'Spring sale' is paused. {when} cancelled first, for good: " in done.stderr
