@@ -23,10 +23,13 @@ and `--help` after any command, show the same texts.
 
 **Exit codes.**
 
-- 0: done. Recipients that could not be reached are counted and listed; they don't make a command fail.
+- 0: done. Recipients that could not be reached are counted and listed; they don't make a command fail, unless nobody
+  was reached.
 - 1: failed. The message says why, and whether trying again may help. A campaign that ended in any other state than
   completed exits with 1 too, and so does an audit that isn't exact.
 - 2: an option, a setting, a credential or a message is wrong. Nothing was done.
+- 3: a campaign was sent to its end and reached nobody: it had recipients, and no provider accepted any of them. The
+  report and `stentor campaign failures` say why.
 - 130: interrupted. Nothing of the campaign is lost.
 
 **People and programs.** Results go to stdout, errors and questions to stderr. On a terminal, a running campaign is
@@ -53,7 +56,8 @@ not be started, its key stays free. `--quiet` prints only errors, so that cron m
 
 **Waiting.** If a command has to wait for more than two seconds, it says what for: the store's database cannot be
 reached, or another process still holds a part of a cancelled campaign. Without a database it gives up after about half
-a minute.
+a minute. What takes long by itself, such as counting an audience, is shown on a terminal while it lasts; elsewhere, a
+line on stderr says so every 30 seconds.
 
 **Durations** are written `90s`, `15m`, `1h30m` or `2d`. Times are written `2030-01-31T18:00` (this machine's time
 zone), `2030-01-31T18:00+01:00`, or `+90m` (from now).
@@ -78,7 +82,8 @@ Times are epoch seconds, durations are seconds. New versions may add fields; exi
 `unread` (about how many were not yet read when it was stopped), `lanes`, \
 `reasons`, `dead` (addresses that will never work again), `dead_letters` (batches that could not be processed) and the \
 latest of them as `put_aside`, `seconds` (not counting the time it was `paused`), `rate`, \
-`problems` (by lane: why it doesn't send), `at` |
+`problems` (by lane: why it doesn't send; with `show` also which role runs nowhere), `at`; \
+`show` adds `still`: nothing moved while it looked |
 | `send --dry-run` | `title`, `lanes` (each with `recipients`, `ceiling` in pushes per second or null, \
 `seconds` at least, `examples` of what real recipients get; and, of `looked_at` installations, how many get each of \
 the `languages` and how many are `lacking` each value), `recipients`, `unroutable`, `seconds`, `warnings`, `sample` \

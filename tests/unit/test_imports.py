@@ -31,7 +31,7 @@ LAYERS = [  # a layer may import the layers below it, and never one above
     {"store"},
     {
         *{"model", "batch", "account", "states", "outcome", "errors", "config", "settings", "channels", "findings"},
-        *{"cells", "clock", "meter", "absence", "version", "languages"},
+        *{"cells", "counted", "clock", "meter", "own_reasons", "absence", "version", "languages"},
     },
 ]
 BASE = len(LAYERS) - 1  # the only layer whose modules may import each other

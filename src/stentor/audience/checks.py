@@ -21,6 +21,7 @@ from stentor.audience.contract import Condition
 from stentor.audience.keys import Key, Kind, kind_of
 from stentor.audience.source import Element, Source, nearest_to
 from stentor.audience.values import misfit
+from stentor.counted import counted
 from stentor.errors import InvalidAudience
 from stentor.store.text import UNSTORABLE
 
@@ -246,7 +247,9 @@ def check_channels(source: Source, groups: Sequence[Sequence[Any]]) -> None:
         if channel is not None and str(channel).strip() and not source.knows_channel(channel):
             unknown[str(channel)] = unknown.get(str(channel), 0) + count
     if unknown:
-        said = ", ".join(f"{value!r} ({count} installations)" for value, count in sorted(unknown.items())[:10])
+        said = ", ".join(
+            f"{value!r} ({counted(count, 'installation')})" for value, count in sorted(unknown.items())[:10]
+        )
         first = min(unknown)
         raise InvalidAudience(
             f"{source.setting}.channels: the column {source.settings.columns.channel} holds values that mean no"

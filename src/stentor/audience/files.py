@@ -21,6 +21,7 @@ import msgspec
 
 from stentor.audience.rows import FIELDS, ColumnMapping, Picked
 from stentor.audience.source import nearest_to
+from stentor.counted import counted
 from stentor.errors import InvalidConfiguration
 
 LONGEST_LINE = 1024 * 1024
@@ -214,7 +215,7 @@ class RowFile:
                 bad = "a quote that isn't closed" if "end of data" in str(error) else str(error)
             values = _fitted(values or [], width)
             if len(values) > width:
-                bad = f"{len(values)} values, the header has {width}"
+                bad = f"{counted(len(values), 'value')}, the header has {width}"
             if not record and not spoilt:
                 return
             if bad:

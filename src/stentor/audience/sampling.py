@@ -14,6 +14,7 @@ from typing import Any
 
 from stentor.audience.contract import NO_LANE, Audience, Wanted
 from stentor.channels import find
+from stentor.counted import counted
 
 PARTS, OF_EACH = 10, 1000
 """Ranges of an audience that are looked into, and at how many installations of each."""
@@ -37,8 +38,11 @@ class LaneSample:
     @property
     def problem(self) -> str | None:
         """For people: how many cannot be sent to, and why; None where all can."""
-        of = f"of {self.looked_at:,} installations looked at"
-        said = [f"{count:,} {of} have a {rule}: {looks}" for (rule, looks), count in self.malformed.most_common()]
+        of = f"of {counted(self.looked_at, 'installation')} looked at"
+        said = [
+            f"{count:,} {of} {'has' if count == 1 else 'have'} a {rule}: {looks}"
+            for (rule, looks), count in self.malformed.most_common()
+        ]
         if self.unreadable:
             said.append(f"{self.unreadable:,} {of} cannot be read, e.g. {self.example}")
         return "; ".join(said) or None

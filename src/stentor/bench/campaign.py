@@ -27,6 +27,7 @@ from stentor.bench.journey import AUDIENCE, Measured
 from stentor.bench.processes import simulator
 from stentor.bench.wire import Shape
 from stentor.config import Config, dump
+from stentor.counted import counted
 from stentor.errors import InvalidConfiguration
 
 COMPARED = 300_000
@@ -66,12 +67,12 @@ def run(recipients: int, database: str | None, say: Callable[[str], None]) -> di
     yardstick = wire.yardstick(requests, say)
     rates: dict[Shape, float] = {}
     for shape in wire.SHAPES:
-        say(f"wire, {shape}: {requests:,} pushes to the fast simulator")
+        say(f"wire, {shape}: {counted(requests, 'push', 'pushes')} to the fast simulator")
         plain, _ = wire.push(shape, requests, connections=wire.CONNECTIONS[shape], in_flight=8, latency=0.0)
         rates[shape] = plain.rate
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stentor-bench-")))
-        say(f"campaign: making {recipients:,} installations")
+        say(f"campaign: making {counted(recipients, 'installation')}")
         make = sqlite(folder, recipients) if database is None else postgresql(database, recipients)
         store, audience = stack.enter_context(make)
         say("campaign: sending")

@@ -24,6 +24,7 @@ from stentor.bench import campaign
 from stentor.bench.journey import Measured
 from stentor.bench.servers import NatsServers, PostgresServer, Traffic, nats_servers, postgres_server
 from stentor.config import QueueConfig
+from stentor.counted import counted
 from stentor.errors import InvalidConfiguration
 from stentor.queue.nats import Nats
 from stentor.queue.streams import Streams
@@ -59,12 +60,12 @@ def run(
     sections = {"sending": {"senders": senders}}
     with ExitStack() as stack:
         place = stack.enter_context(ClusterServers.found(nodes, servers))
-        say(f"embedded: making {recipients:,} installations in SQLite")
+        say(f"embedded: making {counted(recipients, 'installation')} in SQLite")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stentor-bench-")))
         store, audience = stack.enter_context(campaign.sqlite(folder, recipients))
         say("embedded: sending")
         embedded = campaign.figures(recipients, *campaign.send(store, audience, **sections))
-        say(f"cluster: making {recipients:,} installations in PostgreSQL")
+        say(f"cluster: making {counted(recipients, 'installation')} in PostgreSQL")
         store, audience = stack.enter_context(campaign.postgresql(place.database, recipients))
         queue = stack.enter_context(place.queue())
         say("cluster: sending")

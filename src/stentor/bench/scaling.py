@@ -16,6 +16,7 @@ from stentor.bench.cluster import ClusterServers
 from stentor.bench.journey import AUDIENCE, Measured
 from stentor.bench.processes import simulator
 from stentor.config import Config
+from stentor.counted import counted
 
 STREAMS = 100
 """Of a connection to FCM."""
@@ -47,7 +48,7 @@ def run(
     with ClusterServers.found(1, servers) as place:
         for number in senders:
             recipients = round(number * RATE * seconds)
-            say(f"{number} sender{'s' * (number != 1)}: {recipients:,} recipients")
+            say(f"{counted(number, 'sender')}: {counted(recipients, 'recipient')}")
             sent, spent = _send(place, number, recipients)
             rate = steady_rate(sent.progress, recipients)
             first = rows[0] if rows else {"rate": rate, "senders": number}

@@ -18,6 +18,7 @@ import msgspec
 from stentor.bench import h2load
 from stentor.bench.load import Spec, Throughput
 from stentor.bench.processes import simulator
+from stentor.counted import counted
 
 Shape = Literal["apns", "fcm"]
 SHAPES: tuple[Shape, ...] = ("apns", "fcm")
@@ -35,7 +36,7 @@ def run(requests: int, say: Callable[[str], None]) -> dict[str, Any]:
     found: dict[str, Any] = {"requests": requests, "h2load": yardstick(requests, say)}
     best = found["h2load"].get("rate")
     for shape in SHAPES:
-        say(f"{shape}: {requests:,} pushes to the fast simulator")
+        say(f"{shape}: {counted(requests, 'push', 'pushes')} to the fast simulator")
         plain, server_cpu = push(shape, requests, connections=CONNECTIONS[shape], in_flight=8, latency=0.0)
         say(f"{shape}: the same with {LATENCY * 1000:.0f} ms latency and up to {LATENCY_CONNECTIONS} connections")
         delayed = _with_latency(shape, requests, plain)
@@ -63,7 +64,7 @@ def yardstick(requests: int, say: Callable[[str], None]) -> dict[str, Any]:
     shapes: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="stentor-bench-") as directory:
         for shape in SHAPES:
-            say(f"h2load: {requests:,} requests in {shape}'s shape to nghttpd")
+            say(f"h2load: {counted(requests, 'request')} in {shape}'s shape to nghttpd")
             measured = h2load.measure(shape, requests, Path(directory, shape))
             shapes[shape] = {"rate": round(measured.rate), "cpu_us": round(measured.cpu_us, 2)}
     return {"rate": max(shape["rate"] for shape in shapes.values()), **shapes}

@@ -17,6 +17,7 @@ from stentor.bench import campaign as campaign_bench
 from stentor.bench import cluster as cluster_bench
 from stentor.bench import scaling as scaling_bench
 from stentor.bench import wire as wire_bench
+from stentor.counted import counted
 from stentor.errors import InvalidConfiguration, StentorError
 
 app = typer.Typer(
@@ -192,7 +193,7 @@ def _by_stage(found: Found) -> Table:
 
 
 def _in_words(found: Found) -> Iterator[str]:
-    yield f"{found['recipients']:,} recipients in {found['seconds']:.1f} s: {found['rate']:,} a second"
+    yield f"{counted(found['recipients'], 'recipient')} in {found['seconds']:.1f} s: {found['rate']:,} a second"
     if found["ratio_h2load"] is not None:
         yield (
             f"{found['ratio_h2load']:.2f} of h2load's better shape, {found['h2load']['rate']:,} requests/s;"
@@ -233,7 +234,7 @@ def _of_cluster(found: Found) -> Iterator[str]:
         path = found[name]
         first = path["first_push_seconds"]
         yield (
-            f"{name}: {found['recipients']:,} recipients in {path['seconds']:.1f} s, {path['rate']:,} a second"
+            f"{name}: {counted(found['recipients'], 'recipient')} in {path['seconds']:.1f} s, {path['rate']:,} a second"
             + ("" if first is None else f"; first push after {first:.2f} s")
         )
     queue, store = found["servers"]["nats"], found["servers"]["postgresql"]
@@ -261,7 +262,7 @@ def _of_cluster(found: Found) -> Iterator[str]:
 
 
 def _by_senders(found: Found) -> Table:
-    title = f"each sender held to {found['held_to']:,} pushes a second: {found['streams']} streams, "
+    title = f"each sender held to {found['held_to']:,}/s: {found['streams']} streams, "
     table = Table(title=f"{title}{found['latency_ms']:.0f} ms", title_justify="left")
     for heading in ("senders", "pushes/s", "a sender", "of linear", "CPU each", "audit"):
         table.add_column(heading, justify="right")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from dataclasses import replace
 from typing import Annotated
 
 import typer
+from msgspec import to_builtins
 from rich.table import Table
 from rich.text import Text
 
 from stentor.cli import words
-from stentor.cli.failures import failures
+from stentor.cli.failures import failures, nobody
 from stentor.cli.live import LaneRates, LiveView, account, proof, view
 from stentor.cli.operations import (
     FAILED,
@@ -37,6 +39,7 @@ from stentor.cli.printing import say
 from stentor.cli.prune import prune
 from stentor.cli.undo import edit, undo
 from stentor.cli.waiting import HELD_UP, waited_for
+from stentor.counted import counted
 from stentor.errors import InvalidState
 from stentor.recording import shapes
 from stentor.recording.audit import Audit
@@ -52,11 +55,17 @@ LOOK_EVERY = 0.5
 """Seconds between two looks whether a campaign is cancelled."""
 
 HELD = (
-    "Nothing more is sent. Waiting for a process of Stentor that still holds a part of it ({number:,} recipients). It"
+    "Nothing more is sent. Waiting for a process of Stentor that still holds a part of it ({recipients}). It"
     " lets go soon; if it was killed, its part is free when the lease ends (`sending.lease`). With a queue on NATS,"
     " roles must run for this: `stentor serve`. Ctrl-C leaves it to them."
 )
 """What is said of a cancel that takes its time."""
+
+STILL = (
+    "Nothing has moved for some seconds. If the process that sends it was killed, `stentor campaign resume {campaign}`"
+    " continues it; what that process held follows when its lease ends (`sending.lease`)."
+)
+"""What `show` says of a campaign that somebody seems to hold."""
 
 app = typer.Typer(
     help="See how campaigns are doing, stop or continue them, and find out who was not reached and why.",
@@ -109,6 +118,9 @@ def show(
 ) -> None:
     """Show how far a campaign is, and what became of its recipients so far.
 
+    If the campaign is running, the command watches it until something moves, for some seconds at most. It says so if
+    nothing moves, and if no process is working on the campaign.
+
     \b
     Examples:
       stentor campaign show last
@@ -117,12 +129,16 @@ def show(
     out = console(as_json=as_json)
 
     async def work(stentor: Stentor, found: Campaign) -> None:
+        async with waited_for(f"Looking whether {found.title!r} gets on", out, given_up="Stopped."):
+            now = await stentor.roles.glance(found.id)
         report = await stentor.outcomes.report(found.id)
         if as_json:
-            say(shapes.report(report))
+            told = shapes.report(replace(report, problems=now.problems))
+            say({**to_builtins(told), "still": now.still})
             return
         if report.campaign.state not in FINAL:
-            out.print(view(await stentor.outcomes.progress(found.id), LaneRates()))
+            still = STILL.format(campaign=found.id) if now.still and not now.problems else ""
+            out.print(view(now, LaneRates(), note=still))
         out.print(account(report))
 
     perform_on(config, campaign, work)
@@ -226,7 +242,7 @@ def cancel(campaign: CampaignName, yes: Yes = False, config: ConfigFile = None, 
                 live.show(now)  # some process holds a part of it, and lets go soon
                 if not told and time.monotonic() - begun >= HELD_UP:
                     told = True
-                    held = HELD.format(number=now.total.pending)
+                    held = HELD.format(recipients=counted(now.total.pending, "recipient"))
                     if as_json:
                         typer.echo(held, err=True)
                     else:
@@ -269,12 +285,13 @@ def retry(
         total = report.total
         many = sum(chosen) if reasons else total.failed - report.dead + total.cancelled + report.unread
         if not many and (reasons or report.campaign.planned):
-            why = f"failed for {' or '.join(reasons)}" if reasons else "was left out, except for dead addresses"
-            raise InvalidState(f"nobody in campaign {found.id} {why}: there is nobody to send to again")
+            why = f"nobody in campaign {found.id} was left out, except for dead addresses"
+            told = nobody(report, reasons=reasons).rstrip(".") if reasons else why
+            raise InvalidState(f"there is nobody to send to again: {told[0].lower()}{told[1:]}")
         if not as_json:
             out.print(account(report))
         about = "about " if report.unread else ""
-        confirm(f"Send {found.title!r} again to the {about}{many:,} that were not reached?", yes=yes)
+        confirm(f"Send {found.title!r} again to {about}{counted(many, 'recipient')} not reached before?", yes=yes)
         async with waited_for("Counting them", out):
             new = await stentor.campaigns.retry(found.id, reasons=reasons)
         if new.state is CampaignState.DRAFT:

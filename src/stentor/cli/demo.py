@@ -38,6 +38,7 @@ from stentor.cli.live import account, proof
 from stentor.cli.operations import console, drive
 from stentor.cli.stage import Comparison, Facts
 from stentor.cli.styles import BAD, GOOD
+from stentor.counted import counted
 from stentor.errors import InvalidConfiguration, StentorError
 from stentor.model import Message
 from stentor.outcome import Outcome
@@ -112,7 +113,7 @@ def demo(
             people = Crowd(recipients, wanted, facts)
             database = folder / stage.DATABASE
             stage.make_database(database, people)
-            out.print(f"{people.size:,} phones in a database such as your app's: {database}", soft_wrap=True)
+            out.print(f"{counted(people.size, 'phone')} in a database such as your app's: {database}", soft_wrap=True)
             settings = stage.write_settings(folder, facts)
             out.print(f"Settings as you would write them: {settings}\n", soft_wrap=True)
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -256,8 +257,8 @@ def show(found: DemoResult, out: Console) -> None:
     if twice := sum(lane.duplicates for lane in found.lanes):
         same = sum(lane.collapsing for lane in found.lanes)
         out.print(
-            f"{twice:,} pushes were accepted but their answers lost, so they were sent again: {same:,} of them with"
-            " the same id as the first time, so that the phone shows one."
+            f"Accepted twice, as the answer to the first was lost: {counted(twice, 'push', 'pushes')}, {same:,} of them"
+            " with the same id as the first time, so that the phone shows one."
         )
     verdict = "exact: every phone is accounted for, and the ledgers agree to the last one"
     out.print(Text(verdict, style=GOOD) if found.exact else Text("not exact", style=f"bold {BAD}"))

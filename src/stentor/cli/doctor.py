@@ -24,6 +24,7 @@ from stentor.cli.app_checks import check_app
 from stentor.cli.findings import check_audiences, check_machine, check_store
 from stentor.cli.styles import BAD, CARE, GOOD
 from stentor.config import Config, load
+from stentor.counted import counted
 from stentor.errors import InvalidConfiguration
 from stentor.findings import Finding, Status, problem
 
@@ -118,6 +119,4 @@ def show(found: Sequence[Finding], console: Console) -> None:
     counts = [
         (status, sum(finding.status is status for finding in found)) for status in (Status.PROBLEM, Status.WARNING)
     ]
-    console.print(
-        ", ".join(f"{count} {status}{'' if count == 1 else 's'}" for status, count in counts), highlight=False
-    )
+    console.print(", ".join(counted(count, status) for status, count in counts), highlight=False)

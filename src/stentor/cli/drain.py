@@ -13,6 +13,7 @@ from rich.console import Console
 from stentor.cli.operations import FAILED, INTERRUPTED, AsJson, ConfigFile, console, perform, signals
 from stentor.cli.printing import say
 from stentor.cli.values import duration
+from stentor.counted import counted
 from stentor.errors import InvalidConfiguration
 from stentor.runtime import shapes
 from stentor.runtime.queue_control import Backlog
@@ -89,18 +90,12 @@ def drain(
 def told(left: Backlog) -> str:
     """What is left, in a few words."""
     parts = [
-        (len(left.campaigns), "campaign"),
-        (left.recipients, "recipient"),
-        (left.batches, "queued batch"),
-        (left.unrecorded, "message to be recorded"),
+        (len(left.campaigns), "campaign", "campaigns"),
+        (left.recipients, "recipient", "recipients"),
+        (left.batches, "queued batch", "queued batches"),
+        (left.unrecorded, "message to be recorded", "messages to be recorded"),
     ]
-    return ", ".join(f"{number:,} {_plural(what, number)}" for number, what in parts if number) or "nothing"
-
-
-def _plural(what: str, number: int) -> str:
-    if number == 1:
-        return what
-    return {"queued batch": "queued batches", "message to be recorded": "messages to be recorded"}.get(what, f"{what}s")
+    return ", ".join(counted(number, one, many) for number, one, many in parts if number) or "nothing"
 
 
 class _Told:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Annotated
@@ -17,9 +18,12 @@ from stentor.cli import words
 from stentor.cli.operations import CampaignName, ConfigFile, perform_on
 from stentor.cli.printing import say
 from stentor.recording import shapes
-from stentor.recording.report import FailureRow
+from stentor.recording.report import FailureRow, Report
 from stentor.runtime.stentor import Stentor
 from stentor.store.campaigns import Campaign
+
+WIDTHS = (19, 14, 12, 14)
+"""Characters of the first columns, where their texts are no longer."""
 
 
 def failures(
@@ -40,9 +44,10 @@ def failures(
 ) -> None:
     """List everybody who was not reached, with the reason.
 
-    Lines are printed as they are read, so the list may be of any length. An address is left empty if it is no longer in
-    the audience, or was registered after the failure. In CSV, times are ISO 8601 in UTC, and a text that a spreadsheet
-    would run as a formula gets an apostrophe in front. --json prints everything unchanged.
+    Lines are printed as they are read, so the list may be of any length. If nobody matches, a line on stderr says
+    which reasons or lanes there are. An address is left empty if it is no longer in the audience, or was registered
+    after the failure. In CSV, times are ISO 8601 in UTC, and a text that a spreadsheet would run as a formula gets an
+    apostrophe in front. --json prints everything unchanged.
 
     \b
     Examples:
@@ -54,10 +59,33 @@ def failures(
     async def work(stentor: Stentor, found: Campaign) -> None:
         write = _writer(as_csv=as_csv, as_json=as_json, addresses=addresses)
         chosen = stentor.outcomes.failures(found.id, lane=lane, reason=reason, dead=dead, addresses=addresses)
+        some = False
         async for row in chosen:
             write(row)
+            some = True
+        if not some:
+            report = await stentor.outcomes.report(found.id)
+            typer.echo(nobody(report, lane=lane, reasons=[reason] if reason else []), err=True)
 
     perform_on(config, campaign, work)
+
+
+def nobody(report: Report, *, lane: str | None = None, reasons: Sequence[str] = ()) -> str:
+    """What is said where no failure of a campaign is of this lane and for one of these reasons: which there are."""
+    counts: Counter[str] = Counter()
+    for name, each in report.reasons.items():
+        if lane in (None, name):
+            counts.update({found.reason: found.count for found in each})
+    where = f" on {lane}" if lane and lane in report.reasons else ""
+    here = f"campaign {report.campaign.id}{where}"
+    if not report.reasons:
+        return f"No recipient failed in {here}."
+    if lane and not where:
+        return f"No recipient on {lane} failed in {here}. Failures are on: {', '.join(sorted(report.reasons))}."
+    if any(reason in counts for reason in reasons) or not reasons:
+        return f"No failure in {here} matches these options."
+    told = ", ".join(f"{reason} ({counts[reason]:,})" for reason in sorted(counts))
+    return f"No recipient failed for {' or '.join(reasons)} in {here}. The reasons are: {told}."
 
 
 def _writer(*, as_csv: bool, as_json: bool, addresses: bool) -> Callable[[FailureRow], None]:
@@ -69,16 +97,31 @@ def _writer(*, as_csv: bool, as_json: bool, addresses: bool) -> Callable[[Failur
         table.writeheader()
         return lambda row: table.writerow(_cells(row, address=addresses))
 
+    headings = ["at", "lane", "installation", "outcome", "reason"]
+    if addresses:
+        headings.insert(3, "address")
+    begun = False
+
     def write(row: FailureRow) -> None:
+        nonlocal begun
+        if not begun:
+            begun = True
+            _line(headings)
         dead = ", dead" if row.dead else ""
         outcome = row.outcome.name.lower()
         status = f" ({row.status})" if row.status else ""
         facts = [words.clock(row.at), words.lane_name(row.lane), row.installation, f"{outcome}{dead}"]
         if addresses:
             facts.insert(3, row.address or "(no address)")
-        sys.stdout.write("  ".join((*facts, f"{row.reason}{status}")) + "\n")
+        _line([*facts, f"{row.reason}{status}"])
 
     return write
+
+
+def _line(texts: Sequence[str]) -> None:
+    """One line, in columns as far as they fit: nobody knows the longest text before the last row is read."""
+    *columns, last = (text.ljust(width) for text, width in zip(texts, (*WIDTHS, *[0] * len(texts)), strict=False))
+    sys.stdout.write("  ".join((*columns, last)) + "\n")
 
 
 def _cells(row: FailureRow, *, address: bool) -> dict[str, object]:

@@ -19,6 +19,7 @@ from stentor.audience.files import Format, RowFile, format_of
 from stentor.audience.importing import ImportResult, Rejects, import_rows, rejects_of
 from stentor.audience.rows import ColumnMapping, RowReader
 from stentor.cli.waiting import hindrances_told
+from stentor.counted import counted
 from stentor.errors import InvalidConfiguration
 from stentor.store.database import Database
 
@@ -138,7 +139,7 @@ async def _import(
         task = bar.add_task("importing", total=rows.size)
 
         def show(result: ImportResult) -> None:
-            bar.update(task, completed=rows.position, description=f"{result.read} rows")
+            bar.update(task, completed=rows.position, description=counted(result.read, "row"))
 
         reader = RowReader(mapping, frozenset(channels.names()))
         async with hindrances_told(lambda after: database.hindrance(after) if database is not None else None):

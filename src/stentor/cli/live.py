@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stentor.audience.contract import NO_LANE
+from stentor.channels import is_on_record
 from stentor.cli import words
 from stentor.cli.styles import BAD, CARE, GOOD, REST
 from stentor.queue.contract import PLAN
@@ -29,11 +30,15 @@ from stentor.states import FINAL, CampaignState
 
 WINDOW = 8.0
 """Seconds over which a rate is taken."""
+RECORDED = 2.0
+"""Seconds after which a lane that gets answers has recorded some."""
 STEADY = 3.0
 """Seconds of sending after which it can be said how long the rest takes."""
 LINE_EVERY = 5.0
 """Seconds between two lines where there is no terminal."""
 WIDEST_NAME = 20
+UNSEEN = "Providers took the pushes. Whether a device removed or replaced the message, nobody is told."
+"""What the report of an undo or an edit says of pushes."""
 STATE_STYLES = {
     CampaignState.RUNNING: "bold",
     CampaignState.COMPLETED: GOOD,
@@ -45,11 +50,15 @@ STATE_STYLES = {
 class LaneRates:
     """How fast each lane goes: recipients that got an answer a second, over the last WINDOW seconds of sending.
 
+    Answers are recorded about once a second, so what comes with one look was sent over a longer time than since the
+    last look. So a rate is measured from one record to another, or from before anything was sent: it is never of more
+    than was sent in that time, but for what one sender among several records a little earlier or later.
+
     Who was cancelled wasn't sent to, so they don't count; nor do a pause, and the time before a lane's first answer.
     """
 
     def __init__(self) -> None:
-        self._seen: dict[str, deque[tuple[float, int]]] = {}
+        self._seen: dict[str, _Seen] = {}
 
     def add(self, progress: Progress) -> None:
         """Take note of how far it is."""
@@ -57,28 +66,57 @@ class LaneRates:
             self._seen.clear()
             return
         for lane, counts in progress.lanes.items():
-            answered = counts.accepted + counts.failed
-            seen = self._seen.setdefault(lane, deque())
-            if len(seen) == 1 and seen[0][1] == answered:
-                seen.clear()  # it has yet to begin
-            seen.append((progress.at, answered))
-            while len(seen) > 2 and progress.at - seen[1][0] >= WINDOW:
-                seen.popleft()
+            if lane in self._seen:
+                self._seen[lane].add(progress.at, counts)
+            else:
+                self._seen[lane] = _Seen(progress.at, counts)
 
     def rate(self, lane: str) -> float:
         """Recipients a second; 0 while there is too little to tell from."""
-        seen = self._seen.get(lane)
-        if not seen:
-            return 0.0
-        (start, before), (end, now) = seen[0], seen[-1]
-        return max(0, now - before) / (end - start) if end > start else 0.0
+        return self._seen[lane].rate if lane in self._seen else 0.0
 
     def is_steady(self, lane: str) -> bool:
         """Whether it was watched for long enough, and got answers often enough, to say how long the rest takes."""
-        seen = self._seen.get(lane)
-        if not seen:
-            return False
-        return seen[-1][0] - seen[0][0] >= STEADY and len({answered for _, answered in seen}) > 2
+        return lane in self._seen and self._seen[lane].is_steady
+
+
+class _Seen:
+    """One lane's answers, at each look at which there were more than before."""
+
+    def __init__(self, at: float, counts: LaneCounts) -> None:
+        self._records = deque([(at, _answered(counts))])
+        self._at = at
+        self._idle = not counts.in_flight  # at the first of the records, so that nothing was sent before
+        self._at_work = self._begun = False
+
+    def add(self, at: float, counts: LaneCounts) -> None:
+        self._at = at
+        answered = _answered(counts)
+        self._at_work = self._at_work or counts.in_flight > 0
+        if answered != self._records[-1][1]:
+            if not self._begun and not (self._idle and self._at_work):
+                self._records.clear()  # nobody knows since when it had been sending
+            self._records.append((at, answered))
+            self._begun = True
+        elif not self._begun and not self._at_work:
+            self._records[0] = (at, answered)
+        while len(self._records) > 2 and at - self._records[1][0] >= WINDOW:
+            self._records.popleft()
+
+    @property
+    def rate(self) -> float:
+        (start, before), (last, now) = self._records[0], self._records[-1]
+        silent = self._at - last
+        end = last if silent < RECORDED else self._at
+        return max(0, now - before) / (end - start) if end > start and silent < WINDOW else 0.0
+
+    @property
+    def is_steady(self) -> bool:
+        return self._at - self._records[0][0] >= STEADY and len(self._records) > 2
+
+
+def _answered(counts: LaneCounts) -> int:
+    return counts.accepted + counts.failed
 
 
 def expected(progress: Progress, lane: str) -> int:
@@ -288,8 +326,12 @@ def account(report: Report) -> RenderableType:
     selection = selection_of(campaign)
     facts.add_row("audience", Text(words.audience(selection)))
     facts.add_row("installations", f"{total.read:,}")
-    done = "accepted" if selection.reached_by is None else "changed"  # an undo, or an edit
+    changes = selection.reached_by is not None  # an undo, or an edit
+    unseen = any(counts.accepted and not is_on_record(lane) for lane, counts in report.lanes.items())
+    done = "changed" if changes and not unseen else "accepted"
     facts.add_row(done, f"{total.accepted:,} ({words.share(total.accepted, total.read)})")
+    if changes and unseen:
+        facts.add_row("", UNSEEN)
     facts.add_row("failed", f"{total.failed:,} ({words.share(total.failed, total.read)})")
     for name, number in (("cancelled", total.cancelled), ("pending", total.pending)):
         if number:

@@ -5,6 +5,7 @@ Exit codes, the same for every command:
     0    done
     1    failed: what was asked could not be done (the message says why, and whether trying again may help)
     2    usage: an option, a setting, a credential or a message is wrong; nothing was done
+    3    a campaign was sent to its end, and nobody was reached: it had recipients, and none was accepted
     130  interrupted with Ctrl-C
 
 A `StentorError` is written as one line on stderr; STENTOR_DEBUG=1 shows the traceback as well. Any other exception is
@@ -62,7 +63,8 @@ Examples:
   stentor bench wire                  measure how many pushes per second this machine sends
   stentor simulate apns --help        the options of a command
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration (nothing was done), 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration (nothing was done), 3 a campaign reached nobody,
+130 interrupted.
 """
 
 

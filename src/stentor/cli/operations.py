@@ -19,6 +19,7 @@ from stentor.cli.live import LiveView, account
 from stentor.cli.printing import say
 from stentor.cli.waiting import hindrances_told
 from stentor.config import Config
+from stentor.counted import counted
 from stentor.errors import InvalidConfiguration, InvalidState, UnknownCampaign
 from stentor.recording import shapes
 from stentor.recording.report import Progress, Report
@@ -31,8 +32,13 @@ T = TypeVar("T")
 
 FAILED = 1
 USAGE = 2
+NOBODY = 3
+"""What a campaign exits with that has ended and was accepted for nobody."""
 INTERRUPTED = 130
 LAST = "last"
+UNREACHED = (
+    "campaign {campaign} reached nobody ({recipients}, 0 accepted); `stentor campaign failures {campaign}` says why"
+)
 
 ConfigFile = Annotated[
     Path | None,
@@ -234,10 +240,16 @@ def tell(report: Report, out: Console, *, as_json: bool) -> None:
 
 
 def close(report: Report, out: Console, *, as_json: bool) -> None:
-    """Show the report of a campaign that ran, and exit by how it ended: 0 only if everybody has an outcome."""
+    """Show the report of a campaign that ran, and exit by how it ended: 0 only if everybody has an outcome, and
+    somebody's is that it was accepted."""
     tell(report, out, as_json=as_json)
     campaign = report.campaign
     if campaign.state is CampaignState.COMPLETED:
+        total = report.total
+        if total.read and not total.accepted:
+            told = UNREACHED.format(campaign=campaign.id, recipients=counted(total.read, "recipient"))
+            typer.echo(f"stentor: {told}", err=True)
+            raise typer.Exit(NOBODY)
         return
     because = f": {campaign.problem}" if campaign.problem else ""
     typer.echo(f"stentor: campaign {campaign.id} is {campaign.state}{because}", err=True)

@@ -10,6 +10,7 @@ from stentor.cli import words
 from stentor.cli.operations import AsJson, ConfigFile, Quiet, Yes, confirm, console, perform
 from stentor.cli.printing import say
 from stentor.cli.values import duration
+from stentor.counted import counted
 from stentor.recording import shapes
 from stentor.runtime.stentor import Stentor
 
@@ -39,13 +40,14 @@ def prune(
 
     async def work(stentor: Stentor) -> None:
         found = await stentor.campaigns.prunable(age)
+        ended = counted(len(found.campaigns), "campaign")
         since = f", the first of which ended on {words.clock(found.oldest)}" if found.campaigns else ""
         out.print(
-            f"{len(found.campaigns):,} campaigns{since}: {found.recipients:,} recipients, {found.failures:,} failures.",
+            f"{ended}{since}: {counted(found.recipients, 'recipient')}, {counted(found.failures, 'failure')}.",
             soft_wrap=True,
         )
         if found.campaigns and not dry_run:
-            confirm(f"Delete these {len(found.campaigns):,} campaigns for good?", yes=yes)
+            confirm(f"Delete {ended} for good?", yes=yes)
             found = await stentor.campaigns.prune(age)
         deleted = bool(found.campaigns) and not dry_run
         out.print("Deleted." if deleted else "Nothing was deleted.")

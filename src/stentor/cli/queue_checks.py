@@ -13,6 +13,7 @@ from nats.js.errors import APIError, NotFoundError
 
 from stentor.cli.findings import MIB
 from stentor.config import Config
+from stentor.counted import counted
 from stentor.errors import StentorError
 from stentor.findings import Finding, problem, warning
 from stentor.queue.contract import PLAN
@@ -52,7 +53,7 @@ async def check_queue(config: Config) -> list[Finding]:
 def _describe(nats: Nats, client: Client) -> Finding:
     version = client.connected_server_version
     detail = f"{nats.name}: version {version.major}.{version.minor}.{version.patch}, JetStream,"
-    return Finding(check="queue", detail=f"{detail} messages of up to {client.max_payload:,} bytes")
+    return Finding(check="queue", detail=f"{detail} up to {client.max_payload:,} bytes a message")
 
 
 def addresses_of(client: Client) -> int | None:
@@ -100,7 +101,8 @@ def _describe_streams(there: Sequence[api.StreamInfo]) -> list[Finding]:
     if not there:
         return [Finding(check="queue: streams", detail="there are none yet; the first role makes them")]
     told = [
-        f"{each.config.name}: {each.state.messages:,} messages, {each.state.bytes / MIB:,.1f} MiB" for each in there
+        f"{each.config.name}: {counted(each.state.messages, 'message')}, {each.state.bytes / MIB:,.1f} MiB"
+        for each in there
     ]
     found = [Finding(check="queue: streams", detail="; ".join(told))]
     for each in there:

@@ -96,7 +96,8 @@ def send(
 
     First checks everything, shows how many people get the message and what they get, and asks you to confirm. Ctrl-C
     pauses the campaign; `stentor campaign resume` continues it. With --detach the command returns as soon as the
-    campaign is started; `stentor serve` or `stentor worker`, running elsewhere, sends it.
+    campaign is started; `stentor serve` or `stentor worker`, running elsewhere, sends it. Exits with 0 if the campaign
+    was sent to its end, and with 3 if it was and no provider accepted any of the recipients.
 
     \b
     Examples:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 import uvloop
 
+from stentor.counted import counted
 from stentor.errors import InvalidConfiguration, StentorError
 from stentor.simulators.apns import ApnsSetup, ApnsSimulator
 from stentor.simulators.apns.credentials import KeyFile
@@ -304,10 +305,11 @@ def _closing_words(summary: dict[str, Any]) -> str:
     if "cpu_us" in summary:
         return f"accepted {summary['accepted']}, {summary['cpu_us']} µs CPU each"
     rejected = ", ".join(f"{count} {reason}" for reason, count in sorted(summary["rejected"].items())) or "none"
+    duplicates = counted(summary["duplicates"], "duplicate")
     lines = [
-        f"accepted {summary['accepted']} ({summary['answered']} answered, {summary['duplicates']} duplicates)",
+        f"accepted {summary['accepted']} ({summary['answered']} answered, {duplicates})",
         f"rejected {rejected}",
-        f"connections {summary['connections']}, at most {summary['streams_high_water']} streams on one",
+        f"connections {summary['connections']}, at most {counted(summary['streams_high_water'], 'stream')} on one",
     ]
     if summary["deleted"] or summary["edited"]:
         lines.append(f"deleted {summary['deleted']}, edited {summary['edited']}")

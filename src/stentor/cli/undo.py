@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from stentor.audience.contract import Selection
 from stentor.cli import message_options as opts
@@ -29,6 +30,7 @@ from stentor.cli.previews import show_preview
 from stentor.cli.printing import say
 from stentor.cli.values import pairs
 from stentor.cli.waiting import waited_for
+from stentor.counted import counted
 from stentor.errors import InvalidConfiguration
 from stentor.planning.content import content_from
 from stentor.recording.report import Report
@@ -40,6 +42,7 @@ from stentor.store.campaigns import Campaign
 
 GOING = frozenset({CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.CANCELLING})
 """States in which more may be sent."""
+CANCELS = "{title!r} is {state}. {when} cancelled first, for good: who was not reached yet doesn't get it."
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check, and count the recipients it concerns. Change nothing.")]
 
 
@@ -75,7 +78,7 @@ def undo(
     better = None if message is None else content_from(message, filled)
     change = _Change(
         verb="take back",
-        question="Take {title!r} back from these {number:,}?",
+        question="Take {title!r} back from {recipients}?",
         prepare=lambda stentor, name: stentor.campaigns.prepare_undo(name, better),
         make=lambda stentor, name: stentor.campaigns.undo(name, better),
     )
@@ -105,7 +108,7 @@ def edit(
     better = content_from(message, pairs("--set", values or []))
     change = _Change(
         verb="edit",
-        question="Edit {title!r} for these {number:,}?",
+        question="Edit {title!r} for {recipients}?",
         prepare=lambda stentor, name: stentor.campaigns.prepare_edit(name, better),
         make=lambda stentor, name: stentor.campaigns.edit(name, better),
     )
@@ -128,10 +131,10 @@ class _Change:
         async def work(stentor: Stentor, found: Campaign) -> Report | None:
             going = found.state in GOING and not dry_run
             if going:  # at once: while somebody reads how many it has reached, it reaches more
-                question = f"{found.title!r} is {found.state}. Cancel it, and then {self.verb} what it has sent?"
-                confirm(question, yes=yes)
-                await stentor.campaigns.cancel(found.id)
-                await drive(stentor, found, out, as_json=as_json)
+                await self._cancel(stentor, found, out, yes=yes, as_json=as_json)
+            elif found.state in GOING:
+                told = CANCELS.format(title=found.title, state=found.state, when="Without --dry-run it is")
+                typer.echo(told, err=True)
             async with waited_for(f"Counting everybody reached by {found.title!r}", out):
                 preview = await self.prepare(stentor, found.id)
             show_preview(preview, Selection(source="", reached_by=found.id), out)
@@ -142,10 +145,24 @@ class _Change:
                 out.print(f"{said}; nothing was changed, as this was a dry run.")
                 return None
             if not going:
-                confirm(self.question.format(title=found.title, number=preview.recipients), yes=yes)
+                whom = counted(preview.recipients, "recipient")
+                confirm(self.question.format(title=found.title, recipients=whom), yes=yes)
             async with waited_for(f"Counting everybody reached by {found.title!r}", out):
                 new = await self.make(stentor, found.id)
             return await drive(stentor, await stentor.campaigns.start(new.id), out, as_json=as_json)
 
         if (report := perform_on(config, name, work, log)) is not None:
             close(report, out, as_json=as_json)
+
+    async def _cancel(self, stentor: Stentor, found: Campaign, out: Console, *, yes: bool, as_json: bool) -> None:
+        """Say that it is cancelled first, ask, do it, and say what that left unsent."""
+        typer.echo(CANCELS.format(title=found.title, state=found.state, when="It is"), err=True)
+        confirm(f"Cancel it for good, and then {self.verb} what it has sent?", yes=yes)
+        await stentor.campaigns.cancel(found.id)
+        left = await drive(stentor, found, out, as_json=as_json)
+        total = left.total
+        unsent = f"{'about ' if left.unread else ''}{total.cancelled + left.unread:,}"
+        typer.echo(
+            f"Campaign {found.id} is {left.campaign.state}: {total.accepted:,} accepted, {unsent} not sent to.",
+            err=True,
+        )

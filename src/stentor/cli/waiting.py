@@ -48,7 +48,7 @@ async def waited_for(
     what: str, out: Console, *, given_up: str = "Stopped waiting; nothing was sent."
 ) -> AsyncIterator[None]:
     """Say that `what` is being done, and for how long already, for as long as this context lasts: in place on a
-    terminal, in a line now and then anywhere else."""
+    terminal, and nowhere else unless it takes long; then in a line on stderr now and then."""
     telling = asyncio.create_task(_tell(what, out))
     try:
         yield
@@ -62,12 +62,18 @@ async def waited_for(
 
 async def _tell(what: str, out: Console) -> None:
     begun = time.monotonic()
+
+    def said() -> str:
+        return f"{what}: {words.countdown(time.monotonic() - begun)} so far. Ctrl-C gives up."
+
+    if out.quiet:
+        return
+    if not out.is_terminal:
+        while True:
+            await asyncio.sleep(LINE_EVERY)
+            typer.echo(said(), err=True)
     await asyncio.sleep(SOON)
     with Live(console=out, auto_refresh=False, transient=True) as live:
         while True:
-            line = Text(f"{what}: {words.countdown(time.monotonic() - begun)} so far. Ctrl-C gives up.")
-            if out.is_terminal:
-                live.update(line, refresh=True)
-            else:
-                out.print(line, soft_wrap=True)
-            await asyncio.sleep(REDRAW if out.is_terminal else LINE_EVERY)
+            live.update(Text(said()), refresh=True)
+            await asyncio.sleep(REDRAW)

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stentor import channels
 from stentor.account import DEAD_LETTER, Failure, Waiting, decode_waiting, ends
 from stentor.audience.contract import UNREADABLE_ROW, Selection, Wanted
+from stentor.counted import counted
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage, StoreUnavailable, UnknownCampaign
 from stentor.outcome import Outcome
 from stentor.planning.content import decode_content
@@ -149,7 +150,8 @@ class Healer:
         return sum([await self._heal(campaign_id, names) for campaign_id, names in again.items() if names])
 
     async def _heal(self, campaign_id: str, names: Sequence[str]) -> int:
-        logger.warning("%d batches of campaign %s were lost with the queue, and are put again", len(names), campaign_id)
+        lost = counted(len(names), "batch", "batches")
+        logger.warning("campaign %s: %s, lost with the queue, put again", campaign_id, lost)
         try:
             campaign, content = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
             names, ended = await self._end_unreadable(names)

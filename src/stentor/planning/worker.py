@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -22,11 +21,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import Audience, Selection, Wanted
 from stentor.config import SendingConfig
+from stentor.counted import counted
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage, StoreUnavailable, UnknownCampaign
 from stentor.meter import Meter
 from stentor.planning.content import decode_content
 from stentor.planning.division import Divider
 from stentor.planning.planner import HELD_PAUSE, ChainPosition, Plan, Planner, PlanTally, Step, place
+from stentor.planning.recent import Recent
 from stentor.queue.contract import PLAN, Change, Lease, Queue
 from stentor.states import MOVES, CampaignState
 from stentor.store import campaigns, flags
@@ -43,6 +44,11 @@ AUDIENCE_PAUSE = 2.0
 """Seconds after which an audience that couldn't be read is tried again."""
 TRIES, TRY_PAUSE = 3, 0.5
 """How often a step is tried that fails for a reason nobody foresaw, and after how many seconds it is tried again."""
+TOLD_FOR = 60.0
+"""Seconds for which an audience counts as out of reach after it was found to be: each try says so again, unless another
+planner has the step by then."""
+COUNTED_FOR, REMEMBERED = 600.0, 1000
+"""Seconds for which a step's failures are counted, and of how many steps at most."""
 LONGEST_PROBLEM = 500
 """Characters of an exception's text that are told."""
 PLANS = 16
@@ -85,8 +91,8 @@ class PlanWorker:
         self._planner = Planner(queue, settings, tuple(lanes), clock, meter)
         self._plans: dict[str, Plan] = {}
         self._stopping = asyncio.Event()
-        self._troubles: dict[str, str] = {}
-        self._failures: Counter[str] = Counter()  # of steps that failed unforeseen and haven't been done since, by id
+        self._troubles = Recent[str](TOLD_FOR, REMEMBERED)  # by campaign
+        self._failures = Recent[int](COUNTED_FOR, REMEMBERED)  # of steps that failed unforeseen and aren't done, by id
         self.beat = time.monotonic()
         """When `run` last went round, by the monotonic clock."""
 
@@ -101,7 +107,7 @@ class PlanWorker:
     @property
     def trouble(self) -> str | None:
         """Why an audience cannot be read just now; None while all can."""
-        return next(iter(self._troubles.values()), None)
+        return self._troubles.oldest
 
     def stop(self) -> None:
         """Take nothing more; `run` returns when the steps under way are done."""
@@ -149,13 +155,14 @@ class PlanWorker:
         """One step, to one of its ends: done, put back, or put back with its campaign paused or failed."""
         try:
             await self._do_now(lease)
-            self._failures.pop(lease.id, None)
+            self._failures.pop(lease.id)
         except StoreUnavailable:
             await self._settle(release=[(lease, STORE_PAUSE)])
         except UnknownCampaign:
+            self._forget(lease)
             await self._settle(ack=[lease])  # it was deleted
         except AudienceUnavailable as error:
-            self._troubles[lease.campaign_id] = str(error)
+            self._troubles.put(lease.campaign_id, str(error))
             await self._settle(release=[(lease, AUDIENCE_PAUSE)])
         except InvalidAudience as error:
             logger.error("campaign %s is paused: %s", lease.campaign_id, error)
@@ -168,27 +175,28 @@ class PlanWorker:
 
     async def _do_now(self, lease: Lease) -> None:
         if lease.deliveries > self._settings.deliveries:
-            problem = f"{lease.deliveries - 1} planner processes died {_where(lease)}"
+            problem = f"{counted(lease.deliveries - 1, 'planner process', 'planner processes')} died {_where(lease)}"
             await self._halt(lease, CampaignState.PAUSED, problem)
             return
         plan = await self._plan(lease)
         if plan is None:
+            self._troubles.pop(lease.campaign_id)  # nobody reads its audience now
             await self._settle(release=[(lease, HELD_PAUSE)])
             return
         await self._planner.step(lease, plan)
         logger.debug("step %s was done", lease.id)
-        self._troubles.pop(lease.campaign_id, None)
+        self._troubles.pop(lease.campaign_id)
 
     async def _fail(self, lease: Lease, error: Exception) -> None:
         """A step failed for a reason that nobody foresaw: it is tried a few times, and then pauses its campaign."""
         said = str(error).partition("\n")[0][:LONGEST_PROBLEM]
         problem = f"planning failed {_where(lease)}: {type(error).__name__}: {said}"
         logger.error("campaign %s: %s", lease.campaign_id, problem, exc_info=error)
-        self._failures[lease.id] += 1
-        if self._failures[lease.id] < TRIES:
+        failures = (self._failures.get(lease.id) or 0) + 1
+        if failures < TRIES:
+            self._failures.put(lease.id, failures)
             await self._settle(release=[(lease, TRY_PAUSE)])
             return
-        del self._failures[lease.id]
         await self._halt(lease, CampaignState.PAUSED, problem)
 
     async def _plan(self, lease: Lease) -> Plan | None:
@@ -231,7 +239,7 @@ class PlanWorker:
 
     async def _halt(self, lease: Lease, to: CampaignState, problem: str) -> None:
         """Pause or fail the campaign, and put the step back: it waits, or is given up like those of other chains."""
-        self._troubles.pop(lease.campaign_id, None)
+        self._forget(lease)
 
         async def change(connection: AsyncConnection) -> None:
             with suppress(UnknownCampaign):  # it was deleted meanwhile
@@ -240,6 +248,11 @@ class PlanWorker:
                     await campaigns.move(connection, lease.campaign_id, to, problem=problem, now=self._clock())
 
         await self._settle(change, release=[(lease, 0.0)])
+
+    def _forget(self, lease: Lease) -> None:
+        """Nothing that is known of a step, or of its campaign's audience, holds any longer."""
+        self._failures.pop(lease.id)
+        self._troubles.pop(lease.campaign_id)
 
     async def _settle(
         self, change: Change | None = None, *, ack: Iterable[Lease] = (), release: Iterable[tuple[Lease, float]] = ()

@@ -22,6 +22,7 @@ from sqlalchemy import Row, Select, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.account import Waiting, decode_waiting
+from stentor.counted import counted
 from stentor.outcome import Outcome
 from stentor.queue.contract import PLAN
 from stentor.recording.losses import Losses
@@ -173,14 +174,14 @@ class _Recount:
         outcomes = bytes(len(keys)) if row.outcomes is None else bytes(row.outcomes)
         if not len(keys) == len(outcomes) == row.size:
             self.wrong["columns"].append(
-                f"batch {row.id} is said to have {row.size} recipients, and has {len(keys)} keys and"
-                f" {len(outcomes)} outcomes"
+                f"batch {row.id} is said to have {counted(row.size, 'recipient')}, and has"
+                f" {counted(len(keys), 'key')} and {counted(len(outcomes), 'outcome')}"
             )
             return
-        counted = [outcomes.count(outcome) for outcome in Outcome]
-        if sum(counted) != row.size:
+        found = [outcomes.count(outcome) for outcome in Outcome]
+        if sum(found) != row.size:
             self.wrong["columns"].append(f"batch {row.id} has unknown outcomes")
-        for outcome, many in zip(Outcome, counted, strict=True):
+        for outcome, many in zip(Outcome, found, strict=True):
             self.counted[outcome] += many
             said = row._mapping[outcome.name.lower()]
             if said != many:
@@ -215,12 +216,13 @@ class _Recount:
 
     def checks(self, failures: int) -> list[Check]:
         if failures != self.explained:
-            self.wrong["failures"].append(f"{failures - self.explained:,} failures belong to none of its batches")
+            self.wrong["failures"].append(f"{counted(failures - self.explained, 'failure')} of none of its batches")
         counts = ", ".join(f"{many:,} {_word(outcome)}" for outcome, many in enumerate(self.counted))
+        recipients, explained = counted(self.recipients, "recipient"), counted(failures, "failure")
         told = {
-            "columns": f"{self.recipients:,} recipients in {self.batches:,} batches, each with one outcome",
+            "columns": f"{recipients} in {counted(self.batches, 'batch', 'batches')}, each with one outcome",
             "counts": f"as counted from the outcomes: {counts}",
-            "failures": f"{failures:,} failures, one for each recipient that was rejected, expired or is ambiguous",
+            "failures": f"{explained}, one for each recipient that was rejected, expired or is ambiguous",
             "waiting": "only pending recipients wait to be tried again",
         }
         return [_check(name, detail, self.wrong[name]) for name, detail in told.items()]

@@ -28,15 +28,26 @@ INTERVAL = 1.0
 MARGIN = 60.0
 """Seconds after its end for which a campaign is looked for: clocks differ, and a store may be away."""
 RECENT = 10.0
-"""Seconds since its end within which a campaign is told of at the first look."""
+"""Seconds since its start, or its end, within which that is told of at the first look."""
 _LOOK = select(
-    campaigns.c.id, campaigns.c.title, campaigns.c.state, campaigns.c.problem, campaigns.c.finished_at
+    campaigns.c.id,
+    campaigns.c.title,
+    campaigns.c.state,
+    campaigns.c.problem,
+    campaigns.c.starts_at,
+    campaigns.c.expires_at,
+    campaigns.c.finished_at,
 ).where(
     campaigns.c.state != CampaignState.DRAFT.value,
     or_(campaigns.c.finished_at.is_(None), campaigns.c.finished_at > bindparam("since")),
 )
 _LEVELS = {CampaignState.FAILED: logging.ERROR, CampaignState.PAUSED: logging.WARNING}
 """Of what somebody may have to do something about, where there is a problem; all else is `info`."""
+
+
+_Row = Row[tuple[str, str, str, str | None, float | None, float | None, float | None]]
+_BEFORE = (None, CampaignState.SCHEDULED)
+"""What was told last of a campaign whose start wasn't."""
 
 
 class Chronicle:
@@ -74,18 +85,22 @@ class Chronicle:
             before = None if told is None else told.get(row.id)
             if state is before or (told is None and state in FINAL and row.finished_at < now - RECENT):
                 states[row.id] = state
-            elif state not in FINAL:
+                continue
+            if before in _BEFORE and _has_started(row, now, anew=told is None):
+                _tell(row, CampaignState.RUNNING, "starts")
+                before = states[row.id] = CampaignState.RUNNING
+            if state is before:
+                continue
+            if state not in FINAL:
                 states[row.id] = state
-                _tell(row, state, _change(before, state, anew=told is None))
+                _tell(row, state, "goes on" if _goes_on(before, state) else f"is {state}")
             elif await self._end(row, state, now):
                 states[row.id] = state
             elif before is not None:
                 states[row.id] = before
         self._told = states
 
-    async def _end(
-        self, row: Row[tuple[str, str, str, str | None, float | None]], state: CampaignState, now: float
-    ) -> bool:
+    async def _end(self, row: _Row, state: CampaignState, now: float) -> bool:
         """Log the end of a campaign; not while some of its recipients have no outcome yet."""
         found = await self._database.ask(lambda connection: progress(connection, row.id, now))
         total = found.total
@@ -97,20 +112,22 @@ class Chronicle:
         return True
 
 
-def _change(before: CampaignState | None, state: CampaignState, *, anew: bool) -> str:
-    match state:
-        case CampaignState.RUNNING if before is CampaignState.PAUSED:
-            return "goes on"
-        case CampaignState.RUNNING if not anew:
-            return "starts"
-        case _:
-            return f"is {state}"
+def _has_started(row: _Row, now: float, *, anew: bool) -> bool:
+    """Whether a campaign has started that wasn't seen running before, however far it has come since. At the first look
+    of a chronicle, one that started a while ago was told of by another."""
+    if row.starts_at is None or row.expires_at is None or row.state == CampaignState.SCHEDULED.value:
+        return False  # nobody started it, or its time has yet to come
+    if row.finished_at is not None and row.finished_at < row.starts_at:
+        return False  # it was cancelled before
+    return not anew or row.starts_at >= now - RECENT
 
 
-def _tell(
-    row: Row[tuple[str, str, str, str | None, float | None]], state: CampaignState, what: str, counts: object = None
-) -> None:
+def _goes_on(before: CampaignState | None, state: CampaignState) -> bool:
+    return state is CampaignState.RUNNING and before is CampaignState.PAUSED
+
+
+def _tell(row: _Row, state: CampaignState, what: str, counts: object = None) -> None:
     level = _LEVELS.get(state, logging.INFO) if row.problem else logging.INFO
-    because = f" ({row.problem})" if row.problem else ""
+    because = f" ({row.problem})" if row.problem and state is not CampaignState.RUNNING else ""
     facts = {"campaign": row.id, "title": row.title, "state": state.value}
     logger.log(level, "campaign %s %s%s", row.id, what, because, extra=facts | ({"counts": counts} if counts else {}))

@@ -14,9 +14,10 @@ from sqlalchemy import Row, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.account import Waiting, decode_waiting
+from stentor.counted import counted
 from stentor.outcome import Outcome
 from stentor.recording.audit import KEYS
-from stentor.recording.report import FailureRow, LaneProblem, lane_problems
+from stentor.recording.report import FailureRow, LaneProblem, failure_row, lane_problems
 from stentor.states import FINAL, STOPPED, CampaignState
 from stentor.store import campaigns
 from stentor.store.campaigns import Campaign
@@ -136,7 +137,7 @@ async def _find(connection: AsyncConnection, campaign_id: str, installation: str
 
 async def _absence(connection: AsyncConnection, campaign: Campaign) -> Event:
     read = select(func.coalesce(func.sum(chains.c.read), 0)).where(chains.c.campaign_id == campaign.id)
-    many = f"{int((await connection.execute(read)).scalar_one()):,} installations"
+    many = counted(int((await connection.execute(read)).scalar_one()), "installation")
     if campaign.planned:
         text = (
             f"The audience was read to its end ({many}), and it wasn't in it: it doesn't exist under this id, didn't"
@@ -144,7 +145,7 @@ async def _absence(connection: AsyncConnection, campaign: Campaign) -> Event:
         )
     elif campaign.state in FINAL:
         text = (
-            f"The campaign ended when {many} had been read, and it wasn't among them: it was not sent to. `stentor"
+            f"The campaign ended after {many} had been read, and it wasn't among them: it was not sent to. `stentor"
             f" campaign retry {campaign.id}` reads the rest of the audience."
         )
     else:
@@ -162,10 +163,7 @@ def _place(row: Row[Any], position: int) -> Place:
 async def _failure(connection: AsyncConnection, place: Place) -> FailureRow | None:
     query = select(failed).where(failed.c.batch_id == place.batch_id, failed.c.position == place.position)
     row = (await connection.execute(query)).first()
-    if row is None:
-        return None
-    values = {name: value for name, value in row._mapping.items() if name != "campaign_id"}
-    return FailureRow(**{**values, "outcome": Outcome(row.outcome)})
+    return None if row is None else failure_row(row)
 
 
 def _waiting(row: Row[Any], position: int) -> Waiting | None:
@@ -179,7 +177,7 @@ def _ending(outcome: Outcome, row: Row[Any], failure: FailureRow | None) -> Even
         detail = f": {failure.detail}" if failure.detail else ""
         dead = " The address is dead for good." if failure.dead else ""
         text = f"It ended as {outcome.name.lower()}, for {failure.reason}{status}{detail}"
-        return Event(at=failure.at, text=f"{text}, after {_tries(failure.tries)}.{dead}")
+        return Event(at=failure.at, text=f"{text}{_after(failure)}.{dead}")
     texts = {
         Outcome.ACCEPTED: "The provider accepted it, at this time or before.",
         Outcome.CANCELLED: "It was cancelled before it was sent, at this time or before.",
@@ -205,7 +203,10 @@ async def _pending(
     elif waiting is not None:
         unsure = " One of them was never answered." if waiting.ambiguous else ""
         events.append(
-            Event(at=None, text=f"After {_tries(waiting.tries)} it wasn't accepted: {waiting.reason}.{unsure}")
+            Event(
+                at=None,
+                text=f"After {counted(waiting.tries, 'try', 'tries')} it wasn't accepted: {waiting.reason}.{unsure}",
+            )
         )
         events.append(Event(at=waiting.not_before, text="It may be sent again from then on."))
     events.append(await (_apart(connection, place) if queue_apart else _queued(connection, place, now)))
@@ -257,5 +258,7 @@ async def _unrecorded(connection: AsyncConnection, place: Place) -> Event | None
     )
 
 
-def _tries(tries: int) -> str:
-    return "one try" if tries == 1 else f"{tries} tries"
+def _after(failure: FailureRow) -> str:
+    if failure.tries:
+        return f", after {counted(failure.tries, 'try', 'tries')}"
+    return "" if failure.outcome is Outcome.AMBIGUOUS else ". It was never sent"

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from stentor import channels
 from stentor.errors import InvalidConfiguration
 from stentor.outcome import Outcome
+from stentor.own_reasons import MEANINGS
 
 _ENDINGS = MappingProxyType(
     {
@@ -19,7 +20,7 @@ _ENDINGS = MappingProxyType(
 
 def meaning(lane: str, reason: str, outcome: Outcome) -> str:
     """What a reason says, in a sentence; empty where it says it itself."""
-    told = _meanings(lane.partition("/")[0]).get(reason, "")
+    told = _meanings(lane.partition("/")[0]).get(reason) or MEANINGS.get(reason, "")
     return " ".join(filter(None, (told, _ENDINGS.get(outcome))))
 
 

@@ -11,10 +11,11 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, and_, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, and_, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.outcome import Outcome
+from stentor.own_reasons import sent
 from stentor.queue.contract import PLAN
 from stentor.states import FINAL, STOPPED, CampaignState
 from stentor.store import campaigns
@@ -112,6 +113,8 @@ class Progress:
     """The lanes of which something was read; `audience.contract.NO_LANE` where an installation has none."""
     problems: Mapping[str, LaneProblem] = field(default_factory=dict)
     """The campaign's lanes that don't send just now."""
+    still: bool = False
+    """Whether somebody looked for some seconds, and it didn't get on although it should."""
     at: float
 
     @property
@@ -226,12 +229,22 @@ class FailureRow:
     dead: bool
     """The address will never work again."""
     tries: int
+    """How often it was sent to."""
     at: float
     """Epoch seconds."""
     batch_id: str
     position: int
     address: str | None = field(default=None, repr=False)
     """As the audience has it now; None if it wasn't asked for, is no longer there, or was registered since."""
+
+
+_COLUMNS = tuple(each.name for each in fields(FailureRow) if each.name != "address")
+
+
+def failure_row(row: Row[Any]) -> FailureRow:
+    """One from a row with the failures' columns."""
+    columns = {name: row._mapping[name] for name in _COLUMNS}
+    return FailureRow(**{**columns, "outcome": Outcome(row.outcome), "tries": sent(row.reason, row.status, row.tries)})
 
 
 async def progress(connection: AsyncConnection, campaign_id: str, now: float) -> Progress:
@@ -325,14 +338,18 @@ async def failures(
     if dead is not None:
         wanted.append(failed.c.dead == dead)
     place = tuple_(failed.c.batch_id, failed.c.position)
-    columns = [failed.c[each.name] for each in fields(FailureRow) if each.name != "address"]
-    query = select(*columns).where(*wanted).order_by(failed.c.batch_id, failed.c.position).limit(page)
+    query = (
+        select(*(failed.c[name] for name in _COLUMNS))
+        .where(*wanted)
+        .order_by(failed.c.batch_id, failed.c.position)
+        .limit(page)
+    )
     after = after or (f"{campaign_id}/", 0)
     while True:
         async with reader.read() as connection:
             rows = (await connection.execute(query.where(place > after))).all()
         for row in rows:
-            yield FailureRow(**{**row._mapping, "outcome": Outcome(row.outcome)})
+            yield failure_row(row)
         if len(rows) < page:
             return
         after = (rows[-1].batch_id, rows[-1].position)

@@ -15,6 +15,7 @@ import msgspec
 from stentor.audience.contract import NO_LANE, Audience, Selection, Wanted
 from stentor.audience.sampling import LaneSample, look_at
 from stentor.config import REGISTRY, lanes
+from stentor.counted import counted
 from stentor.errors import InvalidAudience
 from stentor.planning.content import Content, encode_content
 from stentor.providers.channels import open_lane
@@ -140,7 +141,7 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
             lacking=told.lacking,
         )
     if unroutable := counts.get(NO_LANE, 0):
-        warnings.append(f"{unroutable:,} installations are on no configured app and will be rejected")
+        warnings.append(f"{counted(unroutable, 'installation')} on no configured app will be rejected")
     if len(content.languages) > 1 and seen and not any(each.tagged for each in texts.lanes.values()):
         warnings.append(
             "none of the installations looked at has a language, so all get the message itself; see `columns.language`"
@@ -193,7 +194,7 @@ async def _count(audience: Audience, content: Content, selection: Selection) -> 
         raise InvalidAudience(f"{_nobody(selection)}; nothing was sent")
     if not any(lane != NO_LANE for lane, count in counts.items() if count):
         raise InvalidAudience(
-            f"none of the {sum(counts.values()):,} installations of {selection.source} is on a configured app; add"
+            f"{selection.source} has {counted(sum(counts.values()), 'installation')}, none on a configured app; add"
             " one under [apps] in stentor.toml, or map their channels"
         )
     return counts

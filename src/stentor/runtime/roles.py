@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
@@ -25,7 +26,7 @@ from stentor.runtime.doors import doors_of
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.resources import Resources
 from stentor.runtime.rest import rest
-from stentor.runtime.standstill import Standstill
+from stentor.runtime.standstill import Standstill, should_move
 from stentor.runtime.supervisor import Closing, Supervisor
 from stentor.states import FINAL, CampaignState
 from stentor.store import campaigns
@@ -36,6 +37,8 @@ LOOK = 0.25
 """Seconds between two looks at the processes, and at a campaign that runs."""
 SEEN_OUT_WITHIN = 20.0
 """Seconds for which `see_out` looks on."""
+GLANCE = 4.0
+"""Seconds for which a glance at a campaign waits for a step of it."""
 AGAIN = "it is started again by itself"
 NO_RECORDERS = "there is no work for recorders: the queue is in the store, where senders record by themselves"
 
@@ -173,6 +176,24 @@ class Roles:
                 break
             await rest(LOOK, stop)
         return await self._outcomes.report(campaign_id)
+
+    async def glance(self, campaign_id: str) -> Progress:
+        """How far a campaign is now. If it should be getting on, this looks until it does, for GLANCE seconds at most.
+
+        `Progress.problems` says if a role runs nowhere. `Progress.still` says that nothing moved while this looked.
+
+        Raises: UnknownCampaign: there is none of this id.
+        """
+        standstill = Standstill(self._backend.queue, self._backend.outbox, self._config.sending.lease, still=GLANCE)
+        begun = time.monotonic()
+        first = progress = await self._outcomes.progress(campaign_id)
+        while should_move(progress) and (progress.campaign, progress.lanes) == (first.campaign, first.lanes):
+            missing = await self._missing(standstill, progress)
+            if missing or time.monotonic() - begun >= GLANCE + LOOK:
+                return replace(progress, problems={**missing, **progress.problems}, still=True)
+            await rest(LOOK, None)
+            progress = await self._outcomes.progress(campaign_id)
+        return progress
 
     async def serve(
         self,

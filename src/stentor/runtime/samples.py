@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stentor.clock import steady
+from stentor.counted import counted
 from stentor.errors import InvalidMessage
 from stentor.model import Action, Message
 from stentor.planning.content import Content
@@ -60,7 +61,8 @@ class LaneTexts:
             return None
         told = [f"{count:,} as {why}" for why, count in self.unfilled.most_common(MOST_REASONS)]
         return (
-            f"{self.unfilled.total():,} of {self.filled:,} installations looked at would be rejected: {'; '.join(told)}"
+            f"{self.unfilled.total():,} of {counted(self.filled, 'installation')} looked at would be rejected:"
+            f" {'; '.join(told)}"
         )
 
 

@@ -13,22 +13,32 @@ from collections.abc import Callable, Mapping
 from stentor.audience.contract import NO_LANE
 from stentor.queue.contract import PLAN, Depth, Outbox, Queue
 from stentor.recording.report import LaneProblem, Progress
+from stentor.runtime.child import Role
 from stentor.states import CampaignState
 
 STILL = 8.0
 """Seconds without a step, after which somebody should be missing."""
 LOOK_AGAIN = 2.0
 """Seconds between two looks into the queue while nothing moves."""
-REMEDY = "nothing is working on it: check whether `stentor serve` is running, or `stentor worker {role}`"
+REMEDY = (
+    "nothing is working on it: check whether `stentor serve` is running, or `stentor worker {role}`; or run `stentor"
+    " campaign resume {campaign}`, which sends it from here"
+)
 
 
 class Standstill:
     """Watches one campaign; made anew for each that is watched."""
 
     def __init__(
-        self, queue: Queue, outbox: Outbox | None, lease: float, clock: Callable[[], float] = time.monotonic
+        self,
+        queue: Queue,
+        outbox: Outbox | None,
+        lease: float,
+        clock: Callable[[], float] = time.monotonic,
+        still: float | None = None,
     ) -> None:
         """Args:
+        still: seconds without a step, after which somebody should be missing; `STILL` if left out.
         lease: seconds after which what a dead process held is given to another. A queue that isn't in the store may
             count it as held for longer.
         """
@@ -36,6 +46,7 @@ class Standstill:
         self._outbox = outbox
         self._lease = lease
         self._clock = clock
+        self._still = STILL if still is None else still
         self._seen: object = None
         self._moved_at = clock()
         self._looked_at = -LOOK_AGAIN
@@ -48,9 +59,9 @@ class Standstill:
         """
         now = self._clock()
         seen = (progress.campaign, progress.lanes)
-        if seen != self._seen or not _should_move(progress):
+        if seen != self._seen or not should_move(progress):
             self._seen, self._moved_at, self._found = seen, now, {}
-        elif now - self._moved_at >= STILL and now - self._looked_at >= LOOK_AGAIN:
+        elif now - self._moved_at >= self._still and now - self._looked_at >= LOOK_AGAIN:
             self._looked_at = now
             self._found = await self._look(progress, now - self._moved_at)
         return self._found
@@ -66,32 +77,32 @@ class Standstill:
         waiting -= progress.problems.keys()
         depths = await self._queue.depths(sorted(waiting))
         recording = bool(await self._outbox.tasks(progress.campaign_id)) if self._outbox else False
-        held_for_long = still >= STILL + 2 * self._lease
-        return {
-            lane: problem
-            for lane, depth in depths.items()
-            if (problem := _missing(lane, depth, recording=recording, held_for_long=held_for_long)) is not None
-        }
+        held_for_long = still >= self._still + 2 * self._lease
+        found: dict[str, LaneProblem] = {}
+        for lane, depth in depths.items():
+            if (missing := _missing(lane, depth, recording=recording, held_for_long=held_for_long)) is not None:
+                what, role = missing
+                remedy = REMEDY.format(role=role, campaign=progress.campaign_id)
+                found[lane] = LaneProblem(problem=what, remedy=remedy)
+        return found
 
 
-def _should_move(progress: Progress) -> bool:
+def should_move(progress: Progress) -> bool:
+    """Whether a campaign is one that somebody should be working on."""
     if progress.state is CampaignState.SCHEDULED:
         return progress.at > (progress.campaign.starts_at or 0.0)
     return progress.state in (CampaignState.RUNNING, CampaignState.CANCELLING)
 
 
-def _missing(lane: str, depth: Depth, *, recording: bool, held_for_long: bool) -> LaneProblem | None:
+def _missing(lane: str, depth: Depth, *, recording: bool, held_for_long: bool) -> tuple[str, Role] | None:
+    """What shows that a role is missing, and which it is."""
     if depth.leased and not held_for_long:
         return None
     if depth.ready or depth.leased:
-        role = "planner" if lane == PLAN else "sender"
-        return _problem(f"no {role} takes the work that is ready", role)
+        role: Role = "planner" if lane == PLAN else "sender"
+        return f"no {role} takes the work that is ready", role
     if depth.delayed:
         return None
     if lane == PLAN:
-        return _problem("its next step isn't in the queue, and no scheduler puts it there", "scheduler")
-    return _problem("no recorder writes down its outcomes", "recorder") if recording else None
-
-
-def _problem(what: str, role: str) -> LaneProblem:
-    return LaneProblem(problem=what, remedy=REMEDY.format(role=role))
+        return "its next step isn't in the queue, and no scheduler puts it there", "scheduler"
+    return ("no recorder writes down its outcomes", "recorder") if recording else None

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from stentor.config import SendingConfig
+from stentor.counted import counted
 from stentor.errors import BatchTooNew, BatchUnreadable, InvalidMessage, StoreUnavailable, UnknownCampaign
 from stentor.meter import Meter
 from stentor.outcome import Outcome, Verdict
@@ -73,7 +74,7 @@ class Judge:
         except BatchUnreadable as error:
             return delivery.settle(put_aside(account, str(error), lease.deliveries), Then.BURY, why=str(error))
         if lease.deliveries > self._settings.deliveries and not self._suspects.pardons(lease):
-            why = f"{lease.deliveries - 1} senders died while they held it"
+            why = f"{counted(lease.deliveries - 1, 'sender')} died while holding it"
             return delivery.settle(put_aside(account, why, lease.deliveries), Then.BURY, why=why)
         try:
             state = await self._desk.state(batch.campaign_id)

@@ -40,6 +40,7 @@ from stentor.sending.suspects import Suspects
 
 CHECKPOINT = 1.0
 """Seconds between two recordings of what is under way."""
+STOPS = "the sender is stopping"
 TICK = 0.1
 """Seconds between two looks at pauses, leases and credentials."""
 SHORTEST_IDLE, BUSY_IDLE, LONGEST_IDLE = 0.01, 0.04, 0.25
@@ -160,12 +161,16 @@ class LaneSender:
             self._held.let_go(delivery)
 
     async def _finish(self) -> None:
-        """Let what is under way finish; what takes too long is withdrawn, and at last cut off."""
+        """Let what is under way finish; what takes too long is withdrawn, and at last cut off. Of a batch that goes
+        slice by slice nothing more is begun: it may take longer than anybody wants to wait."""
         began = steady()
         while self._held.flying and steady() < began + self._settings.stop_within:
-            if steady() >= began + self._settings.stop_within / 2:
-                for delivery in self._held:
-                    delivery.break_off("the sender is stopping")
+            late = steady() >= began + self._settings.stop_within / 2
+            for delivery in self._held:
+                if late:
+                    delivery.break_off(STOPS)
+                elif isinstance(delivery.flight, PacedFlight):
+                    delivery.withdraw(STOPS)
             await self._held.wait_for_change(TICK)
         await self._lane.aclose(0.0)
         while self._held:

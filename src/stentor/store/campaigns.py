@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Row, bindparam, case, delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stentor.counted import counted
 from stentor.errors import ChangedMeanwhile, InvalidState, UnknownCampaign
 from stentor.states import FINAL, MOVES, STOPPED, CampaignState
 from stentor.store.database import insert_or_ignore
@@ -126,7 +127,7 @@ async def find(connection: AsyncConnection, name: str) -> Campaign:
         if len(found) == 1:
             return found[0]
         if found:
-            many = f"{len(found)} campaigns" if len(found) <= NAMED else f"more than {NAMED} campaigns"
+            many = counted(len(found), "campaign") if len(found) <= NAMED else f"more than {NAMED} campaigns"
             ids = ", ".join(each.id for each in found[:NAMED])
             raise UnknownCampaign(f"{name!r} {told} {many}: {ids}; name one by its id")
     raise UnknownCampaign(

@@ -35,6 +35,7 @@ from stentor.cli.crowd import Crowd
 from stentor.cli.demo import CONTENT, SEED, DemoResult, show
 from stentor.cli.live import LiveView, account
 from stentor.cli.stage import Facts
+from stentor.counted import counted
 from stentor.errors import StentorError
 from stentor.recording.report import Progress
 from stentor.runtime.draft import Draft
@@ -272,7 +273,7 @@ async def _run(folder: Path, stack: ExitStack, recipients: int, out: Console) ->
     out.print(f"NATS with JetStream, three servers: {nats.url}")
     async with postgres.database() as store, postgres.database() as audience:
         await _make_audience(audience, recipients)
-        out.print(f"PostgreSQL, with {recipients:,} phones in a table of your app's")
+        out.print(f"PostgreSQL, with {counted(recipients, 'phone')} in a table of your app's")
         out.print(", ".join(f"{many} {role}s" for role, many in ROLES.items()) + ": a process each")
         rate = max(1, int(recipients / len(facts) / SECONDS))
         out.print(f"A budget for each provider that three senders share: {rate:,} a second\n")

@@ -493,14 +493,20 @@ async def test_a_column_whose_values_are_of_no_use_is_named(store: StoreConfig) 
     assert times.detail.startswith("audiences.times.columns.registered_at: platform holds values of the type str")
 
 
-async def test_it_is_said_what_is_counted(store: StoreConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_is_said_what_is_counted_and_nothing_of_it_is_left(
+    store: StoreConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_devices(store, "i", "a")
+    config = Config(store=store, apps=APPS, audiences={"users": USERS})
     for name in ("SOON", "LINE_EVERY"):
         monkeypatch.setattr(waiting, name, 0.0)
-    paper = io.StringIO()
-    await check_audiences(Config(store=store, apps=APPS, audiences={"users": USERS}), Console(file=paper))
-    assert "Counting users: 0:0" in paper.getvalue()
-    assert "Counting registry: 0:0" in paper.getvalue()
+    terminal, paper = io.StringIO(), io.StringIO()
+    await check_audiences(config, Console(file=terminal, force_terminal=True, width=80))
+    await check_audiences(config, Console(file=paper, force_terminal=False))
+    for said in (terminal.getvalue(), capsys.readouterr().err):
+        assert "Counting users: 0:0" in said
+        assert "Counting registry: 0:0" in said
+    assert paper.getvalue() == ""
 
 
 async def test_an_empty_audience(store: StoreConfig) -> None:
@@ -551,7 +557,7 @@ async def test_malformed_addresses_of_the_registry_are_counted_too(store: StoreC
     connection.close()
     (finding,) = await check_audiences(Config(store=store, apps=APPS), NOWHERE)
     assert (finding.check, finding.status) == ("registry", Status.WARNING)
-    assert "fcm/droid: 1 of 2 installations looked at have a malformed address" in finding.detail
+    assert "fcm/droid: 1 of 2 installations looked at has a malformed address" in finding.detail
 
 
 # -- the command ------------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ async def test_before_the_first_role_and_after(nats_url: str, queue_name: str) -
     for _ in range(2):  # nothing is made by looking
         server, streams = await check_queue(settings)
         assert "version 2." in server.detail
-        assert "messages of up to 1,048,576 bytes" in server.detail
+        assert "up to 1,048,576 bytes a message" in server.detail
         assert "there are none yet" in streams.detail
     await make_streams(settings)
     for _ in range(2):  # nothing is put by looking

@@ -252,7 +252,7 @@ async def test_a_batch_that_kills_its_sender_is_put_aside(
             assert await ended == DEADLY
             deaths += 1
         assert deaths >= stage.config.sending.deliveries
-        await _check_put_aside(stage, await _batch_of(stage, deadly), "senders died while they held it")
+        await _check_put_aside(stage, await _batch_of(stage, deadly), "senders died while holding it")
 
 
 DEADLY = 9

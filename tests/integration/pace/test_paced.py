@@ -153,6 +153,18 @@ async def test_what_a_slow_lane_cannot_send_soon_stays_in_the_queue(stage: Works
         await stage.until_queue(ready=3, leased=2)
 
 
+async def test_a_stop_gives_back_at_once_what_would_take_long(tmp_path: Path) -> None:
+    async with works(tmp_path, stop_within=3600.0) as stage:
+        made = Paced(stage, 20.0)
+        name = await stage.put(1, 1000)
+        async with stage.at_work():
+            await until(lambda: len(made.lane.sent) >= 3)
+        sent = len(made.lane.sent)
+        assert sent < 1000
+        assert (await stage.outcomes(name)).count(Outcome.ACCEPTED) == sent
+        await stage.until_queue(ready=1)
+
+
 async def test_a_call_for_quiet_stops_the_rest_of_the_batch_and_all_other_senders(stage: Works) -> None:
     made = Paced(stage, 2000.0)
     name = await stage.put(1, 1000)

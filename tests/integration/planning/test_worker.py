@@ -128,6 +128,33 @@ async def test_an_audience_that_is_away_for_a_while_is_waited_for(planning: Worl
     assert await is_read_by_all(planning)
 
 
+@pytest.mark.parametrize("ends", [CampaignState.PAUSED, CampaignState.CANCELLING, None])
+async def test_an_audience_that_nobody_reads_any_more_is_no_trouble(
+    planning: World, ends: CampaignState | None
+) -> None:
+    """Its campaign was paused, cancelled or deleted while it was away."""
+
+    def fail(part: Range) -> None:
+        raise AudienceUnavailable("audiences.people: the PostgreSQL database app on db cannot be reached.")
+
+    async def is_in_trouble() -> bool:
+        return worker.trouble is not None
+
+    async def is_at_rest() -> bool:
+        planning.clock.move(AUDIENCE_PAUSE)
+        return worker.trouble is None
+
+    planning.people.before_page = fail
+    await planning.start()
+    async with planning.worker() as worker:
+        await until(is_in_trouble)
+        if ends is None:
+            await run(planning.database, table.delete())
+        else:
+            await planning.move(ends)
+        await until(is_at_rest)
+
+
 async def test_a_step_that_kills_its_planners_pauses_its_campaign_and_no_other(planning: World) -> None:
     await planning.start()
     for _ in range(planning.settings.deliveries):

@@ -54,6 +54,7 @@ class Rows:
                 "collapse_id": name,
                 "created_at": NOW - 100,
                 "starts_at": NOW - 90,
+                "expires_at": NOW + 3600,
                 **values,
             }
         )

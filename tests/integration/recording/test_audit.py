@@ -130,7 +130,7 @@ def keys(*names: bytes) -> bytes:
 
 NAMES = ("columns", "counts", "failures", "waiting", "read", "once", "queue", "state")
 WRONG = {
-    "a key is missing": (set_first(recipients=keys(b"k1-0")), "columns", "has 1 keys and 6 outcomes"),
+    "a key is missing": (set_first(recipients=keys(b"k1-0")), "columns", "has 1 key and 6 outcomes"),
     "a key too many": (set_first(recipients=keys(*[b"%d" % n for n in range(7)])), "columns", "has 7 keys"),
     "an outcome is missing": (set_first(outcomes=bytes([1, 1, 2, 3, 4])), "columns", "5 outcomes"),
     "no outcomes": (set_first(outcomes=None), "counts", "said to have 0 pending, and has 6"),
@@ -150,7 +150,7 @@ WRONG = {
     ),
     "a failure too many": (explained_twice, "failures", "is accepted, and its failure says rejected"),
     "a failure of nobody": (stray, "failures", "recipient 6 of batch c1/apns/ios/0.0.7.1, which has no such recipient"),
-    "a failure of others": (of_another_campaign, "failures", "2 failures belong to none of its batches"),
+    "a failure of others": (of_another_campaign, "failures", "2 failures of none of its batches"),
     "a failure's outcome": (set_failure(outcome=int(Outcome.EXPIRED)), "failures", "says expired"),
     "a failure's name": (set_failure(installation="k1-5"), "failures", "names another installation"),
     "an idle wait": (waiting_for_nothing, "waiting", "recipient 2 of batch c1/apns/ios/0.0.7.2 waits"),

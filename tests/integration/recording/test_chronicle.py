@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, update
@@ -57,12 +58,51 @@ async def test_a_campaign_from_its_start_to_its_end_each_once(rows: Rows, caplog
     assert facts["counts"] == {"read": 6, "accepted": 3, "rejected": 1, "expired": 1, "ambiguous": 1}
 
 
-async def test_one_that_began_and_ended_between_two_looks_is_told(rows: Rows, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("state", "facts", "told"),
+    [
+        (CampaignState.COMPLETED, {}, ["starts", "is completed: 0 read, 0 accepted"]),
+        (CampaignState.CANCELLED, {}, ["starts", "is cancelled: 0 read, 0 accepted"]),
+        (CampaignState.FAILED, {}, ["starts", "is failed: 0 read, 0 accepted"]),
+        (CampaignState.CANCELLED, {"starts_at": NOW + 60}, ["is cancelled: 0 read, 0 accepted"]),  # before its time
+        (CampaignState.CANCELLED, {"expires_at": None}, ["is cancelled: 0 read, 0 accepted"]),  # a draft
+    ],
+)
+async def test_one_that_began_and_ended_between_two_looks_is_told_from_its_start(
+    rows: Rows, caplog: pytest.LogCaptureFixture, state: CampaignState, facts: dict[str, Any], told: list[str]
+) -> None:
     chronicle = Chronicle(rows.database, lambda: NOW)
     await chronicle.look()
-    await rows.campaign(state=CampaignState.COMPLETED, finished_at=NOW)
+    await rows.campaign(state=state, finished_at=NOW, **facts)
+    for _ in range(2):
+        await chronicle.look()
+    assert said(caplog) == [f"INFO campaign c1 {each}" for each in told]
+
+
+async def test_one_that_was_paused_before_it_was_seen_has_started(rows: Rows, caplog: pytest.LogCaptureFixture) -> None:
+    chronicle = Chronicle(rows.database, lambda: NOW)
+    await rows.campaign(state=CampaignState.SCHEDULED)
     await chronicle.look()
-    assert said(caplog) == ["INFO campaign c1 is completed: 0 read, 0 accepted"]
+    await move(rows, CampaignState.PAUSED)
+    await chronicle.look()
+    await move(rows, CampaignState.COMPLETED)
+    await chronicle.look()
+    assert said(caplog) == [
+        "INFO campaign c1 is scheduled",
+        "INFO campaign c1 starts",
+        "INFO campaign c1 is paused",
+        "INFO campaign c1 is completed: 0 read, 0 accepted",
+    ]
+
+
+async def test_one_that_waits_for_its_last_outcomes_starts_once(rows: Rows, caplog: pytest.LogCaptureFixture) -> None:
+    chronicle = Chronicle(rows.database, lambda: NOW)
+    await chronicle.look()
+    await rows.campaign(state=CampaignState.CANCELLED, finished_at=NOW)
+    await rows.batch(1, "ap")
+    for _ in range(2):
+        await chronicle.look()
+    assert said(caplog) == ["INFO campaign c1 starts"]
 
 
 async def test_a_new_chronicle_tells_of_what_is_under_way_and_not_of_what_has_ended(
@@ -85,6 +125,19 @@ async def test_what_ended_before_the_first_look_is_told_of_once(rows: Rows, capl
     for _ in range(2):
         await chronicle.look()
     assert said(caplog) == ["INFO campaign c1 is completed: 0 read, 0 accepted"]
+
+
+async def test_what_began_just_before_the_first_look_starts(rows: Rows, caplog: pytest.LogCaptureFixture) -> None:
+    await rows.campaign("c1", starts_at=NOW - 3)
+    await rows.campaign("c2", starts_at=NOW - 3, state=CampaignState.COMPLETED, finished_at=NOW - 1)
+    chronicle = Chronicle(rows.database, lambda: NOW)
+    for _ in range(2):
+        await chronicle.look()
+    assert sorted(said(caplog)) == [
+        "INFO campaign c1 starts",
+        "INFO campaign c2 is completed: 0 read, 0 accepted",
+        "INFO campaign c2 starts",
+    ]
 
 
 async def test_an_end_is_told_when_everybody_has_an_outcome(rows: Rows, caplog: pytest.LogCaptureFixture) -> None:

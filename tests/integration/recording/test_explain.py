@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import delete, update
 
@@ -49,6 +51,26 @@ async def test_other_endings(rows: Rows, outcome: str, words: str) -> None:
     await rows.campaign()
     await rows.batch(1, f"a{outcome}")
     assert words in (await tell(rows, "k1-1")).events[-1].text
+
+
+@pytest.mark.parametrize(
+    ("failure", "text"),
+    [
+        ({"reason": "MalformedAddress", "tries": 1}, "for MalformedAddress. It was never sent."),
+        ({"reason": "MalformedAddress", "tries": 2}, "for MalformedAddress, after 1 try."),
+        ({"reason": "NoLane", "tries": 0}, "for NoLane. It was never sent."),
+        ({"reason": "Unregistered", "status": 410, "tries": 1}, "for Unregistered (HTTP 410), after 1 try."),
+        ({"reason": "Lifetime", "tries": 0, "outcome": Outcome.EXPIRED}, "for Lifetime. It was never sent."),
+        ({"reason": "Gone", "tries": 0, "outcome": Outcome.AMBIGUOUS}, "for Gone."),
+    ],
+)
+async def test_tries_are_told_of_who_was_sent_to(rows: Rows, failure: dict[str, Any], text: str) -> None:
+    await rows.campaign()
+    name = await rows.batch(1, "r", explained=False)
+    row = {"status": 0, "dead": False, "outcome": Outcome.REJECTED, **failure}
+    await rows.insert(failures, rows.failure(name, 0, keys=[b"k1-0"], **row))
+    told = (await tell(rows, "k1-0")).events[-1].text
+    assert told.endswith(f" {text}")
 
 
 async def test_an_ending_that_nothing_explains(rows: Rows) -> None:
@@ -101,11 +123,11 @@ async def test_who_is_not_in_it(rows: Rows) -> None:
     await rows.batch(1, "a", keys=[b"17"])
     told = await tell(rows, "7")
     assert (told.place, told.outcome) == (None, None)
-    assert "isn't among the 1 installations read so far" in story(told)
+    assert "isn't among the 1 installation read so far" in story(told)
     await rows.change(update(campaigns).values(planned=True))
-    assert "was read to its end (1 installations), and it wasn't in it" in story(await tell(rows, "7"))
+    assert "was read to its end (1 installation), and it wasn't in it" in story(await tell(rows, "7"))
     await rows.change(update(campaigns).values(planned=False, state=CampaignState.FAILED.value))
-    assert "ended when 1 installations had been read" in story(await tell(rows, "7"))
+    assert "ended after 1 installation had been read" in story(await tell(rows, "7"))
     stopped = update(campaigns).values(planned=True, state=CampaignState.CANCELLED.value)
     await rows.change(stopped)
     await rows.change(update(chains).values(done=True, next=b"what was left"))

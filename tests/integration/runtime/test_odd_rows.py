@@ -31,13 +31,16 @@ async def test_addresses_that_no_store_can_hold(tmp_path: Path, facts: Facts, da
         preview = await stentor.campaigns.prepare(Draft(NEWS, USERS))
         said = " ".join(preview.warnings)
         assert "3 of 22 installations looked at have a malformed address" in said
-        assert "1 of 22 installations looked at have a missing address" in said
+        assert "1 of 22 installations looked at has a missing address" in said
         campaign = await stentor.campaigns.send(Draft(NEWS, USERS), preview=preview)
         report = await stentor.roles.run(campaign.id)
         assert report.campaign.state is CampaignState.COMPLETED
         assert (report.total.accepted, report.total.rejected) == (36, 4)
         failed = {row.installation: row.reason async for row in stentor.outcomes.failures(campaign.id)}
         assert failed == {"1": "MalformedAddress", "2": "BadDeviceToken", "3": "BadDeviceToken", "4": "NoAddress"}
+        told = [(await stentor.outcomes.explain(campaign.id, str(key))).events[-1].text for key in (1, 2, 4)]
+        assert [text.endswith("It was never sent.") for text in told] == [True, False, True], told
+        assert "after 1 try" in told[1]
         assert (await stentor.outcomes.audit(campaign.id)).exact
         assert stentor.roles.closings
         assert not report.dead_letters

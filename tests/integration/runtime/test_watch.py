@@ -14,6 +14,7 @@ from stentor.config import QueueConfig
 from stentor.errors import InvalidState
 from stentor.queue.contract import PLAN
 from stentor.recording.report import Progress
+from stentor.runtime import roles as looking
 from stentor.runtime import standstill
 from stentor.runtime.child import Role
 from stentor.runtime.stentor import Stentor
@@ -85,3 +86,36 @@ async def test_who_stops_looking_changes_nothing(tmp_path: Path) -> None:
         report = await stage.stentor.roles.watch(stage.campaign_id, on_progress=lambda _: stop.set(), stop=stop)
         assert report.campaign.state is CampaignState.RUNNING
         assert (await stage.stentor.outcomes.progress(stage.campaign_id)).total.read == 0
+
+
+async def test_a_glance_says_that_nobody_works_on_it(
+    tmp_path: Path, queue: QueueConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "GLANCE", 0.3)
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    async with (
+        open_providers() as providers,
+        open_stage(url, providers, recipients=1, start=False) as stage,
+        Stentor(stage.config.model_copy(update={"queue": queue})) as stentor,
+    ):
+        assert not (await stentor.roles.glance(stage.campaign_id)).still, "a draft never moves"
+        await stentor.campaigns.start(stage.campaign_id)
+        seen = await stentor.roles.glance(stage.campaign_id)
+        assert seen.still
+        told = str(seen.problems[PLAN])
+        assert told.startswith("No planner takes the work that is ready. Nothing is working on it: ")
+        assert f"`stentor campaign resume {stage.campaign_id}`" in told
+        await stentor.campaigns.pause(stage.campaign_id)
+        seen = await stentor.roles.glance(stage.campaign_id)
+        assert (seen.still, seen.problems) == (False, {})
+
+
+async def test_a_glance_ends_when_something_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "GLANCE", 3600.0)
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    async with open_providers() as providers, open_stage(url, providers, recipients=1) as stage:
+        glancing = asyncio.create_task(stage.stentor.roles.glance(stage.campaign_id))
+        await asyncio.sleep(0)
+        report = await stage.stentor.roles.run(stage.campaign_id)
+        assert report.campaign.state is CampaignState.COMPLETED
+        assert not (await glancing).still

@@ -27,7 +27,7 @@ from stentor.planning.content import Content
 from stentor.recording.audit import Audit, Check
 from stentor.recording.explain import Event, Explanation, Place
 from stentor.recording.pruning import Prunable
-from stentor.recording.report import FailureRow, Progress, Report, Totals
+from stentor.recording.report import FailureRow, LaneCounts, Progress, ReasonCount, Report, Totals
 from stentor.runtime.draft import Draft
 from stentor.runtime.preview import LanePreview, Preview
 from stentor.runtime.queue_control import Backlog
@@ -86,6 +86,11 @@ class FakeStentor:
         """Keys that another claims while this one is being counted."""
         self.unread: str | None = None
         """The id of a campaign of which nothing was read yet."""
+        self.lanes: dict[str, LaneCounts] | None = None
+        """What a report counts, if it isn't a million."""
+        self.reasons: dict[str, list[ReasonCount]] | None = None
+        self.sick, self.still = True, False
+        """What a glance sees: a lane with a problem, and that nothing moves."""
         self.waits_for_stop = False
         self.ignores_stop = False
 
@@ -209,6 +214,10 @@ class FakeStentor:
         self.done[-1] = ("watch", campaign_id)
         return report
 
+    async def glance(self, campaign_id: str) -> Progress:
+        self.done.append(("glance", campaign_id))
+        return replace(progress(1000, 0, problem=self.sick), campaign=await self.get(campaign_id), still=self.still)
+
     async def drain(
         self, *, on_progress: Callable[[Backlog], None] | None = None, stop: asyncio.Event | None = None
     ) -> Backlog:
@@ -268,7 +277,9 @@ class FakeStentor:
     async def report(self, campaign_id: str) -> Report:
         found = await self.get(campaign_id)
         sick = {} if found.state in FINAL else progress(1000, 0, problem=True).problems
-        return replace(report(), campaign=found, problems=sick)
+        told = replace(report(), campaign=found, problems=sick)
+        lanes = told.lanes if self.lanes is None else self.lanes
+        return replace(told, lanes=lanes, reasons=told.reasons if self.reasons is None else self.reasons)
 
     async def audit(self, campaign_id: str) -> Audit:
         checks = (
@@ -287,7 +298,7 @@ class FakeStentor:
         addresses: bool = False,
     ) -> AsyncIterator[FailureRow]:
         self.done.append(("failures", campaign_id, lane, reason, dead))
-        for position in range(3):
+        for position in range(3 if reason in (None, "Unregistered") and lane in (None, IOS) else 0):
             address = f"=token-{position}" if addresses and position else None
             yield replace(failure(position), address=address)
 

@@ -33,12 +33,12 @@ def campaign(name: str = "7k2m9x1qabcdefgh", **values: Any) -> Campaign:
 
 
 def progress(done: int, after: float, *, retrying: int = 0, problem: bool = False, **values: Any) -> Progress:
-    """`after` seconds from NOW: so many are settled on each lane, one in 100 of them failed."""
+    """`after` seconds from NOW: so many are settled on each lane, one in 100 of them failed. With 0 it hasn't begun."""
     failed = done // 100
     counts = LaneCounts(
         read=done + retrying + 5000,
-        queued=4000,
-        in_flight=1000,
+        queued=4000 if done else 5000,
+        in_flight=1000 if done else 0,
         retrying=retrying,
         accepted=done - failed,
         rejected=failed,

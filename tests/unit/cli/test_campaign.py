@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -96,6 +97,18 @@ def test_show_for_programs(stentor: Command) -> None:
     assert found["lanes"]["apns/ios"]["rejected"] == 900
     assert found["problems"]["apns/ios"]["remedy"].startswith("Check `key_id`")
     assert found["reasons"][0]["meaning"].startswith("The app was removed.")
+
+
+def test_show_of_one_that_nobody_seems_to_send(stentor: Command, fake: FakeStentor) -> None:
+    told = words(stentor("campaign", "show", "last").stdout)
+    assert "Nothing has moved" not in told
+    fake.sick, fake.still = False, True
+    told = words(stentor("campaign", "show", "last").stdout)
+    assert (
+        f"Nothing has moved for some seconds. If the process that sends it was killed, `stentor campaign resume {ID}`"
+        in told
+    )
+    assert json.loads(stentor("campaign", "show", "last", "--json").stdout)["still"] is True
 
 
 def test_watch_looks_until_the_end(stentor: Command, fake: FakeStentor) -> None:
@@ -221,17 +234,17 @@ def test_a_cancel_that_takes_its_time_says_what_it_waits_for(
 def test_what_may_take_long_is_said(
     stentor: Command, fake: FakeStentor, monkeypatch: pytest.MonkeyPatch, command: list[str], what: str
 ) -> None:
-    monkeypatch.setattr(waiting, "SOON", 0.0)
+    monkeypatch.setattr(waiting, "LINE_EVERY", 0.1)
 
     async def slowly(*_: object) -> None:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
         os.kill(os.getpid(), signal.SIGINT)
         await asyncio.Event().wait()
 
     monkeypatch.setattr(fake, command[0], slowly)
     done = stentor("campaign", *command)
     assert done.exit_code == 130
-    assert f"{what}: 0:00 so far. Ctrl-C gives up." in words(done.stdout)
+    assert re.search(f"{what}: 0:0[01] so far. Ctrl-C gives up.", words(done.stderr))
     assert "Stopped." in done.stdout
     assert "nothing was sent" not in done.stdout
 
@@ -259,14 +272,14 @@ def test_retry_makes_a_new_campaign_and_runs_it(stentor: Command, fake: FakeSten
     fake.known = [campaign(state=CampaignState.COMPLETED)]
     done = stentor("campaign", "retry", "last", "--reason", "UNAVAILABLE", answer="y\n")
     assert done.exit_code == 0, done.output
-    assert "again to the 100 that were not reached?" in done.stderr
+    assert "again to 100 recipients not reached before?" in done.stderr
     assert fake.done[:3] == [("retry", ID, ("UNAVAILABLE",)), ("start", "new"), ("run", "new")]
 
 
 def test_retry_leaves_dead_addresses_out(stentor: Command, fake: FakeStentor) -> None:
     fake.known = [campaign(state=CampaignState.COMPLETED)]
     done = stentor("campaign", "retry", "last", answer="y\n")
-    assert "again to the 100 that were not reached?" in done.stderr  # 900 of the 1,000 are dead
+    assert "again to 100 recipients not reached before?" in done.stderr  # 900 of the 1,000 are dead
     assert fake.done[0] == ("retry", ID, ())
 
 
@@ -300,7 +313,10 @@ def test_retry_where_there_is_nobody(stentor: Command, fake: FakeStentor) -> Non
     fake.known = [campaign(state=CampaignState.COMPLETED)]
     done = stentor("campaign", "retry", "last", "--reason", "Typo", "--yes")
     assert done.exit_code != 0
-    assert f"nobody in campaign {ID} failed for Typo: there is nobody to send to again" in done.stderr
+    assert done.stderr == (
+        f"stentor: there is nobody to send to again: no recipient failed for Typo in campaign {ID}. The reasons are:"
+        " UNAVAILABLE (100), Unregistered (900)\n"
+    )
     assert fake.verbs() == ["close"]
 
 
@@ -323,9 +339,34 @@ def test_an_exact_audit_is_0_and_another_1(stentor: Command, fake: FakeStentor) 
 def test_failures_as_lines(stentor: Command, fake: FakeStentor) -> None:
     done = stentor("campaign", "failures", "last", "--lane", "apns/ios", "--reason", "Unregistered", "--dead")
     lines = done.stdout.splitlines()
-    assert len(lines) == 3
-    assert lines[1].endswith("apns/ios  user-1  rejected, dead  Unregistered (410)")
+    assert len(lines) == 4
+    assert lines[0] == "at                   lane            installation  outcome         reason"
+    assert lines[2].endswith("  apns/ios        user-1        rejected, dead  Unregistered (410)")
+    assert lines[2].index("apns") == lines[0].index("lane")
     assert fake.done[0] == ("failures", ID, "apns/ios", "Unregistered", True)
+
+
+@pytest.mark.parametrize("form", [[], ["--csv"], ["--json"]])
+def test_where_nobody_failed_so_it_is_said_which_reasons_there_are(
+    stentor: Command, fake: FakeStentor, form: list[str]
+) -> None:
+    done = stentor("campaign", "failures", "last", "--reason", "Nope", *form)
+    assert (done.exit_code, len(done.stdout.splitlines())) == (0, 1 if "--csv" in form else 0)
+    reasons = "The reasons are: UNAVAILABLE (100), Unregistered (900)."
+    assert done.stderr == f"No recipient failed for Nope in campaign {ID}. {reasons}\n"
+    done = stentor("campaign", "failures", "last", "--reason", "Nope", "--lane", "apns/ios", *form)
+    assert done.stderr.endswith("on apns/ios. The reasons are: Unregistered (900).\n")
+    done = stentor("campaign", "failures", "last", "--lane", "apns/nope", *form)
+    there = "Failures are on: apns/ios, fcm/android."
+    assert done.stderr == f"No recipient on apns/nope failed in campaign {ID}. {there}\n"
+    fake.reasons = {}
+    done = stentor("campaign", "failures", "last", "--reason", "Nope", *form)
+    assert done.stderr == f"No recipient failed in campaign {ID}.\n"
+
+
+def test_where_the_options_leave_nobody(stentor: Command) -> None:
+    done = stentor("campaign", "failures", "last", "--lane", "fcm/android", "--reason", "UNAVAILABLE", "--dead")
+    assert done.stderr == f"No failure in campaign {ID} on fcm/android matches these options.\n"
 
 
 def test_failures_as_csv(stentor: Command, fake: FakeStentor) -> None:
@@ -347,8 +388,9 @@ def test_failures_as_csv_have_times_and_texts_that_a_spreadsheet_shows_as_they_a
 
 def test_failures_with_addresses_for_people_and_programs(stentor: Command) -> None:
     lines = stentor("campaign", "failures", "last", "--addresses").stdout.splitlines()
-    assert "user-0  (no address)  rejected, dead" in lines[0]
-    assert "user-1  =token-1  rejected, dead" in lines[1]
+    assert lines[0].split() == ["at", "lane", "installation", "address", "outcome", "reason"]
+    assert "user-0 (no address) rejected, dead" in words(lines[1])
+    assert "user-1 =token-1 rejected, dead" in words(lines[2])
     told = stentor("campaign", "failures", "last", "--addresses", "--json").stdout.splitlines()
     assert [json.loads(line)["address"] for line in told] == [None, "=token-1", "=token-2"]
     assert "token" not in stentor("campaign", "failures", "last").stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
@@ -32,7 +33,7 @@ def pace(*moments: Progress) -> LaneRates:
 
 def test_a_campaign_in_the_middle() -> None:
     now = progress(200_000, 4, retrying=50)
-    text = drawn(view(now, pace(progress(100_000, 0), progress(150_000, 2), now)))
+    text = drawn(view(now, pace(progress(50_000, -2), progress(100_000, 0), progress(150_000, 2), now)))
     lines = text.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0].split() == ["Spring", "sale", "7k2m9x1qabcdefgh", "running", "1:34"]
@@ -47,7 +48,7 @@ def test_a_campaign_in_the_middle() -> None:
 
 def test_ten_million_fit_80_columns() -> None:
     now = progress(10_000_000, 2, expected={IOS: 10_000_000, ANDROID: 12_345_678})
-    text = drawn(view(now, pace(progress(9_000_000, 0), now)))
+    text = drawn(view(now, pace(progress(8_000_000, -2), progress(9_000_000, 0), now)))
     assert "10,000,000/12,345,678" in text
     assert "500,000/s" in text
     assert max(map(len, text.splitlines())) <= 80
@@ -93,7 +94,7 @@ def test_how_many_a_lane_will_have() -> None:
 
 
 def test_a_lane_says_when_it_ends() -> None:
-    moments = [progress(100_000, 0), progress(150_000, 2), progress(200_000, 4)]
+    moments = [progress(50_000, -2), progress(100_000, 0), progress(150_000, 2), progress(200_000, 4)]
     now = moments[-1]
     assert remaining(now, pace(*moments), IOS) == 200_000 / 25_000
     assert remaining(now, pace(*moments), ANDROID) == 400_000 / 25_000
@@ -140,6 +141,33 @@ def test_neither_a_pause_nor_who_was_cancelled_is_in_a_rate() -> None:
     assert pace(progress(0, 0), replace(now, lanes=cancelled)).rate(IOS) == 2500
 
 
+def looks(
+    *, sent_from: float, rate: float, recorded: Sequence[float], until: float, in_flight: int = 1000, watched: float = 0
+) -> list[Progress]:
+    """Of a lane that sends at a rate, and whose answers are recorded at some moments: four looks a second."""
+    found = []
+    for at in (watched + number / 4 for number in range(int(4 * (until - watched)) + 1)):
+        told = max((moment for moment in recorded if moment <= at), default=sent_from)
+        done = round(rate * (told - sent_from))
+        lane = LaneCounts(read=10_000, in_flight=in_flight if at >= sent_from else 0, accepted=done)
+        found.append(replace(progress(0, at), lanes={IOS: lane}))
+    return found
+
+
+@pytest.mark.parametrize("in_flight", [1000, 0])  # 0: the queue isn't in the store
+@pytest.mark.parametrize("watched", [0.0, 5.1])  # from its start, or by somebody who comes later
+@pytest.mark.parametrize("rate", [2.0, 100.0])
+def test_a_rate_is_never_of_more_than_was_sent(in_flight: int, watched: float, rate: float) -> None:
+    """What was sent in a second or two is recorded at once."""
+    recorded = [2.3 + number for number in range(20)]
+    moments = looks(sent_from=0.6, rate=rate, recorded=recorded, until=20.0, in_flight=in_flight, watched=watched)
+    shown = LaneRates()
+    for moment in moments:
+        shown.add(moment)
+        assert shown.rate(IOS) <= 1.05 * rate, moment.at - NOW
+    assert shown.rate(IOS) > 0.9 * rate
+
+
 def test_a_rate_is_of_the_last_seconds() -> None:
     moments = [progress(0, 0), progress(10_000, 10), progress(10_000, 14), progress(10_000, 20)]
     assert pace(*moments[:2]).rate(IOS) == 1000
@@ -149,8 +177,9 @@ def test_a_rate_is_of_the_last_seconds() -> None:
 
 
 def test_a_line_for_a_log() -> None:
-    before, between, now = progress(100_000, 0), progress(150_000, 2), progress(200_000, 4, retrying=7)
-    text = line(now, pace(before, between, now))
+    first, before, between = progress(50_000, -2), progress(100_000, 0), progress(150_000, 2)
+    now = progress(200_000, 4, retrying=7)
+    text = line(now, pace(first, before, between, now))
     assert text[2] == text[5] == ":"
     assert text[9:] == "running: 400,000 of 1,000,000 (40.0 %), 4,000 failed, 14 retrying, 50,000/s, about 0:16 left"
     paused = progress(200_000, 4, state=CampaignState.PAUSED)
@@ -240,8 +269,15 @@ def test_a_report_of_an_undo() -> None:
     whom = msgspec.json.encode(Selection(source="users", reached_by="7k2m9x1qabcdefgh"))
     text = " ".join(drawn(account(replace(told, campaign=replace(told.campaign, audience=whom)))).split())
     assert "audience everybody reached by 7k2m9x1qabcdefgh" in text
-    assert "changed 999,000 (99.9 %)" in text
+    assert "accepted 999,000 (99.9 %) Providers took the pushes. Whether a device removed" in text
+    assert "changed" not in text
+    chats = {"telegram/bot": LaneCounts(read=10, accepted=9, rejected=1), "discord/bot": LaneCounts(read=1, accepted=1)}
+    told = replace(told, campaign=replace(told.campaign, audience=whom), lanes=chats)
+    text = " ".join(drawn(account(told)).split())
+    assert "changed 10 (90.9 %)" in text
     assert "accepted" not in text
+    text = " ".join(drawn(account(replace(told, lanes={**chats, IOS: LaneCounts(read=1, rejected=1)}))).split())
+    assert "changed 10 (83.3 %)" in text, "no push was accepted"
 
 
 def test_a_report_of_what_is_not_done() -> None:

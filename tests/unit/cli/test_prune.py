@@ -12,7 +12,7 @@ def test_what_would_be_deleted_is_shown_and_asked_about(stentor: Command, fake: 
     assert done.exit_code == 1
     assert "2 campaigns, the first of which ended on 2027-01-1" in done.stdout
     assert "30 recipients, 4 failures." in done.stdout
-    assert "Delete these 2 campaigns for good?" in done.stderr
+    assert "Delete 2 campaigns for good?" in done.stderr
     assert fake.done == [("prunable", 90 * 86_400.0), ("close",)]
     done = stentor("campaign", "prune", "--older-than", "90d", answer="y\n")
     assert (done.exit_code, "Deleted." in done.stdout) == (0, True)

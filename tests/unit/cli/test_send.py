@@ -18,6 +18,7 @@ from stentor.audience.contract import Selection
 from stentor.cli.words import moment
 from stentor.model import Message, Priority
 from stentor.planning.content import Content
+from stentor.recording.report import LaneCounts
 from stentor.runtime.preview import LanePreview
 from stentor.runtime.samples import Example
 from stentor.states import CampaignState
@@ -370,3 +371,16 @@ def test_ctrl_c_at_the_very_end_changes_nothing(stentor: Command, fake: FakeSten
 def test_the_exit_code_says_how_it_ended(stentor: Command, fake: FakeStentor, ends: CampaignState, code: int) -> None:
     fake.ends = {"state": ends}
     assert stentor("send", *HELLO, "--yes").exit_code == code
+
+
+def test_a_campaign_that_reached_nobody_exits_with_a_code_of_its_own(stentor: Command, fake: FakeStentor) -> None:
+    name = fake.known[0].id
+    fake.lanes = {"apns/ios": LaneCounts(read=3, rejected=2, expired=1)}
+    done = stentor("send", *HELLO, "--yes", "--quiet")
+    assert (done.exit_code, done.stdout) == (3, "")
+    why = f"`stentor campaign failures {name}` says why"
+    assert done.stderr == f"stentor: campaign {name} reached nobody (3 recipients, 0 accepted); {why}\n"
+    fake.lanes = {"apns/ios": LaneCounts(read=3, rejected=2, accepted=1)}
+    assert stentor("send", *HELLO, "--yes").exit_code == 0
+    fake.lanes = {}
+    assert stentor("send", *HELLO, "--yes").exit_code == 0, "there was nobody to reach"

@@ -36,7 +36,7 @@ def test_an_undo_is_counted_asked_about_and_run(stentor: Command, fake: FakeSten
     done = stentor("campaign", "undo", "last", answer="y\n")
     assert done.exit_code == 0, done.output
     assert f"To everybody reached by {ID}:" in done.output
-    assert "Take 'Spring sale' back from these" in done.stderr
+    assert "Take 'Spring sale' back from 1,000,000 recipients?" in done.stderr
     assert fake.done[:4] == [("prepare_undo", ID, None), ("undo", ID, None), ("start", "new"), ("run", "new")]
 
 
@@ -122,7 +122,10 @@ def test_what_is_being_sent_is_cancelled_before_anything_is_counted(stentor: Com
     fake.known = [campaign(state=CampaignState.RUNNING)]
     done = stentor("campaign", "undo", "last", answer="y\n")
     assert done.exit_code == 0, done.output
-    assert "is running. Cancel it, and then take back what it has sent?" in done.stderr
+    before, after = done.stderr.split("[y/N]")
+    assert "'Spring sale' is running. It is cancelled first, for good: " in before
+    assert "Cancel it for good, and then take back what it has sent?" in before
+    assert f"Campaign {ID} is completed: 999,000 accepted, 0 not sent to." in after
     assert fake.verbs()[:6] == ["cancel", "run", "prepare_undo", "undo", "start", "run"]
 
 
@@ -131,3 +134,15 @@ def test_it_goes_on_where_that_is_not_wanted(stentor: Command, fake: FakeStentor
     assert stentor("campaign", "undo", "last", answer="n\n").exit_code != 0
     assert stentor("campaign", "undo", "last", "--dry-run").exit_code == 0
     assert fake.verbs() == ["close", "prepare_undo", "close"]
+
+
+@pytest.mark.parametrize(
+    ("options", "when"), [(["--yes", "--json"], "It is"), (["--dry-run"], "Without --dry-run it is")]
+)
+def test_that_it_is_cancelled_is_said_where_nobody_is_asked(
+    options: list[str], when: str, stentor: Command, fake: FakeStentor
+) -> None:
+    fake.known = [campaign(state=CampaignState.PAUSED)]
+    done = stentor("campaign", "undo", "last", *options)
+    assert done.exit_code == 0, done.output
+    assert f"'Spring sale' is paused. {when} cancelled first, for good: " in done.stderr

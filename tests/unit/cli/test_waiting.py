@@ -40,14 +40,37 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(waiting, name, 0.0)
 
 
-@pytest.mark.parametrize("terminal", [True, False])
-async def test_it_is_said_what_is_done_and_for_how_long(terminal: bool) -> None:
+SAID = re.compile(r"Counting users: 0:0\d so far\. Ctrl-C gives up\.")
+
+
+async def test_on_a_terminal_it_is_said_in_place_what_is_done_and_for_how_long() -> None:
     paper = Paper()
-    async with waited_for("Counting users", Console(file=paper, force_terminal=terminal, width=80)):
+    async with waited_for("Counting users", Console(file=paper, force_terminal=True, width=80)):
         await paper.says("Counting users", 3)
     said = paper.getvalue()
-    assert re.search(r"Counting users: 0:0\d so far\. Ctrl-C gives up\.", said)
+    assert SAID.search(said)
     assert "Stopped" not in said
+    last = said.rpartition("Counting users")[2]
+    assert "\x1b[2K" in last, "the line is taken away at the end"
+
+
+async def test_anywhere_else_what_takes_long_is_said_on_stderr_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paper = Paper()
+    lines: list[str] = []
+    async with waited_for("Counting users", Console(file=paper, force_terminal=False)):
+        async with asyncio.timeout(WITHIN):
+            while len(lines) < 3:
+                await asyncio.sleep(0)
+                lines += capsys.readouterr().err.splitlines()
+    assert all(SAID.fullmatch(line) for line in lines)
+    assert paper.getvalue() == ""
+    monkeypatch.setattr(waiting, "LINE_EVERY", 3600.0)
+    async with waited_for("Counting users", Console(file=paper, force_terminal=False)):
+        for _ in range(10):
+            await asyncio.sleep(0)
+    assert (paper.getvalue(), capsys.readouterr().err) == ("", ""), "nothing is left of what was done soon"
 
 
 async def test_what_is_done_at_once_needs_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +85,7 @@ async def test_giving_up_is_said() -> None:
     paper = Paper()
 
     async def count() -> None:
-        async with waited_for("Counting users", Console(file=paper)):
+        async with waited_for("Counting users", Console(file=paper, force_terminal=True)):
             await asyncio.Event().wait()
 
     counting = asyncio.create_task(count())
@@ -70,15 +93,16 @@ async def test_giving_up_is_said() -> None:
     counting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await counting
-    assert paper.getvalue().endswith("Stopped waiting; nothing was sent.\n")
+    assert "Stopped waiting; nothing was sent." in paper.getvalue()
 
 
-async def test_programs_are_told_nothing() -> None:
+@pytest.mark.parametrize("terminal", [True, False])
+async def test_programs_are_told_nothing(capsys: pytest.CaptureFixture[str], terminal: bool) -> None:
     paper = Paper()
-    async with waited_for("Counting users", Console(file=paper, quiet=True)):
+    async with waited_for("Counting users", Console(file=paper, quiet=True, force_terminal=terminal)):
         for _ in range(10):
             await asyncio.sleep(0)
-    assert paper.getvalue() == ""
+    assert (paper.getvalue(), capsys.readouterr().err) == ("", "")
 
 
 async def test_what_keeps_a_command_waiting_is_said_once_on_stderr(

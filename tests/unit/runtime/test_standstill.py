@@ -92,6 +92,7 @@ async def test_nobody_sends(standstill: Standstill, queue: FakeQueue, clock: Man
     found = await after(standstill, clock, moment(), STILL)
     assert "No sender takes the work that is ready" in found[LANE]
     assert "`stentor worker sender`" in found[LANE]
+    assert "run `stentor campaign resume 7k2m9x1qabcdefgh`, which sends it from here" in found[LANE]
 
 
 async def test_nobody_records(standstill: Standstill, queue: FakeQueue, clock: ManualClock) -> None:
@@ -159,3 +160,10 @@ async def test_without_an_outbox_there_are_no_recorders(queue: FakeQueue, clock:
     queue.told = {"a batch"}
     standstill = Standstill(cast("Queue", queue), None, LEASE, clock)
     assert await after(standstill, clock, moment(), STILL) == {}
+
+
+async def test_somebody_may_have_less_patience(queue: FakeQueue, clock: ManualClock) -> None:
+    queue.lanes = {LANE: READY}
+    standstill = Standstill(cast("Queue", queue), None, LEASE, clock, still=3.0)
+    assert await after(standstill, clock, moment(), 2.9) == {}
+    assert "No sender" in (await after(standstill, clock, moment(), 0.1))[LANE]

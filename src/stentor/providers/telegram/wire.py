@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
+from stentor.counted import counted
 from stentor.errors import InvalidMessage
 from stentor.model import Message, TelegramButton, TelegramMarkup
 from stentor.outcome import Scope, Verdict
@@ -213,7 +214,8 @@ def delete_request(bot: Bot, receipts: Sequence[str]) -> Request:
     found = [_parts(receipt) for receipt in receipts]
     chats = {chat for chat, _ in found}
     if len(chats) != 1 or len(found) > MOST_DELETED:
-        raise ValueError(f"{len(found)} messages of {len(chats)} chats; one request has at most 100, of one chat")
+        given = f"{counted(len(found), 'message')} of {counted(len(chats), 'chat')}"
+        raise ValueError(f"{given}; one request has at most {MOST_DELETED}, of one chat")
     chat, ids = chats.pop(), [message for _, message in found]
     if len(ids) == 1:
         return bot.request("deleteMessage", to_json({"chat_id": chat, "message_id": ids[0]}, "receipt"))

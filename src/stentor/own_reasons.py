@@ -1,0 +1,52 @@
+"""The reasons that Stentor itself gives, beside its providers': what each means, and whether anything was sent. Pure.
+
+docs/campaigns.md has the same list; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+MEANINGS = MappingProxyType(
+    {
+        "DeadLetter": "The batch was put aside, as nobody could read it, every sender that took it crashed, or its"
+        " outcomes could not be recorded.",
+        "ForbiddenHost": "The address leads to a host that may not be sent to, such as one in a private network.",
+        "Gone": "The batch was lost with the queue's storage, and the recipient is no longer in the audience. It is"
+        " unknown whether the message was sent before.",
+        "Interrupted": "The sender process crashed just before or just after it sent this message.",
+        "InvalidMessage": "The message cannot be rendered with the app's options or the recipient's values.",
+        "Lifetime": "The recipient waited in the queue until the message's lifetime was over.",
+        "MalformedAddress": "The address isn't one of this provider. Correct it in the audience.",
+        "MovedTwice": "The address moved to another one, and that one moved again.",
+        "NoAddress": "There is no address, or no record of the message that was to be changed.",
+        "NoAnswer": "The message was sent, and the connection broke before the answer came.",
+        "NoLane": "The recipient's channel or app isn't configured. Add it under [apps.NAME].",
+        "NotProcessed": "The provider's server closed the connection before it looked at the message.",
+        "Pace": "The recipient waited for its turn within a rate until it was too late.",
+        "PayloadTooLarge": "With the recipient's own values, the message is larger than the provider allows.",
+        "TemplateError": "A template of the message failed for this recipient, e.g. because a value is missing.",
+        "TooLarge": "With the recipient's own values, the message is too large for a batch.",
+        "UnreadableRow": "Something in the recipient's row cannot be read.",
+        "Unrecordable": "The recipient has this outcome, but the database could not store its details.",
+        "unreadable": "The answer isn't the provider's own, or nothing that Stentor understands.",
+    }
+)
+"""In a sentence or two, by reason."""
+_UNSENT = frozenset(
+    {
+        *("ForbiddenHost", "InvalidMessage", "MalformedAddress", "NoAddress", "NoLane", "PayloadTooLarge"),
+        *("TemplateError", "TooLarge", "UnreadableRow"),
+    }
+)
+"""Those that are found before anything is sent."""
+
+
+def sent(reason: str, status: int, tries: int) -> int:
+    """How often a recipient was really sent to that ended for a reason.
+
+    Args:
+        status: of the provider's last answer; 0: there was none.
+        tries: as recorded, which counts the one that ended before anything was sent.
+    """
+    return max(0, tries - 1) if reason in _UNSENT and not status else tries
