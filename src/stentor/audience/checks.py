@@ -228,28 +228,15 @@ def _is_unique(connection: Connection, source: Source) -> bool:
 
 
 def check_channels(source: Source, groups: Sequence[Sequence[Any]]) -> None:
-    """See that every value of the channel column means a channel. NULL means none, which is the row's own matter."""
+    """See that the columns of channels and apps hold what can name some. A value that names none is its row's own
+    matter."""
     for number, role, column in ((0, "channel", source.channel), (1, "app", source.app)):
-        known = (str, int, Decimal, UUID, type(None))
-        found = [pair[number] for *pair, _ in groups]
+        known = (str, int, Decimal, UUID)
+        found = [pair[number] for *pair, _ in groups if pair[number] is not None]
         strange = [each for each in found if not isinstance(each, known) or isinstance(each, bool)]
-        if strange and column is not None:
+        if strange and len(strange) == len(found) and column is not None:
             kind = type(strange[0]).__name__
             raise InvalidAudience(
                 f"{source.setting_of(role, column)} holds values of the type {kind}, which name no {role}; use a column"
                 " of text or numbers."
             )
-    if source.channel is None:
-        return
-    unknown: dict[str, int] = {}
-    for channel, _, count in groups:
-        if channel is not None and str(channel).strip() and not source.knows_channel(channel):
-            unknown[str(channel)] = unknown.get(str(channel), 0) + count
-    if unknown:
-        said = ", ".join(f"{value!r} ({count} installations)" for value, count in sorted(unknown.items())[:10])
-        first = min(unknown)
-        raise InvalidAudience(
-            f"{source.setting}.channels: the column {source.settings.columns.channel} holds values that mean no"
-            f' channel: {said}. Say what they mean, e.g. `{first} = "apns"`, or leave them out with'
-            f" {source.setting}.where."
-        )

@@ -17,6 +17,8 @@ from stentor.channels import find
 
 PARTS, OF_EACH = 10, 1000
 """Ranges of an audience that are looked into, and at how many installations of each."""
+TOLD = 5
+"""Different things that rows on no lane say of their channel and app, which are told."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,6 +44,14 @@ class LaneSample:
         if self.unreadable:
             said.append(f"{self.unreadable:,} {of} cannot be read, e.g. {self.example}")
         return "; ".join(said) or None
+
+
+def strays(nowhere: Mapping[str, int]) -> str:
+    """Who is on no lane (`Audience.nowhere`), for people: `2 with `platform` 'windows', 1 with an empty `platform``."""
+    told = [f"{count:,} with {said}" for said, count in list(nowhere.items())[:TOLD]]
+    if rest := sum(list(nowhere.values())[TOLD:]):
+        told.append(f"{rest:,} with something else")
+    return ", ".join(told)
 
 
 See = Callable[[str, str, str | None, Mapping[str, Any]], None]

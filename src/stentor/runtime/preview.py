@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stentor.audience.contract import NO_LANE, Audience, Selection, Wanted
-from stentor.audience.sampling import LaneSample, look_at
+from stentor.audience.sampling import LaneSample, look_at, strays
 from stentor.config import REGISTRY, lanes
 from stentor.errors import InvalidAudience
 from stentor.planning.content import Content
@@ -95,6 +95,7 @@ async def preview_of(
     seen: Mapping[str, LaneSample] = {}
     try:
         counts = await _count(audience, content, selection)
+        nowhere = strays(await audience.nowhere()) if counts.get(NO_LANE) else ""
         if personal or not selection.reached_by:
             # The addresses of those who were reached are receipts, or were good enough before.
             seen = await look_at(audience, _wanted(content), texts.see, addresses=not selection.reached_by)
@@ -135,7 +136,8 @@ async def preview_of(
             lacking=told.lacking,
         )
     if unroutable := counts.get(NO_LANE, 0):
-        warnings.append(f"{unroutable:,} installations are on no configured app and will be rejected")
+        told = f": {nowhere}" if nowhere else ""
+        warnings.append(f"{unroutable:,} installations are on no configured app and will be rejected{told}")
     if len(content.languages) > 1 and seen and not any(each.tagged for each in texts.lanes.values()):
         warnings.append(
             "none of the installations looked at has a language, so all get the message itself; see `columns.language`"
@@ -187,8 +189,9 @@ async def _count(audience: Audience, content: Content, selection: Selection) -> 
         raise InvalidAudience(f"{_nobody(selection)}; nothing was sent")
     if not any(lane != NO_LANE for lane, count in counts.items() if count):
         raise InvalidAudience(
-            f"none of the {sum(counts.values()):,} installations of {selection.source} is on a configured app; add"
-            " one under [apps] in stentor.toml, or map their channels"
+            f"none of the {sum(counts.values()):,} installations of {selection.source} is on a configured app"
+            f"{f' ({nowhere})' if (nowhere := strays(await audience.nowhere())) else ''}; add one under [apps] in"
+            " stentor.toml, or translate the values of their channel column with `channels`"
         )
     return counts
 
