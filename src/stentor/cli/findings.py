@@ -176,7 +176,8 @@ async def _check_audience(config: Config, name: str, settings: AudienceConfig) -
     check = f"audiences.{name}"
     url = settings.url or config.store.url
     if _is_missing(url):
-        return [problem(check, f"there is no {_file(url)}", f"Correct `{check}.url`.")]
+        remedy = f"Make it, or correct `{check}.url`: a relative path starts from the folder of the settings file."
+        return [problem(check, f"there is no {_file(url)}", remedy)]
     try:
         database = Database.open(url, connections=1, patience=PATIENCE, foreign=True)
     except InvalidConfiguration as error:

@@ -22,6 +22,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]  # has no annotations
@@ -91,6 +92,7 @@ class Database:
         answer_within: float | None = None,
         connect_within: float = CONNECT_WITHIN,
         ignored: Sequence[str] = (),
+        foreign_file: Path | None = None,
     ) -> None:
         self.dialect: Final = engine.dialect.name
         """`sqlite` or `postgresql`."""
@@ -102,6 +104,7 @@ class Database:
         """What people are told it is, without user or password."""
         self.ignored: Final = tuple(ignored)
         """Options in its URL that change nothing."""
+        self._foreign_file = foreign_file
         self._absence = Absence(name, logger)
         self._outside: dict[object, float] = {}
         """The operations that have yet to get through to it, and since when."""
@@ -157,7 +160,8 @@ class Database:
             )
             event.listen(engine.sync_engine, "connect", _prepare_foreign_sqlite if foreign else _prepare_sqlite)
             event.listen(engine.sync_engine, "begin", _begin_sqlite)
-            return cls(engine, patience=patience, name=f"the SQLite database {path}")
+            foreign_file = Path(path) if foreign else None
+            return cls(engine, patience=patience, name=f"the SQLite database {path}", foreign_file=foreign_file)
         if target is None:
             raise InvalidConfiguration(f"This is not a database URL. Expected {FORMS}.")
         within = target.connect_within or CONNECT_WITHIN
@@ -334,6 +338,9 @@ class Database:
     def _diagnose_sqlite(self, error: sqlite3.Error) -> _Trouble | None:
         name = self.name
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_CANTOPEN and self._foreign_file is not None:
+            problem = _FOREIGN_GONE if not self._foreign_file.exists() else _FOREIGN_CLOSED
+            return _Trouble(StoreUnusable(f"{_capital(name)} {problem}"), passing=False)
         if (kind := _SQLITE.get(code)) is not None:
             problem, passing, longest_pause = kind
             kind_of = StoreUnavailable if passing and code not in _FULL else StoreUnusable
@@ -423,6 +430,11 @@ _SQLITE = {  # primary result code: problem, does waiting help, longest pause
     sqlite3.SQLITE_PERM: ("cannot be opened: this user may not.", False, 0.0),
     sqlite3.SQLITE_CORRUPT: ("is damaged; restore it from a backup.", False, 0.0),
 }
+_FOREIGN_GONE = (
+    "isn't there. Make it, or correct the path in the URL: a relative path starts from the folder of stentor.toml, an"
+    " absolute one has four slashes before it."
+)
+_FOREIGN_CLOSED = "cannot be opened: check that it is a file, and that this user may read it and enter its folder."
 _FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 """Waiting helps where somebody frees some space meanwhile."""
 _DISK_FULL = "53100"

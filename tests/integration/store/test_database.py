@@ -23,7 +23,7 @@ from sqlalchemy import String, func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.errors import InvalidConfiguration, StoreOutdated, StoreRefused, StoreUnavailable
+from stentor.errors import InvalidConfiguration, StoreOutdated, StoreRefused, StoreUnavailable, StoreUnusable
 from stentor.settings import sqlite_url
 from stentor.store import database as stores
 from stentor.store import postgresql_driver
@@ -328,6 +328,22 @@ async def test_a_missing_folder_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="cannot be opened: check that its folder exists"):
         await migrate(database)
     await database.aclose()
+
+
+async def test_a_file_of_somebody_else_s_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
+    for path, said in (
+        (
+            tmp_path / "app.db",
+            r"app\.db isn't there\. Make it, or correct the path .* from the folder of stentor\.toml",
+        ),
+        (tmp_path / "none" / "app.db", r"app\.db isn't there"),
+        (tmp_path, r"cannot be opened: check that it is a file, and that this user may read it"),
+    ):
+        database = Database.open(f"sqlite:///{path}", foreign=True)
+        with pytest.raises(StoreUnusable, match=said):
+            await database.rows(text("SELECT 1"))
+        await database.aclose()
+    assert os.listdir(tmp_path) == []
 
 
 async def test_another_kind_of_file_is_said_at_once(tmp_path: Path) -> None:
