@@ -77,7 +77,8 @@ imported into the registry. Templates run in Jinja's sandbox: they read values a
 
 Values that are the same for everybody come with the campaign: `stentor send --set episode=12` fills `{{ episode }}` in
 its message. They are shown as they are, so text from elsewhere is safe there: braces in it are no template. A value
-that no text uses is an error.
+that no text uses is an error. If the audience has a column or attribute of the same name, everybody gets the value of
+`--set`, and the preview says so.
 
 - **What is missing is an error, never a gap.** Who lacks a value (NULL counts as missing) is rejected alone, as
   `TemplateError`, and isn't sent to; `{{ first_name | default('you') }}` says what to write instead. Where a template

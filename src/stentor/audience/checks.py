@@ -155,14 +155,19 @@ def check_values(source: Source, columns: Sequence[tuple[str, Element]], rows: S
 async def check_attributes(connection: AsyncConnection, source: Source, names: Sequence[str]) -> None:
     """See that every attribute is there for somebody at least: in JSON nothing else tells a name that is misspelt."""
     for name in names:
-        if source.value(name) is not None:
-            continue
-        statement = sa.select(source.id).where(source.member, source.has_attribute(name)).limit(1)
-        if (await connection.execute(statement)).first() is None:
+        if source.value(name) is None and not await is_known(connection, source, name):
             raise InvalidAudience(
                 f"{source.setting}: no installation has an attribute {name!r}; see how it is spelt in what was "
                 "imported."
             )
+
+
+async def is_known(connection: AsyncConnection, source: Source, name: str) -> bool:
+    """Whether a filter or template can name it: a column, or an attribute that somebody has."""
+    if name in source.columns or source.json_column is None:
+        return name in source.columns
+    statement = sa.select(source.id).where(source.member, source.has_attribute(name)).limit(1)
+    return (await connection.execute(statement)).first() is not None
 
 
 def kind_of_keys(source: Source, first: Key, last: Key) -> Kind:

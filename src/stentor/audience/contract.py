@@ -125,6 +125,9 @@ class Audience(Protocol):
         """The installations that `count` finds on NO_LANE, by what their rows say of their channel and app, for people;
         the most frequent first. Empty where that isn't known."""
 
+    async def known(self, names: Collection[str]) -> list[str]:
+        """Which of these names a template could read of its installations."""
+
     async def ranges(self, parts: int) -> list[Range]:
         """The audience as up to `parts` ranges without gaps or overlaps, the last ending at its last key now.
 

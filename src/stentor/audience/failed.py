@@ -80,6 +80,9 @@ class FailedAudience:
         """See the contract. Of those who were not reached it isn't known."""
         return {}
 
+    async def known(self, names: Collection[str]) -> list[str]:
+        return await self._source.known(names)
+
     async def ranges(self, parts: int) -> list[Range]:
         """One of those who failed, one of those who were cancelled, as they are in batches; and what was never read."""
         failed = sa.select(sa.func.max(failures.c.installation)).where(*self._failed)

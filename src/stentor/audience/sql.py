@@ -101,6 +101,12 @@ class SqlAudience:
                 found[source.said(channel, app)] += count
         return dict(found.most_common())
 
+    async def known(self, names: Collection[str]) -> list[str]:
+        if not names:
+            return []
+        async with self._reading() as connection:
+            return [name for name in names if await checks.is_known(connection, self._source, name)]
+
     async def ranges(self, parts: int) -> list[Range]:
         key = self._source.id
         async with self._reading() as connection:

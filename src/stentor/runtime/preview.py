@@ -96,6 +96,7 @@ async def preview_of(
     try:
         counts = await _count(audience, content, selection)
         nowhere = strays(await audience.nowhere()) if counts.get(NO_LANE) else ""
+        hidden = await audience.known(content.values)
         if personal or not selection.reached_by:
             # The addresses of those who were reached are receipts, or were good enough before.
             seen = await look_at(audience, _wanted(content), texts.see, addresses=not selection.reached_by)
@@ -104,7 +105,11 @@ async def preview_of(
         await audience.aclose()
     draft = CampaignContent(id="preview", content=content, started_at=starts_at, collapse_id="preview")
     limit = math.inf if max_rate is None else max_rate
-    previews, warnings = {}, []
+    previews = {}
+    warnings = [
+        f"`{name}` is set for everybody, so the column or attribute `{name}` of {selection.source} isn't read"
+        for name in hidden
+    ]
     for name, app in lanes(resources.config).items():
         if not (recipients := counts.get(name, 0)):
             continue

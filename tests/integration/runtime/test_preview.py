@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from stentor.audience.contract import Selection
+from stentor.audience.registry import Registration, register
 from stentor.cli import stage
 from stentor.config import FILE, load
 from stentor.errors import InvalidAudience
 from stentor.model import Message
 from stentor.planning.content import Content, Translation
 from stentor.runtime.stentor import Stentor
+from stentor.store.database import Database
 from tests.integration.runtime.rehearsal import AUDIENCE, Facts, write
 
 USERS = Selection(source=AUDIENCE)
@@ -81,6 +83,17 @@ async def test_who_lacks_a_value_is_counted_and_told(stentor: Stentor) -> None:
     assert [sum(told)] == unfilled
     assert "of 20 installations looked at would be rejected" in said
     assert "title: needs `name`, which this installation doesn't have" in said
+
+
+async def test_a_value_over_a_column_is_told(stentor: Stentor, tmp_path: Path) -> None:
+    content = Content(message=Message(title="{{ name }} {{ show }}", ttl=3600), values={"name": "x", "show": "y"})
+    preview = await stentor.campaigns.prepare(content, USERS)
+    assert preview.warnings == ["`name` is set for everybody, so the column or attribute `name` of users isn't read"]
+    database = Database.open(f"sqlite:///{tmp_path / 'stentor.db'}")
+    await register(database, [Registration(id="a", channel="apns", address="a" * 64, attributes='{"show": "z"}')])
+    await database.aclose()
+    preview = await stentor.campaigns.prepare(content, Selection(source="registry"))
+    assert ["`show` is set for everybody" in each for each in preview.warnings] == [True]
 
 
 async def test_a_sample_is_of_whom_one_asks_for(stentor: Stentor) -> None:
