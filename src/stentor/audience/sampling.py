@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stentor.audience.contract import NO_LANE, Audience, Wanted
-from stentor.channels import find
+from stentor.channels import BadAddress, find
 
 PARTS, OF_EACH = 10, 1000
 """Ranges of an audience that are looked into, and at how many installations of each."""
@@ -87,8 +87,13 @@ async def look_at(
             see(lane, key.decode(errors="replace"), tag, values)
             if not addresses:
                 continue
-            if not address:
-                sample.malformed["missing address", "it is empty or NULL"] += 1
-            elif (bad := find(lane.partition("/")[0]).check_address(address.decode(errors="replace"))) is not None:
+            if (bad := bad_address(lane, address)) is not None:
                 sample.malformed[bad.rule, bad.detail] += 1
     return found
+
+
+def bad_address(lane: str, address: bytes) -> BadAddress | None:
+    """What is wrong with an address of a lane; None if it can be sent to."""
+    if not address:
+        return BadAddress(rule="missing address", detail="it is empty or NULL")
+    return find(lane.partition("/")[0]).check_address(address.decode(errors="replace"))

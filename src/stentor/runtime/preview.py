@@ -10,8 +10,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from stentor.audience.contract import NO_LANE, Audience, Selection, Wanted
-from stentor.audience.sampling import LaneSample, look_at, strays
+from stentor.audience.sampling import LaneSample, bad_address, look_at, strays
 from stentor.config import REGISTRY, lanes
 from stentor.errors import InvalidAudience
 from stentor.planning.content import Content
@@ -100,7 +102,10 @@ async def preview_of(
         if personal or not selection.reached_by:
             # The addresses of those who were reached are receipts, or were good enough before.
             seen = await look_at(audience, _wanted(content), texts.see, addresses=not selection.reached_by)
-        chosen = texts.lanes if sample is None else await _only(audience, content, selection, sample)
+        chosen, left_out = texts.lanes, []
+        if sample is not None:
+            chosen, left_out = await _only(audience, content, selection, sample)
+            left_out += await _unselected(resources, selection, sample)
     finally:
         await audience.aclose()
     draft = CampaignContent(id="preview", content=content, started_at=starts_at, collapse_id="preview")
@@ -110,6 +115,7 @@ async def preview_of(
         f"`{name}` is set for everybody, so the column or attribute `{name}` of {selection.source} isn't read"
         for name in hidden
     ]
+    warnings += left_out
     for name, app in lanes(resources.config).items():
         if not (recipients := counts.get(name, 0)):
             continue
@@ -162,8 +168,10 @@ def _is_personal(content: Content) -> bool:
     return bool(content.variables) or len(content.languages) > 1
 
 
-async def _only(audience: Audience, content: Content, selection: Selection, key: str) -> Mapping[str, LaneTexts]:
-    """What the message becomes for one installation, on its lane.
+async def _only(
+    audience: Audience, content: Content, selection: Selection, key: str
+) -> tuple[Mapping[str, LaneTexts], list[str]]:
+    """What the message becomes for one installation, on its lane; and why it would be rejected whatever that is.
 
     Raises: InvalidAudience: it isn't there, cannot be read, or is on no lane.
     """
@@ -172,12 +180,28 @@ async def _only(audience: Audience, content: Content, selection: Selection, key:
         raise InvalidAudience(f"the audience {selection.source} has no installation {key} to show a sample of")
     lane = page.lanes if isinstance(page.lanes, str) else page.lanes[0]
     if (why := page.refused.get(page.keys[0])) is not None:
-        raise InvalidAudience(f"no sample of the installation {key}: it cannot be read: {why}")
+        raise InvalidAudience(f"no sample of the installation {key}, which would be rejected: it cannot be read: {why}")
     if lane == NO_LANE:
-        raise InvalidAudience(f"no sample of the installation {key}: it is on no configured app")
+        raise InvalidAudience(
+            f"no sample of the installation {key}, which would be rejected: it is on no configured app"
+        )
     texts = Texts(content)
     texts.see(lane, key, page.languages[0] if page.languages else None, page.variables[0] if page.variables else {})
-    return texts.lanes
+    bad = bad_address(lane, page.addresses[0])
+    return texts.lanes, [] if bad is None else [f"{key} would be rejected: it has a {bad.rule}: {bad.detail}"]
+
+
+async def _unselected(resources: Resources, selection: Selection, key: str) -> list[str]:
+    """That an installation is not among the selected, in words."""
+    if not selection.filters and selection.only is None:
+        return []
+    only = [key] if selection.only is None or key in selection.only else []
+    audience = resources.sources.open(replace(selection, only=only))
+    try:
+        counted = sum((await audience.count()).values())
+    finally:
+        await audience.aclose()
+    return [] if counted else [f"{key} is not selected, and would not get the message"]
 
 
 async def _count(audience: Audience, content: Content, selection: Selection) -> dict[str, int]:

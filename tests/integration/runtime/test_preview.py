@@ -107,6 +107,32 @@ async def test_a_sample_is_of_whom_one_asks_for(stentor: Stentor) -> None:
         await stentor.campaigns.prepare(GREETING, USERS, sample="4711")
 
 
+async def test_a_sample_that_would_be_rejected_or_left_out_is_said_to_be(stentor: Stentor, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / stage.DATABASE)) as database:
+        database.execute("UPDATE devices SET platform = 'ios', token = 'x' WHERE id = 36")
+        database.execute("UPDATE devices SET platform = 'ios', token = NULL WHERE id = 37")
+        database.execute("UPDATE devices SET platform = 'windows' WHERE id = 38")
+        database.commit()
+    news = Content(message=Message(title="News", ttl=3600))
+    for content in (GREETING, news):
+        told = (await stentor.campaigns.prepare(content, USERS, sample="36")).warnings
+        assert [each for each in told if each.startswith("36 would be rejected: it has a malformed address: ")]
+        told = (await stentor.campaigns.prepare(content, USERS, sample="37")).warnings
+        assert "37 would be rejected: it has a missing address: it is empty or NULL" in told
+        with pytest.raises(
+            InvalidAudience, match=r"installation 38, which would be rejected: it is on no configured app"
+        ):
+            await stentor.campaigns.prepare(content, USERS, sample="38")
+        told = (await stentor.campaigns.prepare(content, USERS, sample="39")).warnings
+        assert not [each for each in told if each.startswith("39 ")]
+    for chosen in ({"filters": {"language": ["fr"]}}, {"only": ["40"]}):
+        selection = Selection(source=AUDIENCE, **chosen)  # type: ignore[arg-type]
+        told = (await stentor.campaigns.prepare(news, selection, sample="39")).warnings
+        assert "39 is not selected, and would not get the message" in told
+        told = (await stentor.campaigns.prepare(news, selection, sample="40")).warnings
+        assert not [each for each in told if each.startswith("40 ")]
+
+
 async def test_a_text_that_is_too_long_for_somebody_is_told(stentor: Stentor) -> None:
     long = Content(message=Message(title="{{ 'x' * (id * 1000) }}", ttl=3600))
     preview = await stentor.campaigns.prepare(long, USERS, sample="40")
