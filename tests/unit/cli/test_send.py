@@ -288,7 +288,7 @@ def test_a_dry_run_for_programs(stentor: Command, fake: FakeStentor) -> None:
         (["--audience", "users"], "there is no message: give --title and --body, or --message FILE"),
         ([*HELLO, "--message", "x.toml"], "--message FILE has the whole message, so --title can't be given"),
         ([*HELLO, "--ttl", "soon"], "--ttl: 'soon' is not a duration; write e.g. 90s"),
-        ([*HELLO, "--at", "tomorrow"], "--at: 'tomorrow' is not a time; write e.g. 2030"),
+        ([*HELLO, "--at", "tomorrow"], "--at: 'tomorrow' is not a time; write e.g. 18:00"),
         ([*HELLO, "--at", "2001-01-01T00:00"], "--at: 2001-01-01T00:00 is in the past"),
         ([*HELLO, "--at", "+99999999999d"], "--at: +99999999999d is more than 10 years away; check the date"),
         ([*HELLO, "--data", "novalue"], "--data: 'novalue' should be NAME=VALUE"),
