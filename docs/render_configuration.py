@@ -178,7 +178,8 @@ stentor init rehearsal --simulator apns.json --simulator fcm.json
 stentor doctor --config rehearsal/stentor.toml
 ```
 
-You can also write the same settings by hand. `url` says where to send instead of Apple and Google. `ca_file` says which
+With `--channels apns,fcm` as well, the file is short, and all of it but the simulators' apps is switched off. You can
+also write the same settings by hand. `url` says where to send instead of Apple and Google. `ca_file` says which
 authority to trust:
 
 ```toml
