@@ -108,6 +108,7 @@ the field: of the message if the check finds it, and else of the recipient alone
 | a message with its translations | 1 MB (its file 4 MB) |
 | translations | 255 |
 | objects and lists within each other | 50 |
+| parts of a name in a TOML file, with dots between | 51 |
 | templates of a message with its translations | 10,000 names, constants, operators, filters and blocks in all |
 | blocks and expressions of a template within each other | 50; brackets 15 |
 | any value while a template is filled, a list's items counting 8 bytes each | 64 KB; whole numbers 4,096 bits |
