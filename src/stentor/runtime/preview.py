@@ -102,7 +102,8 @@ async def preview_of(
         if personal or not selection.reached_by:
             # The addresses of those who were reached are receipts, or were good enough before.
             seen = await look_at(audience, _wanted(content), texts.see, addresses=not selection.reached_by)
-        chosen, left_out = texts.lanes, []
+        chosen: Mapping[str, LaneTexts] = texts.lanes
+        left_out: list[str] = []
         if sample is not None:
             chosen, left_out = await _only(audience, content, selection, sample)
             left_out += await _unselected(resources, selection, sample)
@@ -147,8 +148,8 @@ async def preview_of(
             lacking=told.lacking,
         )
     if unroutable := counts.get(NO_LANE, 0):
-        told = f": {nowhere}" if nowhere else ""
-        warnings.append(f"{unroutable:,} installations are on no configured app and will be rejected{told}")
+        why = f": {nowhere}" if nowhere else ""
+        warnings.append(f"{unroutable:,} installations are on no configured app and will be rejected{why}")
     if len(content.languages) > 1 and seen and not any(each.tagged for each in texts.lanes.values()):
         warnings.append(
             "none of the installations looked at has a language, so all get the message itself; see `columns.language`"

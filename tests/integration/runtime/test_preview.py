@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,8 +126,9 @@ async def test_a_sample_that_would_be_rejected_or_left_out_is_said_to_be(stentor
             await stentor.campaigns.prepare(content, USERS, sample="38")
         told = (await stentor.campaigns.prepare(content, USERS, sample="39")).warnings
         assert not [each for each in told if each.startswith("39 ")]
-    for chosen in ({"filters": {"language": ["fr"]}}, {"only": ["40"]}):
-        selection = Selection(source=AUDIENCE, **chosen)  # type: ignore[arg-type]
+    choices: list[dict[str, Any]] = [{"filters": {"language": ["fr"]}}, {"only": ["40"]}]
+    for chosen in choices:
+        selection = Selection(source=AUDIENCE, **chosen)
         told = (await stentor.campaigns.prepare(news, selection, sample="39")).warnings
         assert "39 is not selected, and would not get the message" in told
         told = (await stentor.campaigns.prepare(news, selection, sample="40")).warnings

@@ -365,8 +365,8 @@ async def test_a_file_in_a_folder_that_cannot_be_written_to(
     def refuse(*_: object, **__: object) -> None:
         raise SqliteRefusal(codes.pop())
 
-    monkeypatch.setattr(sqlite_driver.sqlite3, "connect", refuse)
-    monkeypatch.setattr(stores.os, "access", lambda path, mode: mode == os.R_OK)
+    monkeypatch.setattr(sqlite3, "connect", refuse)
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.R_OK)
     path = tmp_path / "store.db"
     path.touch()
     while codes:
