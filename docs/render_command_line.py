@@ -48,7 +48,8 @@ how to continue. A second Ctrl-C doesn't wait. SIGTERM stops sending gracefully 
 with `de` (upper and lower case differ). Spaces around a value don't count. Put quotes around a value with a comma. If
 there are several filters on one column, a row must match at least one of the values or prefixes, and none of the
 excluded values. Filters on different columns must all match. A row without a value in the column (NULL) matches `!=`
-and `not in`.
+and `not in`. Conditions of any other kind, such as `age > 30`, belong in the `where` of an audience
+([configuration.md](configuration.md)).
 
 **From cron**, use `--once KEY`: it sends only if no campaign was started with this key before, on this machine or
 another. The command exits with 0 either way. The key stays used even after the campaign is pruned. If a campaign could

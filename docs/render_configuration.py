@@ -145,8 +145,9 @@ attributes = ["first_name", "plan"]
 ```
 
 The column `id` must be unique and never NULL. It should have an index, because the table is read in the order of `id`,
-one page at a time. Installations whose channel or app isn't configured are on no lane. `stentor doctor` counts them,
-and Stentor doesn't send to them.
+one page at a time. Installations whose channel or app isn't configured, or whose channel column holds a word that means
+no channel, are on no lane: Stentor rejects them as `NoLane` and sends to all others. `stentor doctor` and the preview
+count them, and say what their rows hold.
 
 ## A query, and one channel
 
@@ -177,7 +178,8 @@ stentor init rehearsal --simulator apns.json --simulator fcm.json
 stentor doctor --config rehearsal/stentor.toml
 ```
 
-You can also write the same settings by hand. `url` says where to send instead of Apple and Google. `ca_file` says which
+With `--channels apns,fcm` as well, the file is short, and all of it but the simulators' apps is switched off. You can
+also write the same settings by hand. `url` says where to send instead of Apple and Google. `ca_file` says which
 authority to trust:
 
 ```toml

@@ -77,7 +77,8 @@ imported into the registry. Templates run in Jinja's sandbox: they read values a
 
 Values that are the same for everybody come with the campaign: `stentor send --set episode=12` fills `{{ episode }}` in
 its message. They are shown as they are, so text from elsewhere is safe there: braces in it are no template. A value
-that no text uses is an error.
+that no text uses is an error. If the audience has a column or attribute of the same name, everybody gets the value of
+`--set`, and the preview says so.
 
 - **What is missing is an error, never a gap.** Who lacks a value (NULL counts as missing) is rejected alone, as
   `TemplateError`, and isn't sent to; `{{ first_name | default('you') }}` says what to write instead. Where a template
@@ -107,6 +108,7 @@ the field: of the message if the check finds it, and else of the recipient alone
 | a message with its translations | 1 MB (its file 4 MB) |
 | translations | 255 |
 | objects and lists within each other | 50 |
+| parts of a name in a TOML file, with dots between | 51 |
 | templates of a message with its translations | 10,000 names, constants, operators, filters and blocks in all |
 | blocks and expressions of a template within each other | 50; brackets 15 |
 | any value while a template is filled, a list's items counting 8 bytes each | 64 KB; whole numbers 4,096 bits |

@@ -389,7 +389,8 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     try:
         return _model(given).model_validate(given, context={"folder": file.parent})
     except ValidationError as error:
-        first, *others = error.errors(include_url=False)
+        # What isn't known comes first: a name that is misspelt makes others seem to be missing.
+        first, *others = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
         more = f" ({len(others)} more problem{'s' if len(others) > 1 else ''} after that.)" if others else ""
         raise InvalidConfiguration(_explain(first, given, file, variables) + more) from None
 
@@ -521,7 +522,8 @@ def _explain(error: ErrorDetails, given: Mapping[str, Any], file: Path, variable
     variable = variables.get(path)
     where = f"{variable}:" if variable else f"{file}: {'.'.join(path)}:" if path else f"{file}:"
     if kind == "extra_forbidden":
-        return f"{where} there is no such setting; {_nearest(path, given, variable)}"
+        what = "table" if isinstance(value, dict) else "setting"
+        return f"{where} there is no such {what}; {_nearest(path, given, variable)}"
     if kind == "value_error":
         return f"{where} {wanted.removeprefix('Value error, ')}"
     if kind == "missing":
@@ -581,10 +583,21 @@ def _nearest(path: SettingPath, given: Mapping[str, Any], variable: str | None) 
         return f"did you mean {near[0]}?" if near else "put two underscores between its parts: STENTOR_STORE__URL"
     here = list(_section(path[:-1], given).model_fields)
     if near := get_close_matches(path[-1], here, 1):
-        return f"did you mean `{near[0]}`?"
+        return f"did you mean {_shown_as(near[0], path, given)}?"
     if others := [f"[{title}] ({model.__doc__})" for title, model in SECTIONS if path[-1] in model.model_fields]:
         return f"`{path[-1]}` belongs under {listed(others, 'or')}"
     return f"there are {listed([f'`{name}`' for name in here])}"
+
+
+def _shown_as(name: str, path: SettingPath, given: Mapping[str, Any]) -> str:
+    """What was meant by the last part of a path, as it is written: the heading of a table, if one stands there."""
+    table: Any = given
+    for part in path:
+        table = table[part]
+    if not isinstance(table, dict):
+        return f"`{name}`"
+    inner = [each for each, value in table.items() if isinstance(value, dict)][:1]
+    return f"[{'.'.join([*path[:-1], name, *inner])}]"
 
 
 def _settings(given: Mapping[str, Any]) -> Iterator[SettingPath]:

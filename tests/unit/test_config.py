@@ -210,7 +210,23 @@ WRONG = {
     "text without quotes": ("[store]\nurl = x", "(at line 2, column 7); put text in quotes"),
     "a table twice": ("[sending]\n[store]\n[sending]", "a table may appear only once in the file"),
     "a setting twice": ("[sending]\npage = 1\npage = 2", "a setting may appear only once in its table"),
-    "unknown section": ("[app.ios]", "app: there is no such setting; did you mean `apps`?"),
+    "unknown section": ("[app.ios]", "app: there is no such table; did you mean [apps.ios]?"),
+    "unknown section beside a half of it": (
+        AUDIENCE.replace("audiences.", "audience.") + "[audiences.users.columns]\nid = 'x'",
+        "audience: there is no such table; did you mean [audiences.users]?",
+    ),
+    "unknown section after what is wrong": (
+        "[sending]\nbatch = 0\n[loging]\nlevel = 'info'",
+        "loging: there is no such table; did you mean [logging]? (1 more problem after that.)",
+    ),
+    "unknown table of a table": (
+        AUDIENCE + "[audiences.users.column]\nid = 'x'",
+        "audiences.users.column: there is no such table; did you mean [audiences.users.columns]?",
+    ),
+    "unknown key in the place of a required one": (
+        with_app(TOPIC, "topik = 'x'"),
+        "apps.ios.topik: there is no such setting; did you mean `topic`? (1 more problem after that.)",
+    ),
     "unknown key": ("[store]\nurll = 'x'", "store.urll: there is no such setting; did you mean `url`?"),
     "unknown key of an app": (
         APP + "key_fil = 1",

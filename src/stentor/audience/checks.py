@@ -21,7 +21,6 @@ from stentor.audience.contract import Condition
 from stentor.audience.keys import Key, Kind, kind_of
 from stentor.audience.source import Element, Source, nearest_to
 from stentor.audience.values import misfit
-from stentor.counted import counted
 from stentor.errors import InvalidAudience
 from stentor.store.text import UNSTORABLE
 
@@ -156,14 +155,19 @@ def check_values(source: Source, columns: Sequence[tuple[str, Element]], rows: S
 async def check_attributes(connection: AsyncConnection, source: Source, names: Sequence[str]) -> None:
     """See that every attribute is there for somebody at least: in JSON nothing else tells a name that is misspelt."""
     for name in names:
-        if source.value(name) is not None:
-            continue
-        statement = sa.select(source.id).where(source.member, source.has_attribute(name)).limit(1)
-        if (await connection.execute(statement)).first() is None:
+        if source.value(name) is None and not await is_known(connection, source, name):
             raise InvalidAudience(
                 f"{source.setting}: no installation has an attribute {name!r}; see how it is spelt in what was "
                 "imported."
             )
+
+
+async def is_known(connection: AsyncConnection, source: Source, name: str) -> bool:
+    """Whether a filter or template can name it: a column, or an attribute that somebody has."""
+    if name in source.columns or source.json_column is None:
+        return name in source.columns
+    statement = sa.select(source.id).where(source.member, source.has_attribute(name)).limit(1)
+    return (await connection.execute(statement)).first() is not None
 
 
 def kind_of_keys(source: Source, first: Key, last: Key) -> Kind:
@@ -229,30 +233,15 @@ def _is_unique(connection: Connection, source: Source) -> bool:
 
 
 def check_channels(source: Source, groups: Sequence[Sequence[Any]]) -> None:
-    """See that every value of the channel column means a channel. NULL means none, which is the row's own matter."""
+    """See that the columns of channels and apps hold what can name some. A value that names none is its row's own
+    matter."""
     for number, role, column in ((0, "channel", source.channel), (1, "app", source.app)):
-        known = (str, int, Decimal, UUID, type(None))
-        found = [pair[number] for *pair, _ in groups]
+        known = (str, int, Decimal, UUID)
+        found = [pair[number] for *pair, _ in groups if pair[number] is not None]
         strange = [each for each in found if not isinstance(each, known) or isinstance(each, bool)]
-        if strange and column is not None:
+        if strange and len(strange) == len(found) and column is not None:
             kind = type(strange[0]).__name__
             raise InvalidAudience(
                 f"{source.setting_of(role, column)} holds values of the type {kind}, which name no {role}; use a column"
                 " of text or numbers."
             )
-    if source.channel is None:
-        return
-    unknown: dict[str, int] = {}
-    for channel, _, count in groups:
-        if channel is not None and str(channel).strip() and not source.knows_channel(channel):
-            unknown[str(channel)] = unknown.get(str(channel), 0) + count
-    if unknown:
-        said = ", ".join(
-            f"{value!r} ({counted(count, 'installation')})" for value, count in sorted(unknown.items())[:10]
-        )
-        first = min(unknown)
-        raise InvalidAudience(
-            f"{source.setting}.channels: the column {source.settings.columns.channel} holds values that mean no"
-            f' channel: {said}. Say what they mean, e.g. `{first} = "apns"`, or leave them out with'
-            f" {source.setting}.where."
-        )

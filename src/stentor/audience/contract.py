@@ -121,6 +121,13 @@ class Audience(Protocol):
     async def count(self) -> Mapping[str, int]:
         """Installations by lane, NO_LANE among them where there are any."""
 
+    async def nowhere(self) -> Mapping[str, int]:
+        """The installations that `count` finds on NO_LANE, by what their rows say of their channel and app, for people;
+        the most frequent first. Empty where that isn't known."""
+
+    async def known(self, names: Collection[str]) -> list[str]:
+        """Which of these names a template could read of its installations."""
+
     async def ranges(self, parts: int) -> list[Range]:
         """The audience as up to `parts` ranges without gaps or overlaps, the last ending at its last key now.
 

@@ -76,6 +76,13 @@ class FailedAudience:
                 part = None if page.cursor is None else msgspec.structs.replace(part, after=page.cursor)
         return +counts
 
+    async def nowhere(self) -> Mapping[str, int]:
+        """See the contract. Of those who were not reached it isn't known."""
+        return {}
+
+    async def known(self, names: Collection[str]) -> list[str]:
+        return await self._source.known(names)
+
     async def ranges(self, parts: int) -> list[Range]:
         """One of those who failed, one of those who were cancelled, as they are in batches; and what was never read."""
         failed = sa.select(sa.func.max(failures.c.installation)).where(*self._failed)

@@ -80,6 +80,13 @@ class ReachedAudience:
             found[lane] = found.get(lane, 0) + int(row.number)
         return found
 
+    async def nowhere(self) -> Mapping[str, int]:
+        """See the contract. It isn't known: who is on no lane was on one whose app isn't configured any more."""
+        return {}
+
+    async def known(self, names: Collection[str]) -> list[str]:
+        return await self._source.known(names)
+
     async def ranges(self, parts: int) -> list[Range]:
         """One: it is read by batches, which are few."""
         rows = await self._database.rows(sa.select(sa.func.max(batches.c.id)).where(*self._of))

@@ -97,6 +97,16 @@ class ColumnMapping:
         """Name here -> column of the file, where somebody said so."""
         self.values = values
 
+    @property
+    def apps(self) -> list[str]:
+        """The apps that somebody named for rows, not those that are named in the file."""
+        mapped = [
+            words.values()
+            for column, words in self.values.items()
+            if column.strip().lower() == "app" or column == self.named.get("app")
+        ]
+        return [*([self.app] if self.app else []), *(app for words in mapped for app in words)]
+
     def pick(self, columns: Sequence[str]) -> Picked:
         """What each of a file's columns is."""
         said: dict[str, list[str]] = {}

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stentor.audience.contract import NO_LANE, Audience, Wanted
-from stentor.channels import find
+from stentor.channels import BadAddress, find
 from stentor.counted import counted
 
 PARTS, OF_EACH = 10, 1000
 """Ranges of an audience that are looked into, and at how many installations of each."""
+TOLD = 5
+"""Different things that rows on no lane say of their channel and app, which are told."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,6 +48,14 @@ class LaneSample:
         if self.unreadable:
             said.append(f"{self.unreadable:,} {of} cannot be read, e.g. {self.example}")
         return "; ".join(said) or None
+
+
+def strays(nowhere: Mapping[str, int]) -> str:
+    """Who is on no lane (`Audience.nowhere`), for people: `2 with `platform` 'windows', 1 with an empty `platform``."""
+    told = [f"{count:,} with {said}" for said, count in list(nowhere.items())[:TOLD]]
+    if rest := sum(list(nowhere.values())[TOLD:]):
+        told.append(f"{rest:,} with something else")
+    return ", ".join(told)
 
 
 See = Callable[[str, str, str | None, Mapping[str, Any]], None]
@@ -81,8 +91,13 @@ async def look_at(
             see(lane, key.decode(errors="replace"), tag, values)
             if not addresses:
                 continue
-            if not address:
-                sample.malformed["missing address", "it is empty or NULL"] += 1
-            elif (bad := find(lane.partition("/")[0]).check_address(address.decode(errors="replace"))) is not None:
+            if (bad := bad_address(lane, address)) is not None:
                 sample.malformed[bad.rule, bad.detail] += 1
     return found
+
+
+def bad_address(lane: str, address: bytes) -> BadAddress | None:
+    """What is wrong with an address of a lane; None if it can be sent to."""
+    if not address:
+        return BadAddress(rule="missing address", detail="it is empty or NULL")
+    return find(lane.partition("/")[0]).check_address(address.decode(errors="replace"))

@@ -23,6 +23,8 @@ from stentor.errors import InvalidAudience
 Element = sa.ColumnElement[Any]
 SHOWN = 30
 """Names that are told at most."""
+LONGEST_SAID = 20
+"""Characters of a value that is told whole."""
 _SPACE = " \t\r\n"
 ROLES = ("id", "channel", "app", "language", "time_zone", "registered_at")
 """The parts of an installation that filters and templates may name; its address is none of their business."""
@@ -179,10 +181,10 @@ class Source:
         name = _said(app) or self.settings.app
         return self.routes.lane(self.settings.channels.get(said, said) if said else None, name)
 
-    def knows_channel(self, said: object) -> bool:
-        """Whether a value of the channel column means a channel."""
-        name = _said(said)
-        return name in self.settings.channels or any(name == channel for channel, _ in self.routes.lanes)
+    def said(self, channel: object, app: object) -> str:
+        """What a row says of its channel and app, for people: `platform` 'windows'."""
+        told = ((self.settings.columns.channel, channel), (self.settings.columns.app, app))
+        return " and ".join(_quoted(name, value) for name, value in told if name) or "no column that says its app"
 
     def on_lanes(self, lanes: Collection[str]) -> Element:
         """That an installation goes to one of these lanes; the same as `lane`, in SQL."""
@@ -239,6 +241,14 @@ def _not(condition: Element) -> Element:
 def _said(value: object) -> str:
     """What a column of channels or apps says, without the space with which a column of a fixed width is filled."""
     return "" if value is None else str(value).strip()
+
+
+def _quoted(column: str, value: object) -> str:
+    """Of a long value only the beginning: the column may be one of addresses."""
+    said = _said(value)
+    if not said:
+        return f"an empty `{column}`"
+    return f"`{column}` {said if len(said) <= LONGEST_SAID else said[: LONGEST_SAID // 2] + '…'!r}"
 
 
 def parameter(name: str, key: Key) -> sa.BindParameter[Any]:

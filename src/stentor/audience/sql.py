@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience import checks, values
-from stentor.audience.contract import Page, Range, Routes, Selection, Wanted
+from stentor.audience.contract import NO_LANE, Page, Range, Routes, Selection, Wanted
 from stentor.audience.keys import Key, Kind, kind_of, read_cursor, texts
 from stentor.audience.source import Element, Source, parameter
 from stentor.config import AudienceConfig
@@ -61,7 +61,8 @@ class SqlAudience:
         self._database = database
         self._selection = selection
         self._source = Source(f"audiences.{selection.source}", settings, routes, database.dialect, json_column)
-        self._counted: dict[str, int] | None = None
+        self._groups: Sequence[_Row] | None = None
+        self._is_counted = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._selection.source}: {self._source.name}>"
@@ -84,15 +85,27 @@ class SqlAudience:
             groups = await self._group(connection, [source.member])
             checks.check_channels(source, groups)
             if not (self._selection.filters or self._selection.only is not None):
-                self._counted = self._by_lane(groups)
+                self._groups, self._is_counted = groups, True
 
     async def count(self) -> Mapping[str, int]:
         """See the contract. Right after `check` it is known already, and isn't counted a second time."""
-        counted, self._counted = self._counted, None
-        if counted is not None:
-            return counted
+        is_counted, self._is_counted = self._is_counted, False
+        return self._by_lane(await self._grouped(anew=not is_counted))
+
+    async def nowhere(self) -> Mapping[str, int]:
+        """See the contract. It is of those whom `count` or `check` counted last."""
+        source = self._source
+        found: Counter[str] = Counter()
+        for channel, app, count in await self._grouped(anew=False):
+            if source.lane(channel, app) == NO_LANE:
+                found[source.said(channel, app)] += count
+        return dict(found.most_common())
+
+    async def known(self, names: Collection[str]) -> list[str]:
+        if not names:
+            return []
         async with self._reading() as connection:
-            return self._by_lane(await self._group(connection, await self._selected(connection)))
+            return [name for name in names if await checks.is_known(connection, self._source, name)]
 
     async def ranges(self, parts: int) -> list[Range]:
         key = self._source.id
@@ -207,6 +220,13 @@ class SqlAudience:
             channel = said.pop(0) if source.channel is not None else None
             found.append((channel, said[0] if said else None, count))
         return found
+
+    async def _grouped(self, *, anew: bool) -> Sequence[_Row]:
+        """The selected as `_group` counts them; as they were counted last unless that is to be done anew."""
+        if anew or self._groups is None:
+            async with self._reading() as connection:
+                self._groups = await self._group(connection, await self._selected(connection))
+        return self._groups
 
     def _by_lane(self, groups: Sequence[_Row]) -> dict[str, int]:
         counts: Counter[str] = Counter()

@@ -10,10 +10,28 @@ from stentor.audience.contract import Condition
 from stentor.errors import InvalidConfiguration
 
 _WRITTEN = re.compile(
-    r"\s*(?P<column>[^=!^]*?[^=!^\s])(?:\s*(?P<sign>!=|\^=|==?)(?P<value>.*)|\s+(?P<no>not\s+)?in\s+(?P<some>.+))",
+    r"\s*(?P<column>[^=!^]*?[^=!^<>~\s])"
+    r"(?:\s*(?P<sign>!=|\^=|==?)(?P<value>.*)|\s+(?P<no>not\s+)?in(?:\s+|(?=\())(?P<some>.+))",
     re.DOTALL | re.IGNORECASE,
 )
 _VALUE = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^,]*?))\s*(?:,|$)""")
+_COLUMN = r"\s*(?P<column>[^=!^<>~\"']*?[^=!^<>~\"'\s])"
+_IN_SQL = (
+    (rf"{_COLUMN}\s*<>\s*(?P<value>.+)", "write {column}!={value}"),
+    (rf"{_COLUMN}(?<!\snot)\s+i?like\s+(?P<quote>['\"]?)(?P<value>[^%_'\"]+)%(?P=quote)\s*", "write {column}^={value}"),
+    *(
+        (
+            rf"{_COLUMN}{rest}.*",
+            "a filter asks only for values and how they begin; make this the `where` of an audience in stentor.toml",
+        )
+        for rest in (r"\s*(?:[<>]|=[<>]|!?~)", r"\s+(?:not\s+)?(?:between|i?like)\s", r"\s+is\s+(?:not\s+)?null")
+    ),
+)
+"""What people know from SQL, and what to write instead."""
+_JOINED = re.compile(
+    r"(?P<first>.+?)\s+(?P<word>and|or)\s+(?P<second>\w[\w .-]*?\s*(?:[=!^<>]|\b(?:not\s+)?in\b).+)",
+    re.DOTALL | re.IGNORECASE,
+)
 HELP = (
     "Send only to recipients that match: `plan in free,trial`, `plan not in free,trial`, `country=de`, `country!=at`, "
     "or `language^=de` (begins with de). Repeatable."
@@ -58,7 +76,9 @@ def filters(texts: Iterable[str]) -> dict[str, list[str] | Condition]:
 
 
 def _read(text: str) -> re.Match[str]:
-    """The parts of a filter. Raises: InvalidConfiguration: it has none."""
+    """The parts of a filter. Raises: InvalidConfiguration: it has none, or would not mean what it seems to."""
+    if advice := _advice(text):
+        raise InvalidConfiguration(f"--filter: {text!r}: {advice}")
     written = _WRITTEN.fullmatch(text)
     if written is None or (written["sign"] == "^=" and not written["value"].strip()):
         raise InvalidConfiguration(
@@ -66,6 +86,21 @@ def _read(text: str) -> re.Match[str]:
             " 'COLUMN not in A,B'"
         )
     return written
+
+
+def _advice(text: str) -> str | None:
+    """What to write instead of what only SQL knows; None where it is nothing of this kind."""
+    joined = _JOINED.fullmatch(text)
+    if joined is not None and not any(joined["first"].count(quote) % 2 for quote in "\"'"):
+        if joined["word"].lower() == "and":
+            how = "give each condition as a --filter of its own"
+        else:
+            how = "write 'COLUMN in A,B' for several values of one column"
+        return f"{how}, or put quotes around a value with {joined['word']!r} in it"
+    for pattern, advice in _IN_SQL:
+        if (found := re.fullmatch(pattern, text, re.DOTALL | re.IGNORECASE)) is not None:
+            return advice.format(**found.groupdict())
+    return None
 
 
 def _values(text: str, written: str) -> list[str]:

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import NO_LANE, Selection, Wanted
 from stentor.audience.registry import RegistryAudience
-from stentor.audience.sampling import LaneSample, look_at
+from stentor.audience.sampling import LaneSample, look_at, strays
 from stentor.audience.sql import SqlAudience
 from stentor.cli.waiting import waited_for
 from stentor.config import REGISTRY, AudienceConfig, Config, default_app
@@ -176,7 +176,8 @@ async def _check_audience(config: Config, name: str, settings: AudienceConfig) -
     check = f"audiences.{name}"
     url = settings.url or config.store.url
     if _is_missing(url):
-        return [problem(check, f"there is no {_file(url)}", f"Correct `{check}.url`.")]
+        remedy = f"Make it, or correct `{check}.url`: a relative path starts from the folder of the settings file."
+        return [problem(check, f"there is no {_file(url)}", remedy)]
     try:
         database = Database.open(url, connections=1, patience=PATIENCE, foreign=True)
     except InvalidConfiguration as error:
@@ -186,7 +187,8 @@ async def _check_audience(config: Config, name: str, settings: AudienceConfig) -
         wanted = Wanted(language=True, variables=settings.columns.attributes)
         await audience.check(wanted)
         counts = dict(await audience.count())
-        found = _describe(check, counts, await look_at(audience, wanted), _undecided(config))
+        nowhere = strays(await audience.nowhere())
+        found = _describe(check, counts, nowhere, await look_at(audience, wanted), _undecided(config))
         return [found, *check_options(check, database)]
     except (InvalidAudience, AudienceUnavailable) as error:
         return [problem(check, str(error).removeprefix(f"{check}: "), f"Fix the database, or [{check}] in the file.")]
@@ -201,13 +203,13 @@ async def _check_registry(config: Config) -> Sequence[Finding]:
     database = Database.open(config.store.url, connections=1, patience=PATIENCE, foreign=True)
     try:
         audience = RegistryAudience(database, Selection(source=REGISTRY), routes(config))
-        counts = dict(await audience.count())
+        counts, nowhere = dict(await audience.count()), strays(await audience.nowhere())
         seen = await look_at(audience, Wanted())
     except (InvalidAudience, AudienceUnavailable):
         return ()
     finally:
         await database.aclose()
-    return [_describe(REGISTRY, counts, seen, _undecided(config))] if counts else ()
+    return [_describe(REGISTRY, counts, nowhere, seen, _undecided(config))] if counts else ()
 
 
 def _undecided(config: Config) -> dict[str, list[str]]:
@@ -219,12 +221,19 @@ def _undecided(config: Config) -> dict[str, list[str]]:
 
 
 def _describe(
-    check: str, counts: dict[str, int], seen: Mapping[str, LaneSample], undecided: Mapping[str, Sequence[str]]
+    check: str,
+    counts: dict[str, int],
+    strays: str,
+    seen: Mapping[str, LaneSample],
+    undecided: Mapping[str, Sequence[str]],
 ) -> Finding:
+    """Args:
+    strays: what those on no lane say of their channel and app.
+    """
     nowhere = counts.pop(NO_LANE, 0)
     shown = [f"{count:,} on {lane}" for lane, count in sorted(counts.items())]
     if nowhere:
-        shown.append(f"{nowhere:,} on no lane")
+        shown.append(f"{nowhere:,} on no lane ({strays})")
     if bad := {lane: each for lane, each in sorted(seen.items()) if each.unsendable}:
         return (problem if any(each.unsendable == each.looked_at for each in bad.values()) else warning)(
             check,
@@ -240,7 +249,7 @@ def _describe(
             f"Set `default = true` in one of {tables}, or name each installation's app in a column (`columns.app`).",
         )
     if nowhere:
-        return warning(
+        return (warning if counts else problem)(
             check,
             ", ".join(shown),
             "The installations on no lane won't be reached: add the app they name under [apps.NAME], set"

@@ -18,9 +18,11 @@ from stentor import config as settings
 from stentor.audience.files import Format, RowFile, format_of
 from stentor.audience.importing import ImportResult, Rejects, import_rows, rejects_of
 from stentor.audience.rows import ColumnMapping, RowReader
+from stentor.audience.source import nearest_to
 from stentor.cli.waiting import hindrances_told
 from stentor.counted import counted
 from stentor.errors import InvalidConfiguration
+from stentor.settings import listed
 from stentor.store.database import Database
 
 NOTHING_FINE = 1
@@ -33,7 +35,9 @@ def import_(
         Format | None, typer.Option("--format", help="The format of FILE, if its name doesn't tell.")
     ] = None,
     channel: Annotated[str | None, typer.Option(help="The channel of rows without a channel, e.g. apns.")] = None,
-    app: Annotated[str | None, typer.Option(help="The app of rows without an app.")] = None,
+    app: Annotated[
+        str | None, typer.Option(help="The app of rows without an app, by its name in the settings.")
+    ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(
@@ -77,7 +81,10 @@ def import_(
         raise InvalidConfiguration(f"--channel {channel}: known are {', '.join(channels.names())}.")
     mapping = ColumnMapping(_columns(column or []), channel=channel, app=app, values=_values(map_ or []))
     refused = Rejects(rejects or rejects_of(file, overwrite=overwrite), file, overwrite=overwrite)
-    database = None if dry_run else Database.open(settings.load(config).store.url)
+    loaded = None if dry_run and not mapping.apps else settings.load(config)
+    if loaded is not None:
+        _check_apps(mapping, loaded)
+    database = None if dry_run or loaded is None else Database.open(loaded.store.url)
     rows = RowFile(file, format_ or format_of(file), mapping)
     console = Console(stderr=True)
     result = ImportResult()
@@ -121,6 +128,22 @@ def _values(given: list[str]) -> dict[str, dict[str, str]]:
             raise InvalidConfiguration(f"--map {pair}: expected COLUMN.VALUE=MEANING, e.g. platform.ios=apns.")
         values.setdefault(column, {})[value] = meaning
     return values
+
+
+def _check_apps(mapping: ColumnMapping, config: settings.Config) -> None:
+    """Raises: InvalidConfiguration: an option names an app that isn't configured, or one of another channel."""
+    for name in mapping.apps:
+        option = f"--app {name}" if name == mapping.app else f"--map …={name}"
+        app = config.apps.get(name)
+        if app is None:
+            known = nearest_to(name, config.apps) if config.apps else f"add [apps.{name}]"
+            raise InvalidConfiguration(f"{option}: there is no app {name!r} in stentor.toml; {known}.")
+        if mapping.channel not in (None, app.channel):
+            fitting = [each for each, other in config.apps.items() if other.channel == mapping.channel]
+            remedy = f"name {listed(fitting, 'or')}" if fitting else f"use --channel {app.channel}"
+            raise InvalidConfiguration(
+                f"{option}: the app's channel is {app.channel}, not {mapping.channel}; {remedy}."
+            )
 
 
 async def _import(

@@ -64,6 +64,11 @@ SHORT_INTRODUCTION = """\
 # start from the folder of this file. docs/configuration.md lists all other settings, and so does the file that
 # `stentor init` writes without --channels.
 """
+ALL_OFF = """\
+#
+# The apps at the end send to simulators. A setting behind a # is off: remove the # of an app when you have its
+# credentials, and of the audience when you have your table. Until then `stentor import` makes an audience, `registry`.
+"""
 NEXT_STEPS = """\
 Next:
   1. Describe your apps and your audience in {file}
@@ -106,7 +111,7 @@ def init(
     """
     file = directory / FILE if directory else Path(os.environ.get("STENTOR_CONFIG") or FILE)
     if not upgrade:
-        simulators = [_read_facts(path) for path in simulator or ()]
+        simulators = _all_facts(simulator or ())
         text = render(simulators) if chosen is None else render_short(_channels(chosen), simulators)
         _write(file, text, force=force)
         typer.echo(f"Wrote {file}.")
@@ -174,30 +179,35 @@ def render(simulators: Iterable[dict[str, Any]] = ()) -> str:
 
 
 def render_short(names: Sequence[str], simulators: Iterable[dict[str, Any]] = ()) -> str:
-    """The content of a short file: the store, an app for each of these channels, and their audience; all is on."""
-    parts = [SHORT_INTRODUCTION, "\n".join(_chosen("store", StoreConfig, {"url"}))]
+    """The content of a short file: the store, an app for each of these channels, and their audience; all is on. With
+    simulators their apps are on instead, so that the file can be used as it is."""
+    simulated = [_simulated(facts) for facts in simulators]
+    off = "#" if simulated else ""
+    introduction = SHORT_INTRODUCTION + (ALL_OFF if simulated else "")
+    parts = [introduction, "\n".join(_chosen("store", StoreConfig, {"url"}))]
     for name in names:
         channel = channels.find(name)
         needed = {"channel", *NEEDED.get(name, (each.name for each in settings(channel.app) if each.required))}
-        parts.append("\n".join(_chosen(f"apps.{channel.example_app}", channel.app, needed)))
+        parts.append("\n".join(_chosen(f"apps.{channel.example_app}", channel.app, needed, off)))
     said = {said: name for said, name in PLATFORMS.items() if name in names}
     one = len(names) == 1
     audience = {"url", "table", "channel"} if one else {"url", "table", *(["channels"] if said else [])}
-    parts.append("\n".join(_chosen(f"audiences.{AUDIENCE}", AudienceConfig, audience, channel=names[0], channels=said)))
+    values = {"channel": names[0], "channels": said}
+    parts.append("\n".join(_chosen(f"audiences.{AUDIENCE}", AudienceConfig, audience, off, **values)))
     columns = {"id", "address"} if one else {"id", "address", "channel"}
-    parts.append("\n".join(_chosen(f"audiences.{AUDIENCE}.columns", Columns, columns)))
-    parts += [_simulated(facts) for facts in simulators]
-    return "\n".join(parts)
+    parts.append("\n".join(_chosen(f"audiences.{AUDIENCE}.columns", Columns, columns, off)))
+    return "\n".join([*parts, *simulated])
 
 
-def _chosen(name: str, model: type[BaseModel], wanted: Collection[str], **values: Any) -> Iterator[str]:
-    """A table with these settings alone, as examples or with these values."""
+def _chosen(name: str, model: type[BaseModel], wanted: Collection[str], off: str = "", **values: Any) -> Iterator[str]:
+    """A table with these settings alone, as examples or with these values; all behind `off`."""
     yield f"# {(model.__doc__ or '').splitlines()[0]}"
-    yield f"[{name}]"
+    yield f"{off}[{name}]"
     for setting in settings(model):
         if setting.name in wanted:
             yield f"# {setting.meaning}"
-            yield f"{setting.name} = {toml(values[setting.name]) if setting.name in values else setting.example}"
+            value = toml(values[setting.name]) if setting.name in values else setting.example
+            yield f"{off}{setting.name} = {value}"
     yield ""
 
 
@@ -269,6 +279,20 @@ def toml(value: Any) -> str:
 
 
 # -- simulators -------------------------------------------------------------------------------------------------------
+
+
+def _all_facts(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """Those of each simulator. Raises: InvalidConfiguration: a file isn't of one, or two are of the same provider."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in paths:
+        facts = _read_facts(path)
+        if facts["provider"] in found:
+            raise InvalidConfiguration(
+                f"--simulator {path} is the second of {facts['provider']}, and both apps would have one name; leave one"
+                " out"
+            )
+        found[facts["provider"]] = facts
+    return list(found.values())
 
 
 def _read_facts(path: Path) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from stentor.cli.values import duration, pairs
-from stentor.errors import InvalidConfiguration
+from stentor.errors import InvalidConfiguration, InvalidMessage
 from stentor.model import Message, Priority
 from stentor.planning.content import Content, content_from
 
@@ -54,7 +55,6 @@ def content_of(file: Path | None, options: Mapping[str, Any], values: list[str] 
         InvalidConfiguration: neither or both are given, or an option cannot be read.
         InvalidMessage: as `content_from`.
     """
-    filled = pairs("--set", values or [])
     read: dict[str, Any] = {
         **options,
         "data": pairs("--data", options["data"] or []) or None,
@@ -65,8 +65,36 @@ def content_of(file: Path | None, options: Mapping[str, Any], values: list[str] 
     if file is None:
         if not given:
             raise InvalidConfiguration("there is no message: give --title and --body, or --message FILE")
-        return Content(message=Message(**given), values=filled)
+        return with_values(values, lambda filled: Content(message=Message(**given), values=filled))
     if given:
         names = ", ".join(f"--{option.replace('_', '-')}" for option in given)
         raise InvalidConfiguration(f"--message FILE has the whole message, so {names} can't be given as well")
-    return content_from(file, filled)
+    return with_values(values, lambda filled: content_from(file, filled))
+
+
+def with_values(values: list[str] | None, make: Callable[[dict[str, str]], Content]) -> Content:
+    """The content that `make` makes with the values of `--set`.
+
+    Raises:
+        InvalidConfiguration: the values cannot be read, or are of no use to the message.
+        InvalidMessage: as `make`, and `Content.check`.
+    """
+    filled = pairs("--set", values or [])
+    with naming_set():
+        content = make(filled)
+        if filled:
+            content.check()
+    return content
+
+
+@contextmanager
+def naming_set() -> Iterator[None]:
+    """What is found wrong inside with a message's values is said of `--set`, which gave them."""
+    try:
+        yield
+    except InvalidMessage as error:
+        place, _, name = error.field.partition(".")
+        if place != "values":
+            raise
+        said = str(error).removeprefix(f"{error.field}: ")
+        raise InvalidConfiguration(f"--set{f' {name}' if name else ''}: {said}") from None

@@ -11,13 +11,18 @@ from stentor.cli.operations import AsJson, ConfigFile, Quiet, Yes, confirm, cons
 from stentor.cli.printing import say
 from stentor.cli.values import duration
 from stentor.counted import counted
+from stentor.errors import InvalidConfiguration
 from stentor.recording import shapes
+from stentor.recording.pruning import LEAST
 from stentor.runtime.stentor import Stentor
 
 
 def prune(
     older_than: Annotated[
-        str, typer.Option(metavar="DURATION", help="Delete campaigns that ended longer ago than this, e.g. 90d.")
+        str,
+        typer.Option(
+            metavar="DURATION", help="Delete campaigns that ended longer ago than this, e.g. 90d; at least 1d."
+        ),
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted. Delete nothing.")] = False,
     yes: Yes = False,
@@ -36,6 +41,11 @@ def prune(
       stentor campaign prune --older-than 30d --yes --quiet
     """
     age = duration("--older-than", older_than)
+    if age < LEAST:
+        raise InvalidConfiguration(
+            f"--older-than: {older_than} is less than a day; campaigns are kept for 1d at least, as late outcomes still"
+            " need them"
+        )
     out = console(as_json=as_json, quiet=quiet)
 
     async def work(stentor: Stentor) -> None:

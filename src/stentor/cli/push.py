@@ -79,7 +79,8 @@ def push(
         values,
     )
     chosen = _read() if addresses == [FROM_INPUT] else addresses
-    told = uvloop.run(send_to(settings_of(config), lane, content, chosen, language=language))
+    with opts.naming_set():
+        told = uvloop.run(send_to(settings_of(config), lane, content, chosen, language=language))
     for address, each in zip(chosen, told, strict=True):
         if as_json:
             say({"address": _abridged(address), **asdict(each)})

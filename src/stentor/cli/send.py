@@ -65,7 +65,7 @@ def send(
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="When to start, e.g. 2030-01-31T18:00 or +90m."),
+        typer.Option(metavar="TIME", help="When to start: 18:00 (the next one), 2030-01-31T18:00 or +90m."),
     ] = None,
     max_rate: Annotated[
         float | None,

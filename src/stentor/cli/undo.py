@@ -28,7 +28,6 @@ from stentor.cli.operations import (
 )
 from stentor.cli.previews import show_preview
 from stentor.cli.printing import say
-from stentor.cli.values import pairs
 from stentor.cli.waiting import waited_for
 from stentor.counted import counted
 from stentor.errors import InvalidConfiguration
@@ -72,10 +71,9 @@ def undo(
       stentor campaign undo 7k2m
       stentor campaign undo 7k2m --message correction.toml --yes
     """
-    filled = pairs("--set", values or [])
-    if filled and message is None:
+    if values and message is None:
         raise InvalidConfiguration("--set fills the message of --message FILE: give that, too")
-    better = None if message is None else content_from(message, filled)
+    better = None if message is None else opts.with_values(values, lambda filled: content_from(message, filled))
     change = _Change(
         verb="take back",
         question="Take {title!r} back from {recipients}?",
@@ -105,7 +103,7 @@ def edit(
       stentor campaign edit last --message corrected.toml --dry-run
       stentor campaign edit 7k2m --message corrected.toml --yes --json
     """
-    better = content_from(message, pairs("--set", values or []))
+    better = opts.with_values(values, lambda filled: content_from(message, filled))
     change = _Change(
         verb="edit",
         question="Edit {title!r} for {recipients}?",

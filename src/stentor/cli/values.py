@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
 
 from stentor.cli import words
 from stentor.errors import InvalidConfiguration
@@ -14,6 +14,7 @@ from stentor.runtime.draft import FARTHEST
 
 YEAR = 365.25 * 86_400
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?", re.ASCII)
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
@@ -41,25 +42,38 @@ class Moment:
 
 
 def moment(option: str, text: str, now: float) -> Moment:
-    """What `2030-01-31T18:00` means (in this machine's time zone unless it names one), or `+90m` from now.
+    """What `2030-01-31T18:00` means (in this machine's time zone unless it names one), `18:00` (the next one), or
+    `+90m` from now.
 
     Raises:
-        InvalidConfiguration: it is neither, it is past, or nobody can mean a time so far away.
+        InvalidConfiguration: it is none of these, it is past, or nobody can mean a time so far away.
     """
     if text.startswith("+"):
+        if text[1:].isdecimal():
+            raise InvalidConfiguration(
+                f"{option}: {text!r} has no unit; write {text}m for minutes, or {text}s, {text}h"
+            )
         found = Moment(now + duration(option, text[1:]))
     else:
         try:
-            found = _read(datetime.fromisoformat(text))
+            found = _next(text, now) if _TIME_OF_DAY.fullmatch(text) else _read(datetime.fromisoformat(text))
         except ValueError:
             raise InvalidConfiguration(
-                f"{option}: {text!r} is not a time; write e.g. 2030-01-31T18:00, 2030-01-31T18:00+01:00 or +90m"
+                f"{option}: {text!r} is not a time; write e.g. 18:00, 2030-01-31T18:00, 2030-01-31T18:00+01:00 or +90m"
             ) from None
     if found.at < now:
         raise InvalidConfiguration(f"{option}: {text} is in the past")
     if found.at - now > FARTHEST:
         raise InvalidConfiguration(f"{option}: {text} is more than {FARTHEST / YEAR:.0f} years away; check the date")
     return found
+
+
+def _next(text: str, now: float) -> Moment:
+    """The next time of day that is written so, today or tomorrow. Raises: ValueError: there is no such time."""
+    at = time.fromisoformat(f"{text:0>{8 if text.count(':') > 1 else 5}}")
+    today = datetime.fromtimestamp(now).date()
+    found = _read(datetime.combine(today, at))
+    return found if found.at > now else _read(datetime.combine(today + timedelta(days=1), at))
 
 
 def _read(written: datetime) -> Moment:

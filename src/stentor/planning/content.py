@@ -27,6 +27,7 @@ from stentor.errors import InvalidConfiguration, InvalidMessage
 from stentor.model import Action, JsonObject, Message
 from stentor.planning.templates import MOST_PARTS, Text, check_text, filling, is_template
 from stentor.planning.trees import (
+    DEEPEST,
     TextPath,
     check_names,
     from_tree,
@@ -51,6 +52,13 @@ LARGEST_CONTENT = 1024 * 1024
 LARGEST_FILE = 4 * LARGEST_CONTENT
 """Of a message; there may be comments and gaps in it."""
 
+_STRING_OR_COMMENT = re.compile(
+    r"""#[^\n]*+|\"{3}(?:[^"\\]|\\.?|"(?!""))*+(?:\"{3}|\Z)|'{3}.*?(?:'{3}|\Z)|"(?:[^"\\\n]|\\[^\n]?)*+"?|'[^'\n]*+'?""",
+    re.DOTALL,
+)
+"""In TOML. One that isn't closed goes on to where the reader would complain."""
+_DEEP_NAME = re.compile(rf"(?<![\w.-])[\w-]++(?:[ \t]*+\.[ \t]*+[\w-]++){{{DEEPEST}}}", re.ASCII)
+"""A name of so many parts as no field has. For one of 32,000 parts, the TOML reader takes a minute and more."""
 _TAG = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*")
 _ADDRESSES = (
     "image",
@@ -408,6 +416,14 @@ def decode_content(stored: bytes) -> Content:
     return Content(message=found.message, translations=found.translations, values=found.values, action=found.action)
 
 
+def _read_toml(text: str) -> dict[str, Any]:
+    """Raises: ValueError: it isn't TOML, or has a name that would take minutes to read."""
+    bare = _STRING_OR_COMMENT.sub(lambda found: "" if found[0].startswith("#") else "_", text)
+    if (deep := _DEEP_NAME.search(bare)) is not None:
+        raise ValueError(f"the name {deep[0][:20]}… has more than {DEEPEST + 1} parts with dots between")
+    return tomllib.loads(text)
+
+
 def content_from(path: Path, values: Mapping[str, str] | None = None) -> Content:
     """Read a message file: TOML, or JSON where its name ends so. `Message`'s fields, and `translations` by language.
 
@@ -424,7 +440,7 @@ def content_from(path: Path, values: Mapping[str, str] | None = None) -> Content
         if len(raw) > LARGEST_FILE:
             raise InvalidConfiguration(f"message file {path} is longer than {LARGEST_FILE:,} bytes")
         text = raw.decode("utf-8-sig")
-        tree = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+        tree = json.loads(text) if path.suffix.lower() == ".json" else _read_toml(text)
     except OSError as error:
         raise InvalidConfiguration(f"message file {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+from msgspec.structs import replace
 
 from stentor.audience.contract import NO_LANE, Audience, Selection, Wanted
-from stentor.audience.sampling import LaneSample, look_at
+from stentor.audience.sampling import LaneSample, bad_address, look_at, strays
 from stentor.config import REGISTRY, lanes
 from stentor.counted import counted
 from stentor.errors import InvalidAudience
@@ -100,16 +101,27 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
     seen: Mapping[str, LaneSample] = {}
     try:
         counts = await _count(audience, content, selection)
+        nowhere = strays(await audience.nowhere()) if counts.get(NO_LANE) else ""
+        hidden = await audience.known(content.values)
         if personal or not selection.reached_by:
             # The addresses of those who were reached are receipts, or were good enough before.
             seen = await look_at(audience, _wanted(content), texts.see, addresses=not selection.reached_by)
-        chosen = texts.lanes if sample is None else await _only(audience, content, selection, sample)
+        chosen: Mapping[str, LaneTexts] = texts.lanes
+        left_out: list[str] = []
+        if sample is not None:
+            chosen, left_out = await _only(audience, content, selection, sample)
+            left_out += await _unselected(resources, selection, sample)
     finally:
         await audience.aclose()
     starts_at = draft.starts_at or now
     sent = CampaignContent(id="preview", content=content, started_at=starts_at, collapse_id="preview")
     limit = math.inf if draft.max_rate is None else draft.max_rate
-    previews, warnings = {}, []
+    previews = {}
+    warnings = [
+        f"`{name}` is set for everybody, so the column or attribute `{name}` of {selection.source} isn't read"
+        for name in hidden
+    ]
+    warnings += left_out
     for name, app in lanes(resources.config).items():
         if not (recipients := counts.get(name, 0)):
             continue
@@ -141,7 +153,8 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
             lacking=told.lacking,
         )
     if unroutable := counts.get(NO_LANE, 0):
-        warnings.append(f"{counted(unroutable, 'installation')} on no configured app will be rejected")
+        why = f": {nowhere}" if nowhere else ""
+        warnings.append(f"{counted(unroutable, 'installation')} on no configured app will be rejected{why}")
     if len(content.languages) > 1 and seen and not any(each.tagged for each in texts.lanes.values()):
         warnings.append(
             "none of the installations looked at has a language, so all get the message itself; see `columns.language`"
@@ -162,8 +175,10 @@ def _is_personal(content: Content) -> bool:
     return bool(content.variables) or len(content.languages) > 1
 
 
-async def _only(audience: Audience, content: Content, selection: Selection, key: str) -> Mapping[str, LaneTexts]:
-    """What the message becomes for one installation, on its lane.
+async def _only(
+    audience: Audience, content: Content, selection: Selection, key: str
+) -> tuple[Mapping[str, LaneTexts], list[str]]:
+    """What the message becomes for one installation, on its lane; and why it would be rejected whatever that is.
 
     Raises: InvalidAudience: it isn't there, cannot be read, or is on no lane.
     """
@@ -172,12 +187,28 @@ async def _only(audience: Audience, content: Content, selection: Selection, key:
         raise InvalidAudience(f"the audience {selection.source} has no installation {key} to show a sample of")
     lane = page.lanes if isinstance(page.lanes, str) else page.lanes[0]
     if (why := page.refused.get(page.keys[0])) is not None:
-        raise InvalidAudience(f"no sample of the installation {key}: it cannot be read: {why}")
+        raise InvalidAudience(f"no sample of the installation {key}, which would be rejected: it cannot be read: {why}")
     if lane == NO_LANE:
-        raise InvalidAudience(f"no sample of the installation {key}: it is on no configured app")
+        raise InvalidAudience(
+            f"no sample of the installation {key}, which would be rejected: it is on no configured app"
+        )
     texts = Texts(content)
     texts.see(lane, key, page.languages[0] if page.languages else None, page.variables[0] if page.variables else {})
-    return texts.lanes
+    bad = bad_address(lane, page.addresses[0])
+    return texts.lanes, [] if bad is None else [f"{key} would be rejected: it has a {bad.rule}: {bad.detail}"]
+
+
+async def _unselected(resources: Resources, selection: Selection, key: str) -> list[str]:
+    """That an installation is not among the selected, in words."""
+    if not selection.filters and selection.only is None:
+        return []
+    only = [key] if selection.only is None or key in selection.only else []
+    audience = resources.sources.open(replace(selection, only=only))
+    try:
+        counted = sum((await audience.count()).values())
+    finally:
+        await audience.aclose()
+    return [] if counted else [f"{key} is not selected, and would not get the message"]
 
 
 async def _count(audience: Audience, content: Content, selection: Selection) -> dict[str, int]:
@@ -194,8 +225,9 @@ async def _count(audience: Audience, content: Content, selection: Selection) -> 
         raise InvalidAudience(f"{_nobody(selection)}; nothing was sent")
     if not any(lane != NO_LANE for lane, count in counts.items() if count):
         raise InvalidAudience(
-            f"{selection.source} has {counted(sum(counts.values()), 'installation')}, none on a configured app; add"
-            " one under [apps] in stentor.toml, or map their channels"
+            f"{selection.source} has {counted(sum(counts.values()), 'installation')}, none on a configured app"
+            f"{f' ({nowhere})' if (nowhere := strays(await audience.nowhere())) else ''}; add one under [apps] in"
+            " stentor.toml, or translate the values of their channel column with `channels`"
         )
     return counts
 

@@ -79,8 +79,9 @@ async def push(
         )
     content.check()
     if content.variables:
-        name = content.variables[0]
-        raise InvalidMessage("values", f"a push reads no audience, so `{name}` needs a value: set {name}=…")
+        raise InvalidMessage(
+            f"values.{content.variables[0]}", "is missing; the message needs it, and a push has no audience"
+        )
     opened = open_lane(lane.partition("/")[2], known[lane], clock)
     try:
         return await _push(opened, content, [each.strip().encode() for each in addresses], language, clock)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import random
 import re
 import sqlite3
@@ -22,6 +23,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]  # has no annotations
@@ -91,6 +93,8 @@ class Database:
         answer_within: float | None = None,
         connect_within: float = CONNECT_WITHIN,
         ignored: Sequence[str] = (),
+        file: Path | None = None,
+        foreign: bool = False,
     ) -> None:
         self.dialect: Final = engine.dialect.name
         """`sqlite` or `postgresql`."""
@@ -102,6 +106,8 @@ class Database:
         """What people are told it is, without user or password."""
         self.ignored: Final = tuple(ignored)
         """Options in its URL that change nothing."""
+        self._file = file
+        self._foreign = foreign
         self._absence = Absence(name, logger)
         self._outside: dict[object, float] = {}
         """The operations that have yet to get through to it, and since when."""
@@ -157,7 +163,8 @@ class Database:
             )
             event.listen(engine.sync_engine, "connect", _prepare_foreign_sqlite if foreign else _prepare_sqlite)
             event.listen(engine.sync_engine, "begin", _begin_sqlite)
-            return cls(engine, patience=patience, name=f"the SQLite database {path}")
+            name = f"the SQLite database {path}"
+            return cls(engine, patience=patience, name=name, file=Path(path), foreign=foreign)
         if target is None:
             raise InvalidConfiguration(f"This is not a database URL. Expected {FORMS}.")
         within = target.connect_within or CONNECT_WITHIN
@@ -334,6 +341,8 @@ class Database:
     def _diagnose_sqlite(self, error: sqlite3.Error) -> _Trouble | None:
         name = self.name
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if problem := self._closed(error):
+            return _Trouble(StoreUnusable(f"{_capital(name)} {problem}"), passing=False)
         if (kind := _SQLITE.get(code)) is not None:
             problem, passing, longest_pause = kind
             kind_of = StoreUnavailable if passing and code not in _FULL else StoreUnusable
@@ -342,6 +351,21 @@ class Database:
             return _Trouble(InvalidConfiguration(f"{_capital(name)} is another kind of file."), passing=False)
         if any(sign in str(error) for sign in ("no such table", "no such column", "has no column named")):
             return _Trouble(self._outdated(str(error)), passing=False)
+        return None
+
+    def _closed(self, error: sqlite3.Error) -> str | None:
+        """Why SQLite cannot open a file, if more can be said of that than SQLite does."""
+        code = getattr(error, "sqlite_errorcode", 0)
+        if self._file is None:
+            return None
+        if code == sqlite3.SQLITE_READONLY_DIRECTORY:
+            return _NO_FILES_BESIDE
+        if code & 0xFF != sqlite3.SQLITE_CANTOPEN:
+            return None
+        if self._file.is_file() and os.access(self._file, os.R_OK) and not os.access(self._file.parent, os.W_OK):
+            return _NO_FILES_BESIDE
+        if self._foreign:
+            return _FOREIGN_CLOSED if self._file.exists() else _FOREIGN_GONE
         return None
 
     def _diagnose_postgresql(
@@ -423,6 +447,16 @@ _SQLITE = {  # primary result code: problem, does waiting help, longest pause
     sqlite3.SQLITE_PERM: ("cannot be opened: this user may not.", False, 0.0),
     sqlite3.SQLITE_CORRUPT: ("is damaged; restore it from a backup.", False, 0.0),
 }
+_FOREIGN_GONE = (
+    "isn't there. Make it, or correct the path in the URL: a relative path starts from the folder of stentor.toml, an"
+    " absolute one has four slashes before it."
+)
+_FOREIGN_CLOSED = "cannot be opened: check that it is a file, and that this user may read it and enter its folder."
+_NO_FILES_BESIDE = (
+    "is in a folder that this user may not write to, and SQLite makes files beside it. Let this user write to the"
+    " folder. To only look at what is in it, copy it (and its `-wal`, if there is one) elsewhere, and name the copy in"
+    " the URL."
+)
 _FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 """Waiting helps where somebody frees some space meanwhile."""
 _DISK_FULL = "53100"
@@ -454,9 +488,13 @@ def _capital(text: str) -> str:
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
+    try:
+        _set_sqlite(connection, "journal_mode=WAL")
+    except sqlite3.OperationalError as error:  # of a file that cannot be written to it stays as it is
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+            raise
     _set_sqlite(
         connection,
-        "journal_mode=WAL",
         f"wal_autocheckpoint={CHECKPOINT_PAGES}",
         "synchronous=FULL",  # in WAL mode this syncs every commit: outcomes must survive a power cut
         "foreign_keys=ON",

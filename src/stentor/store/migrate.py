@@ -73,6 +73,8 @@ async def migrate(database: Database) -> None:
         InvalidConfiguration: this user may not make them, or not change them; also as `Database.write`.
         StoreUnavailable: see `Database.write`.
     """
+    if await _are_there(database):  # a look is enough, and all that may be done to a store that is read-only
+        return
     async with _alone_in_this_process():
         try:
             await database.write(lambda connection: _bring_up(connection, database.name))
@@ -81,6 +83,17 @@ async def migrate(database: Database) -> None:
             raise StoreOutdated(
                 f"The tables in {database.name} can't be brought to this version, and are as they were: {said}"
             ) from error
+
+
+async def _are_there(database: Database) -> bool:
+    """Whether the tables are of the newest revision, or of a newer Stentor that lets this one use them. Raises: as
+    `migrate`."""
+    async with database.read() as connection:
+        found = await _look(connection, database.name)
+        if found is None or found.revision in REVISIONS[:-1]:
+            return False
+        await _see_that_it_is_usable(connection, found, database.name)
+        return True
 
 
 async def check(database: Database) -> None:

@@ -30,6 +30,16 @@ from stentor.cli.import_ import import_
 typer.run(import_)
 """
 
+APPS = """
+[apps.ios]
+channel = "apns"
+topic = "com.example.app"
+certificate_file = "apns.p12"
+
+[apps.android]
+channel = "fcm"
+"""
+
 app = typer.Typer(cls=Commands, add_completion=False, pretty_exceptions_enable=False)
 app.command("import")(import_)
 app.command("other")(lambda: None)
@@ -38,7 +48,7 @@ app.command("other")(lambda: None)
 @pytest.fixture
 def folder(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with settings and an empty registry."""
-    (tmp_path / "stentor.toml").write_text(f"[store]\nurl = {json.dumps(database_url)}\n")
+    (tmp_path / "stentor.toml").write_text(f"[store]\nurl = {json.dumps(database_url)}\n{APPS}")
     monkeypatch.chdir(tmp_path)
 
     async def create() -> None:
@@ -159,6 +169,30 @@ def test_the_words_of_a_column_are_mapped(folder: Path, registry: Any) -> None:
     assert registry()["1"].channel == "apns"
     for wrong in ("platform=apns", "platform.ios", ".ios=apns", "platform.=apns"):
         assert "COLUMN.VALUE=MEANING" in run("a.csv", "--map", wrong, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--app", "iso"], "--app iso: there is no app 'iso' in stentor.toml; the nearest is ios"),
+        (["--app", "x", "--dry-run"], "there are android, ios"),
+        (["--app", "android"], "--app android: the app's channel is fcm, not apns; name ios"),
+        (["--map", "App.red=iso"], "--map …=iso: there is no app 'iso'"),
+        (["--column", "app=team", "--map", "team.red=x"], "--map …=x: there is no app 'x'"),
+    ],
+)
+def test_an_app_that_isnt_configured_is_refused(folder: Path, registry: Any, arguments: list[str], says: str) -> None:
+    (folder / "a.csv").write_text(f"id,token,App,team\n1,{TOKEN(1)},red,red\n")
+    assert says in run("a.csv", "--channel", "apns", *arguments, code=2).stderr
+    assert registry() == {}
+    (folder / "stentor.toml").write_text("")
+    assert "add [apps.ios]" in run("a.csv", "--channel", "apns", "--app", "ios", code=2).stderr
+
+
+def test_the_words_for_apps_are_mapped(folder: Path, registry: Any) -> None:
+    (folder / "a.csv").write_text(f"id,token,App\n1,{TOKEN(1)},red\n2,{TOKEN(2)},\n")
+    assert account("a.csv", "--channel", "apns", "--map", "App.red=ios", "--app", "ios")["added"] == 2
+    assert {row.app for row in registry().values()} == {"ios"}
 
 
 def test_rejects_replace_no_file_unasked(folder: Path) -> None:

@@ -393,10 +393,6 @@ async def test_a_key_that_is_not_unique_is_noticed_while_reading(database: Datab
             r"columns\.id: lang is not unique: .* has de more than once",
         ),
         ({"columns": {"id": "country"}}, r"columns\.id: country is NULL for some rows of the table devices; fill it"),
-        (
-            {"channels": {"ios": "apns"}},
-            r"channels: the column platform holds values that mean no channel: 'iPadOS' \(1 inst",
-        ),
     ],
 )
 async def test_what_is_configured_wrong(devices: Database, change: dict[str, Any], says: str) -> None:
@@ -423,6 +419,44 @@ async def test_what_is_selected_or_wanted_wrong(
 ) -> None:
     with pytest.raises(InvalidAudience, match=says):
         await audience(devices, **selection).check(wanted)
+
+
+async def test_words_that_mean_no_channel_put_their_rows_on_no_lane(devices: Database) -> None:
+    """Whatever they are, so that no row keeps the others from being sent to."""
+    for key, said in ((8, "windows"), (9, "windows"), (10, "n" * 200)):
+        await run(devices, f"INSERT INTO devices (id, push_token, platform) VALUES ({key}, 't{key}', '{said}')")
+    source = audience(devices)
+    await source.check(Wanted())
+    counts = await source.count()
+    assert counts[NO_LANE] == 5
+    assert sum(counts.values()) == 10
+    told = await source.nowhere()
+    assert next(iter(told.items())) == ("`platform` 'windows' and an empty `app`", 2)
+    assert told["`platform` 'ios' and `app` 'watch'"] == 1
+    assert told["`platform` 'nnnnnnnnnn…' and an empty `app`"] == 1  # it may be an address
+    assert sum(told.values()) == 5
+    some = audience(devices, filters={"country": ["AT"]})
+    await some.check(Wanted())
+    assert await some.nowhere() == {}
+    lanes = [
+        lane
+        for page in await everything(source)
+        for lane in ([page.lanes] * len(page) if isinstance(page.lanes, str) else page.lanes)
+    ]
+    assert lanes.count(NO_LANE) == 5
+    nowhere = await everything(source, lanes=[NO_LANE])
+    assert sum(map(len, nowhere)) == 5
+
+
+async def test_an_odd_value_among_channels_is_its_rows_own_matter(database: Database) -> None:
+    kind = "" if database.dialect == "sqlite" else " TEXT"
+    await run(database, f"CREATE TABLE people (id BIGINT PRIMARY KEY, token TEXT, platform{kind})")
+    await run(database, "INSERT INTO people VALUES (1, 't1', 'apns'), (2, 't2', 2.5), (3, 't3', '')")
+    people = AudienceConfig(table="people", columns=Columns(channel="platform"))
+    source = audience(database, people)
+    await source.check(Wanted())
+    assert await source.count() == {"apns/ios": 1, NO_LANE: 2}
+    assert await source.nowhere() == {"an empty `platform`": 1, "`platform` '2.5'": 1}
 
 
 async def test_a_filter_of_another_type(postgres: str) -> None:

@@ -445,7 +445,26 @@ async def test_installations_without_a_lane(store: StoreConfig) -> None:
     only: dict[str, Any] = {"ios": APPS["ios"]}
     (finding,) = await check_audiences(Config(store=store, apps=only, audiences={"users": USERS}), NOWHERE)
     assert finding.status is Status.WARNING
-    assert finding.detail == "1 on apns/ios, 1 on no lane"
+    assert finding.detail == "1 on apns/ios, 1 on no lane (1 with `platform` 'a')"
+
+
+async def test_words_that_mean_no_channel_are_counted(store: StoreConfig) -> None:
+    """A problem if nobody is on a lane, and else a warning."""
+    make_devices(
+        store, *["windows"] * 3, *"bcdefg", "i", tokens=dict.fromkeys(["windows", *"bcdefg", "i"], TOKENS["i"])
+    )
+    config = Config(store=store, apps=APPS, audiences={"users": USERS})
+    (finding,) = await check_audiences(config, NOWHERE)
+    assert finding.status is Status.WARNING
+    assert finding.detail.startswith("1 on apns/ios, 9 on no lane (3 with `platform` 'windows', 1 with `platform` '")
+    assert finding.detail.endswith(", 2 with something else)")
+    assert "with `channels`" in finding.remedy
+    connection = sqlite3.connect(store.url.removeprefix("sqlite:///"))
+    connection.execute("DELETE FROM devices WHERE platform = 'i'")
+    connection.commit()
+    connection.close()
+    (finding,) = await check_audiences(config, NOWHERE)
+    assert finding.status is Status.PROBLEM
 
 
 async def test_two_apps_of_a_channel_without_a_default_are_a_problem_that_names_them(store: StoreConfig) -> None:
@@ -453,7 +472,9 @@ async def test_two_apps_of_a_channel_without_a_default_are_a_problem_that_names_
     apps: dict[str, Any] = {**APPS, "tablet": FcmApp()}
     (finding,) = await check_audiences(Config(store=store, apps=apps, audiences={"users": USERS}), NOWHERE)
     assert finding.status is Status.PROBLEM
-    assert finding.detail == "1 on apns/ios, 2 on no lane: fcm has 2 apps, and none of them is the default"
+    assert finding.detail == (
+        "1 on apns/ios, 2 on no lane (2 with `platform` 'a'): fcm has 2 apps, and none of them is the default"
+    )
     assert "`default = true` in one of [apps.droid], [apps.tablet]" in finding.remedy
     apps["tablet"] = FcmApp(default=True)
     (finding,) = await check_audiences(Config(store=store, apps=apps, audiences={"users": USERS}), NOWHERE)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from stentor.bench.processes import simulator
 from stentor.testing.ports import LOOPBACK
 
 ON_A_FULL_DISK = """
@@ -23,6 +25,32 @@ LONG_ENOUGH = 90.0
 def init(folder: Path, *options: str, room: int) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", ON_A_FULL_DISK, str(room), "init", *options]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LONG_ENOUGH, check=False)
+
+
+def test_a_short_file_with_simulators_works_at_once(tmp_path: Path) -> None:
+    token = "ab" * 32
+    said: list[str] = []
+    (tmp_path / "phones.csv").write_text(f"id,token,channel\n1,{token},apns\n")
+    with simulator("apns") as (facts, _):
+        (tmp_path / "apns.json").write_text(json.dumps(facts))
+        for command in (
+            ("init", "--channels", "apns,fcm", "--simulator", "apns.json"),
+            ("import", "phones.csv"),
+            ("doctor", "--json"),
+            ("push", "apns/simulated-apns", token, "--title", "Hello"),
+            ("send", "--title", "Hello", "--audience", "registry", "--dry-run", "--json"),
+        ):
+            done = subprocess.run(
+                [sys.executable, "-m", "stentor.cli", *command],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                timeout=LONG_ENOUGH,
+                check=False,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            said.append(done.stdout)
+    assert json.loads(said[-1])["recipients"] == 1
 
 
 def test_a_full_disk_ends_it(tmp_path: Path) -> None:

@@ -65,8 +65,10 @@ async def test_who_is_not_accepted_is_told_with_the_reason_and_without_the_addre
     [
         ("apns/isos", ["--title", "x"], "there is no lane 'apns/isos' in the settings; the nearest is apns/ios"),
         ("apns/ios", [], "there is no message"),
-        ("apns/ios", ["--title", "Hello {{ name }}"], "`name` needs a value: set name=…"),
-        ("apns/ios", ["--title", "Hello", "--set", "name=x"], "no text of the message uses `name`"),
+        ("apns/ios", ["--title", "Hello {{ name }}"], "--set name: is missing; the message needs it"),
+        ("apns/ios", ["--title", "Hello", "--set", "name=x"], "--set: no text of the message uses `name`"),
+        ("apns/ios", ["--title", "{{ n }}", "--set", "n n=x"], "--set: 'n n' is not a name that a template can use"),
+        ("apns/ios", ["--title", "{{ n }}", "--set", f"n={'x' * 70_000}"], "--set n: is 70,000 bytes long"),
     ],
 )
 def test_what_is_wrong_is_told_in_a_line(tmp_path: Path, lane: str, options: list[str], said: str) -> None:

@@ -48,6 +48,12 @@ class People:
     async def count(self) -> Mapping[str, int]:
         return Counter(self.rows.values())
 
+    async def nowhere(self) -> Mapping[str, int]:
+        return {}
+
+    async def known(self, names: Collection[str]) -> list[str]:
+        return []
+
     async def ranges(self, parts: int) -> list[Range]:
         keys = sorted(self.rows)
         if not keys:

@@ -7,9 +7,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from stentor.audience.contract import Selection
 from stentor.audience.registry import Registration, register
 from stentor.cli import stage
+from stentor.errors import InvalidAudience
 from stentor.model import Message
 from stentor.planning.content import Content
 from stentor.runtime.draft import Draft
@@ -44,6 +47,27 @@ async def test_addresses_that_no_store_can_hold(tmp_path: Path, facts: Facts, da
         assert (await stentor.outcomes.audit(campaign.id)).exact
         assert stentor.roles.closings
         assert not report.dead_letters
+
+
+async def test_a_word_that_means_no_channel_concerns_its_row_alone(tmp_path: Path, facts: Facts) -> None:
+    config = rehearse(tmp_path, facts)
+    change(tmp_path, "UPDATE devices SET platform = 'windows' WHERE id IN (1, 2)")
+    change(tmp_path, "UPDATE devices SET platform = '' WHERE id = 3")
+    async with Stentor(config) as stentor:
+        preview = await stentor.campaigns.prepare(Draft(NEWS, USERS))
+        assert preview.unroutable == 3
+        assert preview.warnings == [
+            "3 installations are on no configured app and will be rejected: 2 with `platform` 'windows', 1 with an"
+            " empty `platform`"
+        ]
+        campaign = await stentor.campaigns.send(Draft(NEWS, USERS), preview=preview)
+        report = await stentor.roles.run(campaign.id)
+        assert (report.total.accepted, report.total.rejected) == (37, 3)
+        failed = {row.installation: row.reason async for row in stentor.outcomes.failures(campaign.id)}
+        assert failed == dict.fromkeys("123", "NoLane")
+        change(tmp_path, "UPDATE devices SET platform = 'windows'")
+        with pytest.raises(InvalidAudience, match=r"none of the 40 .* configured app \(40 with `platform` 'windows'\)"):
+            await stentor.campaigns.prepare(Draft(NEWS, USERS))
 
 
 async def test_tokens_as_bytes_are_read_as_hex(tmp_path: Path, facts: Facts) -> None:

@@ -7,10 +7,12 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stentor.audience.contract import Selection
+from stentor.audience.registry import Registration, register
 from stentor.cli import stage
 from stentor.config import FILE, load
 from stentor.errors import InvalidAudience
@@ -18,6 +20,7 @@ from stentor.model import Message
 from stentor.planning.content import Content, Translation
 from stentor.runtime.draft import Draft
 from stentor.runtime.stentor import Stentor
+from stentor.store.database import Database
 from tests.integration.runtime.rehearsal import AUDIENCE, Facts, write
 
 USERS = Selection(source=AUDIENCE)
@@ -84,6 +87,17 @@ async def test_who_lacks_a_value_is_counted_and_told(stentor: Stentor) -> None:
     assert "title: needs `name`, which this installation doesn't have" in said
 
 
+async def test_a_value_over_a_column_is_told(stentor: Stentor, tmp_path: Path) -> None:
+    content = Content(message=Message(title="{{ name }} {{ show }}", ttl=3600), values={"name": "x", "show": "y"})
+    preview = await stentor.campaigns.prepare(Draft(content, USERS))
+    assert preview.warnings == ["`name` is set for everybody, so the column or attribute `name` of users isn't read"]
+    database = Database.open(f"sqlite:///{tmp_path / 'stentor.db'}")
+    await register(database, [Registration(id="a", channel="apns", address="a" * 64, attributes='{"show": "z"}')])
+    await database.aclose()
+    preview = await stentor.campaigns.prepare(Draft(content, Selection(source="registry")))
+    assert ["`show` is set for everybody" in each for each in preview.warnings] == [True]
+
+
 async def test_a_sample_is_of_whom_one_asks_for(stentor: Stentor) -> None:
     preview = await stentor.campaigns.prepare(Draft(GREETING, USERS), sample="36")
     (found,) = [titles(lane) for lane in preview.lanes.values() if lane.examples]
@@ -93,6 +107,33 @@ async def test_a_sample_is_of_whom_one_asks_for(stentor: Stentor) -> None:
     assert any("1 would be rejected: title: needs `name`" in each for each in preview.warnings)
     with pytest.raises(InvalidAudience, match="the audience users has no installation 4711 to show a sample of"):
         await stentor.campaigns.prepare(Draft(GREETING, USERS), sample="4711")
+
+
+async def test_a_sample_that_would_be_rejected_or_left_out_is_said_to_be(stentor: Stentor, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / stage.DATABASE)) as database:
+        database.execute("UPDATE devices SET platform = 'ios', token = 'x' WHERE id = 36")
+        database.execute("UPDATE devices SET platform = 'ios', token = NULL WHERE id = 37")
+        database.execute("UPDATE devices SET platform = 'windows' WHERE id = 38")
+        database.commit()
+    news = Content(message=Message(title="News", ttl=3600))
+    for content in (GREETING, news):
+        told = (await stentor.campaigns.prepare(Draft(content, USERS), sample="36")).warnings
+        assert [each for each in told if each.startswith("36 would be rejected: it has a malformed address: ")]
+        told = (await stentor.campaigns.prepare(Draft(content, USERS), sample="37")).warnings
+        assert "37 would be rejected: it has a missing address: it is empty or NULL" in told
+        with pytest.raises(
+            InvalidAudience, match=r"installation 38, which would be rejected: it is on no configured app"
+        ):
+            await stentor.campaigns.prepare(Draft(content, USERS), sample="38")
+        told = (await stentor.campaigns.prepare(Draft(content, USERS), sample="39")).warnings
+        assert not [each for each in told if each.startswith("39 ")]
+    choices: list[dict[str, Any]] = [{"filters": {"language": ["fr"]}}, {"only": ["40"]}]
+    for chosen in choices:
+        selection = Selection(source=AUDIENCE, **chosen)
+        told = (await stentor.campaigns.prepare(Draft(news, selection), sample="39")).warnings
+        assert "39 is not selected, and would not get the message" in told
+        told = (await stentor.campaigns.prepare(Draft(news, selection), sample="40")).warnings
+        assert not [each for each in told if each.startswith("40 ")]
 
 
 async def test_a_text_that_is_too_long_for_somebody_is_told(stentor: Stentor) -> None:

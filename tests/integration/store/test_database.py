@@ -13,6 +13,7 @@ import stat
 import threading
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,12 +24,12 @@ from sqlalchemy import String, func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.errors import InvalidConfiguration, StoreOutdated, StoreRefused, StoreUnavailable
+from stentor.errors import InvalidConfiguration, StoreOutdated, StoreRefused, StoreUnavailable, StoreUnusable
 from stentor.settings import sqlite_url
 from stentor.store import database as stores
-from stentor.store import postgresql_driver
+from stentor.store import postgresql_driver, sqlite_driver
 from stentor.store.database import POSTGRESQL, SQLITE, Database, insert_or_ignore
-from stentor.store.migrate import migrate
+from stentor.store.migrate import check, migrate
 from stentor.store.postgresql_driver import KEEPALIVES, keep_alive
 from stentor.store.sqlite_driver import SqliteConnection
 from stentor.store.tables import METADATA, batches, lanes
@@ -328,6 +329,75 @@ async def test_a_missing_folder_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="cannot be opened: check that its folder exists"):
         await migrate(database)
     await database.aclose()
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+async def test_what_cannot_be_written_to_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """In whatever journal mode: a backup by VACUUM INTO is not in the store's own."""
+    made = Database.open(f"sqlite:///{tmp_path / 'made.db'}")
+    await migrate(made)
+    await made.write(put("a"))
+    await made.aclose()
+    with closing(sqlite3.connect(tmp_path / "made.db")) as connection:
+        connection.execute(f"VACUUM INTO '{tmp_path / 'copy.db'}'")
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as connection:
+        assert connection.execute(f"PRAGMA journal_mode={mode}").fetchone() == (mode,)
+    uri = sqlite_driver._uri
+    # Root may write to any file; to SQLite the two are the same.
+    monkeypatch.setattr(sqlite_driver, "_uri", lambda path: uri(path).replace("mode=rw", "mode=ro"))
+    database = Database.open(f"sqlite:///{tmp_path / 'copy.db'}", patience=0.0)
+    await migrate(database)
+    await check(database)
+    assert await counted(database) == 1
+    with pytest.raises(StoreUnusable, match="cannot be written to"):
+        await database.write(put("b"))
+    await database.aclose()
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+async def test_a_file_in_a_folder_that_cannot_be_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, foreign: bool
+) -> None:
+    codes = [sqlite3.SQLITE_READONLY_DIRECTORY, sqlite3.SQLITE_CANTOPEN]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise SqliteRefusal(codes.pop())
+
+    monkeypatch.setattr(sqlite3, "connect", refuse)
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.R_OK)
+    path = tmp_path / "store.db"
+    path.touch()
+    while codes:
+        database = Database.open(f"sqlite:///{path}", patience=0.0, foreign=foreign)
+        with pytest.raises(StoreUnusable, match=r"store\.db is in a folder that this user may not write to.*copy it"):
+            await database.rows(text("SELECT 1"))
+        await database.aclose()
+
+
+class SqliteRefusal(sqlite3.OperationalError):
+    """As SQLite's driver raises it."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__("unable to open database file")
+        self.sqlite_errorcode = code
+
+
+async def test_a_file_of_somebody_else_s_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
+    for path, said in (
+        (
+            tmp_path / "app.db",
+            r"app\.db isn't there\. Make it, or correct the path .* from the folder of stentor\.toml",
+        ),
+        (tmp_path / "none" / "app.db", r"app\.db isn't there"),
+        (tmp_path, r"cannot be opened: check that it is a file, and that this user may read it"),
+    ):
+        database = Database.open(f"sqlite:///{path}", foreign=True)
+        with pytest.raises(StoreUnusable, match=said):
+            await database.rows(text("SELECT 1"))
+        await database.aclose()
+    assert os.listdir(tmp_path) == []
 
 
 async def test_another_kind_of_file_is_said_at_once(tmp_path: Path) -> None:

@@ -23,6 +23,11 @@ from stentor.errors import InvalidConfiguration
         (["country="], [""], "country = "),
         (["country == de", "country = 'at'"], ["de", "at"], "country = de or at"),
         (["country IN (de, at)"], ["de", "at"], "country = de or at"),
+        (["country IN('de','at')"], ["de", "at"], "country = de or at"),
+        (["country='de and at=x'"], ["de and at=x"], "country = de and at=x"),
+        (["country=Trinidad and Tobago"], ["Trinidad and Tobago"], "country = Trinidad and Tobago"),
+        (["country='>3'"], [">3"], "country = >3"),
+        (["country=a>3"], ["a>3"], "country = a>3"),
         (['country in "de,at", ch'], ["de,at", "ch"], "country = de,at or ch"),
         (["country != de", 'country!="at"'], Condition(none_of=["de", "at"]), "country not de or at"),
         (["country not in de,at"], Condition(none_of=["de", "at"]), "country not de or at"),
@@ -60,6 +65,26 @@ def test_what_is_no_filter(text: str) -> None:
         ("plan = free,pro", "write 'plan in free,pro'"),
         ('plan="free" x', "a quote is not closed, or more stands behind it"),
         ("plan!='free", "a quote is not closed"),
+        ("plan<>free", "write plan!=free"),
+        ("plan LIKE 'a%'", "write plan^=a"),
+        *(
+            (text, "make this the `where` of an audience in stentor.toml")
+            for text in (
+                *(
+                    "age>30",
+                    "age >= 30",
+                    "age=>30",
+                    "age < 30",
+                    "age between 1 and 2",
+                    "plan is null",
+                    "plan IS NOT NULL",
+                ),
+                *("plan LIKE '%a'", "plan not like 'a%'", "plan ~ 'x'"),
+            )
+        ),
+        ("plan=a AND country=b", "give each condition as a --filter of its own"),
+        ("plan='a' and country in b,c", "give each condition as a --filter of its own"),
+        ("plan=a or plan=b", "write 'COLUMN in A,B' for several values of one column"),
     ],
 )
 def test_what_would_not_mean_what_it_seems_to_is_refused(text: str, advice: str) -> None:

@@ -241,6 +241,27 @@ def test_simulators_become_apps(tmp_path: Path) -> None:
     assert str(apns.ca_file) == "/ca/apns.pem"
 
 
+def test_with_simulators_nothing_else_of_a_short_file_is_on(tmp_path: Path) -> None:
+    """Neither an app without credentials, nor an audience in a database that isn't there."""
+    for facts in (APNS, FCM):
+        (tmp_path / f"{facts['provider']}.json").write_text(json.dumps(facts))
+    simulators = ("--simulator", tmp_path / "apns.json", "--simulator", tmp_path / "fcm.json")
+    assert run(tmp_path / "new", "--channels", "apns,fcm,telegram", *simulators).exit_code == 0
+    file = tmp_path / "new" / "stentor.toml"
+    config = load(file, {})
+    assert (list(config.apps), config.audiences) == (["simulated-apns", "simulated-fcm"], {})
+    config = read(tmp_path, re.sub(r"^#(?=[\w\[])", "", file.read_text(), flags=re.MULTILINE))
+    assert list(config.apps) == ["ios", "android", "bot", "simulated-apns", "simulated-fcm"]
+    assert config.audiences["users"].channels == {"ios": "apns", "android": "fcm"}
+
+
+def test_a_provider_has_one_simulator(tmp_path: Path) -> None:
+    (tmp_path / "apns.json").write_text(json.dumps(APNS))
+    done = run(tmp_path / "new", *("--simulator", tmp_path / "apns.json") * 2)
+    assert "is the second of apns" in str(done.exception)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_simulated_discord_becomes_an_app(tmp_path: Path) -> None:
     facts = {"provider": "discord", "mode": "strict", "url": "https://127.0.0.1:3", "ca_file": "/ca/discord.pem"}
     (tmp_path / "discord.json").write_text(json.dumps({**facts, "token_file": "/keys/discord-token.txt"}))

@@ -40,4 +40,9 @@ def test_from_cron(stentor: Command, fake: FakeStentor) -> None:
 def test_an_age_must_be_said(stentor: Command, fake: FakeStentor) -> None:
     assert stentor("campaign", "prune").exit_code == 2
     assert stentor("campaign", "prune", "--older-than", "soon").exit_code == 2
+    for little in ("90", "23h"):  # 90 what? seconds
+        done = stentor("campaign", "prune", "--older-than", little)
+        assert done.exit_code == 2
+        assert f"--older-than: {little} is less than a day; campaigns are kept for 1d at least" in done.stderr
+    assert "at least 1d" in " ".join(stentor("campaign", "prune", "--help").stdout.split())
     assert fake.done == []

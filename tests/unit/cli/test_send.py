@@ -77,6 +77,23 @@ def test_a_campaign_has_values_of_its_own(stentor: Command, fake: FakeStentor, t
     assert content.render(0, {}).title == "Episode 12 = {{ 6 * 2 }}"
 
 
+@pytest.mark.parametrize("how", ["options", "file"])
+def test_what_is_wrong_with_a_value_is_said_of_its_option(
+    stentor: Command, fake: FakeStentor, tmp_path: Path, how: str
+) -> None:
+    file = tmp_path / "episode.toml"
+    file.write_text('title = "Episode {{ episode }}"\n')
+    message = ("--title", "Episode {{ episode }}") if how == "options" else ("--message", str(file))
+    for value, said in (
+        ("day=1", "--set: no text of the message uses `day`"),
+        ("episode=\0", "--set episode: has a NUL"),
+    ):
+        done = stentor("send", *message, "--set", value, "--audience", "users", "--yes")
+        assert done.exit_code == 2
+        assert said in done.stderr
+    assert fake.done == []
+
+
 def test_filters_and_test_recipients_choose_whom(stentor: Command, fake: FakeStentor) -> None:
     filters = ("--filter", "country=de", "--filter", "country=at", "--filter", "plan=pro")
     stentor("send", *HELLO, *filters, "--test-to", "1", "--test-to", "2", "--name", "Trial", "--yes")
@@ -272,7 +289,7 @@ def test_a_dry_run_for_programs(stentor: Command, fake: FakeStentor) -> None:
         (["--audience", "users"], "there is no message: give --title and --body, or --message FILE"),
         ([*HELLO, "--message", "x.toml"], "--message FILE has the whole message, so --title can't be given"),
         ([*HELLO, "--ttl", "soon"], "--ttl: 'soon' is not a duration; write e.g. 90s"),
-        ([*HELLO, "--at", "tomorrow"], "--at: 'tomorrow' is not a time; write e.g. 2030"),
+        ([*HELLO, "--at", "tomorrow"], "--at: 'tomorrow' is not a time; write e.g. 18:00"),
         ([*HELLO, "--at", "2001-01-01T00:00"], "--at: 2001-01-01T00:00 is in the past"),
         ([*HELLO, "--at", "+99999999999d"], "--at: +99999999999d is more than 10 years away; check the date"),
         ([*HELLO, "--data", "novalue"], "--data: 'novalue' should be NAME=VALUE"),

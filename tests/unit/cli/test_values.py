@@ -41,6 +41,42 @@ def test_moments() -> None:
             moment("--at", text, NOW)
 
 
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("18:00", "2026-03-01T18:00"),
+        ("9:30", "2026-03-02T09:30"),
+        ("12:00", "2026-03-02T12:00"),
+        ("9:30:10", "2026-03-02T09:30:10"),
+        ("12:00:01", "2026-03-01T12:00:01"),
+    ],
+)
+def test_a_time_of_day_is_the_next_one(text: str, at: str) -> None:
+    assert moment("--at", text, NOW) == Moment(datetime.fromisoformat(at).timestamp())
+
+
+@pytest.mark.usefixtures("in_berlin")
+def test_a_time_of_day_is_doubtful_where_the_clocks_change() -> None:
+    now = datetime.fromisoformat("2026-03-28T20:00+01:00").timestamp()
+    assert "2026-03-29 02:30 doesn't exist" in moment("--at", "02:30", now).doubt
+    assert moment("--at", "03:30", now).at == now + 6.5 * 3600
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("+90", "'+90' has no unit; write +90m for minutes, or +90s, +90h"),
+        ("25:00", "'25:00' is not a time; write e.g. 18:00, 2030-01-31T18:00, 2030-01-31T18:00+01:00 or +90m"),
+        ("18", "write e.g. 18:00"),
+        ("6pm", "write e.g. 18:00"),
+    ],
+)
+def test_what_is_no_moment_is_told_with_what_is(text: str, says: str) -> None:
+    with pytest.raises(InvalidConfiguration) as raised:
+        moment("--at", text, NOW)
+    assert says in str(raised.value)
+
+
 @pytest.mark.parametrize("text", ["9999-12-31T23:59", "2036-03-03T12:00", "+99999999999d", "+4000d"])
 def test_nobody_means_a_time_many_years_away(text: str) -> None:
     with pytest.raises(InvalidConfiguration, match=r"^--at: .* is more than 10 years away; check the date$"):

@@ -474,10 +474,9 @@ def test_a_file_that_is_nested_too_deeply_or_too_long(tmp_path: Path) -> None:
             content_from(path)
         assert str(caught.value).isprintable()
     dotted = tmp_path / "message.toml"
-    for depth in (60, 5_000):  # TOML's parser doesn't go deeper for these
-        dotted.write_text(f"[apns.payload{'.a' * depth}]")
-        with pytest.raises(InvalidMessage, match="nests objects or lists more than 50 deep"):
-            content_from(dotted)
+    dotted.write_text(f"[apns.payload{'.a' * 40}]\n{'a.' * 40}b = 1")
+    with pytest.raises(InvalidMessage, match="nests objects or lists more than 50 deep"):
+        content_from(dotted)
     path.write_text("{}" + " " * 5_000_000)
     with pytest.raises(InvalidConfiguration, match=r"message\.json is longer than 4,194,304 bytes"):
         content_from(path)
@@ -537,6 +536,39 @@ def test_a_file_with_a_mistake_names_it(tmp_path: Path, text: str, names: str) -
     path.write_text(text)
     with pytest.raises(InvalidMessage, match=names):
         content_from(path)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["{}b = 1", "[apns.{}b]", "[[ {}b ]]", "x = {{ {}b = 1 }}", "x = [1, {{{}b = 1}}]", "x = {{ y = 1, {}b = 1 }}"],
+)
+@pytest.mark.parametrize("part", ["a.", '"a.\\"b" . ', "'a' ."])
+def test_a_name_of_thousands_of_parts_is_refused_before_it_is_read(tmp_path: Path, written: str, part: str) -> None:
+    """TOML's reader takes a hundred seconds for one of 64 KB."""
+    path = tmp_path / "message.toml"
+    path.write_text("\n" + written.format(part * 1000))
+    with pytest.raises(InvalidConfiguration, match=r"has more than 51 parts with dots between"):
+        content_from(path)
+
+
+def test_texts_may_have_any_dots(tmp_path: Path) -> None:
+    path = tmp_path / "message.toml"
+    dots = ".".join("a" * 200)
+    multiline = f"""#{dots}
+title = '{dots}' # {dots}
+body = \"\"\"
+{dots} = \\" ""
+[{dots}]\"\"\"
+subtitle = '''
+{dots}. "'''
+collapse_key = "\\"x, {dots}"
+"""
+    path.write_text(multiline)
+    message = content_from(path).message
+    assert message.title == dots
+    assert message.body == f'{dots} = " ""\n[{dots}]'
+    assert message.subtitle == f'{dots}. "'
+    assert message.collapse_key == f'"x, {dots}'
 
 
 @pytest.mark.parametrize(
