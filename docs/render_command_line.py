@@ -94,7 +94,8 @@ the `languages` and how many are `lacking` each value), `recipients`, `unroutabl
 | `send --once`, if it was sent before | `already_sent`: the campaign's id |
 | `send --detach`, `campaign pause` | the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
 `starts_at`, `expires_at`, `finished_at`, `planned` (whether the whole audience has been read), `expected` \
-(recipients by lane), `max_rate` (the most pushes per second over all lanes, or null) |
+(recipients by lane), `max_rate` (the most pushes per second over all lanes, or \
+null), `revision` (how often it was changed as a draft) |
 | `campaign prune` | `campaigns` (their ids), `recipients`, `failures`, `oldest` (when the first of them ended, \
 or null), `deleted` |
 | `drain` | `drained`, and what is left: `campaigns` (state by id), `recipients` without an outcome, queued `batches`, \
