@@ -1,8 +1,8 @@
 """One look at the store for all in this process who watch the same thing.
 
-Rules: a hub looks while anybody watches, and ends when nobody does; a look takes a tenth of the time at most, however
-large the campaign; what it knows is the newest look alone, and a watcher keeps the one that it saw last, so nothing
-grows with the watchers' slowness; the store being away is told, and looking goes on.
+Rules: a hub looks while anybody watches, and ends when nobody does; a look takes a twentieth of the time at most,
+however large the campaign; what it knows is the newest look alone, and a watcher keeps the one that it saw last, so
+nothing grows with the watchers' slowness; the store being away is told, and looking goes on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stentor.runtime.rest import rest
 
 BUSY, QUIET = 0.25, 1.0
 """Seconds between two looks while things change, and while nothing does: doubled with each look that finds nothing."""
-SHARE, LONGEST = 9.0, 10.0
+SHARE, LONGEST = 19.0, 10.0
 """How many times as long as a look the time until the next one is at least; and that time in seconds at most, as a look
 may also seem long because this process stood still."""
 AWAY_AFTER = 1.0
@@ -73,7 +73,7 @@ class Hub:
         self._left.clear()
         if not self.is_looking and not (self._latest and self._latest.over):
             self.looking = asyncio.create_task(self._run(), name="look for events")
-            self.looking.add_done_callback(lambda _: self._ring())
+            self.looking.add_done_callback(self._end)
         return self.looking if self.is_looking else None
 
     def leave(self) -> None:
@@ -104,6 +104,11 @@ class Hub:
         if before not in self._told:
             self._told[before] = tuple(changes(seen, now))
         return self._told[before]
+
+    def _end(self, looking: asyncio.Task[None]) -> None:
+        if not looking.cancelled():
+            looking.exception()  # nobody may be left to hear of it
+        self._ring()
 
     async def _run(self) -> None:
         while self.watchers:

@@ -213,3 +213,39 @@ async def test_who_comes_later_sees_when_the_last_look_was(store: FakeStore, hub
     await store.answer(view(1))
     (now,) = await Watcher(hub).told()
     assert now.at == pytest.approx(1_700_000_100.25)
+
+
+async def pauses_of(monkeypatch: pytest.MonkeyPatch, views: Sequence[View], took: float) -> list[float]:
+    """Seconds between looks that find these, each of which takes so long."""
+    store, passing, pauses = FakeStore(), ManualClock(), list[float]()
+
+    async def look() -> View:
+        passing.move(took)
+        return await store.look()
+
+    async def rest(seconds: float, _: object) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(hubs, "rest", rest)
+    monkeypatch.setattr(hubs, "steady", passing)
+    hub = Hub(look, lambda _: None, store.clock)
+    hub.enter()
+    await store.answer(*views)
+    assert hub.looking is not None
+    hub.looking.cancel()
+    await asyncio.wait({hub.looking})
+    return pauses
+
+
+async def test_looks_are_rarer_while_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    views = [view(1), view(2), *[view(2)] * 4, view(3)]
+    assert await pauses_of(monkeypatch, views, 0.001) == [0.25, 0.25, 0.5, 1.0, 1.0, 1.0, 0.25]
+
+
+async def test_looking_takes_a_twentieth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await pauses_of(monkeypatch, [view(1), view(2)], 0.2) == pytest.approx([3.8, 3.8])
+
+
+async def test_a_process_that_stood_still_looks_again_soon_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A laptop that slept, say: then the look seems to have taken hours."""
+    assert await pauses_of(monkeypatch, [view(1)], 7200.0) == [10.0]
