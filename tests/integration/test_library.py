@@ -52,6 +52,11 @@ async def test_the_examples_run(
         await names["try_it"]("ab" * 32)  # type: ignore[operator]
         assert capsys.readouterr().out in ("accepted\n", "Unregistered: The device has gone; forget the token.\n")
 
+        async with Stentor(load()) as stentor:
+            newest = (await stentor.campaigns.newest(limit=1))[0]
+        await names["follow"](newest.id)  # type: ignore[operator]
+        assert [line.partition(" ")[2] for line in capsys.readouterr().out.splitlines()] == ["failed", ""]
+
         await hand_over(names["hand_over"])
         *counts, state = capsys.readouterr().out.splitlines()
         assert state == "completed"

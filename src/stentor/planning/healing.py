@@ -151,7 +151,8 @@ class Healer:
 
     async def _heal(self, campaign_id: str, names: Sequence[str]) -> int:
         lost = counted(len(names), "batch", "batches")
-        logger.warning("campaign %s: %s, lost with the queue, put again", campaign_id, lost)
+        facts = {"campaign": campaign_id}
+        logger.warning("campaign %s: %s, lost with the queue, put again", campaign_id, lost, extra=facts)
         try:
             campaign, content = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
             names, ended = await self._end_unreadable(names)
@@ -162,13 +163,13 @@ class Healer:
             return 0  # it was deleted
         except (AudienceUnavailable, InvalidAudience, InvalidMessage) as error:
             if campaign_id not in self._troubles:
-                logger.warning("the lost batches of campaign %s wait: %s", campaign_id, error)
+                logger.warning("the lost batches of campaign %s wait: %s", campaign_id, error, extra=facts)
             self._troubles[campaign_id] = f"batches of campaign {campaign_id} were lost, and wait: {error}"
             return 0
         except StoreUnavailable:
             raise
         except Exception as error:  # the process would die of it again and again, and heal nobody else
-            logger.error("the lost batches of campaign %s wait: %r", campaign_id, error, exc_info=error)
+            logger.error("the lost batches of campaign %s wait: %r", campaign_id, error, exc_info=error, extra=facts)
             self._troubles[campaign_id] = f"batches of campaign {campaign_id} were lost, and wait: {error!r}"
             return 0
 
@@ -182,7 +183,9 @@ class Healer:
         }
         for name, letter in over.items():
             if (row := await self._row(name)) is not None:
-                logger.error("batch %s is not sent again, as nobody could record what became of it", name)
+                facts = {"campaign": letter.campaign_id, "lane": letter.lane, "batch": name}
+                said = "batch %s is not sent again, as nobody could record what became of it"
+                logger.error(said, name, extra=facts)
                 lost = _lost(row)
                 tried = {each.position: each for each in decode_waiting(row.waiting)}
                 await self._losses.settle([_end_all(lost, letter, tried)], self._clock())

@@ -165,10 +165,10 @@ class PlanWorker:
             self._troubles.put(lease.campaign_id, str(error))
             await self._settle(release=[(lease, AUDIENCE_PAUSE)])
         except InvalidAudience as error:
-            logger.error("campaign %s is paused: %s", lease.campaign_id, error)
+            logger.error("campaign %s is paused: %s", lease.campaign_id, error, extra=lease.facts)
             await self._halt(lease, CampaignState.PAUSED, str(error))
         except InvalidMessage as error:  # what was stored cannot be changed any more
-            logger.error("campaign %s failed: %s", lease.campaign_id, error)
+            logger.error("campaign %s failed: %s", lease.campaign_id, error, extra=lease.facts)
             await self._halt(lease, CampaignState.FAILED, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the process would die of it, and the next one, too
             await self._fail(lease, error)
@@ -176,6 +176,7 @@ class PlanWorker:
     async def _do_now(self, lease: Lease) -> None:
         if lease.deliveries > self._settings.deliveries:
             problem = f"{counted(lease.deliveries - 1, 'planner process', 'planner processes')} died {_where(lease)}"
+            logger.error("campaign %s is paused: %s", lease.campaign_id, problem, extra=lease.facts)
             await self._halt(lease, CampaignState.PAUSED, problem)
             return
         plan = await self._plan(lease)
@@ -184,14 +185,14 @@ class PlanWorker:
             await self._settle(release=[(lease, HELD_PAUSE)])
             return
         await self._planner.step(lease, plan)
-        logger.debug("step %s was done", lease.id)
+        logger.debug("step %s was done", lease.id, extra=lease.facts)
         self._troubles.pop(lease.campaign_id)
 
     async def _fail(self, lease: Lease, error: Exception) -> None:
         """A step failed for a reason that nobody foresaw: it is tried a few times, and then pauses its campaign."""
         said = str(error).partition("\n")[0][:LONGEST_PROBLEM]
         problem = f"planning failed {_where(lease)}: {type(error).__name__}: {said}"
-        logger.error("campaign %s: %s", lease.campaign_id, problem, exc_info=error)
+        logger.error("campaign %s: %s", lease.campaign_id, problem, exc_info=error, extra=lease.facts)
         failures = (self._failures.get(lease.id) or 0) + 1
         if failures < TRIES:
             self._failures.put(lease.id, failures)

@@ -69,6 +69,11 @@ class Lease:
         return f"<Lease of {self.id}, delivery {self.deliveries}>"
 
     @property
+    def facts(self) -> dict[str, str]:
+        """What it is about, as the fields of a log record: `campaign`, `lane`, and `batch` or `step`."""
+        return {"campaign": self.campaign_id, "lane": self.lane, "step" if self.lane == PLAN else "batch": self.id}
+
+    @property
     def inherited(self) -> bool:
         """Whether somebody may have held it who neither ended it nor gave it back."""
         return self.deliveries > 1 or self.again

@@ -48,7 +48,8 @@ async def _write_bare(
     settlement: Settlement, error: StoreRefused, write: Callable[[Sequence[Settlement]], Awaitable[None]]
 ) -> list[tuple[Settlement, StoreRefused]]:
     """A settlement with nothing but how everybody ended."""
-    logger.error("batch %s is recorded without what was said of its failures: %s", settlement.lease.id, error)
+    name, facts = settlement.lease.id, settlement.lease.facts
+    logger.error("batch %s is recorded without what was said of its failures: %s", name, error, extra=facts)
     account = settlement.account
     if account is not None:
         failures = tuple(
@@ -65,6 +66,6 @@ async def _write_bare(
     try:
         await write([replace(settlement, batch=None, account=account)])
     except StoreRefused as again:
-        logger.error("batch %s cannot be recorded, and is put aside: %s", settlement.lease.id, again)
+        logger.error("batch %s cannot be recorded, and is put aside: %s", name, again, extra=facts)
         return [(settlement, again)]
     return []

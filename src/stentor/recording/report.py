@@ -414,11 +414,10 @@ def _array_length(head: bytes) -> int:
             return first & 0x0F
 
 
-async def lane_problems(connection: AsyncConnection, names: Collection[str]) -> dict[str, LaneProblem]:
-    """Those of these lanes that don't send just now, and why."""
-    rows = await connection.execute(
-        select(lanes).where(lanes.c.lane.in_(names), lanes.c.problem.is_not(None)).order_by(lanes.c.lane)
-    )
+async def lane_problems(connection: AsyncConnection, names: Collection[str] | None = None) -> dict[str, LaneProblem]:
+    """Those of these lanes, or of all, that don't send just now, and why."""
+    query = select(lanes).where(lanes.c.problem.is_not(None)).order_by(lanes.c.lane)
+    rows = await connection.execute(query if names is None else query.where(lanes.c.lane.in_(names)))
     return {
         row.lane: LaneProblem(problem=row.problem, remedy=row.remedy, since=row.since, until=row.until) for row in rows
     }

@@ -154,7 +154,7 @@ class RecordWorker:
 
     async def _bury(self, lease: Lease, reason: str) -> None:
         """Put it aside, once it is on record: whoever finds its batch lost must know how often that has been so."""
-        logger.error("outcomes of batch %s are put aside: %s", lease.id, reason)
+        logger.error("outcomes of batch %s are put aside: %s", lease.id, reason, extra=lease.facts)
         letter = DeadLetter(
             id=lease.id,
             lane=lease.lane,
@@ -178,7 +178,8 @@ class RecordWorker:
 
     async def _leave(self, lease: Lease, error: BatchTooNew) -> None:
         """To a newer recorder: it comes back when its lease ends. Before that looks like deaths, it is sent anew."""
-        logger.warning("outcomes of batch %s are left to a newer Stentor's recorder: %s", lease.id, error)
+        said = "outcomes of batch %s are left to a newer Stentor's recorder: %s"
+        logger.warning(said, lease.id, error, extra=lease.facts)
         if lease.deliveries >= self._settings.deliveries:
             await self._quietly(self._send_anew(lease))
 

@@ -23,6 +23,7 @@ from stentor.config import Config
 from stentor.recording.report import Progress, Report
 from stentor.runtime.access_control import AccessControl
 from stentor.runtime.campaigns import CampaignControl
+from stentor.runtime.changes import CampaignEvent
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import Backlog, QueueControl
 from stentor.runtime.roles import Roles
@@ -65,14 +66,17 @@ def _iterating(
 ) -> Callable[Concatenate[_Twin[Part], P], Iterator[T]]:
     @wraps(method)
     def call(self: _Twin[Part], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        found = method(self._part, *args, **kwargs)
-        while True:
-            try:
-                yield self._do(anext(found))
-            except StopAsyncIteration:
-                return
+        return _iterated(self._runner, method(self._part, *args, **kwargs))
 
     return call
+
+
+def _iterated(runner: asyncio.Runner, found: AsyncIterator[T]) -> Iterator[T]:
+    while True:
+        try:
+            yield _run(runner, anext(found))
+        except StopAsyncIteration:
+            return
 
 
 class BlockingCampaignControl(_Twin[CampaignControl]):
@@ -241,6 +245,10 @@ class BlockingStentor:
 
     def __repr__(self) -> str:
         return f"<BlockingStentor of {self._stentor!r}>"
+
+    def events(self, campaign_id: str | None = None) -> Iterator[CampaignEvent]:
+        """See `Stentor.events`. Looking stands still between two events."""
+        return _iterated(self._runner, self._stentor.events(campaign_id))
 
     def __enter__(self) -> Self:
         _refuse_within_a_loop()

@@ -49,6 +49,19 @@ def safe(text: str) -> str:
     return _LONG.sub(_shorten, _USER.sub("…", text))
 
 
+def _safe_value(value: object) -> object:
+    """A field as JSON may have it, with all its texts `safe`."""
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case dict():
+            return {safe(str(name)): _safe_value(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_safe_value(each) for each in value]
+        case _:
+            return safe(str(value))
+
+
 def _shorten(found: re.Match[str]) -> str:
     text = found.group()
     return f"{text[:SHOWN]}…" if any(character.isdigit() for character in text) else text
@@ -77,7 +90,7 @@ class _Formatter(logging.Formatter):
 
     def _json(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        facts = {
+        facts: dict[str, object] = {
             "at": at.replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "process": self._name,
@@ -87,7 +100,7 @@ class _Formatter(logging.Formatter):
         }
         for name, value in vars(record).items():
             if name not in _OWN:
-                facts[name] = safe(value) if isinstance(value, str) else value
+                facts[name] = _safe_value(value)
         if record.exc_info:
             facts["exception"] = safe(self.formatException(record.exc_info))
-        return msgspec.json.encode(facts, enc_hook=str).decode()
+        return msgspec.json.encode(facts).decode()

@@ -7,9 +7,11 @@ id, an installation or an address is never one; a process has a registry of its 
 
 from __future__ import annotations
 
+import asyncio
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import accumulate
 from typing import TypeVar
 
@@ -37,6 +39,7 @@ UNROUTABLE = "none"
 """The label of those whom no configured lane serves."""
 
 R = TypeVar("R", bound=str)
+T = TypeVar("T")
 
 
 class _Numbers(Collector):
@@ -59,30 +62,28 @@ class RoleMetrics:
         meter: Meter,
         desk: StoreContact,
         depths: Lookup[Mapping[str, Depth]] | None = None,
+        letters: Lookup[Mapping[str, int]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Args:
         stages: those at work; may grow.
         depths: how many tasks each lane has; None where this role doesn't say.
+        letters: how many dead letters each lane has; likewise.
         """
         self._role = role
         self._stages = stages
         self._meter = meter
         self._desk = desk
         self._depths = depths
+        self._letters = letters
         self._clock = clock
 
     async def page(self) -> PlainPage:
-        """All of them, as they are now; without the queue's depths while these cannot be had."""
-        depths: Mapping[str, Depth] = {}
-        if self._depths is not None:
-            try:
-                depths = await self._depths.get()
-            except (StentorError, TimeoutError):
-                depths = {}
-        return render(lambda: self._collect(depths))
+        """All of them, as they are now; without what queue and store would have to tell while it cannot be had."""
+        depths, letters = await asyncio.gather(_found(self._depths), _found(self._letters))
+        return render(lambda: self._collect(depths, letters))
 
-    def _collect(self, depths: Mapping[str, Depth]) -> Iterator[Metric]:
+    def _collect(self, depths: Mapping[str, Depth], letters: Mapping[str, int]) -> Iterator[Metric]:
         yield _build(self._role)
         cpu = _counter("cpu_seconds", "CPU time of the event loop, by what it was spent on", "role", "stage")
         for account, seconds in self._meter.seconds.items():
@@ -104,6 +105,19 @@ class RoleMetrics:
                 for state in ("ready", "delayed", "leased"):
                     queued.add_metric([lane, state], getattr(depth, state))
             yield queued
+        if letters:
+            aside = _gauge("dead_letters", "Tasks that were put aside, of the whole cluster", "lane")
+            for lane, many in sorted(letters.items()):
+                aside.add_metric([lane], many)
+            yield aside
+
+
+async def _found(lookup: Lookup[Mapping[str, T]] | None) -> Mapping[str, T]:
+    """What it finds; nothing while it cannot be had."""
+    if lookup is not None:
+        with suppress(StentorError, TimeoutError):
+            return await lookup.get()
+    return {}
 
 
 def render(collect: Callable[[], Iterable[Metric]]) -> PlainPage:

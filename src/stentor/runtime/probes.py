@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from stentor.pipeline import Ports
@@ -11,13 +11,16 @@ from stentor.queue.contract import PLAN
 from stentor.runtime.health import Health, Lookup, ProbeResult
 from stentor.runtime.plain_http import PlainPage, listening
 from stentor.store import migrate
+from stentor.store.database import Database
+from stentor.store.letters import letters_by_lane
 
 SCHEMA_LASTS = 10.0
 """Seconds for which it counts that the store's tables were as they must be."""
 DEPTHS_LAST = 5.0
-"""Seconds for which the queue's depths count: to count tasks is work for it, and every planner is asked for them."""
+"""Seconds for which the queue's depths, and the numbers of dead letters, count: to count them is work for queue and
+store, and every planner is asked for them."""
 COUNTS_QUEUE = frozenset({"planner", "scheduler"})
-"""The roles whose metrics have the queue's depths; what everybody exports, everybody must ask for."""
+"""The roles whose metrics have them; what everybody exports, everybody must ask for."""
 
 
 def pages(
@@ -64,8 +67,9 @@ async def watched(
     schema = Lookup(lambda: migrate.check(ports.database), SCHEMA_LASTS)
     lanes = (PLAN, *ports.lanes)
     depths = Lookup(lambda: ports.queue.depths(lanes), DEPTHS_LAST) if role in COUNTS_QUEUE else None
+    letters = Lookup(lambda: _letters(ports.database, lanes), DEPTHS_LAST) if role in COUNTS_QUEUE else None
     health = Health(role, ports.stages, ports.desk, stop, schema, doubts)
-    metrics = RoleMetrics(role, ports.stages, ports.meter, ports.desk, depths)
+    metrics = RoleMetrics(role, ports.stages, ports.meter, ports.desk, depths, letters)
 
     async def alive() -> ProbeResult:
         return health.alive()
@@ -76,5 +80,11 @@ async def watched(
             yield
     finally:
         await schema.aclose()
-        if depths is not None:
-            await depths.aclose()
+        for lookup in (depths, letters):
+            if lookup is not None:
+                await lookup.aclose()
+
+
+async def _letters(database: Database, lanes: Sequence[str]) -> Mapping[str, int]:
+    """How many dead letters each of these lanes has, and each other that has any."""
+    return dict.fromkeys(lanes, 0) | await database.ask(letters_by_lane)

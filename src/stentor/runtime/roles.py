@@ -11,22 +11,21 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
-from stentor.errors import InvalidConfiguration, InvalidState, QueueUnavailable, StoreUnavailable
-from stentor.pipeline import WAITING
+from stentor.errors import InvalidConfiguration, InvalidState, StoreUnavailable
 from stentor.planning.caretaker import Caretaker
-from stentor.queue.contract import PLAN
 from stentor.recording import chronicle
 from stentor.recording.report import LaneProblem, Progress, Report
 from stentor.runtime.child import Role
 from stentor.runtime.doors import doors_of
+from stentor.runtime.onlooker import Onlooker, is_over
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.resources import Resources
 from stentor.runtime.rest import rest
-from stentor.runtime.standstill import Standstill, should_move
+from stentor.runtime.standstill import should_move
 from stentor.runtime.supervisor import Closing, Supervisor
 from stentor.states import FINAL, CampaignState
 from stentor.store import campaigns
@@ -51,6 +50,7 @@ class Roles:
         elsewhere: this process starts no others; whoever sends runs already.
         """
         self._elsewhere = elsewhere
+        self._resources = resources
         self._config = resources.config
         self._clock = resources.clock
         self._database = resources.database
@@ -116,7 +116,7 @@ class Roles:
                 progress = replace(progress, problems={**progress.problems, **deaths})
                 if on_progress is not None:
                     on_progress(progress)
-                if progress.state is CampaignState.PAUSED or (progress.state in FINAL and not progress.total.pending):
+                if progress.state is CampaignState.PAUSED or is_over(progress):
                     break
                 await rest(LOOK, stop)
         return await self._outcomes.report(campaign_id)
@@ -166,13 +166,12 @@ class Roles:
             UnknownCampaign: there is none of this id.
         """
         await self._refuse_draft(campaign_id)
-        standstill = Standstill(self._backend.queue, self._backend.outbox, self._config.sending.lease)
+        onlooker = Onlooker(self._resources, self._outcomes, campaign_id)
         while not (stop is not None and stop.is_set()):
-            progress = await self._outcomes.progress(campaign_id)
-            missing = await self._missing(standstill, progress)
+            progress = await onlooker.look()
             if on_progress is not None:
-                on_progress(replace(progress, problems={**missing, **progress.problems}))
-            if progress.state in FINAL and not progress.total.pending:
+                on_progress(progress)
+            if is_over(progress):
                 break
             await rest(LOOK, stop)
         return await self._outcomes.report(campaign_id)
@@ -184,15 +183,14 @@ class Roles:
 
         Raises: UnknownCampaign: there is none of this id.
         """
-        standstill = Standstill(self._backend.queue, self._backend.outbox, self._config.sending.lease, still=GLANCE)
+        onlooker = Onlooker(self._resources, self._outcomes, campaign_id, still=GLANCE)
         begun = time.monotonic()
-        first = progress = await self._outcomes.progress(campaign_id)
+        first = progress = await onlooker.look()
         while should_move(progress) and (progress.campaign, progress.lanes) == (first.campaign, first.lanes):
-            missing = await self._missing(standstill, progress)
-            if missing or time.monotonic() - begun >= GLANCE + LOOK:
-                return replace(progress, problems={**missing, **progress.problems}, still=True)
+            if onlooker.missing or time.monotonic() - begun >= GLANCE + LOOK:
+                return replace(progress, still=True)
             await rest(LOOK, None)
-            progress = await self._outcomes.progress(campaign_id)
+            progress = await onlooker.look()
         return progress
 
     async def serve(
@@ -268,13 +266,6 @@ class Roles:
         campaign = await self._database.ask(lambda connection: campaigns.get(connection, campaign_id))
         if campaign.state is CampaignState.DRAFT:
             raise InvalidState(f"campaign {campaign_id} is a draft; start it first")
-
-    async def _missing(self, standstill: Standstill, progress: Progress) -> Mapping[str, LaneProblem]:
-        """Who is missing; nobody can say where the queue is away."""
-        try:
-            return await standstill.look(progress)
-        except QueueUnavailable as error:
-            return {PLAN: LaneProblem(problem=str(error), remedy=WAITING)}
 
 
 def _times(role: Role, number: int) -> list[Role]:

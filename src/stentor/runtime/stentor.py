@@ -1,20 +1,22 @@
 """`Stentor`: everything that can be done, for programs; the command line is made of it.
 
-Its parts, by what they are about: `campaigns`, `outcomes`, `roles`, `queue`, `access`. Rules: a campaign exists, and
-goes on, without whoever made it: all is in the store, and any process with the same settings may run, pause or ask
-about it.
+Its parts, by what they are about: `campaigns`, `outcomes`, `roles`, `queue`, `lanes`, `access`; and `events`, what
+happens to campaigns. Rules: a campaign exists, and goes on, without whoever made it: all is in the store, and any
+process with the same settings may run, pause or ask about it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from types import TracebackType
 from typing import Self
 
 from stentor.config import Config
 from stentor.runtime.access_control import AccessControl
 from stentor.runtime.campaigns import CampaignControl
+from stentor.runtime.changes import CampaignEvent
+from stentor.runtime.events import Events
 from stentor.runtime.lanes import LaneControl
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import QueueControl
@@ -59,6 +61,7 @@ class Stentor:
         """What was answered to requests that may be repeated."""
         self.access = AccessControl(self._resources)
         """Who may do what: API keys, users, sessions, and the log of who did what."""
+        self._events = Events(self._resources, self.outcomes)
 
     def __repr__(self) -> str:
         return f"<Stentor on {self._resources.database!r}>"
@@ -72,6 +75,26 @@ class Stentor:
         in. For people; None where nothing has."""
         return self._resources.database.hindrance(after)
 
+    def events(self, campaign_id: str | None = None) -> AsyncGenerator[CampaignEvent, None]:
+        """What happens to a campaign, as it happens: first all there is to know, then each change, until it is over.
+
+        Progress is told a few times a second at most, and only if something has changed. Every event may be lost: each
+        `Snapshot` and `ProgressMade` is whole in itself. Who is slow gets the newest state, and never a longer list.
+        However many watch a campaign in this process, they share one look at the store.
+
+        While the store is away that is told (`StoreAway`), and looking goes on by itself. Leave whenever you like; if
+        this `Stentor` is closed first, the events end without a `CampaignEnded`.
+
+        Args:
+            campaign_id: the campaign; None: the starts, pauses and ends of all, and the problems of all lanes, without
+                an end.
+
+        Raises:
+            UnknownCampaign: there is none of this id, or it was deleted meanwhile.
+            StoreOutdated, InvalidConfiguration: the store cannot be used as it is.
+        """
+        return self._events.watch(campaign_id)
+
     async def __aenter__(self) -> Self:
         """Raises: StoreUnavailable, InvalidConfiguration."""
         try:
@@ -84,5 +107,6 @@ class Stentor:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self._events.aclose()
         await self.access.aclose()
         await self._resources.aclose()

@@ -12,13 +12,14 @@ columns.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from stentor.config import SendingConfig
 from stentor.errors import StoreUnavailable, UnknownCampaign
 from stentor.meter import Meter
 from stentor.providers.lane import Lane
-from stentor.recording.contract import Ledger, Settlement
+from stentor.recording.contract import Ledger, Settlement, Then
 from stentor.sending.delivery import Delivery
 from stentor.sending.desk import Desk
 from stentor.sending.flying import Flyer
@@ -28,6 +29,8 @@ from stentor.sending.landing import Lander
 from stentor.sending.seen import Campaigns
 from stentor.sending.suspects import Suspects
 from stentor.sending.tally import Tally
+
+logger = logging.getLogger(__name__)
 
 
 class Courier:
@@ -62,6 +65,13 @@ class Courier:
 
     async def deliver(self, delivery: Delivery) -> Settlement:
         """What becomes of a batch."""
+        settlement = await self._deliver(delivery)
+        if settlement.then is Then.BURY:
+            lease = settlement.lease
+            logger.error("batch %s is put aside: %s", lease.id, settlement.why, extra=lease.facts)
+        return settlement
+
+    async def _deliver(self, delivery: Delivery) -> Settlement:
         try:
             if delivery.known is not None:
                 return (

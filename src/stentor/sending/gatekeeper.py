@@ -184,7 +184,8 @@ class Gatekeeper:
                     self.gate.reset()
             except (CredentialError, InvalidConfiguration) as error:
                 if self.gate.problem is None and str(error) != self._warned:  # else that says what is wrong
-                    logger.warning("the credential files of %s cannot be used: %s", self._lane.name, error)
+                    name, facts = self._lane.name, {"lane": self._lane.name, "problem": str(error)}
+                    logger.warning("the credential files of %s cannot be used: %s", name, error, extra=facts)
                     self._warned = str(error)
         if problem != self._reported:
             self._log(problem)

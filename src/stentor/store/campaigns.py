@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, bindparam, case, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, case, delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.counted import counted
@@ -23,6 +23,8 @@ from stentor.store.tables import batches, campaigns, chains
 
 NAMED = 5
 """Campaigns that are named at most where a name could mean several."""
+AT_ONCE = 10_000
+"""Ids that one query asks for at most; databases allow some 30,000 parameters."""
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -75,11 +77,25 @@ class Campaign:
         return sum(count for lane, count in self.expected.items() if lane)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignStanding:
+    """A campaign in an overview of all: its state, and why it is in it."""
+
+    id: str
+    title: str
+    state: CampaignState
+    problem: str | None = None
+    """Why it failed, or why it was paused other than by somebody."""
+
+
 def new_id(now: float) -> str:
     """An id that sorts by time: 8 letters and digits for the second, 8 of chance."""
+    return _stamp(now) + "".join(secrets.choice(_ALPHABET) for _ in range(8))
+
+
+def _stamp(now: float) -> str:
     seconds = int(now)
-    stamp = "".join(_ALPHABET[seconds >> shift & 31] for shift in range(35, -1, -5))
-    return stamp + "".join(secrets.choice(_ALPHABET) for _ in range(8))
+    return "".join(_ALPHABET[seconds >> shift & 31] for shift in range(35, -1, -5))
 
 
 async def add(connection: AsyncConnection, campaign: Campaign, content: bytes) -> None:
@@ -168,6 +184,35 @@ async def states(connection: AsyncConnection, campaign_ids: Collection[str]) -> 
     """The state of each of these that exists."""
     found = await connection.execute(select(campaigns.c.id, campaigns.c.state).where(campaigns.c.id.in_(campaign_ids)))
     return {row.id: CampaignState(row.state) for row in found}
+
+
+async def standings(
+    connection: AsyncConnection, since: float, known: Collection[str] = ()
+) -> dict[str, CampaignStanding]:
+    """The campaigns that are started and not over, those made since then that are no drafts, and those of `known` that
+    are over; by id. What it costs doesn't depend on how many have ended.
+
+    Args:
+        since: epoch seconds.
+        known: ids of campaigns that were not over before.
+    """
+    moving = [state.value for state in CampaignState if state not in FINAL and state is not CampaignState.DRAFT]
+    made_since = and_(campaigns.c.id >= _stamp(since), campaigns.c.state != CampaignState.DRAFT.value)
+    found = await _standings(connection, campaigns.c.state.in_(moving))
+    found |= await _standings(connection, made_since)  # each by an index of its own
+    ended = sorted(set(known) - found.keys())
+    for start in range(0, len(ended), AT_ONCE):
+        found |= await _standings(connection, campaigns.c.id.in_(ended[start : start + AT_ONCE]))
+    return found
+
+
+async def _standings(connection: AsyncConnection, which: ColumnElement[bool]) -> dict[str, CampaignStanding]:
+    c = campaigns.c
+    rows = await connection.execute(select(c.id, c.title, c.state, c.problem).where(which))
+    return {
+        row.id: CampaignStanding(id=row.id, title=row.title, state=CampaignState(row.state), problem=row.problem)
+        for row in rows
+    }
 
 
 async def under_way(connection: AsyncConnection) -> tuple[dict[str, CampaignState], int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -49,6 +49,14 @@ async def latest_letters(
     if campaign_id is not None:
         query = query.where(dead_letters.c.campaign_id == campaign_id)
     return [DeadLetter(**row._mapping) for row in await connection.execute(query)]
+
+
+async def letters_by_lane(connection: AsyncConnection) -> dict[str, int]:
+    """How many there are of each lane that has any."""
+    rows = await connection.execute(
+        select(dead_letters.c.lane, func.count().label("many")).group_by(dead_letters.c.lane)
+    )
+    return {row.lane: row.many for row in rows}
 
 
 async def bury_outcomes(connection: AsyncConnection, letter: DeadLetter, payload: bytes) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stentor.bench.processes import simulator
 from stentor.cli import stage
 from stentor.simulators.apns.credentials import mint_key
 from tests.integration.cli.commands import RECORD, Cluster
@@ -74,6 +76,75 @@ async def test_a_wrong_key_and_what_is_done_about_it(tmp_path: Path, facts: Fact
     assert (ended["title"], ended["counts"]) == ("Hello", {"read": PHONES, "accepted": PHONES})
     told = "\n".join(lines)
     assert [secret for secret in secrets(tmp_path, right, wrong) if secret in told] == []
+
+
+def provider(stack: ExitStack, name: str, file: Path, **faults: Any) -> Any:
+    """A simulated one with these faults."""
+    file.write_text(json.dumps(faults))
+    return stack.enter_context(simulator(name, "--faults", str(file)))[0]
+
+
+def spoil_a_batch(store: Path) -> str:
+    """Make a queued batch of the lane fcm/android unreadable; returns its id."""
+    database = sqlite3.connect(store)
+    try:
+        (batch,) = database.execute("SELECT min(id) FROM stentor_tasks WHERE lane = 'fcm/android'").fetchone()
+        database.execute("UPDATE stentor_payloads SET payload = x'c1' WHERE id = ?", (batch,))
+        database.commit()
+    finally:
+        database.close()
+    return str(batch)
+
+
+async def test_each_record_of_a_campaign_a_batch_or_a_lane_says_which(tmp_path: Path) -> None:
+    """A campaign with failures, with a batch that is put aside, and with a lane that closes for a while."""
+    with ExitStack() as stack:
+        dead = {"devices": {"unregistered": 0.3}}
+        facts = {name: provider(stack, name, tmp_path / "faults.json", **dead) for name in ("apns", "fcm")}
+        file, right, wrong = with_a_wrong_key(tmp_path, facts)
+        file.write_text(file.read_text().replace("senders = 1", "senders = 1\nbatch = 5"))
+        cluster = Cluster(file, STENTOR_LOGGING__FORMAT="json", STENTOR_LOGGING__LEVEL="debug")
+        logs: list[str] = []
+        campaign = (await cluster.json(*SEND, "--detach"))["id"]
+        async with cluster.running("worker", "planner") as planner:
+            last = await planner.until(r'"step ([^" ]+) was done"')
+            while planned(tmp_path / "stentor.db") < PHONES:
+                last = await planner.until(r'"step ([^" ]+) was done"')
+            planner.process.terminate()
+            logs += planner.log + (await planner.process.communicate())[1].decode().splitlines()
+        spoiled = spoil_a_batch(tmp_path / "stentor.db")
+        async with cluster.running("serve") as served:
+            await served.until_all(f"batch {spoiled} is put aside", "the lane apns/ios is closed")
+            (tmp_path / KEY).write_text(right)
+            await served.until_all("the lane apns/ios sends again", f"campaign {campaign} is completed")
+            served.process.terminate()
+            logs += served.log + (await served.process.communicate())[1].decode().splitlines()
+    records: list[dict[str, Any]] = [json.loads(line) for line in logs]
+
+    def said(text: str) -> list[dict[str, Any]]:
+        return [each for each in records if text in each["message"]]
+
+    assert all(each["campaign"] == campaign for each in said(campaign))
+    assert all(each["lane"] == "apns/ios" for each in said("lane apns/ios"))
+    assert {each["step"] for each in said(last[1])} == {last[1]}
+    (aside,) = said(spoiled)
+    assert aside["level"] == "error"
+    assert (aside["campaign"], aside["lane"], aside["batch"]) == (campaign, "fcm/android", spoiled)
+    (ended,) = said("is completed")
+    assert ended["counts"]["read"] == PHONES
+    assert ended["counts"]["rejected"] > 0
+    assert ended["counts"]["ambiguous"] == 5
+    told = "\n".join(logs)
+    assert [secret for secret in secrets(tmp_path, right, wrong) if secret in told] == []
+
+
+def planned(store: Path) -> int:
+    database = sqlite3.connect(store)
+    try:
+        (many,) = database.execute("SELECT coalesce(sum(size), 0) FROM stentor_batches").fetchone()
+    finally:
+        database.close()
+    return int(many)
 
 
 async def test_who_shows_how_it_goes_logs_nothing_unless_asked(tmp_path: Path, facts: Facts) -> None:

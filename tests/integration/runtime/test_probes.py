@@ -128,6 +128,7 @@ async def test_a_planner_with_nothing_to_do(tmp_path: Path) -> None:
         found = await planner.numbers()
         assert found["stentor_queue_tasks{lane=plan,state=ready}"] == 0
         assert found["stentor_plan_steps_total{}"] == 0
+        assert found["stentor_dead_letters{lane=plan}"] == 0
         assert found["stentor_cpu_seconds_total{role=planner,stage=steps}"] > 0
         assert all(name.startswith(("stentor_", "process_")) for name in found)
         assert (await get(planner.address, "/")).status == 404

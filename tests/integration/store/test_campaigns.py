@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import InvalidState, UnknownCampaign
 from stentor.states import FINAL, MOVES, CampaignState
@@ -194,3 +197,47 @@ def test_ids_sort_by_time_and_differ() -> None:
     assert sorted(ids) == ids
     assert all(len(each) == 16 and each.isalnum() for each in ids)
     assert len({new_id(NOW) for _ in range(1000)}) == 1000
+
+
+async def test_the_standings_of_what_is_under_way_new_or_known(database: Database) -> None:
+    new = new_id(NOW)
+    for name, state in (
+        ("00ended", CampaignState.COMPLETED),
+        ("00known", CampaignState.CANCELLED),
+        ("00draft", CampaignState.DRAFT),
+        ("00paused", CampaignState.PAUSED),
+        (new, CampaignState.COMPLETED),
+        (new_id(NOW), CampaignState.DRAFT),
+    ):
+        await add(database, id=name, state=state)
+    found = await database.ask(lambda connection: campaigns.standings(connection, NOW, ["00known", "00gone"]))
+    assert {name: each.state for name, each in found.items()} == {
+        "00known": CampaignState.CANCELLED,
+        "00paused": CampaignState.PAUSED,
+        new: CampaignState.COMPLETED,
+    }
+
+
+async def test_the_standings_dont_read_all_campaigns_that_ever_were(tmp_path: Path) -> None:
+    database = Database.open(f"sqlite:///{tmp_path / 's.db'}")
+    await migrate(database)
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        asked.append((statement, parameters))
+
+    async def plans(connection: AsyncConnection) -> list[str]:
+        sa.event.listen(connection.sync_connection, "before_cursor_execute", note)
+        await campaigns.standings(connection, NOW, ["c1"])
+        found = []
+        for statement, parameters in [each for each in asked if each[0].startswith("SELECT")]:
+            rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            found += [row.detail for row in rows]
+        return found
+
+    try:
+        steps = await database.ask(plans)
+    finally:
+        await database.aclose()
+    assert len(steps) > 2
+    assert [step for step in steps if step.startswith("SCAN")] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import json
 import logging
@@ -9,6 +10,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from stentor.config import LogFormat, LoggingConfig, LogLevel
 from stentor.runtime.logs import MARK, SHOWN, safe, start_logging
 
+ROOT = Path(__file__).parents[3]
 OURS = logging.getLogger("stentor.some.module")
 THEIRS = logging.getLogger("sqlalchemy.engine")
 SECRETS = {
@@ -105,6 +108,39 @@ def test_no_line_has_a_secret_or_a_whole_address(
         assert secret not in line
         assert secret[SHOWN : SHOWN + 12] not in line
     assert secret[:SHOWN] in lines[0], "by its beginning it is found again"
+
+
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS.keys())
+def test_no_field_has_one_however_deep_it_is(secret: str, capsys: pytest.CaptureFixture[str]) -> None:
+    begin("json")
+    fields = {"list": [secret, 3], "map": {secret: {"of": (secret, None)}}, "error": ValueError(secret)}
+    OURS.error("it", extra=fields)
+    (line,) = said(capsys)
+    assert secret[SHOWN : SHOWN + 12] not in line
+    found = json.loads(line)
+    assert found["list"][1] == 3
+    assert found["error"].startswith(secret[:SHOWN])
+
+
+def without_fields(source: str) -> list[int]:
+    """The lines of records whose text names a campaign, a batch, a step or a lane, and that have no fields."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func.value) == "logger"
+        and re.search(r"lease|campaign|batch|\.lane|lane\.", ast.unparse(node))
+        and not any(keyword.arg == "extra" for keyword in node.keywords)
+    ]
+
+
+def test_every_record_about_a_campaign_a_batch_or_a_lane_has_its_id_as_a_field() -> None:
+    modules = [path for path in (ROOT / "src").rglob("*.py") if "testing" not in path.parts]
+    assert {str(path): lines for path in modules if (lines := without_fields(path.read_text("utf-8")))} == {}
+    assert without_fields('logger.error("campaign %s failed", name)\nlogger.info("the lane is shut", extra=facts)') == [
+        1
+    ]
 
 
 @given(
