@@ -88,7 +88,7 @@ latest of them as `put_aside`, `seconds` (not counting the time it was `paused`)
 | `send --dry-run` | `title`, `lanes` (each with `recipients`, `ceiling` in pushes per second or null, \
 `seconds` at least, `examples` of what real recipients get; and, of `looked_at` installations, how many get each of \
 the `languages` and how many are `lacking` each value), `recipients`, `unroutable`, `seconds`, `warnings`, `sample` \
-(the payload of a lane's first example) |
+(the payload of a lane's first example), `confirmation` (with it, the API starts only this) |
 | `campaign list` | `campaigns`: a list of campaigns, each with `accepted`, `failed`, `cancelled`, `pending` and \
 `seconds` (from its start to its end, or to now) |
 | `send --once`, if it was sent before | `already_sent`: the campaign's id |

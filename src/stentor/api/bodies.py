@@ -21,7 +21,7 @@ from stentor.api.problems import (
     TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     FieldProblem,
-    Problem,
+    ProblemAnswer,
     pointer,
 )
 
@@ -41,14 +41,14 @@ def media_type(request: Request) -> str:
 
 
 def see_content_type(request: Request, wanted: str) -> None:
-    """Raises: Problem: the body is of another kind."""
+    """Raises: ProblemAnswer: the body is of another kind."""
     if (found := media_type(request)) not in wanted.split(", "):
         said = f"is {found!r}" if found else "is missing"
-        raise Problem(UNSUPPORTED_MEDIA_TYPE, f"The header Content-Type {said}; this operation reads {wanted}.")
+        raise ProblemAnswer(UNSUPPORTED_MEDIA_TYPE, f"The header Content-Type {said}; this operation reads {wanted}.")
 
 
 async def read(request: Request) -> bytes:
-    """All of a body. Raises: Problem: it is too large, or the client went away."""
+    """All of a body. Raises: ProblemAnswer: it is too large, or the client went away."""
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > LARGEST:
         raise _too_large()
@@ -59,37 +59,37 @@ async def read(request: Request) -> bytes:
             if len(body) > LARGEST:
                 raise _too_large()
     except ClientDisconnect:
-        raise Problem(BAD_BODY, "The body ended before it was complete.") from None
+        raise ProblemAnswer(BAD_BODY, "The body ended before it was complete.") from None
     return bytes(body)
 
 
-def _too_large() -> Problem:
-    return Problem(TOO_LARGE, f"The body is larger than {LARGEST:,} bytes.", headers={"Connection": "close"})
+def _too_large() -> ProblemAnswer:
+    return ProblemAnswer(TOO_LARGE, f"The body is larger than {LARGEST:,} bytes.", headers={"Connection": "close"})
 
 
 def decode(body: bytes, kind: type[F]) -> F:
     """A body as what it must be; of none, what has no required fields.
 
-    Raises: Problem: it isn't JSON, or a field is wrong.
+    Raises: ProblemAnswer: it isn't JSON, or a field is wrong.
     """
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
     except msgspec.ValidationError as error:
         place, said = _of(error, kind)
         at = pointer(place)
-        raise Problem(
+        raise ProblemAnswer(
             INVALID_INPUT, f"{place or 'The body'}: {said}", errors=[FieldProblem(pointer=at, detail=said)]
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Problem(BAD_BODY, f"The body is not JSON: {error}") from None
+        raise ProblemAnswer(BAD_BODY, f"The body is not JSON: {error}") from None
     except RecursionError:
-        raise Problem(BAD_BODY, "The body nests objects or lists too deeply.") from None
+        raise ProblemAnswer(BAD_BODY, "The body nests objects or lists too deeply.") from None
 
 
 def decode_query(request: Request, kind: type[F]) -> F:
     """The query as what it must be. A name that may be there several times has a list as its type.
 
-    Raises: Problem: a parameter is wrong or unknown.
+    Raises: ProblemAnswer: a parameter is wrong or unknown.
     """
     fields = {each.encode_name: each for each in msgspec.structs.fields(kind)}
     given: dict[str, Any] = {}
@@ -111,8 +111,8 @@ def _is_list(kind: Any) -> bool:
     return str(kind).startswith(("list[", "typing.List"))
 
 
-def _wrong_parameter(name: str, said: str) -> Problem:
-    return Problem(INVALID_INPUT, f"{name}: {said}", errors=[FieldProblem(parameter=name, detail=said)])
+def _wrong_parameter(name: str, said: str) -> ProblemAnswer:
+    return ProblemAnswer(INVALID_INPUT, f"{name}: {said}", errors=[FieldProblem(parameter=name, detail=said)])
 
 
 def _of(error: msgspec.ValidationError, kind: type[Fields]) -> tuple[str, str]:

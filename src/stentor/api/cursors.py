@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from stentor.access.signing import seal, unseal
-from stentor.api.problems import INVALID_CURSOR, Problem
+from stentor.api.problems import INVALID_CURSOR, ProblemAnswer
 
 LASTS = 7 * 86_400.0
 """Seconds for which a cursor can be used."""
@@ -37,13 +37,13 @@ class Cursors:
         return seal(self._key, msgspec.msgpack.encode(_Cursor(_digest(question), place)), now + LASTS)
 
     def read(self, question: tuple[Any, ...], cursor: str, now: float) -> list[str | int | float]:
-        """Raises: Problem: it isn't one of ours, is too old, or was made for another question."""
+        """Raises: ProblemAnswer: it isn't one of ours, is too old, or was made for another question."""
         content = unseal(self._key, cursor, now)
         if content is None:
-            raise Problem(INVALID_CURSOR, "The cursor is not whole, or older than a week; begin without one.")
+            raise ProblemAnswer(INVALID_CURSOR, "The cursor is not whole, or older than a week; begin without one.")
         found = msgspec.msgpack.decode(content, type=_Cursor)
         if found.question != _digest(question):
-            raise Problem(INVALID_CURSOR, "The cursor is of other filters; keep those, or begin without a cursor.")
+            raise ProblemAnswer(INVALID_CURSOR, "The cursor is of other filters; keep those, or begin without one.")
         return found.place
 
 

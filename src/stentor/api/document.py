@@ -18,7 +18,7 @@ from stentor.api.bodies import JSON
 from stentor.api.docstrings import of_fields
 from stentor.api.idempotency import HEADER, REPLAYED
 from stentor.api.operation import Operation
-from stentor.api.problems import CONTENT_TYPE, Kind, ProblemDocument, kind_of
+from stentor.api.problems import CONTENT_TYPE, ProblemDocument, ProblemKind, kind_of
 from stentor.model import Message
 from stentor.planning.content import Translation
 from stentor.version import __version__
@@ -168,7 +168,7 @@ def _responses(each: Operation) -> dict[str, Any]:
     responses = {str(each.status): good}
     if each.method == "GET" and each.streams is None and each.scope is not None:
         responses["304"] = {"description": "It is as it was when you got the `ETag` that you sent."}
-    by_status: dict[int, list[Kind]] = {}
+    by_status: dict[int, list[ProblemKind]] = {}
     for kind in kinds_of(each):
         by_status.setdefault(kind.status, []).append(kind)
     for status, found in sorted(by_status.items()):
@@ -179,7 +179,7 @@ def _responses(each: Operation) -> dict[str, Any]:
     return responses
 
 
-def kinds_of(each: Operation) -> list[Kind]:
+def kinds_of(each: Operation) -> list[ProblemKind]:
     """The kinds of problems that an operation may answer."""
     found = [kind_of(error) for error in each.raises]
     if each.scope is not None:

@@ -13,9 +13,9 @@ import math
 from starlette.requests import Request
 
 from stentor.access.caller import Caller
-from stentor.api.problems import IN_PROGRESS, INVALID_INPUT, OTHER_BODY, FieldProblem, Problem
+from stentor.api.problems import IN_PROGRESS, INVALID_INPUT, OTHER_BODY, FieldProblem, ProblemAnswer
 from stentor.runtime.replies import Replies
-from stentor.store.replies import Busy, Claim, OtherQuestion, Reply
+from stentor.store.replies import Busy, KeptReply, KeyClaim, OtherQuestion
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -25,14 +25,14 @@ LARGEST = 256 * 1024
 
 
 def key_of(request: Request) -> str | None:
-    """The request's key. Raises: Problem: it cannot be one."""
+    """The request's key. Raises: ProblemAnswer: it cannot be one."""
     key = request.headers.get(HEADER)
     if key is None:
         return None
     key = key.strip().strip('"')
     if not 0 < len(key) <= LONGEST_KEY or not key.isascii() or not key.isprintable():
         said = f"must have 1 to {LONGEST_KEY} visible ASCII characters"
-        raise Problem(INVALID_INPUT, f"{HEADER}: {said}", errors=[FieldProblem(parameter=HEADER, detail=said)])
+        raise ProblemAnswer(INVALID_INPUT, f"{HEADER}: {said}", errors=[FieldProblem(parameter=HEADER, detail=said)])
     return key
 
 
@@ -43,17 +43,17 @@ def question(request: Request, body: bytes) -> bytes:
     return asked.digest()
 
 
-async def claim(replies: Replies, caller: Caller, key: str, asked: bytes) -> Claim | Reply:
+async def claim(replies: Replies, caller: Caller, key: str, asked: bytes) -> KeyClaim | KeptReply:
     """The right to work on a request, or what was answered to it before.
 
-    Raises: Problem: it is being worked on, or the key was used for something else.
+    Raises: ProblemAnswer: it is being worked on, or the key was used for something else.
     """
     found = await replies.claim(caller.id, key, asked)
     if isinstance(found, Busy):
         wait = max(1, math.ceil(min(found.seconds, 2.0)))
-        raise Problem(
+        raise ProblemAnswer(
             IN_PROGRESS, "A request with this key is still being worked on.", headers={"Retry-After": str(wait)}
         )
     if isinstance(found, OtherQuestion):
-        raise Problem(OTHER_BODY, "This key was used before, for another request or another body.")
+        raise ProblemAnswer(OTHER_BODY, "This key was used before, for another request or another body.")
     return found

@@ -25,7 +25,7 @@ class _Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class RequestAllowance:
     """What is left for a caller after this request."""
 
     allowed: bool
@@ -44,7 +44,7 @@ class Allowance:
         return headers if self.allowed else {**headers, "Retry-After": str(self.retry_after)}
 
 
-class Limits:
+class RequestLimits:
     """Buckets of callers."""
 
     def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -53,7 +53,7 @@ class Limits:
         self._clock = clock
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
-    def ask(self, caller: str) -> Allowance:
+    def ask(self, caller: str) -> RequestAllowance:
         """Count a request of this caller, unless it has none left."""
         now = self._clock()
         bucket = self._buckets.pop(caller, None) or _Bucket(self._most, now)
@@ -66,4 +66,4 @@ class Limits:
         if allowed:
             bucket.left -= 1
         wait = 0 if bucket.left >= 1 else math.ceil((1 - bucket.left) / self._per_second)
-        return Allowance(allowed, math.floor(bucket.left), self._per_second, max(1, wait) if not allowed else 0)
+        return RequestAllowance(allowed, math.floor(bucket.left), self._per_second, max(1, wait) if not allowed else 0)

@@ -14,7 +14,7 @@ from stentor.api import problems
 from stentor.api.bodies import JSON
 from stentor.api.document import document
 from stentor.api.operation import VERSION, Operation
-from stentor.api.problems import KINDS, PLACE, Problem
+from stentor.api.problems import KINDS, PLACE, ProblemAnswer
 from stentor.api.routes import of_problem
 
 DOCUMENT = f"{VERSION}/openapi.json"
@@ -36,7 +36,7 @@ def document_routes(operations: Sequence[Operation]) -> list[Route]:
         slug = request.path_params["slug"]
         kind = next((each for each in KINDS if each.slug == slug), None)
         if kind is None:
-            return of_problem(Problem(problems.NOT_FOUND, f"There is no kind of problem called {slug}."))
+            return of_problem(ProblemAnswer(problems.NOT_FOUND, f"There is no kind of problem called {slug}."))
         return Response(msgspec.json.encode(kind), media_type=JSON)
 
     return [Route(DOCUMENT, whole), Route(f"{PLACE}{{slug}}", problem)]

@@ -24,7 +24,7 @@ _INDEX = re.compile(r"\[(\d+)\]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class ProblemKind:
     """A kind of problem."""
 
     slug: str
@@ -64,12 +64,12 @@ class ProblemDocument(Shape, frozen=True, kw_only=True, omit_defaults=True):
     """The campaign that is meant, if another one stands in the way."""
 
 
-class Problem(Exception):
+class ProblemAnswer(Exception):
     """An answer that tells a problem."""
 
     def __init__(
         self,
-        kind: Kind,
+        kind: ProblemKind,
         detail: str,
         *,
         errors: Sequence[FieldProblem] = (),
@@ -88,8 +88,8 @@ class Problem(Exception):
         return msgspec.json.encode(self.document)
 
 
-def _kind(slug: str, status: int, title: str, remedy: str) -> Kind:
-    return Kind(slug=slug, status=status, title=title, remedy=remedy)
+def _kind(slug: str, status: int, title: str, remedy: str) -> ProblemKind:
+    return ProblemKind(slug=slug, status=status, title=title, remedy=remedy)
 
 
 BAD_BODY = _kind(
@@ -200,10 +200,10 @@ INTERNAL = _kind(
     "The log says more. Send the same request again with the same `Idempotency-Key`; nothing is done twice.",
 )
 
-KINDS = tuple(each for each in globals().values() if isinstance(each, Kind))
+KINDS = tuple(each for each in globals().values() if isinstance(each, ProblemKind))
 """All there are, in the order of this page."""
 
-_BY_ERROR: tuple[tuple[type[StentorError], Kind], ...] = (  # the first that fits counts
+_BY_ERROR: tuple[tuple[type[StentorError], ProblemKind], ...] = (  # the first that fits counts
     (errors.InvalidMessage, INVALID_MESSAGE),
     (errors.InvalidInput, INVALID_INPUT),
     (errors.Forbidden, FORBIDDEN),
@@ -225,23 +225,23 @@ RETRY_AFTER = 5
 """Seconds after which a program may ask again, where something is away."""
 
 
-def kind_of(error: type[StentorError]) -> Kind:
+def kind_of(error: type[StentorError]) -> ProblemKind:
     """The kind of problem that an error is told as."""
     return next((kind for known, kind in _BY_ERROR if issubclass(error, known)), INTERNAL)
 
 
-def problem_of(error: StentorError) -> Problem:
+def problem_of(error: StentorError) -> ProblemAnswer:
     """An error as an answer."""
     kind = kind_of(type(error))
     if isinstance(error, InvalidMessage):
         told = FieldProblem(pointer=message_pointer(error.field), detail=str(error))
-        return Problem(kind, str(error), errors=[told])
+        return ProblemAnswer(kind, str(error), errors=[told])
     if isinstance(error, InvalidInput):
-        return Problem(kind, str(error), errors=[FieldProblem(pointer=pointer(error.field), detail=str(error))])
+        return ProblemAnswer(kind, str(error), errors=[FieldProblem(pointer=pointer(error.field), detail=str(error))])
     if isinstance(error, errors.AlreadySent):
-        return Problem(kind, str(error), campaign=error.campaign_id)
+        return ProblemAnswer(kind, str(error), campaign=error.campaign_id)
     headers = {"Retry-After": str(RETRY_AFTER)} if kind is UNAVAILABLE else {}
-    return Problem(kind, str(error), headers=headers)
+    return ProblemAnswer(kind, str(error), headers=headers)
 
 
 def pointer(path: str) -> str:

@@ -24,13 +24,13 @@ from stentor.access.log import DONE, REFUSED
 from stentor.api import idempotency, problems
 from stentor.api.bodies import JSON, decode, decode_query, read, see_content_type
 from stentor.api.idempotency import REPLAYED
-from stentor.api.limits import Limits
+from stentor.api.limits import RequestLimits
 from stentor.api.meter import ApiMeter
 from stentor.api.operation import Call, Made, Operation, Streamed, etag_of
-from stentor.api.problems import CONTENT_TYPE, Problem
+from stentor.api.problems import CONTENT_TYPE, ProblemAnswer
 from stentor.errors import StentorError
 from stentor.runtime.stentor import Stentor
-from stentor.store.replies import Claim, Reply
+from stentor.store.replies import KeptReply, KeyClaim
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +41,12 @@ KEPT_HEADERS = ("content-type", "location", "etag")
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
-class Api:
+class RestApi:
     """Answers the requests of one process."""
 
-    def __init__(self, stentor: Stentor, operations: Sequence[Operation], limits: Limits, meter: ApiMeter) -> None:
+    def __init__(
+        self, stentor: Stentor, operations: Sequence[Operation], limits: RequestLimits, meter: ApiMeter
+    ) -> None:
         self._stentor = stentor
         self._operations = operations
         self._limits = limits
@@ -75,7 +77,7 @@ class Api:
         try:
             caller = await self._admit(operation, request, headers)
             response = await self._answer(operation, request, caller)
-        except Problem as problem:
+        except ProblemAnswer as problem:
             response = of_problem(problem)
         except StentorError as error:
             response = of_problem(problems.problem_of(error))
@@ -83,7 +85,9 @@ class Api:
                 logger.warning("%s: %s", operation.name, error)
         except Exception:
             logger.exception("%s failed (request %s)", operation.name, request_id)
-            response = of_problem(Problem(problems.INTERNAL, f"Something failed; the log has it as {request_id}."))
+            response = of_problem(
+                ProblemAnswer(problems.INTERNAL, f"Something failed; the log has it as {request_id}.")
+            )
         for name, value in headers.items():
             response.headers.setdefault(name, value)
         self._meter.answered(operation.name, response.status_code, time.perf_counter() - began)
@@ -92,13 +96,13 @@ class Api:
     async def _admit(self, operation: Operation, request: Request, headers: dict[str, str]) -> Caller:
         """Who asks, if they may.
 
-        Raises: Problem: they may not, or not so often.
+        Raises: ProblemAnswer: they may not, or not so often.
         """
         caller = await self._caller(request)
         allowance = self._limits.ask(caller.id)
         headers.update(allowance.headers)
         if not allowance.allowed:
-            raise Problem(
+            raise ProblemAnswer(
                 problems.TOO_MANY,
                 f"A key may make {allowance.per_second:g} requests a second.",
                 headers={"Retry-After": str(allowance.retry_after)},
@@ -116,7 +120,7 @@ class Api:
             said = "This API key is not valid: it was never made here, has expired, or was revoked."
         else:
             said = "This needs an API key, in the header Authorization: Bearer stentor_live_…"
-        raise Problem(problems.UNAUTHENTICATED, said, headers={"WWW-Authenticate": "Bearer"})
+        raise ProblemAnswer(problems.UNAUTHENTICATED, said, headers={"WWW-Authenticate": "Bearer"})
 
     async def _answer(self, operation: Operation, request: Request, caller: Caller) -> Response:
         arguments: dict[str, Any] = {name: request.path_params[name] for name in operation.path_names}
@@ -125,7 +129,7 @@ class Api:
         elif request.query_params:
             name = next(iter(request.query_params))
             told = problems.FieldProblem(parameter=name, detail="there is no such parameter here")
-            raise Problem(problems.INVALID_INPUT, f"{name}: there is no such parameter here", errors=[told])
+            raise ProblemAnswer(problems.INVALID_INPUT, f"{name}: there is no such parameter here", errors=[told])
         body = b""
         if operation.takes is not None:
             see_content_type(request, operation.takes)
@@ -136,26 +140,26 @@ class Api:
             if operation.body is not None:
                 arguments["body"] = decode(body, operation.body)
             elif body.strip() not in (b"", b"{}"):
-                raise Problem(problems.BAD_BODY, "This operation takes no body.")
+                raise ProblemAnswer(problems.BAD_BODY, "This operation takes no body.")
         key = idempotency.key_of(request) if operation.method == "POST" else None
         if key is None:
             return await self._run(operation, request, caller, arguments, None)
         asked = idempotency.question(request, body)
         claim = await idempotency.claim(self._stentor.replies, caller, key, asked)
-        if isinstance(claim, Reply):
+        if isinstance(claim, KeptReply):
             return Response(claim.body, claim.status, {**claim.headers, REPLAYED: "true"})
         async with self._stentor.replies.kept(claim):
             return await self._run_claimed(operation, request, caller, arguments, claim)
 
     async def _run_claimed(
-        self, operation: Operation, request: Request, caller: Caller, arguments: dict[str, Any], claim: Claim
+        self, operation: Operation, request: Request, caller: Caller, arguments: dict[str, Any], claim: KeyClaim
     ) -> Response:
         """Answer a request under its key: what is answered is kept, unless it couldn't be done just now."""
         response: Response | None = None
         try:
             response = await self._run(operation, request, caller, arguments, claim)
-        except (Problem, StentorError) as error:
-            problem = error if isinstance(error, Problem) else problems.problem_of(error)
+        except (ProblemAnswer, StentorError) as error:
+            problem = error if isinstance(error, ProblemAnswer) else problems.problem_of(error)
             if problem.kind.status >= 500:
                 raise
             response = of_problem(problem)
@@ -166,12 +170,12 @@ class Api:
             await self._stentor.replies.give_back(claim)
             return response
         kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
-        reply = Reply(status=response.status_code, headers=kept, body=bytes(response.body))
+        reply = KeptReply(status=response.status_code, headers=kept, body=bytes(response.body))
         await self._stentor.replies.answer(claim, reply)
         return response
 
     async def _run(
-        self, operation: Operation, request: Request, caller: Caller, arguments: dict[str, Any], claim: Claim | None
+        self, operation: Operation, request: Request, caller: Caller, arguments: dict[str, Any], claim: KeyClaim | None
     ) -> Response:
         call = Call(
             stentor=self._stentor,
@@ -183,7 +187,7 @@ class Api:
         )
         try:
             answer = await operation.run(call, **arguments)
-        except (Problem, StentorError) as error:
+        except (ProblemAnswer, StentorError) as error:
             await self._note(operation, request, caller, None, str(error))
             raise
         await self._note(operation, request, caller, answer, "")
@@ -219,7 +223,7 @@ async def _response(operation: Operation, request: Request, answer: object) -> R
     return Response(body, status, headers, media_type=JSON)
 
 
-def of_problem(problem: Problem) -> Response:
+def of_problem(problem: ProblemAnswer) -> Response:
     return Response(problem.body, problem.kind.status, dict(problem.headers), media_type=CONTENT_TYPE)
 
 
@@ -228,5 +232,5 @@ def not_found(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 405:
         headers = dict(error.headers or {})
         said = f"{request.method} cannot be used here."
-        return of_problem(Problem(problems.METHOD_NOT_ALLOWED, said, headers=headers))
-    return of_problem(Problem(problems.NOT_FOUND, f"There is nothing at {request.url.path}."))
+        return of_problem(ProblemAnswer(problems.METHOD_NOT_ALLOWED, said, headers=headers))
+    return of_problem(ProblemAnswer(problems.NOT_FOUND, f"There is nothing at {request.url.path}."))

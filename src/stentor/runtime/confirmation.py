@@ -10,6 +10,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from stentor.counted import counted
 from stentor.errors import InvalidInput, Unconfirmed
 
 TOLERANCE = 0.05
@@ -54,7 +55,7 @@ class Expectation:
     def _compare(self, expected: int, recipients: int) -> None:
         if abs(recipients - expected) > self.tolerance * expected:
             raise Unconfirmed(
-                f"{expected:,} recipients were expected and {recipients:,} were counted, which is more than"
+                f"{counted(expected, 'recipient')} expected, {recipients:,} counted: that is more than"
                 f" {self.tolerance * 100:g} % off; nothing was started."
             )
 

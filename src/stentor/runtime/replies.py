@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from stentor.errors import StoreUnavailable
 from stentor.runtime.resources import Resources
 from stentor.store import replies
-from stentor.store.replies import Busy, Claim, OtherQuestion, Reply
+from stentor.store.replies import Busy, KeptReply, KeyClaim, OtherQuestion
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class Replies:
         self._database = resources.database
         self._clock = resources.clock
 
-    async def claim(self, owner: str, key: str, question: bytes) -> Claim | Reply | Busy | OtherQuestion:
+    async def claim(self, owner: str, key: str, question: bytes) -> KeyClaim | KeptReply | Busy | OtherQuestion:
         """Reserve a key of a caller for what it asks, or say what became of it.
 
         Args:
@@ -35,7 +35,7 @@ class Replies:
         )
 
     @asynccontextmanager
-    async def kept(self, claim: Claim) -> AsyncIterator[None]:
+    async def kept(self, claim: KeyClaim) -> AsyncIterator[None]:
         """Keep others from taking a request over, for as long as this context lasts."""
         keeping = asyncio.create_task(self._keep(claim))
         try:
@@ -43,11 +43,11 @@ class Replies:
         finally:
             keeping.cancel()
 
-    async def answer(self, claim: Claim, reply: Reply) -> None:
+    async def answer(self, claim: KeyClaim, reply: KeptReply) -> None:
         """Keep what was answered."""
         await self._database.write(lambda connection: replies.answer(connection, claim, reply))
 
-    async def give_back(self, claim: Claim) -> None:
+    async def give_back(self, claim: KeyClaim) -> None:
         """Let the request be tried again at once: it could not be answered."""
         await self._database.write(lambda connection: replies.extend(connection, claim, 0.0))
 
@@ -55,7 +55,7 @@ class Replies:
         """Delete what is older than `replies.KEEP`. Returns: how many that were."""
         return await self._database.write(lambda connection: replies.forget(connection, self._clock()))
 
-    async def _keep(self, claim: Claim) -> None:
+    async def _keep(self, claim: KeyClaim) -> None:
         while True:
             await asyncio.sleep(replies.LEASE / 3)
             try:

@@ -6,11 +6,11 @@ import asyncio
 
 from starlette.applications import Starlette
 
-from stentor.api.limits import Limits
+from stentor.api.limits import RequestLimits
 from stentor.api.meter import ApiMeter
 from stentor.api.operations import ALL
 from stentor.api.pages import document_routes
-from stentor.api.routes import Api, not_found
+from stentor.api.routes import RestApi, not_found
 from stentor.config import Config
 from stentor.runtime.stentor import Stentor
 
@@ -21,7 +21,7 @@ def application(stentor: Stentor, config: Config, meter: ApiMeter, stop: asyncio
     Args:
         stop: set when the process is to end: whatever streams without an end ends then.
     """
-    api = Api(stentor, ALL, Limits(config.api.rate), meter)
+    api = RestApi(stentor, ALL, RequestLimits(config.api.rate), meter)
     app = Starlette(
         routes=[*document_routes(ALL), *api.routes()],
         exception_handlers={404: not_found, 405: not_found},

@@ -26,7 +26,7 @@ KEEP = 48 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class KeyClaim:
     """The right to work on a request."""
 
     owner: str
@@ -39,7 +39,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class KeptReply:
     """What was answered."""
 
     status: int
@@ -61,7 +61,7 @@ class OtherQuestion:
 
 async def claim(
     connection: AsyncConnection, owner: str, key: str, question: bytes, token: str, now: float
-) -> Claim | Reply | Busy | OtherQuestion:
+) -> KeyClaim | KeptReply | Busy | OtherQuestion:
     """Reserve a key, or say what became of it.
 
     Args:
@@ -75,24 +75,24 @@ async def claim(
     ours = _is(owner, key)
     found = (await connection.execute(select(replies).where(*ours).with_for_update())).one()
     if found.token == token:
-        return Claim(owner=owner, key=key, token=token, reserved=found.reserved, again=False)
+        return KeyClaim(owner=owner, key=key, token=token, reserved=found.reserved, again=False)
     if bytes(found.question) != question:
         return OtherQuestion()
     if found.status is not None:
         headers = msgspec.json.decode(found.headers, type=dict[str, str])
-        return Reply(status=found.status, headers=headers, body=bytes(found.body))
+        return KeptReply(status=found.status, headers=headers, body=bytes(found.body))
     if found.until > now:
         return Busy(found.until - now)
     await connection.execute(update(replies).where(*ours).values(token=token, until=now + LEASE))
-    return Claim(owner=owner, key=key, token=token, reserved=found.reserved, again=True)
+    return KeyClaim(owner=owner, key=key, token=token, reserved=found.reserved, again=True)
 
 
-async def extend(connection: AsyncConnection, claim: Claim, until: float) -> None:
+async def extend(connection: AsyncConnection, claim: KeyClaim, until: float) -> None:
     """Be believed until then (epoch seconds); with 0 the key is given back."""
     await connection.execute(update(replies).where(*_held(claim)).values(until=until))
 
 
-async def answer(connection: AsyncConnection, claim: Claim, reply: Reply) -> None:
+async def answer(connection: AsyncConnection, claim: KeyClaim, reply: KeptReply) -> None:
     """Keep what was answered, unless somebody else took the request over."""
     headers = msgspec.json.encode(reply.headers)
     said = {"status": reply.status, "headers": headers, "body": reply.body}
@@ -110,5 +110,5 @@ def _is(owner: str, key: str) -> tuple[Any, ...]:
     return replies.c.owner == owner, replies.c.key == key
 
 
-def _held(claim: Claim) -> tuple[Any, ...]:
+def _held(claim: KeyClaim) -> tuple[Any, ...]:
     return *_is(claim.owner, claim.key), replies.c.token == claim.token
