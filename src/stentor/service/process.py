@@ -31,7 +31,7 @@ from stentor.runtime.stentor import Stentor
 from stentor.service.app import application
 from stentor.service.metrics import api_page
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("stentor.service.process")  # also where it is run as `__main__`
 
 ROLE = "api"
 CLOSE_WITHIN = 3
