@@ -29,6 +29,8 @@ LONGEST_ACTION, LONGEST_OBJECT, LONGEST_NAME, LONGEST_DETAIL = 64, 512, 100, 500
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _STAMP, _CHANCE = 11, 9
 """Letters of an id that tell its microsecond, and letters of chance."""
+_SAME = 1000
+"""Microseconds that an id may be ahead of the time, for the order of rows."""
 _SECRET = re.compile(r"stentor_live_\w+|[\w:%+/=-]{40,}")
 """What may be a key, a token or an address: cut."""
 
@@ -72,7 +74,7 @@ def action_of(
 ) -> Action:
     """The row for something that a caller did at `now` (epoch seconds). Secrets in its texts are cut."""
     return Action(
-        id=_first_id(now) + "".join(secrets.choice(_ALPHABET) for _ in range(_CHANCE)),
+        id=_id_at(_STAMPS.next(now)) + "".join(secrets.choice(_ALPHABET) for _ in range(_CHANCE)),
         at=now,
         caller_id=caller.id[:LONGEST_OBJECT],
         caller_name=_plain(caller.name, LONGEST_NAME),
@@ -134,9 +136,33 @@ def _filtered(wanted: ActionFilter) -> Select[Any]:
     return query
 
 
+class _Stamps:
+    """Microseconds for ids: what one process writes at the same time keeps its order."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self, at: float) -> int:
+        micros = _micros(at)
+        if 0 <= self._last - micros < _SAME:
+            micros = self._last + 1
+        self._last = micros
+        return micros
+
+
+_STAMPS = _Stamps()
+
+
+def _micros(at: float) -> int:
+    return min(max(0, int(at * 1_000_000)), (1 << 5 * _STAMP) - 1)
+
+
 def _first_id(at: float) -> str:
     """What the ids of all rows of this microsecond begin with."""
-    micros = min(max(0, int(at * 1_000_000)), (1 << 5 * _STAMP) - 1)
+    return _id_at(_micros(at))
+
+
+def _id_at(micros: int) -> str:
     return "".join(_ALPHABET[micros >> shift & 31] for shift in range(5 * (_STAMP - 1), -1, -5))
 
 
