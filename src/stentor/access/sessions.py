@@ -126,8 +126,9 @@ class Sessions:
 
         async def change(connection: AsyncConnection) -> None:
             await lockout.succeed(connection, attempt)
-            same = (users.c.id == row.id) & (users.c.password == row.password)
-            await connection.execute(update(users).where(same).values(password=fresh))
+            same = (users.c.id == row.id) & users.c.password.in_([row.password, fresh])
+            if not (await connection.execute(update(users).where(same).values(password=fresh))).rowcount:
+                raise SignInRefused  # somebody set another password meanwhile
 
         user = user_of(row)
         return await self.begin(user, previous=previous, detail=f"from {lockout.network_shown(address)}", also=change)
