@@ -197,14 +197,15 @@ class Provider:
 
     async def _post(self, metadata: Metadata, form: dict[str, str]) -> dict[str, Any]:
         secret = await asyncio.to_thread(self._secret)
-        auth: aiohttp.BasicAuth | None = None
+        headers = {}
         if secret is None:
             form["client_id"] = self.client_id
         elif "client_secret_basic" in metadata.auth_methods or "client_secret_post" not in metadata.auth_methods:
-            auth = aiohttp.BasicAuth(quote_plus(self.client_id), quote_plus(secret))
+            pair = f"{quote_plus(self.client_id)}:{quote_plus(secret)}"
+            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         else:
             form |= {"client_id": self.client_id, "client_secret": secret}
-        status, answer = await self._request("POST", metadata.token_endpoint, data=form, auth=auth)
+        status, answer = await self._request("POST", metadata.token_endpoint, data=form, headers=headers)
         if status == 200:
             return answer
         said = "".join(each for each in str(answer.get("error", "")) if each.isalnum() or each == "_")[:40]
@@ -226,11 +227,11 @@ class Provider:
         """Status and JSON of an answer; what isn't a JSON object is an empty one."""
         limits = aiohttp.ClientTimeout(total=WITHIN)
         tls = await asyncio.to_thread(self._tls)
-        accept = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", **content.pop("headers", {})}
         try:
             async with (
                 aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls), timeout=limits) as session,
-                session.request(method, url, headers=accept, allow_redirects=False, **content) as response,
+                session.request(method, url, headers=headers, allow_redirects=False, **content) as response,
             ):
                 body = bytearray()
                 async for piece in response.content.iter_any():
