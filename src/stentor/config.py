@@ -67,7 +67,8 @@ class StoreConfig(Section):
     url: DatabaseUrl = Field(default="sqlite:///stentor.db", repr=False)
     """The database: `sqlite:///path` or `postgresql://user:password@host/database`."""
     keep_days: float | None = Field(default=None, ge=1, examples=[90])
-    """How many days a campaign is kept after its end. Schedulers delete older campaigns. Left out: keep for ever."""
+    """How many days a campaign is kept after its end, and how many days the log of who did what goes back. Schedulers
+    delete what is older. Left out: keep for ever."""
 
 
 class QueueConfig(Section):

@@ -36,7 +36,7 @@ _SECRET = re.compile(r"stentor_live_\w+|[\w:%+/=-]{40,}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
+class LoggedAction:
     """A row of the log."""
 
     id: str
@@ -71,9 +71,9 @@ class ActionFilter:
 
 def action_of(
     caller: Caller, action: str, object_id: str = "", *, outcome: str = DONE, detail: str = "", now: float
-) -> Action:
+) -> LoggedAction:
     """The row for something that a caller did at `now` (epoch seconds). Secrets in its texts are cut."""
-    return Action(
+    return LoggedAction(
         id=_id_at(_STAMPS.next(now)) + "".join(secrets.choice(_ALPHABET) for _ in range(_CHANCE)),
         at=now,
         caller_id=caller.id[:LONGEST_OBJECT],
@@ -86,9 +86,9 @@ def action_of(
     )
 
 
-async def write(connection: AsyncConnection, row: Action) -> None:
+async def write(connection: AsyncConnection, row: LoggedAction) -> None:
     """Write a row as part of a transaction; once, however often that runs."""
-    values = {name: getattr(row, name) for name in Action.__slots__}
+    values = {name: getattr(row, name) for name in LoggedAction.__slots__}
     await connection.execute(insert_or_ignore(connection, actions).values(**values))
 
 
@@ -108,7 +108,7 @@ class ActionLog:
 
     async def page(
         self, by: Caller, wanted: ActionFilter | None = None, *, after: str | None = None, limit: int = 50
-    ) -> list[Action]:
+    ) -> list[LoggedAction]:
         """The newest rows first.
 
         Args:
@@ -170,5 +170,5 @@ def _plain(text: str, longest: int) -> str:
     return _SECRET.sub(lambda found: f"{found[0][:6]}…", text[: 4 * longest])[:longest]
 
 
-def _action(row: Row[Any]) -> Action:
-    return Action(**row._mapping)
+def _action(row: Row[Any]) -> LoggedAction:
+    return LoggedAction(**row._mapping)

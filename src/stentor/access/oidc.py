@@ -29,7 +29,7 @@ from stentor.config import AccessConfig
 from stentor.errors import InvalidConfiguration, SignInRefused, TooManyAttempts
 
 if TYPE_CHECKING:
-    from stentor.access.oidc_provider import Provider
+    from stentor.access.oidc_provider import OidcProvider
 
 PURPOSE = "oidc"
 CALLBACK = "/sign-in/callback"
@@ -77,7 +77,7 @@ class OidcSignIn:
         self._signer = signer
         self._users = users
         self._sessions = sessions
-        self._opened: Provider | None = None
+        self._opened: OidcProvider | None = None
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._inside = 0
 
@@ -177,12 +177,12 @@ class OidcSignIn:
         finally:
             self._inside -= 1
 
-    def _provider(self) -> Provider:
+    def _provider(self) -> OidcProvider:
         if self.issuer is None:
             raise InvalidConfiguration("no OpenID provider is configured; set `issuer` under [access.oidc]")
         if self._opened is None:
             try:
-                from stentor.access.oidc_provider import Provider  # noqa: PLC0415 - authlib is an extra
+                from stentor.access.oidc_provider import OidcProvider  # noqa: PLC0415 - authlib is an extra
             except ImportError as error:
                 if (error.name or "").partition(".")[0] not in ("authlib", "joserfc"):
                     raise
@@ -190,7 +190,7 @@ class OidcSignIn:
                     "[access.oidc] needs the package authlib, which isn't installed: install Stentor with its extra"
                     " `oidc`, as in `pip install '.[oidc]'`"
                 ) from None
-            self._opened = Provider(self._settings.oidc, self._clock)
+            self._opened = OidcProvider(self._settings.oidc, self._clock)
         return self._opened
 
     def _redirect_uri(self) -> str:

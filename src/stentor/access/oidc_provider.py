@@ -63,7 +63,7 @@ class Metadata:
     """Whether it adds `iss` to what it sends back (RFC 9207)."""
 
 
-class Provider:
+class OidcProvider:
     """The provider of these settings. Every method may raise `SignInUnavailable`."""
 
     def __init__(self, settings: OidcConfig, clock: Callable[[], float], passing: Callable[[], float] = steady) -> None:
@@ -83,7 +83,7 @@ class Provider:
         self._registry.max_header_length = LONGEST_HEADER
 
     def __repr__(self) -> str:
-        return f"<Provider {self.issuer}>"
+        return f"<OidcProvider {self.issuer}>"
 
     async def metadata(self) -> Metadata:
         """What it says of itself."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, event, select
 
 from stentor.access.caller import Caller
 from stentor.access.csrf import Csrf
 from stentor.access.hashing import Hasher
 from stentor.access.keys import Keys
-from stentor.access.log import Action, ActionFilter, ActionLog
+from stentor.access.log import ActionFilter, ActionLog, LoggedAction
 from stentor.access.scopes import Scope
 from stentor.access.sessions import OpenedSession, Sessions
 from stentor.access.signing import Signer
@@ -65,7 +65,7 @@ class House:
     ) -> OpenedSession:
         return await self.sessions.sign_in(name, password, address=address, previous=previous)
 
-    async def actions(self, wanted: ActionFilter | None = None) -> list[Action]:
+    async def actions(self, wanted: ActionFilter | None = None) -> list[LoggedAction]:
         return await self.log.page(LOCAL, wanted, limit=1000)
 
     async def did(self) -> list[tuple[str, str]]:
@@ -74,6 +74,16 @@ class House:
 
     async def rows(self, table: Table) -> list[dict[str, Any]]:
         return [dict(row._mapping) for row in await self.database.rows(select(table))]
+
+    def statements(self) -> list[str]:
+        """All that are sent to the database from now on."""
+        sent: list[str] = []
+
+        def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+            sent.append(statement)
+
+        event.listen(self.database._engine.sync_engine, "before_cursor_execute", note)
+        return sent
 
     async def aclose(self) -> None:
         for each in self._neighbours:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from stentor.access import oidc as module
 from stentor.access.oidc import TICKET_LASTS, OidcSignIn, SignInArrival
-from stentor.access.oidc_provider import FAILED_FOR, KEYS_EVERY, LARGEST, Provider
+from stentor.access.oidc_provider import FAILED_FOR, KEYS_EVERY, LARGEST, OidcProvider
 from stentor.access.scopes import Scope
 from stentor.config import AccessConfig, OidcConfig
 from stentor.errors import InvalidConfiguration, InvalidState, SignInRefused, SignInUnavailable, TooManyAttempts
@@ -409,7 +409,7 @@ async def test_a_provider_that_is_away_is_asked_once_in_a_while(sign_in: SignIn)
             await door.begin()
     assert sign_in.provider.asked == []
     passed = [0.0]
-    provider = Provider(sign_in.settings.oidc, sign_in.house.clock, lambda: passed[0])
+    provider = OidcProvider(sign_in.settings.oidc, sign_in.house.clock, lambda: passed[0])
     sign_in.provider.metadata = {"jwks_uri": f"{sign_in.provider.issuer}/nothing"}
     metadata = await provider.metadata()
     for _ in range(3):

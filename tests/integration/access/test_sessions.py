@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from sqlalchemy import event
 
 from stentor.access import sessions as module
 from stentor.access.hashing import Hasher
@@ -96,19 +95,14 @@ async def test_a_session_ends_however_much_it_is_used(database: Database) -> Non
 async def test_looking_at_pages_writes_once_a_minute(house: House) -> None:
     await house.user()
     opened = await house.sign_in()
-    written: list[str] = []
-    event.listen(
-        house.database._engine.sync_engine,
-        "before_cursor_execute",
-        lambda _connection, _cursor, statement, *_: statement.startswith("UPDATE") and written.append(statement),
-    )
+    statements = house.statements()
     for _ in range(5):
         await house.sessions.find(opened.token)
-    assert written == []
+    assert not any(statement.startswith("UPDATE") for statement in statements)
     house.clock.now += 60
     for _ in range(5):
         await house.sessions.find(opened.token)
-    assert len(written) == 1
+    assert sum(statement.startswith("UPDATE") for statement in statements) == 1
 
 
 async def test_a_use_that_cannot_be_noted_holds_nobody_up(
@@ -192,17 +186,15 @@ async def test_a_refusal_costs_the_same_whoever_there_is(house: House, monkeypat
     """The same statements and the same hashes, so that nobody learns from the time who there is."""
     await house.user()
     await house.sign_in()
-    statements: list[str] = []
-    event.listen(
-        house.database._engine.sync_engine,
-        "before_cursor_execute",
-        lambda _connection, _cursor, statement, *_: statements.append(statement),
-    )
+    statements = house.statements()
     hashed: list[int] = []
     matches = house.hasher._matches
-    monkeypatch.setattr(
-        house.hasher, "_matches", lambda stored, given: hashed.append(len(stored)) or matches(stored, given)
-    )
+
+    def noted(stored: str, given: str) -> bool:
+        hashed.append(len(stored))
+        return matches(stored, given)
+
+    monkeypatch.setattr(house.hasher, "_matches", noted)
     costs = []
     for name in ("grace", "nobody"):
         statements.clear()
