@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from stentor.access import lockout
 from stentor.access import sessions as module
 from stentor.access.hashing import Hasher
 from stentor.access.lockout import FORGOTTEN_AFTER, FREE_BY_ADDRESS, FREE_BY_USER, LONGEST_WAIT
@@ -66,7 +67,7 @@ async def test_a_sign_in_has_a_new_token_and_ends_the_session_before(house: Hous
 
 
 async def test_a_session_ends_when_nobody_uses_it(database: Database) -> None:
-    house = House(database, settings=AccessConfig(session_idle=600, session_lasts=5000))
+    house = House(database, settings=AccessConfig(session_idle=600, session_lasts=100_000))
     await house.user()
     opened = await house.sign_in()
     for _ in range(8):
@@ -274,6 +275,18 @@ async def test_a_success_of_ones_own_is_no_way_around_the_count_of_an_address(ho
         if number < FREE_BY_ADDRESS:
             await house.sign_in("mallory")
     assert looked_at == FREE_BY_ADDRESS + 1
+
+
+async def test_a_success_lifts_no_lock_that_a_later_failure_made(house: House) -> None:
+    """A slow sign-in of one person, while another one guesses from the same address."""
+    key = await house.signer.key(lockout.PURPOSE)
+    for number in range(FREE_BY_ADDRESS):
+        await refused(house, f"user{number}")
+    slow = await lockout.begin(house.database, key, "grace", HERE, house.clock.now)
+    house.clock.now += 2
+    assert await refused(house, "another") == 0
+    await house.database.write(lambda connection: lockout.succeed(connection, slow))
+    assert await refused(house, "another") == 4
 
 
 async def test_old_failures_are_forgotten_and_deleted(house: House) -> None:

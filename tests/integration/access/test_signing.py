@@ -41,8 +41,18 @@ async def test_a_token_is_good_for_one_session_in_every_process(house: House) ->
     assert await house.csrf.holds("session", await other.token("session"))
     assert not await other.holds("another", token)
     assert not await other.holds("", await other.token(""))
+    flipped = "A" if token[0] != "A" else "Q"
     assert await house.csrf.token("session") != token  # each page has its own
-    for wrong in ("", "x", token[:-1], token + "A", "é" * len(token), token[:-2] + "AA", "A" * 100_000):
+    for wrong in (
+        "",
+        "x",
+        token[:-1],
+        token + "A",
+        "é" * len(token),
+        token[:-2] + "AA",
+        flipped + token[1:],
+        "A" * 100_000,
+    ):
         assert not await other.holds("session", wrong)
 
 

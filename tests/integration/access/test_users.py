@@ -9,7 +9,7 @@ import pytest
 from stentor.access.caller import Caller
 from stentor.access.log import ActionFilter
 from stentor.access.scopes import Scope
-from stentor.access.users import FIRST_LINKS, LINK_LASTS
+from stentor.access.users import FIRST_LINKS, LINK_LASTS, Identity
 from stentor.config import AccessConfig
 from stentor.errors import (
     Forbidden,
@@ -198,6 +198,22 @@ async def test_a_first_link_is_worth_nothing_once_there_is_a_user(house: House) 
     assert await house.users.first_link() is None
 
 
+async def test_a_first_link_makes_no_second_admin_beside_a_user_who_just_came(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, hash_ = await house.users.first_link(), house.hasher.hash
+    assert link
+
+    async def slow(password: str) -> str:
+        await house.users.from_provider(Identity(issuer="https://x", subject="1", name="grace", role=Scope.ADMIN))
+        return await hash_(password)
+
+    monkeypatch.setattr(house.hasher, "hash", slow)
+    with pytest.raises(LinkInvalid):
+        await house.users.use_link(link.token, PASSWORD, name="eve")
+    assert [each.name for each in await house.users.page(LOCAL)] == ["grace"]
+
+
 async def test_first_links_are_bounded(house: House) -> None:
     newest = None
     for _ in range(FIRST_LINKS + 5):
@@ -227,8 +243,9 @@ async def test_a_link_sets_the_password_of_its_user_and_ends_the_sessions(house:
     await house.neighbour().users.use_link(link.token, OTHER_PASSWORD, name="eve")
     assert await house.sessions.find(opened.token) is None
     assert (await house.sign_in(password=OTHER_PASSWORD)).session.user.name == "grace"
-    with pytest.raises(LinkInvalid):
-        await house.users.use_link(link.token, PASSWORD)
+    for again in (house.users.look_at_link(link.token), house.users.use_link(link.token, PASSWORD)):
+        with pytest.raises(LinkInvalid):
+            await again
 
 
 async def test_two_who_use_a_link_at_once_set_one_password(house: House) -> None:
