@@ -178,25 +178,34 @@ class OidcSignIn:
             self._inside -= 1
 
     def _provider(self) -> OidcProvider:
-        if self.issuer is None:
-            raise InvalidConfiguration("no OpenID provider is configured; set `issuer` under [access.oidc]")
         if self._opened is None:
-            try:
-                from stentor.access.oidc_provider import OidcProvider  # noqa: PLC0415 - authlib is an extra
-            except ImportError as error:
-                if (error.name or "").partition(".")[0] not in ("authlib", "joserfc"):
-                    raise
-                raise InvalidConfiguration(
-                    "[access.oidc] needs the package authlib, which isn't installed: install Stentor with its extra"
-                    " `oidc`, as in `pip install '.[oidc]'`"
-                ) from None
-            self._opened = OidcProvider(self._settings.oidc, self._clock)
+            self._opened = open_provider(self._settings, self._clock)
         return self._opened
 
     def _redirect_uri(self) -> str:
-        if self._settings.url is None:
-            raise InvalidConfiguration("[access.oidc] needs `url` under [access]: the provider sends people back there")
+        assert self._settings.url is not None, "open_provider has seen that it is there"
         return self._settings.url + CALLBACK
+
+
+def open_provider(settings: AccessConfig, clock: Callable[[], float]) -> OidcProvider:
+    """The provider of the settings. Nothing is asked yet.
+
+    Raises: InvalidConfiguration: a setting is missing, or authlib is.
+    """
+    if settings.oidc.issuer is None:
+        raise InvalidConfiguration("no OpenID provider is configured; set `issuer` under [access.oidc]")
+    if settings.url is None:
+        raise InvalidConfiguration("[access.oidc] needs `url` under [access]: the provider sends people back there")
+    try:
+        from stentor.access.oidc_provider import OidcProvider  # noqa: PLC0415 - authlib is an extra
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in ("authlib", "joserfc"):
+            raise
+        raise InvalidConfiguration(
+            "[access.oidc] needs the package authlib, which isn't installed: install Stentor with its extra `oidc`, as"
+            " in `pip install '.[oidc]'`"
+        ) from None
+    return OidcProvider(settings.oidc, clock)
 
 
 def role_of(claims: Mapping[str, Any], claim: str, roles: Mapping[str, str]) -> Scope | None:

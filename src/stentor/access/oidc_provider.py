@@ -94,6 +94,17 @@ class OidcProvider:
                 self._metadata_at = now
             return self._metadata
 
+    async def check(self) -> int:
+        """See that it can be used, as far as that shows before anybody signs in.
+
+        Returns: how many keys it has. Raises: InvalidConfiguration: the client's secret can't be read.
+        """
+        await asyncio.to_thread(self._secret)
+        found = (await self._get((await self.metadata()).jwks_uri)).get("keys")
+        if not isinstance(found, list) or not found:
+            raise SignInUnavailable(f"{self.issuer} shows no keys to verify its ID tokens with")
+        return len(found)
+
     async def redeem(self, code: str, *, verifier: str, redirect_uri: str, nonce: str) -> Mapping[str, Any]:
         """The claims of the ID token that a code is worth.
 

@@ -22,6 +22,7 @@ from stentor.access import oidc as module
 from stentor.access.oidc import TICKET_LASTS, OidcSignIn, SignInArrival
 from stentor.access.oidc_provider import FAILED_FOR, KEYS_EVERY, LARGEST, OidcProvider
 from stentor.access.scopes import Scope
+from stentor.cli.access_checks import check_access
 from stentor.config import AccessConfig, OidcConfig
 from stentor.errors import InvalidConfiguration, InvalidState, SignInRefused, SignInUnavailable, TooManyAttempts
 from stentor.store.database import Database
@@ -428,6 +429,31 @@ async def test_codes_that_are_redeemed_at_once_are_bounded(sign_in: SignIn, monk
         return_exceptions=True,
     )
     assert sorted(type(end).__name__ for end in ends) == ["SignInArrival"] * 2 + [TooManyAttempts.__name__] * 2
+
+
+async def test_doctor_says_whether_the_provider_can_be_used(sign_in: SignIn, tmp_path: Path) -> None:
+    async def found(settings: AccessConfig, *, offline: bool = False) -> list[tuple[str, str]]:
+        return [(each.status.value, each.detail) for each in await check_access(settings, offline=offline)]
+
+    settings, issuer = sign_in.settings, sign_in.provider.issuer
+    secret = tmp_path / "secret.txt"
+    secret.chmod(0o600)
+    assert await found(AccessConfig()) == []
+    assert await found(settings) == [("ok", f"{issuer} answers, and shows 4 keys")]
+    assert sign_in.provider.asked == ["/.well-known/openid-configuration", "/jwks"]
+    secret.chmod(0o644)
+    assert await found(settings, offline=True) == [
+        ("warning", f"everybody on this machine can read {secret}"),
+        ("ok", f"{issuer}, not contacted"),
+    ]
+    assert len(sign_in.provider.asked) == 2
+    secret.unlink()
+    ((status, told),) = await found(settings)
+    assert (status, "client_secret_file" in told) == ("problem", True)
+    untrusted = settings.model_copy(
+        update={"oidc": settings.oidc.model_copy(update={"ca_file": None, "client_secret_file": None})}
+    )
+    assert await found(untrusted) == [("problem", f"{issuer} cannot be reached: ClientConnectorCertificateError")]
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------
