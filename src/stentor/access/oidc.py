@@ -117,7 +117,7 @@ class OidcSignIn:
         return SignInJourney(url, seal(key, content, self._clock() + TICKET_LASTS))
 
     async def finish(self, ticket: str, query: Mapping[str, str], *, previous: str | None = None) -> SignInArrival:
-        """Begin a session for whoever comes back from the provider.
+        """Begin a session for the person who comes back from the provider.
 
         Args:
             ticket: the cookie.

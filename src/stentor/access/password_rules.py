@@ -17,7 +17,7 @@ OWN = 8
 """Characters that a password must have besides the user's name and what is as easy to guess."""
 PRODUCT = "stentor"
 LONGEST_UNIT = 8
-"""A password that repeats up to so many characters is refused."""
+"""A password that only repeats a unit of at most this many characters is refused."""
 _ROWS = (
     "abcdefghijklmnopqrstuvwxyz",
     "01234567890",

@@ -100,10 +100,10 @@ class Sessions:
     async def sign_in(
         self, name: str, password: str, *, address: str | None, previous: str | None = None
     ) -> OpenedSession:
-        """Begin a session for whoever knows the password.
+        """Begin a session for a user who knows the password.
 
         Args:
-            address: the network address of whoever asks, if it is known; never one that anybody could claim.
+            address: the network address that asks, if it is known; never one that a client can claim.
             previous: the token of the session that the browser had before. It ends.
 
         Raises:

@@ -176,6 +176,7 @@ async def test_a_refusal_says_the_same_whoever_there_is(house: House) -> None:
         ("grace", PASSWORD + "x" * 1000),
         ("x" * 10_000, PASSWORD),
         ("grace\ud800\0", PASSWORD),
+        ("grace", "wrong\ud800\0"),
     ):
         with pytest.raises(SignInRefused) as error:
             await house.sign_in(name, password, None)

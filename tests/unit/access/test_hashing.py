@@ -21,6 +21,7 @@ async def test_a_hash_is_of_one_password_alone() -> None:
     assert await hasher.verify(stored, "correct horse")
     assert not await hasher.verify(stored, "correct horsf")
     assert not await hasher.verify("$argon2id$nonsense", "correct horse")
+    assert not await hasher.verify(stored, "half of a pair: \ud800")
     assert await hasher.hash("correct horse") != stored
     hasher.close()
 
