@@ -103,6 +103,17 @@ messages from senders that are still `unrecorded`; `drain --end` says `draining`
 | `campaign audit` | `campaign`, `state`, `exact`, `checks` (`name`, `ok`, `detail`), `at` |
 | `campaign failures` | one line per recipient: `installation`, `lane`, `outcome`, `reason`, `status`, `detail`, \
 `dead`, `tries`, `at`, `batch_id`, `position`, `meaning`; with `--addresses`, `address` or null |
+| `key create`, `key roll` | `key` (the text, shown only here) and `about`: the key as in `key list` |
+| `key list` | `keys`: a list of keys, each with `id`, `name`, `scope`, `created_at`, `created_by`, `expires_at`, \
+`revoked_at`, `last_used_at` (to a minute), `old_until` (until when the text from before it was rolled is valid) and \
+`old_used_at` (when that text was last used); `key revoke` prints one of these |
+| `user list` | `users`: a list of users, each with `id`, `name`, `role`, `created_at`, `created_by`, `issuer` (of the \
+OpenID provider that signs this user in, or null), `password_at`, `disabled_at`, `signed_in_at`; `user role`, \
+`password`, `disable` and `enable` print one of these |
+| `user add`, `user link` | `user` (or null: the first admin) and `link`; a link has `link`, `ends_at` and `user` |
+| `user sign-out` | `user`, and how many sessions `ended` |
+| `user log` | `actions`: a list of rows, each with `id`, `at`, `caller_id`, `caller_name`, `caller_kind`, `action`, \
+`object`, `outcome`, `detail` |
 | `campaign explain` | `campaign`, `installation`, `outcome`, `place` (lane, batch, position), `waiting`, `failure`, \
 `events` (`at`, `text`) |
 

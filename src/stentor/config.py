@@ -68,7 +68,8 @@ class StoreConfig(Section):
     url: DatabaseUrl = Field(default="sqlite:///stentor.db", repr=False)
     """The database: `sqlite:///path` or `postgresql://user:password@host/database`."""
     keep_days: float | None = Field(default=None, ge=1, examples=[90])
-    """How many days a campaign is kept after its end. Schedulers delete older campaigns. Left out: keep for ever."""
+    """How many days a campaign is kept after its end, and how many days the log of who did what goes back. Schedulers
+    delete what is older. Left out: keep for ever."""
 
 
 class QueueConfig(Section):
@@ -235,6 +236,9 @@ class ApiConfig(Section):
     """Whether `stentor serve` opens them."""
     listen: Address = "127.0.0.1:8383"
     """Where they listen: `HOST:PORT`. Left out: on this machine only, and nowhere if another program has the port."""
+    public_url: BaseUrl | None = Field(default=None, examples=["https://push.example.com"])
+    """Where people reach the dashboard. Links in reports and one-time links begin with it, and so does the way back from
+    an identity provider."""
     certificate_file: File | None = Field(default=None, examples=["push.example.com.pem"])
     """A PEM file with the certificate of this server and the ones it rests on. With it, the API speaks https."""
     certificate_key_file: File | None = Field(default=None, examples=["push.example.com.key"])
@@ -276,7 +280,8 @@ class OidcConfig(Section):
     """The provider's address, below which `/.well-known/openid-configuration` is. Left out: people sign in with a
     password."""
     client_id: str | None = Field(default=None, min_length=1, examples=["stentor"])
-    """The id under which Stentor is registered with the provider. Register `/sign-in/callback` below `access.url`."""
+    """The id under which Stentor is registered with the provider. Register `/sign-in/callback` below
+    `api.public_url`."""
     client_secret_file: File | None = Field(default=None, examples=["oidc-secret.txt"])
     """A file with the client's secret. Left out: the client is public, and only PKCE protects the exchange."""
     scopes: Annotated[tuple[str, ...], BeforeValidator(split)] = ("openid", "profile", "email")
@@ -303,8 +308,6 @@ class OidcConfig(Section):
 class AccessConfig(Section):
     """Who may use the API and the dashboard. Keys and users are made with `stentor key` and `stentor user`."""
 
-    url: BaseUrl | None = Field(default=None, examples=["https://stentor.example.com"])
-    """Where people reach the dashboard. One-time links and the way back from a provider begin with it."""
     session_idle: float = Field(default=8 * 3600.0, ge=60.0)
     """A session ends after this many seconds without a request."""
     session_lasts: float = Field(default=7 * 86_400.0, ge=60.0, le=30 * 86_400.0)

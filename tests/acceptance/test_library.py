@@ -8,14 +8,24 @@ import os
 import subprocess
 import sys
 import textwrap
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 
 import stentor
 from stentor import BlockingStentor, Content, Message, Selection, Stentor, Translation, load
+from stentor.access.caller import local_caller
+from stentor.access.csrf import Csrf
+from stentor.access.keys import Keys
+from stentor.access.log import ActionLog
+from stentor.access.oidc import OidcSignIn
+from stentor.access.scopes import Scope
+from stentor.access.sessions import Sessions
+from stentor.access.users import Users
 from stentor.errors import InvalidState, StentorError, UnknownCampaign
 from stentor.recording.report import Progress
+from stentor.runtime.access_control import AccessControl
 from stentor.runtime.campaigns import CampaignControl
 from stentor.runtime.draft import Draft
 from stentor.runtime.outcomes import Outcomes
@@ -25,10 +35,26 @@ from stentor.states import CampaignState
 from tests.acceptance.conftest import PHONES
 from tests.integration.runtime.rehearsal import change
 
-PARTS = {"campaigns": CampaignControl, "outcomes": Outcomes, "roles": Roles, "queue": QueueControl}
+PARTS = {
+    "campaigns": CampaignControl,
+    "outcomes": Outcomes,
+    "roles": Roles,
+    "queue": QueueControl,
+    "access": AccessControl,
+}
+ACCESS = {
+    "access.keys": Keys,
+    "access.users": Users,
+    "access.sessions": Sessions,
+    "access.csrf": Csrf,
+    "access.oidc": OidcSignIn,
+    "access.log": ActionLog,
+}
+OPERATED = {name: part for name, part in PARTS.items() if name != "access"} | ACCESS
+"""Whatever has operations."""
 PUBLIC = [
     (part, name)
-    for part, own in PARTS.items()
+    for part, own in OPERATED.items()
     for name, value in vars(own).items()
     if callable(value) and not name.startswith("_")
 ]
@@ -64,13 +90,14 @@ def test_the_example_of_content_runs() -> None:
 
 
 def test_the_twin_has_every_operation_with_the_same_arguments(folder: Path) -> None:
-    own = {"at_work", "stop", "serve"}  # a context and its end: the twin's `run` has its own; what goes on until told
+    # A context and its end: the twin's `run` has its own; what goes on until told; what the twin's end does.
+    own = {"at_work", "stop", "serve", "aclose"}
     assert len(PUBLIC) > 15
     with BlockingStentor(load()) as twin:
         for part, name in PUBLIC:
             if name not in own:
-                ours = getattr(getattr(twin, part), name)
-                expected = [*inspect.signature(getattr(PARTS[part], name)).parameters]
+                ours = getattr(attrgetter(part)(twin), name)
+                expected = [*inspect.signature(getattr(OPERATED[part], name)).parameters]
                 assert list(inspect.signature(ours).parameters) == [each for each in expected[1:] if each != "stop"], (
                     name
                 )
@@ -80,11 +107,13 @@ def test_the_twin_has_every_operation_with_the_same_arguments(folder: Path) -> N
 def test_the_parts_of_stentor_are_those(folder: Path) -> None:
     found = {name: type(part) for name, part in vars(Stentor(load())).items() if not name.startswith("_")}
     assert found == PARTS
+    access = {f"access.{name}": type(part) for name, part in vars(Stentor(load()).access).items() if name[0] != "_"}
+    assert access == ACCESS
 
 
 def test_every_operation_is_documented() -> None:
     for part, name in PUBLIC:
-        assert getattr(PARTS[part], name).__doc__, name
+        assert getattr(OPERATED[part], name).__doc__, name
 
 
 def test_the_blocking_twin_does_all_of_it(folder: Path) -> None:
@@ -169,3 +198,15 @@ def test_the_library_names_are_there_and_no_others() -> None:
     assert all(getattr(stentor, name) for name in stentor.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = stentor.Nothing
+
+
+def test_the_twin_makes_keys_and_knows_them(folder: Path) -> None:
+    with BlockingStentor(load()) as twin:
+        made = twin.access.keys.create(local_caller(), "shop", Scope.SEND)
+        for _ in range(2):
+            caller = twin.access.keys.authenticate(made.text)
+            assert caller is not None
+            assert caller.id == made.key.id
+        assert [row.action for row in twin.access.log.page(local_caller())] == ["key.create"]
+    with BlockingStentor(load()) as twin:
+        assert twin.access.keys.find(local_caller(), "shop").last_used_at is not None

@@ -386,3 +386,54 @@ def test_the_variables_of_the_page_are_settings(folder: Path) -> None:
 
 def test_the_sections_are_all_there_are() -> None:
     assert {title.partition(".")[0] for title, _ in SECTIONS} == set(Config.model_fields)
+
+
+OIDC = """
+[api]
+public_url = "https://stentor.example.com/"
+[access.oidc]
+issuer = "https://login.example.com/"
+client_id = "stentor"
+client_secret_file = "oidc.txt"
+roles = { push-admins = "admin" }
+"""
+
+
+def test_access_is_read(folder: Path) -> None:
+    config = read(folder, OIDC, STENTOR_ACCESS__SESSION_IDLE="600", STENTOR_ACCESS__OIDC__SCOPES="openid,groups")
+    access = config.access
+    assert config.api.public_url == "https://stentor.example.com"
+    assert access.session_idle == 600
+    assert access.oidc.issuer == "https://login.example.com/", "to the letter: the provider compares it"
+    assert access.oidc.client_secret_file == folder / "oidc.txt"
+    assert access.oidc.scopes == ("openid", "groups")
+    assert read(folder, "[api]\npublic_url = 'http://localhost:8000'").api.public_url == "http://localhost:8000"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ('client_id = "stentor"', "", "access.oidc: has an `issuer`; `client_id` and `roles` must be given as well"),
+        (
+            '"admin"',
+            '"root"',
+            "access.oidc.roles.push-admins: is 'root'; it must be 'view', 'write', 'send' or 'admin'",
+        ),
+        ("https://login", "http://login", "access.oidc.issuer: must be https://host/path, as the provider writes it"),
+        (
+            "https://stentor",
+            "http://stentor",
+            "api.public_url: must be https://host or https://host/path (http:// only for",
+        ),
+        ("https://stentor.example.com/", "https://a/?x=1", "api.public_url: must be https://host"),
+        ('client_id = "stentor"', 'client_id = "stentor"\nscopes = ["email"]', "access.oidc: needs `openid` among its"),
+        (
+            'client_id = "stentor"',
+            'client = "stentor"',
+            "access.oidc.client: there is no such setting; did you mean `cl",
+        ),
+    ],
+)
+def test_what_is_wrong_with_access_is_said(folder: Path, before: str, after: str, said: str) -> None:
+    assert before in OIDC
+    assert complaint(folder, OIDC.replace(before, after)).startswith(said)

@@ -18,6 +18,7 @@ MODULES = sorted((ROOT / "src").rglob("*.py"))
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "bench").rglob("*.md"))]
 TEST_COMMAND = "make test"
 SAME_NAME = {
+    "Scope": "what a caller may do, as APIs call it; and whom a provider's answer is about. No module needs both",
     "Rendered": "what a channel's lane makes of a message: the same thing in each, and known outside of none",
 }
 """Public classes that may have the name of another, and why."""

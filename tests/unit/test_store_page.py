@@ -15,7 +15,7 @@ from tests.unit.test_guarantees import ROOT, named
 PAGE = (ROOT / "docs" / "store.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", ["store.md", "housekeeping.md"])
+@pytest.mark.parametrize("name", ["store.md", "housekeeping.md", "access.md"])
 def test_every_test_it_names_exists(name: str) -> None:
     tests = named((ROOT / "docs" / name).read_text("utf-8"))
     assert len(tests) >= 5

@@ -29,7 +29,7 @@ class Caller:
 
 
 def local_caller() -> Caller:
-    """Somebody at the command line. Whoever can read the settings may do everything."""
+    """Somebody at the command line. People who can read the settings may do everything."""
     try:
         name = getpass.getuser()
     except (OSError, KeyError):  # a user without a name, as in many containers

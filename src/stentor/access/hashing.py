@@ -1,7 +1,7 @@
 """Hashes passwords with argon2id, in few threads, so that a flood of sign-ins can't take the machine.
 
-Rules: at most AT_ONCE hashes are computed at the same time, and at most WAITING wait; whoever comes then is told to try
-again. A name that doesn't exist, or has no password, costs the same time as a wrong password.
+Rules: at most AT_ONCE hashes are computed at the same time, and at most WAITING attempts wait; all others are told to
+try again. A name that doesn't exist, or has no password, costs the same time as a wrong password.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Hasher:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Have a place among those that hash. Raises: TooManyAttempts: there is none."""
+        """Take one of the WAITING places. Raises: TooManyAttempts: all are taken."""
         if self._inside >= WAITING:
             raise TooManyAttempts(RETRY_AFTER)
         self._inside += 1
@@ -52,7 +52,11 @@ class Hasher:
         return await self._run(lambda: self._argon2.hash(password))
 
     async def verify(self, stored: str | None, password: str) -> bool:
-        """Whether the password is the one of the stored hash; None: there is none, which takes as long."""
+        """Whether the password is the one of the stored hash.
+
+        Args:
+            stored: None: the user has no password, or there is no such user. The answer takes as long.
+        """
         return await self._run(lambda: self._verify(stored, password))
 
     def outdated(self, stored: str) -> bool:
@@ -74,7 +78,7 @@ class Hasher:
     def _matches(self, stored: str, password: str) -> bool:
         try:
             return self._argon2.verify(stored, password)
-        except (VerificationError, InvalidHashError):
+        except (VerificationError, InvalidHashError, UnicodeEncodeError):
             return False
 
     async def _run(self, work: Callable[[], T]) -> T:

@@ -277,7 +277,7 @@ class Keys:
     def _asked(self, digest: str, done: asyncio.Task[_Known]) -> None:
         self._asking.pop(digest, None)
         if not done.cancelled():
-            done.exception()  # whoever waits for it gets it; if nobody does any more, it is nobody's
+            done.exception()  # read here, since nobody may be left who waits for the answer
 
     async def _look_up(self, digest: str) -> _Known:
         async with self._turn:

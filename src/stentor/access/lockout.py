@@ -129,14 +129,14 @@ async def sweep(connection: AsyncConnection, now: float) -> None:
 
 
 def wait_after(failures: int, free: int) -> float:
-    """Seconds to wait after so many failures in a row, if the first `free` cost nothing."""
+    """Seconds to wait after this many failures in a row, if the first `free` cost nothing."""
     if failures <= free:
         return 0.0
     return float(min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(failures - free - 1, 20)))
 
 
 def network_key(address: str) -> str:
-    """What is counted together: an IPv4 address, or the network of an IPv6 one, as whoever has one has all of it."""
+    """What is counted together: an IPv4 address, or the network of an IPv6 one: its owner has all addresses in it."""
     found = _read(address)
     if isinstance(found, IPv6Address):
         return str(ip_network((found, _IPV6_NETWORK), strict=False))

@@ -29,12 +29,14 @@ LONGEST_ACTION, LONGEST_OBJECT, LONGEST_NAME, LONGEST_DETAIL = 64, 512, 100, 500
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _STAMP, _CHANCE = 11, 9
 """Letters of an id that tell its microsecond, and letters of chance."""
+_SAME = 1000
+"""Microseconds that an id may be ahead of the time, for the order of rows."""
 _SECRET = re.compile(r"stentor_live_\w+|[\w:%+/=-]{40,}")
 """What may be a key, a token or an address: cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
+class LoggedAction:
     """A row of the log."""
 
     id: str
@@ -69,10 +71,10 @@ class ActionFilter:
 
 def action_of(
     caller: Caller, action: str, object_id: str = "", *, outcome: str = DONE, detail: str = "", now: float
-) -> Action:
+) -> LoggedAction:
     """The row for something that a caller did at `now` (epoch seconds). Secrets in its texts are cut."""
-    return Action(
-        id=_first_id(now) + "".join(secrets.choice(_ALPHABET) for _ in range(_CHANCE)),
+    return LoggedAction(
+        id=_id_at(_STAMPS.next(now)) + "".join(secrets.choice(_ALPHABET) for _ in range(_CHANCE)),
         at=now,
         caller_id=caller.id[:LONGEST_OBJECT],
         caller_name=_plain(caller.name, LONGEST_NAME),
@@ -84,9 +86,9 @@ def action_of(
     )
 
 
-async def write(connection: AsyncConnection, row: Action) -> None:
+async def write(connection: AsyncConnection, row: LoggedAction) -> None:
     """Write a row as part of a transaction; once, however often that runs."""
-    values = {name: getattr(row, name) for name in Action.__slots__}
+    values = {name: getattr(row, name) for name in LoggedAction.__slots__}
     await connection.execute(insert_or_ignore(connection, actions).values(**values))
 
 
@@ -106,7 +108,7 @@ class ActionLog:
 
     async def page(
         self, by: Caller, wanted: ActionFilter | None = None, *, after: str | None = None, limit: int = 50
-    ) -> list[Action]:
+    ) -> list[LoggedAction]:
         """The newest rows first.
 
         Args:
@@ -134,9 +136,33 @@ def _filtered(wanted: ActionFilter) -> Select[Any]:
     return query
 
 
+class _Stamps:
+    """Microseconds for ids: what one process writes at the same time keeps its order."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self, at: float) -> int:
+        micros = _micros(at)
+        if 0 <= self._last - micros < _SAME:
+            micros = self._last + 1
+        self._last = micros
+        return micros
+
+
+_STAMPS = _Stamps()
+
+
+def _micros(at: float) -> int:
+    return min(max(0, int(at * 1_000_000)), (1 << 5 * _STAMP) - 1)
+
+
 def _first_id(at: float) -> str:
     """What the ids of all rows of this microsecond begin with."""
-    micros = min(max(0, int(at * 1_000_000)), (1 << 5 * _STAMP) - 1)
+    return _id_at(_micros(at))
+
+
+def _id_at(micros: int) -> str:
     return "".join(_ALPHABET[micros >> shift & 31] for shift in range(5 * (_STAMP - 1), -1, -5))
 
 
@@ -144,5 +170,5 @@ def _plain(text: str, longest: int) -> str:
     return _SECRET.sub(lambda found: f"{found[0][:6]}…", text[: 4 * longest])[:longest]
 
 
-def _action(row: Row[Any]) -> Action:
-    return Action(**row._mapping)
+def _action(row: Row[Any]) -> LoggedAction:
+    return LoggedAction(**row._mapping)

@@ -29,11 +29,11 @@ from stentor.config import AccessConfig
 from stentor.errors import InvalidConfiguration, SignInRefused, TooManyAttempts
 
 if TYPE_CHECKING:
-    from stentor.access.oidc_provider import Provider
+    from stentor.access.oidc_provider import OidcProvider
 
 PURPOSE = "oidc"
 CALLBACK = "/sign-in/callback"
-"""Where the provider sends the browser back to, below `access.url`."""
+"""Where the provider sends the browser back to, below `api.public_url`."""
 TICKET_LASTS = 600.0
 """Seconds from the way to the provider to the way back."""
 AT_ONCE, WAITING, RETRY_AFTER = 4, 32, 2.0
@@ -70,14 +70,25 @@ class OidcSignIn:
     """Signs in at the provider of the settings."""
 
     def __init__(
-        self, settings: AccessConfig, clock: Callable[[], float], signer: Signer, users: Users, sessions: Sessions
+        self,
+        settings: AccessConfig,
+        public_url: str | None,
+        clock: Callable[[], float],
+        signer: Signer,
+        users: Users,
+        sessions: Sessions,
     ) -> None:
+        """Args:
+        public_url: where people reach the dashboard; None: that isn't set.
+        clock: epoch seconds.
+        """
         self._settings = settings
+        self._public_url = public_url
         self._clock = clock
         self._signer = signer
         self._users = users
         self._sessions = sessions
-        self._opened: Provider | None = None
+        self._opened: OidcProvider | None = None
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._inside = 0
 
@@ -94,7 +105,7 @@ class OidcSignIn:
 
         Raises:
             SignInUnavailable: the provider doesn't answer.
-            InvalidConfiguration: no provider is configured, `access.url` is missing, or authlib isn't installed.
+            InvalidConfiguration: no provider is configured, `api.public_url` is missing, or authlib isn't installed.
             StoreUnavailable.
         """
         provider, redirect_uri = self._provider(), self._redirect_uri()
@@ -117,7 +128,7 @@ class OidcSignIn:
         return SignInJourney(url, seal(key, content, self._clock() + TICKET_LASTS))
 
     async def finish(self, ticket: str, query: Mapping[str, str], *, previous: str | None = None) -> SignInArrival:
-        """Begin a session for whoever comes back from the provider.
+        """Begin a session for the person who comes back from the provider.
 
         Args:
             ticket: the cookie.
@@ -177,26 +188,35 @@ class OidcSignIn:
         finally:
             self._inside -= 1
 
-    def _provider(self) -> Provider:
-        if self.issuer is None:
-            raise InvalidConfiguration("no OpenID provider is configured; set `issuer` under [access.oidc]")
+    def _provider(self) -> OidcProvider:
         if self._opened is None:
-            try:
-                from stentor.access.oidc_provider import Provider  # noqa: PLC0415 - authlib is an extra
-            except ImportError as error:
-                if (error.name or "").partition(".")[0] not in ("authlib", "joserfc"):
-                    raise
-                raise InvalidConfiguration(
-                    "[access.oidc] needs the package authlib, which isn't installed: install Stentor with its extra"
-                    " `oidc`, as in `pip install '.[oidc]'`"
-                ) from None
-            self._opened = Provider(self._settings.oidc, self._clock)
+            self._opened = open_provider(self._settings, self._public_url, self._clock)
         return self._opened
 
     def _redirect_uri(self) -> str:
-        if self._settings.url is None:
-            raise InvalidConfiguration("[access.oidc] needs `url` under [access]: the provider sends people back there")
-        return self._settings.url + CALLBACK
+        assert self._public_url is not None, "open_provider has seen that it is there"
+        return self._public_url + CALLBACK
+
+
+def open_provider(settings: AccessConfig, public_url: str | None, clock: Callable[[], float]) -> OidcProvider:
+    """The provider of the settings. Nothing is asked yet.
+
+    Raises: InvalidConfiguration: a setting is missing, or authlib is.
+    """
+    if settings.oidc.issuer is None:
+        raise InvalidConfiguration("no OpenID provider is configured; set `issuer` under [access.oidc]")
+    if public_url is None:
+        raise InvalidConfiguration("[access.oidc] needs `public_url` under [api]: the provider sends people back there")
+    try:
+        from stentor.access.oidc_provider import OidcProvider  # noqa: PLC0415 - authlib is an extra
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in ("authlib", "joserfc"):
+            raise
+        raise InvalidConfiguration(
+            "[access.oidc] needs the package authlib, which isn't installed: install Stentor with its extra `oidc`, as"
+            " in `pip install '.[oidc]'`"
+        ) from None
+    return OidcProvider(settings.oidc, clock)
 
 
 def role_of(claims: Mapping[str, Any], claim: str, roles: Mapping[str, str]) -> Scope | None:

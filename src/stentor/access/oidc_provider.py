@@ -63,7 +63,7 @@ class Metadata:
     """Whether it adds `iss` to what it sends back (RFC 9207)."""
 
 
-class Provider:
+class OidcProvider:
     """The provider of these settings. Every method may raise `SignInUnavailable`."""
 
     def __init__(self, settings: OidcConfig, clock: Callable[[], float], passing: Callable[[], float] = steady) -> None:
@@ -83,7 +83,7 @@ class Provider:
         self._registry.max_header_length = LONGEST_HEADER
 
     def __repr__(self) -> str:
-        return f"<Provider {self.issuer}>"
+        return f"<OidcProvider {self.issuer}>"
 
     async def metadata(self) -> Metadata:
         """What it says of itself."""
@@ -93,6 +93,17 @@ class Provider:
                 self._metadata = self._read_metadata(await self._get(get_well_known_url(self.issuer, external=True)))
                 self._metadata_at = now
             return self._metadata
+
+    async def check(self) -> int:
+        """See that it can be used, as far as that shows before anybody signs in.
+
+        Returns: how many keys it has. Raises: InvalidConfiguration: the client's secret can't be read.
+        """
+        await asyncio.to_thread(self._secret)
+        found = (await self._get((await self.metadata()).jwks_uri)).get("keys")
+        if not isinstance(found, list) or not found:
+            raise SignInUnavailable(f"{self.issuer} shows no keys to verify its ID tokens with")
+        return len(found)
 
     async def redeem(self, code: str, *, verifier: str, redirect_uri: str, nonce: str) -> Mapping[str, Any]:
         """The claims of the ID token that a code is worth.
@@ -197,14 +208,15 @@ class Provider:
 
     async def _post(self, metadata: Metadata, form: dict[str, str]) -> dict[str, Any]:
         secret = await asyncio.to_thread(self._secret)
-        auth: aiohttp.BasicAuth | None = None
+        headers = {}
         if secret is None:
             form["client_id"] = self.client_id
         elif "client_secret_basic" in metadata.auth_methods or "client_secret_post" not in metadata.auth_methods:
-            auth = aiohttp.BasicAuth(quote_plus(self.client_id), quote_plus(secret))
+            pair = f"{quote_plus(self.client_id)}:{quote_plus(secret)}"
+            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         else:
             form |= {"client_id": self.client_id, "client_secret": secret}
-        status, answer = await self._request("POST", metadata.token_endpoint, data=form, auth=auth)
+        status, answer = await self._request("POST", metadata.token_endpoint, data=form, headers=headers)
         if status == 200:
             return answer
         said = "".join(each for each in str(answer.get("error", "")) if each.isalnum() or each == "_")[:40]
@@ -226,11 +238,11 @@ class Provider:
         """Status and JSON of an answer; what isn't a JSON object is an empty one."""
         limits = aiohttp.ClientTimeout(total=WITHIN)
         tls = await asyncio.to_thread(self._tls)
-        accept = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", **content.pop("headers", {})}
         try:
             async with (
                 aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls), timeout=limits) as session,
-                session.request(method, url, headers=accept, allow_redirects=False, **content) as response,
+                session.request(method, url, headers=headers, allow_redirects=False, **content) as response,
             ):
                 body = bytearray()
                 async for piece in response.content.iter_any():

@@ -21,7 +21,7 @@ class Scope(StrEnum):
     """Manage keys and users, prune, erase, and drain."""
 
     def covers(self, other: Scope) -> bool:
-        """Whether whoever has this scope may do what needs the other."""
+        """Whether this scope allows what needs the other."""
         return _ORDER[self] >= _ORDER[other]
 
 

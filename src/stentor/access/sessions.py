@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stentor.access import lockout
 from stentor.access.caller import Caller
 from stentor.access.hashing import Hasher
-from stentor.access.log import REFUSED, Action, action_of, write
+from stentor.access.log import REFUSED, LoggedAction, action_of, write
 from stentor.access.password_rules import LONGEST as LONGEST_PASSWORD
 from stentor.access.password_rules import normalized
 from stentor.access.scopes import Scope
@@ -54,7 +54,7 @@ _JOINED = select(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class UserSession:
     """Somebody who is signed in. Times are epoch seconds."""
 
     id: str
@@ -74,7 +74,7 @@ class Session:
 class OpenedSession:
     """A session with its token, for a cookie."""
 
-    session: Session
+    session: UserSession
     token: str = field(repr=False)
 
 
@@ -100,10 +100,10 @@ class Sessions:
     async def sign_in(
         self, name: str, password: str, *, address: str | None, previous: str | None = None
     ) -> OpenedSession:
-        """Begin a session for whoever knows the password.
+        """Begin a session for a user who knows the password.
 
         Args:
-            address: the network address of whoever asks, if it is known; never one that anybody could claim.
+            address: the network address that asks, if it is known; never one that a client can claim.
             previous: the token of the session that the browser had before. It ends.
 
         Raises:
@@ -126,8 +126,9 @@ class Sessions:
 
         async def change(connection: AsyncConnection) -> None:
             await lockout.succeed(connection, attempt)
-            same = (users.c.id == row.id) & (users.c.password == row.password)
-            await connection.execute(update(users).where(same).values(password=fresh))
+            same = (users.c.id == row.id) & users.c.password.in_([row.password, fresh])
+            if not (await connection.execute(update(users).where(same).values(password=fresh))).rowcount:
+                raise SignInRefused  # somebody set another password meanwhile
 
         user = user_of(row)
         return await self.begin(user, previous=previous, detail=f"from {lockout.network_shown(address)}", also=change)
@@ -170,9 +171,9 @@ class Sessions:
 
         await self._database.write(change)
         await self._database.write(lambda connection: _sweep(connection, now))
-        return OpenedSession(Session(id=row["id"], user=user, **times), token)
+        return OpenedSession(UserSession(id=row["id"], user=user, **times), token)
 
-    async def find(self, token: str) -> Session | None:
+    async def find(self, token: str) -> UserSession | None:
         """Whose session a cookie is; None: it has ended, or never was one."""
         if not token or len(token) > LONGEST_TOKEN:
             return None
@@ -185,7 +186,7 @@ class Sessions:
             await self._note_use(row.session_id, now)
         return _session(row)
 
-    async def of_user(self, by: Caller, user_id: str) -> list[Session]:
+    async def of_user(self, by: Caller, user_id: str) -> list[UserSession]:
         """A user's sessions, the newest first. Needs the scope `admin`, unless they are one's own.
 
         Raises: Forbidden.
@@ -251,7 +252,7 @@ class Sessions:
     async def _refuse(self, user_id: str, attempt: lockout.Attempt, address: str | None) -> None:
         """Write down that a sign-in was refused: with the same statements whether there is such a user or not."""
         now = self._clock()
-        row: Action | None = None
+        row: LoggedAction | None = None
         if (more := self._refusals.may_be_written()) is not None:
             detail = f"from {lockout.network_shown(address)}, {attempt.in_a_row} in a row"
             if wait := attempt.wait(now):
@@ -296,8 +297,8 @@ def _see_that_it_is(by: Caller, user_id: str) -> None:
         by.require(Scope.ADMIN)
 
 
-def _session(row: Row[Any]) -> Session:
-    return Session(
+def _session(row: Row[Any]) -> UserSession:
+    return UserSession(
         id=row.session_id,
         user=user_of(row),
         created_at=row.session_created_at,

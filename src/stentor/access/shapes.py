@@ -7,8 +7,8 @@ one that shows a new key or a new link.
 from __future__ import annotations
 
 from stentor.access.keys import ApiKey, IssuedKey
-from stentor.access.log import Action
-from stentor.access.sessions import Session
+from stentor.access.log import LoggedAction
+from stentor.access.sessions import UserSession
 from stentor.access.users import OneTimeLink, User
 from stentor.recording.shapes import Shape
 
@@ -62,7 +62,7 @@ class OneTimeLinkShape(Shape, frozen=True, kw_only=True):
     """A link that sets a password, once."""
 
     link: str
-    """The whole address, or only its path if `access.url` isn't set."""
+    """The whole address, or only its path if `api.public_url` isn't set."""
     ends_at: float
     user: UserShape | None
     """Whose password it sets. Null: it makes the first admin."""
@@ -133,9 +133,9 @@ def link(each: OneTimeLink) -> OneTimeLinkShape:
     return OneTimeLinkShape(link=each.url, ends_at=each.ends_at, user=owner)
 
 
-def session(each: Session) -> SessionShape:
+def session(each: UserSession) -> SessionShape:
     return SessionShape(id=each.id, created_at=each.created_at, used_at=each.used_at, ends_at=each.ends_at)
 
 
-def action(each: Action) -> ActionShape:
-    return ActionShape(**{name: getattr(each, name) for name in Action.__slots__})
+def action(each: LoggedAction) -> ActionShape:
+    return ActionShape(**{name: getattr(each, name) for name in LoggedAction.__slots__})

@@ -1,8 +1,8 @@
 """People who sign in to the dashboard: their names, roles, passwords, and the one-time links that set a password.
 
-Rules: names are compared without case; a password is hashed before a transaction begins; whoever gets a new password or
-is disabled loses all sessions; the last admin who can sign in stays one, unless somebody at the command line says
-otherwise.
+Rules: names are compared without case; a password is hashed before a transaction begins; a new password ends all
+sessions of the user, and so does disabling; the last admin who can sign in stays one, unless somebody at the command
+line says otherwise.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class OneTimeLink:
     user: User | None
     """Whose password it sets; None: it makes the first admin."""
     base: str = ""
-    """`access.url`; empty: it isn't set."""
+    """`api.public_url`; empty: it isn't set."""
 
     @property
     def url(self) -> str:
@@ -107,7 +107,7 @@ class Users:
         self, database: Database, clock: Callable[[], float], hasher: Hasher, signer: Signer, base: str | None = None
     ) -> None:
         """Args:
-        base: `access.url`: links begin with it.
+        base: `api.public_url`: links begin with it.
         """
         self._database = database
         self._clock = clock
@@ -258,8 +258,8 @@ class Users:
     # -- one-time links -----------------------------------------------------------------------------------------------
 
     async def first_link(self) -> OneTimeLink | None:
-        """A link that makes the first admin; None: there is a user already. For the terminal of whoever starts the
-        service."""
+        """A link that makes the first admin; None: there is a user already. For the terminal in which the service is
+        started."""
         now, token = self._clock(), new_token()
 
         async def change(connection: AsyncConnection) -> bool:
@@ -415,7 +415,7 @@ class Users:
         return await self._database.write(whole)
 
     async def _keep_an_admin(self, connection: AsyncConnection, by: Caller, user: User) -> None:
-        """See that somebody can still manage users. Whoever is at the command line always can."""
+        """See that somebody can still manage users. Somebody at the command line always can."""
         if by.kind == "local" or user.role is not Scope.ADMIN or user.disabled_at is not None:
             return
         able = or_(users.c.password.is_not(None), users.c.issuer.is_not(None))

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from stentor.access import shapes
 from stentor.access.caller import Caller, local_caller
-from stentor.access.log import Action, ActionFilter
+from stentor.access.log import ActionFilter, LoggedAction
 from stentor.access.scopes import Scope
 from stentor.access.users import OneTimeLink, User
 from stentor.cli import words
@@ -254,7 +254,7 @@ def log(
     begin = None if since is None else time.time() - duration("--since", since)
     wanted = ActionFilter(caller_id=caller, action=action, object=on, outcome=outcome, since=begin)
 
-    async def work(stentor: Stentor) -> list[Action]:
+    async def work(stentor: Stentor) -> list[LoggedAction]:
         return await stentor.access.log.page(local_caller(), wanted, after=after, limit=limit)
 
     found = perform(config, work)
@@ -288,7 +288,7 @@ def _tell(user: User, sentence: str, *, as_json: bool) -> None:
 
 def _show_link(link: OneTimeLink) -> None:
     whose = "makes the first admin" if link.user is None else f"sets the password of {link.user.name}"
-    where = "" if link.base else " Put it behind the dashboard's address, or set `access.url`."
+    where = "" if link.base else " Put it behind the dashboard's address, or set `api.public_url`."
     typer.echo(f"This link {whose}. It works once, until {words.clock(link.ends_at)}.{where}", err=True)
     typer.echo(link.url)
 

@@ -1,4 +1,4 @@
-"""Deletes campaigns that ended long ago, with all that is known of their recipients.
+"""Deletes campaigns that ended long ago, with all that is known of their recipients, and old rows of the log.
 
 Rules: a campaign is deleted whole, or named as being deleted until it is; only one that has ended and whose recipients
 all have an outcome; none that another one still reads (a retry, an undo). It goes in small transactions, so that nobody
@@ -20,13 +20,13 @@ from stentor.audience.contract import Selection
 from stentor.errors import StoreUnavailable
 from stentor.states import FINAL
 from stentor.store.database import Database
-from stentor.store.tables import batches, campaigns, chains, dead_letters, failures, tasks
+from stentor.store.tables import actions, batches, campaigns, chains, dead_letters, failures, tasks
 
 DAY = 86_400.0
 LEAST = DAY
 """Seconds for which a campaign is kept at least: what is told late of it must find it."""
-AT_ONCE = 100
-"""Batches that are deleted in one transaction."""
+AT_ONCE, ACTIONS_AT_ONCE = 100, 5000
+"""Batches, and rows of the log of actions, that are deleted in one transaction."""
 INTERVAL = 3600.0
 """Seconds between two looks of a scheduler."""
 BEING_PRUNED = "it is being pruned: what became of its recipients is no longer all there"
@@ -79,6 +79,24 @@ async def prune(database: Database, before: float, on_step: Callable[[], None] =
     return found
 
 
+async def prune_actions(database: Database, before: float, on_step: Callable[[], None] = lambda: None) -> int:
+    """Delete the rows of the log of who did what that are older than a moment (epoch seconds).
+
+    Returns: how many. Raises: StoreUnavailable.
+    """
+
+    async def some(connection: AsyncConnection) -> int:
+        oldest = select(actions.c.id, actions.c.at).order_by(actions.c.id).limit(ACTIONS_AT_ONCE).subquery()
+        chosen = select(oldest.c.id).where(oldest.c.at < before)
+        return int((await connection.execute(delete(actions).where(actions.c.id.in_(chosen)))).rowcount)
+
+    deleted = 0
+    while gone := await database.write(some):
+        deleted += gone
+        on_step()
+    return deleted
+
+
 async def _prune_one(database: Database, campaign_id: str, on_step: Callable[[], None]) -> None:
     async def mark(connection: AsyncConnection) -> None:
         await connection.execute(update(campaigns).where(campaigns.c.id == campaign_id).values(problem=BEING_PRUNED))
@@ -115,7 +133,7 @@ class Pruner:
     def __init__(self, database: Database, clock: Callable[[], float], keep: float) -> None:
         """Args:
         clock: epoch seconds.
-        keep: seconds for which campaigns are kept after their end.
+        keep: seconds for which campaigns are kept after their end, and rows of the log of actions.
         """
         self._database = database
         self._clock = clock
@@ -128,7 +146,9 @@ class Pruner:
         while True:
             self._go_round()
             try:
-                await prune(self._database, self._clock() - self._keep, self._go_round)
+                before = self._clock() - self._keep
+                await prune(self._database, before, self._go_round)
+                await prune_actions(self._database, before, self._go_round)
                 self.problem = None
             except StoreUnavailable as error:
                 self.problem = str(error)

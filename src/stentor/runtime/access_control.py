@@ -18,17 +18,18 @@ class AccessControl:
 
     def __init__(self, resources: Resources) -> None:
         database, clock, settings = resources.database, resources.clock, resources.config.access
+        public_url = resources.config.api.public_url
         self._hasher = Hasher()
         self._signer = Signer(database)
         self.keys = Keys(database, clock)
         """API keys: made, rolled, revoked, recognized."""
-        self.users = Users(database, clock, self._hasher, self._signer, settings.url)
+        self.users = Users(database, clock, self._hasher, self._signer, public_url)
         """Users: made, given a role or a password, disabled; one-time links."""
         self.sessions = Sessions(database, clock, settings, self._hasher, self._signer)
         """Sign-in and sessions."""
         self.csrf = Csrf(self._signer)
         """Tokens for forms."""
-        self.oidc = OidcSignIn(settings, clock, self._signer, self.users, self.sessions)
+        self.oidc = OidcSignIn(settings, public_url, clock, self._signer, self.users, self.sessions)
         """Signing in at an OpenID provider."""
         self.log = ActionLog(database, clock)
         """Who did what."""

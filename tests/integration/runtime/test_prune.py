@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from stentor import pipeline
+from stentor.access.caller import local_caller
 from stentor.config import Config
 from stentor.errors import InvalidConfiguration
 from stentor.meter import Meter
+from stentor.recording import pruning
 from stentor.runtime.ports import open_backend, ports_for
 from stentor.runtime.sources import ConfiguredSources
 from stentor.runtime.stentor import Stentor
@@ -25,6 +27,21 @@ ENDED: dict[str, Any] = {"state": CampaignState.COMPLETED, "planned": True}
 
 def config(folder: Path, **store: Any) -> Config:
     return Config.model_validate({"store": {"url": f"sqlite:///{folder / 'stentor.db'}", **store}})
+
+
+async def test_old_rows_of_the_log_of_actions_go_as_well(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pruning, "ACTIONS_AT_ONCE", 3)
+    async with Stentor(Config.model_validate({"store": {"url": database_url}}), lambda: now[0]) as stentor:
+        by, now = local_caller(), [NOW - 31 * DAY]
+        for number in range(7):
+            await stentor.access.log.record(by, "campaign.start", f"old{number}")
+        now[0] = NOW - 29 * DAY
+        await stentor.access.log.record(by, "campaign.start", "new")
+        database = Database.open(database_url)
+        assert await pruning.prune_actions(database, NOW - 30 * DAY) == 7
+        assert await pruning.prune_actions(database, NOW - 30 * DAY) == 0
+        await database.aclose()
+        assert [row.object for row in await stentor.access.log.page(by)] == ["new"]
 
 
 async def add_campaigns(database: Database) -> None:

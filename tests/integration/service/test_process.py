@@ -72,7 +72,9 @@ async def test_a_port_that_is_taken(tmp_path: Path, facts: Facts) -> None:
         cluster = Cluster(write(tmp_path, facts, PHONES, more=f'\n[api]\nlisten = "127.0.0.1:{port}"\n'))
         code, _, err = await cluster.run("serve")
         assert code == 2
-        assert err.splitlines()[-1].startswith(f"stentor: api.listen: cannot listen on port {port} of 127.0.0.1: another")
+        assert err.splitlines()[-1].startswith(
+            f"stentor: api.listen: cannot listen on port {port} of 127.0.0.1: another"
+        )
 
 
 async def test_a_worker_over_https(tmp_path: Path, facts: Facts) -> None:
@@ -97,9 +99,7 @@ async def test_a_worker_over_https(tmp_path: Path, facts: Facts) -> None:
         ('certificate_file = "nosuch.pem"\nlisten = "127.0.0.1:0"', "api.certificate_file: "),
     ],
 )
-async def test_what_would_be_open_or_broken_is_refused(
-    tmp_path: Path, facts: Facts, settings: str, says: str
-) -> None:
+async def test_what_would_be_open_or_broken_is_refused(tmp_path: Path, facts: Facts, settings: str, says: str) -> None:
     cluster = Cluster(write(tmp_path, facts, PHONES, more=f"\n[api]\n{settings}\n"))
     code, _, err = await cluster.run("worker", "api")
     assert code == 2

@@ -16,8 +16,8 @@ from stentor.providers.contract import LARGEST_ERROR_BODY, Answer, Taken
 from stentor.providers.discord import wire
 from stentor.providers.discord.addresses import (
     DiscordChannel,
+    DiscordUser,
     Posted,
-    User,
     Webhook,
     parse_address,
     parse_receipt,
@@ -53,7 +53,7 @@ def refused(code: int, status: int = 400, *, is_webhook: bool = False, **more: A
     ("address", "target"),
     [
         (ID, CHANNEL),
-        (f"user:{ID}", User(ID)),
+        (f"user:{ID}", DiscordUser(ID)),
         (f"https://discord.com/api/webhooks/{ID}/{TOKEN}", WEBHOOK),
         (f"https://canary.discordapp.com/api/v10/webhooks/{ID}/{TOKEN}/", WEBHOOK),
         (f"/api/webhooks/{ID}/{TOKEN}", WEBHOOK),

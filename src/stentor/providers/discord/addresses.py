@@ -30,7 +30,7 @@ class DiscordChannel:
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class DiscordUser:
     """Somebody to whom the bot writes directly."""
 
     id: str
@@ -54,7 +54,7 @@ class Posted:
     message: str
 
 
-Target = DiscordChannel | User | Webhook
+Target = DiscordChannel | DiscordUser | Webhook
 """To whom a message goes."""
 
 
@@ -63,7 +63,7 @@ def parse_address(address: str) -> Target | None:
     if _CHANNEL.fullmatch(address):
         return DiscordChannel(address)
     if found := _USER.fullmatch(address):
-        return User(found[1])
+        return DiscordUser(found[1])
     if found := _WEBHOOK.fullmatch(address):
         return Webhook(found[1], found[2], found[3])
     return None

@@ -21,9 +21,9 @@ from stentor.providers.contract import NO_ADDRESS_OF_OURS, Answer, Taken, not_pr
 from stentor.providers.discord import message, wire
 from stentor.providers.discord.addresses import (
     DiscordChannel,
+    DiscordUser,
     Posted,
     Target,
-    User,
     Webhook,
     parse_address,
     parse_receipt,
@@ -107,7 +107,7 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
         target = _read(address)
         if target is None or (self._is_bots(target) and self._lacks_token):
             return 0.0  # nothing is sent
-        if isinstance(target, User):
+        if isinstance(target, DiscordUser):
             channel = self._conversations.get(target.id)
             return self._pace.take(wire.bucket_of(channel), now) if channel else self._pace.take(wire.OPENING, now, 2)
         return self._pace.take(wire.bucket_of(target), now)
@@ -116,7 +116,7 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
         target = _read(address)
         if target is not None and self._is_bots(target) and self._lacks_token:
             return BY_REASON[NO_TOKEN].answer(0)
-        if not isinstance(target, User):
+        if not isinstance(target, DiscordUser):
             return address if target is not None else NO_ADDRESS_OF_OURS
         channel = self._conversations.get(target.id) or await self._open_conversation(target)
         return channel.id.encode() if isinstance(channel, DiscordChannel) else channel
@@ -130,7 +130,7 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
         address: bytes,
     ) -> Request | Answer:
         target = _read(address)
-        if target is None or isinstance(target, User):
+        if target is None or isinstance(target, DiscordUser):
             return NO_ADDRESS_OF_OURS
         return wire.message_request(credentials, target, rendered, wire.nonce(prepared.campaign.id, recipient))
 
@@ -149,7 +149,7 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
 
     # -- conversations with users -------------------------------------------------------------------------------------
 
-    async def _open_conversation(self, user: User) -> DiscordChannel | Answer:
+    async def _open_conversation(self, user: DiscordUser) -> DiscordChannel | Answer:
         """The channel to write in; `turn` has counted two requests, of which the second goes there."""
         api = self._api
         assert api is not None
