@@ -13,12 +13,12 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -33,7 +33,18 @@ from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from stentor import channels
 from stentor.errors import InvalidConfiguration
-from stentor.settings import ALTERNATIVE, App, DatabaseUrl, File, QueueUrl, Section, listed, split
+from stentor.settings import (
+    ALTERNATIVE,
+    App,
+    DatabaseUrl,
+    File,
+    LinkTemplate,
+    QueueUrl,
+    Section,
+    TokenUrl,
+    listed,
+    split,
+)
 
 REGISTRY = "registry"
 """The audience that is Stentor's own table of installations."""
@@ -216,6 +227,60 @@ class LoggingConfig(Section):
     """`text` writes one line per record; `json` writes one JSON object per line."""
 
 
+ReportedEvent = Literal["completed", "failed", "cancelled", "paused", "stalled", "lane_stopped"]
+REPORTED: tuple[ReportedEvent, ...] = get_args(ReportedEvent)
+
+
+class ReportTarget(Section):
+    """A place that reports go to: a chat, a mailbox, or a program of yours."""
+
+    url: str | None = Field(default=None, repr=False, min_length=1, examples=["slack://TOKEN_A/TOKEN_B/TOKEN_C"])
+    """An Apprise URL: Slack, Discord, Telegram, mail and many more. It holds a secret, so `url_file` is better."""
+    url_file: File | None = Field(default=None, examples=["slack-url.txt"], json_schema_extra=ALTERNATIVE)
+    """A file with one or more Apprise URLs, one on each line."""
+    webhook: TokenUrl | None = Field(
+        default=None, repr=False, examples=["https://example.com/stentor"], json_schema_extra=ALTERNATIVE
+    )
+    """The https URL of a program of yours that gets reports as signed JSON."""
+    secret_file: File | None = Field(default=None, examples=["report-secret.txt"], json_schema_extra=ALTERNATIVE)
+    """A file with the webhook's signing secret, `whsec_…`. While you change it, put the next one on a second line."""
+    ca_file: File | None = Field(default=None, examples=["our-ca.pem"], json_schema_extra=ALTERNATIVE)
+    """A PEM file with the certificate authorities to trust for the webhook, instead of the system's."""
+    allow_private: bool = Field(default=False, json_schema_extra=ALTERNATIVE)
+    """Let the webhook be in a private network."""
+    events: Annotated[tuple[ReportedEvent, ...], BeforeValidator(split)] = Field(
+        default=REPORTED, min_length=1, examples=[["completed", "failed"]]
+    )
+    """What is reported there. Left out: everything."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        given = [name for name in ("url", "url_file", "webhook") if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = listed([f"`{name}`" for name in given]) if given else "none of `url`, `url_file` and `webhook`"
+            raise ValueError(f"has {found}; give exactly one of `url`, `url_file` and `webhook`")
+        if self.webhook is not None and self.secret_file is None:
+            raise ValueError("has a `webhook` but no `secret_file`; name the file with the secret that signs reports")
+        if self.webhook is None:
+            for name, unset in (("secret_file", None), ("ca_file", None), ("allow_private", False)):
+                if getattr(self, name) != unset:
+                    raise ValueError(f"has `{name}`, which is only for a `webhook`; leave it out")
+        return self
+
+
+class ReportsConfig(Section):
+    """Reports and alarms: who is told how campaigns end, and when something stands still."""
+
+    link: LinkTemplate | None = Field(default=None, examples=["https://push.example.com/campaigns/{id}"])
+    """The address of a campaign's page, for the link in a report. `{id}` stands for the campaign's id."""
+    stalled_after: float = Field(default=300.0, ge=10.0)
+    """A running campaign counts as stalled if nothing has happened in it for this many seconds."""
+    lane_stopped_after: float = Field(default=60.0, ge=1.0)
+    """An alarm is raised if a lane can't send for this many seconds. It ends if the lane sends for as long again."""
+    targets: dict[str, ReportTarget] = Field(default_factory=dict, examples=[{"team": {}}])
+    """The places that reports go to, each in a table of its own: `[reports.targets.NAME]`."""
+
+
 SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("store", StoreConfig),
     ("queue", QueueConfig),
@@ -224,6 +289,8 @@ SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("audiences.NAME.columns", Columns),
     ("sending", SendingConfig),
     ("logging", LoggingConfig),
+    ("reports", ReportsConfig),
+    ("reports.targets.NAME", ReportTarget),
 )
 """Every table of the file, with what may stand in it; of the channels, Stentor's own."""
 
@@ -237,10 +304,12 @@ class Config(Section):
     audiences: dict[str, AudienceConfig] = Field(default_factory=dict)
     sending: SendingConfig = Field(default_factory=SendingConfig)
     logging: LoggingConfig = Field(default_factory=LoggingConfig)
+    reports: ReportsConfig = Field(default_factory=ReportsConfig)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for section, names in (("apps", self.apps), ("audiences", self.audiences)):
+        named = (("apps", self.apps), ("audiences", self.audiences), ("reports.targets", self.reports.targets))
+        for section, names in named:
             for name in names:
                 if not _NAME.fullmatch(name):
                     raise ValueError(
@@ -397,7 +466,7 @@ def _known_key(table: Mapping[str, Any], part: str) -> str:
 
 # -- explaining -------------------------------------------------------------------------------------------------------
 
-_SECRET = frozenset({"url", "proxy"})
+_SECRET = frozenset({"url", "proxy", "webhook"})
 _TABLES = frozenset({"model_type", "model_attributes_type", "dict_type"})
 _WANTED = {
     **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "a whole number"),
@@ -463,6 +532,10 @@ def _section(path: SettingPath, given: Mapping[str, Any]) -> type[Section]:
             return SendingConfig
         case ("logging",):
             return LoggingConfig
+        case ("reports",):
+            return ReportsConfig
+        case ("reports", "targets", _):
+            return ReportTarget
         case _:
             return Config
 
@@ -484,8 +557,15 @@ def _nearest(path: SettingPath, given: Mapping[str, Any], variable: str | None) 
 def _settings(given: Mapping[str, Any]) -> Iterator[SettingPath]:
     """Every setting that may be set, of the apps and audiences that are given."""
     for title, model in SECTIONS:
-        section, *inner = title.split(".")
-        tables = given.get(section) if inner else None
-        names = tables if isinstance(tables, dict) else {}
-        for outer in [(section, name, *inner[1:]) for name in names] if inner else [(section,)]:
-            yield from ((*outer, field) for field in model.model_fields)
+        yield from ((*path, field) for path in _tables(title.split("."), given) for field in model.model_fields)
+
+
+def _tables(title: Sequence[str], given: object) -> Iterator[SettingPath]:
+    """The paths of all tables of a title, with the names that are given for NAME."""
+    if not title:
+        yield ()
+        return
+    first, *rest = title
+    tables = given if isinstance(given, dict) else {}
+    for name in tables if first == "NAME" else [first]:
+        yield from ((name, *path) for path in _tables(rest, tables.get(name)))

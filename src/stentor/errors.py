@@ -127,3 +127,7 @@ class AlreadySent(StentorError):
 
 class UnknownCampaign(StentorError):
     """There is no such campaign; `stentor campaign list` shows all campaigns."""
+
+
+class UnknownReport(StentorError):
+    """There is no such report; `stentor report list` shows all reports."""

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from stentor.cli import bench, campaign, keys, simulate
+from stentor.cli import bench, campaign, keys, report, simulate
 from stentor.cli.demo import demo
 from stentor.cli.doctor import doctor
 from stentor.cli.drain import drain
@@ -37,6 +37,7 @@ from stentor.errors import (
     InvalidState,
     StentorError,
     UnknownCampaign,
+    UnknownReport,
 )
 from stentor.version import __version__
 
@@ -70,6 +71,7 @@ USAGE_ERRORS = (
     InvalidMessage,
     InvalidState,
     UnknownCampaign,
+    UnknownReport,
 )
 
 
@@ -111,6 +113,7 @@ app.command()(serve)
 app.command()(worker)
 app.command()(drain)
 app.add_typer(campaign.app, name="campaign")
+app.add_typer(report.app, name="report")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(keys.app, name="keys")
 app.add_typer(bench.app, name="bench")

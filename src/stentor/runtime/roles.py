@@ -20,7 +20,9 @@ from stentor.planning.caretaker import Caretaker
 from stentor.queue.contract import PLAN
 from stentor.recording import chronicle
 from stentor.recording.report import LaneProblem, Progress, Report
+from stentor.reporting.reporter import Reporter
 from stentor.runtime.outcomes import Outcomes
+from stentor.runtime.reports import reporter_for
 from stentor.runtime.resources import Resources
 from stentor.runtime.rest import rest
 from stentor.runtime.standstill import Standstill
@@ -31,6 +33,8 @@ from stentor.store import campaigns
 
 logger = logging.getLogger(__name__)
 
+REPORT_WITHIN = 20.0
+"""Seconds for which a process that has sent a campaign waits for its report to go out."""
 LOOK = 0.25
 """Seconds between two looks at the processes, and at a campaign that runs."""
 AGAIN = "it is started again by itself"
@@ -67,7 +71,12 @@ class Roles:
         else:  # no scheduler for so short a time; what another queue held is put once
             await Caretaker(self._database, self._backend.queue).look()
         relay = self._config.logging.level is not None
-        async with self._chronicled("scheduler" in roles), Supervisor(self._config, roles, relay=relay) as supervisor:
+        scheduled = "scheduler" in roles
+        async with (
+            self._reported(scheduled),
+            self._chronicled(scheduled),
+            Supervisor(self._config, roles, relay=relay) as supervisor,
+        ):
             self._supervisor = supervisor
             try:
                 yield supervisor
@@ -173,6 +182,7 @@ class Roles:
         if recorders and self._backend.outbox is None:
             raise InvalidConfiguration(NO_RECORDERS)
         await self._backend.ready()
+        await self._reporter().begin()
         roles: list[Role] = [*_times("planner", planners), *self._senders(senders), "scheduler"]
         if self._backend.outbox is not None:
             roles += _times("recorder", 1 if recorders is None else recorders)
@@ -201,6 +211,28 @@ class Roles:
             await asyncio.wait([keeping])
         with suppress(StoreUnavailable):
             await kept.look()
+
+    @asynccontextmanager
+    async def _reported(self, by_scheduler: bool) -> AsyncIterator[None]:
+        """Report what happens meanwhile, where no scheduler does: at the end, for some seconds, too. What cannot be
+        told by then is told by the next process."""
+        if by_scheduler:
+            yield
+            return
+        reporter = self._reporter()
+        with suppress(StoreUnavailable):
+            await reporter.look()
+        reporting = asyncio.create_task(reporter.run())
+        try:
+            yield
+        finally:
+            reporting.cancel()
+            await asyncio.wait([reporting])
+            await reporter.finish(REPORT_WITHIN)
+
+    def _reporter(self) -> Reporter:
+        backend = self._backend
+        return reporter_for(self._config, self._database, backend.queue, backend.outbox, self._clock, roles_known=True)
 
     def _senders(self, number: int | None = None) -> list[Role]:
         return _times("sender", (self._config.sending.senders or os.cpu_count() or 1) if number is None else number)

@@ -1,7 +1,8 @@
 """`Stentor`: everything that can be done, for programs; the command line is made of it.
 
-Its parts, by what they are about: `campaigns`, `outcomes`, `roles`, `queue`. Rules: a campaign exists, and goes on,
-without whoever made it: all is in the store, and any process with the same settings may run, pause or ask about it.
+Its parts, by what they are about: `campaigns`, `outcomes`, `roles`, `queue`, `reports`. Rules: a campaign exists, and
+goes on, without whoever made it: all is in the store, and any process with the same settings may run, pause or ask
+about it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from stentor.config import Config
 from stentor.runtime.campaigns import CampaignControl
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import QueueControl
+from stentor.runtime.reports import Reports
 from stentor.runtime.resources import Resources
 from stentor.runtime.roles import Roles
 from stentor.store.migrate import migrate
@@ -42,6 +44,8 @@ class Stentor:
         """The queue as a whole: what is under way, and draining it."""
         self.campaigns = CampaignControl(self._resources, self.roles, self.queue)
         """Campaigns: made, started, paused, cancelled, repeated, taken back, found."""
+        self.reports = Reports(self._resources)
+        """Reports and alarms: where they go to, what became of them, sent again."""
 
     def __repr__(self) -> str:
         return f"<Stentor on {self._resources.database!r}>"

@@ -1,0 +1,190 @@
+"""Chats, mail and the many other services that Apprise knows, by a URL of theirs.
+
+Rules: the URL holds a secret, so neither it nor a part of it is logged, stored or shown, whatever Apprise or what is
+below it would say; its name of the service is. Apprise blocks, so it runs in a thread of the target's own, with a limit
+of time. It is loaded when the first report is sent, as it takes its time.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from html import escape
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from stentor.config import ReportTarget
+from stentor.errors import CredentialError
+from stentor.providers.base import read_text
+from stentor.reporting.events import EventKind, ReportEvent
+from stentor.reporting.letter import Letter, calls_nobody, letter_of, markdown_escaped, slack_escaped
+from stentor.reporting.one_thread import OneThread, StillBusy
+from stentor.reporting.outbox import TargetAnswer
+from stentor.reporting.receiver import WITHIN
+
+if TYPE_CHECKING:
+    from apprise import NotifyBase
+
+THREAD = "report to "
+"""What the names of our threads begin with."""
+_TALKATIVE = ("urllib3.connectionpool", "urllib3.util.retry", "requests")
+"""Loggers that tell of URLs."""
+_SEVERITY = MappingProxyType(
+    {
+        EventKind.COMPLETED: "success",
+        EventKind.FAILED: "failure",
+        EventKind.CANCELLED: "info",
+        EventKind.PAUSED: "failure",
+        EventKind.STALLED: "warning",
+        EventKind.LANE_STOPPED: "failure",
+        EventKind.LANE_RESUMED: "success",
+        EventKind.TEST: "info",
+    }
+)
+_URL = re.compile(r"\w+://\S+")
+_SHORTEST_SECRET = 4
+"""Characters of a part of a URL from which on it is kept out of what is shown."""
+
+
+class AppriseReceiver:
+    """One URL of Apprise's."""
+
+    def __init__(self, name: str, settings: ReportTarget) -> None:
+        self._setting = f"reports.targets.{name}"
+        self._settings = settings
+        self._thread: OneThread[TargetAnswer] = OneThread(THREAD + name)
+
+    def __repr__(self) -> str:
+        return f"<AppriseReceiver {self._setting}>"
+
+    @property
+    def kind(self) -> str:
+        """The service, by the beginning of its URL: `slack`."""
+        try:
+            return self._url().partition(":")[0]
+        except CredentialError:
+            return "unknown"
+
+    async def tell(self, event: ReportEvent, now: float) -> TargetAnswer:
+        try:
+            return await self._thread.run(lambda: self._tell(event), WITHIN)
+        except StillBusy:
+            return TargetAnswer(sent=False, text="the try before this one has not ended yet")
+        except TimeoutError:
+            return TargetAnswer(sent=False, text=f"no answer within {WITHIN:g} s")
+
+    def _tell(self, event: ReportEvent) -> TargetAnswer:
+        """Blocks."""
+        try:
+            url = self._url()
+        except CredentialError as error:
+            return TargetAnswer(sent=False, text=str(error))
+        _keep_quiet()
+        from apprise import Apprise, AppriseAsset, NotifyType, OverflowMode  # noqa: PLC0415 - it takes its time
+
+        asset = AppriseAsset(app_id="Stentor", app_desc="Stentor", async_mode=False, secure_logging=True)
+        service = Apprise.instantiate(url, asset=asset)
+        if service is None:
+            return TargetAnswer(
+                sent=False,
+                text=f"{self._where}: is no URL that Apprise understands; compare it with"
+                " Apprise's page about the service",
+            )
+        if service.overflow_mode == OverflowMode.UPSTREAM:
+            service.overflow_mode = OverflowMode.TRUNCATE
+        title, body, form = written_for(service, letter_of(event))
+        apprise = Apprise(asset=asset)
+        apprise.add(service)
+        told = apprise.notify(
+            body=body,
+            title=title,
+            notify_type=NotifyType(_SEVERITY[event.kind]),
+            body_format=form,
+            log_level=logging.WARNING,
+        )
+        said = [without_secrets(entry.message, url) for result in told for entry in result.logs()]
+        if told:
+            return TargetAnswer(sent=True, text=f"{service.service_name} took it")
+        return TargetAnswer(sent=False, text=" ".join(said) or f"{service.service_name} didn't take it")
+
+    @property
+    def _where(self) -> str:
+        """The setting with the URL, or its file."""
+        return f"{self._setting}.url" if self._settings.url_file is None else str(self._settings.url_file)
+
+    def _url(self) -> str:
+        """Raises: CredentialError."""
+        if self._settings.url is not None:
+            return self._settings.url.strip()
+        file = self._settings.url_file
+        assert isinstance(file, Path)
+        urls = [line.strip() for line in read_text(file).splitlines() if line.strip() and not line.startswith("#")]
+        if len(urls) != 1:
+            raise CredentialError(f"{file} must hold exactly one URL, and holds {len(urls)}; a target has one")
+        return urls[0]
+
+
+def written_for(service: NotifyBase, letter: Letter) -> tuple[str, str, str]:
+    """The title, the body and its format, as a service shows them best."""
+    forms: object = service.notify_format  # one, or several, the one it likes best first
+    names = [str(each.value) for each in (forms if isinstance(forms, tuple) else (forms,))]
+    if service.service_name == "Slack":
+        return letter.title, _fitting(letter, lambda each: each.markdown(slack_escaped), service), "markdown"
+    form = "markdown" if service.service_name == "Discord" and "markdown" in names else names[0]
+    write: dict[str, Callable[[Letter], str]] = {
+        "markdown": lambda each: each.markdown(markdown_escaped),
+        "html": lambda each: each.html(),
+        "text": lambda each: calls_nobody(each.text()),
+    }
+    if form not in write:
+        form = "text"
+    if form == "text" or (service.title_maxlen > 0 and service.service_name != "Discord"):
+        return letter.title, _fitting(letter, write[form], service), form
+    # It has no title of its own: Apprise would put ours, unescaped, before the body.
+    title = escape(letter.title) if form == "html" else markdown_escaped(letter.title)
+    before = f"<p><b>{title}</b></p>\n" if form == "html" else f"**{title}**\n\n"
+    return "", before + _fitting(letter, write[form], service, len(before)), form
+
+
+def _fitting(letter: Letter, write: Callable[[Letter], str], service: NotifyBase, used: int = 0) -> str:
+    """The body with as many of what is listed as the service has room for."""
+    room = service.body_maxlen - used - len(letter.title)
+    while len(body := write(letter)) > room and letter.listed:
+        letter = replace(letter, listed=letter.listed[:-1])
+    return body
+
+
+def without_secrets(text: str, url: str) -> str:
+    """What Apprise says, without a URL or a part of the target's that may be secret."""
+    text = _URL.sub("…", text)
+    parts = urlsplit(url)
+    pieces = {parts.username or "", parts.password or "", *re.split(r"[/?&=,:]", f"{parts.path}?{parts.query}")}
+    if "." not in (parts.hostname or ""):  # a token stands where the host does
+        pieces.add(parts.netloc.rpartition("@")[2])
+    pieces |= {unquote(piece) for piece in pieces}
+    for piece in sorted(pieces, key=len, reverse=True):
+        if len(piece) >= _SHORTEST_SECRET:
+            text = re.sub(re.escape(piece), "…", text, flags=re.IGNORECASE)
+    return " ".join(text.split())
+
+
+class _NotOurs(logging.Filter):
+    """Lets no record of our threads through."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.threadName or "").startswith(THREAD)
+
+
+@cache
+def _keep_quiet() -> None:
+    """Have what Apprise and the HTTP client below it log go nowhere: there are tokens in it."""
+    apprise = logging.getLogger("apprise")
+    apprise.addHandler(logging.NullHandler())
+    apprise.propagate = False
+    for name in _TALKATIVE:
+        logging.getLogger(name).addFilter(_NotOurs())
