@@ -17,9 +17,7 @@ def campaign_event(kind: EventKind = EventKind.COMPLETED, *, still_for: float = 
     event = sample_event("1", NOW, LINK)
     campaign = msgspec.structs.replace(event.campaign, **{"id": "c1", "title": "Spring sale", **facts})
     link = "https://push.example.com/campaigns/c1"
-    return msgspec.structs.replace(
-        event, id=f"{kind}/c1", kind=kind, campaign=campaign, link=link, still_for=still_for
-    )
+    return msgspec.structs.replace(event, id=f"{kind}/c1", kind=kind, campaign=campaign, link=link, still_for=still_for)
 
 
 def lane_event(kind: EventKind, lane: str = "apns/ios", **facts: Any) -> ReportEvent:

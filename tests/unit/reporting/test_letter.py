@@ -36,7 +36,11 @@ def test_the_report_of_a_campaign_that_was_sent() -> None:
 @pytest.mark.parametrize(
     ("kind", "title", "lead"),
     [
-        (EventKind.FAILED, "“Spring sale” failed: 998 of 1,000 accepted", "It is too large. Nothing more of it is sent."),
+        (
+            EventKind.FAILED,
+            "“Spring sale” failed: 998 of 1,000 accepted",
+            "It is too large. Nothing more of it is sent.",
+        ),
         (EventKind.CANCELLED, "“Spring sale” was cancelled: 998 of 1,000 accepted before that", ""),
         (
             EventKind.PAUSED,
@@ -60,8 +64,8 @@ def test_a_lane_that_stopped_and_sends_again() -> None:
     stopped = letter_of(lane_event(EventKind.LANE_STOPPED, waiting=["Spring sale"]))
     assert stopped.title == "apns/ios has stopped sending"
     assert stopped.text() == (
-        "ExpiredProviderToken: no key. Fix the credentials. Nothing is lost: what is queued is sent once it goes on.\n\n"
-        "Campaigns that wait for it:\n- Spring sale"
+        "ExpiredProviderToken: no key. Fix the credentials. Nothing is lost: what is queued is sent once it goes on."
+        "\n\nCampaigns that wait for it:\n- Spring sale"
     )
     assert letter_of(lane_event(EventKind.LANE_RESUMED)).title == "apns/ios sends again"
     assert letter_of(lane_event(EventKind.LANE_STOPPED, PLAN)).title == "Planning has stopped"
