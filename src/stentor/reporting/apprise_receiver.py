@@ -77,6 +77,8 @@ class AppriseReceiver:
             return TargetAnswer(sent=False, text="the try before this one has not ended yet")
         except TimeoutError:
             return TargetAnswer(sent=False, text=f"no answer within {WITHIN:g} s")
+        except Exception as error:  # noqa: BLE001 - of a hundred services' code; what it says may hold a secret
+            return TargetAnswer(sent=False, text=f"Apprise failed with {type(error).__name__}")
 
     def _tell(self, event: ReportEvent) -> TargetAnswer:
         """Blocks."""
@@ -87,7 +89,8 @@ class AppriseReceiver:
         _keep_quiet()
         from apprise import Apprise, AppriseAsset, NotifyType, OverflowMode  # noqa: PLC0415 - it takes its time
 
-        asset = AppriseAsset(app_id="Stentor", app_desc="Stentor", async_mode=False, secure_logging=True)
+        # Without a limit of its own it stays in this thread; else it takes one that the process' end waits for.
+        asset = AppriseAsset(app_id="Stentor", app_desc="Stentor", async_mode=False, service_timeout=0)
         service = Apprise.instantiate(url, asset=asset)
         if service is None:
             return TargetAnswer(
@@ -185,6 +188,7 @@ def _keep_quiet() -> None:
     """Have what Apprise and the HTTP client below it log go nowhere: there are tokens in it."""
     apprise = logging.getLogger("apprise")
     apprise.addHandler(logging.NullHandler())
+    apprise.setLevel(logging.WARNING)
     apprise.propagate = False
     for name in _TALKATIVE:
         logging.getLogger(name).addFilter(_NotOurs())

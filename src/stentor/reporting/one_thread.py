@@ -20,7 +20,7 @@ class OneThread(Generic[T]):
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._thread: threading.Thread | None = None
+        self._last: Future[T] | None = None
 
     async def run(self, call: Callable[[], T], within: float) -> T:
         """What `call` returns or raises.
@@ -29,12 +29,11 @@ class OneThread(Generic[T]):
             TimeoutError: it took longer than so many seconds.
             StillBusy: the one before hasn't returned.
         """
-        if self._thread is not None and self._thread.is_alive():
+        if self._last is not None and not self._last.done():
             raise StillBusy
-        future: Future[T] = Future()
+        future = self._last = Future[T]()
         future.set_running_or_notify_cancel()  # so that nobody who waits no longer takes it away from the thread
-        self._thread = threading.Thread(target=_run, args=(call, future), name=self._name, daemon=True)
-        self._thread.start()
+        threading.Thread(target=_run, args=(call, future), name=self._name, daemon=True).start()
         return await asyncio.wait_for(asyncio.wrap_future(future), within)
 
 
