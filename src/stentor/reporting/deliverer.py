@@ -84,8 +84,8 @@ class Deliverer:
             await self.stop(0.0)
 
     async def stop(self, within: float = STOP_WITHIN) -> None:
-        """Begin nothing more, and wait for what is under way, for so many seconds at most. What is left then is tried
-        again when its lease ends, perhaps for the second time."""
+        """Begin nothing more for now, and wait for what is under way, for so many seconds at most. What is left then is
+        tried again when its lease ends, perhaps for the second time."""
         self._stopping = True
         tasks = list(self._tasks.values())
         if tasks and within:
@@ -93,6 +93,7 @@ class Deliverer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._stopping = False
 
     async def deliver(self, target: str, event_id: str) -> DeliveryStatus | None:
         """Try one delivery now. Returns: what became of it; None: it isn't due, or somebody else tries it."""
