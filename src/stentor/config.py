@@ -237,7 +237,7 @@ class ReportTarget(Section):
     url: str | None = Field(default=None, repr=False, min_length=1, examples=["slack://TOKEN_A/TOKEN_B/TOKEN_C"])
     """An Apprise URL: Slack, Discord, Telegram, mail and many more. It holds a secret, so `url_file` is better."""
     url_file: File | None = Field(default=None, examples=["slack-url.txt"], json_schema_extra=ALTERNATIVE)
-    """A file with one or more Apprise URLs, one on each line."""
+    """A file with one Apprise URL. It is read before each report."""
     webhook: TokenUrl | None = Field(
         default=None, repr=False, examples=["https://example.com/stentor"], json_schema_extra=ALTERNATIVE
     )
