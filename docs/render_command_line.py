@@ -98,8 +98,8 @@ messages from senders that are still `unrecorded`; `drain --end` says `draining`
 `dead`, `tries`, `at`, `batch_id`, `position`, `meaning`; with `--addresses`, `address` or null |
 | `report test` | `targets`: by name, whether it was `sent`, the HTTP `status` or null, and how the `answer` begins |
 | `report list`, `report replay` | `reports`: each with `report` (its id), `kind`, `campaign` or null, `lane` or null, \
-`at` (when it happened), `target`, `status` (`waiting`, `sent` or `failed`), `tries`, `created_at`, `ready_at` (the next \
-try, or null), `tried_at`, `answer_status`, `answer` |
+`at` (when it happened), `target`, `status` (`waiting`, `sent` or `failed`), `tries`, `created_at`, \
+`ready_at` (the next try, or null), `tried_at`, `answer_status`, `answer` |
 | `campaign explain` | `campaign`, `installation`, `outcome`, `place` (lane, batch, position), `waiting`, `failure`, \
 `events` (`at`, `text`) |
 

@@ -15,7 +15,7 @@ from functools import cache
 from html import escape
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from stentor.config import ReportTarget
@@ -134,11 +134,12 @@ class AppriseReceiver:
 
 def written_for(service: NotifyBase, letter: Letter) -> tuple[str, str, str]:
     """The title, the body and its format, as a service shows them best."""
-    forms: object = service.notify_format  # one, or several, the one it likes best first
+    forms: Any = service.notify_format  # one, or several, the one it likes best first
     names = [str(each.value) for each in (forms if isinstance(forms, tuple) else (forms,))]
-    if service.service_name == "Slack":
+    name = str(service.service_name)
+    if name == "Slack":
         return letter.title, _fitting(letter, lambda each: each.markdown(slack_escaped), service), "markdown"
-    form = "markdown" if service.service_name == "Discord" and "markdown" in names else names[0]
+    form = "markdown" if name == "Discord" and "markdown" in names else names[0]
     write: dict[str, Callable[[Letter], str]] = {
         "markdown": lambda each: each.markdown(markdown_escaped),
         "html": lambda each: each.html(),
@@ -146,7 +147,7 @@ def written_for(service: NotifyBase, letter: Letter) -> tuple[str, str, str]:
     }
     if form not in write:
         form = "text"
-    if form == "text" or (service.title_maxlen > 0 and service.service_name != "Discord"):
+    if form == "text" or (service.title_maxlen > 0 and name != "Discord"):
         return letter.title, _fitting(letter, write[form], service), form
     # It has no title of its own: Apprise would put ours, unescaped, before the body.
     title = escape(letter.title) if form == "html" else markdown_escaped(letter.title)

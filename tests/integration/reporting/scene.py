@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import delete, update
 
@@ -70,9 +71,7 @@ def detector(rows: Rows, clock: Clock, settings: ReportsConfig | None = None) ->
     return Detector(rows.database, chosen, ["apns/ios"], clock, passing=clock.passing)
 
 
-async def campaign(
-    rows: Rows, name: str = "c1", state: CampaignState = CampaignState.RUNNING, **values: object
-) -> None:
+async def campaign(rows: Rows, name: str = "c1", state: CampaignState = CampaignState.RUNNING, **values: Any) -> None:
     """A campaign with a message that can be read, in this state."""
     ended = {"finished_at": NOW + 1} if state in FINAL else {}
     await rows.campaign(name, **{"state": state, "expires_at": NOW + 3600, **ended, **values})

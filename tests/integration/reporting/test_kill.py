@@ -39,7 +39,7 @@ asyncio.run(main())
 """
 
 
-async def test_what_a_killed_process_had_taken_is_sent_by_the_next(
+async def test_what_a_killed_process_had_taken_is_sent_by_another(
     rows: Rows, database_url: str, tmp_path: Path
 ) -> None:
     clock = Clock()

@@ -33,11 +33,11 @@ async def receiver() -> AsyncIterator[HttpReceiver]:
         yield found
 
 
-def told(config: Config, receiver: HttpReceiver | None, **more: object) -> Config:
+def told(config: Config, receiver: HttpReceiver | None) -> Config:
     """The settings, with a target."""
     port = 1 if receiver is None else receiver.port
     target = ReportTarget(url=f"json://127.0.0.1:{port}/hook")
-    reports = ReportsConfig(targets={"team": target}, link="https://push.example.com/campaigns/{id}", **more)
+    reports = ReportsConfig(targets={"team": target}, link="https://push.example.com/campaigns/{id}")
     return config.model_copy(update={"reports": reports})
 
 

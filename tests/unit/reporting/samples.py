@@ -15,6 +15,7 @@ LINK = "https://push.example.com/campaigns/{id}"
 def campaign_event(kind: EventKind = EventKind.COMPLETED, *, still_for: float = 0.0, **facts: Any) -> ReportEvent:
     """An event of a campaign, with these facts of it."""
     event = sample_event("1", NOW, LINK)
+    assert event.campaign is not None
     campaign = msgspec.structs.replace(event.campaign, **{"id": "c1", "title": "Spring sale", **facts})
     link = "https://push.example.com/campaigns/c1"
     return msgspec.structs.replace(event, id=f"{kind}/c1", kind=kind, campaign=campaign, link=link, still_for=still_for)
