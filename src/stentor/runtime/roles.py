@@ -182,7 +182,8 @@ class Roles:
         if recorders and self._backend.outbox is None:
             raise InvalidConfiguration(NO_RECORDERS)
         await self._backend.ready()
-        await self._reporter().begin()
+        with suppress(StoreUnavailable):
+            await self._reporter().begin()
         roles: list[Role] = [*_times("planner", planners), *self._senders(senders), "scheduler"]
         if self._backend.outbox is not None:
             roles += _times("recorder", 1 if recorders is None else recorders)
@@ -214,21 +215,23 @@ class Roles:
 
     @asynccontextmanager
     async def _reported(self, by_scheduler: bool) -> AsyncIterator[None]:
-        """Report what happens meanwhile, where no scheduler does: at the end, for some seconds, too. What cannot be
-        told by then is told by the next process."""
-        if by_scheduler:
-            yield
-            return
+        """Report what happens meanwhile, where no scheduler does. At the end report what is left, for some seconds: a
+        scheduler was told to stop as soon as the campaign had ended. What cannot be told by then is told by the next
+        process."""
         reporter = self._reporter()
         with suppress(StoreUnavailable):
-            await reporter.look()
-        reporting = asyncio.create_task(reporter.run())
+            await reporter.begin()
+        reporting = None if by_scheduler else asyncio.create_task(reporter.run())
+        ended = False
         try:
             yield
+            ended = True
         finally:
-            reporting.cancel()
-            await asyncio.wait([reporting])
-            await reporter.finish(REPORT_WITHIN)
+            if reporting is not None:
+                reporting.cancel()
+                await asyncio.wait([reporting])
+            if ended:  # who is interrupted waits for no report
+                await reporter.finish(REPORT_WITHIN)
 
     def _reporter(self) -> Reporter:
         backend = self._backend
