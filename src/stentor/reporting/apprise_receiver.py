@@ -28,7 +28,7 @@ from stentor.reporting.outbox import TargetAnswer
 from stentor.reporting.receiver import WITHIN
 
 if TYPE_CHECKING:
-    from apprise import NotifyBase
+    from apprise import Apprise, NotifyBase
 
 THREAD = "report to "
 """What the names of our threads begin with."""
@@ -70,9 +70,17 @@ class AppriseReceiver:
         except CredentialError:
             return "unknown"
 
+    async def check(self) -> str | None:
+        answer = await self._try(self._check)
+        return None if answer.sent else answer.text
+
     async def tell(self, event: ReportEvent, now: float) -> TargetAnswer:
+        return await self._try(lambda: self._tell(event))
+
+    async def _try(self, call: Callable[[], TargetAnswer]) -> TargetAnswer:
+        """What a call that blocks finds, or what became of it."""
         try:
-            return await self._thread.run(lambda: self._tell(event), WITHIN)
+            return await self._thread.run(call, WITHIN)
         except StillBusy:
             return TargetAnswer(sent=False, text="the try before this one has not ended yet")
         except TimeoutError:
@@ -80,40 +88,45 @@ class AppriseReceiver:
         except Exception as error:  # noqa: BLE001 - of a hundred services' code; what it says may hold a secret
             return TargetAnswer(sent=False, text=f"Apprise failed with {type(error).__name__}")
 
+    def _check(self) -> TargetAnswer:
+        found = self._open()
+        return found if isinstance(found, TargetAnswer) else TargetAnswer(sent=True)
+
     def _tell(self, event: ReportEvent) -> TargetAnswer:
         """Blocks."""
-        try:
-            url = self._url()
-        except CredentialError as error:
-            return TargetAnswer(sent=False, text=str(error))
-        _keep_quiet()
-        from apprise import Apprise, AppriseAsset, NotifyType, OverflowMode  # noqa: PLC0415 - it takes its time
-
-        # Without a limit of its own it stays in this thread; else it takes one that the process' end waits for.
-        asset = AppriseAsset(app_id="Stentor", app_desc="Stentor", async_mode=False, service_timeout=0)
-        service = Apprise.instantiate(url, asset=asset)
-        if service is None:
-            return TargetAnswer(
-                sent=False,
-                text=f"{self._where}: is no URL that Apprise understands; compare it with"
-                " Apprise's page about the service",
-            )
-        if service.overflow_mode == OverflowMode.UPSTREAM:
-            service.overflow_mode = OverflowMode.TRUNCATE
+        found = self._open()
+        if isinstance(found, TargetAnswer):
+            return found
+        apprise, service, url = found
         title, body, form = written_for(service, letter_of(event))
-        apprise = Apprise(asset=asset)
-        apprise.add(service)
         told = apprise.notify(
-            body=body,
-            title=title,
-            notify_type=NotifyType(_SEVERITY[event.kind]),
-            body_format=form,
-            log_level=logging.WARNING,
+            body=body, title=title, notify_type=_SEVERITY[event.kind], body_format=form, log_level=logging.WARNING
         )
         said = [without_secrets(entry.message, url) for result in told for entry in result.logs()]
         if told:
             return TargetAnswer(sent=True, text=f"{service.service_name} took it")
         return TargetAnswer(sent=False, text=" ".join(said) or f"{service.service_name} didn't take it")
+
+    def _open(self) -> tuple[Apprise, NotifyBase, str] | TargetAnswer:
+        """What tells the service, the service, and its URL; or what is wrong with the settings. Blocks."""
+        try:
+            url = self._url()
+        except CredentialError as error:
+            return TargetAnswer(sent=False, text=str(error))
+        _keep_quiet()
+        from apprise import Apprise, AppriseAsset, OverflowMode  # noqa: PLC0415 - it takes its time
+
+        # Without a limit of its own it stays in this thread; else it takes one that the process' end waits for.
+        asset = AppriseAsset(app_id="Stentor", app_desc="Stentor", async_mode=False, service_timeout=0)
+        service = Apprise.instantiate(url, asset=asset)
+        if service is None:
+            remedy = "compare it with Apprise's page about the service"
+            return TargetAnswer(sent=False, text=f"{self._where}: is no URL that Apprise understands; {remedy}")
+        if service.overflow_mode == OverflowMode.UPSTREAM:
+            service.overflow_mode = OverflowMode.TRUNCATE
+        apprise = Apprise(asset=asset)
+        apprise.add(service)
+        return apprise, service, url
 
     @property
     def _where(self) -> str:

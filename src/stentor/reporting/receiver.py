@@ -18,6 +18,9 @@ class Receiver(Protocol):
     def kind(self) -> str:
         """What it is, for people: `Slack`, `webhook example.com`. Never its whole URL."""
 
+    async def check(self) -> str | None:
+        """What keeps its settings from being used; None: nothing. The target isn't asked."""
+
     async def tell(self, event: ReportEvent, now: float) -> TargetAnswer:
         """Try to tell it, once, within about WITHIN seconds.
 

@@ -50,14 +50,15 @@ class WebhookReceiver:
         """With its host alone."""
         return f"webhook {urlsplit(self._url).hostname}"
 
+    async def check(self) -> str | None:
+        found = await self._opened()
+        return found.text if isinstance(found, TargetAnswer) else None
+
     async def tell(self, event: ReportEvent, now: float) -> TargetAnswer:
-        host = urlsplit(self._url).hostname or ""
-        if not self._settings.allow_private and is_literal(host) and not is_public(host):
-            return TargetAnswer(sent=False, text=f"{self._setting}.webhook: {PRIVATE}")
-        try:
-            secrets, tls = await asyncio.to_thread(self._read)
-        except (CredentialError, InvalidConfiguration) as error:
-            return TargetAnswer(sent=False, text=f"{self._setting}: {error}")
+        found = await self._opened()
+        if isinstance(found, TargetAnswer):
+            return found
+        secrets, tls = found
         body = msgspec.json.encode(body_of(event))
         try:
             async with asyncio.timeout(WITHIN):
@@ -68,6 +69,16 @@ class WebhookReceiver:
             return TargetAnswer(sent=False, text=explain(error))
         except (aiohttp.ClientError, TimeoutError) as error:
             return TargetAnswer(sent=False, text=explain(error))
+
+    async def _opened(self) -> tuple[Sequence[bytes], ssl.SSLContext] | TargetAnswer:
+        """What the files hold; or what is wrong with the settings."""
+        host = urlsplit(self._url).hostname or ""
+        if not self._settings.allow_private and is_literal(host) and not is_public(host):
+            return TargetAnswer(sent=False, text=f"{self._setting}.webhook: {PRIVATE}")
+        try:
+            return await asyncio.to_thread(self._read)
+        except (CredentialError, InvalidConfiguration) as error:
+            return TargetAnswer(sent=False, text=f"{self._setting}: {error}")
 
     def _read(self) -> tuple[Sequence[bytes], ssl.SSLContext]:
         """What the files hold. Blocks. Raises: CredentialError, InvalidConfiguration."""

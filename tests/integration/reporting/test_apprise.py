@@ -176,6 +176,14 @@ async def test_no_secret_is_in_an_answer_or_a_log(
             assert secret not in place
 
 
+async def test_settings_are_checked_without_asking_the_target(tmp_path: Path, chats: HttpReceiver) -> None:
+    assert await receiver(URLS["discord"]).check() is None
+    said = "reports.targets.team.url: is no URL that Apprise understands; compare it with Apprise's page"
+    assert (await receiver("nosuch://x").check() or "").startswith(said)
+    assert "cannot be read" in (await AppriseReceiver("team", ReportTarget(url_file=tmp_path / "no.txt")).check() or "")
+    assert chats.got == []
+
+
 async def test_what_it_is_refused_for_is_told(chats: HttpReceiver) -> None:
     chats.status = 403
     answer = await receiver(URLS["discord"]).tell(campaign_event(), NOW)

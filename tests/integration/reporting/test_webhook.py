@@ -92,7 +92,9 @@ async def test_a_private_network_is_refused_unless_it_is_allowed(
 
 async def test_what_cannot_be_used_or_reached_is_an_answer(tmp_path: Path, program: HttpReceiver) -> None:
     team = target(tmp_path, program)
+    assert await team.check() is None
     (tmp_path / "secret.txt").write_text("hush")
+    assert "holds a line that doesn't begin" in (await team.check() or "")
     answer = await team.tell(campaign_event(), 1.8e9)
     assert answer.text.startswith(f"reports.targets.backend: {tmp_path / 'secret.txt'} holds a line that doesn't begin")
     assert "hush" not in answer.text

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from stentor.audience.contract import Selection
-from stentor.config import Config, ReportsConfig, ReportTarget
+from stentor.config import Config, QueueConfig, ReportsConfig, ReportTarget
 from stentor.errors import InvalidConfiguration, UnknownReport
 from stentor.model import Message
 from stentor.planning.content import Content
 from stentor.reporting import outbox
 from stentor.reporting.outbox import DeliveryStatus
+from stentor.reporting.reporter import Reporter
 from stentor.runtime import roles
 from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
@@ -47,11 +48,16 @@ async def until_told(receiver: HttpReceiver, number: int) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize("queue", ["sql", "jetstream"])
 async def test_a_campaign_that_is_sent_from_here_is_reported_before_it_returns(
-    tmp_path: Path, facts: Facts, receiver: HttpReceiver
+    tmp_path: Path, facts: Facts, receiver: HttpReceiver, queue: str, request: pytest.FixtureRequest
 ) -> None:
-    """There is no scheduler in this process."""
-    async with Stentor(told(rehearse(tmp_path, facts), receiver)) as stentor:
+    """Without a scheduler, and with one that is stopped as soon as the campaign has ended."""
+    config = told(rehearse(tmp_path, facts), receiver)
+    if queue == "jetstream":
+        nats = QueueConfig(url=request.getfixturevalue("nats_url"), name=request.getfixturevalue("queue_name"))
+        config = config.model_copy(update={"queue": nats})
+    async with Stentor(config) as stentor:
         campaign = await stentor.campaigns.send(CONTENT, WHOM)
         report = await stentor.roles.run(campaign.id)
         assert report.campaign.state is CampaignState.COMPLETED
@@ -124,3 +130,22 @@ async def test_without_a_target_there_is_nothing_to_test(tmp_path: Path, facts: 
     async with Stentor(rehearse(tmp_path, facts)) as stentor:
         with pytest.raises(InvalidConfiguration, match=r"add one under \[reports\.targets\.NAME\]"):
             await stentor.reports.test()
+
+
+async def test_who_is_interrupted_waits_for_no_report(
+    tmp_path: Path, facts: Facts, receiver: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished: list[float] = []
+
+    async def finish(self: Reporter, within: float) -> None:
+        finished.append(within)
+
+    monkeypatch.setattr(Reporter, "finish", finish)
+    async with Stentor(told(rehearse(tmp_path, facts), receiver)) as stentor:
+        with pytest.raises(asyncio.CancelledError):
+            async with stentor.roles.at_work():
+                raise asyncio.CancelledError
+        assert finished == []
+        async with stentor.roles.at_work():
+            pass
+        assert finished == [roles.REPORT_WITHIN]
