@@ -7,6 +7,7 @@ each detector for itself: one that has just begun waits its time.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
@@ -18,7 +19,7 @@ from sqlalchemy import Row, and_, exists, func, or_, select
 
 from stentor.clock import steady
 from stentor.config import ReportsConfig
-from stentor.errors import UnknownCampaign
+from stentor.errors import StentorError, UnknownCampaign
 from stentor.queue.contract import PLAN
 from stentor.recording.report import LaneProblem, Progress, lane_problems, progress
 from stentor.reporting import outbox
@@ -28,6 +29,8 @@ from stentor.reporting.lane_watch import LaneWatch, Standing
 from stentor.states import FINAL, CampaignState
 from stentor.store.database import Database
 from stentor.store.tables import batches, campaigns, chains, report_events
+
+logger = logging.getLogger(__name__)
 
 LOOK_CLOSER = 10.0
 """Seconds between two looks at the campaigns that run."""
@@ -101,6 +104,7 @@ class Detector:
         self._watches: dict[str, LaneWatch] = {}
         self._clear: set[str] = set()  # lanes of which no alarm is open, as far as this detector knows
         self._looked_closer: float | None = None
+        self._unmade: set[str] = set()  # events that could not be put into words
 
     async def begin(self) -> float:
         """Have it on record that the targets are there. Returns: since when events are looked for. Raises:
@@ -196,6 +200,13 @@ class Detector:
                 lambda connection: campaign_event(connection, event_id, kind, campaign_id, at, link=link, now=now)
             )
         except UnknownCampaign:  # it is being deleted
+            return []
+        except StentorError:
+            raise
+        except Exception:  # whatever it is, no other campaign would be reported any more
+            if event_id not in self._unmade:
+                self._unmade.add(event_id)
+                logger.exception("the report %s could not be made", event_id)
             return []
         return await self._record(msgspec.structs.replace(event, **more), quiet=quiet)
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor import channels
 from stentor.audience.contract import NO_LANE, Condition, Selection
-from stentor.errors import InvalidConfiguration
+from stentor.errors import InvalidConfiguration, InvalidMessage
 from stentor.outcome import Outcome
 from stentor.planning.content import decode_content
 from stentor.recording.report import LaneProblem, Report, report
@@ -51,14 +51,22 @@ async def campaign_event(
         UnknownCampaign: it was deleted meanwhile.
     """
     found = await report(connection, campaign_id, now)
-    content = decode_content(await campaigns.content(connection, campaign_id))
+    title = _message_title(await campaigns.content(connection, campaign_id))
     return ReportEvent(
         id=event_id,
         kind=kind,
         at=at,
-        campaign=told_campaign(found, content.message.title),
+        campaign=told_campaign(found, title),
         link=link_to(link, campaign_id),
     )
+
+
+def _message_title(content: bytes) -> str | None:
+    """None also where a newer Stentor made the message."""
+    try:
+        return decode_content(content).message.title
+    except InvalidMessage:
+        return None
 
 
 def told_campaign(found: Report, message_title: str | None) -> ToldCampaign:

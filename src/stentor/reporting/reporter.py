@@ -7,17 +7,20 @@ may run; without targets it still writes down what happens, so that one that is 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from stentor.config import ReportsConfig
-from stentor.errors import StoreUnavailable
+from stentor.errors import StentorError, StoreUnavailable
 from stentor.reporting import outbox
 from stentor.reporting.deliverer import INTERVAL, Deliverer
 from stentor.reporting.detector import Detector, Missing, nobody_is_missing
 from stentor.reporting.targets import open_receiver
 from stentor.store.database import Database
+
+logger = logging.getLogger(__name__)
 
 FORGET_EVERY = 3600.0
 """Seconds between two looks for what is old."""
@@ -83,6 +86,12 @@ class Reporter:
                     self.problem = None
                 except StoreUnavailable as error:
                     self.problem = str(error)
+                except StentorError:
+                    raise
+                except Exception as error:  # the role would die of it again and again, and schedule nothing
+                    if self.problem is None:
+                        logger.exception("what happened could not be looked for")
+                    self.problem = f"a defect in what finds events: {type(error).__name__}"
                 await asyncio.sleep(INTERVAL)
         finally:
             await self.deliverer.stop()

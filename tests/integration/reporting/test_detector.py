@@ -10,13 +10,13 @@ from sqlalchemy import update
 
 from stentor.account import Waiting
 from stentor.audience.contract import Selection
-from stentor.recording.report import LaneProblem, Progress
-from stentor.reporting import outbox
+from stentor.recording.report import LaneProblem, Progress, Report
+from stentor.reporting import facts, outbox
 from stentor.reporting.detector import AGAIN, SETTLED_WITHIN, Detector
-from stentor.reporting.events import EventKind
+from stentor.reporting.events import EventKind, ToldCampaign
 from stentor.reporting.outbox import ReportDelivery
 from stentor.states import CampaignState
-from stentor.store.tables import batches
+from stentor.store.tables import batches, campaigns
 from tests.integration.recording.rows import NOW, Rows
 from tests.integration.reporting.scene import Clock, campaign, detector, kinds, move, set_problem, targets
 
@@ -164,6 +164,29 @@ async def test_a_pause_is_told_if_nobody_asked_for_it_and_again_if_it_comes_agai
     assert await looking.look() == []
     await move(rows, CampaignState.PAUSED, paused_at=NOW + 9, problem="again")
     assert kinds(await looking.look()) == [EventKind.PAUSED]
+
+
+async def test_one_that_cannot_be_put_into_words_keeps_no_other_from_being_told(
+    rows: Rows, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looking = detector(rows, Clock())
+    await looking.look()
+    await campaign(rows, "c1", CampaignState.COMPLETED)
+    await campaign(rows, "c2", CampaignState.COMPLETED)
+    await campaign(rows, "c3", CampaignState.COMPLETED)
+    await rows.change(update(campaigns).where(campaigns.c.id == "c3").values(content=b"of a newer version"))
+    real = facts.told_campaign
+
+    def told_campaign(found: Report, message_title: str | None) -> ToldCampaign:
+        if found.campaign.id == "c1":
+            raise ZeroDivisionError
+        return real(found, message_title)
+
+    monkeypatch.setattr(facts, "told_campaign", told_campaign)
+    for _ in range(2):
+        await looking.look()
+    assert {each.event_id for each in await told(rows)} == {"completed/c2", "completed/c3"}
+    assert caplog.text.count("the report completed/c1 could not be made") == 1
 
 
 # -- standing still ---------------------------------------------------------------------------------------------------

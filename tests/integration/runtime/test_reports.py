@@ -34,6 +34,13 @@ async def receiver() -> AsyncIterator[HttpReceiver]:
         yield found
 
 
+@pytest.fixture(params=["sql", "jetstream"])
+def queue(request: pytest.FixtureRequest) -> QueueConfig:
+    if request.param == "sql":
+        return QueueConfig()
+    return QueueConfig(url=request.getfixturevalue("nats_url"), name=request.getfixturevalue("queue_name"))
+
+
 def told(config: Config, receiver: HttpReceiver | None) -> Config:
     """The settings, with a target."""
     port = 1 if receiver is None else receiver.port
@@ -48,15 +55,11 @@ async def until_told(receiver: HttpReceiver, number: int) -> None:
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("queue", ["sql", "jetstream"])
 async def test_a_campaign_that_is_sent_from_here_is_reported_before_it_returns(
-    tmp_path: Path, facts: Facts, receiver: HttpReceiver, queue: str, request: pytest.FixtureRequest
+    tmp_path: Path, facts: Facts, receiver: HttpReceiver, queue: QueueConfig
 ) -> None:
     """Without a scheduler, and with one that is stopped as soon as the campaign has ended."""
-    config = told(rehearse(tmp_path, facts), receiver)
-    if queue == "jetstream":
-        nats = QueueConfig(url=request.getfixturevalue("nats_url"), name=request.getfixturevalue("queue_name"))
-        config = config.model_copy(update={"queue": nats})
+    config = told(rehearse(tmp_path, facts), receiver).model_copy(update={"queue": queue})
     async with Stentor(config) as stentor:
         campaign = await stentor.campaigns.send(CONTENT, WHOM)
         report = await stentor.roles.run(campaign.id)
