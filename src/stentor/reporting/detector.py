@@ -26,7 +26,7 @@ from stentor.reporting import outbox
 from stentor.reporting.events import ENDINGS, EventKind, ReportEvent
 from stentor.reporting.facts import campaign_event, is_test, told_problems, waiting_titles
 from stentor.reporting.lane_watch import LaneWatch, Standing
-from stentor.states import FINAL, CampaignState
+from stentor.states import CampaignState
 from stentor.store.database import Database
 from stentor.store.tables import batches, campaigns, chains, report_events
 
@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 LOOK_CLOSER = 10.0
 """Seconds between two looks at the campaigns that run."""
+RECENT = 86_400.0
+"""Seconds since its end for which a campaign is looked for again and again; at its first look a detector looks for all
+that ended and were not reported, and there may have been thousands since the very first one."""
 SETTLED_WITHIN = 60.0
 """Seconds after its end for which a stopped campaign's last outcomes are waited for."""
 AGAIN = 3600.0
@@ -44,9 +47,8 @@ SLOW = 10.0
 Missing = Callable[[Progress], Awaitable[Mapping[str, LaneProblem]]]
 """Which roles are missing, by lane; it is told of each campaign that runs, again and again."""
 
+# Without the states: they all have ended that have an end, and by its index few are looked at.
 _ENDED = select(campaigns.c.id, campaigns.c.state, campaigns.c.finished_at, campaigns.c.audience).where(
-    campaigns.c.finished_at.is_not(None),
-    campaigns.c.state.in_([state.value for state in FINAL]),
     campaigns.c.expires_at.is_not(None),  # a draft that was thrown away has sent nothing
     ~exists().where(
         report_events.c.campaign_id == campaigns.c.id,
@@ -104,6 +106,7 @@ class Detector:
         self._watches: dict[str, LaneWatch] = {}
         self._clear: set[str] = set()  # lanes of which no alarm is open, as far as this detector knows
         self._looked_closer: float | None = None
+        self._looked_at_all = False
         self._unmade: set[str] = set()  # events that could not be put into words
 
     async def begin(self) -> float:
@@ -128,7 +131,10 @@ class Detector:
 
     async def _ended(self, since: float) -> list[ReportEvent]:
         told = []
-        for row in await self._database.rows(_ENDED.where(campaigns.c.finished_at >= since)):
+        after = max(since, self._clock() - RECENT) if self._looked_at_all else since
+        rows = await self._database.rows(_ENDED.where(campaigns.c.finished_at >= after))
+        self._looked_at_all = True
+        for row in rows:
             kind = ENDINGS[CampaignState(row.state)]
             left = await self._database.rows(_LEFT.where(batches.c.campaign_id == row.id, batches.c.pending > 0))
             if left[0][0] and self._clock() - row.finished_at < SETTLED_WITHIN:
