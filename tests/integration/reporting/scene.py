@@ -49,6 +49,9 @@ class FakeReceiver:
         self.opened.set()
         self.asked = asyncio.Event()
 
+    async def check(self) -> str | None:
+        return None
+
     async def tell(self, event: ReportEvent, now: float) -> TargetAnswer:
         self.asked.set()
         await self.opened.wait()
