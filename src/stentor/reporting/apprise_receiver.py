@@ -66,9 +66,10 @@ class AppriseReceiver:
     def kind(self) -> str:
         """The service, by the beginning of its URL: `slack`."""
         try:
-            return self._url().partition(":")[0]
+            scheme, sign, _ = self._url().partition("://")
         except CredentialError:
             return "unknown"
+        return scheme if sign else "unknown"
 
     async def check(self) -> str | None:
         answer = await self._try(self._check)

@@ -137,6 +137,7 @@ SECRETS = {
     "json": (f"json://user:hush{TOKEN}@127.0.0.1:1/hook/{TOKEN}?+x-key=hidden{TOKEN}", [TOKEN]),
     "mail": (f"mailto://user:{TOKEN}@127.0.0.1:1?from=a@example.com&to=b@example.com&mode=insecure", [TOKEN]),
     "no service at all": (f"nosuch://{TOKEN}", [TOKEN]),
+    "no URL at all": (f"123456789:{TOKEN}", [TOKEN, "123456789"]),
 }
 
 
