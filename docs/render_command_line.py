@@ -114,6 +114,10 @@ OpenID provider that signs this user in, or null), `password_at`, `disabled_at`,
 | `user sign-out` | `user`, and how many sessions `ended` |
 | `user log` | `actions`: a list of rows, each with `id`, `at`, `caller_id`, `caller_name`, `caller_kind`, `action`, \
 `object`, `outcome`, `detail` |
+| `report test` | `targets`: by name, whether it was `sent`, the HTTP `status` or null, and how the `answer` begins |
+| `report list`, `report replay` | `reports`: each with `report` (its id), `kind`, `campaign` or null, `lane` or null, \
+`at` (when it happened), `target`, `status` (`waiting`, `sent` or `failed`), `tries`, `created_at`, \
+`ready_at` (the next try, or null), `tried_at`, `answer_status`, `answer` |
 | `campaign explain` | `campaign`, `installation`, `outcome`, `place` (lane, batch, position), `waiting`, `failure`, \
 `events` (`at`, `text`) |
 

@@ -13,12 +13,12 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -41,8 +41,10 @@ from stentor.settings import (
     DatabaseUrl,
     File,
     IssuerUrl,
+    LinkTemplate,
     QueueUrl,
     Section,
+    TokenUrl,
     listed,
     split,
 )
@@ -237,8 +239,8 @@ class ApiConfig(Section):
     listen: Address = "127.0.0.1:8383"
     """Where they listen: `HOST:PORT`. Left out: on this machine only, and nowhere if another program has the port."""
     public_url: BaseUrl | None = Field(default=None, examples=["https://push.example.com"])
-    """Where people reach the dashboard. Links in reports and one-time links begin with it, and so does the way back from
-    an identity provider."""
+    """Where people reach the dashboard. Links in reports, one-time links, and the way back from an identity provider
+    begin with it."""
     certificate_file: File | None = Field(default=None, examples=["push.example.com.pem"])
     """A PEM file with the certificate of this server and the ones it rests on. With it, the API speaks https."""
     certificate_key_file: File | None = Field(default=None, examples=["push.example.com.key"])
@@ -316,6 +318,60 @@ class AccessConfig(Section):
     """Signing in at an OpenID provider."""
 
 
+ReportedEvent = Literal["completed", "failed", "cancelled", "paused", "stalled", "lane_stopped"]
+REPORTED: tuple[ReportedEvent, ...] = get_args(ReportedEvent)
+
+
+class ReportTarget(Section):
+    """A place that reports go to: a chat, a mailbox, or a program of yours."""
+
+    url: str | None = Field(default=None, repr=False, min_length=1, examples=["slack://TOKEN_A/TOKEN_B/TOKEN_C"])
+    """An Apprise URL: Slack, Discord, Telegram, mail and many more. It holds a secret, so `url_file` is better."""
+    url_file: File | None = Field(default=None, examples=["slack-url.txt"], json_schema_extra=ALTERNATIVE)
+    """A file with one Apprise URL. It is read before each report."""
+    webhook: TokenUrl | None = Field(
+        default=None, repr=False, examples=["https://example.com/stentor"], json_schema_extra=ALTERNATIVE
+    )
+    """The https URL of a program of yours that gets reports as signed JSON."""
+    secret_file: File | None = Field(default=None, examples=["report-secret.txt"], json_schema_extra=ALTERNATIVE)
+    """A file with the webhook's signing secret, `whsec_…`. While you change it, put the next one on a second line."""
+    ca_file: File | None = Field(default=None, examples=["our-ca.pem"], json_schema_extra=ALTERNATIVE)
+    """A PEM file with the certificate authorities to trust for the webhook, instead of the system's."""
+    allow_private: bool = Field(default=False, json_schema_extra=ALTERNATIVE)
+    """Let the webhook be in a private network."""
+    events: Annotated[tuple[ReportedEvent, ...], BeforeValidator(split)] = Field(
+        default=REPORTED, min_length=1, examples=[["completed", "failed"]]
+    )
+    """What is reported there. Left out: everything."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        given = [name for name in ("url", "url_file", "webhook") if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = listed([f"`{name}`" for name in given]) if given else "none of `url`, `url_file` and `webhook`"
+            raise ValueError(f"has {found}; give exactly one of `url`, `url_file` and `webhook`")
+        if self.webhook is not None and self.secret_file is None:
+            raise ValueError("has a `webhook` but no `secret_file`; name the file with the secret that signs reports")
+        if self.webhook is None:
+            for name, unset in (("secret_file", None), ("ca_file", None), ("allow_private", False)):
+                if getattr(self, name) != unset:
+                    raise ValueError(f"has `{name}`, which is only for a `webhook`; leave it out")
+        return self
+
+
+class ReportsConfig(Section):
+    """Reports and alarms: who is told how campaigns end, and when something stands still."""
+
+    link: LinkTemplate | None = Field(default=None, examples=["https://push.example.com/campaigns/{id}"])
+    """The address of a campaign's page, for the link in a report. `{id}` stands for the campaign's id."""
+    stalled_after: float = Field(default=300.0, ge=10.0)
+    """A running campaign counts as stalled if nothing has happened in it for this many seconds."""
+    lane_stopped_after: float = Field(default=60.0, ge=1.0)
+    """An alarm is raised if a lane can't send for this many seconds. It ends if the lane sends for as long again."""
+    targets: dict[str, ReportTarget] = Field(default_factory=dict, examples=[{"team": {}}])
+    """The places that reports go to, each in a table of its own: `[reports.targets.NAME]`."""
+
+
 SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("store", StoreConfig),
     ("queue", QueueConfig),
@@ -327,8 +383,15 @@ SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("api", ApiConfig),
     ("access", AccessConfig),
     ("access.oidc", OidcConfig),
+    ("reports", ReportsConfig),
+    ("reports.targets.NAME", ReportTarget),
 )
 """Every table of the file, with what may stand in it; of the channels, Stentor's own."""
+
+
+_NAMED = (("audiences",), ("reports", "targets"))
+"""Tables of tables whose names people choose."""
+_BY_TITLE = {title: model for title, model in SECTIONS if title != APP}
 
 
 class Config(Section):
@@ -342,10 +405,12 @@ class Config(Section):
     logging: LoggingConfig = Field(default_factory=LoggingConfig)
     api: ApiConfig = Field(default_factory=ApiConfig)
     access: AccessConfig = Field(default_factory=AccessConfig)
+    reports: ReportsConfig = Field(default_factory=ReportsConfig)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for section, names in (("apps", self.apps), ("audiences", self.audiences)):
+        named = (("apps", self.apps), ("audiences", self.audiences), ("reports.targets", self.reports.targets))
+        for section, names in named:
             for name in names:
                 if not _NAME.fullmatch(name):
                     raise ValueError(
@@ -503,7 +568,7 @@ def _known_key(table: Mapping[str, Any], part: str) -> str:
 
 # -- explaining -------------------------------------------------------------------------------------------------------
 
-_SECRET = frozenset({"url", "proxy"})
+_SECRET = frozenset({"url", "proxy", "webhook"})
 _TABLES = frozenset({"model_type", "model_attributes_type", "dict_type"})
 _WANTED = {
     **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "a whole number"),
@@ -555,27 +620,10 @@ def _path(error: ErrorDetails) -> SettingPath:
 
 def _section(path: SettingPath, given: Mapping[str, Any]) -> type[Section]:
     """What stands at a path of tables."""
-    match path:
-        case ("store",):
-            return StoreConfig
-        case ("queue",):
-            return QueueConfig
-        case ("apps", name):
-            return channels.find(given["apps"][name].get("channel")).app
-        case ("audiences", _):
-            return AudienceConfig
-        case ("audiences", _, "columns"):
-            return Columns
-        case ("sending",):
-            return SendingConfig
-        case ("logging",):
-            return LoggingConfig
-        case ("access",):
-            return AccessConfig
-        case ("access", "oidc"):
-            return OidcConfig
-        case _:
-            return Config
+    if path[:1] == ("apps",) and len(path) == 2:
+        return channels.find(given["apps"][path[1]].get("channel")).app
+    title = ".".join("NAME" if path[:number] in _NAMED else name for number, name in enumerate(path))
+    return _BY_TITLE.get(title, Config)
 
 
 def _nearest(path: SettingPath, given: Mapping[str, Any], variable: str | None) -> str:
@@ -606,8 +654,15 @@ def _shown_as(name: str, path: SettingPath, given: Mapping[str, Any]) -> str:
 def _settings(given: Mapping[str, Any]) -> Iterator[SettingPath]:
     """Every setting that may be set, of the apps and audiences that are given."""
     for title, model in SECTIONS:
-        section, *inner = title.split(".")
-        tables = given.get(section) if inner else None
-        names = tables if isinstance(tables, dict) else {}
-        for outer in [(section, name, *inner[1:]) for name in names] if inner else [(section,)]:
-            yield from ((*outer, field) for field in model.model_fields)
+        yield from ((*path, field) for path in _tables(title.split("."), given) for field in model.model_fields)
+
+
+def _tables(title: Sequence[str], given: object) -> Iterator[SettingPath]:
+    """The paths of all tables of a title, with the names that are given for NAME."""
+    if not title:
+        yield ()
+        return
+    first, *rest = title
+    tables = given if isinstance(given, dict) else {}
+    for name in tables if first == "NAME" else [first]:
+        yield from ((name, *path) for path in _tables(rest, tables.get(name)))

@@ -180,3 +180,7 @@ class ChangedMeanwhile(StentorError):
 
 class Unconfirmed(StentorError):
     """This is not what was confirmed; nothing was started."""
+
+
+class UnknownReport(StentorError):
+    """There is no such report; `stentor report list` shows all reports."""

@@ -107,6 +107,17 @@ def _check_base(url: str) -> str:
     return url.rstrip("/")
 
 
+def _check_link(template: str) -> str:
+    try:
+        parts = urlsplit(template)
+        good = parts.scheme in ("https", "http") and parts.hostname and "{id}" in template and template.isprintable()
+    except ValueError:
+        good = False
+    if not good or " " in template:
+        raise ValueError("must be the address of a page with {id} in it, as https://push.example.com/campaigns/{id}")
+    return template
+
+
 def _check_proxy(url: str) -> str:
     try:
         parts = urlsplit(url)
@@ -149,6 +160,7 @@ EndpointUrl = Annotated[str, AfterValidator(_check_endpoint)]
 TokenUrl = Annotated[str, AfterValidator(_check_token_url)]
 IssuerUrl = Annotated[str, AfterValidator(_check_issuer)]
 BaseUrl = Annotated[str, AfterValidator(_check_base)]
+LinkTemplate = Annotated[str, AfterValidator(_check_link)]
 QueueUrl = Annotated[str, AfterValidator(_check_queue)]
 ProxyUrl = Annotated[str, AfterValidator(_check_proxy)]
 

@@ -90,6 +90,10 @@ async def examine(
             found += await check_queue(config)
         found += await check_access(config.access, config.api.public_url, offline=offline)
         found += await check_audiences(config, out)
+        if config.reports.targets:
+            from stentor.cli.report_checks import check_reports  # noqa: PLC0415 - few have one
+
+            found += await check_reports(config)
         if not chosen:
             found.append(problem("apps", "there is none", "Add one under [apps.NAME]: without it nothing can be sent."))
     async with asyncio.TaskGroup() as group:

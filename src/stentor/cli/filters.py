@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from stentor.audience.contract import Condition
@@ -122,18 +122,3 @@ def _shortest(wanted: _Wanted) -> list[str] | Condition:
     if not (wanted.prefixes or wanted.none_of):
         return wanted.values
     return Condition(values=wanted.values, prefixes=wanted.prefixes, none_of=wanted.none_of)
-
-
-def in_words(wanted: Mapping[str, Sequence[str] | Condition]) -> list[str]:
-    """Each filter as people read it."""
-    return [_said(column, each) for column, each in wanted.items()]
-
-
-def _said(column: str, wanted: Sequence[str] | Condition) -> str:
-    if not isinstance(wanted, Condition):
-        return f"{column} = {' or '.join(wanted)}"
-    some = [*wanted.values, *(f"{prefix}…" for prefix in wanted.prefixes)]
-    parts = [f"{column} = {' or '.join(some)}"] if some else []
-    if wanted.none_of:
-        parts.append(f"{column} not {' or '.join(wanted.none_of)}")
-    return " and ".join(parts)

@@ -12,11 +12,12 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 import uvloop
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from stentor import channels
 from stentor.config import APP, FILE, SECTIONS, AudienceConfig, Columns, Config, StoreConfig, load
@@ -25,7 +26,7 @@ from stentor.settings import ALTERNATIVE, App, listed
 from stentor.store.database import Database
 from stentor.store.migrate import migrate
 
-AUDIENCE = "users"
+AUDIENCE, TARGET = "users", "team"
 PLATFORMS = {"ios": "apns", "android": "fcm"}
 """What most apps' own tables call these channels."""
 AT_ONCE, LATER = 5.0, 3600.0
@@ -172,7 +173,8 @@ def render(simulators: Iterable[dict[str, Any]] = ()) -> str:
     parts = [INTRODUCTION]
     for title, model in SECTIONS:
         channel = model.model_fields["channel"].default if title == APP else None
-        name = title.replace("NAME", AUDIENCE if channel is None else channels.find(channel).example_app)
+        example = TARGET if title.startswith("reports.") else AUDIENCE
+        name = title.replace("NAME", example if channel is None else channels.find(channel).example_app)
         parts.append("\n".join(_section(name, model)))
     parts += [_simulated(facts) for facts in simulators]
     return "\n".join(parts)
@@ -253,7 +255,7 @@ def settings(model: type[BaseModel]) -> Iterator[Setting]:
     for name in [*own, *(name for name in model.model_fields if name not in own)]:
         info = model.model_fields[name]
         default = info.get_default(call_default_factory=True)
-        if isinstance(default, BaseModel):
+        if isinstance(default, BaseModel) or _is_tables(info):
             continue
         told = issubclass(model, App) and name == "channel"  # it tells them apart, so the file must have it
         required = told or info.is_required()
@@ -267,6 +269,12 @@ def settings(model: type[BaseModel]) -> Iterator[Setting]:
             example,
             info.json_schema_extra == ALTERNATIVE,
         )
+
+
+def _is_tables(info: FieldInfo) -> bool:
+    """Whether a setting is a table of tables, each with a name that the user chooses."""
+    kinds = get_args(info.annotation)
+    return get_origin(info.annotation) is dict and isinstance(kinds[1], type) and issubclass(kinds[1], BaseModel)
 
 
 def toml(value: Any) -> str:

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stentor.audience.contract import NO_LANE
+from stentor.audience.described import described
 from stentor.channels import is_on_record
 from stentor.cli import words
 from stentor.cli.styles import BAD, CARE, GOOD, REST
@@ -324,7 +325,7 @@ def account(report: Report) -> RenderableType:
     facts.add_row("title", Text(campaign.title))
     facts.add_row("state", state if not campaign.problem else state.append(f": {campaign.problem}"))
     selection = selection_of(campaign)
-    facts.add_row("audience", Text(words.audience(selection)))
+    facts.add_row("audience", Text(described(selection)))
     facts.add_row("installations", f"{total.read:,}")
     changes = selection.reached_by is not None  # an undo, or an edit
     unseen = any(counts.accepted and not is_on_record(lane) for lane, counts in report.lanes.items())

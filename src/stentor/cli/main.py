@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from stentor.cli import bench, campaign, key, keys, simulate, user
+from stentor.cli import bench, campaign, key, keys, report, simulate, user
 from stentor.cli.demo import demo
 from stentor.cli.doctor import doctor
 from stentor.cli.drain import drain
@@ -40,6 +40,7 @@ from stentor.errors import (
     StentorError,
     UnknownCampaign,
     UnknownKey,
+    UnknownReport,
     UnknownUser,
 )
 from stentor.version import __version__
@@ -77,6 +78,7 @@ USAGE_ERRORS = (
     InvalidState,
     UnknownCampaign,
     UnknownKey,
+    UnknownReport,
     UnknownUser,
 )
 
@@ -121,6 +123,7 @@ app.command()(drain)
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(key.app, name="key")
 app.add_typer(user.app, name="user")
+app.add_typer(report.app, name="report")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(keys.app, name="keys")
 app.add_typer(bench.app, name="bench")

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stentor.audience.contract import Selection
+from stentor.audience.described import described
 from stentor.cli import words
 from stentor.cli.styles import CARE
 from stentor.runtime.preview import Preview
@@ -25,7 +26,7 @@ def show_preview(preview: Preview, selection: Selection, out: Console) -> None:
         ceiling = "no limit" if each.ceiling == float("inf") else f"{each.ceiling:,.0f}/s"
         table.add_row(words.lane_name(lane), f"{each.recipients:,}", ceiling, words.lasted(each.seconds))
     out.print(Text(preview.title, style="bold"))
-    out.print(Text(f"To {words.audience(selection)}:"))
+    out.print(Text(f"To {described(selection)}:"))
     out.print(table)
     if preview.seconds > max((each.seconds for each in preview.lanes.values()), default=0.0):
         out.print(f"All of it takes at least {words.lasted(preview.seconds)}.")

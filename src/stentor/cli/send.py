@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from stentor.audience.contract import Selection
+from stentor.audience.described import described
 from stentor.cli import filters, words
 from stentor.cli import message_options as opts
 from stentor.cli.operations import (
@@ -160,7 +161,7 @@ class _Order:
         """Check it, and show what it would do."""
         await self._refuse_a_second(stentor)
         selection = self.draft.selection
-        async with waited_for(f"Counting {words.audience(selection)}", out):
+        async with waited_for(f"Counting {described(selection)}", out):
             preview = await stentor.campaigns.prepare(self.draft, sample=self.sample)
         show_preview(preview, selection, out)
         if self.starts is not None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from stentor.audience.contract import NO_LANE, Selection
-from stentor.cli.filters import in_words
+from stentor.audience.contract import NO_LANE
 
 LONGEST_COUNTDOWN = 99 * 3600.0
 
@@ -49,17 +48,3 @@ def share(part: int, whole: int) -> str:
     if 0 < part < whole:
         percent = min(max(percent, 0.1), 99.9)
     return f"{percent:.0f} %" if part in (0, whole) else f"{percent:.1f} %"
-
-
-def audience(selection: Selection) -> str:
-    """Whom a campaign is for, in a few words."""
-    if selection.reached_by is not None:
-        return f"everybody reached by {selection.reached_by}"
-    parts = [selection.source]
-    parts += in_words(selection.filters)
-    if selection.only is not None:
-        parts.append(f"only {len(selection.only)} named")
-    if selection.failed_of is not None:
-        why = f" for {' or '.join(selection.reasons)}" if selection.reasons else ""
-        parts.append(f"not reached by {selection.failed_of}{why}")
-    return ", ".join(parts)

@@ -198,7 +198,7 @@ class HttpLane(BaseLane[R, _Door[C]], Generic[R, C]):
     async def _open(self) -> _Door[C]:
         credentials = await asyncio.to_thread(self.load)
         with setting(self.name, "ca_file"):
-            tls = _tls(self._app.ca_file)
+            tls = plain_tls(self._app.ca_file)
         return _Door(credentials, tls, self._session(tls))
 
     def _session(self, tls: ssl.SSLContext) -> aiohttp.ClientSession:
@@ -377,7 +377,8 @@ def explain(error: BaseException) -> str:
     return type(error).__name__
 
 
-def _tls(ca_file: Path | None) -> ssl.SSLContext:
+def plain_tls(ca_file: Path | None) -> ssl.SSLContext:
+    """For plain HTTPS. Raises: InvalidConfiguration: it isn't a file of certificates."""
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:

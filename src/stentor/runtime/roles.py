@@ -19,10 +19,12 @@ from stentor.errors import InvalidConfiguration, InvalidState, StoreUnavailable
 from stentor.planning.caretaker import Caretaker
 from stentor.recording import chronicle
 from stentor.recording.report import LaneProblem, Progress, Report
+from stentor.reporting.reporter import Reporter
 from stentor.runtime.child import Role
 from stentor.runtime.doors import doors_of
 from stentor.runtime.onlooker import Onlooker, is_over
 from stentor.runtime.outcomes import Outcomes
+from stentor.runtime.reports import reporter_for
 from stentor.runtime.resources import Resources
 from stentor.runtime.rest import rest
 from stentor.runtime.standstill import should_move
@@ -32,6 +34,8 @@ from stentor.store import campaigns
 
 logger = logging.getLogger(__name__)
 
+REPORT_WITHIN = 20.0
+"""Seconds for which a process that has sent a campaign waits for its report to go out."""
 LOOK = 0.25
 """Seconds between two looks at the processes, and at a campaign that runs."""
 SEEN_OUT_WITHIN = 20.0
@@ -77,7 +81,12 @@ class Roles:
         else:  # no scheduler for so short a time; what another queue held is put once
             await Caretaker(self._database, self._backend.queue).look()
         relay = self._config.logging.level is not None
-        async with self._chronicled("scheduler" in roles), Supervisor(self._config, roles, relay=relay) as supervisor:
+        scheduled = "scheduler" in roles
+        async with (
+            self._reported(scheduled),
+            self._chronicled(scheduled),
+            Supervisor(self._config, roles, relay=relay) as supervisor,
+        ):
             self._supervisor = supervisor
             try:
                 yield supervisor
@@ -221,6 +230,8 @@ class Roles:
         if recorders and self._backend.outbox is None:
             raise InvalidConfiguration(NO_RECORDERS)
         await self._backend.ready()
+        with suppress(StoreUnavailable):
+            await self._reporter().begin()
         roles: list[Role] = [*_times("planner", planners), *self._senders(senders), "scheduler"]
         if self._backend.outbox is not None:
             roles += _times("recorder", 1 if recorders is None else recorders)
@@ -258,6 +269,30 @@ class Roles:
             await asyncio.wait([keeping])
         with suppress(StoreUnavailable):
             await kept.look()
+
+    @asynccontextmanager
+    async def _reported(self, by_scheduler: bool) -> AsyncIterator[None]:
+        """Report what happens meanwhile, where no scheduler does. At the end report what is left, for some seconds: a
+        scheduler was told to stop as soon as the campaign had ended. What cannot be told by then is told by the next
+        process."""
+        reporter = self._reporter()
+        with suppress(StoreUnavailable):
+            await reporter.begin()
+        reporting = None if by_scheduler else asyncio.create_task(reporter.run())
+        ended = False
+        try:
+            yield
+            ended = True
+        finally:
+            if reporting is not None:
+                reporting.cancel()
+                await asyncio.wait([reporting])
+            if ended:  # who is interrupted waits for no report
+                await reporter.finish(REPORT_WITHIN)
+
+    def _reporter(self) -> Reporter:
+        backend = self._backend
+        return reporter_for(self._config, self._database, backend.queue, backend.outbox, self._clock, roles_known=True)
 
     def _senders(self, number: int | None = None) -> list[Role]:
         return _times("sender", (self._config.sending.senders or os.cpu_count() or 1) if number is None else number)

@@ -1,8 +1,8 @@
 """`Stentor`: everything that can be done, for programs; the command line is made of it.
 
-Its parts, by what they are about: `campaigns`, `outcomes`, `roles`, `queue`, `lanes`, `access`; and `events`, what
-happens to campaigns. Rules: a campaign exists, and goes on, without whoever made it: all is in the store, and any
-process with the same settings may run, pause or ask about it.
+Its parts, by what they are about: `campaigns`, `outcomes`, `roles`, `queue`, `lanes`, `access`, `reports`; and
+`events`, what happens to campaigns. Rules: a campaign exists, and goes on, without whoever made it: all is in the
+store, and any process with the same settings may run, pause or ask about it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from stentor.runtime.lanes import LaneControl
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import QueueControl
 from stentor.runtime.replies import Replies
+from stentor.runtime.reports import Reports
 from stentor.runtime.resources import Resources
 from stentor.runtime.roles import Roles
 from stentor.store.migrate import check, migrate
@@ -62,6 +63,8 @@ class Stentor:
         self.access = AccessControl(self._resources)
         """Who may do what: API keys, users, sessions, and the log of who did what."""
         self._events = Events(self._resources, self.outcomes)
+        self.reports = Reports(self._resources)
+        """Reports and alarms: where they go to, what became of them, sent again."""
 
     def __repr__(self) -> str:
         return f"<Stentor on {self._resources.database!r}>"

@@ -21,6 +21,7 @@ from stentor.runtime import child
 from stentor.runtime.child import Role
 from stentor.runtime.ports import open_backend, ports_for
 from stentor.runtime.probes import watched
+from stentor.runtime.reports import reporter_for
 from stentor.runtime.sources import ConfiguredSources
 from stentor.settings import sqlite_path
 from stentor.store import sqlite_driver
@@ -70,7 +71,7 @@ async def work(
     try:
         await backend.ready()
         async with watched(role, ports, stop, listen, tell, [lambda: backend.problem]), agreed.kept():
-            await _run(role, ports, lanes, stop, at_once)
+            await _run(role, config, ports, lanes, stop, at_once)
         return {"startup": startup, **_stages(role, config, meter, startup)}
     finally:
         await backend.aclose()
@@ -89,16 +90,28 @@ def _lanes(role: Role, config: Config, clock: Callable[[], float]) -> list[Lane]
     return [open_lane(name, app, clock) for name, app in config.apps.items()]
 
 
-async def _run(role: Role, ports: Ports, lanes: Sequence[Lane], stop: asyncio.Event, at_once: int | None) -> None:
+async def _run(
+    role: Role, config: Config, ports: Ports, lanes: Sequence[Lane], stop: asyncio.Event, at_once: int | None
+) -> None:
     match role:
         case "planner":
             await pipeline.plan(ports, stop, at_once=at_once)
         case "recorder":
             await pipeline.record(ports, stop)
         case "scheduler":
-            await pipeline.schedule(ports, stop)
+            await _schedule(config, ports, stop)
         case "sender":
             await pipeline.send(ports, lanes, stop)
+
+
+async def _schedule(config: Config, ports: Ports, stop: asyncio.Event) -> None:
+    """Schedule, and tell people what happens."""
+    reporter = reporter_for(config, ports.database, ports.queue, ports.outbox, ports.clock)
+    ports.stages.append(reporter)
+    async with asyncio.TaskGroup() as group:
+        reporting = group.create_task(reporter.run())
+        await pipeline.schedule(ports, stop)
+        reporting.cancel()
 
 
 def _stages(role: Role, config: Config, meter: Meter, startup: float) -> dict[str, float]:

@@ -67,6 +67,7 @@ campaigns = Table(
     Column("paused_at", Double),  # since when it is paused; NULL where it isn't
     Index(None, "state"),
     Index(None, "created_at", "id"),
+    Index(None, "finished_at"),
 )
 
 chains = Table(  # how far each chain of plan steps has come
@@ -335,4 +336,41 @@ actions = Table(  # who did what
     Index(None, "caller_id", "id"),
     Index(None, "action", "id"),
     Index(None, "object", "id"),
+)
+
+report_events = Table(  # what happened that people are told of, as it is told; see `reporting.outbox`
+    "stentor_report_events",
+    METADATA,
+    Column("id", KEY, primary_key=True),
+    Column("kind", StorableText, nullable=False),
+    Column("campaign_id", KEY, ForeignKey("stentor_campaigns.id", ondelete="CASCADE")),
+    Column("lane", KEY),
+    Column("at", Double, nullable=False),
+    Column("document", LargeBinary, nullable=False),  # JSON: a `reporting.events.ReportEvent`
+    Index(None, "campaign_id"),
+    Index(None, "lane", "at"),
+)
+
+report_deliveries = Table(  # an event on its way to one target
+    "stentor_report_deliveries",
+    METADATA,
+    Column("event_id", KEY, ForeignKey("stentor_report_events.id", ondelete="CASCADE"), primary_key=True),
+    Column("target", KEY, primary_key=True),
+    Column("status", StorableText, nullable=False),  # `waiting`, `sent` or `failed`
+    Column("created_at", Double, nullable=False),
+    Column("begun_at", Double, nullable=False),  # when trying began; later than `created_at` after a replay
+    Column("ready_at", Double, nullable=False),  # not to be tried before; the end of its lease while it is leased
+    Column("lease", StorableText),  # who tries it now; NULL: nobody
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("tried_at", Double),
+    Column("answer_status", Integer),  # the HTTP status of the last answer, where there was one
+    Column("answer", StorableText),  # how the last answer begins, or why there was none
+    Index(
+        "ix_stentor_report_deliveries_waiting",
+        "target",
+        "ready_at",
+        sqlite_where=text("status = 'waiting'"),
+        postgresql_where=text("status = 'waiting'"),
+    ),
+    Index(None, "created_at"),
 )

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from stentor.audience.contract import Condition, Selection
-from stentor.cli import words
+from stentor.audience.described import described
 from stentor.cli.filters import filters
 from stentor.errors import InvalidConfiguration
 
@@ -44,7 +44,7 @@ def test_what_people_write(texts: list[str], meant: Any, said: str) -> None:
     found = filters(texts)
     assert found == {"country": meant}
     selection = Selection(source="users", filters=found)
-    assert words.audience(selection) == f"users, {said}"
+    assert described(selection) == f"users, {said}"
     assert msgspec.json.decode(msgspec.json.encode(selection), type=Selection) == selection
 
 
