@@ -127,3 +127,16 @@ class AlreadySent(StentorError):
 
 class UnknownCampaign(StentorError):
     """There is no such campaign; `stentor campaign list` shows all campaigns."""
+
+
+class InvalidInstallation(StentorError):
+    """The installation cannot be registered as it is; nothing was changed."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        """The field at fault, e.g. `address`."""
+
+
+class UnknownInstallation(StentorError):
+    """There is no such installation in the registry."""
