@@ -17,6 +17,7 @@ from stentor import BlockingStentor, Content, Message, Selection, Stentor, Trans
 from stentor.errors import InvalidState, StentorError, UnknownCampaign
 from stentor.recording.report import Progress
 from stentor.runtime.campaigns import CampaignControl
+from stentor.runtime.installations import Installations
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import QueueControl
 from stentor.runtime.roles import Roles
@@ -24,7 +25,13 @@ from stentor.states import CampaignState
 from tests.acceptance.conftest import PHONES
 from tests.integration.runtime.rehearsal import change
 
-PARTS = {"campaigns": CampaignControl, "outcomes": Outcomes, "roles": Roles, "queue": QueueControl}
+PARTS = {
+    "campaigns": CampaignControl,
+    "outcomes": Outcomes,
+    "roles": Roles,
+    "queue": QueueControl,
+    "installations": Installations,
+}
 PUBLIC = [
     (part, name)
     for part, own in PARTS.items()

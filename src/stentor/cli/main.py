@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from stentor.cli import bench, campaign, keys, simulate
+from stentor.cli import bench, campaign, installation, keys, simulate
 from stentor.cli.demo import demo
 from stentor.cli.doctor import doctor
 from stentor.cli.drain import drain
@@ -33,10 +33,12 @@ from stentor.errors import (
     CredentialError,
     InvalidAudience,
     InvalidConfiguration,
+    InvalidInstallation,
     InvalidMessage,
     InvalidState,
     StentorError,
     UnknownCampaign,
+    UnknownInstallation,
 )
 from stentor.version import __version__
 
@@ -67,9 +69,11 @@ USAGE_ERRORS = (
     CredentialError,
     InvalidAudience,
     InvalidConfiguration,
+    InvalidInstallation,
     InvalidMessage,
     InvalidState,
     UnknownCampaign,
+    UnknownInstallation,
 )
 
 
@@ -111,6 +115,7 @@ app.command()(serve)
 app.command()(worker)
 app.command()(drain)
 app.add_typer(campaign.app, name="campaign")
+app.add_typer(installation.app, name="installation")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(keys.app, name="keys")
 app.add_typer(bench.app, name="bench")
