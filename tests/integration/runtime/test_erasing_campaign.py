@@ -85,6 +85,7 @@ async def test_what_waits_in_nats_is_told_and_erased_once_it_is_done(
     config = config.model_copy(update={"queue": QueueConfig(url=nats_url, name=queue_name)})
     async with Stentor(config) as stentor:
         campaign = await start(stentor)
+        assert "still reading its audience" in (await stentor.installations.erase("nobody")).left[0]
         await plan(config)
         done = await stentor.installations.erase(ANNA, patience=0.0)
         assert (done.places, done.cancelled) == (0, 0)
