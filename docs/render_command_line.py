@@ -100,6 +100,13 @@ null), `revision` (how often it was changed as a draft) |
 or null), `deleted` |
 | `drain` | `drained`, and what is left: `campaigns` (state by id), `recipients` without an outcome, queued `batches`, \
 messages from senders that are still `unrecorded`; `drain --end` says `draining` |
+| `installation show` | `id`, `channel`, `app`, `address` (its beginning, unless asked for), \
+`language`, `time_zone`, `attributes`, `registered_at`, `dead_at`, `dead_reason` |
+| `installation list` | `installations`, and `next`: the cursor of the next page, or null |
+| `installation put` | `change` (added, changed, revived or unchanged), `installation` |
+| `installation delete` | `id`, `deleted` |
+| `installation erase` | `registered`, `places` (in campaigns), `cancelled` (of these, not sent to any more), \
+`campaigns` (their ids), `left` (what could not be removed yet, and why) |
 | `campaign audit` | `campaign`, `state`, `exact`, `checks` (`name`, `ok`, `detail`), `at` |
 | `campaign failures` | one line per recipient: `installation`, `lane`, `outcome`, `reason`, `status`, `detail`, \
 `dead`, `tries`, `at`, `batch_id`, `position`, `meaning`; with `--addresses`, `address` or null |

@@ -184,3 +184,7 @@ class Unconfirmed(StentorError):
 
 class UnknownReport(StentorError):
     """There is no such report; `stentor report list` shows all reports."""
+
+
+class UnknownInstallation(StentorError):
+    """There is no such installation in the registry."""

@@ -28,6 +28,7 @@ from stentor.recording.report import Progress
 from stentor.runtime.access_control import AccessControl
 from stentor.runtime.campaigns import CampaignControl
 from stentor.runtime.draft import Draft
+from stentor.runtime.installations import Installations
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import QueueControl
 from stentor.runtime.roles import Roles
@@ -41,6 +42,7 @@ PARTS = {
     "roles": Roles,
     "queue": QueueControl,
     "access": AccessControl,
+    "installations": Installations,
 }
 ACCESS = {
     "access.keys": Keys,

@@ -9,29 +9,25 @@ from __future__ import annotations
 
 import csv
 import re
+import stat
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from stentor.audience.json_lines import BOM, LONGEST_LINE, Bad, ObjectReader, Read, too_long
 from stentor.audience.rows import FIELDS, ColumnMapping, Picked
 from stentor.audience.source import nearest_to
 from stentor.counted import counted
 from stentor.errors import InvalidConfiguration
 
-LONGEST_LINE = 1024 * 1024
-"""Bytes; what is longer is no row of a file of installations."""
 LONGEST_RECORD = 128
 """Lines that one CSV record may span: a quote that isn't closed within them never is."""
 PROBE = 64 * 1024
 """Bytes from a file's beginning by which it is seen whether it is text."""
 DELIMITERS = ",;\t|"
-BOM = b"\xef\xbb\xbf"
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 """What Excel writes, and reads, above the header."""
 _OTHERWISE = {
@@ -56,24 +52,6 @@ ENDINGS = {
     ".ndjson": Format.JSONL,
     ".parquet": Format.PARQUET,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A row that could be read: what it says, by the names that the mapping gives its columns."""
-
-    line: int
-    row: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Bad:
-    """A row that could not be read."""
-
-    line: int
-    rule: str
-    """The same words for the same fault."""
-    detail: str = ""
 
 
 def format_of(path: Path) -> Format:
@@ -104,7 +82,10 @@ class RowFile:
         self.position = 0
         """Bytes read so far, or about as many."""
         try:
-            self.size = path.stat().st_size
+            status = path.stat()
+            self.size = status.st_size
+            self.is_there = stat.S_ISREG(status.st_mode)
+            """Whether all of it is there, so that reading waits for nobody: not of a pipe."""
             self._file = BufferedReader(FileIO(path), PROBE)
             probe = self._file.peek()  # a pipe cannot be wound back
         except OSError as error:
@@ -156,7 +137,7 @@ class RowFile:
             if len(raw) == LONGEST_LINE and not raw.endswith(b"\n"):
                 while not raw.endswith(b"\n") and (raw := read(LONGEST_LINE)):
                     self.position += len(raw)
-                yield Bad(self._lines, "line too long", f"more than {LONGEST_LINE} bytes")
+                yield too_long(self._lines)
                 continue
             try:
                 yield raw.decode()
@@ -255,27 +236,11 @@ class RowFile:
         return self._json_rows()
 
     def _json_rows(self) -> Iterator[Read | Bad]:
-        decode = msgspec.json.Decoder().decode
-        columns: list[str] = []
-        picked = self._mapping.pick(columns)
+        reader = ObjectReader(self._mapping)
         for line in self._text_lines():
-            if isinstance(line, Bad):
-                yield line
-                continue
-            if line.isspace():
-                continue
-            try:
-                found = decode(line)
-            except (msgspec.DecodeError, RecursionError) as error:
-                yield Bad(self._lines, "malformed JSON", str(error))
-                continue
-            if not isinstance(found, dict):
-                yield Bad(self._lines, "malformed JSON", "each line must be one object")
-                continue
-            if list(found) != columns:
-                columns = list(found)
-                picked = self._mapping.pick(columns)
-            yield Read(self._lines, picked.row(list(found.values())))
+            row = line if isinstance(line, Bad) else reader.read(self._lines, line)
+            if row is not None:
+                yield row
 
     # Parquet
 

@@ -1,28 +1,32 @@
-"""The import of a file into the registry: rows read, checked, registered by the thousand, and counted by their fate.
+"""Rows into the registry: read, checked, registered by the thousand, and counted by their fate.
 
-Rules: a row that cannot be used is written to the rejects file and doesn't stop the rest; a value that is left out is
-noted there too. That file never replaces another one unasked, nor ever the one that is read. Of rows with the same id
-the last counts. Importing again changes nothing that is already there, so an import that was cut short is simply
-repeated.
+Rows come from a file (`import_rows`) or from whatever else gives them (`take_in`). Rules: a row that cannot be used is
+told with the reason and doesn't stop the rest; a value that is left out is told too. Of rows with the same id the last
+counts. Importing again changes nothing that is already there, so an import that was cut short is simply repeated.
+
+While some rows are being written, the next ones are read and checked. What is counted and told was written: where it
+ends early, it is known how much of it stays.
 
 Which ids came before is kept in a temporary SQLite database on disk, for a set of ten million ids would need a
-gigabyte. Its cache is small; files are mostly in the order of their ids, which it likes best.
+gigabyte. Its cache is small; rows are mostly in the order of their ids, which it likes best.
 """
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import islice
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from stentor.audience.files import Bad, Read, RowFile
+from stentor.audience.files import RowFile
+from stentor.audience.json_lines import Bad, Read
 from stentor.audience.registry import Registered, Registration, register
 from stentor.audience.rows import RowReader, RowRefused
 from stentor.cells import cell
@@ -31,13 +35,42 @@ from stentor.store.database import Database
 
 BATCH = 1000
 """Rows that are registered in one transaction."""
+LARGEST_BATCH = 1024 * 1024
+"""Bytes of rows that are held for one transaction, or one row that is larger."""
+AT_A_STRETCH = 100
+"""Rows that are checked before others of this event loop get their turn: a few milliseconds' work."""
 DUPLICATE = "duplicate"
+
+
+class RowFate(StrEnum):
+    """What is told of a row."""
+
+    REJECTED = "rejected"
+    """It cannot be used."""
+    LEFT_OUT = "left out"
+    """It was registered without a value that cannot be read, and isn't needed."""
+    DUPLICATE = "duplicate"
+    """A later row with the same id counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What is told of a row that was not registered just as it stands there."""
+
+    line: int
+    fate: RowFate
+    reason: str
+    """In words; of the same fault it begins with the same ones."""
+    row: Mapping[str, Any] = field(repr=False)
+    """What the row says, with its address; empty if it cannot be read."""
 
 
 @dataclass(slots=True)
 class ImportResult:
     """What became of a file's rows: `read` is the sum of all others (but of a dry run, which registers nothing)."""
 
+    lines: int = 0
+    """The line of the last of these rows."""
     read: int = 0
     registered: Registered = field(default_factory=Registered)
     unchanged: int = 0
@@ -52,6 +85,16 @@ class ImportResult:
     def fine(self) -> int:
         """Installations that the file holds."""
         return self.read - self.duplicates - self.rejected.total()
+
+    def __iadd__(self, other: ImportResult) -> Self:
+        self.lines = max(self.lines, other.lines)
+        self.read += other.read
+        self.registered += other.registered
+        self.unchanged += other.unchanged
+        self.duplicates += other.duplicates
+        self.rejected.update(other.rejected)
+        self.left_out.update(other.left_out)
+        return self
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -178,50 +221,134 @@ async def import_rows(
         StoreUnavailable: the database cannot be written to; what was committed stays.
         InvalidConfiguration: the rejects file cannot be written.
     """
-    result = ImportResult()
-    rows = iter(file)
-    with closing(_Seen()) as seen:
-        while batch := list(islice(rows, BATCH)):
-            result.read += len(batch)
-            latest: dict[str, tuple[int, Registration]] = {}
-            for line, registration in _accepted(batch, reader, rejects, result):
+
+    async def tell(remarks: Sequence[Remark]) -> None:
+        for remark in remarks:
+            rejects.write(remark.line, remark.reason, remark.row)
+
+    return await take_in(_batches_of(file), reader, database, tell, progress, ahead=file.is_there)
+
+
+async def take_in(
+    batches: AsyncIterable[Sequence[Read | Bad]],
+    reader: RowReader,
+    database: Database | None,
+    tell: Callable[[Sequence[Remark]], Awaitable[None]],
+    progress: Callable[[ImportResult], None] = lambda result: None,
+    *,
+    ahead: bool = True,
+) -> ImportResult:
+    """Register rows, some at a time, each lot of them in a transaction.
+
+    Args:
+        batches: rows in the order of their lines. What it raises goes to the caller; what was read before it stays.
+        database: whose registry; None only checks the rows.
+        tell: is told about some rows once they are committed.
+        progress: told what is committed so far, after each batch.
+        ahead: read the next rows while some are written. Not for rows that block the event loop until they come.
+
+    Raises:
+        StoreUnavailable: the database cannot be written to; what was committed stays.
+    """
+    total = ImportResult()
+
+    async def write(checked: _Checked) -> None:
+        result = checked.result
+        if database is not None:
+            new = await register(database, checked.fresh)
+            result.registered += new
+            result.unchanged += len(checked.fresh) - new.added - new.changed - new.revived
+            await register(database, checked.again)
+        nonlocal total
+        total += result
+        if checked.remarks:
+            await tell(checked.remarks)
+        progress(total)
+
+    writing: asyncio.Task[None] | None = None
+    try:
+        with closing(_Seen()) as seen:
+            async for batch in batches:
+                checked = await _check(batch, reader, seen)
+                if writing is not None:
+                    await writing
+                writing = asyncio.create_task(write(checked))
+                await (asyncio.sleep(0) if ahead else writing)
+        if writing is not None:
+            await writing
+    except asyncio.CancelledError:
+        if writing is not None:
+            writing.cancel()
+        raise
+    finally:  # also where the rows ended in an error: what was read before it is registered, and told
+        if writing is not None:
+            await asyncio.wait([writing])
+    return total
+
+
+async def _batches_of(file: RowFile) -> AsyncIterator[list[Read | Bad]]:
+    batch: list[Read | Bad] = []
+    since = file.position
+    for row in file:
+        batch.append(row)
+        if len(batch) == BATCH or file.position - since >= LARGEST_BATCH:
+            yield batch
+            batch, since = [], file.position
+    if batch:
+        yield batch
+
+
+@dataclass(slots=True)
+class _Checked:
+    """Rows that were checked, and are yet to be registered."""
+
+    result: ImportResult
+    """Without what registering them does."""
+    fresh: list[Registration] = field(default_factory=list)
+    again: list[Registration] = field(default_factory=list)
+    """Of installations that came in a batch before, and were counted then."""
+    remarks: list[Remark] = field(default_factory=list)
+
+    def overrule(self, line: int, by: int, key: str) -> None:
+        self.result.duplicates += 1
+        reason = f"{DUPLICATE} of line {by}, which counts"
+        self.remarks.append(Remark(line, RowFate.DUPLICATE, reason, {"id": key}))
+
+
+async def _check(batch: Sequence[Read | Bad], reader: RowReader, seen: _Seen) -> _Checked:
+    checked = _Checked(ImportResult(lines=batch[-1].line, read=len(batch)))
+    latest: dict[str, tuple[int, Registration]] = {}
+    for start in range(0, len(batch), AT_A_STRETCH):
+        for one in batch[start : start + AT_A_STRETCH]:
+            if (registration := _registration(one, reader, checked)) is not None:
                 if registration.id in latest:
-                    _overrule(rejects, result, latest[registration.id][0], line, registration.id)
-                latest[registration.id] = (line, registration)
-            known = seen.add({key: line for key, (line, _) in latest.items()})
-            for key, line in known.items():
-                _overrule(rejects, result, line, latest[key][0], key)
-            if database is not None:
-                fresh = [registration for key, (_, registration) in latest.items() if key not in known]
-                new = await register(database, fresh)
-                result.registered += new
-                result.unchanged += len(fresh) - new.added - new.changed - new.revived
-                # Their installations were counted when they came first.
-                await register(database, [latest[key][1] for key in known])
-            progress(result)
-    return result
+                    checked.overrule(latest[registration.id][0], one.line, registration.id)
+                latest[registration.id] = (one.line, registration)
+        await asyncio.sleep(0)
+    known = seen.add({key: line for key, (line, _) in latest.items()})
+    for key, line in known.items():
+        checked.overrule(line, latest[key][0], key)
+    for key, (_, registration) in latest.items():
+        (checked.again if key in known else checked.fresh).append(registration)
+    return checked
 
 
-def _accepted(
-    batch: list[Read | Bad], reader: RowReader, rejects: Rejects, result: ImportResult
-) -> Iterator[tuple[int, Registration]]:
-    for one in batch:
-        if isinstance(one, Bad):
-            result.rejected[one.rule] += 1
-            rejects.write(one.line, f"{one.rule}: {one.detail}" if one.detail else one.rule, {})
-            continue
-        try:
-            registration, left_out = reader.registration(one.row)
-        except RowRefused as refusal:
-            result.rejected[refusal.rule] += 1
-            rejects.write(one.line, str(refusal), one.row)
-            continue
-        for value in left_out:
-            result.left_out[value.rule] += 1
-            rejects.write(one.line, f"imported without it: {value.rule}: {value.detail}", one.row)
-        yield one.line, registration
-
-
-def _overrule(rejects: Rejects, result: ImportResult, line: int, by: int, key: str) -> None:
-    result.duplicates += 1
-    rejects.write(line, f"{DUPLICATE} of line {by}, which counts", {"id": key})
+def _registration(one: Read | Bad, reader: RowReader, checked: _Checked) -> Registration | None:
+    """What a row registers; None if it cannot be used."""
+    result, remarks = checked.result, checked.remarks
+    if isinstance(one, Bad):
+        result.rejected[one.rule] += 1
+        reason = f"{one.rule}: {one.detail}" if one.detail else one.rule
+        remarks.append(Remark(one.line, RowFate.REJECTED, reason, {}))
+        return None
+    try:
+        registration, left_out = reader.registration(one.row)
+    except RowRefused as refusal:
+        result.rejected[refusal.rule] += 1
+        remarks.append(Remark(one.line, RowFate.REJECTED, str(refusal), one.row))
+        return None
+    for value in left_out:
+        result.left_out[value.rule] += 1
+        reason = f"imported without it: {value.rule}: {value.detail}"
+        remarks.append(Remark(one.line, RowFate.LEFT_OUT, reason, one.row))
+    return registration

@@ -8,7 +8,7 @@ an attribute that cannot be read is left out, and counted. No reason holds an ad
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -42,8 +42,10 @@ _OFFSET = re.compile(r"(?:GMT|UTC)? ?([+-])(0?\d|1[0-4]):?([0-5]\d)?", re.ASCII)
 class RowRefused(ValueError):
     """A row that cannot be imported. The message is the rule it breaks; `detail` says more of this one."""
 
-    def __init__(self, rule: str, detail: str = "") -> None:
+    def __init__(self, field: str, rule: str, detail: str = "") -> None:
         super().__init__(f"{rule}: {detail}" if detail else rule)
+        self.field = field
+        """The one at fault."""
         self.rule = rule
 
 
@@ -51,6 +53,7 @@ class RowRefused(ValueError):
 class LeftOut:
     """A value of an imported row that could not be read, and isn't needed."""
 
+    field: str
     rule: str
     """The same words for the same fault."""
     detail: str
@@ -137,9 +140,15 @@ class ColumnMapping:
 class RowReader:
     """Makes registrations of rows, by the rules above."""
 
-    def __init__(self, mapping: ColumnMapping, channels: frozenset[str]) -> None:
+    def __init__(
+        self, mapping: ColumnMapping, channels: frozenset[str], apps: Mapping[str, Collection[str]] | None = None
+    ) -> None:
+        """Args:
+        apps: by channel those that a row may name; None: any.
+        """
         self._mapping = mapping
         self._channels = channels
+        self._apps = apps
         self._zones: set[str] = set()  # those that exist, so no more than there are
 
     def registration(self, row: Mapping[str, Any]) -> tuple[Registration, list[LeftOut]]:
@@ -152,31 +161,37 @@ class RowReader:
         said["address"] = _address(row.get("address"))
         key = said["id"]
         if key is None:
-            raise RowRefused("no id")
+            raise RowRefused("id", "no id")
         if len(key) > LONGEST_ID or not key.isprintable():
-            raise RowRefused("malformed id", f"longer than {LONGEST_ID} characters, or with unprintable ones")
+            raise RowRefused("id", "malformed id", f"longer than {LONGEST_ID} characters, or with unprintable ones")
         channel = said["channel"] or self._mapping.channel
         if channel is None:
-            raise RowRefused("no channel", "use --channel if all have the same")
+            raise RowRefused("channel", "no channel", "use --channel if all have the same")
         if channel not in self._channels:
             known = ", ".join(sorted(self._channels))
             raise RowRefused(
-                "unknown channel", f"{channel[:20]!r}; known are {known}; use --map to say what a word means"
+                "channel", "unknown channel", f"{channel[:20]!r}; known are {known}; use --map to say what a word means"
             )
+        app = said["app"] or self._mapping.app
+        if app is not None and self._apps is not None and app not in (there := self._apps.get(channel, ())):
+            known = f"{channel} has {', '.join(sorted(there))}" if there else f"no app of {channel} is configured"
+            raise RowRefused("app", "unknown app", f"{app[:40]!r}; {known}")
         address = said["address"]
         if address is None:
-            raise RowRefused("no address")
+            raise RowRefused("address", "no address")
         for name, text in said.items():
-            if text is not None and UNSTORABLE.search(text):
-                raise RowRefused(f"malformed {name.replace('_', ' ')}", "it holds a NUL, or bytes that are not text")
+            if text is not None and not (text.isascii() and "\0" not in text) and UNSTORABLE.search(text):
+                raise RowRefused(
+                    name, f"malformed {name.replace('_', ' ')}", "it holds a NUL, or bytes that are not text"
+                )
         if (bad := find(channel).check_address(address)) is not None:
-            raise RowRefused(bad.rule, bad.detail)
+            raise RowRefused("address", bad.rule, bad.detail)
         left_out: list[LeftOut] = []
         registration = Registration(
             id=key,
             channel=channel,
             address=address,
-            app=said["app"] or self._mapping.app,
+            app=app,
             language=_language(row.get("language"), left_out),
             time_zone=self._time_zone(row.get("time_zone"), left_out),
             attributes=_attributes(row, left_out),
@@ -196,7 +211,7 @@ class RowReader:
             ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             wanted = "expected e.g. Europe/Berlin or GMT+0530"
-            left_out.append(LeftOut("unknown time zone", f"{zone[:40]!r}; {wanted}"))
+            left_out.append(LeftOut("time_zone", "unknown time zone", f"{zone[:40]!r}; {wanted}"))
             return None
         self._zones.add(zone)
         return zone
@@ -210,7 +225,7 @@ def _language(value: object, left_out: list[LeftOut]) -> str | None:
         return written or None
     if (found := languages.read(written)) is not None:
         return str(found)
-    left_out.append(LeftOut("malformed language", f"{written[:20]!r}; expected e.g. de or pt-BR"))
+    left_out.append(LeftOut("language", "malformed language", f"{written[:20]!r}; expected e.g. de or pt-BR"))
     return None
 
 
@@ -224,7 +239,7 @@ def _text(name: str, value: object) -> str | None:
         return str(value)
     if isinstance(value, bytes):
         return value.hex()
-    raise RowRefused(f"malformed {name.replace('_', ' ')}", f"a {type(value).__name__} instead of text")
+    raise RowRefused(name, f"malformed {name.replace('_', ' ')}", f"a {type(value).__name__} instead of text")
 
 
 def _address(value: object) -> str | None:
@@ -239,7 +254,7 @@ def _registered_at(value: object, left_out: list[LeftOut]) -> float | None:
     (found,) = epochs([value])
     if not found:
         wanted = "expected epoch seconds, or e.g. 2026-01-31T12:00:00Z, from 1970 on"
-        left_out.append(LeftOut("malformed registered_at", wanted))
+        left_out.append(LeftOut("registered_at", "malformed registered_at", wanted))
     return found or None
 
 
@@ -255,7 +270,7 @@ def _attributes(row: Mapping[str, Any], left_out: list[LeftOut]) -> str | None:
         if type(read) is dict:
             found = read
         else:
-            left_out.append(LeftOut("malformed attributes", "expected a JSON object"))
+            left_out.append(LeftOut("attributes", "malformed attributes", "expected a JSON object"))
     found = found | {
         name: value
         for name, value in row.items()
@@ -270,7 +285,7 @@ def _attributes(row: Mapping[str, Any], left_out: list[LeftOut]) -> str | None:
         try:
             _as_json({name: value})
         except RowRefused as why:
-            left_out.append(LeftOut(why.rule, str(why).removeprefix(f"{why.rule}: ")))
+            left_out.append(LeftOut("attributes", why.rule, str(why).removeprefix(f"{why.rule}: ")))
         else:
             kept[name] = value
     return _as_json(kept)
@@ -283,9 +298,9 @@ def _as_json(found: Mapping[str, Any]) -> str | None:
             show(value)
         encoded = msgspec.json.encode(found, order="sorted").decode() if found else None
     except Unusable as why:
-        raise RowRefused("malformed attributes", f"one {why}") from None
+        raise RowRefused("attributes", "malformed attributes", f"one {why}") from None
     except (TypeError, ValueError, RecursionError):
-        raise RowRefused("malformed attributes", "a value that JSON cannot hold") from None
-    if encoded is not None and _NUL.search(encoded):  # PostgreSQL could not compare one with it
-        raise RowRefused("malformed attributes", "one holds a NUL")
+        raise RowRefused("attributes", "malformed attributes", "a value that JSON cannot hold") from None
+    if encoded is not None and "\\u0000" in encoded and _NUL.search(encoded):  # PostgreSQL could compare none with it
+        raise RowRefused("attributes", "malformed attributes", "one holds a NUL")
     return encoded

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from stentor.bench import campaign as campaign_bench
 from stentor.bench import cluster as cluster_bench
+from stentor.bench import installations as installations_bench
 from stentor.bench import scaling as scaling_bench
 from stentor.bench import wire as wire_bench
 from stentor.counted import counted
@@ -141,6 +142,29 @@ def scaling(
     _report(
         lambda say: scaling_bench.run(numbers, seconds, (nats, database), say),
         lambda found: [_by_senders(found)],
+        as_json=as_json,
+    )
+
+
+@app.command()
+def installations(
+    rows: Annotated[int, typer.Option(min=1_000, help="How many installations each stream has.")] = 500_000,
+    database: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how fast the registry takes in installations, and a plain COPY of the same rows, in one run.
+
+    PostgreSQL is started from a package on PyPI, and stopped at the end. If you name your own server, everything made
+    on it is removed.
+
+    \b
+    Examples:
+      stentor bench installations
+      stentor bench installations --rows 100000 --json
+    """
+    _report(
+        lambda say: installations_bench.run(rows, database, say),
+        lambda found: [_streams(found)],
         as_json=as_json,
     )
 
@@ -275,6 +299,18 @@ def _by_senders(found: Found) -> Table:
             f"{row['cpu_us']:.1f} µs",
             "exact" if row["exact"] else "[red]not exact",
         )
+    return table
+
+
+def _streams(found: Found) -> Table:
+    title = f"{found['rows']:,} installations; COPY takes in {found['copy']:,} rows a second"
+    table = Table(title=title, title_justify="left")
+    for heading in ("", "rows/s", "of COPY", "CPU each", "memory, ¼ → end"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name in ("new", "unchanged", "changed"):
+        row = found[name]
+        memory = f"{row['quarter_mb']:.0f} → {row['peak_mb']:.0f} MiB"
+        table.add_row(name, f"{row['rate']:,}", f"{row['of_copy']:.2f}", f"{row['cpu_us']:.1f} µs", memory)
     return table
 
 

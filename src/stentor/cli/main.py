@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from stentor.cli import bench, campaign, key, keys, report, simulate, user
+from stentor.cli import bench, campaign, installation, key, keys, report, simulate, user
 from stentor.cli.demo import demo
 from stentor.cli.doctor import doctor
 from stentor.cli.drain import drain
@@ -39,6 +39,7 @@ from stentor.errors import (
     InvalidState,
     StentorError,
     UnknownCampaign,
+    UnknownInstallation,
     UnknownKey,
     UnknownReport,
     UnknownUser,
@@ -73,10 +74,11 @@ USAGE_ERRORS = (
     CredentialError,
     InvalidAudience,
     InvalidConfiguration,
-    InvalidMessage,
     InvalidInput,
+    InvalidMessage,
     InvalidState,
     UnknownCampaign,
+    UnknownInstallation,
     UnknownKey,
     UnknownReport,
     UnknownUser,
@@ -124,6 +126,7 @@ app.add_typer(campaign.app, name="campaign")
 app.add_typer(key.app, name="key")
 app.add_typer(user.app, name="user")
 app.add_typer(report.app, name="report")
+app.add_typer(installation.app, name="installation")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(keys.app, name="keys")
 app.add_typer(bench.app, name="bench")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import wraps
 from types import TracebackType
 from typing import Concatenate, Generic, ParamSpec, Self, TypeVar
@@ -24,6 +24,7 @@ from stentor.recording.report import Progress, Report
 from stentor.runtime.access_control import AccessControl
 from stentor.runtime.campaigns import CampaignControl
 from stentor.runtime.changes import CampaignEvent
+from stentor.runtime.installations import Installations, Rejected, Upserted
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import Backlog, QueueControl
 from stentor.runtime.roles import Roles
@@ -218,6 +219,39 @@ class BlockingAccessControl:
         self.log = BlockingActionLog(access.log, runner)
 
 
+class BlockingInstallations(_Twin[Installations]):
+    """See `Installations`."""
+
+    get = _blocking(Installations.get)
+    page = _blocking(Installations.page)
+    put = _blocking(Installations.put)
+    delete = _blocking(Installations.delete)
+    erase = _blocking(Installations.erase)
+
+    def upsert_many(
+        self,
+        body: Iterable[bytes],
+        *,
+        channel: str | None = None,
+        app: str | None = None,
+        on_rejected: Callable[[Sequence[Rejected]], None] | None = None,
+        on_progress: Callable[[Upserted], None] | None = None,
+    ) -> Upserted:
+        """See `Installations.upsert_many`."""
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for piece in body:
+                yield piece
+
+        async def tell(some: Sequence[Rejected]) -> None:
+            if on_rejected is not None:
+                on_rejected(some)
+
+        return self._do(
+            self._part.upsert_many(pieces(), channel=channel, app=app, on_rejected=tell, on_progress=on_progress)
+        )
+
+
 class BlockingStentor:
     """The parts of `Stentor`, each of whose operations returns when it is done. For use by one thread.
 
@@ -242,6 +276,7 @@ class BlockingStentor:
         self.roles = BlockingRoles(self._stentor.roles, self._runner)
         self.queue = BlockingQueueControl(self._stentor.queue, self._runner)
         self.access = BlockingAccessControl(self._stentor.access, self._runner)
+        self.installations = BlockingInstallations(self._stentor.installations, self._runner)
 
     def __repr__(self) -> str:
         return f"<BlockingStentor of {self._stentor!r}>"

@@ -1,8 +1,8 @@
 """`Stentor`: everything that can be done, for programs; the command line is made of it.
 
-Its parts, by what they are about: `campaigns`, `outcomes`, `roles`, `queue`, `lanes`, `access`, `reports`; and
-`events`, what happens to campaigns. Rules: a campaign exists, and goes on, without whoever made it: all is in the
-store, and any process with the same settings may run, pause or ask about it.
+Its parts, by what they are about: `campaigns`, `outcomes`, `roles`, `queue`, `lanes`, `installations`, `access`,
+`reports`; and `events`, what happens to campaigns. Rules: a campaign exists, and goes on, without whoever made it: all
+is in the store, and any process with the same settings may run, pause or ask about it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from stentor.runtime.access_control import AccessControl
 from stentor.runtime.campaigns import CampaignControl
 from stentor.runtime.changes import CampaignEvent
 from stentor.runtime.events import Events
+from stentor.runtime.installations import Installations
 from stentor.runtime.lanes import LaneControl
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import QueueControl
@@ -65,6 +66,8 @@ class Stentor:
         self._events = Events(self._resources, self.outcomes)
         self.reports = Reports(self._resources)
         """Reports and alarms: where they go to, what became of them, sent again."""
+        self.installations = Installations(self._resources)
+        """The registry: installations added, changed, looked up, deleted, erased."""
 
     def __repr__(self) -> str:
         return f"<Stentor on {self._resources.database!r}>"

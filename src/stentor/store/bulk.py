@@ -7,7 +7,7 @@ same statement twice, and takes the same rows on both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,11 @@ class Bulk:
 def columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Rows, at least one, all with the same keys, as what `unnested` takes."""
     return {_PREFIX + name: [row[name] for row in rows] for name in rows[0]}
+
+
+def given(names: Sequence[str], lists: Iterable[Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Columns, of equal length, by their names, as what `unnested` takes."""
+    return {_PREFIX + name: each for name, each in zip(names, lists, strict=True)}
 
 
 def bulk(statement: Callable[[Fields], Executable], fields: Mapping[str, TypeEngine[Any]]) -> Bulk:

@@ -216,6 +216,23 @@ installations = Table(  # the embedded registry
     Column("registered_at", Double),
     Column("dead_at", Double),
     Column("dead_reason", StorableText),
+    # An installation is in one of these two, so that lists of whatever kind are read in the order of an index.
+    Index(
+        "ix_stentor_installations_alive",
+        "channel",
+        "app",
+        "id",
+        sqlite_where=text("dead_at IS NULL"),
+        postgresql_where=text("dead_at IS NULL"),
+    ),
+    Index(
+        "ix_stentor_installations_dead",
+        "channel",
+        "app",
+        "id",
+        sqlite_where=text("dead_at IS NOT NULL"),
+        postgresql_where=text("dead_at IS NOT NULL"),
+    ),
 )
 
 replies = Table(  # what was answered to requests with an `Idempotency-Key`; see `store.replies`

@@ -9,6 +9,7 @@ with a column is made the same.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Dialect, Text, TypeDecorator
@@ -23,6 +24,14 @@ def storable(text: str) -> str:
     if text.isascii() and "\0" not in text:  # nearly all, and told at once
         return text
     return UNSTORABLE.sub(REPLACEMENT, text)
+
+
+def storable_column(texts: Sequence[str | None]) -> Sequence[str | None]:
+    """`storable` for each of many; None stays."""
+    together = "".join(filter(None, texts))
+    if together.isascii() and "\0" not in together:
+        return texts
+    return [text and storable(text) for text in texts]
 
 
 class StorableText(TypeDecorator[str]):

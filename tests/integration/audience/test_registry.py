@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import asyncpg  # type: ignore[import-untyped]  # has no annotations
 import pytest
 import sqlalchemy as sa
 
@@ -169,3 +171,24 @@ async def test_an_empty_registry(database: Database) -> None:
     await source.check(Wanted())
     assert await source.count() == {}
     assert await source.ranges(4) == []
+
+
+async def test_what_another_adds_meanwhile_is_changed(postgres: str) -> None:
+    """It isn't seen until the other has committed it, and must not be passed over then."""
+    database = Database.open(postgres, patience=30)
+    await database.write(lambda connection: connection.run_sync(METADATA.create_all))
+    other = await asyncpg.connect(postgres)
+    try:
+        adding = other.transaction()
+        await adding.start()
+        await other.execute(f"INSERT INTO {installations.name} (id, channel, address) VALUES ('anna', 'apns', 'x')")
+        registering = asyncio.create_task(register(database, [BERT, ANNA]))
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        while not await other.fetchval(waiting):  # noqa: ASYNC110 - it is the server that says so
+            await asyncio.sleep(0.01)
+        await adding.commit()
+        assert await registering == Registered(added=1, changed=1)
+        assert (await stored(database, "anna"))["address"] == ANNA.address
+    finally:
+        await other.close()
+        await database.aclose()

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from stentor.audience.files import Bad, Format, Read, RowFile, format_of
+from stentor.audience.files import Format, RowFile, format_of
+from stentor.audience.json_lines import Bad, Read
 from stentor.audience.rows import ColumnMapping
 from stentor.errors import InvalidConfiguration
 
