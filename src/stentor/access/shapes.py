@@ -36,8 +36,8 @@ class ApiKeyShape(Shape, frozen=True, kw_only=True):
 class IssuedKeyShape(Shape, frozen=True, kw_only=True):
     """A new key, or one that was rolled. Its text is shown only here."""
 
-    key: str
-    """The text that a program sends."""
+    key: str | None
+    """The text that a program sends. Null in the answer to a repeated request."""
     about: ApiKeyShape
 
 
@@ -61,8 +61,8 @@ class UserShape(Shape, frozen=True, kw_only=True):
 class OneTimeLinkShape(Shape, frozen=True, kw_only=True):
     """A link that sets a password, once."""
 
-    link: str
-    """The whole address, or only its path if `api.public_url` isn't set."""
+    link: str | None
+    """Null in the answer to a repeated request. The whole address, or only its path if `api.public_url` isn't set."""
     ends_at: float
     user: UserShape | None
     """Whose password it sets. Null: it makes the first admin."""
@@ -110,8 +110,8 @@ def api_key(each: ApiKey) -> ApiKeyShape:
     )
 
 
-def issued(each: IssuedKey) -> IssuedKeyShape:
-    return IssuedKeyShape(key=each.text, about=api_key(each.key))
+def issued(each: IssuedKey, *, shown: bool = True) -> IssuedKeyShape:
+    return IssuedKeyShape(key=each.text if shown else None, about=api_key(each.key))
 
 
 def user(each: User) -> UserShape:
@@ -128,9 +128,9 @@ def user(each: User) -> UserShape:
     )
 
 
-def link(each: OneTimeLink) -> OneTimeLinkShape:
+def link(each: OneTimeLink, *, shown: bool = True) -> OneTimeLinkShape:
     owner = None if each.user is None else user(each.user)
-    return OneTimeLinkShape(link=each.url, ends_at=each.ends_at, user=owner)
+    return OneTimeLinkShape(link=each.url if shown else None, ends_at=each.ends_at, user=owner)
 
 
 def session(each: UserSession) -> SessionShape:

@@ -83,6 +83,8 @@ class Made:
     shape: object
     status: int = 201
     location: str | None = None
+    kept: object | None = None
+    """What whoever repeats the request is answered instead: without a secret that is shown once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

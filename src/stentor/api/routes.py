@@ -11,6 +11,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -39,6 +40,15 @@ REQUEST_ID = "X-Request-Id"
 KEPT_HEADERS = ("content-type", "location", "etag")
 """Headers that are kept with an answer for whoever repeats the request."""
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """A good answer."""
+
+    response: Response
+    kept: bytes | None = None
+    """The body for whoever repeats the request, if it is another one."""
 
 
 class RestApi:
@@ -143,7 +153,7 @@ class RestApi:
                 raise ProblemAnswer(problems.BAD_BODY, "This operation takes no body.")
         key = idempotency.key_of(request) if operation.method == "POST" else None
         if key is None:
-            return await self._run(operation, request, caller, arguments, None)
+            return (await self._run(operation, request, caller, arguments, None)).response
         asked = idempotency.question(request, body)
         claim = await idempotency.claim(self._stentor.replies, caller, key, asked)
         if isinstance(claim, KeptReply):
@@ -155,28 +165,33 @@ class RestApi:
         self, operation: Operation, request: Request, caller: Caller, arguments: dict[str, Any], claim: KeyClaim
     ) -> Response:
         """Answer a request under its key: what is answered is kept, unless it couldn't be done just now."""
-        response: Response | None = None
+        answered: _Answered | None = None
         try:
-            response = await self._run(operation, request, caller, arguments, claim)
+            answered = await self._run(operation, request, caller, arguments, claim)
         except (ProblemAnswer, StentorError) as error:
             problem = error if isinstance(error, ProblemAnswer) else problems.problem_of(error)
             if problem.kind.status >= 500:
                 raise
-            response = of_problem(problem)
+            answered = _Answered(of_problem(problem))
         finally:
-            if response is None:
+            if answered is None:
                 await asyncio.shield(self._stentor.replies.give_back(claim))
+        response = answered.response
         if isinstance(response, StreamingResponse) or len(response.body) > idempotency.LARGEST:
             await self._stentor.replies.give_back(claim)
             return response
         kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
-        reply = KeptReply(status=response.status_code, headers=kept, body=bytes(response.body))
+        reply = KeptReply(
+            status=response.status_code,
+            headers=kept,
+            body=bytes(response.body) if answered.kept is None else answered.kept,
+        )
         await self._stentor.replies.answer(claim, reply)
         return response
 
     async def _run(
         self, operation: Operation, request: Request, caller: Caller, arguments: dict[str, Any], claim: KeyClaim | None
-    ) -> Response:
+    ) -> _Answered:
         call = Call(
             stentor=self._stentor,
             caller=caller,
@@ -191,7 +206,9 @@ class RestApi:
             await self._note(operation, request, caller, None, str(error))
             raise
         await self._note(operation, request, caller, answer, "")
-        return await _response(operation, request, answer)
+        response = _response(operation, request, answer)
+        kept = answer.kept if isinstance(answer, Made) else None
+        return _Answered(response, None if kept is None else msgspec.json.encode(kept))
 
     async def _note(self, operation: Operation, request: Request, caller: Caller, answer: object, refusal: str) -> None:
         """Tell the log of who did what."""
@@ -204,7 +221,7 @@ class RestApi:
         )
 
 
-async def _response(operation: Operation, request: Request, answer: object) -> Response:
+def _response(operation: Operation, request: Request, answer: object) -> Response:
     if isinstance(answer, Streamed):
         return StreamingResponse(answer.pieces, 200, dict(answer.headers), media_type=answer.content_type)
     status, headers = operation.status, {}

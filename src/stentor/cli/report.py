@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,6 +12,7 @@ from rich.table import Table
 from stentor.cli import words
 from stentor.cli.operations import FAILED, AsJson, ConfigFile, console, named, perform
 from stentor.cli.printing import say
+from stentor.reporting import shapes
 from stentor.reporting.outbox import DeliveryStatus, ReportDelivery, TargetAnswer
 from stentor.runtime.stentor import Stentor
 
@@ -46,7 +46,7 @@ def try_targets(
 
     answers = perform(config, work)
     if as_json:
-        say({"targets": {name: _answer(answer) for name, answer in answers.items()}})
+        say({"targets": {name: shapes.target_answer(answer) for name, answer in answers.items()}})
     for name, answer in answers.items():
         status = f" ({answer.status})" if answer.status else ""
         said = f": {answer.text}" if answer.text else ""
@@ -116,7 +116,7 @@ def replay(
 
 def _show(found: Sequence[ReportDelivery], out: Console, *, as_json: bool) -> None:
     if as_json:
-        say({"reports": [_delivery(each) for each in found]})
+        say({"reports": [shapes.delivery(each) for each in found]})
         return
     if not found:
         out.print("There are no reports.")
@@ -130,12 +130,3 @@ def _show(found: Sequence[ReportDelivery], out: Console, *, as_json: bool) -> No
         status = f"{each.status}{next_try if each.tries else ''}"
         table.add_row(each.event_id, words.clock(each.at), each.target, status, str(each.tries), answer or "–")
     out.print(table, markup=False)
-
-
-def _delivery(each: ReportDelivery) -> dict[str, Any]:
-    shape = asdict(each) | {"kind": each.kind.value, "status": each.status.value}
-    return {"report": shape.pop("event_id"), "campaign": shape.pop("campaign_id"), **shape}
-
-
-def _answer(answer: TargetAnswer) -> dict[str, Any]:
-    return {"sent": answer.sent, "status": answer.status, "answer": answer.text}

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from stentor.api.operations import campaigns, lanes, outcomes
+from stentor.api.operations import access, campaigns, events, installations, lanes, outcomes, reports
 
-ALL = (*campaigns.operations, *outcomes.operations, *lanes.operations)
+ALL = (
+    *campaigns.operations,
+    *outcomes.operations,
+    *events.operations,
+    *installations.operations,
+    *lanes.operations,
+    *reports.operations,
+    *access.operations,
+)
 """All of them, in the order of the document."""

@@ -1,0 +1,182 @@
+"""Installations of the registry: one by one, as a stream of any size, and a person erased."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from typing import IO, Annotated, Any
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import ClientDisconnect
+
+from stentor.access.scopes import Scope
+from stentor.api.bodies import JSON
+from stentor.api.cursors import Cursors
+from stentor.api.operation import Call, Fields, Operations, Streamed
+from stentor.api.problems import BAD_BODY, ProblemAnswer
+from stentor.errors import InvalidConfiguration, InvalidInput, QueueUnavailable, UnknownInstallation
+from stentor.recording.shapes import Shape
+from stentor.runtime.erasing import Erased
+from stentor.runtime.installations import Installation, InstallationPage, Put, Rejected, Upserted
+
+operations = Operations("Installations")
+JSON_LINES = "application/jsonl, application/x-ndjson"
+MOST, USUAL = 1000, 100
+"""Installations of a page."""
+IN_MEMORY = 2**20
+"""Bytes of rejected lines that are kept in memory; more are in a temporary file until they are sent."""
+PIECE = 2**16
+ERASED_WITHIN = 20.0
+"""Seconds that erasing waits for batches on their way."""
+
+
+class InstallationQuery(Fields, frozen=True, kw_only=True):
+    address: bool = False
+    """With its address whole. Needs the scope `write`."""
+
+
+class InstallationsQuery(Fields, frozen=True, kw_only=True):
+    channel: str | None = None
+    """Only those on this channel."""
+    app: str | None = None
+    """Only those of this app; name its channel as well."""
+    dead: bool | None = None
+    """Only those whose address is (or isn't) dead."""
+    addresses: bool = False
+    """With their addresses whole. Needs the scope `write`."""
+    limit: Annotated[int, Meta(ge=1, le=MOST)] = USUAL
+    """How many."""
+    cursor: str | None = None
+    """`next` of the page before."""
+
+
+class InstallationFields(Fields, frozen=True, kw_only=True):
+    """What is said of an installation. Whatever is left out stays as it is."""
+
+    address: str | None = None
+    """The device token, subscription or chat. It may be left out if the installation is there already."""
+    channel: str | None = None
+    """It may be left out if the installation is there already."""
+    app: str | None = None
+    language: str | None = None
+    """E.g. `de` or `pt-BR`."""
+    time_zone: str | None = None
+    """E.g. `Europe/Berlin`."""
+    registered_at: float | None = None
+    """When the address was last registered, in epoch seconds."""
+    attributes: dict[str, Any] | None = None
+    """For templates and filters. They replace all that there were."""
+
+
+class StreamQuery(Fields, frozen=True, kw_only=True):
+    channel: str | None = None
+    """Of the lines that name none."""
+    app: str | None = None
+    """Of the lines that name none."""
+
+
+class UpsertedShape(Shape, frozen=True, kw_only=True):
+    """What became of a stream."""
+
+    counts: Upserted
+    rejected: list[Rejected]
+    """Every line that was left out, was overruled by a later one, or lacks a value."""
+
+
+@operations.get("/installations", Scope.VIEW)
+async def list_installations(call: Call, query: InstallationsQuery) -> InstallationPage:
+    """Installations of the registry."""
+    if query.addresses:
+        call.caller.require(Scope.WRITE)
+    if query.app is not None and query.channel is None:
+        raise InvalidInput("channel", "an app is of one channel; say which channel as well")
+    cursors = Cursors(await call.stentor.access.signing_key())
+    question = ("installations", query.channel, query.app, query.dead)
+    cursor = None if query.cursor is None else str(cursors.read(question, query.cursor, call.now)[0])
+    found = await call.stentor.installations.page(
+        channel=query.channel,
+        app=query.app,
+        dead=query.dead,
+        addresses=query.addresses,
+        limit=query.limit,
+        cursor=cursor,
+    )
+    following = None if found.next is None else cursors.make(question, [found.next], call.now)
+    return InstallationPage(installations=found.installations, next=following)
+
+
+@operations.put(
+    "/installations", Scope.WRITE, takes=JSON_LINES, streams=JSON, action="installation.stream", shape=UpsertedShape
+)
+async def put_installations(call: Call, query: StreamQuery) -> Streamed:
+    """Add or change installations, as many as there are: JSON Lines, an object a line.
+
+    Each line has an `id`, an `address` (or `token`) and a `channel`; all other names are attributes. A thousand lines
+    at a time are committed. Sending the same stream again changes nothing, so a broken one is simply repeated.
+    """
+    rejects: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - it is closed with the answer
+
+    async def keep(some: Sequence[Rejected]) -> None:
+        for each in some:
+            rejects.write((b"," if rejects.tell() else b"") + msgspec.json.encode(each))
+
+    try:
+        counts = await call.stentor.installations.upsert_many(
+            call.request.stream(), channel=query.channel, app=query.app, on_rejected=keep
+        )
+    except ClientDisconnect:
+        rejects.close()
+        raise ProblemAnswer(BAD_BODY, "The stream ended before it was complete; what came before is kept.") from None
+    except InvalidConfiguration as error:
+        rejects.close()
+        raise InvalidInput("channel", str(error)) from None
+    except BaseException:
+        rejects.close()
+        raise
+    return Streamed(content_type=JSON, pieces=_told(counts, rejects))
+
+
+@operations.get("/installations/{installation}", Scope.VIEW, raises=(UnknownInstallation,))
+async def get_installation(call: Call, installation: str, query: InstallationQuery) -> Installation:
+    """An installation. Of its address only the beginning is shown, unless it is asked for."""
+    if query.address:
+        call.caller.require(Scope.WRITE)
+    return await call.stentor.installations.get(installation, address=query.address)
+
+
+@operations.put("/installations/{installation}", Scope.WRITE, action="installation.put")
+async def put_installation(call: Call, installation: str, body: InstallationFields) -> Put:
+    """Add an installation, or change what is said of it."""
+    said = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
+    return await call.stentor.installations.put({**said, "id": installation})
+
+
+@operations.delete(
+    "/installations/{installation}", Scope.WRITE, raises=(UnknownInstallation,), action="installation.delete"
+)
+async def delete_installation(call: Call, installation: str) -> None:
+    """Take an installation out of the registry. What campaigns know of it stays; see erasing."""
+    if not await call.stentor.installations.delete(installation):
+        raise UnknownInstallation(f"there is no installation {installation!r} in the registry")
+
+
+@operations.post(
+    "/installations/{installation}/erase", Scope.ADMIN, raises=(QueueUnavailable,), action="installation.erase"
+)
+async def erase_installation(call: Call, installation: str) -> Erased:
+    """Remove a person: everything that holds this id or its address, in campaigns too.
+
+    What could not be removed yet is in `left`; ask again later, until that is empty.
+    """
+    return await call.stentor.installations.erase(installation, patience=ERASED_WITHIN)
+
+
+async def _told(counts: Upserted, rejects: IO[bytes]) -> AsyncIterator[bytes]:
+    """The answer to a stream, with its rejected lines from a file."""
+    with rejects:
+        yield b'{"counts":' + msgspec.json.encode(counts) + b',"rejected":['
+        rejects.seek(0)
+        while piece := rejects.read(PIECE):
+            yield piece
+        yield b"]}"
