@@ -29,8 +29,11 @@ from stentor.runtime.access_control import AccessControl
 from stentor.runtime.campaigns import CampaignControl
 from stentor.runtime.draft import Draft
 from stentor.runtime.installations import Installations
+from stentor.runtime.lanes import LaneControl
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import QueueControl
+from stentor.runtime.replies import Replies
+from stentor.runtime.reports import Reports
 from stentor.runtime.roles import Roles
 from stentor.states import CampaignState
 from tests.acceptance.conftest import PHONES
@@ -41,6 +44,8 @@ PARTS = {
     "outcomes": Outcomes,
     "roles": Roles,
     "queue": QueueControl,
+    "lanes": LaneControl,
+    "reports": Reports,
     "access": AccessControl,
     "installations": Installations,
 }
@@ -108,6 +113,7 @@ def test_the_twin_has_every_operation_with_the_same_arguments(folder: Path) -> N
 
 def test_the_parts_of_stentor_are_those(folder: Path) -> None:
     found = {name: type(part) for name, part in vars(Stentor(load())).items() if not name.startswith("_")}
+    assert found.pop("replies") is Replies, "which is for those who answer requests, and has no twin"
     assert found == PARTS
     access = {f"access.{name}": type(part) for name, part in vars(Stentor(load()).access).items() if name[0] != "_"}
     assert access == ACCESS

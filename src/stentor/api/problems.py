@@ -6,6 +6,7 @@ that names a field becomes a JSON pointer (RFC 6901) into the body, or the name 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -214,6 +215,7 @@ _BY_ERROR: tuple[tuple[type[StentorError], ProblemKind], ...] = (  # the first t
     (errors.UnknownUser, NOT_FOUND),
     (errors.AlreadySent, ALREADY_SENT),
     (errors.Unconfirmed, UNCONFIRMED),
+    (errors.TooManyAttempts, TOO_MANY),
     (errors.ChangedMeanwhile, PRECONDITION_FAILED),
     (errors.InvalidState, WRONG_STATE),
     (errors.InvalidAudience, AUDIENCE_UNUSABLE),
@@ -244,6 +246,8 @@ def problem_of(error: StentorError) -> ProblemAnswer:
         return ProblemAnswer(kind, str(error), errors=[FieldProblem(pointer=pointer(error.field), detail=str(error))])
     if isinstance(error, errors.AlreadySent):
         return ProblemAnswer(kind, str(error), campaign=error.campaign_id)
+    if isinstance(error, errors.TooManyAttempts):
+        return ProblemAnswer(kind, str(error), headers={"Retry-After": str(math.ceil(error.retry_after))})
     headers = {"Retry-After": str(RETRY_AFTER)} if kind is UNAVAILABLE else {}
     return ProblemAnswer(kind, str(error), headers=headers)
 

@@ -21,6 +21,7 @@ import uvloop
 
 from stentor.bench.intake import StreamSpec, StreamTaken, key
 from stentor.bench.servers import postgres_server
+from stentor.counted import counted
 from stentor.errors import InvalidConfiguration
 from stentor.store.tables import installations
 
@@ -54,9 +55,9 @@ def run(rows: int, database: str | None, say: Callable[[str], None]) -> dict[str
             ("unchanged", "de", "that are there already"),
             ("changed", "fr", "that have changed"),
         ):
-            say(f"taking in {rows:,} installations {what}")
+            say(f"taking in {counted(rows, 'installation')} {what}")
             taken[name] = _take(StreamSpec(url=url, rows=rows, language=language))
-        say(f"COPY of {rows:,} rows")
+        say(f"COPY of {counted(rows, 'row')}")
         copied = uvloop.run(_copy(url, rows))
     return {
         "rows": rows,

@@ -303,7 +303,7 @@ def _by_senders(found: Found) -> Table:
 
 
 def _streams(found: Found) -> Table:
-    title = f"{found['rows']:,} installations; COPY takes in {found['copy']:,} rows a second"
+    title = f"{counted(found['rows'], 'installation')}; COPY takes in {counted(found['copy'], 'row')} a second"
     table = Table(title=title, title_justify="left")
     for heading in ("", "rows/s", "of COPY", "CPU each", "memory, ¼ → end"):
         table.add_column(heading, justify="right" if heading else "left")

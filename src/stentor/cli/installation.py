@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from stentor.cli import words
 from stentor.cli.operations import FAILED, AsJson, ConfigFile, Quiet, Yes, confirm, console, perform
 from stentor.cli.values import duration, pairs
+from stentor.counted import counted
 from stentor.errors import InvalidConfiguration
 from stentor.runtime.erasing import Erased, Erasing
 from stentor.runtime.installations import LARGEST_PAGE, Installation
@@ -197,7 +198,7 @@ def erase(
 
             def show_it(now: Erasing) -> None:
                 waiting = f", {now.waiting:,} to wait for" if now.waiting else ""
-                text = f"{now.batches:,} of {now.of:,} batches, found in {now.found:,}{waiting}"
+                text = f"{now.batches:,} of {counted(now.of, 'batch', 'batches')}, found in {now.found:,}{waiting}"
                 bar.update(task, completed=now.batches, total=now.of, description=text)
 
             return await stentor.installations.erase(id_, on_progress=show_it, patience=patience)

@@ -25,8 +25,10 @@ from stentor.runtime.access_control import AccessControl
 from stentor.runtime.campaigns import CampaignControl
 from stentor.runtime.changes import CampaignEvent
 from stentor.runtime.installations import Installations, Rejected, Upserted
+from stentor.runtime.lanes import AppFacts, LaneControl
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import Backlog, QueueControl
+from stentor.runtime.reports import Reports, TargetInfo
 from stentor.runtime.roles import Roles
 from stentor.runtime.stentor import Stentor
 from stentor.runtime.supervisor import Closing
@@ -86,8 +88,12 @@ class BlockingCampaignControl(_Twin[CampaignControl]):
     newest = _blocking(CampaignControl.newest)
     get = _blocking(CampaignControl.get)
     find = _blocking(CampaignControl.find)
+    content = _blocking(CampaignControl.content)
     prepare = _blocking(CampaignControl.prepare)
     create = _blocking(CampaignControl.create)
+    change = _blocking(CampaignControl.change)
+    discard = _blocking(CampaignControl.discard)
+    test = _blocking(CampaignControl.test)
     start = _blocking(CampaignControl.start)
     send = _blocking(CampaignControl.send)
     refuse_a_second = _blocking(CampaignControl.refuse_a_second)
@@ -111,12 +117,15 @@ class BlockingOutcomes(_Twin[Outcomes]):
     totals = _blocking(Outcomes.totals)
     audit = _blocking(Outcomes.audit)
     failures = _iterating(Outcomes.failures)
+    recipients = _iterating(Outcomes.recipients)
     explain = _blocking(Outcomes.explain)
 
 
 class BlockingRoles(_Twin[Roles]):
     """See `Roles`. Ctrl-C stops `run` gracefully, and then raises KeyboardInterrupt: the campaign stays as it is, and
     goes on when it is run again."""
+
+    see_out = _blocking(Roles.see_out)
 
     @property
     def closings(self) -> list[Closing]:
@@ -143,6 +152,28 @@ class BlockingQueueControl(_Twin[QueueControl]):
     def drain(self, *, on_progress: Callable[[Backlog], None] | None = None) -> Backlog:
         """See `QueueControl.drain`."""
         return self._do(self._part.drain(on_progress=on_progress))
+
+
+class BlockingLaneControl(_Twin[LaneControl]):
+    """See `LaneControl`."""
+
+    all = _blocking(LaneControl.all)
+
+    def apps(self) -> list[AppFacts]:
+        """See `LaneControl.apps`."""
+        return self._part.apps()
+
+
+class BlockingReports(_Twin[Reports]):
+    """See `Reports`."""
+
+    test = _blocking(Reports.test)
+    deliveries = _blocking(Reports.deliveries)
+    replay = _blocking(Reports.replay)
+
+    def targets(self) -> list[TargetInfo]:
+        """See `Reports.targets`."""
+        return self._part.targets()
 
 
 class BlockingKeys(_Twin[Keys]):
@@ -275,6 +306,8 @@ class BlockingStentor:
         self.outcomes = BlockingOutcomes(self._stentor.outcomes, self._runner)
         self.roles = BlockingRoles(self._stentor.roles, self._runner)
         self.queue = BlockingQueueControl(self._stentor.queue, self._runner)
+        self.lanes = BlockingLaneControl(self._stentor.lanes, self._runner)
+        self.reports = BlockingReports(self._stentor.reports, self._runner)
         self.access = BlockingAccessControl(self._stentor.access, self._runner)
         self.installations = BlockingInstallations(self._stentor.installations, self._runner)
 
