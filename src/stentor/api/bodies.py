@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -98,6 +98,8 @@ def decode_query(request: Request, kind: type[F]) -> F:
             given.setdefault(name, []).append(text)
         elif name in given:
             raise _wrong_parameter(name, "is there twice; give it once")
+        elif text == "null" and name in fields and not _may_be_text(fields[name].type):
+            raise _wrong_parameter(name, "is `null`; leave it out instead")
         else:
             given[name] = text
     try:
@@ -105,6 +107,10 @@ def decode_query(request: Request, kind: type[F]) -> F:
     except msgspec.ValidationError as error:
         place, said = _of(error, kind)
         raise _wrong_parameter(place.partition("[")[0], said) from None
+
+
+def _may_be_text(kind: Any) -> bool:
+    return kind is str or str in get_args(kind)
 
 
 def _is_list(kind: Any) -> bool:

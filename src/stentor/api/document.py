@@ -13,14 +13,17 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from stentor.access.shapes import IssuedKeyShape, UserShape
 from stentor.api import problems
 from stentor.api.bodies import JSON
 from stentor.api.docstrings import of_fields
-from stentor.api.idempotency import HEADER, REPLAYED
+from stentor.api.idempotency import HEADER, KEY, LONGEST_KEY, REPLAYED
 from stentor.api.operation import Operation
 from stentor.api.problems import CONTENT_TYPE, ProblemDocument, ProblemKind, kind_of
 from stentor.model import Message
 from stentor.planning.content import Translation
+from stentor.recording.shapes import CampaignShape
+from stentor.runtime.installations import Put
 from stentor.version import __version__
 
 REF = "#/components/schemas/"
@@ -32,6 +35,13 @@ Times are epoch seconds, durations are seconds. New versions may add fields and 
 Errors are `application/problem+json` (RFC 9457); the `type` of each leads to what it means and what to do.
 
 Send an `Idempotency-Key` with every POST: then it may be repeated, and nothing is done twice."""
+MADE: dict[Any, tuple[str, str]] = {
+    CampaignShape: ("campaign", "/id"),
+    IssuedKeyShape: ("key", "/about/id"),
+    UserShape: ("user", "/id"),
+    Put: ("installation", "/installation/id"),
+}
+"""By what is answered, the parameter that its id is, and where the id stands."""
 ALWAYS = (problems.UNAUTHENTICATED, problems.FORBIDDEN, problems.TOO_MANY, problems.INTERNAL, problems.UNAVAILABLE)
 """What any operation with a scope may answer."""
 WITH_BODY = (problems.BAD_BODY, problems.INVALID_INPUT, problems.TOO_LARGE, problems.UNSUPPORTED_MEDIA_TYPE)
@@ -58,7 +68,9 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     described = {name: _described(name, schema, kinds) for name, schema in schemas.items()}
     paths: dict[str, dict[str, Any]] = {}
     for each in operations:
-        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each)
+        told = paths.setdefault(each.path, {})[each.method.lower()] = _operation(each)
+        if links := _links(each, operations):
+            told["responses"][str(each.status)]["links"] = links
     whole = {
         "openapi": "3.1.0",
         "info": {
@@ -103,6 +115,18 @@ def _operation(each: Operation) -> dict[str, Any]:
         required = bool(msgspec.json.schema(each.body)["$defs"][each.body.__name__].get("required"))
         told["requestBody"] = {"required": required, "content": {JSON: {"schema": _schema(each.body)}}}
     return told
+
+
+def _links(each: Operation, operations: Sequence[Operation]) -> dict[str, Any]:
+    """Where what an operation made can be used (OpenAPI's links)."""
+    if each.answer not in MADE:
+        return {}
+    name, where = MADE[each.answer]
+    return {
+        other.name: {"operationId": other.name, "parameters": {name: f"$response.body#{where}"}}
+        for other in operations
+        if other.path_names == (name,) and other is not each
+    }
 
 
 def _needs(each: Operation) -> str:
@@ -150,7 +174,7 @@ def _headers(each: Operation) -> Iterable[dict[str, Any]]:
             "in": "header",
             "required": False,
             "description": "Any text that is new for each request. Repeat it with the request if no answer came.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+            "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": f"^{KEY}$"},
         }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 
 from starlette.requests import Request
 
@@ -20,6 +21,8 @@ from stentor.store.replies import Busy, KeptReply, KeyClaim, OtherQuestion
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 LONGEST_KEY = 255
+KEY = rf"[ -~]{{1,{LONGEST_KEY}}}"
+"""What a key is made of."""
 LARGEST = 256 * 1024
 """Bytes of an answer that is kept. Of a larger one, the operation must be one that does no harm twice."""
 
@@ -30,7 +33,7 @@ def key_of(request: Request) -> str | None:
     if key is None:
         return None
     key = key.strip().strip('"')
-    if not 0 < len(key) <= LONGEST_KEY or not key.isascii() or not key.isprintable():
+    if not re.fullmatch(KEY, key):
         said = f"must have 1 to {LONGEST_KEY} visible ASCII characters"
         raise ProblemAnswer(INVALID_INPUT, f"{HEADER}: {said}", errors=[FieldProblem(parameter=HEADER, detail=said)])
     return key

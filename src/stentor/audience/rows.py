@@ -166,7 +166,7 @@ class RowReader:
             raise RowRefused("id", "malformed id", f"longer than {LONGEST_ID} characters, or with unprintable ones")
         channel = said["channel"] or self._mapping.channel
         if channel is None:
-            raise RowRefused("channel", "no channel", "use --channel if all have the same")
+            raise RowRefused("channel", "no channel", "say on which channel it is")
         if channel not in self._channels:
             known = ", ".join(sorted(self._channels))
             raise RowRefused(

@@ -101,8 +101,11 @@ async def test_an_unknown_parameter_is_told(service: Service) -> None:
 
 
 async def test_every_answer_is_in_the_document(service: Service) -> None:
+    whole = document(ALL)
     for operation in ALL:
-        told = document(ALL)["paths"][operation.path][operation.method.lower()]
+        if operation.name == "watch_all":  # it has no end
+            continue
+        told = whole["paths"][operation.path][operation.method.lower()]
         answer = await service.ask(operation.method, path_of(operation), {} if operation.body else None)
         assert str(answer.status_code) in told["responses"], answer.text
         if answer.status_code >= 400:

@@ -51,7 +51,7 @@ class InstallationsQuery(Fields, frozen=True, kw_only=True):
     """`next` of the page before."""
 
 
-class InstallationFields(Fields, frozen=True, kw_only=True):
+class SaidInstallationFields(Fields, frozen=True, kw_only=True):
     """What is said of an installation. Whatever is left out stays as it is."""
 
     address: str | None = None
@@ -76,7 +76,7 @@ class StreamQuery(Fields, frozen=True, kw_only=True):
     """Of the lines that name none."""
 
 
-class UpsertedShape(Shape, frozen=True, kw_only=True):
+class StreamResultShape(Shape, frozen=True, kw_only=True):
     """What became of a stream."""
 
     counts: Upserted
@@ -107,7 +107,7 @@ async def list_installations(call: Call, query: InstallationsQuery) -> Installat
 
 
 @operations.put(
-    "/installations", Scope.WRITE, takes=JSON_LINES, streams=JSON, action="installation.stream", shape=UpsertedShape
+    "/installations", Scope.WRITE, takes=JSON_LINES, streams=JSON, action="installation.stream", shape=StreamResultShape
 )
 async def put_installations(call: Call, query: StreamQuery) -> Streamed:
     """Add or change installations, as many as there are: JSON Lines, an object a line.
@@ -146,7 +146,7 @@ async def get_installation(call: Call, installation: str, query: InstallationQue
 
 
 @operations.put("/installations/{installation}", Scope.WRITE, action="installation.put")
-async def put_installation(call: Call, installation: str, body: InstallationFields) -> Put:
+async def put_installation(call: Call, installation: str, body: SaidInstallationFields) -> Put:
     """Add an installation, or change what is said of it."""
     said = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
     return await call.stentor.installations.put({**said, "id": installation})

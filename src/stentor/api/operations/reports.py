@@ -52,12 +52,12 @@ class DeliveriesQuery(Fields, frozen=True, kw_only=True):
     """How many, the newest first."""
 
 
-class TargetFields(Fields, frozen=True, kw_only=True):
+class ReportTestFields(Fields, frozen=True, kw_only=True):
     target: str | None = None
     """To this target only. Left out: to all that it is for."""
 
 
-class ReplayFields(Fields, frozen=True, kw_only=True):
+class ReportReplayFields(Fields, frozen=True, kw_only=True):
     report: str
     """The report's id."""
     target: str | None = None
@@ -83,14 +83,14 @@ async def list_reports(call: Call, query: DeliveriesQuery) -> DeliveriesShape:
 
 
 @operations.post("/reports/test", Scope.ADMIN, raises=(InvalidConfiguration,), action="report.test")
-async def test_reports(call: Call, body: TargetFields) -> TestedTargetsShape:
+async def test_reports(call: Call, body: ReportTestFields) -> TestedTargetsShape:
     """Send a test report now, and nothing else."""
     answers = await call.stentor.reports.test(body.target)
     return TestedTargetsShape(targets={name: shapes.target_answer(each) for name, each in answers.items()})
 
 
 @operations.post("/reports/replay", Scope.ADMIN, raises=(UnknownReport, InvalidConfiguration), action="report.replay")
-async def replay_report(call: Call, body: ReplayFields) -> DeliveriesShape:
+async def replay_report(call: Call, body: ReportReplayFields) -> DeliveriesShape:
     """Send a report again, with the same content and the same id."""
     found = await call.stentor.reports.replay(body.report, body.target)
     return DeliveriesShape(reports=[shapes.delivery(each) for each in found])
