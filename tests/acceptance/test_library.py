@@ -17,6 +17,7 @@ from stentor import BlockingStentor, Content, Message, Selection, Stentor, Trans
 from stentor.errors import InvalidState, StentorError, UnknownCampaign
 from stentor.recording.report import Progress
 from stentor.runtime.campaigns import CampaignControl
+from stentor.runtime.messages import MessageControl
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import QueueControl
 from stentor.runtime.roles import Roles
@@ -24,7 +25,13 @@ from stentor.states import CampaignState
 from tests.acceptance.conftest import PHONES
 from tests.integration.runtime.rehearsal import change
 
-PARTS = {"campaigns": CampaignControl, "outcomes": Outcomes, "roles": Roles, "queue": QueueControl}
+PARTS = {
+    "campaigns": CampaignControl,
+    "messages": MessageControl,
+    "outcomes": Outcomes,
+    "roles": Roles,
+    "queue": QueueControl,
+}
 PUBLIC = [
     (part, name)
     for part, own in PARTS.items()
@@ -63,7 +70,12 @@ def test_the_example_of_content_runs() -> None:
 
 
 def test_the_twin_has_every_operation_with_the_same_arguments(folder: Path) -> None:
-    own = {"at_work", "stop", "serve"}  # a context and its end: the twin's `run` has its own; what goes on until told
+    own = {
+        "at_work",
+        "stop",
+        "serve",
+        "aclose",
+    }  # a context and its end: the twin's `run` has its own; what goes on until told
     assert len(PUBLIC) > 15
     with BlockingStentor(load()) as twin:
         for part, name in PUBLIC:

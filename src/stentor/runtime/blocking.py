@@ -16,6 +16,7 @@ from typing import Concatenate, Generic, ParamSpec, Self, TypeVar
 from stentor.config import Config
 from stentor.recording.report import Progress, Report
 from stentor.runtime.campaigns import CampaignControl
+from stentor.runtime.messages import MessageControl
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import Backlog, QueueControl
 from stentor.runtime.roles import Roles
@@ -91,6 +92,15 @@ class BlockingCampaignControl(_Twin[CampaignControl]):
     prune = _blocking(CampaignControl.prune)
 
 
+class BlockingMessageControl(_Twin[MessageControl]):
+    """See `MessageControl`."""
+
+    send = _blocking(MessageControl.send)
+    get = _blocking(MessageControl.get)
+    settled = _blocking(MessageControl.settled)
+    newest = _blocking(MessageControl.newest)
+
+
 class BlockingOutcomes(_Twin[Outcomes]):
     """See `Outcomes`."""
 
@@ -151,6 +161,7 @@ class BlockingStentor:
         self._stentor = Stentor(config, clock)
         self._runner = asyncio.Runner()
         self.campaigns = BlockingCampaignControl(self._stentor.campaigns, self._runner)
+        self.messages = BlockingMessageControl(self._stentor.messages, self._runner)
         self.outcomes = BlockingOutcomes(self._stentor.outcomes, self._runner)
         self.roles = BlockingRoles(self._stentor.roles, self._runner)
         self.queue = BlockingQueueControl(self._stentor.queue, self._runner)

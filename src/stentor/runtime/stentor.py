@@ -1,7 +1,8 @@
 """`Stentor`: everything that can be done, for programs; the command line is made of it.
 
-Its parts, by what they are about: `campaigns`, `outcomes`, `roles`, `queue`. Rules: a campaign exists, and goes on,
-without whoever made it: all is in the store, and any process with the same settings may run, pause or ask about it.
+Its parts, by what they are about: `campaigns`, `messages`, `outcomes`, `roles`, `queue`. Rules: a campaign exists, and
+goes on, without whoever made it: all is in the store, and any process with the same settings may run, pause or ask
+about it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Self
 
 from stentor.config import Config
 from stentor.runtime.campaigns import CampaignControl
+from stentor.runtime.messages import MessageControl
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import QueueControl
 from stentor.runtime.resources import Resources
@@ -42,6 +44,8 @@ class Stentor:
         """The queue as a whole: what is under way, and draining it."""
         self.campaigns = CampaignControl(self._resources, self.roles, self.queue)
         """Campaigns: made, started, paused, cancelled, repeated, taken back, found."""
+        self.messages = MessageControl(self._resources, self.campaigns)
+        """Transactional messages: sent to a few recipients before all campaigns, and looked up."""
 
     def __repr__(self) -> str:
         return f"<Stentor on {self._resources.database!r}>"
@@ -63,4 +67,5 @@ class Stentor:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self.messages.aclose()
         await self._resources.aclose()
