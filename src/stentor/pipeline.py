@@ -23,6 +23,7 @@ from typing import Protocol
 
 from stentor import channels
 from stentor.config import SendingConfig
+from stentor.errors import StoreUnavailable
 from stentor.meter import Meter
 from stentor.pace.board import Board
 from stentor.pace.budget import Budget
@@ -158,6 +159,7 @@ async def send(ports: Ports, lanes: Sequence[Lane], stop: asyncio.Event) -> None
         helpers = [
             group.create_task(ports.desk.run()),
             group.create_task(throttles.run()),
+            group.create_task(_call_for_urgent(ports.queue, senders)),
             *(group.create_task(_upon(stop, each.stop)) for each in senders),
         ]
         async with asyncio.TaskGroup() as sending:
@@ -219,6 +221,19 @@ async def call_off(
             if batch.id in known
         ]
         await ledger.commit([*unplanned, *planned])
+
+
+async def _call_for_urgent(queue: Queue, senders: Sequence[LaneSender]) -> None:
+    """Have the senders take what is urgent as soon as it is there."""
+    by_lane = {sender.name: sender for sender in senders}
+    while True:
+        try:
+            lanes = await queue.await_urgent([*by_lane])
+        except StoreUnavailable:
+            await asyncio.sleep(TELL)
+            continue
+        for lane in lanes:
+            by_lane[lane].look_for_urgent()
 
 
 async def _upon(stop: asyncio.Event, do: Callable[[], None]) -> None:

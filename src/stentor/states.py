@@ -30,6 +30,13 @@ class CampaignState(StrEnum):
     """Stopped because it could not work, e.g. the providers refuse the message itself. `problem` says why."""
 
 
+class CampaignKind(StrEnum):
+    CAMPAIGN = "campaign"
+    """One message for an audience."""
+    MESSAGE = "message"
+    """A transactional message to a few recipients, who are planned as it is made; it goes before campaigns."""
+
+
 _S = CampaignState
 
 MOVES = MappingProxyType(

@@ -30,6 +30,7 @@ from stentor.runtime.campaigns import CampaignControl
 from stentor.runtime.draft import Draft
 from stentor.runtime.installations import Installations
 from stentor.runtime.lanes import LaneControl
+from stentor.runtime.messages import MessageControl
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import QueueControl
 from stentor.runtime.replies import Replies
@@ -41,6 +42,7 @@ from tests.integration.runtime.rehearsal import change
 
 PARTS = {
     "campaigns": CampaignControl,
+    "messages": MessageControl,
     "outcomes": Outcomes,
     "roles": Roles,
     "queue": QueueControl,

@@ -16,12 +16,12 @@ import pytest
 
 from stentor.config import QueueConfig
 from stentor.errors import InvalidConfiguration
+from stentor.queue.bells import NatsBell
 from stentor.queue.contract import PLAN, Lease, Task
 from stentor.queue.jetstream import JetStreamQueue
 from stentor.queue.nats import Nats
 from stentor.queue.outboxes import JetStreamOutbox
 from stentor.queue.streams import Streams
-from stentor.runtime.jetstream import NatsBell
 from stentor.store.database import Database
 from stentor.store.migrate import migrate
 from stentor.testing.nats import run_nats

@@ -33,11 +33,13 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whom a campaign is for. Stored with it."""
 
     source: str
-    """The name of an audience in the configuration; `registry` is the embedded one."""
+    """The name of an audience in the configuration; `registry` is the embedded one. Empty with `addresses_of`."""
     filters: dict[str, list[str] | Condition] = {}
     """Column or attribute -> the values that are wanted, or a condition; all filters must hold."""
+    addresses_of: str | None = None
+    """The addresses that were named for this message, in place of an audience."""
     only: list[str] | None = None
-    """The keys of these installations alone (a test)."""
+    """The keys of these installations alone: of a test, or a message."""
     failed_of: str | None = None
     """Those of this campaign that were not reached."""
     reached_by: str | None = None
@@ -46,6 +48,11 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """With `failed_of`: only those that failed for one of these reasons."""
     within: Selection | None = None
     """With `failed_of`: whom that campaign was for, so that who of these was never read can be found."""
+
+    @property
+    def origin(self) -> Selection:
+        """All of the source that it selects from."""
+        return Selection(source=self.source, addresses_of=self.addresses_of)
 
 
 class Range(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -95,7 +95,7 @@ def send(store: str, audience: str, **sections: Mapping[str, Any]) -> tuple[Meas
     """
     fast = ("--mode", "fast")
     with simulator("apns", *fast) as (apns, apns_summary), simulator("fcm", *fast) as (fcm, fcm_summary):
-        sent = travel(_config(store, audience, apns, fcm, sections))
+        sent = travel(config_of(store, audience, apns, fcm, sections))
     return sent, {"apns": apns_summary, "fcm": fcm_summary}
 
 
@@ -109,13 +109,14 @@ def travel(config: Config) -> Measured:
     return msgspec.json.decode(journey.stdout, type=Measured)
 
 
-def _config(
+def config_of(
     store: str,
     audience: str,
     apns: dict[str, Any],
     fcm: dict[str, Any],
     sections: Mapping[str, Mapping[str, Any]],
 ) -> Config:
+    """The settings of a campaign to these simulators, by their facts. See `send` for the other arguments."""
     ios = {key: apns[key] for key in ("url", "ca_file", "key_file", "key_id", "team_id")}
     android = {key: fcm[key] for key in ("url", "ca_file", "service_account_file", "project", "token_url")}
     return Config.model_validate(

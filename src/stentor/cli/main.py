@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from stentor.cli import bench, campaign, installation, key, keys, report, simulate, user
+from stentor.cli import bench, campaign, installation, key, keys, message, report, simulate, user
 from stentor.cli.demo import demo
 from stentor.cli.doctor import doctor
 from stentor.cli.drain import drain
@@ -60,6 +60,7 @@ Examples:
   stentor doctor                      find what is wrong or missing, and how to fix it
   stentor push apns/ios TOKEN --title Hello       to one device; needs no database
   stentor send --title Hello --audience users
+  stentor message send 4711 --audience users --title "Your order was shipped"     before all campaigns
   stentor serve                       keep running, and send campaigns started with --detach
   stentor simulate apns --port 8443   imitate a provider on this machine, for rehearsals
   stentor bench wire                  measure how many pushes per second this machine sends
@@ -127,6 +128,7 @@ app.add_typer(key.app, name="key")
 app.add_typer(user.app, name="user")
 app.add_typer(report.app, name="report")
 app.add_typer(installation.app, name="installation")
+app.add_typer(message.app, name="message")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(keys.app, name="keys")
 app.add_typer(bench.app, name="bench")

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,6 +84,10 @@ def apns(
     key_file: Annotated[Path | None, typer.Option(help="Accept this .p8 key, instead of making one.")] = None,
     key_id: Annotated[str, typer.Option(help="The key id of --key-file.")] = "",
     team_id: Annotated[str, typer.Option(help="The team id of --key-file.")] = "",
+    watch: Annotated[
+        str | None,
+        typer.Option(metavar="HEX", help="In fast mode, tell at the end when requests to tokens that begin so came."),
+    ] = None,
 ) -> None:
     """Simulate Apple's APNs (HTTP/2 provider API).
 
@@ -95,8 +100,11 @@ def apns(
     if mode is Mode.FAST:
         if faults:
             raise InvalidConfiguration("--faults is for strict mode; fast mode accepts everything")
-        _run(lambda: FastSimulator("apns", port=port, directory=directory, latency=latency, seed=seed), as_json=as_json)
+        fast = partial(FastSimulator, "apns", port=port, directory=directory, latency=latency, seed=seed, watch=watch)
+        _run(fast, as_json=as_json)
         return
+    if watch is not None:
+        raise InvalidConfiguration("--watch is for fast mode; strict mode has a ledger that tells of all requests")
     if key_file is not None and not (key_id and team_id):
         raise InvalidConfiguration("--key-file needs --key-id and --team-id")
     options = ApnsSetup(

@@ -57,10 +57,11 @@ class PoolState:
 class Sending(Exchange):
     """A burst under way. `results` is filled in as the answers come. Made by `Pool.start`."""
 
-    __slots__ = ("_end", "_pool", "_resent", "_since", "_todo", "_withdrawn", "unwritten")
+    __slots__ = ("_end", "_pool", "_resent", "_since", "_todo", "_withdrawn", "is_urgent", "unwritten")
 
-    def __init__(self, burst: Burst, pool: Pool, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, burst: Burst, pool: Pool, loop: asyncio.AbstractEventLoop, *, is_urgent: bool = False) -> None:
         super().__init__(burst)
+        self.is_urgent = is_urgent
         self.unwritten = len(burst)
         """Requests that no connection has taken yet."""
         self._pool = pool
@@ -153,8 +154,9 @@ class Pool:
         since; APNs tells credential problems there, as JSON. A connection that came to nothing takes back no reason."""
         return self._goaway_debug
 
-    def start(self, burst: Burst) -> Sending:
-        """Begin to send all requests of a burst; several bursts are written in the order they were started.
+    def start(self, burst: Burst, *, is_urgent: bool = False) -> Sending:
+        """Begin to send all requests of a burst; several bursts are written in the order they were started, but those
+        that are urgent before all others.
 
         Raises:
             PoolClosed: the pool is closed; nothing was sent.
@@ -162,11 +164,12 @@ class Pool:
         if self._closing:
             raise PoolClosed
         loop = asyncio.get_running_loop()
-        sending = Sending(burst, self, loop)
+        sending = Sending(burst, self, loop, is_urgent=is_urgent)
         if not len(burst):
             sending._end.set_result(None)
             return sending
-        self._sendings.append(sending)
+        before = sum(each.is_urgent for each in self._sendings) if is_urgent else len(self._sendings)
+        self._sendings.insert(before, sending)
         if self._ticker is None:
             self._ticker = loop.create_task(self._tick_forever())
             self._ticker.add_done_callback(self._notice_defect)
@@ -271,7 +274,7 @@ class Pool:
         return sum(sending.unwritten for sending in self._sendings)
 
     def _feed(self, link: Link, most: int) -> None:
-        """Give a link up to so many of the waiting requests, oldest burst first."""
+        """Give a link up to so many of the waiting requests, the urgent bursts first, then the oldest."""
         for sending in self._sendings:
             while sending._todo and most > 0:
                 indices = sending._todo[0]

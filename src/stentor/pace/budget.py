@@ -3,7 +3,8 @@
 `Budget.run` looks at the board about once a second: it renews the slice, learns what the others need, and hears when
 the provider asked one of them for quiet. `Budget.take` lets a flight send what the slice allows now. Rules: the first
 in the line that can send sends alone, so that batches end in the order they began; a flight that waits for something
-else meanwhile steps aside, so that it holds up nobody; first tries go before repeated ones; nothing waits a push or
+else meanwhile steps aside, so that it holds up nobody; urgent ones go before all others, and first tries before
+repeated ones; nothing waits a push or
 sleeps a recipient; time is checked before each slice of a batch, so that a process that was stopped for a while sends
 nothing on an old slice.
 """
@@ -46,6 +47,9 @@ HEADROOM = 1.25
 USED_UP = 0.9
 """The part of a slice from which on it counts as used up."""
 
+_KINDS = ((True, False), (True, True), (False, False), (False, True))
+"""Of places in the line, in the order of their turns: whether they are urgent, and whether they repeat."""
+
 Pause = Callable[[asyncio.Event, float], Awaitable[None]]
 """Waits for an event, or so many seconds, which may be infinite; the event may be set or not after that."""
 
@@ -63,15 +67,17 @@ async def pause(event: asyncio.Event, seconds: float) -> None:
 class PlaceInLine:
     """A flight's place in the line."""
 
-    __slots__ = ("aside", "changed", "group", "left", "repeats")
+    __slots__ = ("aside", "changed", "group", "left", "repeats", "urgent")
 
-    def __init__(self, group: str | None = None, *, repeats: bool = False) -> None:
+    def __init__(self, group: str | None = None, *, repeats: bool = False, urgent: bool = False) -> None:
         """Args:
         group: flights of the same group keep their order, even if the first of them has stepped aside.
         repeats: whether everybody in it was sent before: all first tries go before that.
+        urgent: whether it goes before all that isn't, repeated tries or first ones.
         """
         self.group = group
         self.repeats = repeats
+        self.urgent = urgent
         self.changed = asyncio.Event()
         """Set when it should look again."""
         self.left = False
@@ -137,10 +143,11 @@ class Budget:
 
     @property
     def has_first_tries(self) -> bool:
-        """Whether all that may be sent is needed for those who were not tried yet, as far as is known here."""
+        """Whether all that may be sent is needed for those who were not tried yet, as far as is known here. Urgent ones
+        don't count: they are few."""
         if self._rate is None:
             return False
-        waits = any(not place.repeats and not place.aside for place in self._line)
+        waits = any(not (place.repeats or place.urgent or place.aside) for place in self._line)
         return waits or self._clock() - self._waited_at < FIRST_TRIES
 
     @property
@@ -238,9 +245,9 @@ class Budget:
     # -- the line ------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def line(self, group: str | None = None, *, repeats: bool = False) -> Iterator[PlaceInLine]:
-        """A place in the line, behind all others. See `PlaceInLine` for the arguments."""
-        place = PlaceInLine(group, repeats=repeats)
+    def line(self, group: str | None = None, *, repeats: bool = False, urgent: bool = False) -> Iterator[PlaceInLine]:
+        """A place in the line, behind all others of its kind. See `PlaceInLine` for the arguments."""
+        place = PlaceInLine(group, repeats=repeats, urgent=urgent)
         self._line.append(place)
         try:
             yield place
@@ -261,10 +268,10 @@ class Budget:
 
     def _first(self) -> PlaceInLine | None:
         """Whose turn it is; None if nobody in the line could send now."""
-        for repeats in (False, True):
+        for urgent, repeats in _KINDS:
             waiting = set()
             for place in self._line:
-                if place.repeats is not repeats:
+                if place.repeats is not repeats or place.urgent is not urgent:
                     continue
                 if place.aside:
                     waiting.add(place.group)
@@ -287,7 +294,7 @@ class Budget:
             seconds = math.inf
             if self._first() is place:
                 if count := self.draw(most):
-                    if waited and not place.repeats:
+                    if waited and not place.repeats and not place.urgent:
                         self._waited_at = self._clock()
                     return count
                 step = STEP * self._bucket.rate

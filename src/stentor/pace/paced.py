@@ -70,18 +70,21 @@ class PacedFlight:
         intents: Intents | None = None,
         *,
         repeats: bool = False,
+        urgent: bool = False,
     ) -> None:
         """Args:
         budget: the lane's; it may be one without a limit.
         throttle: the campaign's, where it has one.
         intents: where it must be on record who is sent.
         repeats: whether everybody in it was sent before.
+        urgent: whether it goes before those that aren't.
         """
         self._size = size
         self._budget = budget
         self._throttle = throttle
         self._intents = intents
         self._repeats = repeats
+        self._urgent = urgent
         self._credit = 0  # what the throttle has allowed and the lane's budget hasn't yet
         self._begin = begin
         self._controls = controls
@@ -162,7 +165,7 @@ class PacedFlight:
         if self._reason is not None:
             return
         async with AsyncExitStack() as lines:
-            place, turn = lines.enter_context(self._budget.line(repeats=self._repeats)), None
+            place, turn = lines.enter_context(self._budget.line(repeats=self._repeats, urgent=self._urgent)), None
             if self._intents is not None:
                 lines.push_async_callback(self._intents.aclose)
             if self._throttle is not None:

@@ -15,6 +15,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import msgspec
@@ -195,7 +196,8 @@ class Healer:
         """Nobody is sent to any more: who takes these settles all, and needs no address for it."""
         for name in names:
             if (row := await self._row(name)) is not None:
-                await self._put([restore_to_end(_lost(row), campaign.expires_at or 0.0)])
+                task = restore_to_end(_lost(row), campaign.expires_at or 0.0)
+                await self._put([replace(task, urgent=campaign.is_message)])
         return len(names)
 
     async def _put_again(self, campaign: Campaign, encoded: bytes, names: Sequence[str]) -> int:
@@ -209,7 +211,9 @@ class Healer:
                 if (row := await self._row(name)) is not None:
                     lost = _lost(row)
                     found = await audience.find([lost.recipients[at].decode() for at in lost.pending], wanted)
-                    await self._finish(row, lost, restore(lost, campaign.expires_at or 0.0, found, index_of))
+                    restored = restore(lost, campaign.expires_at or 0.0, found, index_of)
+                    task = replace(restored.task, urgent=campaign.is_message)
+                    await self._finish(row, lost, replace(restored, task=task))
         finally:
             await audience.aclose()
         return len(names)

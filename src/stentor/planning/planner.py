@@ -243,7 +243,7 @@ class Planner:
             if forks:
                 rows = [_chain(plan.campaign.id, fork) for fork in forks]
                 await connection.execute(insert_or_ignore(connection, chains), rows)
-            await _add_batches(connection, planned, now)
+            await add_batches(connection, planned, now)
             if following is None:
                 await _mark_planned(connection, plan.campaign.id)
 
@@ -351,7 +351,8 @@ _INSERT_BATCHES = insert_ignoring(
 _INSERT_FAILURES = insert_ignoring(failures, *failures.c.keys())
 
 
-async def _add_batches(connection: AsyncConnection, planned: Sequence[Planned], now: float) -> None:
+async def add_batches(connection: AsyncConnection, planned: Sequence[Planned], now: float) -> None:
+    """The rows of planned batches, and of those recipients who are rejected as planned. `now` in epoch seconds."""
     if not planned:
         return
     await _INSERT_BATCHES.execute(connection, [_row(each, now) for each in planned])

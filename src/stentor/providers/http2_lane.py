@@ -143,7 +143,7 @@ class Http2Lane(BurstLane[R, Access]):
         for part in encoded:
             rejected |= part.rejected
         pool = self._pool_for(access, authorization)
-        parts = [(part, pool.start(part.burst)) for part in encoded]
+        parts = [(part, pool.start(part.burst, is_urgent=prepared.campaign.is_urgent)) for part in encoded]
         return Http2Flight(self, len(recipients), proof, pool, parts, rejected)
 
     async def refused(self, flight: Flight) -> Renewal:

@@ -167,7 +167,9 @@ class HttpLane(BaseLane[R, _Door[C]], Generic[R, C]):
             lambda index: self.rendered_for(prepared, index, languages, variables),
         )
         if flight.unsent:
-            self._flights.append(flight)
+            is_urgent = prepared.campaign.is_urgent
+            urgent = sum(each.prepared.campaign.is_urgent for each in self._flights)
+            self._flights.insert(urgent if is_urgent else len(self._flights), flight)
             self._call_carriers()
         return flight
 

@@ -53,6 +53,8 @@ class CampaignContent:
     """Epoch seconds from which the message's lifetime counts."""
     max_rate: float | None = None
     """Pushes a second that the campaign is sent at most, over all lanes; None: as fast as they allow."""
+    is_urgent: bool = False
+    """Whether it goes before all that isn't, wherever recipients wait for their turn."""
     collapse_id: str
     """By which a push that had to be sent twice is shown once, where the message has no key of its own."""
 

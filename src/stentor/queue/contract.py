@@ -38,6 +38,8 @@ class Task:
     put that was not followed by its change may have left another behind. Letters and digits."""
     again: bool = False
     """Whether it was put before and lost, so that somebody may have held it."""
+    urgent: bool = False
+    """Whether it is taken before all tasks of its lane that aren't."""
 
     def __repr__(self) -> str:
         return f"<Task {self.id} on {self.lane}, {len(self.payload)} bytes>"
@@ -62,6 +64,8 @@ class Lease:
     """The task's, where the queue keeps it."""
     again: bool = False
     """The task's, where the queue keeps it."""
+    urgent: bool = False
+    """The task's, for as long as it is there, however often it is given back."""
     notes: tuple[bytes, ...] = ()
     """What earlier holders left for the next one, where the queue keeps such notes; all of it counts."""
 
@@ -132,8 +136,17 @@ class Queue(Protocol):
     Every method raises `StoreUnavailable` where the queue cannot be reached; nothing has happened then, or all of it.
     """
 
-    async def take(self, lane: str, limit: int, lease: float) -> list[Lease]:
-        """Up to `limit` tasks that are ready, those that were ready first first, each held for `lease` seconds."""
+    async def take(self, lane: str, limit: int, lease: float, *, urgent: bool = False) -> list[Lease]:
+        """Up to `limit` tasks that are ready, the urgent ones first, and of these and of the others those that were
+        ready first first, each held for `lease` seconds.
+
+        Args:
+            urgent: only those that are; to be asked for when `await_urgent` said that there may be some.
+        """
+
+    async def await_urgent(self, lanes: Sequence[str]) -> Sequence[str]:
+        """Those of these lanes that may have an urgent task that is ready, soon after it was put. It returns when there
+        may be any."""
 
     async def withdraw(self, campaign_id: str, limit: int, lease: float) -> list[Lease]:
         """Up to `limit` tasks of a campaign that nobody holds, on whatever lane, ready or not, each held for `lease`

@@ -8,17 +8,20 @@ of its own and in the store.
 
 What differs from a queue on the store's database (the suite names the tests): what is put is there before the store's
 change is committed; a lease that ended is lost even if nobody else took the task; a task that is done cannot be put
-again within `streams.DUPLICATES` seconds; nobody can take the tasks of one campaign alone.
+again within `streams.DUPLICATES` seconds; nobody can take the tasks of one campaign alone; whoever asked for urgent
+tasks in the last half second, and is told when there are more, is given none unless it asks for them alone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from typing import Final
 
 from nats.aio.msg import Msg
@@ -29,11 +32,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.clock import steady
 from stentor.errors import LeaseLost, QueueUnavailable
-from stentor.queue.contract import Change, Depth, Lease, Task
+from stentor.queue.bells import NatsBell
+from stentor.queue.contract import PLAN, Change, Depth, Lease, Task
 from stentor.queue.nats import Nats, StreamGone, together
 from stentor.queue.notes import FLYING, NAK, WAITING, Holding, Note, Notes
-from stentor.queue.pulling import Puller
-from stentor.queue.streams import Address, Streams, consumer_name, token
+from stentor.queue.pulling import Pulled, Puller
+from stentor.queue.streams import URGENT, Address, Streams, consumer_name
 from stentor.queue.subjects import number_of_subjects, subjects_of
 from stentor.store.database import Database
 from stentor.store.letters import DeadLetter, latest_letters
@@ -47,6 +51,8 @@ PATIENCE = 5.0
 """Seconds for which what is to be settled is tried again while NATS is away."""
 LONGEST_REASON = 1000
 """Characters of a dead letter's reason that its headers have; the store has all of it."""
+LOOK = 0.25
+"""Seconds between two looks for urgent tasks of which nobody was told: those that are to be tried again."""
 AGAIN = "Stentor-Again"
 """The header of a task that was put again, as it had been lost."""
 
@@ -61,7 +67,9 @@ class JetStreamQueue:
         self._streams: Final = streams
         self._database: Final = database
         self._clock: Final = clock
-        self._pullers: dict[str, Puller] = {}
+        self._pullers: dict[tuple[str, bool], Puller] = {}  # by lane, and whether it is of urgent tasks
+        self._asked_for_urgent: dict[str, float] = {}  # when, by lane
+        self._bell: Final = NatsBell(nats, streams.name, URGENT.encode(), LOOK)
         self._notes: Final = Notes(nats, streams)
         self._held: dict[str, Holding] = {}  # by lease token
 
@@ -73,25 +81,59 @@ class JetStreamQueue:
         """How many leases it knows of, those that ended a while ago among them."""
         return len(self._held)
 
-    async def take(self, lane: str, limit: int, lease: float) -> list[Lease]:
+    async def take(self, lane: str, limit: int, lease: float, *, urgent: bool = False) -> list[Lease]:
         """See `queue.contract.Queue.take`."""
-        consumer = await self._streams.consumer(lane, lease)
-        puller = self._pullers.get(lane)
-        if puller is None:
-            puller = self._pullers[lane] = Puller(self._nats, self._streams.stream_of(lane), consumer, lease)
-        try:
-            pulled = await puller.pull(limit)
-        except StreamGone:
-            self._streams.forget()
-            raise
-        if not pulled:
+        with_urgent = urgent or self._may_have_urgent(lane)
+        if with_urgent:
+            self._asked_for_urgent[lane] = steady()
+        kinds = [kind for kind, wanted in ((True, with_urgent), (False, not urgent)) if wanted]
+        pullers = [await self._puller(lane, lease, urgent=each) for each in kinds]
+        pulled = await self._pull(pullers, limit)
+        if not any(pulled):
             return []
         self._forget_lost()
         try:
-            return await together(self._leased(each.message, each.since + lease) for each in pulled)
+            leases = (self._leased(each.message, each.since + lease) for each in chain.from_iterable(pulled))
+            return await together(leases)
         except BaseException:
-            puller.give_back(pulled)
+            for puller, some in zip(pullers, pulled, strict=True):
+                puller.give_back(some)
             raise
+
+    async def await_urgent(self, lanes: Sequence[str]) -> Sequence[str]:
+        """See `queue.contract.Queue.await_urgent`: when it is told, and a few times a second where it is not, for those
+        that become ready again."""
+        await self._bell.wait()
+        return lanes
+
+    def _may_have_urgent(self, lane: str) -> bool:
+        """Whether nobody here has asked lately for a lane's urgent tasks; else it is soon told that there are more."""
+        return lane != PLAN and steady() >= self._asked_for_urgent.get(lane, -math.inf) + 2 * LOOK
+
+    async def _puller(self, lane: str, lease: float, *, urgent: bool) -> Puller:
+        """From a lane's consumer, or from that of its urgent tasks."""
+        consumer = await self._streams.consumer(lane, lease, urgent=urgent)
+        found = self._pullers.get((lane, urgent))
+        if found is None:
+            found = Puller(self._nats, self._streams.stream_of(lane), consumer, lease)
+            self._pullers[lane, urgent] = found
+        return found
+
+    async def _pull(self, pullers: Sequence[Puller], limit: int) -> list[list[Pulled]]:
+        """What each of these has, all together up to `limit`, from the first on."""
+        found = await asyncio.gather(*(puller.pull(limit) for puller in pullers), return_exceptions=True)
+        failed = next((each for each in found if isinstance(each, BaseException)), None)
+        kept: list[list[Pulled]] = []
+        for puller, pulled in zip(pullers, found, strict=True):
+            some = [] if isinstance(pulled, BaseException) else pulled
+            room = 0 if failed else limit - sum(map(len, kept))
+            kept.append(some[:room])
+            puller.give_back(some[room:])
+        if isinstance(failed, StreamGone):
+            self._streams.forget()
+        if failed is not None:
+            raise failed
+        return kept
 
     async def withdraw(self, campaign_id: str, limit: int, lease: float) -> list[Lease]:
         """See `queue.contract.Queue.withdraw`: gives none, and has what waits delivered now, to whoever takes it."""
@@ -192,9 +234,11 @@ class JetStreamQueue:
     async def _put(self, tasks: Sequence[Task]) -> None:
         async with self._streams.use() as jetstream:
             await together(self._publish(jetstream, task) for task in tasks)
+        if any(task.urgent for task in tasks):
+            await self._bell.ring()
 
     async def _publish(self, jetstream: JetStreamContext, task: Task) -> None:
-        subject = self._streams.subject(Address(task.id, task.lane, task.campaign_id, task.edition))
+        subject = self._streams.subject(Address(task.id, task.lane, task.campaign_id, task.edition, urgent=task.urgent))
         headers = {"Nats-Msg-Id": f"{task.id}#{task.edition}", **({AGAIN: "1"} if task.again else {})}
         stream = self._streams.stream_of(task.lane)
         try:
@@ -222,6 +266,7 @@ class JetStreamQueue:
             until=until,
             edition=address.edition,
             again=again,
+            urgent=address.urgent,
             notes=tuple(note.left for note in notes),
         )
 
@@ -243,16 +288,21 @@ class JetStreamQueue:
     async def _still_known(self, leases: Sequence[Lease]) -> list[Lease]:
         """Those that the server can have done with. Where a stream was lost and made anew it never answers to what it
         has not delivered yet, and whoever held that would wait for ever."""
-        last = {lane: await self._last_delivered(lane) for lane in {lease.lane for lease in leases}}
+        of = {(lease.lane, lease.urgent) for lease in leases}
+        last = {each: await self._last_delivered(*each) for each in of}
         client = await self._nats.client()
         numbers = [Msg(client, reply=lease.token).metadata.sequence.stream for lease in leases]
-        return [lease for lease, number in zip(leases, numbers, strict=True) if number <= last[lease.lane]]
+        return [
+            lease for lease, number in zip(leases, numbers, strict=True) if number <= last[lease.lane, lease.urgent]
+        ]
 
-    async def _last_delivered(self, lane: str) -> int:
-        """The sequence number of the latest message that was taken from a lane; 0 where its consumer is gone."""
+    async def _last_delivered(self, lane: str, urgent: bool) -> int:
+        """The sequence number of the latest message that was taken from a lane, or of its urgent ones; 0 where its
+        consumer is gone."""
         async with self._streams.use() as jetstream:
             try:
-                info = await jetstream.consumer_info(self._streams.stream_of(lane), consumer_name(lane))
+                name = consumer_name(lane, urgent=urgent)
+                info = await jetstream.consumer_info(self._streams.stream_of(lane), name)
             except NotFoundError:
                 return 0
         return info.delivered.stream_seq if info.delivered is not None else 0
@@ -282,16 +332,21 @@ class JetStreamQueue:
         await self._database.write(change)
 
     async def _depth(self, jetstream: JetStreamContext, lane: str) -> Depth:
+        kinds = (False,) if lane == PLAN else (False, True)
+        counted = await together(self._counted(jetstream, lane, urgent) for urgent in kinds)
+        ready, taken = (sum(each) for each in zip(*counted, strict=True))
+        delayed = min(taken, await self._notes.given_back(lane)) if taken else 0
+        return Depth(ready=ready, delayed=delayed, leased=taken - delayed)
+
+    async def _counted(self, jetstream: JetStreamContext, lane: str, urgent: bool) -> tuple[int, int]:
+        """How many tasks of a lane are ready, and how many were taken and aren't done: the urgent, or the others."""
+        stream = self._streams.stream_of(lane)
         try:
-            info = await jetstream.consumer_info(self._streams.stream_of(lane), consumer_name(lane))
+            info = await jetstream.consumer_info(stream, consumer_name(lane, urgent=urgent))
         except NotFoundError:  # nobody took anything from it yet
-            filters = f"*.*.{token(lane)}.>"
-            return Depth(ready=await number_of_subjects(self._nats, self._streams.stream_of(lane), filters))
-        taken = info.num_ack_pending or 0
-        delayed = 0
-        if taken:
-            delayed = min(taken, await self._notes.given_back(lane))
-        return Depth(ready=info.num_pending or 0, delayed=delayed, leased=taken - delayed)
+            filters = f"{self._streams.lane_subject(lane, urgent=urgent)}.>"
+            return await number_of_subjects(self._nats, stream, filters), 0
+        return info.num_pending or 0, info.num_ack_pending or 0
 
     async def _give_back(self, lease: Lease, delay: float, left: bytes | None, deaths: int) -> None:
         """Have a task taken again after `delay` seconds, with a note for whoever takes it. A lost lease is left alone.
@@ -329,4 +384,4 @@ def as_header(reason: str) -> str:
 
 
 def _address(lease: Lease) -> Address:
-    return Address(lease.id, lease.lane, lease.campaign_id, lease.edition)
+    return Address(lease.id, lease.lane, lease.campaign_id, lease.edition, urgent=lease.urgent)

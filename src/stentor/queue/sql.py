@@ -7,11 +7,14 @@ PostgreSQL the time is the server's, so that no machine's clock ends a lease ear
 
 Rules: statements are built once, here, and take rows of parameters; each method is one transaction; rows are locked in
 the order of their ids. Taking from an empty lane must cost next to nothing, so on SQLite, which has a single writer, a
-look comes before the attempt.
+look comes before the attempt. Urgent tasks have an index of their own, so that looking for them costs little whatever
+else waits.
 """
 
 from __future__ import annotations
 
+import asyncio
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,12 +28,14 @@ from sqlalchemy import (
     Double,
     Executable,
     Integer,
+    Row,
     Text,
     and_,
     any_,
     bindparam,
     case,
     delete,
+    exists,
     func,
     insert,
     literal_column,
@@ -52,6 +57,10 @@ _ACK = delete(tasks).where(_IS_HELD)
 _END = delete(tasks).where(tasks.c.id == bindparam("task"))
 _IS_STILL_HELD = select(literal_column("1", Integer)).select_from(tasks).where(_IS_HELD).with_for_update()
 _FORGET_LETTER = delete(dead_letters).where(dead_letters.c.id == bindparam("task"))
+LOOK, LOOK_SOON = 0.05, 0.02
+"""Seconds between two looks for urgent tasks; and where there were some in the last STREAM seconds, as where there are
+some there are more."""
+STREAM = 10.0
 _HOLDERS = select(tasks.c.id, tasks.c.lease).order_by(tasks.c.id).with_for_update()
 _FIND_HOLDERS = {
     SQLITE: _HOLDERS.where(tasks.c.id.in_(bindparam("ids", expanding=True))),
@@ -69,7 +78,9 @@ class _Statements:
         later = now + bindparam("seconds", type_=Double)
         is_ready = and_(tasks.c.lane == bindparam("on_lane"), tasks.c.ready_at <= now)
         free = (
-            select(tasks.c.id, tasks.c.lane, tasks.c.campaign_id, payloads.c.payload, tasks.c.deliveries)
+            select(
+                tasks.c.id, tasks.c.lane, tasks.c.campaign_id, tasks.c.urgent, payloads.c.payload, tasks.c.deliveries
+            )
             .join_from(tasks, payloads)
             .limit(bindparam("at_most"))
             .with_for_update(of=tasks, skip_locked=True)  # of meaning to PostgreSQL alone
@@ -84,8 +95,12 @@ class _Statements:
         of_lease = update(tasks).where(_IS_HELD)
         earlier = case((tasks.c.deliveries > 1, 1), else_=0)
 
-        self.any_ready = select(literal_column("1", Integer)).select_from(tasks).where(is_ready).limit(1)
-        self.ready = free.where(is_ready).order_by(tasks.c.ready_at, tasks.c.id)
+        among = tasks.c.lane.in_(bindparam("lanes", expanding=True))
+
+        self.any_ready = select(exists().where(is_ready, tasks.c.urgent), exists().where(is_ready))
+        self.with_urgent = select(tasks.c.lane).distinct().where(among, tasks.c.ready_at <= now, tasks.c.urgent)
+        self.ready = free.where(is_ready, ~tasks.c.urgent).order_by(tasks.c.ready_at, tasks.c.id)
+        self.urgent = free.where(is_ready, tasks.c.urgent).order_by(tasks.c.ready_at, tasks.c.id)
         self.unheld = free.where(unheld).order_by(tasks.c.id)
         self.lease = of_task.values(lease=bindparam("token"), ready_at=later, deliveries=tasks.c.deliveries + 1)
         self.extend = of_lease.values(ready_at=later)
@@ -107,7 +122,7 @@ class _Statements:
             .where(tasks.c.lane.in_(bindparam("lanes", expanding=True)))
             .group_by(tasks.c.lane)
         )
-        self.new = {**{name: bindparam(name) for name in ("id", "lane", "campaign_id")}, "ready_at": now}
+        self.new = {**{name: bindparam(name) for name in ("id", "lane", "campaign_id", "urgent")}, "ready_at": now}
 
 
 _STATEMENTS = {dialect: _Statements(dialect) for dialect in (SQLITE, POSTGRESQL)}
@@ -125,19 +140,32 @@ class SqlQueue:
         self._database: Final = database
         self._clock: Final = time.time if clock is None and database.dialect == SQLITE else clock
         self._sql: Final = _STATEMENTS[database.dialect]
+        self._urgent_at = -math.inf  # when there was something urgent the last time
 
     def __repr__(self) -> str:
         return f"<SqlQueue on {self._database.name}>"
 
-    async def take(self, lane: str, limit: int, lease: float) -> list[Lease]:
+    async def take(self, lane: str, limit: int, lease: float, *, urgent: bool = False) -> list[Lease]:
         """See `queue.contract.Queue.take`."""
-        if self._database.dialect == SQLITE and not await self._is_any_ready(lane):
-            return []
-        return await self._lease(self._sql.ready, {"on_lane": lane, "at_most": limit}, lease)
+        if urgent:
+            return await self._lease([self._sql.urgent], {"on_lane": lane}, limit, lease)
+        kinds = [self._sql.urgent, self._sql.ready]
+        if self._database.dialect == SQLITE:
+            (there,) = await self._database.rows(self._sql.any_ready, {"on_lane": lane, "now": self._now})
+            kinds = [kind for kind, found in zip(kinds, there, strict=True) if found]
+        return await self._lease(kinds, {"on_lane": lane}, limit, lease) if kinds else []
+
+    async def await_urgent(self, lanes: Sequence[str]) -> Sequence[str]:
+        """See `queue.contract.Queue.await_urgent`. It looks many times a second, while the store is there."""
+        while True:
+            await asyncio.sleep(LOOK_SOON if steady() < self._urgent_at + STREAM else LOOK)
+            if rows := await self._database.rows(self._sql.with_urgent, {"lanes": list(lanes), "now": self._now}):
+                self._urgent_at = steady()
+                return [row.lane for row in rows]
 
     async def withdraw(self, campaign_id: str, limit: int, lease: float) -> list[Lease]:
         """See `queue.contract.Queue.withdraw`."""
-        return await self._lease(self._sql.unheld, {"of_campaign": campaign_id, "at_most": limit}, lease)
+        return await self._lease([self._sql.unheld], {"of_campaign": campaign_id}, limit, lease)
 
     async def settle(
         self,
@@ -225,13 +253,19 @@ class SqlQueue:
     def _now(self) -> float | None:
         return None if self._clock is None else self._clock()
 
-    async def _lease(self, free: Executable, which: dict[str, Any], lease: float) -> list[Lease]:
+    async def _lease(
+        self, kinds: Sequence[Executable], which: Mapping[str, Any], limit: int, lease: float
+    ) -> list[Lease]:
+        """Take what these statements find, one after the other, until there are `limit`."""
         taking = secrets.token_hex(8)
         until = steady() + lease
 
         async def change(connection: AsyncConnection) -> list[Lease]:
             now = self._now
-            found = (await connection.execute(free, {**which, "now": now})).all()
+            found: list[Row[Any]] = []
+            for free in kinds:
+                if left := limit - len(found):
+                    found += (await connection.execute(free, {**which, "at_most": left, "now": now})).all()
             tokens = [f"{taking}.{number}" for number in range(len(found))]
             if found:
                 taken = zip(found, tokens, strict=True)
@@ -246,14 +280,12 @@ class SqlQueue:
                     deliveries=row.deliveries + 1,
                     token=token,
                     until=until,
+                    urgent=row.urgent,
                 )
                 for row, token in zip(found, tokens, strict=True)
             ]
 
         return await self._database.write(change)
-
-    async def _is_any_ready(self, lane: str) -> bool:
-        return bool(await self._database.rows(self._sql.any_ready, {"on_lane": lane, "now": self._now}))
 
     async def _bury(self, connection: AsyncConnection, letter: dict[str, Any]) -> None:
         """Move a task to the dead letters if its lease still holds, over an older letter of the same id."""
@@ -271,6 +303,7 @@ def _row(task: Task, now: float | None) -> dict[str, Any]:
         "lane": task.lane,
         "campaign_id": task.campaign_id,
         "payload": task.payload,
+        "urgent": task.urgent,
         "now": now,
     }
 

@@ -1,6 +1,6 @@
 """What Stentor keeps in NATS: its streams, consumers and bucket, by name, and how ids become subjects.
 
-    <name>_batches    work queue   <name>.batch.<lane>.<campaign>.<id>.<edition>
+    <name>_batches    work queue   <name>.batch.<lane>.<campaign>.<id>.<edition>, and <lane>! where a task is urgent
     <name>_plan       work queue   <name>.plan.<lane>.<campaign>.<id>.<edition>
     <name>_outcomes   work queue   <name>.outcome.<lane>.<campaign>.<id>
     <name>_dead       30 days      <name>.dead.<lane>.<campaign>.<id>
@@ -51,9 +51,14 @@ def text_of(token: str) -> str:
     return unquote(token.replace("=", "%"))
 
 
-def consumer_name(lane: str) -> str:
-    """What the consumer of a lane is called. Of no two lanes the same, as no channel's name has a `_`."""
-    return token(lane).replace("/", "_")
+URGENT = "!"
+"""What follows a lane in the subjects of its urgent tasks: no token that is made of a lane has one."""
+
+
+def consumer_name(lane: str, *, urgent: bool = False) -> str:
+    """What the consumer of a lane is called, or that of its urgent tasks. Of no two the same, as no channel's name has
+    a `_`."""
+    return f"{'_' if urgent else ''}{token(lane).replace('/', '_')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +69,12 @@ class Address:
     lane: str
     campaign_id: str
     edition: str = ""
+    urgent: bool = False
 
     @property
     def key(self) -> str:
         """`<lane>.<campaign>.<id>`."""
-        return f"{token(self.lane)}.{token(self.campaign_id)}.{token(self.id)}"
+        return f"{token(self.lane)}.{_of_lane(self)}"
 
 
 class Streams:
@@ -76,7 +82,7 @@ class Streams:
 
     def __init__(self, nats: Nats, name: str, replicas: int) -> None:
         self._nats = nats
-        self._name = name
+        self.name: Final = name
         self._replicas = replicas
         self._ready = False
         self._making = asyncio.Lock()
@@ -94,28 +100,32 @@ class Streams:
 
     def subject(self, task: Address) -> str:
         """Where a task is put."""
-        kind = "plan" if task.lane == PLAN else "batch"
-        return f"{self._name}.{kind}.{task.key}.{task.edition or '-'}"
+        return f"{self.lane_subject(task.lane, urgent=task.urgent)}.{_of_lane(task)}.{task.edition or '-'}"
+
+    def lane_subject(self, lane: str, *, urgent: bool) -> str:
+        """What the subjects of a lane's tasks begin with."""
+        kind = "plan" if lane == PLAN else "batch"
+        return f"{self.name}.{kind}.{token(lane)}{URGENT if urgent else ''}"
 
     def outcome_subject(self, task: Address) -> str:
         """Where a batch's outcomes are put."""
-        return f"{self._name}.outcome.{task.key}"
+        return f"{self.name}.outcome.{task.key}"
 
     def dead_subject(self, task: Address) -> str:
         """Where a dead letter is put."""
-        return f"{self._name}.dead.{task.key}"
+        return f"{self.name}.dead.{task.key}"
 
     def of_campaign(self, kind: str, campaign_id: str) -> str:
         """A filter for all subjects of a campaign: of its batches, or outcomes."""
-        return f"{self._name}.{kind}.*.{token(campaign_id)}.>"
+        return f"{self.name}.{kind}.*.{token(campaign_id)}.>"
 
     @staticmethod
     def address(subject: str) -> Address:
         """The task of a subject that is one of ours."""
         parts = subject.split(".")
-        lane, campaign_id, task_id = map(text_of, parts[2:5])
+        lane, campaign_id, task_id = map(text_of, (parts[2].removesuffix(URGENT), *parts[3:5]))
         edition = parts[5] if len(parts) > 5 and parts[5] != "-" else ""
-        return Address(task_id, lane, campaign_id, edition)
+        return Address(task_id, lane, campaign_id, edition, urgent=parts[2].endswith(URGENT))
 
     async def ready(self) -> None:
         """Returns when all streams are there.
@@ -145,20 +155,19 @@ class Streams:
             self.forget()
             raise
 
-    async def consumer(self, lane: str, lease: float) -> str:
-        """The name of the consumer of a lane, which is there when this returns.
+    async def consumer(self, lane: str, lease: float, *, urgent: bool = False) -> str:
+        """The name of the consumer of a lane, or of its urgent tasks, which is there when this returns.
 
         Args:
             lease: seconds after which a task that was taken and not heard of is taken by another.
         """
-        name = consumer_name(lane)
-        kind = "plan" if lane == PLAN else "batch"
-        await self._consumer(self.stream_of(lane), name, f"{self._name}.{kind}.{token(lane)}.>", lease)
+        name = consumer_name(lane, urgent=urgent)
+        await self._consumer(self.stream_of(lane), name, f"{self.lane_subject(lane, urgent=urgent)}.>", lease)
         return name
 
     async def recorders(self, lease: float) -> str:
         """The name of the recorders' consumer, which is there when this returns."""
-        await self._consumer(self.outcomes, "recorders", f"{self._name}.outcome.>", lease)
+        await self._consumer(self.outcomes, "recorders", f"{self.name}.outcome.>", lease)
         return "recorders"
 
     async def _consumer(self, stream: str, name: str, subjects: str, lease: float) -> None:
@@ -194,12 +203,12 @@ class Streams:
             "discard_new_per_subject": True,
         }
         return [
-            api.StreamConfig(name=self.batches, subjects=[f"{self._name}.batch.>"], **queue, **once),  # type: ignore[arg-type]
-            api.StreamConfig(name=self.plan, subjects=[f"{self._name}.plan.>"], **queue, **once),  # type: ignore[arg-type]
-            api.StreamConfig(name=self.outcomes, subjects=[f"{self._name}.outcome.>"], **queue),  # type: ignore[arg-type]
+            api.StreamConfig(name=self.batches, subjects=[f"{self.name}.batch.>"], **queue, **once),  # type: ignore[arg-type]
+            api.StreamConfig(name=self.plan, subjects=[f"{self.name}.plan.>"], **queue, **once),  # type: ignore[arg-type]
+            api.StreamConfig(name=self.outcomes, subjects=[f"{self.name}.outcome.>"], **queue),  # type: ignore[arg-type]
             api.StreamConfig(
                 name=self.dead,
-                subjects=[f"{self._name}.dead.>"],
+                subjects=[f"{self.name}.dead.>"],
                 storage=api.StorageType.FILE,
                 num_replicas=self._replicas,
                 max_msgs_per_subject=1,
@@ -242,3 +251,8 @@ class Streams:
         if there.num_replicas != config.num_replicas:
             there.num_replicas = config.num_replicas
             await jetstream.update_stream(there)
+
+
+def _of_lane(task: Address) -> str:
+    """`<campaign>.<id>`."""
+    return f"{token(task.campaign_id)}.{token(task.id)}"

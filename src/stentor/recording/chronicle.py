@@ -17,7 +17,7 @@ from sqlalchemy import Row, bindparam, or_, select
 
 from stentor.errors import StoreUnavailable
 from stentor.recording.report import progress
-from stentor.states import FINAL, CampaignState
+from stentor.states import FINAL, CampaignKind, CampaignState
 from stentor.store.database import Database
 from stentor.store.tables import campaigns
 
@@ -38,6 +38,7 @@ _LOOK = select(
     campaigns.c.expires_at,
     campaigns.c.finished_at,
 ).where(
+    campaigns.c.kind == CampaignKind.CAMPAIGN.value,  # of messages there may be many in a second
     campaigns.c.state != CampaignState.DRAFT.value,
     or_(campaigns.c.finished_at.is_(None), campaigns.c.finished_at > bindparam("since")),
 )

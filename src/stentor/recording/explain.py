@@ -98,8 +98,8 @@ async def explain(
     events.append(
         Event(
             at=row.planned_at,
-            text=f"It was read from the audience (chain {place.chain}, step {place.step}) and put into batch"
-            f" {place.batch_id}, at position {position} of {row.size}.",
+            text=f"It was {_origin(campaign, place)} and put into batch {place.batch_id}, at position {position} of"
+            f" {row.size}.",
         )
     )
     if outcome is Outcome.PENDING:
@@ -115,6 +115,12 @@ async def explain(
         waiting=waiting,
         failure=failure,
     )
+
+
+def _origin(campaign: Campaign, place: Place) -> str:
+    if campaign.is_message:
+        return "named as a recipient of the message"
+    return f"read from the audience (chain {place.chain}, step {place.step})"
 
 
 async def _find(connection: AsyncConnection, campaign_id: str, installation: str) -> tuple[Row[Any], int] | None:

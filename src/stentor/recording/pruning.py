@@ -121,7 +121,12 @@ async def _needed(connection: AsyncConnection) -> set[str]:
     """The ids of campaigns that others, which have not ended, read."""
     rows = await connection.execute(select(campaigns.c.audience).where(campaigns.c.state.not_in(_ENDED)))
     selections = [msgspec.json.decode(bytes(row.audience), type=Selection) for row in rows]
-    return {each for selection in selections for each in (selection.failed_of, selection.reached_by) if each}
+    return {
+        each
+        for selection in selections
+        for each in (selection.failed_of, selection.reached_by, selection.addresses_of)
+        if each
+    }
 
 
 class Pruner:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 
 class Bell(Protocol):
-    """Rung where something changed; see `LocalBell` and `jetstream.NatsBell`."""
+    """Rung where something changed; see `LocalBell` and `queue.bells.NatsBell`."""
 
     async def ring(self) -> None:
         """Have everybody look. Nothing is lost where nobody hears it."""

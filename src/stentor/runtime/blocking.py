@@ -26,6 +26,7 @@ from stentor.runtime.campaigns import CampaignControl
 from stentor.runtime.changes import CampaignEvent
 from stentor.runtime.installations import Installations, Rejected, Upserted
 from stentor.runtime.lanes import AppFacts, LaneControl
+from stentor.runtime.messages import MessageControl
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import Backlog, QueueControl
 from stentor.runtime.reports import Reports, TargetInfo
@@ -107,6 +108,15 @@ class BlockingCampaignControl(_Twin[CampaignControl]):
     cancel = _blocking(CampaignControl.cancel)
     prunable = _blocking(CampaignControl.prunable)
     prune = _blocking(CampaignControl.prune)
+
+
+class BlockingMessageControl(_Twin[MessageControl]):
+    """See `MessageControl`."""
+
+    send = _blocking(MessageControl.send)
+    get = _blocking(MessageControl.get)
+    settled = _blocking(MessageControl.settled)
+    newest = _blocking(MessageControl.newest)
 
 
 class BlockingOutcomes(_Twin[Outcomes]):
@@ -303,6 +313,7 @@ class BlockingStentor:
         self._stentor = Stentor(config, clock)
         self._runner = asyncio.Runner()
         self.campaigns = BlockingCampaignControl(self._stentor.campaigns, self._runner)
+        self.messages = BlockingMessageControl(self._stentor.messages, self._runner)
         self.outcomes = BlockingOutcomes(self._stentor.outcomes, self._runner)
         self.roles = BlockingRoles(self._stentor.roles, self._runner)
         self.queue = BlockingQueueControl(self._stentor.queue, self._runner)

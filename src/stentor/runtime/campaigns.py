@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import Selection
-from stentor.config import lanes
+from stentor.config import SendingConfig, lanes
 from stentor.errors import AlreadySent, InvalidConfiguration, InvalidInput, InvalidMessage, InvalidState
 from stentor.model import Action
 from stentor.pipeline import call_off
@@ -184,15 +184,12 @@ class CampaignControl:
             content = decode_content(encoded)
             starts_at = max(now, campaign.starts_at or now)
             to = CampaignState.SCHEDULED if starts_at > now else CampaignState.RUNNING
-            lifetime = content.message.ttl
-            if lifetime is None:
-                lifetime = math.ceil(self._config.sending.give_up_after)
-            expires_at = starts_at + (lifetime or NOW_OR_NEVER)
+            expires_at = starts_at + lifetime(content, self._config.sending)
             if campaign.state is not CampaignState.DRAFT:
                 raise InvalidState(f"campaign {campaign_id} is {campaign.state}; only a draft can be started")
             expect.check(encoded, campaign.audience, campaign.expected_recipients)
             if once is not None:
-                _refuse_a_second(once, await keys.claim(connection, once, campaign_id, now), campaign_id)
+                refuse_a_second_holder(once, await keys.claim(connection, once, campaign_id, now), campaign_id)
             await campaigns.move(connection, campaign_id, to, starts_at=starts_at, expires_at=expires_at)
 
         await self._backend.queue.settle(change, put=[start_task(campaign_id)])
@@ -240,7 +237,7 @@ class CampaignControl:
         """
         if not 0 < len(check_text("once", once)) <= LONGEST_ONCE:
             raise InvalidMessage("once", f"must have 1 to {LONGEST_ONCE} characters")
-        _refuse_a_second(once, await self._database.ask(lambda connection: keys.claimed(connection, once)))
+        refuse_a_second_holder(once, await self._database.ask(lambda connection: keys.claimed(connection, once)))
 
     async def test(self, campaign_id: str, installations: Sequence[str], *, test_id: str | None = None) -> Campaign:
         """Send what a campaign has to a few installations of its audience, as a campaign of its own, at once.
@@ -281,7 +278,9 @@ class CampaignControl:
             settle = f"`stentor campaign resume {campaign_id}` settles what is queued, or `stentor serve` does"
             raise InvalidState(f"campaign {campaign_id} is {campaign.state}, and not all of it is settled; {settle}")
         selection = msgspec.json.decode(campaign.audience, type=Selection)
-        again = Selection(source=selection.source, failed_of=campaign_id, reasons=list(reasons), within=selection)
+        again = msgspec.structs.replace(
+            selection.origin, failed_of=campaign_id, reasons=list(reasons), within=selection
+        )
         title = f"{campaign.title} (again)"
         draft = Draft(content, again, title=title, collapse_id=campaign.collapse_id)
         return await self.create(draft, campaign_id=retry_id)
@@ -345,7 +344,7 @@ class CampaignControl:
         if campaign.state in (CampaignState.DRAFT, CampaignState.SCHEDULED):
             raise InvalidState(f"campaign {campaign_id} is {campaign.state}: it has sent nothing that could be changed")
         selection = msgspec.json.decode(campaign.audience, type=Selection)
-        whom = Selection(source=selection.source, reached_by=campaign_id)
+        whom = msgspec.structs.replace(selection.origin, reached_by=campaign_id)
         if better is None:
             change = retraction(content, campaign.collapse_id)
         else:
@@ -433,7 +432,13 @@ class CampaignControl:
         return await self.get(campaign_id)
 
 
-def _refuse_a_second(once: str, holder: keys.KeyHolder | None, ours: str | None = None) -> None:
+def lifetime(content: Content, settings: SendingConfig) -> float:
+    """Seconds from its start for which a message is tried."""
+    ttl = content.message.ttl
+    return (math.ceil(settings.give_up_after) if ttl is None else ttl) or NOW_OR_NEVER
+
+
+def refuse_a_second_holder(once: str, holder: keys.KeyHolder | None, ours: str | None = None) -> None:
     """Raises: AlreadySent: a campaign other than ours has the key."""
     if holder is not None and holder.campaign_id != ours:
         raise AlreadySent(once, holder.campaign_id, holder.at)

@@ -7,7 +7,7 @@ but by the table of moves; a role that cannot reach the store goes on with what 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,9 +23,10 @@ from stentor.store.database import Database, insert_or_ignore
 from stentor.store.tables import batches, lanes
 from stentor.store.tables import campaigns as table
 
+_OPEN = (CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.CANCELLING)
 _PENDING = sa.exists().where(batches.c.campaign_id == table.c.id, batches.c.pending > 0)
 _LOOK = sa.select(table.c.id, table.c.state, table.c.planned, _PENDING.label("pending")).where(
-    table.c.state.not_in([CampaignState.DRAFT, CampaignState.COMPLETED, CampaignState.CANCELLED]),
+    table.c.state.in_([*_OPEN, CampaignState.FAILED]),  # by the index: of those that ended there may be millions
     sa.or_(table.c.state != CampaignState.FAILED, _PENDING),
 )
 
@@ -60,9 +61,9 @@ class StoreDesk:
             rows = await self._database.rows(_LOOK)
             self._states = {row.id: CampaignState(row.state) for row in rows}
             self.looked_at = time.monotonic()
-            for row in rows:
-                if row.planned and not row.pending and row.state in (CampaignState.RUNNING, CampaignState.CANCELLING):
-                    await self._finish(row.id)
+            ending = (CampaignState.RUNNING, CampaignState.CANCELLING)
+            if done := [row.id for row in rows if row.planned and not row.pending and row.state in ending]:
+                await self._finish(done)
         except StoreUnavailable:
             return
 
@@ -100,10 +101,12 @@ class StoreDesk:
                 content=decode_content(content),
                 started_at=campaign.starts_at,
                 max_rate=campaign.max_rate,
+                is_urgent=campaign.is_message,
                 collapse_id=campaign.collapse_id,
             )
             self._contents = {each: self._contents[each] for each in self._contents if each in self._states}
             self._contents[campaign_id] = found
+            self._states.setdefault(campaign_id, campaign.state)  # so that it isn't asked for as well
         return found
 
     async def report(self, lane: str, problem: Problem | None) -> None:
@@ -125,8 +128,8 @@ class StoreDesk:
         except StoreUnavailable:
             return
 
-    async def _finish(self, campaign_id: str) -> None:
+    async def _finish(self, campaign_ids: Sequence[str]) -> None:
         async def change(connection: AsyncConnection) -> None:
-            await campaigns.finish(connection, campaign_id, self._clock())
+            await campaigns.finish(connection, campaign_ids, self._clock())
 
         await self._database.write(change)

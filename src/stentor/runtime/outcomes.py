@@ -79,8 +79,7 @@ class Outcomes:
 
     async def _with_addresses(self, found: AsyncIterator[FailureRow], campaign_id: str) -> AsyncIterator[FailureRow]:
         campaign = await self._database.ask(lambda connection: campaigns.get(connection, campaign_id))
-        source = msgspec.json.decode(campaign.audience, type=Selection).source
-        audience = self._sources.open(Selection(source=source))
+        audience = self._sources.open(msgspec.json.decode(campaign.audience, type=Selection).origin)
         rows: list[FailureRow] = []
         try:
             async for row in found:

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 
 from stentor.audience.contract import Audience, Routes, Selection
 from stentor.audience.failed import FailedAudience
+from stentor.audience.listed import ListedAudience
 from stentor.audience.reached import ReachedAudience
 from stentor.audience.registry import RegistryAudience
 from stentor.audience.sql import SqlAudience
@@ -61,6 +62,8 @@ class ConfiguredSources:
         return audience
 
     def _source(self, selection: Selection) -> Audience:
+        if selection.addresses_of is not None:
+            return ListedAudience(self._store, selection.addresses_of, lanes(self._config))
         if selection.source == REGISTRY:
             return RegistryAudience(self._database(self._config.store.url), selection, self._routes)
         settings = self._config.audiences.get(selection.source)

@@ -1,8 +1,8 @@
 """`Stentor`: everything that can be done, for programs; the command line is made of it.
 
-Its parts, by what they are about: `campaigns`, `outcomes`, `roles`, `queue`, `lanes`, `installations`, `access`,
-`reports`; and `events`, what happens to campaigns. Rules: a campaign exists, and goes on, without whoever made it: all
-is in the store, and any process with the same settings may run, pause or ask about it.
+Its parts, by what they are about: `campaigns`, `messages`, `outcomes`, `roles`, `queue`, `lanes`, `installations`,
+`access`, `reports`; and `events`, what happens to campaigns. Rules: a campaign exists, and goes on, without whoever
+made it: all is in the store, and any process with the same settings may run, pause or ask about it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from stentor.runtime.changes import CampaignEvent
 from stentor.runtime.events import Events
 from stentor.runtime.installations import Installations
 from stentor.runtime.lanes import LaneControl
+from stentor.runtime.messages import MessageControl
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import QueueControl
 from stentor.runtime.replies import Replies
@@ -68,6 +69,8 @@ class Stentor:
         """Reports and alarms: where they go to, what became of them, sent again."""
         self.installations = Installations(self._resources)
         """The registry: installations added, changed, looked up, deleted, erased."""
+        self.messages = MessageControl(self._resources, self.campaigns)
+        """Transactional messages: sent to a few recipients before all campaigns, and looked up."""
 
     def __repr__(self) -> str:
         return f"<Stentor on {self._resources.database!r}>"
@@ -115,4 +118,5 @@ class Stentor:
     ) -> None:
         await self._events.aclose()
         await self.access.aclose()
+        await self.messages.aclose()
         await self._resources.aclose()

@@ -78,6 +78,11 @@ class Delivery:
         return {each.position: each for each in self.account.waiting}
 
     @property
+    def is_urgent(self) -> bool:
+        """Whether it goes before all batches that aren't."""
+        return self.lease.urgent
+
+    @property
     def untried(self) -> Sequence[int]:
         """Positions of those who are to be sent now and were never sent before."""
         tried = {each.position for each in self.account.waiting if each.tries}

@@ -87,7 +87,7 @@ class Flyer:
             return delivery.give_back(WAIT)
         if throttle is not None and (wait := throttle.wait(self._lane.name)) > 0:
             return delivery.give_back(min(wait, LONGEST_WAIT))
-        if self._has_first_tries(throttle):
+        if not delivery.is_urgent and self._has_first_tries(throttle):
             if delivery.is_repeat:
                 return delivery.give_back(self._after_first_tries(delivery))
             delivery.positions = delivery.untried
@@ -177,7 +177,8 @@ class Flyer:
             backlog=self._lane.backlog,
             clock=self._clock,
         )
-        return PacedFlight(size, budget, begin, controls, throttle, intents, repeats=delivery.is_repeat)
+        repeats, urgent = delivery.is_repeat, delivery.is_urgent
+        return PacedFlight(size, budget, begin, controls, throttle, intents, repeats=repeats, urgent=urgent)
 
     async def _intend(self, delivery: Delivery, start: int, stop: int) -> None:
         """Have it on record that a part of a flight is about to be sent. Raises: LeaseLost, StoreUnavailable."""

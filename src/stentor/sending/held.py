@@ -35,6 +35,7 @@ class Held:
         self._suspects = suspects
         self._deliveries: dict[str, Delivery] = {}
         self._flying: set[str] = set()
+        self._urgent: set[str] = set()  # of those that fly
         self._changed = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -52,6 +53,16 @@ class Held:
         return len(self._flying)
 
     @property
+    def flying_urgent(self) -> int:
+        """How many of these are urgent."""
+        return len(self._urgent)
+
+    @property
+    def urgent(self) -> int:
+        """How many of all are urgent."""
+        return sum(delivery.is_urgent for delivery in self)
+
+    @property
     def has_suspect(self) -> bool:
         return any(delivery.suspect for delivery in self)
 
@@ -67,6 +78,8 @@ class Held:
             delivery = Delivery(lease, steady(), known.get(lease.id), suspect=lease in self._suspects)
             self._deliveries[lease.id] = delivery
             self._flying.add(lease.id)
+            if lease.urgent:
+                self._urgent.add(lease.id)
             begun.append(delivery)
         return begun
 
@@ -78,6 +91,7 @@ class Held:
     def land(self, delivery: Delivery) -> None:
         """What becomes of it is known, and the wire has room for another."""
         self._flying.discard(delivery.lease.id)
+        self._urgent.discard(delivery.lease.id)
         self._changed.set()
 
     def let_go(self, delivery: Delivery) -> None:

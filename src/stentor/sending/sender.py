@@ -4,8 +4,9 @@
                            │        │
            leases, checkpoints    Gatekeeper: gate, budget, credentials
 
-`LaneSender.run` takes batches and begins a task for each; `_see_through` is what such a task does. Watches run beside
-it, each on its own: what was paused is withdrawn, leases are renewed, credential files looked at, and about once a
+`LaneSender.run` takes batches and begins a task for each; `_see_through` is what such a task does. Urgent ones are
+taken beside it, whatever is in hand, when somebody says that there are (`look_for_urgent`). Watches run beside it, each
+on its own: what was paused is withdrawn, leases are renewed, credential files looked at, and about once a
 second the outcomes of what is still under way are recorded. Rules: what can't be sent now goes back to the queue; a
 batch is held until its outcomes are durable, or dies with the process and its lease lapses, so that after a crash only
 what was in flight since the last checkpoint is sent again, with the same ids.
@@ -15,13 +16,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from stentor.clock import steady
 from stentor.config import SendingConfig
-from stentor.errors import StoreUnavailable
+from stentor.errors import StoreUnavailable, UnknownCampaign
 from stentor.meter import Meter
 from stentor.pace.budget import Budget
 from stentor.pace.paced import PacedFlight
@@ -46,6 +47,8 @@ TICK = 0.1
 SHORTEST_IDLE, BUSY_IDLE, LONGEST_IDLE = 0.01, 0.04, 0.25
 """Seconds between two looks into an empty queue: just after something was there, at most while campaigns run, and
 at most otherwise."""
+URGENT_AT_ONCE = 64
+"""Urgent batches that fly at a time at most; each has few recipients."""
 AHEAD, LEAST_AHEAD = 2.0, 1.0
 """Seconds' worth of a budget that is taken from the queue at most, and below which more is."""
 
@@ -82,6 +85,7 @@ class LaneSender:
         self._gatekeeper = Gatekeeper(lane, desk, settings.longest_backoff)
         self._courier = Courier(lane, ledger, desk, self._gatekeeper, self._suspects, settings, clock, self._meter)
         self._stopping = False
+        self._urgent = asyncio.Event()
         self.gate = self._gatekeeper.gate
         self.tally = self._courier.tally
         self.beat = time.monotonic()
@@ -113,11 +117,16 @@ class LaneSender:
         campaigns have of their own. Before `run`."""
         self._gatekeeper.share(budget, self._has_work, throttles)
 
+    def look_for_urgent(self) -> None:
+        """There may be urgent batches: take them now."""
+        self._urgent.set()
+
     def stop(self) -> None:
         """Take nothing more; `run` returns when what is under way is settled or given back."""
         self._stopping = True
         self._courier.stop()
         self._held.wake()
+        self._urgent.set()
 
     async def run(self) -> None:
         """Send until `stop`, and then finish or give back what is held within `SendingConfig.stop_within` seconds."""
@@ -133,21 +142,34 @@ class LaneSender:
             if budget is not None:
                 watches.append(budget.run())
             watchers = [group.create_task(watch) for watch in watches]
+            urgent = group.create_task(self._serve_urgent(group))
             idle = SHORTEST_IDLE
             while not self._stopping:
                 self.beat = time.monotonic()
-                taken = await self._take()
+                taken = await self._take(self._limit())
                 for delivery in taken:
                     group.create_task(self._see_through(delivery))
+                    await asyncio.sleep(0)  # to encode all of them in one turn would keep the loop from all else
                 idle = SHORTEST_IDLE if taken else min(BUSY_IDLE if self._desk.busy else LONGEST_IDLE, idle * 1.5)
                 if not taken or self._room() <= 0:
                     await self._held.wait_for_change(idle)
+            await urgent
             await self._finish()
             for watcher in watchers:
                 watcher.cancel()
             if budget is not None:
                 await budget.leave()
             await self._gatekeeper.report()
+
+    async def _serve_urgent(self, group: asyncio.TaskGroup) -> None:
+        """Begin urgent batches as they come, until `stop`."""
+        while True:
+            await self._urgent.wait()
+            self._urgent.clear()
+            if self._stopping:
+                return
+            for delivery in await self._take(self._urgent_limit(), urgent=True):
+                group.create_task(self._see_through(delivery))
 
     async def _see_through(self, delivery: Delivery) -> None:
         """One batch, from when it was taken until its lease has ended."""
@@ -195,16 +217,16 @@ class LaneSender:
 
     # -- taking -----------------------------------------------------------------------------------------------------
 
-    async def _take(self) -> list[Delivery]:
+    async def _take(self, limit: int, *, urgent: bool = False) -> list[Delivery]:
         """Batches to begin with now."""
-        limit = self._limit()
         if limit <= 0:
             return []
         leases: list[Lease] = []
+        taking = self._queue.take(self._lane.name, limit, self._settings.lease, urgent=urgent)
         try:
-            leases = await self._meter.during("take", self._queue.take(self._lane.name, limit, self._settings.lease))
+            leases = await self._meter.during("take", taking)
             leases = await self._leave_one_suspect(leases)
-            known = await self._meter.during("take", self._known(leases)) if leases else {}
+            known = await self._meter.during("take", self._look_up(leases)) if leases else {}
         except StoreUnavailable:
             await self._hand_back(leases)
             return []
@@ -226,24 +248,41 @@ class LaneSender:
             return 0
         return self._room()
 
+    def _urgent_limit(self) -> int:
+        """How many urgent batches may be taken now, whatever else is in hand."""
+        if self._held.has_suspect or self.gate.look(steady()) is not Pass.OPEN:
+            return 0  # `_limit` has more to say of a gate that is closed, and takes the urgent ones first
+        budget = self._gatekeeper.budget
+        if budget is not None and budget.is_paced and self._unsent(urgent=True) >= AHEAD * budget.rate:
+            return 0
+        return min(URGENT_AT_ONCE - self._held.flying_urgent, 4 * URGENT_AT_ONCE - self._held.urgent)
+
     def _room(self) -> int:
         """How many more batches keep the wire full while the next ones are fetched: none before half of them have
         landed, so that several are taken at a time; none while many wait to be recorded, as the store is away, say."""
         wanted = max(2, 2 * -(-self._lane.window() // self._settings.batch))
-        if self._held.flying > wanted // 2 or len(self._held) >= 4 * wanted:
+        flying = self._held.flying - self._held.flying_urgent
+        if flying > wanted // 2 or len(self._held) - self._held.urgent >= 4 * wanted:
             return 0
-        room = wanted - self._held.flying
+        room = wanted - flying
         budget = self._gatekeeper.budget
         return min(room, self._paced_room(budget.rate)) if budget is not None and budget.is_paced else room
 
     def _paced_room(self, rate: float) -> int:
         """How many batches may be taken within the budget: a slow lane's stay in the queue, where others find them."""
-        unsent = sum(
-            held.flight.unsent if isinstance(held.flight, PacedFlight) else self._settings.batch for held in self._held
-        )
+        unsent = self._unsent(urgent=False)
         if rate <= 0 or unsent >= LEAST_AHEAD * rate:
             return 0
         return max(1, int((AHEAD * rate - unsent) // self._settings.batch))
+
+    def _unsent(self, *, urgent: bool) -> int:
+        """Recipients in hand whose turn is still to come, of urgent batches or of the others."""
+        unknown = 1 if urgent else self._settings.batch  # of a batch that hasn't begun
+        return sum(
+            held.flight.unsent if isinstance(held.flight, PacedFlight) else unknown
+            for held in self._held
+            if held.is_urgent is urgent
+        )
 
     async def _leave_one_suspect(self, leases: Sequence[Lease]) -> list[Lease]:
         """Put back all suspects but one. Raises: StoreUnavailable."""
@@ -259,6 +298,18 @@ class LaneSender:
                 return await self._ledger.known(leases)
         except TimeoutError:
             raise StoreUnavailable from None
+
+    async def _look_up(self, leases: Sequence[Lease]) -> Mapping[str, Known]:
+        """As `_known`, and have the desk ask meanwhile what the urgent ones send: they are sent the sooner."""
+        urgent = {lease.campaign_id for lease in leases if lease.urgent}
+        if not urgent:
+            return await self._known(leases)
+        known, _ = await asyncio.gather(self._known(leases), self._have_contents(urgent))
+        return known
+
+    async def _have_contents(self, campaigns: Iterable[str]) -> None:
+        with suppress(StoreUnavailable, UnknownCampaign):
+            await asyncio.gather(*map(self._desk.content, campaigns))
 
     async def _hand_back(self, leases: Sequence[Lease]) -> None:
         """Nothing can be done with them now, which counts as nobody's death. Where this fails too they come back when

@@ -62,6 +62,8 @@ LARGEST_HEADERS = 65_536
 DELAYS = 4096
 """Drawn delays, used in turn: drawing one for each request would cost more than answering it."""
 
+APNS_TOKEN = len("/3/device/") + 64
+"""Characters of a path that ends with a token."""
 ACCESS_TOKEN = "ya29.simulator-" + "fast" * 10
 """FCM's, for everybody; as long as the strict simulator's."""
 _GRANT = json.dumps({"access_token": ACCESS_TOKEN, "expires_in": 3599, "token_type": "Bearer"}).encode()
@@ -133,6 +135,7 @@ class _FastConnection(asyncio.Protocol):
         self._decode = Decoder(LARGEST_HEADERS).decode
         self._ids: dict[int, bytes] = {}  # the apns-id of each request under way
         self._reads_headers = True  # for FCM until the first message
+        self._watch = server.watch
         self._grants: set[int] = set()  # the streams that ask for an access token
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -184,6 +187,8 @@ class _FastConnection(asyncio.Protocol):
                 else:
                     self._widen(stream_id, length_and_type >> 8)
             elif kind == HEADERS:
+                if self._watch is not None and (found := data.find(self._watch, position, stop)) >= 0:
+                    self._server.see(data[found : found + APNS_TOKEN])
                 if self._reads_headers:
                     self._read_headers(stream_id, flags, data[position + HEADER_SIZE : stop])
                 if flags & END_STREAM:
@@ -311,6 +316,8 @@ class FastSimulator:
         port: 0 for one of the system's choice; `port` tells which.
         directory: where the CA goes; a temporary one if not given.
         latency: median seconds from a request to its answer (log-normal, see `SPREAD`); 0 for none.
+        watch: what the tokens begin with of which it is kept when their requests came; None: of nobody. For APNs,
+            and senders that don't compress paths, as ours.
     """
 
     def __init__(
@@ -321,7 +328,11 @@ class FastSimulator:
         directory: Path | None = None,
         latency: float = 0.0,
         seed: int = 0,
+        watch: str | None = None,
     ) -> None:
+        self.watch = None if watch is None else f"/3/device/{watch}".encode()
+        self.seen: dict[str, float] = {}
+        """When the first request of each token that is watched was there, in epoch seconds."""
         self.shape = _SHAPES[provider]
         self.wheel = _Wheel(latency, seed) if latency > 0 else None
         self.connections: set[_FastConnection] = set()
@@ -355,7 +366,8 @@ class FastSimulator:
         """What it did, and what that cost this process since it was ready, in µs of CPU a request."""
         spent = time.process_time() - self._cpu_when_ready
         cpu_us = spent / self.requests * 1e6 if self.requests else 0.0
-        return {"accepted": self.requests, "cpu_us": round(cpu_us, 2), "first_at": self.first_at}
+        found = {"accepted": self.requests, "cpu_us": round(cpu_us, 2), "first_at": self.first_at}
+        return found if self.watch is None else {**found, "seen": self.seen}
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -387,6 +399,10 @@ class FastSimulator:
         if not self.requests:
             self.first_at = time.time()
         self.requests += requests
+
+    def see(self, path: bytes) -> None:
+        """A request that is watched has come."""
+        self.seen.setdefault(path.rpartition(b"/")[2].decode(), time.time())
 
     def speaks_h2(self, protocol: str | None) -> bool:
         """Whether a client that chose this protocol by ALPN, or none, speaks HTTP/2: to APNs everybody does."""

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.counted import counted
 from stentor.errors import ChangedMeanwhile, InvalidState, UnknownCampaign
-from stentor.states import FINAL, MOVES, STOPPED, CampaignState
+from stentor.states import FINAL, MOVES, STOPPED, CampaignKind, CampaignState
 from stentor.store.database import insert_or_ignore
 from stentor.store.tables import batches, campaigns, chains
 
@@ -30,12 +30,13 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 _CHAINS = exists().where(chains.c.campaign_id == campaigns.c.id)
 _COLUMNS: list[ColumnElement[Any]] = [
-    *[column for column in campaigns.c if column.name != "content"],
+    *[column for column in campaigns.c if column.name not in ("content", "addresses")],
     _CHAINS.label("begun"),
     _CHAINS.where(chains.c.done, chains.c.next.is_not(None)).label("left"),
 ]
 _ALL = select(*_COLUMNS)
 _ONE = _ALL.where(campaigns.c.id == bindparam("campaign"))
+_WHOLE = _ONE.add_columns(campaigns.c.content)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,12 @@ class Campaign:
     """Whether its audience was read to the end. Never so of one that was stopped before."""
     planning_over: bool = False
     """Whether no more of its audience will be read: it was read to the end, or the campaign was stopped."""
+    kind: CampaignKind = CampaignKind.CAMPAIGN
+
+    @property
+    def is_message(self) -> bool:
+        """Whether it is a transactional message, which goes before campaigns."""
+        return self.kind is CampaignKind.MESSAGE
 
     @property
     def expected_recipients(self) -> int:
@@ -98,8 +105,12 @@ def _stamp(now: float) -> str:
     return "".join(_ALPHABET[seconds >> shift & 31] for shift in range(35, -1, -5))
 
 
-async def add(connection: AsyncConnection, campaign: Campaign, content: bytes) -> None:
-    """Store a new campaign, in the state it has; once, however often it is told."""
+async def add(connection: AsyncConnection, campaign: Campaign, content: bytes, addresses: bytes | None = None) -> None:
+    """Store a new campaign, in the state it has; once, however often it is told.
+
+    Args:
+        addresses: those that a message is for, encoded; None: it is for an audience, or some of one.
+    """
     await connection.execute(
         insert_or_ignore(connection, campaigns).values(
             id=campaign.id,
@@ -114,6 +125,9 @@ async def add(connection: AsyncConnection, campaign: Campaign, content: bytes) -
             expected=msgspec.json.encode(campaign.expected),
             max_rate=campaign.max_rate,
             planned=campaign.planned,
+            finished_at=campaign.finished_at,
+            kind=campaign.kind.value,
+            addresses=addresses,
         )
     )
 
@@ -122,19 +136,21 @@ async def get(connection: AsyncConnection, campaign_id: str) -> Campaign:
     """Raises: UnknownCampaign."""
     row = (await connection.execute(_ONE, {"campaign": campaign_id})).first()
     if row is None:
-        raise UnknownCampaign(f"there is no campaign {campaign_id!r}; `stentor campaign list` shows all campaigns")
+        raise _unknown(campaign_id)
     return _campaign(row)
 
 
 async def find(connection: AsyncConnection, name: str) -> Campaign:
-    """The campaign that somebody means by its id, its title, or any part of its id, in this order.
+    """The campaign that somebody means by its id, its title, or any part of its id, in this order. A transactional
+    message is found by its whole id only.
 
     Raises: UnknownCampaign: there is none, or there are several: then it names them.
     """
     by_id = (await connection.execute(_ONE, {"campaign": name})).first()
     if by_id is not None:
         return _campaign(by_id)
-    newest_first = _ALL.order_by(campaigns.c.created_at.desc(), campaigns.c.id.desc()).limit(NAMED + 1)
+    newest_first = _ALL.where(campaigns.c.kind == CampaignKind.CAMPAIGN.value)
+    newest_first = newest_first.order_by(campaigns.c.created_at.desc(), campaigns.c.id.desc()).limit(NAMED + 1)
     for told, condition in (
         ("is the title of", func.lower(campaigns.c.title) == func.lower(name)),
         ("is in the ids of", campaigns.c.id.contains(name, autoescape=True)),
@@ -160,8 +176,11 @@ async def content(connection: AsyncConnection, campaign_id: str) -> bytes:
 
 
 async def whole(connection: AsyncConnection, campaign_id: str) -> tuple[Campaign, bytes]:
-    """`get` and `content`. Raises: UnknownCampaign."""
-    return await get(connection, campaign_id), await content(connection, campaign_id)
+    """`get` and `content`, by one statement. Raises: UnknownCampaign."""
+    row = (await connection.execute(_WHOLE, {"campaign": campaign_id})).first()
+    if row is None:
+        raise _unknown(campaign_id)
+    return _campaign(row), bytes(row.content)
 
 
 async def newest(
@@ -170,9 +189,14 @@ async def newest(
     states: Collection[CampaignState] | None = None,
     limit: int = 50,
     after: tuple[float, str] | None = None,
+    kind: CampaignKind = CampaignKind.CAMPAIGN,
 ) -> list[Campaign]:
-    """The newest first; those after the one that was made then and has this id."""
-    query = _ALL.order_by(campaigns.c.created_at.desc(), campaigns.c.id.desc()).limit(limit)
+    """The newest of a kind first; those after the one that was made then and has this id."""
+    query = (
+        _ALL.where(campaigns.c.kind == kind.value)
+        .order_by(campaigns.c.created_at.desc(), campaigns.c.id.desc())
+        .limit(limit)
+    )
     if states is not None:
         query = query.where(campaigns.c.state.in_([state.value for state in states]))
     if after is not None:
@@ -306,24 +330,28 @@ async def _refuse_started(connection: AsyncConnection, campaign_id: str) -> None
     raise InvalidState(f"campaign {campaign_id} is {state}; only a draft can be changed or deleted")
 
 
-async def finish(connection: AsyncConnection, campaign_id: str, now: float) -> bool:
-    """Complete (or end as cancelled) a campaign of which no more will be read and nothing is pending.
+async def finish(connection: AsyncConnection, campaign_ids: Collection[str], now: float) -> int:
+    """Complete (or end as cancelled) those of some campaigns of which no more will be read and nothing is pending.
 
-    Whoever settles or plans its last batch gets True, once; called too early it does nothing.
+    Returns: how many ended with this; whoever calls it later, or too early, changes nothing.
     """
-    pending = exists().where(batches.c.campaign_id == campaign_id, batches.c.pending > 0)
+    pending = exists().where(batches.c.campaign_id == campaigns.c.id, batches.c.pending > 0)
+    ended = 0
     for before, after in (
         (CampaignState.RUNNING, CampaignState.COMPLETED),
         (CampaignState.CANCELLING, CampaignState.CANCELLED),
     ):
-        ended = await connection.execute(
+        found = await connection.execute(
             update(campaigns)
-            .where(campaigns.c.id == campaign_id, campaigns.c.state == before.value, campaigns.c.planned, ~pending)
+            .where(campaigns.c.id.in_(campaign_ids), campaigns.c.state == before.value, campaigns.c.planned, ~pending)
             .values(state=after.value, finished_at=now)
         )
-        if ended.rowcount:
-            return True
-    return False
+        ended += found.rowcount
+    return ended
+
+
+def _unknown(campaign_id: str) -> UnknownCampaign:
+    return UnknownCampaign(f"there is no campaign {campaign_id!r}; `stentor campaign list` shows all campaigns")
 
 
 def _campaign(row: Row[Any]) -> Campaign:
@@ -345,4 +373,5 @@ def _campaign(row: Row[Any]) -> Campaign:
         revision=row.revision,
         planned=bool(row.planned and not row.left and (row.begun or row.state not in STOPPED)),
         planning_over=bool(row.planned),
+        kind=CampaignKind(row.kind),
     )

@@ -116,10 +116,12 @@ class Database:
         if self.dialect == SQLITE:
             self._readers = engine
             self._writers = engine.execution_options(stentor_begin=sqlite_driver.BEGIN_WRITING)
+            self._askers = engine.execution_options(stentor_begin="")  # one statement sees one moment by itself
             self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock()
         else:
             self._readers = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             self._writers = engine
+            self._askers = self._readers  # a pooler may know a statement only within a transaction
             self._turn = nullcontext()
 
     @classmethod
@@ -230,10 +232,12 @@ class Database:
     async def rows(self, query: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
         """All rows that a query finds; see `ask`."""
 
-        async def question(connection: AsyncConnection) -> Sequence[Row[Any]]:
-            return (await connection.execute(query, parameters)).all()
+        async def attempt(begun: Callable[[], None]) -> Sequence[Row[Any]]:
+            async with self._askers.connect() as connection:
+                begun()
+                return (await connection.execute(query, parameters)).all()
 
-        return await self.ask(question)
+        return await self._patiently(attempt)
 
     async def write(self, change: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run `change` in one transaction, and again from the start if that conflicts with another or the connection
@@ -516,4 +520,5 @@ def _set_sqlite(connection: DBAPIConnection, *pragmas: str) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("stentor_begin", "BEGIN"))
+    if begin := connection.get_execution_options().get("stentor_begin", "BEGIN"):
+        connection.exec_driver_sql(begin)

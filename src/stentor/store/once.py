@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.store.database import insert_or_ignore
@@ -43,3 +43,8 @@ async def claim(connection: AsyncConnection, key: str, campaign_id: str, now: fl
     found = await claimed(connection, key)
     assert found is not None, "it is there, whoever put it"
     return found
+
+
+async def release(connection: AsyncConnection, key: str, campaign_id: str) -> None:
+    """Have a key free again that this campaign has, as it is not sent after all."""
+    await connection.execute(delete(flags).where(flags.c.name == f"{_PREFIX}{key}", flags.c.value == campaign_id))

@@ -39,6 +39,8 @@ class SqliteConnection(aiosqlite.Connection):
     """aiosqlite's, with another cursor, and stopped once however often it is told to."""
 
     _stopped: asyncio.Future[Any] | None = None
+    _given_up = False
+    """Whether somebody waited no longer for what the thread was asked to do."""
 
     def stop(self) -> asyncio.Future[Any] | None:
         """End the thread. Of a closing that is cancelled, SQLAlchemy and aiosqlite each stop the connection: whoever
@@ -46,6 +48,11 @@ class SqliteConnection(aiosqlite.Connection):
         if self._stopped is None:
             self._stopped = super().stop()
         return self._stopped and asyncio.shield(self._stopped)
+
+    async def rollback(self) -> None:
+        """End the transaction, if there is one. Of what was given up, the thread may begin one yet."""
+        if self._given_up or self.raw.in_transaction:
+            await super().rollback()
 
     def cursor(self) -> Cursor:  # type: ignore[override]  # SQLAlchemy needs no more of it than this
         return Cursor(self)
@@ -56,6 +63,7 @@ class SqliteConnection(aiosqlite.Connection):
         try:
             return await self._execute(work)  # type: ignore[no-untyped-call]  # it has no annotations
         except asyncio.CancelledError:
+            self._given_up = True
             if self._connection is not None:
                 self._connection.interrupt()
             raise

@@ -65,8 +65,10 @@ campaigns = Table(
     Column("paused", Double, nullable=False, server_default=text("0")),  # seconds of its pauses that are over
     Column("revision", Integer, nullable=False, server_default=text("0")),  # how often it was changed as a draft
     Column("paused_at", Double),  # since when it is paused; NULL where it isn't
+    Column("kind", StorableText, nullable=False, server_default=text("'campaign'")),  # a `states.CampaignKind`
+    Column("addresses", LargeBinary),  # MessagePack: those that a message is for (`audience.listed.Addresses`)
     Index(None, "state"),
-    Index(None, "created_at", "id"),
+    Index(None, "kind", "created_at"),
     Index(None, "finished_at"),
 )
 
@@ -180,7 +182,15 @@ tasks = Table(  # the queue
     Column("ready_at", Double, nullable=False),  # not to be taken before; the end of its lease while it is leased
     Column("lease", StorableText),  # who holds it; NULL: nobody
     Column("deliveries", Integer, nullable=False, server_default=text("0")),  # since it was put or released
+    Column("urgent", Boolean, nullable=False, server_default=text("false")),  # goes before all others of its lane
     Index(None, "lane", "ready_at"),
+    Index(
+        "ix_stentor_tasks_urgent",
+        "lane",
+        "ready_at",
+        sqlite_where=text("urgent = 1"),
+        postgresql_where=text("urgent"),
+    ),
     Index(None, "campaign_id"),
 )
 

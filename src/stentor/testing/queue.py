@@ -52,8 +52,16 @@ class ChangeFailed(Exception):
     """Raised by the changes of these tests."""
 
 
-def make_task(number: int = 1, *, lane: str = LANE, campaign: str = "c1", payload: bytes = b"payload") -> Task:
-    return Task(id=f"{campaign}/{lane}/{number:04}", lane=lane, campaign_id=campaign, payload=payload)
+def make_task(
+    number: int = 1,
+    *,
+    lane: str = LANE,
+    campaign: str = "c1",
+    payload: bytes = b"payload",
+    urgent: bool = False,
+) -> Task:
+    name = f"{campaign}/{lane}/{number:04}"
+    return Task(id=name, lane=lane, campaign_id=campaign, payload=payload, urgent=urgent)
 
 
 def ids(tasks: Iterable[Task | Lease]) -> list[str]:
@@ -166,6 +174,73 @@ class QueueContract:
             counted.append((await self.take_one(queue)).deliveries)
             await self.elapse(clock, self.HOLD)
         assert counted == [1, 2, 3, 4]
+
+    # What is urgent
+
+    async def test_what_is_urgent_comes_first_whatever_waits(self, queue: Queue, clock: Clock) -> None:
+        await queue.settle(put=[make_task(number) for number in range(5)])
+        await self.elapse(clock, self.HOLD / 100)
+        await queue.settle(put=[make_task(9, campaign="m1", urgent=True)])
+        await self.elapse(clock, self.HOLD / 100)
+        await queue.settle(put=[make_task(8, campaign="m2", urgent=True)])
+        first, *others = await self.take(queue, limit=3)
+        assert ids([first, *others]) == [
+            make_task(9, campaign="m1").id,
+            make_task(8, campaign="m2").id,
+            make_task(0).id,
+        ]
+        assert [lease.urgent for lease in (first, *others)] == [True, True, False]
+        assert first.payload == b"payload"
+
+    async def test_what_is_urgent_is_taken_alone(self, queue: Queue, other_queue: Queue) -> None:
+        assert await queue.take(LANE, 10, self.HOLD, urgent=True) == []
+        await queue.settle(put=[make_task(1), make_task(2, urgent=True), make_task(3, lane=OTHER_LANE, urgent=True)])
+        assert ids(await other_queue.take(LANE, 10, self.HOLD, urgent=True)) == [make_task(2).id]
+        assert await queue.take(LANE, 10, self.HOLD, urgent=True) == []
+        assert ids(await self.take(queue)) == [make_task(1).id]
+
+    async def test_what_is_urgent_stays_so_however_it_comes_back(
+        self, queue: Queue, other_queue: Queue, clock: Clock
+    ) -> None:
+        await queue.settle(put=[make_task(1, urgent=True)])
+        await queue.settle(release=[(await self.take_one(queue), self.HOLD / 4)])
+        await queue.settle(put=[make_task(2)])
+        assert await queue.take(LANE, 1, self.HOLD, urgent=True) == []
+        await self.elapse(clock, self.HOLD / 4)
+        (again,) = await self.take(other_queue, limit=1)
+        assert (again.id, again.urgent) == (make_task(1).id, True)
+        await self.elapse(clock, self.HOLD)  # its holder died
+        (third,) = await queue.take(LANE, 1, self.HOLD, urgent=True)
+        assert (third.id, third.inherited) == (make_task(1).id, True)
+        (extended,) = await queue.extend([third], self.HOLD)
+        assert extended.urgent
+        await queue.settle(ack=[extended])
+        await self.elapse(clock, self.HOLD)
+        assert ids(await self.take(queue)) == [make_task(2).id]
+
+    async def test_what_is_urgent_counts_in_its_lane_s_depth(self, queue: Queue) -> None:
+        await queue.settle(put=[make_task(1, urgent=True), make_task(2)])
+        assert await depth(queue) == Depth(ready=2)
+        assert await queue.queued("c1") == {make_task(1).id, make_task(2).id}
+        urgent, other = await self.take(queue)
+        assert await depth(queue) == Depth(leased=2)
+        await queue.settle(release=[(urgent, self.HOLD)], ack=[other])
+        assert await depth(queue) == Depth(delayed=1)
+
+    async def test_who_waits_for_what_is_urgent_is_told(self, queue: Queue, other_queue: Queue) -> None:
+        async def until_there() -> list[Lease]:
+            while True:
+                assert OTHER_LANE in await queue.await_urgent([LANE, OTHER_LANE])
+                if leases := await queue.take(OTHER_LANE, 1, self.HOLD, urgent=True):
+                    return leases
+
+        waiting = asyncio.create_task(until_there())
+        await queue.settle(put=[make_task(1)])
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await other_queue.settle(put=[make_task(2, lane=OTHER_LANE, urgent=True)])
+        async with asyncio.timeout(20):
+            assert ids(await waiting) == [make_task(2, lane=OTHER_LANE).id]
 
     # Putting
 

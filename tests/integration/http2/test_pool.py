@@ -653,3 +653,17 @@ async def test_a_peer_that_asks_for_calm_gets_fewer_connections_and_a_pause(tls:
         assert pool._ceiling.at(now) == 1 < IMPATIENT.max_connections
         assert pool._connect_after > now
     assert list(results.statuses) == [200]
+
+
+async def test_an_urgent_burst_is_written_before_what_waits() -> None:
+    async with FastSimulator("fcm", latency=0.05) as simulator:
+        where = Endpoint(
+            host="127.0.0.1", port=simulator.port, tls=tls_context(ca_file=Path(simulator.facts()["ca_file"]))
+        )
+        async with Pool(where, PoolOptions(max_connections=1)) as pool:
+            waiting = [pool.start(burst(1000)) for _ in range(3)]
+            urgent = [pool.start(burst(1), is_urgent=True) for _ in range(2)]
+            await asyncio.gather(*(sending.done() for sending in urgent))
+            assert all(sending.unwritten for sending in waiting)
+            for sending in waiting:
+                sending.withdraw("the test is over")

@@ -114,6 +114,53 @@ async def test_a_slow_budget_sends_one_by_one_and_costs_no_more_memory(stage: Wo
     assert set(made.slices) <= {1, 2}
 
 
+async def test_what_is_urgent_goes_before_the_rest_of_a_batch_in_hand(stage: Works) -> None:
+    made = Paced(stage, 40.0)
+    names = [await stage.put(1, 40)]
+    async with stage.at_work():
+        await until(lambda: len(made.lane.sent) >= 3)
+        before = len(made.lane.sent)
+        names.append(await stage.put(1, 2, campaign="m1", urgent=True))
+        await until(lambda: b"m1-1-1" in made.lane.sent)
+        assert len(made.lane.sent) < 42
+        await stage.until_queue()
+    assert [await stage.outcomes(name) for name in names] == [ALL * 40, ALL * 2]
+    assert made.lane.sent.index(b"m1-1-0") >= before
+    assert max(made.slices) <= 2  # never more than the rate allows, for its sake
+
+
+async def test_what_is_urgent_goes_before_first_tries_when_it_is_tried_again(stage: Works) -> None:
+    made = Paced(stage, 40.0)
+    refusals = iter([refused(Verdict.RETRY, "Busy", status=503)])
+    made.lane.script = lambda recipient: next(refusals, None) if recipient.startswith(b"m1") else None
+    name = await stage.put(1, 1, campaign="m1", urgent=True)
+    async with stage.at_work():
+        await stage.until_queue(delayed=1)
+        await stage.put(1, 60)
+        await until(lambda: len(made.lane.sent) >= 3)
+        stage.clock.move(10.0)
+        stage.sender.look_for_urgent()
+        await until(lambda: made.lane.sent.count(b"m1-1-0") == 2)
+        assert len(made.lane.sent) < 62
+        await stage.until_queue()
+    assert await stage.outcomes(name) == ALL
+
+
+async def test_an_urgent_batch_does_not_hold_up_those_that_are_tried_again(stage: Works) -> None:
+    budget = Budget(MemoryBoard(), LANE, 10.0)
+    with budget.line(urgent=True):
+        assert not budget.has_first_tries
+        with budget.line():
+            assert budget.has_first_tries
+
+
+async def test_a_sender_without_a_slice_takes_nothing_urgent(stage: Works) -> None:
+    made = Paced(stage, 4000.0)
+    await stage.put(1, 1, campaign="m1", urgent=True)
+    assert made.budget.rate == 0.0  # it has not looked at the board yet
+    assert stage.sender._urgent_limit() == 0
+
+
 async def test_without_a_limit_a_batch_is_sent_whole(stage: Works) -> None:
     made = Paced(stage, None)
     await stage.put(1, 300)

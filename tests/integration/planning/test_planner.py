@@ -253,7 +253,7 @@ async def test_an_audience_that_emptied_meanwhile_ends_at_once(planning: World) 
     assert (await planning.campaign()).planned
     assert await planning.count(batches) == 0
     now = planning.clock()
-    assert await planning.database.write(lambda connection: campaigns.finish(connection, CAMPAIGN, now))
+    assert await planning.database.write(lambda connection: campaigns.finish(connection, [CAMPAIGN], now))
     assert (await planning.campaign()).state is CampaignState.COMPLETED
 
 

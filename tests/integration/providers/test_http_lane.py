@@ -8,7 +8,7 @@ import gzip
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +303,17 @@ async def test_no_more_requests_than_connections_and_no_task_a_recipient(tls: Se
         await asyncio.gather(first.done(), second.done())
         assert (first.accepted(), second.accepted()) == (b"\x01" * 30, b"\x01" * 20)
         assert most == 3
+
+
+async def test_what_is_urgent_is_taken_before_all_that_waits(tls: ServerTls, tmp_path: Path) -> None:
+    async with standing(tls, tmp_path, take) as stand, opened(stand.lane(max_connections=1)) as lane:
+        urgent = await lane.prepare(replace(campaign(PLAIN), is_urgent=True))
+        others = [await begin(lane, names(10)), await begin(lane, names(10))]
+        first = await lane.begin(urgent, [b"m1"], [b"m1"])
+        second = await lane.begin(urgent, [b"m2"], [b"m2"])
+        await asyncio.gather(*(flight.done() for flight in (*others, first, second)))
+        assert [who for _, _, who, _ in stand.seen][:3] in (["m1", "m2", "u-a0"], ["u-a0", "m1", "m2"])
+        assert len(stand.seen) == 22
 
 
 async def test_one_connection_serves_flight_after_flight(tls: ServerTls, tmp_path: Path) -> None:

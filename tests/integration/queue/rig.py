@@ -11,13 +11,13 @@ from nats.js import JetStreamContext
 
 from stentor.config import QueueConfig
 from stentor.errors import QueueUnavailable
+from stentor.queue.bells import NatsBell
 from stentor.queue.contract import Lease
 from stentor.queue.jetstream import JetStreamQueue
 from stentor.queue.nats import Nats
 from stentor.queue.outboxes import JetStreamOutbox
 from stentor.queue.streams import Streams
 from stentor.recording.relay import Relay
-from stentor.runtime.jetstream import NatsBell
 from stentor.store.database import Database
 
 LANE = "apns/ios"

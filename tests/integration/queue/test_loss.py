@@ -21,6 +21,7 @@ from nats.js import JetStreamContext
 from stentor.clock import steady
 from stentor.config import QueueConfig
 from stentor.errors import LeaseLost, QueueUnavailable
+from stentor.queue.bells import INTERVAL
 from stentor.queue.contract import PLAN, Lease, Task
 from stentor.queue.nats import Nats
 from stentor.queue.notes import FLYING, WAITING
@@ -214,7 +215,7 @@ async def _heard(rig: Rig) -> None:
     while True:
         began = time.monotonic()
         await rig.bell.wait()
-        if time.monotonic() < began + rig.bell.INTERVAL * 0.9:
+        if time.monotonic() < began + INTERVAL * 0.9:
             return
 
 

@@ -16,12 +16,12 @@ from nats.js import api
 
 from stentor.config import Config, QueueConfig
 from stentor.errors import InvalidConfiguration, QueueUnavailable, StentorError
+from stentor.queue.bells import NatsBell
 from stentor.queue.contract import PLAN, Lease, Task
 from stentor.queue.jetstream import JetStreamQueue
 from stentor.queue.nats import Nats
 from stentor.queue.outboxes import JetStreamOutbox
 from stentor.queue.streams import Streams
-from stentor.runtime.jetstream import NatsBell
 from stentor.runtime.ports import open_backend
 from stentor.simulators.tls import make_server_tls
 from stentor.store.database import Database

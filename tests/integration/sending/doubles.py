@@ -275,7 +275,14 @@ class Works:
         await self.database.write(change)
 
     async def put(
-        self, number: int = 1, size: int = 30, *, campaign: str = "c1", payload: bytes | None = None, **other: Any
+        self,
+        number: int = 1,
+        size: int = 30,
+        *,
+        campaign: str = "c1",
+        payload: bytes | None = None,
+        urgent: bool = False,
+        **other: Any,
     ) -> str:
         """Put a batch into the queue as a planner does; its id. Recipients are called after batch and position."""
         if campaign not in self.desk.states:
@@ -306,7 +313,10 @@ class Works:
             await connection.execute(batches.insert(), row)
 
         encoded = encode_batch(Batch(**given)) if payload is None else payload
-        await self.queue.settle(change, put=[Task(id=name, lane=LANE, campaign_id=campaign, payload=encoded)])
+        task = Task(id=name, lane=LANE, campaign_id=campaign, payload=encoded, urgent=urgent)
+        await self.queue.settle(change, put=[task])
+        if urgent:
+            self.sender.look_for_urgent()  # as `pipeline.send` has it look, when the queue says so
         return name
 
     async def die_holding(self, times: int, limit: int = 100) -> list[Lease]:

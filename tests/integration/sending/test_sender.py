@@ -153,3 +153,32 @@ async def test_a_batch_that_is_settled_already_is_only_acked(stage: Works) -> No
         await stage.until_queue()
     assert len(stage.lane.flights) == 1
     assert await stage.outcomes(name) == ALL * 2
+
+
+async def test_what_is_urgent_is_sent_at_once_although_the_wire_is_full(stage: Works) -> None:
+    stage.lane.holds = True
+    for number in range(1, 20):
+        await stage.put(number, 1000)
+    async with stage.at_work():
+        await until(lambda: stage.lane.has_begun(8))  # twice the wire's window: no more is taken
+        await stage.put(1, 1, campaign="m1", urgent=True)
+        await until(lambda: b"m1-1-0" in stage.lane.sent)
+        assert len(stage.lane.flights) == 9
+        stage.lane.holds = False
+        for flight in stage.lane.flights:
+            flight.answer()
+        await stage.until_queue()
+    assert len(stage.lane.sent) == 19_001
+
+
+async def test_urgent_batches_leave_the_others_their_room(stage: Works) -> None:
+    stage.lane.holds, stage.lane.room = True, 1000
+    for number in range(1, 5):
+        await stage.put(number, 1, campaign=f"m{number}", urgent=True)
+    await stage.put(1, 1000)
+    async with stage.at_work():
+        await until(lambda: stage.lane.has_begun(5))
+        assert stage.sender.held == 5
+        for flight in stage.lane.flights:
+            flight.answer()
+        await stage.until_queue()

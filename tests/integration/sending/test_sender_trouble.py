@@ -341,7 +341,7 @@ class Outage:
         if self.on:
             raise StoreUnavailable
 
-    async def take(self, lane: str, limit: int, lease: float) -> list[Lease]:
+    async def take(self, lane: str, limit: int, lease: float, *, urgent: bool = False) -> list[Lease]:
         self._attempt()
         return await self._take(lane, limit, lease)
 
@@ -393,8 +393,8 @@ async def test_what_was_taken_while_the_process_stood_still_is_handed_back_unsen
         name = await stage.put(1, 2)
         take = stage.queue.take
 
-        async def slow(lane: str, limit: int, lease: float) -> list[Lease]:
-            leases = await take(lane, limit, lease)
+        async def slow(lane: str, limit: int, lease: float, *, urgent: bool = False) -> list[Lease]:
+            leases = await take(lane, limit, lease, urgent=urgent)
             await asyncio.sleep(lease)
             stage.queue.take = take  # type: ignore[method-assign]
             return leases

@@ -174,7 +174,7 @@ async def test_a_campaign_ends_once_whoever_asks(
 ) -> None:
     await add(database, state=before, planned=True)
     ends = await asyncio.gather(
-        *(database.write(lambda connection: campaigns.finish(connection, "c1", NOW)) for _ in range(6))
+        *(database.write(lambda connection: campaigns.finish(connection, ["c1"], NOW)) for _ in range(6))
     )
     assert sorted(ends) == [False] * 5 + [True]
     found = await get(database)
@@ -188,7 +188,7 @@ async def test_a_campaign_ends_once_whoever_asks(
 async def test_it_does_not_end_too_early(database: Database, values: dict[str, Any], pending: int) -> None:
     campaign = await add(database, **values)
     await add_batch(database, pending=pending)
-    assert not await database.write(lambda connection: campaigns.finish(connection, "c1", NOW))
+    assert not await database.write(lambda connection: campaigns.finish(connection, ["c1"], NOW))
     assert await get(database) == replace(campaign, planning_over=campaign.planned)
 
 

@@ -22,6 +22,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import InvalidConfiguration, StoreOutdated, StoreUnavailable
+from stentor.queue.contract import Task
+from stentor.queue.sql import SqlQueue
+from stentor.states import CampaignKind
+from stentor.store import campaigns
 from stentor.store import migrate as migrations
 from stentor.store.database import SQLITE, Database
 from stentor.store.migrate import MIGRATIONS, REVISIONS, VERSION_TABLE, check, migrate
@@ -297,6 +301,37 @@ async def test_an_upgrade_is_refused_where_something_is_missing(database: Databa
     with pytest.raises(StoreOutdated, match=r"^Somebody removed the column stentor_batches\.edition from "):
         await migrate(database)
     assert await dump(database) == before
+
+
+async def test_what_was_queued_before_there_were_messages_goes_on(database: Database) -> None:
+    await database.write(lambda connection: connection.run_sync(upgrade_to, "0007"))
+    blob = "x'78'" if database.dialect == SQLITE else "'x'"
+    campaign = f"'c1', 'News', 'running', {blob}, {blob}, 'c1', 1.0"
+    await execute(
+        database,
+        "INSERT INTO stentor_campaigns (id, title, state, content, audience, collapse_id, created_at)"
+        f" VALUES ({campaign})",
+    )
+    await execute(
+        database,
+        "INSERT INTO stentor_tasks (id, lane, campaign_id, ready_at) VALUES ('c1/apns/ios/0', 'apns/ios', 'c1', 2.0)",
+    )
+    await execute(database, f"INSERT INTO stentor_payloads (id, payload) VALUES ('c1/apns/ios/0', {blob})")
+    await migrate(database)
+    (found,) = await database.ask(campaigns.newest)
+    assert (found.id, found.kind) == ("c1", CampaignKind.CAMPAIGN)
+    queue = SqlQueue(database)
+    await queue.settle(put=[Task(id="m1/0", lane="apns/ios", campaign_id="m1", payload=b"x", urgent=True)])
+    taken = await queue.take("apns/ios", 10, 30.0)
+    assert [(lease.campaign_id, lease.urgent) for lease in taken] == [("m1", True), ("c1", False)]
+
+
+def upgrade_to(connection: Connection, revision: str) -> None:
+    """The tables as a Stentor made them whose last revision this was."""
+    config = Config(attributes={"connection": connection, "version_table": VERSION_TABLE})
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    command.upgrade(config, revision)
 
 
 async def test_tables_that_do_not_say_their_version_are_left_alone(database: Database) -> None:

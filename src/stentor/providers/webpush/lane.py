@@ -189,7 +189,7 @@ class WebPushLane(BurstLane[wire.Rendered, _Access]):
             (origin, self._encode(access, origin, headers, ttl, positions, sealed))
             for (origin, headers, ttl), positions in groups.items()
         ]
-        return await self._start(access, count, bursts, rejected, wire.decode)
+        return await self._start(access, count, bursts, rejected, wire.decode, is_urgent=prepared.campaign.is_urgent)
 
     def _held_back(self, access: _Access, receipts: Sequence[bytes]) -> dict[int, wire.Target]:
         """Where the messages are that may not be delivered yet, by their positions."""
@@ -220,6 +220,8 @@ class WebPushLane(BurstLane[wire.Rendered, _Access]):
         bursts: Sequence[tuple[Origin, Encoded]],
         rejected: dict[int, Answer],
         decode: Decode,
+        *,
+        is_urgent: bool = False,
     ) -> WebPushFlight:
         """Send bursts to their origins; whose origin cannot be reached is `rejected`."""
         now = self._clock()
@@ -232,7 +234,7 @@ class WebPushLane(BurstLane[wire.Rendered, _Access]):
             if isinstance(pool, Answer):
                 rejected |= dict.fromkeys(encoded.positions, pool)
                 continue
-            parts.append((encoded, pool.start(encoded.burst)))
+            parts.append((encoded, pool.start(encoded.burst, is_urgent=is_urgent)))
             origins.append(origin)
         return WebPushFlight(count, parts, rejected, access, origins, now, decode)
 

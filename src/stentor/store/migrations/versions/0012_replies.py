@@ -1,4 +1,4 @@
-"""What was answered to requests with an idempotency key, and an order for lists of campaigns."""
+"""What was answered to requests with an idempotency key, and how often a draft was changed."""
 
 from __future__ import annotations
 
@@ -28,4 +28,3 @@ def upgrade() -> None:
     )
     op.create_index("ix_stentor_replies_at", "stentor_replies", ["at"])
     op.add_column("stentor_campaigns", sa.Column("revision", sa.Integer, nullable=False, server_default=sa.text("0")))
-    op.create_index("ix_stentor_campaigns_created_at_id", "stentor_campaigns", ["created_at", "id"])
