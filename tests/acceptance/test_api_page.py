@@ -65,6 +65,7 @@ async def test_the_commands_do_what_the_page_says(folder: Path) -> None:
         assert (events[0], events[-1]) == ("event: snapshot", "event: end")
         assert json.loads(told[5]) == {"failures": [], "next": None}
         assert len(told[6].splitlines()) == PHONES + 1
-        assert json.loads(told[7])["change"] == "added"
-        assert json.loads(told[8])["counts"]["read"] == 2
+        assert [each["outcome"] for each in json.loads(told[7])["recipients"]] == ["accepted"]
+        assert json.loads(told[8])["change"] == "added"
+        assert json.loads(told[9])["counts"]["read"] == 2
         assert await served.stop() == 0

@@ -22,6 +22,7 @@ from stentor.api.operation import Operation
 from stentor.api.problems import CONTENT_TYPE, ProblemDocument, ProblemKind, kind_of
 from stentor.model import Message
 from stentor.planning.content import Translation
+from stentor.recording.message_shapes import MessageShape
 from stentor.recording.shapes import CampaignShape
 from stentor.runtime.installations import Put
 from stentor.version import __version__
@@ -36,6 +37,7 @@ Errors are `application/problem+json` (RFC 9457); the `type` of each leads to wh
 
 Send an `Idempotency-Key` with every POST: then it may be repeated, and nothing is done twice."""
 MADE: dict[Any, tuple[str, str]] = {
+    MessageShape: ("message_id", "/id"),
     CampaignShape: ("campaign", "/id"),
     IssuedKeyShape: ("key", "/about/id"),
     UserShape: ("user", "/id"),

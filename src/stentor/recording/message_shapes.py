@@ -15,7 +15,7 @@ from stentor.recording.messages import MessageOutcome
 from stentor.store.campaigns import Campaign
 
 
-class RecipientShape(msgspec.Struct, frozen=True, kw_only=True):
+class MessageRecipientShape(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one recipient."""
 
     installation: str
@@ -54,7 +54,7 @@ class MessageShape(ListedMessageShape, frozen=True, kw_only=True):
 
     settled: bool
     """Whether everybody has an outcome."""
-    recipients: Sequence[RecipientShape]
+    recipients: Sequence[MessageRecipientShape]
     """In the order in which they were named."""
     at: float
 
@@ -65,7 +65,7 @@ def listed_message(campaign: Campaign) -> ListedMessageShape:
 
 def message(outcome: MessageOutcome) -> MessageShape:
     recipients = [
-        RecipientShape(**{name: getattr(each, name) for name in RecipientShape.__struct_fields__})
+        MessageRecipientShape(**{name: getattr(each, name) for name in MessageRecipientShape.__struct_fields__})
         for each in outcome.recipients
     ]
     return MessageShape(**_facts(outcome.campaign), settled=outcome.settled, recipients=recipients, at=outcome.at)

@@ -26,7 +26,7 @@ from stentor.reporting import outbox
 from stentor.reporting.events import ENDINGS, EventKind, ReportEvent
 from stentor.reporting.facts import campaign_event, is_test, told_problems, waiting_titles
 from stentor.reporting.lane_watch import LaneWatch, Standing
-from stentor.states import CampaignState
+from stentor.states import CampaignKind, CampaignState
 from stentor.store.database import Database
 from stentor.store.tables import batches, campaigns, chains, report_events
 
@@ -50,12 +50,14 @@ Missing = Callable[[Progress], Awaitable[Mapping[str, LaneProblem]]]
 # Without the states: they all have ended that have an end, and by its index few are looked at.
 _ENDED = select(campaigns.c.id, campaigns.c.state, campaigns.c.finished_at, campaigns.c.audience).where(
     campaigns.c.expires_at.is_not(None),  # a draft that was thrown away has sent nothing
+    campaigns.c.kind == CampaignKind.CAMPAIGN.value,  # a message to a few is no news
     ~exists().where(
         report_events.c.campaign_id == campaigns.c.id,
         report_events.c.kind.in_([kind.value for kind in ENDINGS.values()]),
     ),
 )
 _PAUSED = select(campaigns.c.id, campaigns.c.paused_at).where(
+    campaigns.c.kind == CampaignKind.CAMPAIGN.value,
     campaigns.c.state == CampaignState.PAUSED.value,
     campaigns.c.problem.is_not(None),
     campaigns.c.paused_at.is_not(None),
@@ -156,7 +158,8 @@ class Detector:
             campaigns.c.state.in_([CampaignState.RUNNING.value, CampaignState.CANCELLING.value]),
             and_(campaigns.c.state == CampaignState.SCHEDULED.value, campaigns.c.starts_at < now),
         )
-        rows = await self._database.rows(select(campaigns.c.id).where(moving))
+        ours = campaigns.c.kind == CampaignKind.CAMPAIGN.value
+        rows = await self._database.rows(select(campaigns.c.id).where(moving, ours))
         self._campaigns = {row.id: self._campaigns[row.id] for row in rows if row.id in self._campaigns}
         for row in rows:
             with suppress(UnknownCampaign):

@@ -115,6 +115,7 @@ class BlockingMessageControl(_Twin[MessageControl]):
 
     send = _blocking(MessageControl.send)
     get = _blocking(MessageControl.get)
+    exists = _blocking(MessageControl.exists)
     settled = _blocking(MessageControl.settled)
     newest = _blocking(MessageControl.newest)
 

@@ -19,7 +19,7 @@ from stentor.audience.contract import NO_LANE, Page, Selection, Wanted
 from stentor.audience.listed import Addresses, encode_addresses, page_of
 from stentor.audience.source import nearest_to
 from stentor.config import REGISTRY, lanes
-from stentor.errors import InvalidAudience, InvalidConfiguration, InvalidState, QueueUnavailable, StoreUnavailable
+from stentor.errors import InvalidInput, InvalidState, QueueUnavailable, StoreUnavailable
 from stentor.planning.content import Content, encode_content
 from stentor.planning.direct import add_message, plan_message
 from stentor.planning.division import Divider, Planned
@@ -53,7 +53,7 @@ class MessageControl:
         self._campaigns = campaigns
         self._lanes: dict[str, Lane] = {}
 
-    async def send(
+    async def send(  # noqa: PLR0913 - two ways to say whom, and who names no option need not know it
         self,
         content: Content,
         to: Sequence[str] = (),
@@ -64,6 +64,7 @@ class MessageControl:
         language: str | None = None,
         title: str | None = None,
         once: str | None = None,
+        message_id: str | None = None,
     ) -> MessageOutcome:
         """Send a message to a few recipients, before all campaigns on their lanes.
 
@@ -80,12 +81,13 @@ class MessageControl:
             language: of those at the addresses, e.g. `de`; None: they get the message itself.
             title: for people; the message's title if left out.
             once: a key under which only one message or campaign is ever sent.
+            message_id: its id, of `store.campaigns.new_id`; left out, one is made.
 
         Returns: the message, with its id. Nobody was tried yet; who cannot be sent to is rejected already.
 
         Raises:
             InvalidMessage: a provider would refuse it; names the field.
-            InvalidConfiguration: there are no recipients, too many, or those of both kinds; or there is no such lane.
+            InvalidInput: there are no recipients, too many, or those of both kinds; or there is no such lane.
             InvalidAudience: there is no such audience, or it cannot be read as configured.
             AudienceUnavailable: its database cannot be reached just now.
             CredentialError: an app's credentials cannot be used.
@@ -99,7 +101,7 @@ class MessageControl:
         if once is not None:
             await self._campaigns.refuse_a_second(once)
         now = self._clock()
-        message_id = new_id(now)
+        message_id = message_id or new_id(now)
         selection = Selection(source=audience, only=named)
         if listed is not None:
             selection = Selection(source="", addresses_of=message_id, only=named)
@@ -139,6 +141,10 @@ class MessageControl:
         """
         return await self._database.ask(lambda connection: message_outcome(connection, message_id, self._clock()))
 
+    async def exists(self, message_id: str) -> bool:
+        """Whether there is a message, or a campaign, of this id."""
+        return bool(await self._database.ask(lambda connection: campaigns.states(connection, [message_id])))
+
     async def settled(self, message_id: str, within: float) -> MessageOutcome:
         """As `get`, as soon as everybody has an outcome, or after so many seconds. Raises: as `get`."""
         outcome = await self.get(message_id)
@@ -165,11 +171,11 @@ class MessageControl:
     def _listed(self, lane: str | None, addresses: Sequence[str], language: str | None) -> Addresses | None:
         if lane is None:
             if addresses or language is not None:
-                raise InvalidConfiguration("addresses and their language need a lane, such as apns/ios")
+                raise InvalidInput("lane", "addresses and their language need a lane, such as apns/ios")
             return None
         known = lanes(self._config)
         if lane not in known:
-            raise InvalidConfiguration(f"there is no lane {lane!r} in the settings; {nearest_to(lane, known)}")
+            raise InvalidInput("lane", f"there is no lane {lane!r} in the settings; {nearest_to(lane, known)}")
         values = list(dict.fromkeys(address.strip() for address in addresses))
         return Addresses(lane=lane, values=values, language=language)
 
@@ -249,17 +255,18 @@ class MessageControl:
 
 
 def _named(to: Sequence[str], listed: Addresses | None) -> list[str]:
-    """The keys of all recipients, each once. Raises: InvalidConfiguration."""
+    """The keys of all recipients, each once. Raises: InvalidInput."""
     if to and listed is not None:
-        raise InvalidConfiguration("a message is for installations of an audience or for addresses on a lane, not both")
+        raise InvalidInput("to", "a message is for installations of an audience or for addresses on a lane, not both")
     named = list(dict.fromkeys(to)) if listed is None else listed.keys
     if not 0 < len(named) <= MOST_RECIPIENTS:
-        raise InvalidConfiguration(
-            f"a message is for 1 to {MOST_RECIPIENTS} recipients, not {len(named):,}; for more, send a campaign"
+        raise InvalidInput(
+            "to" if listed is None else "addresses",
+            f"a message is for 1 to {MOST_RECIPIENTS} recipients, not {len(named):,}; for more, send a campaign",
         )
     for key in named:
         if not key:
-            raise InvalidAudience("the id of an installation is empty")
+            raise InvalidInput("to", "the id of an installation is empty")
     return named
 
 

@@ -232,7 +232,8 @@ async def standings(
 
 async def _standings(connection: AsyncConnection, which: ColumnElement[bool]) -> dict[str, CampaignStanding]:
     c = campaigns.c
-    rows = await connection.execute(select(c.id, c.title, c.state, c.problem).where(which))
+    ours = c.kind == CampaignKind.CAMPAIGN.value
+    rows = await connection.execute(select(c.id, c.title, c.state, c.problem).where(which, ours))
     return {
         row.id: CampaignStanding(id=row.id, title=row.title, state=CampaignState(row.state), problem=row.problem)
         for row in rows

@@ -19,7 +19,7 @@ from stentor.config import Config, QueueConfig
 from stentor.errors import (
     AlreadySent,
     InvalidAudience,
-    InvalidConfiguration,
+    InvalidInput,
     InvalidMessage,
     InvalidState,
     QueueUnavailable,
@@ -227,13 +227,13 @@ async def test_what_cannot_be_queued_is_not_sent_and_leaves_its_key_free(
 @pytest.mark.parametrize(
     ("asked", "error", "said"),
     [
-        ({}, InvalidConfiguration, "1 to 100 recipients, not 0"),
-        ({"to": [str(number) for number in range(MOST_RECIPIENTS + 1)]}, InvalidConfiguration, "not 101"),
-        ({"to": ["1"], "lane": IOS, "addresses": [PHONE]}, InvalidConfiguration, "not both"),
-        ({"addresses": [PHONE]}, InvalidConfiguration, "need a lane"),
-        ({"lane": "apns/ipad", "addresses": [PHONE]}, InvalidConfiguration, "the nearest is apns/ios"),
+        ({}, InvalidInput, "1 to 100 recipients, not 0"),
+        ({"to": [str(number) for number in range(MOST_RECIPIENTS + 1)]}, InvalidInput, "not 101"),
+        ({"to": ["1"], "lane": IOS, "addresses": [PHONE]}, InvalidInput, "not both"),
+        ({"addresses": [PHONE]}, InvalidInput, "need a lane"),
+        ({"lane": "apns/ipad", "addresses": [PHONE]}, InvalidInput, "the nearest is apns/ios"),
         ({"to": ["1"], "audience": "user"}, InvalidAudience, "no audience 'user'"),
-        ({"to": [""]}, InvalidAudience, "empty"),
+        ({"to": [""]}, InvalidInput, "empty"),
         ({"to": ["1"], "once": ""}, InvalidMessage, "once"),
     ],
 )

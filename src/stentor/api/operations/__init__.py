@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from stentor.api.operations import access, campaigns, events, installations, lanes, outcomes, reports
+from stentor.api.operations import access, campaigns, events, installations, lanes, messages, outcomes, reports
 
 ALL = (
     *campaigns.operations,
     *outcomes.operations,
     *events.operations,
+    *messages.operations,
     *installations.operations,
     *lanes.operations,
     *reports.operations,
