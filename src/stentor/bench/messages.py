@@ -22,6 +22,7 @@ from stentor.bench import campaign
 from stentor.bench.journey import AUDIENCE, MESSAGE
 from stentor.bench.processes import simulator
 from stentor.config import Config
+from stentor.counted import counted
 from stentor.planning.content import Content
 from stentor.runtime.draft import Draft
 from stentor.runtime.stentor import Stentor
@@ -53,7 +54,7 @@ def run(
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stentor-bench-")))
-        say(f"messages: making {recipients:,} installations")
+        say(f"messages: making {counted(recipients, 'installation')}")
         store, audience = urls or stack.enter_context(campaign.sqlite(folder, recipients))
         say(f"messages: one each {EVERY * 1000:.0f} ms during a campaign")
         fast = ("--mode", "fast")

@@ -137,6 +137,7 @@ class BlockingRoles(_Twin[Roles]):
     goes on when it is run again."""
 
     see_out = _blocking(Roles.see_out)
+    glance = _blocking(Roles.glance)
 
     @property
     def closings(self) -> list[Closing]:

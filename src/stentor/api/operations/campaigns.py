@@ -141,7 +141,7 @@ class CampaignsPage(Shape, frozen=True, kw_only=True):
     """The cursor of the next page. Null: this is the last one."""
 
 
-class MessageShape(Shape, frozen=True, kw_only=True):
+class ContentShape(Shape, frozen=True, kw_only=True):
     """What a campaign sends."""
 
     message: MessageTree
@@ -241,10 +241,10 @@ async def get_campaign(call: Call, campaign: str) -> CampaignShape:
 
 
 @operations.get("/campaigns/{campaign}/message", Scope.WRITE, raises=(UnknownCampaign,))
-async def get_message(call: Call, campaign: str) -> MessageShape:
+async def get_message(call: Call, campaign: str) -> ContentShape:
     """What a campaign sends, in all its languages."""
     content = await call.stentor.campaigns.content(campaign)
-    return MessageShape(message=to_file(content), values=dict(content.values))
+    return ContentShape(message=to_file(content), values=dict(content.values))
 
 
 @operations.put(
