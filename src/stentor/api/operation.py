@@ -26,6 +26,7 @@ from starlette.requests import Request
 
 from stentor.access.caller import Caller
 from stentor.access.scopes import Scope
+from stentor.config import ApiConfig
 from stentor.errors import ChangedMeanwhile, InvalidInput, StentorError
 from stentor.runtime.stentor import Stentor
 
@@ -48,6 +49,7 @@ class Call:
     """One request, as an operation sees it."""
 
     stentor: Stentor
+    settings: ApiConfig
     caller: Caller
     request: Request
     reserved: str | None = None

@@ -29,6 +29,7 @@ from stentor.api.limits import RequestLimits
 from stentor.api.meter import ApiMeter
 from stentor.api.operation import Call, Made, Operation, Streamed, etag_of
 from stentor.api.problems import CONTENT_TYPE, ProblemAnswer
+from stentor.config import ApiConfig
 from stentor.errors import StentorError
 from stentor.runtime.stentor import Stentor
 from stentor.store.replies import KeptReply, KeyClaim
@@ -55,9 +56,15 @@ class RestApi:
     """Answers the requests of one process."""
 
     def __init__(
-        self, stentor: Stentor, operations: Sequence[Operation], limits: RequestLimits, meter: ApiMeter
+        self,
+        stentor: Stentor,
+        settings: ApiConfig,
+        operations: Sequence[Operation],
+        limits: RequestLimits,
+        meter: ApiMeter,
     ) -> None:
         self._stentor = stentor
+        self._settings = settings
         self._operations = operations
         self._limits = limits
         self._meter = meter
@@ -194,6 +201,7 @@ class RestApi:
     ) -> _Answered:
         call = Call(
             stentor=self._stentor,
+            settings=self._settings,
             caller=caller,
             request=request,
             reserved=None if claim is None else claim.reserved,

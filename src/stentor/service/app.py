@@ -21,7 +21,7 @@ def application(stentor: Stentor, config: Config, meter: ApiMeter, stop: asyncio
     Args:
         stop: set when the process is to end: whatever streams without an end ends then.
     """
-    api = RestApi(stentor, ALL, RequestLimits(config.api.rate), meter)
+    api = RestApi(stentor, config.api, ALL, RequestLimits(config.api.rate), meter)
     app = Starlette(
         routes=[*document_routes(ALL), *api.routes()],
         exception_handlers={404: not_found, 405: not_found},

@@ -30,9 +30,9 @@ def facts() -> Iterator[Facts]:
 
 @pytest.fixture
 def config(tmp_path: Path, facts: Facts, request: pytest.FixtureRequest) -> Config:
-    """Its parameter: how many requests a second a key may make."""
-    rate = getattr(request, "param", 100_000)
-    return rehearse(tmp_path, facts, more=f"\n[api]\nrate = {rate}\n")
+    """Its parameter: settings of the API."""
+    api = getattr(request, "param", "rate = 100_000")
+    return rehearse(tmp_path, facts, more=f"\n[api]\n{api}\n")
 
 
 @pytest.fixture

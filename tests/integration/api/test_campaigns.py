@@ -101,6 +101,17 @@ async def test_a_script_cannot_start_something_else(service: Service) -> None:
     assert (problem(wrong), wrong.json()["errors"][0]["pointer"]) == ("invalid-input", "/confirmation")
 
 
+@pytest.mark.parametrize("config", ["confirm_starts = true"], indirect=True)
+async def test_where_starts_must_be_confirmed_nothing_starts_without(service: Service) -> None:
+    refused = await service.ask("POST", "/campaigns?start=true", DRAFT)
+    assert (problem(refused), refused.json()["errors"][0]["pointer"]) == ("invalid-input", "/confirmation")
+    draft = await service.made("POST", "/campaigns", DRAFT, status=201)
+    assert problem(await service.ask("POST", f"/campaigns/{draft['id']}/start", {})) == "invalid-input"
+    seen = await service.made("POST", "/campaigns/preview", DRAFT)
+    wanted = {"confirmation": seen["confirmation"]}
+    assert (await service.made("POST", f"/campaigns/{draft['id']}/start", wanted))["state"] == "running"
+
+
 @pytest.mark.parametrize(
     ("changed", "kind", "pointer"),
     [

@@ -140,7 +140,7 @@ async def test_anybody_may_read_the_document(service: Service) -> None:
     assert wanted <= set(whole["components"]["schemas"])
 
 
-@pytest.mark.parametrize("config", [5], indirect=True)
+@pytest.mark.parametrize("config", ["rate = 5"], indirect=True)
 async def test_who_asks_too_often_waits(service: Service) -> None:
     answers = [await service.ask("GET", "/apps", scope=Scope.VIEW) for _ in range(60)]
     refused = [each for each in answers if each.status_code == 429]

@@ -17,6 +17,7 @@ from stentor.errors import (
     ChangedMeanwhile,
     CredentialError,
     InvalidAudience,
+    InvalidInput,
     InvalidMessage,
     InvalidState,
     Unconfirmed,
@@ -207,9 +208,8 @@ async def create_campaign(call: Call, query: CreateQuery, body: NewCampaignField
     """
     if query.start:
         call.caller.require(Scope.SEND)
-        made = await call.stentor.campaigns.send(
-            body.draft, once=body.once, expect=body.expectation, campaign_id=call.reserved
-        )
+        expect = _demanded(call, body.expectation)
+        made = await call.stentor.campaigns.send(body.draft, once=body.once, expect=expect, campaign_id=call.reserved)
     else:
         made = await call.stentor.campaigns.create(body.draft, campaign_id=call.reserved)
     return Made(shape=shapes.campaign(made), location=f"/v1/campaigns/{made.id}")
@@ -282,7 +282,8 @@ async def start_campaign(call: Call, campaign: str, body: ExpectationFields) -> 
     """Start a draft: at once, or at its time."""
     if call.again and (found := await call.stentor.campaigns.get(campaign)).state is not CampaignState.DRAFT:
         return shapes.campaign(found)
-    return shapes.campaign(await call.stentor.campaigns.start(campaign, expect=body.expectation))
+    expect = _demanded(call, body.expectation)
+    return shapes.campaign(await call.stentor.campaigns.start(campaign, expect=expect))
 
 
 @operations.post(
@@ -378,3 +379,12 @@ async def edit_campaign(call: Call, campaign: str, body: InsteadFields) -> Made:
     """
     made = await call.stentor.campaigns.edit(campaign, body.content, edit_id=call.reserved)
     return Made(shape=shapes.campaign(made), location=f"/v1/campaigns/{made.id}")
+
+
+def _demanded(call: Call, expect: Expectation) -> Expectation:
+    """What must hold for a start. Raises: InvalidInput: the settings want something to hold, and nothing was named."""
+    if call.settings.confirm_starts and expect.confirmation is None and expect.recipients is None:
+        raise InvalidInput(
+            "confirmation", "is missing: here a start needs a preview's confirmation, or `expect_recipients`"
+        )
+    return expect
