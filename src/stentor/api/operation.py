@@ -85,6 +85,8 @@ class Made:
     shape: object
     status: int = 201
     location: str | None = None
+    about: str | None = None
+    """What the log says it was done to; None: to what was made, or else to what the path names."""
     kept: object | None = None
     """What whoever repeats the request is answered instead: without a secret that is shown once."""
 

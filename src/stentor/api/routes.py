@@ -224,6 +224,8 @@ class RestApi:
             return
         made = answer.shape if isinstance(answer, Made) else answer
         about = getattr(made, "id", None) or next(iter(request.path_params.values()), "")
+        if isinstance(answer, Made) and answer.about is not None:
+            about = answer.about
         await self._stentor.access.log.record(
             caller, operation.action, str(about), outcome=REFUSED if refusal else DONE, detail=refusal
         )

@@ -41,6 +41,7 @@ from stentor.states import CampaignState
 from stentor.store.database import SQLITE
 from stentor.store.letters import OF_OUTCOMES
 from stentor.store.tables import (
+    actions,
     batches,
     campaigns,
     chains,
@@ -49,6 +50,7 @@ from stentor.store.tables import (
     installations,
     payloads,
     receipts,
+    replies,
     tasks,
 )
 
@@ -58,6 +60,8 @@ LOOK = 0.25
 """Seconds between two looks whether what is waited for is done."""
 ERASED = "Erased"
 """Why an address counts as dead while its installation is being erased."""
+PLACEHOLDER = "erased"
+"""What the log of who did what has in the place of its id."""
 AGAIN = "erase it again once that is over"
 
 _KEYS = msgspec.msgpack.Decoder(list[bytes])
@@ -185,9 +189,15 @@ class Eraser:
         return await self._database.write(change)
 
     async def _forget(self, installation_id: str) -> None:
+        """Take it out of the registry, of the log of who did what, and of answers that are kept for who asks again."""
         gone = delete(installations).where(installations.c.id == installation_id)
+        nameless = update(actions).where(actions.c.object == installation_id).values(object=PLACEHOLDER)
+        told = msgspec.json.encode(installation_id)  # with its quotes, so that key 7 isn't looked for in every 17
+        kept = delete(replies).where(self._within(replies.c.body, told) > 0)
 
         async def change(connection: AsyncConnection) -> None:
+            await connection.execute(nameless)
+            await connection.execute(kept)
             await connection.execute(gone)
 
         await self._database.write(change)
@@ -216,14 +226,18 @@ class Eraser:
     def _is_sqlite(self) -> bool:
         return self._database.dialect == SQLITE
 
+    def _within(self, column: Any, needle: bytes) -> Any:
+        """Where some bytes are in a column; 0 where they aren't."""
+        place = func.instr if self._is_sqlite else func.pg_catalog.position
+        return place(column, needle)
+
     # -- batches ---------------------------------------------------------------------------------------------------
 
     async def _search(self, work: _Work, on_progress: Callable[[Erasing], None] | None) -> list[str]:
         """Erase it from all batches. Returns: those that must be waited for."""
         total = int((await self._database.rows(select(func.count()).select_from(batches)))[0][0])
         needle = msgspec.msgpack.encode(work.key)  # with its length, so that key 7 isn't looked for in every 17
-        within = func.instr if self._is_sqlite else func.pg_catalog.position
-        holds = (within(batches.c.recipients, needle) > 0).label("holds")
+        holds = (self._within(batches.c.recipients, needle) > 0).label("holds")
         query = select(batches.c.id, holds).order_by(batches.c.id).limit(PAGE)
         after, looked, found = "", 0, 0
         held: list[str] = []

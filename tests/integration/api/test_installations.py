@@ -82,3 +82,6 @@ async def test_a_person_is_erased(service: Service) -> None:
     told = await service.made("POST", "/installations/4711/erase")
     assert (told["registered"], told["left"]) == (True, [])
     assert problem(await service.ask("GET", "/installations/4711")) == "not-found"
+    log = await service.ask("GET", "/log")
+    assert "4711" not in log.text
+    assert [each["object"] for each in log.json()["actions"][:2]] == ["", "erased"]

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from stentor.access.scopes import Scope
 from stentor.api.bodies import JSON
 from stentor.api.cursors import Cursors
-from stentor.api.operation import Call, Fields, Operations, Streamed
+from stentor.api.operation import Call, Fields, Made, Operations, Streamed
 from stentor.api.problems import BAD_BODY, ProblemAnswer
 from stentor.errors import InvalidConfiguration, InvalidInput, QueueUnavailable, UnknownInstallation
 from stentor.recording.shapes import Shape
@@ -162,14 +162,19 @@ async def delete_installation(call: Call, installation: str) -> None:
 
 
 @operations.post(
-    "/installations/{installation}/erase", Scope.ADMIN, raises=(QueueUnavailable,), action="installation.erase"
+    "/installations/{installation}/erase",
+    Scope.ADMIN,
+    raises=(QueueUnavailable,),
+    action="installation.erase",
+    shape=Erased,
 )
-async def erase_installation(call: Call, installation: str) -> Erased:
+async def erase_installation(call: Call, installation: str) -> Made:
     """Remove a person: everything that holds this id or its address, in campaigns too.
 
     What could not be removed yet is in `left`; ask again later, until that is empty.
     """
-    return await call.stentor.installations.erase(installation, patience=ERASED_WITHIN)
+    told = await call.stentor.installations.erase(installation, patience=ERASED_WITHIN)
+    return Made(shape=told, status=200, about="" if not told.left else None)
 
 
 async def _told(counts: Upserted, rejects: IO[bytes]) -> AsyncIterator[bytes]:
