@@ -39,6 +39,8 @@ AT_ONCE = 2
 """Keys that are looked up at the same time, so that made-up ones leave connections for others."""
 NOTED_EVERY = 60.0
 """Seconds between two notes of when a key was last used."""
+LONGEST_LIFE = 100 * 365.25 * 86_400.0
+"""Seconds until a key ends at most, if it ends."""
 OVERLAP = 86_400.0
 LONGEST_OVERLAP = 90 * 86_400.0
 """Seconds for which the old text of a rolled key stays valid: unless told otherwise, and at most."""
@@ -127,11 +129,14 @@ class Keys:
         self._note_use(digest, known.caller.id)
         return known.caller
 
-    async def create(self, by: Caller, name: str, scope: Scope, *, expires_at: float | None = None) -> IssuedKey:
+    async def create(
+        self, by: Caller, name: str, scope: Scope, *, expires_at: float | None = None, key_id: str | None = None
+    ) -> IssuedKey:
         """Make a key.
 
         Args:
             expires_at: epoch seconds; None: never.
+            key_id: its id; left out, one is made.
 
         Raises:
             InvalidInput: the name is empty or too long, or the time is past.
@@ -142,8 +147,12 @@ class Keys:
         name = _checked_name(name)
         if expires_at is not None and not expires_at > now:
             raise InvalidInput("expires_at", "is in the past; name a time to come, or leave it out")
+        if expires_at is not None and expires_at > now + LONGEST_LIFE:
+            raise InvalidInput("expires_at", "is more than 100 years away; leave it out for a key that never ends")
         text = new_key()
-        made = ApiKey(id=new_id(), name=name, scope=scope, created_at=now, created_by=by.name, expires_at=expires_at)
+        made = ApiKey(
+            id=key_id or new_id(), name=name, scope=scope, created_at=now, created_by=by.name, expires_at=expires_at
+        )
         done = action_of(by, "key.create", made.id, detail=f"{name}, scope {scope}", now=now)
 
         async def change(connection: AsyncConnection) -> None:

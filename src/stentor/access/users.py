@@ -115,11 +115,14 @@ class Users:
         self._signer = signer
         self._base = base or ""
 
-    async def add(self, by: Caller, name: str, role: Scope, *, password: str | None = None) -> User:
+    async def add(
+        self, by: Caller, name: str, role: Scope, *, password: str | None = None, user_id: str | None = None
+    ) -> User:
         """Make a user.
 
         Args:
             password: None: a one-time link sets it; see `link`.
+            user_id: the user's id; left out, one is made.
 
         Raises:
             InvalidInput: the name or the password is refused.
@@ -131,6 +134,7 @@ class Users:
         stored = None if password is None else await self._hashed(password, name)
         now = self._clock()
         made = _row_of(name, role, by.name, stored, now)
+        made["id"] = user_id or made["id"]
         done = action_of(by, "user.add", made["id"], detail=f"{name}, role {role}", now=now)
 
         async def change(connection: AsyncConnection) -> None:

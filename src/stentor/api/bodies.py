@@ -125,7 +125,7 @@ def _of(error: msgspec.ValidationError, kind: type[Fields]) -> tuple[str, str]:
     """Where msgspec found what, in our words."""
     said = str(error)
     where = _WHERE.search(said)
-    place, said = (where[1] if where else ""), _WHERE.sub("", said)
+    place, said = (where[1].replace("[...]", "") if where else ""), _WHERE.sub("", said)
     if unknown := _UNKNOWN.match(said):
         names: Mapping[str, Any] = {each.encode_name: each for each in msgspec.structs.fields(kind)}
         near = difflib.get_close_matches(unknown[1], names, 1) if not place else []

@@ -28,16 +28,24 @@ from stentor.access.caller import Caller
 from stentor.access.scopes import Scope
 from stentor.config import ApiConfig
 from stentor.errors import ChangedMeanwhile, InvalidInput, StentorError
+from stentor.recording.shapes import without_people
 from stentor.runtime.stentor import Stentor
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 VERSION = "/v1"
+T = TypeVar("T", bound=msgspec.Struct)
 _IN_PATH = re.compile(r"\{(\w+)\}")
 
 
 def etag_of(body: bytes) -> str:
     """Of a body: the same for the same bytes."""
     return f'"{hashlib.sha256(body).hexdigest()[:24]}"'
+
+
+def is_one_of(etag: str, named: str) -> bool:
+    """Whether a header names this tag, or any (`*`). What a proxy that compresses made weak (`W/`) counts as well."""
+    names = [each.strip().removeprefix("W/") for each in named.split(",")]
+    return etag in names or "*" in names
 
 
 class Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,13 +67,19 @@ class Call:
     again: bool = False
     """Whether an earlier try under this key was cut short, so that what is asked for may be done already."""
 
+    def seen(self, shape: T) -> T:
+        """A shape as this caller may see it: without what is known of people, for who may only view."""
+        if self.caller.scope.covers(Scope.WRITE):
+            return shape
+        return without_people(shape)
+
     def match(self, shape: msgspec.Struct) -> None:
         """See that what is to be changed is what the caller saw, if they say so by `If-Match` (RFC 9110, 13.1.1).
 
         Raises: ChangedMeanwhile.
         """
         wanted = self.request.headers.get("if-match")
-        if wanted is not None and wanted.strip() != "*" and wanted.strip() != etag_of(msgspec.json.encode(shape)):
+        if wanted is not None and not is_one_of(etag_of(msgspec.json.encode(shape)), wanted):
             raise ChangedMeanwhile
 
 
@@ -123,7 +137,7 @@ class Operation:
         return self.method != "GET"
 
 
-T = TypeVar("T", bound=Callable[..., Awaitable[Any]])
+F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
 
 
 class Options(TypedDict, total=False):
@@ -148,20 +162,20 @@ class Operations(list[Operation]):
         super().__init__()
         self._tag = tag
 
-    def get(self, path: str, scope: Scope | None, **more: Unpack[Options]) -> Callable[[T], T]:
+    def get(self, path: str, scope: Scope | None, **more: Unpack[Options]) -> Callable[[F], F]:
         return self._add("GET", path, scope, more)
 
-    def post(self, path: str, scope: Scope | None, **more: Unpack[Options]) -> Callable[[T], T]:
+    def post(self, path: str, scope: Scope | None, **more: Unpack[Options]) -> Callable[[F], F]:
         return self._add("POST", path, scope, more)
 
-    def put(self, path: str, scope: Scope | None, **more: Unpack[Options]) -> Callable[[T], T]:
+    def put(self, path: str, scope: Scope | None, **more: Unpack[Options]) -> Callable[[F], F]:
         return self._add("PUT", path, scope, more)
 
-    def delete(self, path: str, scope: Scope | None, **more: Unpack[Options]) -> Callable[[T], T]:
+    def delete(self, path: str, scope: Scope | None, **more: Unpack[Options]) -> Callable[[F], F]:
         return self._add("DELETE", path, scope, more)
 
-    def _add(self, method: Method, path: str, scope: Scope | None, more: Options) -> Callable[[T], T]:
-        def declare(run: T) -> T:
+    def _add(self, method: Method, path: str, scope: Scope | None, more: Options) -> Callable[[F], F]:
+        def declare(run: F) -> F:
             hints = get_type_hints(run)
             answer = more.get("shape") or hints.pop("return")
             names = tuple(_IN_PATH.findall(path))

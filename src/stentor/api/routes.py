@@ -27,10 +27,11 @@ from stentor.api.bodies import JSON, decode, decode_query, read, see_content_typ
 from stentor.api.idempotency import REPLAYED
 from stentor.api.limits import RequestLimits
 from stentor.api.meter import ApiMeter
-from stentor.api.operation import Call, Made, Operation, Streamed, etag_of
+from stentor.api.operation import Call, Made, Operation, Streamed, etag_of, is_one_of
 from stentor.api.problems import CONTENT_TYPE, ProblemAnswer
+from stentor.api.slashes import id_of
 from stentor.config import ApiConfig
-from stentor.errors import StentorError
+from stentor.errors import StentorError, StoreUnavailable
 from stentor.runtime.stentor import Stentor
 from stentor.store.replies import KeptReply, KeyClaim
 
@@ -38,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 BEARER = "bearer "
 REQUEST_ID = "X-Request-Id"
+LASTING = (problems.BAD_BODY, problems.INVALID_INPUT, problems.INVALID_MESSAGE, problems.ALREADY_SENT)
+"""The refusals that a repeated request gets again. All others may pass."""
 KEPT_HEADERS = ("content-type", "location", "etag")
 """Headers that are kept with an answer for whoever repeats the request."""
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -50,6 +53,8 @@ class _Answered:
     response: Response
     kept: bytes | None = None
     """The body for whoever repeats the request, if it is another one."""
+    lasting: bool = True
+    """Whether whoever repeats the request is to get the same answer; what may be other tomorrow is asked again."""
 
 
 class RestApi:
@@ -93,13 +98,21 @@ class RestApi:
         headers = {REQUEST_ID: request_id, **NO_STORE}
         try:
             caller = await self._admit(operation, request, headers)
-            response = await self._answer(operation, request, caller)
+            if request.method == "HEAD" and operation.streams is not None:
+                response = Response(None, 200, media_type=operation.streams.partition(",")[0])
+            else:
+                response = await self._answer(operation, request, caller)
         except ProblemAnswer as problem:
             response = of_problem(problem)
         except StentorError as error:
             response = of_problem(problems.problem_of(error))
             if response.status_code >= 500:
                 logger.warning("%s: %s", operation.name, error)
+        except asyncio.CancelledError:
+            if not request.app.state.stop.is_set():
+                raise
+            said = "This process stops just now; ask again."  # whoever cancels it wants an answer all the same
+            response = of_problem(ProblemAnswer(problems.UNAVAILABLE, said, headers={"Retry-After": "2"}))
         except Exception:
             logger.exception("%s failed (request %s)", operation.name, request_id)
             response = of_problem(
@@ -131,7 +144,13 @@ class RestApi:
     async def _caller(self, request: Request) -> Caller:
         given = request.headers.get("authorization", "")
         if given[: len(BEARER)].lower() == BEARER:
-            caller = await self._stentor.access.keys.authenticate(given[len(BEARER) :].strip())
+            try:
+                caller = await self._stentor.access.keys.authenticate(given[len(BEARER) :].strip())
+            except StoreUnavailable as error:  # what it says of our machines is for people who may know
+                logger.warning("a key cannot be looked up: %s", error)
+                said = "Keys cannot be looked up just now; ask again."
+                headers = {"Retry-After": str(problems.RETRY_AFTER)}
+                raise ProblemAnswer(problems.UNAVAILABLE, said, headers=headers) from None
             if caller is not None:
                 return caller
             said = "This API key is not valid: it was never made here, has expired, or was revoked."
@@ -140,7 +159,7 @@ class RestApi:
         raise ProblemAnswer(problems.UNAUTHENTICATED, said, headers={"WWW-Authenticate": "Bearer"})
 
     async def _answer(self, operation: Operation, request: Request, caller: Caller) -> Response:
-        arguments: dict[str, Any] = {name: request.path_params[name] for name in operation.path_names}
+        arguments: dict[str, Any] = {name: id_of(request.path_params[name]) for name in operation.path_names}
         if operation.query is not None:
             arguments["query"] = decode_query(request, operation.query)
         elif request.query_params:
@@ -179,12 +198,13 @@ class RestApi:
             problem = error if isinstance(error, ProblemAnswer) else problems.problem_of(error)
             if problem.kind.status >= 500:
                 raise
-            answered = _Answered(of_problem(problem))
+            answered = _Answered(of_problem(problem), lasting=problem.kind in LASTING)
         finally:
             if answered is None:
                 await asyncio.shield(self._stentor.replies.give_back(claim))
         response = answered.response
-        if isinstance(response, StreamingResponse) or len(response.body) > idempotency.LARGEST:
+        passes = not answered.lasting or isinstance(response, StreamingResponse)
+        if passes or len(response.body) > idempotency.LARGEST:
             await self._stentor.replies.give_back(claim)
             return response
         kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
@@ -223,7 +243,7 @@ class RestApi:
         if operation.action is None:
             return
         made = answer.shape if isinstance(answer, Made) else answer
-        about = getattr(made, "id", None) or next(iter(request.path_params.values()), "")
+        about = getattr(made, "id", None) or id_of(next(iter(request.path_params.values()), ""))
         if isinstance(answer, Made) and answer.about is not None:
             about = answer.about
         await self._stentor.access.log.record(
@@ -242,10 +262,8 @@ def _response(operation: Operation, request: Request, answer: object) -> Respons
     if operation.answer is None:
         return Response(None, 204)
     body = msgspec.json.encode(answer)
-    if operation.method != "GET":
-        return Response(body, status, headers, media_type=JSON)
     headers["ETag"] = etag = etag_of(body)
-    if etag in [each.strip() for each in request.headers.get("if-none-match", "").split(",")]:
+    if operation.method == "GET" and is_one_of(etag, request.headers.get("if-none-match", "")):
         return Response(None, 304, headers)
     return Response(body, status, headers, media_type=JSON)
 

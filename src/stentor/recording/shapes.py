@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,6 +21,8 @@ from stentor.recording.meanings import meaning
 from stentor.recording.pruning import Prunable
 from stentor.recording.report import FailureRow, LaneCounts, LaneProblem, Progress, Report, Totals
 from stentor.store.campaigns import Campaign
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,6 +263,17 @@ class PrunedShape(Shape, frozen=True, kw_only=True):
 
 def selection_of(campaign: Campaign) -> Selection:
     return msgspec.json.decode(campaign.audience, type=Selection)
+
+
+def without_people(shape: S) -> S:
+    """The same for whoever may not see addresses and data of people: of an audience its name alone, wherever there is a
+    campaign in it."""
+    if isinstance(shape, CampaignShape):
+        return msgspec.structs.replace(shape, audience=Selection(source=shape.audience.source))
+    of = getattr(shape, "campaign", None)
+    if isinstance(of, CampaignShape):
+        return msgspec.structs.replace(shape, campaign=without_people(of))
+    return shape
 
 
 def campaign(each: Campaign) -> CampaignShape:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import Selection
 from stentor.config import SendingConfig, lanes
-from stentor.errors import AlreadySent, InvalidConfiguration, InvalidInput, InvalidMessage, InvalidState
+from stentor.errors import AlreadySent, InvalidConfiguration, InvalidInput, InvalidState
 from stentor.model import Action
 from stentor.pipeline import call_off
 from stentor.planning.content import Content, decode_content, encode_content
@@ -113,6 +113,8 @@ class CampaignControl:
 
         Raises: as `prepare`.
         """
+        if (found := await self._made(campaign_id)) is not None:
+            return found
         preview = preview or await self.prepare(draft)
         now = self._clock()
         campaign_id = campaign_id or new_id(now)
@@ -155,10 +157,19 @@ class CampaignControl:
         await self._database.write(lambda connection: campaigns.change_draft(connection, campaign_id, seen, values))
         return await self.get(campaign_id)
 
-    async def discard(self, campaign_id: str) -> None:
-        """Delete a draft. Raises: UnknownCampaign; InvalidState: it was started."""
+    async def discard(self, campaign_id: str, *, revision: int | None = None) -> None:
+        """Delete a draft.
+
+        Args:
+            revision: what `Campaign.revision` was when it was looked at; None: whatever it is.
+
+        Raises:
+            UnknownCampaign: there is none of this id.
+            InvalidState: it was started.
+            ChangedMeanwhile: its revision is another one.
+        """
         await self.get(campaign_id)
-        await self._database.write(lambda connection: campaigns.discard(connection, campaign_id))
+        await self._database.write(lambda connection: campaigns.discard(connection, campaign_id, revision))
 
     async def start(self, campaign_id: str, *, once: str | None = None, expect: Expectation = ANYTHING) -> Campaign:
         """Start a draft: at once, or have it wait for its time.
@@ -214,6 +225,9 @@ class CampaignControl:
 
         Raises: as `prepare`; AlreadySent, InvalidState, Unconfirmed: as `start`.
         """
+        made = await self._made(campaign_id)
+        if made is not None and made.state is not CampaignState.DRAFT:
+            return made
         await self._refuse_while_draining()
         if once is not None:
             await self.refuse_a_second(once)
@@ -236,7 +250,7 @@ class CampaignControl:
             InvalidMessage: it cannot be a key.
         """
         if not 0 < len(check_text("once", once)) <= LONGEST_ONCE:
-            raise InvalidMessage("once", f"must have 1 to {LONGEST_ONCE} characters")
+            raise InvalidInput("once", f"must have 1 to {LONGEST_ONCE} characters")
         refuse_a_second_holder(once, await self._database.ask(lambda connection: keys.claimed(connection, once)))
 
     async def test(self, campaign_id: str, installations: Sequence[str], *, test_id: str | None = None) -> Campaign:
@@ -248,6 +262,8 @@ class CampaignControl:
 
         Raises: as `send`.
         """
+        if (found := await self._made(test_id)) is not None and found.state is not CampaignState.DRAFT:
+            return found
         if not 0 < len(installations) <= MOST_TESTS:
             raise InvalidInput("installations", f"name 1 to {MOST_TESTS} installations for a test")
         campaign, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
@@ -270,6 +286,8 @@ class CampaignControl:
             InvalidState: it is still being sent, or what was queued isn't settled yet.
             InvalidAudience: there is nobody to try again.
         """
+        if (found := await self._made(retry_id)) is not None:
+            return found
         campaign, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
         content = decode_content(encoded)
         refuse_unless_over(campaign)
@@ -329,6 +347,8 @@ class CampaignControl:
     async def _act(
         self, campaign_id: str, action: Action, better: Content | None, new_campaign_id: str | None
     ) -> Campaign:
+        if (found := await self._made(new_campaign_id)) is not None:
+            return found
         campaign, draft = await self._instead(campaign_id, action, better)
         if campaign.state not in FINAL:
             await self.cancel(campaign_id)
@@ -421,6 +441,12 @@ class CampaignControl:
         return self._clock() - older_than
 
     # -- helpers ------------------------------------------------------------------------------------------------------
+
+    async def _made(self, campaign_id: str | None) -> Campaign | None:
+        """The campaign of an id that was given to a new one: it is there if an earlier try got as far."""
+        if campaign_id is None or not await self._database.ask(lambda c: campaigns.states(c, [campaign_id])):
+            return None
+        return await self.get(campaign_id)
 
     async def _refuse_while_draining(self) -> None:
         if await self._queue.draining():

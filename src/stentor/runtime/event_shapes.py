@@ -61,7 +61,7 @@ def event(told: CampaignEvent) -> Shape:
     """What an event says."""
     match told:
         case Snapshot() | ProgressMade():
-            return shapes.progress(told.progress)
+            return shapes.without_people(shapes.progress(told.progress))  # all who watch are told the same
         case StateChanged():
             return StateChangedShape(
                 campaign=told.campaign_id,
@@ -75,7 +75,7 @@ def event(told: CampaignEvent) -> Shape:
         case LaneRecovered():
             return LaneEventShape(lane=told.lane, problem=None)
         case ReportReady():
-            return shapes.report(told.report)
+            return shapes.without_people(shapes.report(told.report))
         case CampaignEnded():
             return EndedCampaignShape(campaign=told.campaign_id, state=told.state.value)
         case CampaignsNow():

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
 
 import msgspec
+from sqlalchemy import select
 
 from stentor.audience.contract import Audience, Selection, Wanted
 from stentor.recording import report as reports
@@ -19,6 +20,7 @@ from stentor.recording.recipients import RecipientShape, recipients
 from stentor.recording.report import FailureRow, Progress, Report, Totals
 from stentor.runtime.resources import Resources
 from stentor.store import campaigns
+from stentor.store.tables import batches
 
 
 class Outcomes:
@@ -92,6 +94,10 @@ class Outcomes:
                 yield each
         finally:
             await audience.aclose()
+
+    async def has_batch(self, batch_id: str) -> bool:
+        """Whether there is a batch of this id."""
+        return bool(await self._database.rows(select(batches.c.id).where(batches.c.id == batch_id)))
 
     def recipients(
         self,

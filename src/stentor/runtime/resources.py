@@ -27,9 +27,9 @@ class Resources:
     desk: StoreDesk
 
     @classmethod
-    def open(cls, config: Config, clock: Callable[[], float]) -> Self:
+    def open(cls, config: Config, clock: Callable[[], float], patience: float = 30.0) -> Self:
         """Those of these settings. Nothing is connected yet. Raises: InvalidConfiguration."""
-        database = Database.open(config.store.url)
+        database = Database.open(config.store.url, patience=patience)
         backend = open_backend(config, database, clock)
         sources = ConfiguredSources(config, database)
         desk = StoreDesk(database, clock, backend.bell)

@@ -43,13 +43,19 @@ class Stentor:
     """
 
     def __init__(
-        self, config: Config, clock: Callable[[], float] = time.time, *, roles_elsewhere: bool = False
+        self,
+        config: Config,
+        clock: Callable[[], float] = time.time,
+        *,
+        roles_elsewhere: bool = False,
+        patience: float = 30.0,
     ) -> None:
         """Args:
         clock: epoch seconds.
         roles_elsewhere: this process starts no roles, not even to end a campaign that is undone while it is sent.
+        patience: seconds for which an operation waits for a store that cannot be reached.
         """
-        self._resources = Resources.open(config, clock)
+        self._resources = Resources.open(config, clock, patience)
         self.outcomes = Outcomes(self._resources)
         """What became of campaigns: progress, report, failures, explanation, audit."""
         self.roles = Roles(self._resources, self.outcomes, elsewhere=roles_elsewhere)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 
 from stentor.api.limits import RequestLimits
 from stentor.api.meter import ApiMeter
 from stentor.api.operations import ALL
 from stentor.api.pages import document_routes
 from stentor.api.routes import RestApi, not_found
+from stentor.api.slashes import SlashesInIds
 from stentor.config import Config
 from stentor.runtime.stentor import Stentor
 
@@ -25,6 +27,8 @@ def application(stentor: Stentor, config: Config, meter: ApiMeter, stop: asyncio
     app = Starlette(
         routes=[*document_routes(ALL), *api.routes()],
         exception_handlers={404: not_found, 405: not_found},
+        middleware=[Middleware(SlashesInIds)],
     )
+    app.router.redirect_slashes = False
     app.state.stop = stop
     return app

@@ -30,12 +30,15 @@ from stentor.runtime.probes import SCHEMA_LASTS, pages
 from stentor.runtime.stentor import Stentor
 from stentor.service.app import application
 from stentor.service.metrics import api_page
+from stentor.service.protocol import BoundedProtocol
 
 logger = logging.getLogger("stentor.service.process")  # also where it is run as `__main__`
 
 ROLE = "api"
 CLOSE_WITHIN = 3
 """Seconds that answers under way have to end, once it is told to stop."""
+PATIENCE = 5.0
+"""Seconds that a request waits for a store that cannot be reached."""
 FORGET_EVERY = 3600.0
 """Seconds between two times that old answers are forgotten."""
 BACKLOG = 2048
@@ -74,7 +77,7 @@ async def serve(
     opened = [] if doors else [open_door(config.api.listen)]
     meter = ApiMeter()
     try:
-        async with Stentor(config, roles_elsewhere=True) as stentor, asyncio.TaskGroup() as group:
+        async with Stentor(config, roles_elsewhere=True, patience=PATIENCE) as stentor, asyncio.TaskGroup() as group:
             server = _Server(_settings(config, application(stentor, config, meter, stop)))
             serving = group.create_task(server.serve(sockets=[*doors, *opened]))
             housekeeping = group.create_task(_forget(stentor))
@@ -98,7 +101,7 @@ def address_of(config: Config, door: socket.socket) -> str:
     scheme = "https" if config.api.certificate_file else "http"
     if host in ("0.0.0.0", "::"):
         host = socket.gethostname()
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _settings(config: Config, app: Any) -> uvicorn.Config:
@@ -107,7 +110,7 @@ def _settings(config: Config, app: Any) -> uvicorn.Config:
     settings = uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

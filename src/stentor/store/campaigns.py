@@ -315,11 +315,18 @@ async def change_draft(connection: AsyncConnection, campaign_id: str, revision: 
         raise ChangedMeanwhile(f"campaign {campaign_id} was changed by somebody else meanwhile; look at it again")
 
 
-async def discard(connection: AsyncConnection, campaign_id: str) -> None:
-    """Delete a draft; one that is gone already is. Raises: InvalidState: it was started."""
-    gone = await connection.execute(delete(campaigns).where(*_draft(campaign_id)))
-    if not gone.rowcount and await states(connection, [campaign_id]):
+async def discard(connection: AsyncConnection, campaign_id: str, revision: int | None = None) -> None:
+    """Delete a draft, if it was changed so often; one that is gone already is.
+
+    Raises: InvalidState: it was started; ChangedMeanwhile: it was changed more often.
+    """
+    unchanged = [] if revision is None else [campaigns.c.revision == revision]
+    gone = await connection.execute(delete(campaigns).where(*_draft(campaign_id), *unchanged))
+    if gone.rowcount or not (found := await states(connection, [campaign_id])):
+        return
+    if found[campaign_id] is not CampaignState.DRAFT:
         await _refuse_started(connection, campaign_id)
+    raise ChangedMeanwhile(f"campaign {campaign_id} was changed by somebody else meanwhile; look at it again")
 
 
 def _draft(campaign_id: str) -> tuple[ColumnElement[bool], ...]:

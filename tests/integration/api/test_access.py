@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+
 from stentor.access.scopes import Scope
+from stentor.runtime.stentor import Stentor
+from stentor.store.tables import replies
 from tests.integration.api.conftest import Service
 from tests.integration.api.test_operations import problem
 
@@ -67,3 +71,19 @@ async def test_the_same_row_is_written_once(service: Service) -> None:
     made = await service.made("POST", "/keys", {"name": "x"}, status=201)
     rows = (await service.made("GET", f"/log?object={made['about']['id']}"))["actions"]
     assert [each["action"] for each in rows] == ["key.create"]
+
+
+async def test_a_key_whose_text_nobody_got_is_there_once(service: Service, stentor: Stentor) -> None:
+    first = await service.ask("POST", "/keys", {"name": "shop"}, Idempotency_Key="k")
+    user = await service.ask("POST", "/users", {"name": "ada"}, Idempotency_Key="u")
+    forgotten = sa.update(replies).values(status=None, until=0.0)  # as if it was killed before it answered
+    await stentor._resources.database.write(lambda connection: connection.execute(forgotten))
+    again = await service.ask("POST", "/keys", {"name": "shop"}, Idempotency_Key="k")
+    assert again.json() == {"key": None, "about": first.json()["about"]}
+    same = await service.ask("POST", "/users", {"name": "ada"}, Idempotency_Key="u")
+    assert (same.status_code, same.json()["id"]) == (201, user.json()["id"])
+
+
+async def test_a_key_ends_within_a_century(service: Service) -> None:
+    answer = await service.ask("POST", "/keys", {"name": "x", "expires_at": 1e308})
+    assert (problem(answer), answer.json()["errors"][0]["pointer"]) == ("invalid-input", "/expires_at")

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from stentor.access.caller import local_caller
 from stentor.access.log import ActionFilter
@@ -20,6 +21,7 @@ from stentor.errors import StoreUnavailable
 from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
 from stentor.store import replies
+from stentor.store.tables import replies as replies_table
 from tests.integration.api.conftest import DRAFT, Service
 from tests.integration.api.test_operations import problem
 from tests.integration.runtime.rehearsal import AUDIENCE, change
@@ -151,6 +153,56 @@ async def test_to_make_needs_less_than_to_start(service: Service) -> None:
     assert (refused.status_code, problem(refused)) == (403, "forbidden")
     assert len((await service.made("GET", "/campaigns"))["campaigns"]) == 1
     assert problem(await service.ask("GET", f"/campaigns/{made.json()['id']}/message", scope=Scope.VIEW)) == "forbidden"
+
+
+async def test_who_may_only_view_sees_no_people(service: Service) -> None:
+    whom = {"source": AUDIENCE, "only": ["1", "2"]}
+    made = await service.made("POST", "/campaigns", {**DRAFT, "audience": whom}, status=201)
+    for path in ("", "/report", "/progress"):
+        answer = await service.ask("GET", f"/campaigns/{made['id']}{path}", scope=Scope.VIEW)
+        told = answer.json()
+        assert (told if not path else told["campaign"])["audience"] == {"source": AUDIENCE}
+    listed = (await service.ask("GET", "/campaigns", scope=Scope.VIEW)).json()["campaigns"]
+    assert listed[0]["audience"] == {"source": AUDIENCE}
+    assert (await service.made("GET", f"/campaigns/{made['id']}"))["audience"]["only"] == ["1", "2"]
+
+
+async def test_what_was_made_is_found_whatever_has_changed_since(service: Service, stentor: Stentor) -> None:
+    body = {**DRAFT, "once": "news", "expect_recipients": PHONES, "tolerance": 0}
+    first = await service.ask("POST", "/campaigns?start=true", body, Idempotency_Key="k")
+    forgotten = sa.update(replies_table).values(status=None, until=0.0)  # as if it was killed before it answered
+    await stentor._resources.database.write(lambda connection: connection.execute(forgotten))
+    await service.made("PUT", "/queue/drain")
+    again = await service.ask("POST", "/campaigns?start=true", body, Idempotency_Key="k")
+    assert (again.status_code, again.json()["id"]) == (201, first.json()["id"])
+
+
+async def test_a_refusal_that_passes_is_tried_again(service: Service) -> None:
+    made = await service.made("POST", "/campaigns", DRAFT, status=201)
+    start = f"/campaigns/{made['id']}/start"
+    await service.made("PUT", "/queue/drain")
+    assert problem(await service.ask("POST", start, {}, Idempotency_Key="k")) == "wrong-state"
+    await service.made("DELETE", "/queue/drain", status=204)
+    assert (await service.ask("POST", start, {}, Idempotency_Key="k")).status_code == 200
+
+
+async def test_a_start_keeps_to_what_was_seen(service: Service) -> None:
+    made = await service.ask("POST", "/campaigns", DRAFT)
+    path = f"/campaigns/{made.json()['id']}"
+    changed = await service.ask("PUT", path, {**DRAFT, "max_rate": 5}, If_Match=f'W/{made.headers["etag"]}, "other"')
+    assert changed.status_code == 200
+    stale = await service.ask("POST", f"{path}/start", {}, If_Match=made.headers["etag"])
+    assert problem(stale) == "precondition-failed"
+    assert problem(await service.ask("DELETE", path, If_Match=made.headers["etag"])) == "precondition-failed"
+    assert (await service.ask("POST", f"{path}/start", {}, If_Match=changed.headers["etag"])).status_code == 200
+
+
+async def test_what_is_only_for_a_start_is_refused_without_one(service: Service) -> None:
+    for extra in ({"once": "k"}, {"confirmation": "x"}):
+        answer = await service.ask("POST", "/campaigns", {**DRAFT, **extra})
+        assert (problem(answer), answer.json()["errors"][0]["pointer"]) == ("invalid-input", f"/{next(iter(extra))}")
+    for wrong in ({"expect_recipients": -5}, {"expect_recipients": 10**400}, {"tolerance": 2}):
+        assert problem(await service.ask("POST", "/campaigns?start=true", {**DRAFT, **wrong})) == "invalid-input"
 
 
 async def test_a_repeated_request_is_answered_alike(service: Service) -> None:

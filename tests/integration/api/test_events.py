@@ -30,7 +30,7 @@ class Told:
 
 
 async def watch(stentor: Stentor, campaign: str | None, stop: asyncio.Event | None = None) -> Told:
-    return Told(module._pieces(stentor.events(campaign), stop or asyncio.Event()))
+    return Told(module._pieces(stentor.events(campaign), stop or asyncio.Event(), "somebody"))
 
 
 async def test_a_campaign_is_watched_to_its_end(service: Service, stentor: Stentor) -> None:
@@ -73,7 +73,7 @@ async def test_silence_is_broken_and_a_stop_ends_it(
     monkeypatch.setattr(module, "HEARTBEAT", 0.01)
     made = await service.made("POST", "/campaigns?start=true", DRAFT, status=201)
     stop = asyncio.Event()
-    pieces = module._pieces(stentor.events(made["id"]), stop)
+    pieces = module._pieces(stentor.events(made["id"]), stop, "somebody")
     seen = [await anext(pieces) for _ in range(200)]
     assert b": still here\n\n" in seen
     stop.set()
@@ -100,6 +100,12 @@ async def test_who_leaves_is_forgotten(service: Service, stentor: Stentor) -> No
 
 
 async def test_there_is_an_end_to_how_many_may_watch(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_WATCHERS", 0)
-    answer = await service.ask("GET", "/events")
-    assert (answer.status_code, problem(answer)) == (429, "too-many-requests")
+    for name in ("MOST_WATCHERS", "MOST_OF_ONE"):
+        with monkeypatch.context() as few:
+            few.setattr(module, name, 0)
+            answer = await service.ask("GET", "/events")
+            assert (answer.status_code, problem(answer)) == (429, "too-many-requests")
+    head = await service.ask("HEAD", "/events")
+    assert head.status_code == 200
+    assert head.headers["content-type"].startswith("text/event-stream")
+    assert not module._watchers

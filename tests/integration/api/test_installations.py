@@ -33,6 +33,7 @@ async def test_one_installation(service: Service) -> None:
     found = await service.made("GET", "/installations/4711")
     assert (found["language"], found["attributes"]) == ("de", {"plan": "pro"})
     assert found["address"].endswith("…")
+    assert (await service.ask("GET", "/installations/4711", scope=Scope.VIEW)).json()["attributes"] == {}
     whole = await service.ask("GET", "/installations/4711?address=true", scope=Scope.WRITE)
     assert whole.json()["address"] == TOKEN
     assert problem(await service.ask("GET", "/installations/4711?address=true", scope=Scope.VIEW)) == "forbidden"
@@ -75,6 +76,14 @@ async def test_a_stream_of_many(service: Service) -> None:
     assert len(found) == len(set(found)) == 2500
     assert problem(await service.ask("GET", f"/installations?dead=true{cursor}")) == "invalid-cursor"
     assert problem(await service.ask("GET", "/installations?app=ios")) == "invalid-input"
+
+
+async def test_an_id_may_have_a_slash(service: Service) -> None:
+    await service.made("PUT", "/installations/a%2Fb", {"address": TOKEN, "channel": "apns"})
+    assert (await service.made("GET", "/installations/a%2fb"))["id"] == "a/b"
+    assert problem(await service.ask("GET", "/installations/a/b")) == "not-found"
+    assert (await service.made("POST", "/installations/a%2Fb/erase"))["registered"] is True
+    assert problem(await service.ask("GET", "/installations/a%2Fb")) == "not-found"
 
 
 async def test_a_person_is_erased(service: Service) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -41,8 +42,7 @@ class LogQuery(PageQuery, frozen=True, kw_only=True):
     """Only this action, e.g. `campaign.start`."""
     object: str | None = None
     """Only what was done to this: the id of a campaign, say."""
-    outcome: str | None = None
-    """`done`, `refused` or `failed`."""
+    outcome: Literal["done", "refused", "failed"] | None = None
 
 
 class CallerShape(Shape, frozen=True, kw_only=True):
@@ -123,7 +123,12 @@ async def list_keys(call: Call, query: PageQuery) -> KeysPage:
 @operations.post("/keys", Scope.ADMIN, status=201, shape=IssuedKeyShape)
 async def create_key(call: Call, body: NewKeyFields) -> Made:
     """Make an API key. Its text is shown only now: an answer to a repeated request has none."""
-    made = await call.stentor.access.keys.create(call.caller, body.name, body.scope, expires_at=body.expires_at)
+    keys = call.stentor.access.keys
+    if call.again and call.reserved is not None:
+        with suppress(UnknownKey):  # the text is gone with the answer that nobody got: roll the key
+            found = shapes.api_key(await keys.find(call.caller, call.reserved))
+            return Made(shape=IssuedKeyShape(key=None, about=found))
+    made = await keys.create(call.caller, body.name, body.scope, expires_at=body.expires_at, key_id=call.reserved)
     return Made(shape=shapes.issued(made), kept=shapes.issued(made, shown=False))
 
 
@@ -160,7 +165,11 @@ async def list_users(call: Call, query: PageQuery) -> UsersPage:
 @operations.post("/users", Scope.ADMIN, status=201, raises=(InvalidState,), shape=UserShape)
 async def create_user(call: Call, body: NewUserFields) -> Made:
     """Make a user without a password. Ask for a link, by which the user sets one."""
-    return Made(shape=shapes.user(await call.stentor.access.users.add(call.caller, body.name, body.role)))
+    users = call.stentor.access.users
+    if call.again and call.reserved is not None:
+        with suppress(UnknownUser):
+            return Made(shape=shapes.user(await users.find(call.caller, call.reserved)))
+    return Made(shape=shapes.user(await users.add(call.caller, body.name, body.role, user_id=call.reserved)))
 
 
 @operations.get("/users/{user}", Scope.ADMIN, raises=(UnknownUser,))

@@ -42,6 +42,10 @@ CHECKS = (InvalidMessage, InvalidAudience, CredentialError, AudienceUnavailable)
 MessageTree = Annotated[dict[str, Any], Meta(extra_json_schema={"$ref": "#/components/schemas/MessageFile"})]
 
 
+Share = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=0, le=10**12)]
+
+
 class AudienceFields(Fields, frozen=True, kw_only=True):
     """Whom a campaign is for."""
 
@@ -93,10 +97,13 @@ class ExpectationFields(Fields, frozen=True, kw_only=True):
 
     confirmation: str | None = None
     """A preview's. The message and the audience must be those, and the count about that one."""
-    expect_recipients: int | None = None
+    expect_recipients: Count | None = None
     """How many recipients there should be."""
-    tolerance: float = TOLERANCE
+    tolerance: Share = TOLERANCE
     """By which share the count may differ from either."""
+
+    once: str | None = None
+    """A key under which only one campaign is ever started, e.g. `episode-12`."""
 
     @property
     def expectation(self) -> Expectation:
@@ -108,9 +115,9 @@ class NewCampaignFields(DraftFields, frozen=True, kw_only=True):
 
     confirmation: str | None = None
     """A preview's. The message and the audience must be those, and the count about that one."""
-    expect_recipients: int | None = None
+    expect_recipients: Count | None = None
     """How many recipients there should be."""
-    tolerance: float = TOLERANCE
+    tolerance: Share = TOLERANCE
     """By which share the count may differ from either."""
     once: str | None = None
     """A key under which only one campaign is ever started, e.g. `episode-12`."""
@@ -211,6 +218,9 @@ async def create_campaign(call: Call, query: CreateQuery, body: NewCampaignField
         expect = _demanded(call, body.expectation)
         made = await call.stentor.campaigns.send(body.draft, once=body.once, expect=expect, campaign_id=call.reserved)
     else:
+        for name, value in (("confirmation", body.confirmation), ("once", body.once)):
+            if value is not None:
+                raise InvalidInput(name, "is for a start; add `start=true`, or give it when you start the draft")
         made = await call.stentor.campaigns.create(body.draft, campaign_id=call.reserved)
     return Made(shape=shapes.campaign(made), location=f"/v1/campaigns/{made.id}")
 
@@ -229,7 +239,7 @@ async def list_campaigns(call: Call, query: ListQuery) -> CampaignsPage:
     totals = await call.stentor.outcomes.totals([each.id for each in page])
     more = len(found) > query.limit
     return CampaignsPage(
-        campaigns=[shapes.listed(each, totals.get(each.id, Totals()), now) for each in page],
+        campaigns=[call.seen(shapes.listed(each, totals.get(each.id, Totals()), now)) for each in page],
         next=cursors.make(question, [page[-1].created_at, page[-1].id], now) if more else None,
     )
 
@@ -237,7 +247,7 @@ async def list_campaigns(call: Call, query: ListQuery) -> CampaignsPage:
 @operations.get("/campaigns/{campaign}", Scope.VIEW, raises=(UnknownCampaign,))
 async def get_campaign(call: Call, campaign: str) -> CampaignShape:
     """A campaign, without its message."""
-    return shapes.campaign(await call.stentor.campaigns.get(campaign))
+    return call.seen(shapes.campaign(await call.stentor.campaigns.get(campaign)))
 
 
 @operations.get("/campaigns/{campaign}/message", Scope.WRITE, raises=(UnknownCampaign,))
@@ -268,22 +278,24 @@ async def change_campaign(call: Call, campaign: str, body: DraftFields) -> Campa
 )
 async def delete_campaign(call: Call, campaign: str) -> None:
     """Delete a draft. What was started is not deleted here: it is cancelled, and pruned when it is old."""
-    call.match(shapes.campaign(await call.stentor.campaigns.get(campaign)))
-    await call.stentor.campaigns.discard(campaign)
+    found = await call.stentor.campaigns.get(campaign)
+    call.match(shapes.campaign(found))
+    await call.stentor.campaigns.discard(campaign, revision=found.revision)
 
 
 @operations.post(
     "/campaigns/{campaign}/start",
     Scope.SEND,
     action="campaign.start",
-    raises=(UnknownCampaign, InvalidState, AlreadySent, Unconfirmed),
+    raises=(ChangedMeanwhile, UnknownCampaign, InvalidState, AlreadySent, Unconfirmed),
 )
 async def start_campaign(call: Call, campaign: str, body: ExpectationFields) -> CampaignShape:
     """Start a draft: at once, or at its time."""
     if call.again and (found := await call.stentor.campaigns.get(campaign)).state is not CampaignState.DRAFT:
         return shapes.campaign(found)
+    call.match(shapes.campaign(await call.stentor.campaigns.get(campaign)))
     expect = _demanded(call, body.expectation)
-    return shapes.campaign(await call.stentor.campaigns.start(campaign, expect=expect))
+    return shapes.campaign(await call.stentor.campaigns.start(campaign, once=body.once, expect=expect))
 
 
 @operations.post(

@@ -23,13 +23,13 @@ HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent, so that nobody on the way closes the connection."""
 RETRY = b"retry: 2000\n\n"
 """Milliseconds after which a browser connects again."""
-MOST_WATCHERS = 2000
-"""Of one process."""
+MOST_WATCHERS, MOST_OF_ONE = 2000, 500
+"""Of one process, and of one caller among them."""
 REMEMBERED = 256
 """Encoded events that are kept for the next watcher."""
 
 _encoded: OrderedDict[int, tuple[CampaignEvent, bytes]] = OrderedDict()
-_watchers: set[object] = set()
+_watchers: dict[object, str] = {}
 _closing: set[asyncio.Future[None]] = set()
 
 
@@ -57,16 +57,20 @@ async def watch_all(call: Call) -> Streamed:
 
 
 def _stream(call: Call, events: AsyncGenerator[CampaignEvent, None]) -> Streamed:
-    if len(_watchers) >= MOST_WATCHERS:
-        raise ProblemAnswer(TOO_MANY, f"{MOST_WATCHERS:,} connections watch already.", headers={"Retry-After": "10"})
+    ours = call.caller.id
+    if len(_watchers) >= MOST_WATCHERS or sum(each == ours for each in _watchers.values()) >= MOST_OF_ONE:
+        said = f"{MOST_OF_ONE:,} connections of one key watch at most, {MOST_WATCHERS:,} of all; close some."
+        raise ProblemAnswer(TOO_MANY, said, headers={"Retry-After": "10"})
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     stop: asyncio.Event = call.request.app.state.stop
-    return Streamed(content_type=EVENT_STREAM, pieces=_pieces(events, stop), headers=headers)
+    return Streamed(content_type=EVENT_STREAM, pieces=_pieces(events, stop, ours), headers=headers)
 
 
-async def _pieces(events: AsyncGenerator[CampaignEvent, None], stop: asyncio.Event) -> AsyncIterator[bytes]:
+async def _pieces(
+    events: AsyncGenerator[CampaignEvent, None], stop: asyncio.Event, caller: str
+) -> AsyncIterator[bytes]:
     watcher = object()
-    _watchers.add(watcher)
+    _watchers[watcher] = caller
     stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
     ahead: asyncio.Future[Any] | None = None
     try:
@@ -84,7 +88,7 @@ async def _pieces(events: AsyncGenerator[CampaignEvent, None], stop: asyncio.Eve
             ahead = None
             yield _encode(told)
     finally:  # nothing may be awaited here: the first `await` of a clean-up may be where it is cancelled
-        _watchers.discard(watcher)
+        del _watchers[watcher]
         stopped.cancel()
         if ahead is not None:
             ahead.cancel()

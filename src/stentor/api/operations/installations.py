@@ -103,7 +103,7 @@ async def list_installations(call: Call, query: InstallationsQuery) -> Installat
         cursor=cursor,
     )
     following = None if found.next is None else cursors.make(question, [found.next], call.now)
-    return InstallationPage(installations=found.installations, next=following)
+    return InstallationPage(installations=[_seen(call, each) for each in found.installations], next=following)
 
 
 @operations.put(
@@ -139,10 +139,13 @@ async def put_installations(call: Call, query: StreamQuery) -> Streamed:
 
 @operations.get("/installations/{installation}", Scope.VIEW, raises=(UnknownInstallation,))
 async def get_installation(call: Call, installation: str, query: InstallationQuery) -> Installation:
-    """An installation. Of its address only the beginning is shown, unless it is asked for."""
+    """An installation. Of its address only the beginning is shown, unless it is asked for.
+
+    Attributes are shown to keys with the scope `write`.
+    """
     if query.address:
         call.caller.require(Scope.WRITE)
-    return await call.stentor.installations.get(installation, address=query.address)
+    return _seen(call, await call.stentor.installations.get(installation, address=query.address))
 
 
 @operations.put("/installations/{installation}", Scope.WRITE, action="installation.put")
@@ -175,6 +178,13 @@ async def erase_installation(call: Call, installation: str) -> Made:
     """
     told = await call.stentor.installations.erase(installation, patience=ERASED_WITHIN)
     return Made(shape=told, status=200, about="" if not told.left else None)
+
+
+def _seen(call: Call, found: Installation) -> Installation:
+    """An installation as this caller may see it: without its attributes, for who may only view."""
+    if call.caller.scope.covers(Scope.WRITE):
+        return found
+    return msgspec.structs.replace(found, attributes={})
 
 
 async def _told(counts: Upserted, rejects: IO[bytes]) -> AsyncIterator[bytes]:

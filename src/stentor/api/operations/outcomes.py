@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Literal
@@ -12,7 +13,8 @@ from msgspec import Meta
 from stentor.access.scopes import Scope
 from stentor.api.cursors import Cursors
 from stentor.api.operation import Call, Fields, Operations, Streamed
-from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidInput, QueueUnavailable, UnknownCampaign
+from stentor.api.problems import INVALID_INPUT, FieldProblem, ProblemAnswer
+from stentor.errors import AudienceUnavailable, InvalidAudience, QueueUnavailable, UnknownCampaign
 from stentor.recording import shapes
 from stentor.recording.export import csv_lines, json_lines
 from stentor.recording.recipients import RecipientShape
@@ -70,13 +72,13 @@ class FailuresPage(Shape, frozen=True, kw_only=True):
 @operations.get("/campaigns/{campaign}/progress", Scope.VIEW, raises=(UnknownCampaign,))
 async def get_progress(call: Call, campaign: str) -> ProgressShape:
     """Where every recipient of a campaign is at this moment."""
-    return shapes.progress(await call.stentor.outcomes.progress(campaign))
+    return call.seen(shapes.progress(await call.stentor.outcomes.progress(campaign)))
 
 
 @operations.get("/campaigns/{campaign}/report", Scope.VIEW, raises=(UnknownCampaign,))
 async def get_report(call: Call, campaign: str) -> ReportShape:
     """What became of a campaign so far, with the reasons of those not reached."""
-    return shapes.report(await call.stentor.outcomes.report(campaign))
+    return call.seen(shapes.report(await call.stentor.outcomes.report(campaign)))
 
 
 @operations.get("/campaigns/{campaign}/audit", Scope.VIEW, raises=(UnknownCampaign, QueueUnavailable))
@@ -88,7 +90,7 @@ async def audit_campaign(call: Call, campaign: str) -> AuditShape:
 @operations.get("/campaigns/{campaign}/recipients/{installation}", Scope.VIEW, raises=(UnknownCampaign,))
 async def explain_recipient(call: Call, campaign: str, installation: str) -> ExplanationShape:
     """What became of one recipient, from planning to the provider's answer."""
-    return shapes.explanation(await call.stentor.outcomes.explain(campaign, installation))
+    return call.seen(shapes.explanation(await call.stentor.outcomes.explain(campaign, installation)))
 
 
 @operations.get(
@@ -129,7 +131,7 @@ async def export_failures(call: Call, campaign: str, query: ExportQuery) -> Stre
     If the connection breaks, go on with `after`.
     """
     _may_see(call, query)
-    after = _place(campaign, query.after)
+    after = await _place(call, campaign, query.after)
     await call.stentor.campaigns.get(campaign)
     pages = _pages(_failures(call, campaign, query, after), addresses=query.addresses)
     names = [each for each in FailureShape.__struct_fields__ if query.addresses or each != "address"]
@@ -161,18 +163,21 @@ async def export_recipients(call: Call, campaign: str, query: RecipientsQuery) -
     """
     await call.stentor.campaigns.get(campaign)
     pages = call.stentor.outcomes.recipients(
-        campaign, lane=query.lane, outcome=query.outcome, after=_place(campaign, query.after)
+        campaign, lane=query.lane, outcome=query.outcome, after=await _place(call, campaign, query.after)
     )
     return _export(call, f"recipients-{campaign}", query.format, RecipientShape.__struct_fields__, pages)
 
 
-def _place(campaign: str, after: str | None) -> tuple[str, int] | None:
-    """Where an export goes on. Raises: InvalidInput."""
+async def _place(call: Call, campaign: str, after: str | None) -> tuple[str, int] | None:
+    """Where an export goes on. Raises: ProblemAnswer: there is no such place."""
     if after is None:
         return None
     batch_id, _, position = after.rpartition(":")
-    if not batch_id.startswith(f"{campaign}/") or not position.isdecimal() or len(position) > 9:
-        raise InvalidInput("after", "must be a `batch_id` of this campaign, a colon, and a `position`")
+    known = batch_id.startswith(f"{campaign}/") and await call.stentor.outcomes.has_batch(batch_id)
+    if not known or not (position.isascii() and position.isdecimal()) or len(position) > 9:
+        said = "must be a `batch_id` of this campaign, a colon, and a `position`"
+        told = [FieldProblem(parameter="after", detail=said)]
+        raise ProblemAnswer(INVALID_INPUT, f"after: {said}", errors=told)
     return batch_id, int(position)
 
 
@@ -211,7 +216,8 @@ def _export(
     """A list as a file, compressed where the client takes that."""
     pieces = csv_lines(names, pages) if kind == "csv" else json_lines(pages)
     headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"', "Vary": "Accept-Encoding"}
-    if "gzip" in call.request.headers.get("accept-encoding", ""):
+    accepted = call.request.headers.get("accept-encoding", "").lower().replace(" ", "")
+    if re.search(r"gzip(?!;q=0(\.0*)?(,|$))", accepted):
         headers["Content-Encoding"] = "gzip"
         pieces = _gzip(pieces)
     return Streamed(content_type=CSV if kind == "csv" else JSON_LINES, pieces=pieces, headers=headers)
