@@ -24,7 +24,7 @@ from stentor.planning.templates import check_text
 from stentor.recording import pruning
 from stentor.recording.pruning import Prunable
 from stentor.runtime.confirmation import Expectation
-from stentor.runtime.draft import Draft
+from stentor.runtime.draft import Draft, checked
 from stentor.runtime.preview import Preview, preview_of
 from stentor.runtime.queue_control import QueueControl
 from stentor.runtime.resources import Resources
@@ -249,7 +249,7 @@ class CampaignControl:
             AlreadySent: one was.
             InvalidMessage: it cannot be a key.
         """
-        if not 0 < len(check_text("once", once)) <= LONGEST_ONCE:
+        if not 0 < len(checked("once", once)) <= LONGEST_ONCE:
             raise InvalidInput("once", f"must have 1 to {LONGEST_ONCE} characters")
         refuse_a_second_holder(once, await self._database.ask(lambda connection: keys.claimed(connection, once)))
 

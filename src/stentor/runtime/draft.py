@@ -48,10 +48,7 @@ class Draft:
         """
         self.content.check()
         if self.title is not None:
-            try:
-                check_text("title", self.title)
-            except InvalidMessage as error:
-                raise InvalidInput("title", error.problem) from None
+            checked("title", self.title)
         if self.starts_at is not None and self.starts_at < now - LATE:
             raise InvalidInput("starts_at", "the campaign would start in the past; leave the time out to start it now")
         if self.starts_at is not None and not self.starts_at - now <= FARTHEST:
@@ -60,3 +57,11 @@ class Draft:
             raise InvalidInput("starts_at", said)
         if self.max_rate is not None and not 0 < self.max_rate < math.inf:
             raise InvalidInput("max_rate", "must be a number of pushes a second above 0; leave it out for no limit")
+
+
+def checked(name: str, text: str) -> str:
+    """A text that isn't part of a message, which can be stored. Raises: InvalidInput: it can't; has this name."""
+    try:
+        return check_text(name, text)
+    except InvalidMessage as error:
+        raise InvalidInput(name, error.problem) from None

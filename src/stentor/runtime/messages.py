@@ -23,12 +23,12 @@ from stentor.errors import InvalidInput, InvalidState, QueueUnavailable, StoreUn
 from stentor.planning.content import Content, encode_content
 from stentor.planning.direct import add_message, plan_message
 from stentor.planning.division import Divider, Planned
-from stentor.planning.templates import check_text
 from stentor.providers.channels import open_lane
 from stentor.providers.lane import CampaignContent, Lane
 from stentor.queue.contract import Task
 from stentor.recording.messages import MessageOutcome, message_outcome
 from stentor.runtime.campaigns import HELD_BACK, CampaignControl, lifetime, refuse_a_second_holder
+from stentor.runtime.draft import checked
 from stentor.runtime.resources import Resources
 from stentor.states import CampaignKind, CampaignState
 from stentor.store import campaigns, flags
@@ -118,7 +118,7 @@ class MessageControl:
         pending = any(each.refused is None for each in planned)
         message = Campaign(
             id=message_id,
-            title=check_text("title", title or content.name or "untitled"),
+            title=checked("title", title or content.name or "untitled"),
             state=CampaignState.RUNNING if pending else CampaignState.COMPLETED,
             audience=msgspec.json.encode(selection),
             collapse_id=message_id,

@@ -234,7 +234,7 @@ async def test_what_cannot_be_queued_is_not_sent_and_leaves_its_key_free(
         ({"lane": "apns/ipad", "addresses": [PHONE]}, InvalidInput, "the nearest is apns/ios"),
         ({"to": ["1"], "audience": "user"}, InvalidAudience, "no audience 'user'"),
         ({"to": [""]}, InvalidInput, "empty"),
-        ({"to": ["1"], "once": ""}, InvalidMessage, "once"),
+        ({"to": ["1"], "once": ""}, InvalidInput, "once"),
     ],
 )
 async def test_what_cannot_be_meant_is_refused_and_leaves_nothing(

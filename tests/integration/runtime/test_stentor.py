@@ -19,7 +19,7 @@ from stentor.errors import (
     AlreadySent,
     CredentialError,
     InvalidAudience,
-    InvalidConfiguration,
+    InvalidInput,
     InvalidMessage,
     InvalidState,
     StoreOutdated,
@@ -129,11 +129,11 @@ async def test_a_preview_says_what_the_campaign_is_called(stentor: Stentor) -> N
             "matches the filters",
         ),
         (NEWS, Selection(source=AUDIENCE, only=["1", "4711"]), {}, InvalidAudience, "no installation 4711"),
-        (NEWS, USERS, {"starts_at": 1e9}, InvalidConfiguration, "in the past"),
-        (NEWS, USERS, {"starts_at": 1e12}, InvalidConfiguration, "more than 10 years from now"),
-        (NEWS, USERS, {"starts_at": math.nan}, InvalidConfiguration, "more than 10 years from now"),
+        (NEWS, USERS, {"starts_at": 1e9}, InvalidInput, "in the past"),
+        (NEWS, USERS, {"starts_at": 1e12}, InvalidInput, "more than 10 years from now"),
+        (NEWS, USERS, {"starts_at": math.nan}, InvalidInput, "more than 10 years from now"),
         (Content(message=Message(title="", ttl=60)), USERS, {}, InvalidMessage, "message: says nothing"),
-        (NEWS, USERS, {"title": "a\0b"}, InvalidMessage, "title: has a NUL character"),
+        (NEWS, USERS, {"title": "a\0b"}, InvalidInput, "title: has a NUL character"),
         (
             Content(message=Message(title="{{ 'x' * 10 ** 12 }}")),
             USERS,
@@ -141,7 +141,7 @@ async def test_a_preview_says_what_the_campaign_is_called(stentor: Stentor) -> N
             InvalidMessage,
             "title: the template makes",
         ),
-        (NEWS, USERS, {"max_rate": 0.0}, InvalidConfiguration, "a number of pushes a second above 0"),
+        (NEWS, USERS, {"max_rate": 0.0}, InvalidInput, "a number of pushes a second above 0"),
         (Content(message=Message(title="{{ name")), USERS, {}, InvalidMessage, "title: broken template"),
         (Content(message=Message(title="{{ nam }}")), USERS, {}, InvalidAudience, "nam"),
         (Content(message=Message(title="x" * 5000)), USERS, {}, InvalidMessage, "bytes"),
@@ -217,7 +217,7 @@ async def test_a_key_is_for_one_campaign_and_one_that_could_not_start_leaves_it_
     assert [each.id for each in await stentor.campaigns.newest()] == [sent.id, draft.id]
     await stentor.campaigns.send(Draft(NEWS, USERS), once="other news")
     for key in ("", "x" * 201, "a\0b"):
-        with pytest.raises(InvalidMessage, match=r"^once: "):
+        with pytest.raises(InvalidInput, match=r"^once: "):
             await stentor.campaigns.send(Draft(NEWS, USERS), once=key)
 
 
