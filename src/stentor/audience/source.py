@@ -163,8 +163,11 @@ class Source:
         return sa.case((kind.in_(["true", "false"]), kind), else_=sa.cast(sa.func.json_extract(column, path), sa.Text))
 
     def has_attribute(self, name: str) -> Element:
-        """That an installation has an attribute in its JSON."""
-        return self._json_text(name).is_not(None)
+        """That an attribute of this name seems to be in an installation's JSON, which is looked at as a text: one that
+        cannot be read must not hide all others."""
+        assert self.json_column is not None
+        text = sa.cast(sa.column(self.json_column), sa.Text)
+        return text.contains(f'"{name}":', autoescape=True)
 
     def above(self, key: Key) -> Element:
         return self.id > parameter("after", key)

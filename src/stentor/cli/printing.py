@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import msgspec
@@ -9,5 +10,5 @@ import msgspec
 
 def say(shape: object) -> None:
     """Print one object on a line of stdout."""
-    sys.stdout.write(msgspec.json.encode(shape).decode() + "\n")
+    sys.stdout.write(json.dumps(msgspec.to_builtins(shape), ensure_ascii=False) + "\n")
     sys.stdout.flush()

@@ -25,7 +25,7 @@ KEY = re.compile(r"stentor_live_[0-9A-Za-z]{49}")
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "stentor.toml").write_text("[access]\nurl = 'https://stentor.example.com'\n")
+    (tmp_path / "stentor.toml").write_text("[api]\npublic_url = 'https://stentor.example.com'\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("STENTOR_CONFIG", raising=False)
     return tmp_path

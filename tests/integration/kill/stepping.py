@@ -50,10 +50,10 @@ async def idle_sender(stage: Stage, clock: MachineClock) -> AsyncIterator[Callab
     kind: type[SqlQueue] | type[JetStreamQueue] = JetStreamQueue if stage.config.queue.url else SqlQueue
     take, depths = kind.take, kind.depths
 
-    async def second(queue: Any, lane: str, limit: int, lease: float) -> list[Lease]:
+    async def second(queue: Any, lane: str, limit: int, lease: float, **options: Any) -> list[Lease]:
         if {stage.channels[key] for key in stage.sends()} < set(stage.providers.channels):
             return []
-        found = await take(queue, lane, limit, lease)
+        found = await take(queue, lane, limit, lease, **options)
         looked.set()
         return found
 

@@ -11,7 +11,9 @@ from tests.integration.access.house import PASSWORD
 
 
 async def test_two_processes_share_what_they_sign_with_and_who_is_signed_in(database_url: str) -> None:
-    settings = Config.model_validate({"store": {"url": database_url}, "access": {"url": "https://stentor.example.com"}})
+    settings = Config.model_validate(
+        {"store": {"url": database_url}, "api": {"public_url": "https://stentor.example.com"}}
+    )
     async with Stentor(settings) as one, Stentor(settings) as two:
         assert await one.access.signing_key() == await two.access.signing_key()
         assert await one.access.signing_key() != await signing_key(one._resources.database)  # that one isn't given away

@@ -31,8 +31,8 @@ def config(folder: Path, **store: Any) -> Config:
 
 async def test_old_rows_of_the_log_of_actions_go_as_well(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pruning, "ACTIONS_AT_ONCE", 3)
+    by, now = local_caller(), [NOW - 31 * DAY]
     async with Stentor(Config.model_validate({"store": {"url": database_url}}), lambda: now[0]) as stentor:
-        by, now = local_caller(), [NOW - 31 * DAY]
         for number in range(7):
             await stentor.access.log.record(by, "campaign.start", f"old{number}")
         now[0] = NOW - 29 * DAY
