@@ -53,10 +53,11 @@ LARGEST_FILE = 4 * LARGEST_CONTENT
 """Of a message; there may be comments and gaps in it."""
 
 _STRING_OR_COMMENT = re.compile(
-    r"""#[^\n]*+|\"{3}(?:[^"\\]|\\.?|"(?!""))*+(?:\"{3}|\Z)|'{3}.*?(?:'{3}|\Z)|"(?:[^"\\\n]|\\[^\n]?)*+"?|'[^'\n]*+'?""",
+    r"""#[^\n]*|\"{3}(?:[^"\\]|\\.?|"(?!""))*(?:\"{3}|\Z)|'{3}.*?(?:'{3}|\Z)|"(?:[^"\\\n]|\\[^\n]?)*"?|'[^'\n]*'?""",
     re.DOTALL,
 )
-"""In TOML. One that isn't closed goes on to where the reader would complain."""
+"""In TOML. One that isn't closed goes on to where the reader would complain. Nothing of it is possessive: up to Python
+3.11.4, `(?:…)*+` ends too early."""
 _DEEP_NAME = re.compile(rf"(?<![\w.-])[\w-]++(?:[ \t]*+\.[ \t]*+[\w-]++){{{DEEPEST}}}", re.ASCII)
 """A name of so many parts as no field has. For one of 32,000 parts, the TOML reader takes a minute and more."""
 _TAG = re.compile(r"[a-z]{2,8}(-[a-z0-9]{1,8})*")
