@@ -113,7 +113,7 @@ def told(outcome: MessageOutcome) -> list[tuple[str, str | None, str, str]]:
 async def test_it_goes_to_installations_and_its_outcome_is_looked_up(
     engine: Config, processes: ForkServerContext
 ) -> None:
-    async with at_work(engine, processes, "sender"), Stentor(engine) as stentor:
+    async with Stentor(engine) as stentor, at_work(engine, processes, "sender"):
         sent = await stentor.messages.send(CODE, ["2", "nobody", "1", "2"], audience=AUDIENCE)
         assert [each.installation for each in sent.recipients] == ["2", "nobody", "1"]
         outcome = await settled(stentor, sent.id)
@@ -135,7 +135,7 @@ async def test_it_goes_to_installations_and_its_outcome_is_looked_up(
 
 
 async def test_it_goes_to_addresses_of_which_none_is_shown(engine: Config, processes: ForkServerContext) -> None:
-    async with at_work(engine, processes, "sender"), Stentor(engine) as stentor:
+    async with Stentor(engine) as stentor, at_work(engine, processes, "sender"):
         sent = await stentor.messages.send(CODE, lane=IOS, addresses=[PHONE, "no token", f" {PHONE} ", OTHER_PHONE])
         outcome = await settled(stentor, sent.id)
         assert told(outcome) == [

@@ -122,7 +122,9 @@ def test_pages_are_joined_by_process() -> None:
 
 def test_the_page_about_metrics_has_all_of_them_and_no_other() -> None:
     source = (ROOT / "src/stentor/runtime/metrics.py").read_text()
+    source += (ROOT / "src/stentor/service/metrics.py").read_text()
     counters = {f"stentor_{name}_total" for name in re.findall(r'_counter\(\s*"(\w+)"', source)}
+    counters |= {f"{name}_total" for name in re.findall(r'CounterMetricFamily\(\s*"(\w+)"', source)}
     gauges = {f"stentor_{name}" for name in re.findall(r'_gauge\(\s*"(\w+)"', source)}
     histograms = set(re.findall(r'HistogramMetricFamily\(\s*"(\w+)"', source))
     assert len(counters) > 8
