@@ -6,6 +6,7 @@ which names the nearest that is; numbers of a query are numbers, not texts.
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import re
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from stentor.api.problems import (
     BAD_BODY,
     INVALID_INPUT,
     TOO_LARGE,
+    TOO_SLOW,
     UNSUPPORTED_MEDIA_TYPE,
     FieldProblem,
     ProblemAnswer,
@@ -27,6 +29,8 @@ from stentor.api.problems import (
 
 LARGEST = 2**20
 """Bytes of a body that isn't streamed: a message with all its translations has no more (`planning.content`)."""
+READ_WITHIN = 30.0
+"""Seconds within which such a body must have come."""
 JSON = "application/json"
 _WHERE = re.compile(r" - at `\$\.?(.*)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`$")
@@ -48,16 +52,20 @@ def see_content_type(request: Request, wanted: str) -> None:
 
 
 async def read(request: Request) -> bytes:
-    """All of a body. Raises: ProblemAnswer: it is too large, or the client went away."""
+    """All of a body. Raises: ProblemAnswer: it is too large or too slow, or the client went away."""
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > LARGEST:
         raise _too_large()
     body = bytearray()
     try:
-        async for piece in request.stream():
-            body += piece
-            if len(body) > LARGEST:
-                raise _too_large()
+        async with asyncio.timeout(READ_WITHIN):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > LARGEST:
+                    raise _too_large()
+    except TimeoutError:
+        said = f"The body was not complete after {READ_WITHIN:g} s."
+        raise ProblemAnswer(TOO_SLOW, said, headers={"Connection": "close"}) from None
     except ClientDisconnect:
         raise ProblemAnswer(BAD_BODY, "The body ended before it was complete.") from None
     return bytes(body)

@@ -46,7 +46,10 @@ MADE: dict[Any, tuple[str, str]] = {
 """By what is answered, the parameter that its id is, and where the id stands."""
 ALWAYS = (problems.UNAUTHENTICATED, problems.FORBIDDEN, problems.TOO_MANY, problems.INTERNAL, problems.UNAVAILABLE)
 """What any operation with a scope may answer."""
-WITH_BODY = (problems.BAD_BODY, problems.INVALID_INPUT, problems.TOO_LARGE, problems.UNSUPPORTED_MEDIA_TYPE)
+WITH_BODY = (
+    *(problems.BAD_BODY, problems.INVALID_INPUT, problems.TOO_SLOW, problems.TOO_LARGE),
+    problems.UNSUPPORTED_MEDIA_TYPE,
+)
 WITH_KEY = (problems.IN_PROGRESS, problems.OTHER_BODY, problems.INVALID_INPUT)
 
 

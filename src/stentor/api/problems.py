@@ -154,6 +154,12 @@ PRECONDITION_FAILED = _kind(
     "It was changed meanwhile",
     "Get it again, and send your change with the new `ETag`.",
 )
+TOO_SLOW = _kind(
+    "too-slow",
+    408,
+    "The body took too long",
+    "Send the same request again, in smaller parts if need be.",
+)
 TOO_LARGE = _kind(
     "too-large", 413, "The body is too large", "`detail` says how large it may be. Send less, or in several parts."
 )

@@ -101,13 +101,8 @@ class ExpectationFields(Fields, frozen=True, kw_only=True):
     """How many recipients there should be."""
     tolerance: Share = TOLERANCE
     """By which share the count may differ from either."""
-
     once: str | None = None
     """A key under which only one campaign is ever started, e.g. `episode-12`."""
-
-    @property
-    def expectation(self) -> Expectation:
-        return Expectation(confirmation=self.confirmation, recipients=self.expect_recipients, tolerance=self.tolerance)
 
 
 class NewCampaignFields(DraftFields, frozen=True, kw_only=True):
@@ -121,10 +116,6 @@ class NewCampaignFields(DraftFields, frozen=True, kw_only=True):
     """By which share the count may differ from either."""
     once: str | None = None
     """A key under which only one campaign is ever started, e.g. `episode-12`."""
-
-    @property
-    def expectation(self) -> Expectation:
-        return Expectation(confirmation=self.confirmation, recipients=self.expect_recipients, tolerance=self.tolerance)
 
 
 class CreateQuery(Fields, frozen=True, kw_only=True):
@@ -215,7 +206,7 @@ async def create_campaign(call: Call, query: CreateQuery, body: NewCampaignField
     """
     if query.start:
         call.caller.require(Scope.SEND)
-        expect = _demanded(call, body.expectation)
+        expect = _expectation(call, body)
         made = await call.stentor.campaigns.send(body.draft, once=body.once, expect=expect, campaign_id=call.reserved)
     else:
         for name, value in (("confirmation", body.confirmation), ("once", body.once)):
@@ -294,7 +285,7 @@ async def start_campaign(call: Call, campaign: str, body: ExpectationFields) -> 
     if call.again and (found := await call.stentor.campaigns.get(campaign)).state is not CampaignState.DRAFT:
         return shapes.campaign(found)
     call.match(shapes.campaign(await call.stentor.campaigns.get(campaign)))
-    expect = _demanded(call, body.expectation)
+    expect = _expectation(call, body)
     return shapes.campaign(await call.stentor.campaigns.start(campaign, once=body.once, expect=expect))
 
 
@@ -393,10 +384,10 @@ async def edit_campaign(call: Call, campaign: str, body: InsteadFields) -> Made:
     return Made(shape=shapes.campaign(made), location=f"/v1/campaigns/{made.id}")
 
 
-def _demanded(call: Call, expect: Expectation) -> Expectation:
+def _expectation(call: Call, body: ExpectationFields | NewCampaignFields) -> Expectation:
     """What must hold for a start. Raises: InvalidInput: the settings want something to hold, and nothing was named."""
-    if call.settings.confirm_starts and expect.confirmation is None and expect.recipients is None:
+    if call.settings.confirm_starts and body.confirmation is None and body.expect_recipients is None:
         raise InvalidInput(
             "confirmation", "is missing: here a start needs a preview's confirmation, or `expect_recipients`"
         )
-    return expect
+    return Expectation(confirmation=body.confirmation, recipients=body.expect_recipients, tolerance=body.tolerance)
