@@ -14,6 +14,7 @@ from stentor.cli import words
 from stentor.cli.operations import FAILED, AsJson, ConfigFile, Quiet, console, perform
 from stentor.config import REGISTRY
 from stentor.errors import AlreadySent
+from stentor.planning.content import Content
 from stentor.recording import message_shapes as shapes
 from stentor.recording.messages import WAITING, MessageOutcome, RecipientOutcome
 from stentor.runtime.stentor import Stentor
@@ -25,6 +26,7 @@ MessageId = Annotated[str, typer.Argument(metavar="MESSAGE", help="The message's
 
 
 @app.command()
+@opts.takes_message
 def send(
     to: Annotated[
         list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of installations of the audience, up to 100.")
@@ -42,19 +44,8 @@ def send(
     language: Annotated[
         str | None, typer.Option(help="With --address: the translation that they get, e.g. de or pt-BR.")
     ] = None,
-    title: opts.Title = None,
-    body: opts.Body = None,
-    subtitle: opts.Subtitle = None,
-    image: opts.Image = None,
-    sound: opts.Sound = None,
-    badge: opts.Badge = None,
-    data: opts.Data = None,
-    silent: opts.Silent = False,
-    ttl: opts.Ttl = None,
-    priority: opts.Urgency = None,
-    collapse_key: opts.CollapseKey = None,
-    message: opts.MessageFile = None,
-    values: opts.Values = None,
+    *,
+    content: Content,
     name: Annotated[str | None, typer.Option(help="What the message is called in lists.")] = None,
     once: Annotated[
         str | None,
@@ -81,23 +72,6 @@ def send(
       stentor message send --lane apns/ios --address 0123…cdef --title "Your code is 4711" --ttl 10m
       stentor message send --lane telegram/bot --address - --body "The build failed." --detach --json < chats.txt
     """
-    content = opts.content_of(
-        message,
-        {
-            "title": title,
-            "body": body,
-            "subtitle": subtitle,
-            "image": image,
-            "sound": sound,
-            "badge": badge,
-            "data": data,
-            "silent": silent,
-            "ttl": ttl,
-            "priority": priority,
-            "collapse_key": collapse_key,
-        },
-        values,
-    )
     chosen = [line.strip() for line in sys.stdin if line.strip()] if addresses == [FROM_INPUT] else addresses
 
     async def work(stentor: Stentor) -> MessageOutcome:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
@@ -42,6 +45,50 @@ Values = Annotated[
         help="A value for {{ NAME }} in the message, the same for everybody. Shown exactly as given. Repeatable.",
     ),
 ]
+
+
+_OPTIONS: Mapping[str, tuple[Any, Any]] = MappingProxyType(
+    {
+        "title": (Title, None),
+        "body": (Body, None),
+        "subtitle": (Subtitle, None),
+        "image": (Image, None),
+        "sound": (Sound, None),
+        "badge": (Badge, None),
+        "data": (Data, None),
+        "silent": (Silent, False),
+        "ttl": (Ttl, None),
+        "priority": (Urgency, None),
+        "collapse_key": (CollapseKey, None),
+    }
+)
+"""The type and the default of each option that stands for a field of the message."""
+_FILE: Mapping[str, tuple[Any, Any]] = MappingProxyType({"message": (MessageFile, None), "values": (Values, None)})
+"""Those of the options that stand for all of it."""
+
+
+def takes_message(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command these options in the place of its parameter `content`, which is then what they make."""
+    own = inspect.signature(command, eval_str=True)
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        options = {name: given.pop(name) for name in _OPTIONS}
+        content = content_of(given.pop("message"), options, given.pop("values"))
+        command(content=content, **given)
+
+    parameters = []
+    for name, each in own.parameters.items():
+        if name == "content":
+            parameters += [
+                inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+                for option, (kind, default) in {**_OPTIONS, **_FILE}.items()
+            ]
+        else:
+            parameters.append(each.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+    run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # typer reads it
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
 
 
 def content_of(file: Path | None, options: Mapping[str, Any], values: list[str] | None) -> Content:

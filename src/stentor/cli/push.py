@@ -12,6 +12,7 @@ import uvloop
 from stentor.cli import message_options as opts
 from stentor.cli.operations import FAILED, ConfigFile, settings_of
 from stentor.cli.printing import say
+from stentor.planning.content import Content
 from stentor.runtime.push import Pushed
 from stentor.runtime.push import push as send_to
 
@@ -20,6 +21,7 @@ SHOWN = 8
 """Characters of an address that are shown: who has all of it may send to it."""
 
 
+@opts.takes_message
 def push(
     lane: Annotated[str, typer.Argument(help="The channel and the app, such as `apns/ios`.")],
     addresses: Annotated[
@@ -28,19 +30,7 @@ def push(
             metavar="ADDRESS...", help="Device tokens, subscriptions or chats. `-` reads them from stdin, one per line."
         ),
     ],
-    title: opts.Title = None,
-    body: opts.Body = None,
-    subtitle: opts.Subtitle = None,
-    image: opts.Image = None,
-    sound: opts.Sound = None,
-    badge: opts.Badge = None,
-    data: opts.Data = None,
-    silent: opts.Silent = False,
-    ttl: opts.Ttl = None,
-    priority: opts.Urgency = None,
-    collapse_key: opts.CollapseKey = None,
-    message: opts.MessageFile = None,
-    values: opts.Values = None,
+    content: Content,
     language: Annotated[
         str | None, typer.Option(help="Send this translation from the message file, e.g. de or pt-BR.")
     ] = None,
@@ -61,23 +51,6 @@ def push(
       stentor push fcm/android - --title Hello --body "It works." < tokens.txt
       stentor push telegram/bot 4711 --message sale.toml --language de --set name=Ada --json
     """
-    content = opts.content_of(
-        message,
-        {
-            "title": title,
-            "body": body,
-            "subtitle": subtitle,
-            "image": image,
-            "sound": sound,
-            "badge": badge,
-            "data": data,
-            "silent": silent,
-            "ttl": ttl,
-            "priority": priority,
-            "collapse_key": collapse_key,
-        },
-        values,
-    )
     chosen = _read() if addresses == [FROM_INPUT] else addresses
     with opts.naming_set():
         told = uvloop.run(send_to(settings_of(config), lane, content, chosen, language=language))

@@ -35,6 +35,7 @@ from stentor.cli.styles import CARE
 from stentor.cli.values import Moment, moment
 from stentor.cli.waiting import waited_for
 from stentor.errors import AlreadySent
+from stentor.planning.content import Content
 from stentor.recording.report import Report
 from stentor.recording.shapes import campaign as campaign_shape
 from stentor.runtime.draft import Draft
@@ -44,21 +45,10 @@ from stentor.runtime.stentor import Stentor
 from stentor.store.campaigns import Campaign
 
 
+@opts.takes_message
 def send(
     audience: Annotated[str, typer.Option(help="The name of an audience in the settings, or `registry`.")],
-    title: opts.Title = None,
-    body: opts.Body = None,
-    subtitle: opts.Subtitle = None,
-    image: opts.Image = None,
-    sound: opts.Sound = None,
-    badge: opts.Badge = None,
-    data: opts.Data = None,
-    silent: opts.Silent = False,
-    ttl: opts.Ttl = None,
-    priority: opts.Urgency = None,
-    collapse_key: opts.CollapseKey = None,
-    message: opts.MessageFile = None,
-    values: opts.Values = None,
+    content: Content,
     chosen: Annotated[list[str] | None, typer.Option("--filter", metavar="FILTER", help=filters.HELP)] = None,
     test_to: Annotated[
         list[str] | None,
@@ -112,23 +102,6 @@ def send(
       stentor send --message news.toml --audience users --once "news-$(date +%F)" --yes --quiet
       stentor send --title "{{ show }}: {{ title }}" --set show=News --set title="50 % {off}" --audience users
     """
-    content = opts.content_of(
-        message,
-        {
-            "title": title,
-            "body": body,
-            "subtitle": subtitle,
-            "image": image,
-            "sound": sound,
-            "badge": badge,
-            "data": data,
-            "silent": silent,
-            "ttl": ttl,
-            "priority": priority,
-            "collapse_key": collapse_key,
-        },
-        values,
-    )
     starts = None if at is None else moment("--at", at, time.time())
     draft = Draft(
         content,
