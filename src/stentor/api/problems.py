@@ -163,9 +163,6 @@ TOO_SLOW = _kind(
 TOO_LARGE = _kind(
     "too-large", 413, "The body is too large", "`detail` says how large it may be. Send less, or in several parts."
 )
-NOT_ACCEPTABLE = _kind(
-    "not-acceptable", 406, "No answer of that kind can be had", "Ask for a kind that `detail` names."
-)
 UNSUPPORTED_MEDIA_TYPE = _kind(
     "unsupported-media-type", 415, "A body of this kind is not read here", "Send the content type that `detail` names."
 )

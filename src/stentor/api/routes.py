@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,12 +37,10 @@ from stentor.store.replies import KeptReply, KeyClaim
 logger = logging.getLogger(__name__)
 
 BEARER = "bearer "
-REQUEST_ID = "X-Request-Id"
 LASTING = (problems.BAD_BODY, problems.INVALID_INPUT, problems.INVALID_MESSAGE, problems.ALREADY_SENT)
 """The refusals that a repeated request gets again. All others may pass."""
 KEPT_HEADERS = ("content-type", "location", "etag")
 """Headers that are kept with an answer for whoever repeats the request."""
-NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +91,8 @@ class RestApi:
 
     async def _respond(self, operation: Operation, request: Request) -> Response:
         began = time.perf_counter()
-        request_id = secrets.token_hex(8)
-        headers = {REQUEST_ID: request_id, **NO_STORE}
+        request_id = request.state.request_id
+        headers: dict[str, str] = {}
         try:
             caller = await self._admit(operation, request, headers)
             if request.method == "HEAD" and operation.streams is not None:

@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 
 from stentor.api.limits import RequestLimits
 from stentor.api.meter import ApiMeter
+from stentor.api.named import NamedRequests
 from stentor.api.operations import ALL
 from stentor.api.pages import document_routes
 from stentor.api.routes import RestApi, not_found
@@ -27,7 +28,7 @@ def application(stentor: Stentor, config: Config, meter: ApiMeter, stop: asyncio
     app = Starlette(
         routes=[*document_routes(ALL), *api.routes()],
         exception_handlers={404: not_found, 405: not_found},
-        middleware=[Middleware(SlashesInIds)],
+        middleware=[Middleware(NamedRequests), Middleware(SlashesInIds)],
     )
     app.router.redirect_slashes = False
     app.state.stop = stop

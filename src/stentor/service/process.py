@@ -41,8 +41,6 @@ PATIENCE = 5.0
 """Seconds that a request waits for a store that cannot be reached."""
 FORGET_EVERY = 3600.0
 """Seconds between two times that old answers are forgotten."""
-BACKLOG = 2048
-"""Connections that may wait to be accepted."""
 IDLE = 75
 """Seconds after which a connection that says nothing is closed."""
 

@@ -11,10 +11,10 @@ import pytest
 from stentor.access.scopes import Scope
 from stentor.api.bodies import LARGEST
 from stentor.api.document import document, kinds_of
+from stentor.api.named import REQUEST_ID
 from stentor.api.operation import Operation
 from stentor.api.operations import ALL
 from stentor.api.problems import CONTENT_TYPE, KINDS
-from stentor.api.routes import REQUEST_ID
 from tests.integration.api.conftest import Service
 
 BY_NAME = {each.name: each for each in ALL}
@@ -114,7 +114,9 @@ async def test_every_answer_is_in_the_document(service: Service) -> None:
 
 
 async def test_what_is_nowhere_is_told(service: Service) -> None:
-    assert problem(await service.ask("GET", "/nosuch")) == "not-found"
+    nowhere = await service.ask("GET", "/nosuch")
+    assert problem(nowhere) == "not-found"
+    assert (len(nowhere.headers[REQUEST_ID]), nowhere.headers["cache-control"]) == (16, "no-store")
     wrong = await service.ask("PATCH", "/campaigns")
     assert (wrong.status_code, problem(wrong)) == (405, "method-not-allowed")
     assert set(wrong.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
