@@ -23,7 +23,7 @@ LAYERS = [  # a layer may import the layers below it, and never one above
     {"bench"},
     {"runtime"},
     {"reporting", "access"},
-    {"pipeline"},
+    {"pipeline", "words"},
     {
         *{"audience", "planning", "queue", "providers", "pace", "sending", "recording", "writeback", "feeds"},
         *{"http2", "simulators"},

@@ -112,7 +112,7 @@ class OidcSignIn:
         metadata = await provider.metadata()
         key = await self._signer.key(PURPOSE)
         state = secrets.token_urlsafe(24)
-        content = msgspec.json.encode(_Ticket(state, back if _is_local(back) else "/"))
+        content = msgspec.json.encode(_Ticket(state, back if is_local(back) else "/"))
         challenge = hashlib.sha256(_verifier(key, state).encode()).digest()
         query = {
             "response_type": "code",
@@ -236,7 +236,7 @@ def role_of(claims: Mapping[str, Any], claim: str, roles: Mapping[str, str]) -> 
     return max(given, key=list(Scope).index, default=None)
 
 
-def _is_local(back: str) -> bool:
+def is_local(back: str) -> bool:
     """Whether a path is one of this site: browsers take `//host` and `/\\host` for another."""
     return (
         len(back) <= LONGEST_BACK

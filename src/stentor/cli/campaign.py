@@ -13,7 +13,7 @@ from msgspec import to_builtins
 from rich.table import Table
 from rich.text import Text
 
-from stentor.cli import words
+from stentor import words
 from stentor.cli.failures import failures, nobody
 from stentor.cli.live import LaneRates, LiveView, account, proof, view
 from stentor.cli.operations import (

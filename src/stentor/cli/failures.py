@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 from msgspec import to_builtins
 
+from stentor import words
 from stentor.cells import cell
-from stentor.cli import words
 from stentor.cli.operations import CampaignName, ConfigFile, perform_on
 from stentor.cli.printing import say
 from stentor.recording import shapes

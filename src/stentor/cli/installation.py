@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from stentor.cli import words
+from stentor import words
 from stentor.cli.operations import FAILED, AsJson, ConfigFile, Quiet, Yes, confirm, console, perform
 from stentor.cli.values import duration, pairs
 from stentor.counted import counted

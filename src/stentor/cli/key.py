@@ -9,11 +9,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from stentor import words
 from stentor.access import shapes
 from stentor.access.caller import local_caller
 from stentor.access.keys import ApiKey, IssuedKey
 from stentor.access.scopes import Scope
-from stentor.cli import words
 from stentor.cli.operations import AsJson, ConfigFile, Yes, confirm, console, perform
 from stentor.cli.printing import say
 from stentor.cli.values import duration, moment

@@ -17,10 +17,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from stentor import words
 from stentor.audience.contract import NO_LANE
 from stentor.audience.described import described
 from stentor.channels import is_on_record
-from stentor.cli import words
 from stentor.cli.styles import BAD, CARE, GOOD, REST
 from stentor.queue.contract import PLAN
 from stentor.recording.audit import Audit

@@ -9,8 +9,8 @@ import msgspec
 import typer
 from rich.console import Console
 
+from stentor import words
 from stentor.cli import message_options as opts
-from stentor.cli import words
 from stentor.cli.operations import FAILED, AsJson, ConfigFile, Quiet, console, perform
 from stentor.config import REGISTRY
 from stentor.errors import AlreadySent

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from stentor import words
 from stentor.audience.contract import Selection
 from stentor.audience.described import described
-from stentor.cli import words
 from stentor.cli.styles import CARE
 from stentor.runtime.preview import Preview
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stentor.cli import words
+from stentor import words
 from stentor.cli.operations import AsJson, ConfigFile, Quiet, Yes, confirm, console, perform
 from stentor.cli.printing import say
 from stentor.cli.values import duration

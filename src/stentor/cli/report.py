@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stentor.cli import words
+from stentor import words
 from stentor.cli.operations import FAILED, AsJson, ConfigFile, console, named, perform
 from stentor.cli.printing import say
 from stentor.reporting import shapes

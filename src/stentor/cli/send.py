@@ -11,9 +11,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from stentor import words
 from stentor.audience.contract import Selection
 from stentor.audience.described import described
-from stentor.cli import filters, words
+from stentor.cli import filters
 from stentor.cli import message_options as opts
 from stentor.cli.operations import (
     AsJson,

@@ -11,12 +11,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from stentor import words
 from stentor.access import shapes
 from stentor.access.caller import Caller, local_caller
 from stentor.access.log import ActionFilter, LoggedAction
 from stentor.access.scopes import Scope
 from stentor.access.users import OneTimeLink, User
-from stentor.cli import words
 from stentor.cli.operations import AsJson, ConfigFile, Yes, confirm, console, interactive, perform
 from stentor.cli.printing import say
 from stentor.cli.values import duration

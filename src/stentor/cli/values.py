@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
-from stentor.cli import words
+from stentor import words
 from stentor.errors import InvalidConfiguration
 from stentor.runtime.draft import FARTHEST
 

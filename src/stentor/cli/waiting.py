@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from stentor.cli import words
+from stentor import words
 
 SOON = 1.0
 """Seconds after which it is worth a word."""

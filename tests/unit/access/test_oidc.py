@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stentor.access.oidc import _is_local, role_of
+from stentor.access.oidc import is_local, role_of
 from stentor.access.scopes import Scope
 
 ROLES = {"editors": "send", "admins": "admin", "readers": "view"}
@@ -35,7 +35,7 @@ def test_the_highest_role_of_a_claim_counts(claims: dict[str, Any], claim: str, 
 
 @pytest.mark.parametrize("back", ["/", "/campaigns/7?tab=failures#top"])
 def test_a_page_of_this_site_is_gone_back_to(back: str) -> None:
-    assert _is_local(back)
+    assert is_local(back)
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,4 @@ def test_a_page_of_this_site_is_gone_back_to(back: str) -> None:
     ["", "//evil.example", "/\\evil.example", "\\\\evil", "https://evil.example", "javascript:x", "/a\nb", "/" * 2],
 )
 def test_another_site_is_not(back: str) -> None:
-    assert not _is_local(back)
+    assert not is_local(back)

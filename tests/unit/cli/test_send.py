@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from stentor.audience.contract import Selection
-from stentor.cli.words import moment
 from stentor.model import Message, Priority
 from stentor.planning.content import Content
 from stentor.recording.report import LaneCounts
 from stentor.runtime.preview import LanePreview
 from stentor.runtime.samples import Example
 from stentor.states import CampaignState
+from stentor.words import moment
 from tests.unit.cli.fake_stentor import PREVIEW, Command, FakeStentor
 
 HELLO = ("--title", "Hello", "--audience", "users")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stentor.cli import words
+from stentor import words
 from stentor.cli.values import Moment, duration, moment, pairs
 from stentor.errors import InvalidConfiguration
 from stentor.outcome import Outcome

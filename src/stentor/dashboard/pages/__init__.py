@@ -1,0 +1,11 @@
+"""The pages of the dashboard: a module for each kind of thing."""
+
+from __future__ import annotations
+
+from stentor.dashboard.pages import campaigns, sign_in
+
+ALL = (
+    *sign_in.pages,
+    *campaigns.pages,
+)
+"""All of them."""
