@@ -431,6 +431,11 @@ def insert_or_ignore(connection: AsyncConnection, table: Table) -> Insert:
 _SQLITE = {  # primary result code: problem, does waiting help, longest pause
     sqlite3.SQLITE_BUSY: ("is locked by another program.", True, 0.05),
     sqlite3.SQLITE_LOCKED: ("is locked by another program.", True, 0.05),
+    sqlite3.SQLITE_PROTOCOL: (
+        "is locked by a program that stands still.",
+        True,
+        0.05,
+    ),  # after 10 s, whatever `timeout` says
     sqlite3.SQLITE_NOMEM: ("cannot be used: there is not enough memory.", True, 1.0),
     sqlite3.SQLITE_FULL: ("cannot grow: the disk is full. Free some space.", True, 1.0),
     sqlite3.SQLITE_IOERR: (

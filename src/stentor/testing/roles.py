@@ -18,6 +18,7 @@ import time
 from collections.abc import Coroutine
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -30,6 +31,10 @@ from stentor.runtime.worker import work
 
 ORPHANED = 30.0
 """Seconds in which a role whose test is gone must have stopped; one that hangs would be left running for ever."""
+STOPPED = "TtZX"
+"""States of threads that run no more (proc(5))."""
+STOPPED_EVERY = 0.0005
+"""Seconds between two looks whether a process stands still yet."""
 
 
 class MachineClock:
@@ -102,8 +107,11 @@ class RoleProcess:
         return await self.ended()
 
     def suspend(self) -> None:
-        """Have it stand still until `go_on`."""
+        """Have it stand still until `go_on`. Returns when it does: a thread that is inside the kernel when the signal
+        is sent may still take a lock."""
         os.kill(self.pid, signal.SIGSTOP)
+        while self.runs and not _stands_still(self.pid):
+            time.sleep(STOPPED_EVERY)
 
     def go_on(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
@@ -124,6 +132,15 @@ class RoleProcess:
         code = self._process.exitcode
         assert code is not None
         return 0 if code == -signal.SIGTERM else code
+
+
+def _stands_still(pid: int) -> bool:
+    """Whether every thread of a process is stopped. Where the system doesn't tell, it is taken for it."""
+    try:
+        threads = [each.read_text() for each in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except OSError:  # a thread that ended meanwhile
+        return False
+    return all(each.rpartition(")")[2].split()[0] in STOPPED for each in threads)
 
 
 def context() -> ForkServerContext:

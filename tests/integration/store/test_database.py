@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import uvloop
 from sqlalchemy import String, func, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import InvalidConfiguration, StoreOutdated, StoreRefused, StoreUnavailable, StoreUnusable
@@ -379,9 +379,30 @@ async def test_a_file_in_a_folder_that_cannot_be_written_to(
 class SqliteRefusal(sqlite3.OperationalError):
     """As SQLite's driver raises it."""
 
-    def __init__(self, code: int) -> None:
-        super().__init__("unable to open database file")
+    def __init__(self, code: int, text: str = "unable to open database file") -> None:
+        super().__init__(text)
         self.sqlite_errorcode = code
+
+
+async def test_a_program_that_stands_still_with_a_lock_is_waited_for(tmp_path: Path) -> None:
+    """SQLite gives up ten seconds after it met a read mark that somebody holds, and says `locking protocol`."""
+    database = Database.open(f"sqlite:///{tmp_path / 'stentor.db'}", patience=30.0)
+    await migrate(database)
+    refusals = [SqliteRefusal(sqlite3.SQLITE_PROTOCOL, "locking protocol")] * 3
+
+    async def change(connection: AsyncConnection) -> None:
+        if refusals:
+            raise OperationalError("INSERT", {}, refusals.pop())
+        await put("a")(connection)
+
+    await database.write(change)
+    assert await counted(database) == 1
+    await database.aclose()
+    impatient = Database.open(f"sqlite:///{tmp_path / 'stentor.db'}", patience=0.0)
+    refusals = [SqliteRefusal(sqlite3.SQLITE_PROTOCOL, "locking protocol")]
+    with pytest.raises(StoreUnavailable, match=r"stentor\.db is locked by a program that stands still"):
+        await impatient.write(change)
+    await impatient.aclose()
 
 
 async def test_a_file_of_somebody_else_s_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
