@@ -61,10 +61,14 @@ def iterating(
 
 def iterated(runner: asyncio.Runner, found: AsyncIterator[T]) -> Iterator[T]:
     """One thing after the other. What the iterator holds is let go as soon as nobody wants more of it."""
+
+    async def following() -> T:
+        return await anext(found)  # called within the loop, which then closes what is left open when it ends
+
     try:
         while True:
             try:
-                yield run(runner, anext(found))
+                yield run(runner, following())
             except StopAsyncIteration:
                 return
     finally:

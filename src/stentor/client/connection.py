@@ -161,7 +161,7 @@ class ApiConnection:
                     body = await response.read()
             except LOST as error:
                 problem, lost = lost_by(error), True
-                again = not isinstance(error, aiohttp.ClientSSLError)
+                again = may_come_back(error)
             else:
                 if response.status < 300:
                     return None if answer is None else _whole(response, body, answer)
@@ -232,6 +232,11 @@ def lost_by(error: Exception) -> ApiProblem:
 def is_good(response: aiohttp.ClientResponse, content_type: str) -> bool:
     """Whether it is the stream that was asked for."""
     return response.status == 200 and response.content_type == content_type
+
+
+def may_come_back(error: Exception) -> bool:
+    """Whether another try may do better than one that was lost by this: a certificate stays what it is."""
+    return not isinstance(error, aiohttp.ClientSSLError)
 
 
 def problem_of(response: aiohttp.ClientResponse, body: bytes) -> ApiProblem:

@@ -15,7 +15,17 @@ from typing import BinaryIO, Literal, TypeVar
 import aiohttp
 import msgspec
 
-from stentor.client.connection import LOST, ApiConnection, ApiRequest, decoded, is_good, lost_by, passes, problem_of
+from stentor.client.connection import (
+    LOST,
+    ApiConnection,
+    ApiRequest,
+    decoded,
+    is_good,
+    lost_by,
+    may_come_back,
+    passes,
+    problem_of,
+)
 from stentor.client.shapes import Failure, Recipient
 
 Row = TypeVar("Row", Failure, Recipient)
@@ -80,7 +90,7 @@ async def _lines(
                             first = False
                     return
         except LOST as error:
-            problem = lost_by(error)
+            problem, refused = lost_by(error), not may_come_back(error)
         if refused:
             raise problem
         if last:

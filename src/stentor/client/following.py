@@ -12,7 +12,17 @@ from types import MappingProxyType
 import msgspec
 
 from stentor.client import shapes
-from stentor.client.connection import LOST, ApiConnection, ApiRequest, decoded, is_good, lost_by, passes, problem_of
+from stentor.client.connection import (
+    LOST,
+    ApiConnection,
+    ApiRequest,
+    decoded,
+    is_good,
+    lost_by,
+    may_come_back,
+    passes,
+    problem_of,
+)
 from stentor.client.problem import no_answer
 
 WatchedData = (
@@ -115,7 +125,7 @@ async def follow(connection: ApiConnection, path: str) -> AsyncGenerator[Watched
                             if kind == END:
                                 return
         except LOST as error:
-            problem = lost_by(error)
+            problem, refused = lost_by(error), not may_come_back(error)
         if refused:
             raise problem
         await patience.wait(problem, reader.retry)

@@ -6,7 +6,9 @@ import asyncio
 import gzip
 import io
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from stentor.client import ApiProblem, Client
+from stentor.simulators.tls import make_server_tls
 
 ME = {"id": "k", "name": "shop", "kind": "key", "scope": "admin"}
 KEY = "stentor_live_0123456789secret"
@@ -157,6 +160,28 @@ async def test_fields_of_a_newer_service_are_left_out(script: Script) -> None:
     script.answers = [good({**ME, "new": {"x": 1}})]
     async with script.client() as client:
         assert (await client.access.whoami()).name == "shop"
+
+
+async def test_https_and_a_certificate_that_nobody_trusts(script: Script, tmp_path: Path) -> None:
+    tls = make_server_tls(tmp_path / "tls", provider="api")
+    trusted = ssl.create_default_context(cafile=str(tls.ca_file))
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serving.load_cert_chain(tls.chain_file)
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", script.handle)
+    script.answers = [good()]
+    server = TestServer(app, scheme="https")
+    await server.start_server(ssl=serving)
+    try:
+        async with Client(str(server.make_url("")), KEY, tls=trusted) as client:
+            assert (await client.access.whoami()).name == "shop"
+        async with Client(str(server.make_url("")), KEY, patience=3600) as client:
+            for work in (client.access.whoami(), anext(client.events()), anext(client.outcomes.export_failures("c"))):
+                with pytest.raises(ApiProblem, match="certificate") as told:
+                    await work
+                assert told.value.slug == "no-answer"
+    finally:
+        await server.close()
 
 
 async def test_silence_is_not_waited_for_for_ever(script: Script) -> None:
