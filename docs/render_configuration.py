@@ -48,7 +48,8 @@ apps and audiences by variables alone.
 
 Paths in variables are relative to the folder of the file, too. An empty variable is ignored. An unknown `STENTOR_…` is
 an error, so that you notice a typing mistake. Variables that Kubernetes makes for a service named `stentor` are
-ignored. `STENTOR_DEBUG=1` is not a setting: it shows the traceback of an error.
+ignored. `STENTOR_DEBUG=1` is not a setting: it shows the traceback of an error. `STENTOR_URL` and `STENTOR_KEY` belong
+to the [client](client.md).
 
 ## Names
 

@@ -57,7 +57,7 @@ APP = "apps.NAME"
 """The tables of apps, one for each channel."""
 
 _NO_SETTING = re.compile(
-    r"STENTOR_(CONFIG|DEBUG|(TEST|FUZZ|SOAK|KILL)_\w+"
+    r"STENTOR_(CONFIG|DEBUG|URL|KEY|(TEST|FUZZ|SOAK|KILL)_\w+"
     r"|(\w+_)?SERVICE_(HOST|PORT\w*)|(\w+_)?PORT(_\d+_(TCP|UDP)\w*)?)"  # Kubernetes', for a service named stentor
 )
 """Variables that begin like settings and are none."""

@@ -133,6 +133,8 @@ def test_variables_override_the_file(folder: Path) -> None:
     [
         "STENTOR_CONFIG",
         "STENTOR_DEBUG",
+        "STENTOR_URL",
+        "STENTOR_KEY",
         "STENTOR_FUZZ_CASES",
         "STENTOR_SOAK_PUSHES",
         "STENTOR_TEST_GO",

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from functools import wraps
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Concatenate, Generic, ParamSpec, Self, TypeVar
+from typing import Self
 
 from stentor.access.csrf import Csrf
 from stentor.access.keys import Keys
@@ -33,54 +32,12 @@ from stentor.runtime.reports import Reports, TargetInfo
 from stentor.runtime.roles import Roles
 from stentor.runtime.stentor import Stentor
 from stentor.runtime.supervisor import Closing
-
-P = ParamSpec("P")
-T = TypeVar("T")
-Part = TypeVar("Part")
-
-
-class _Twin(Generic[Part]):
-    """Of one part of a `Stentor`."""
-
-    def __init__(self, part: Part, runner: asyncio.Runner) -> None:
-        self._part = part
-        self._runner = runner
-
-    def _do(self, work: Awaitable[T]) -> T:
-        return _run(self._runner, work)
-
-
-def _run(runner: asyncio.Runner, work: Awaitable[T]) -> T:
-    async def done() -> T:
-        return await work
-
-    return runner.run(done())
-
-
-def _blocking(method: Callable[Concatenate[Part, P], Awaitable[T]]) -> Callable[Concatenate[_Twin[Part], P], T]:
-    @wraps(method)
-    def call(self: _Twin[Part], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._do(method(self._part, *args, **kwargs))
-
-    return call
-
-
-def _iterating(
-    method: Callable[Concatenate[Part, P], AsyncIterator[T]],
-) -> Callable[Concatenate[_Twin[Part], P], Iterator[T]]:
-    @wraps(method)
-    def call(self: _Twin[Part], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        return _iterated(self._runner, method(self._part, *args, **kwargs))
-
-    return call
-
-
-def _iterated(runner: asyncio.Runner, found: AsyncIterator[T]) -> Iterator[T]:
-    while True:
-        try:
-            yield _run(runner, anext(found))
-        except StopAsyncIteration:
-            return
+from stentor.twin import Twin as _Twin
+from stentor.twin import blocking as _blocking
+from stentor.twin import iterated as _iterated
+from stentor.twin import iterating as _iterating
+from stentor.twin import refuse_within_a_loop
+from stentor.twin import run as _run
 
 
 class BlockingCampaignControl(_Twin[CampaignControl]):
@@ -333,7 +290,7 @@ class BlockingStentor:
         return _iterated(self._runner, self._stentor.events(campaign_id))
 
     def __enter__(self) -> Self:
-        _refuse_within_a_loop()
+        refuse_within_a_loop("Stentor", "BlockingStentor")
         try:
             _run(self._runner, self._stentor.__aenter__())
         except BaseException:
@@ -348,11 +305,3 @@ class BlockingStentor:
             _run(self._runner, self._stentor.__aexit__(kind, error, traceback))
         finally:
             self._runner.close()
-
-
-def _refuse_within_a_loop() -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise RuntimeError("an event loop runs in this thread already: use Stentor there, not BlockingStentor")
