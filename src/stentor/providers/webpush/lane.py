@@ -22,7 +22,7 @@ from stentor.model import Action, Message
 from stentor.providers.base import setting
 from stentor.providers.burst_lane import BurstFlight, BurstLane
 from stentor.providers.contract import Answer, Decode, Encoded, Taken
-from stentor.providers.lane import CampaignContent, Flight, Prepared, Variables
+from stentor.providers.lane import CampaignContent, Flight, HostState, Prepared, Variables
 from stentor.providers.rendering import PreparedContent
 from stentor.providers.webpush import wire
 from stentor.providers.webpush.channel import WebPushApp
@@ -103,6 +103,7 @@ class WebPushLane(BurstLane[wire.Rendered, _Access]):
 
     patience = 10.0
     not_renewed = "The push services do not take the VAPID tokens."
+    kind_of_host = "push service"
     _app: WebPushApp
 
     def __init__(
@@ -117,6 +118,9 @@ class WebPushLane(BurstLane[wire.Rendered, _Access]):
     def many_hosts(self) -> bool:
         """See `lane.Scatters`: subscriptions name their push services."""
         return True
+
+    def hosts(self) -> Sequence[HostState]:
+        return self._opened.current.origins.hosts() if self._opened.current else []
 
     # -- what a provider adds to rendering ----------------------------------------------------------------------------
 
@@ -233,6 +237,7 @@ class WebPushLane(BurstLane[wire.Rendered, _Access]):
             pool = pools[origin]
             if isinstance(pool, Answer):
                 rejected |= dict.fromkeys(encoded.positions, pool)
+                access.origins.turn_away(origin, len(encoded.positions))
                 continue
             parts.append((encoded, pool.start(encoded.burst, is_urgent=is_urgent)))
             origins.append(origin)
