@@ -41,7 +41,8 @@ class AskedHosts:
         """A request to it begins."""
         host = self._under_way.get(name)
         if host is None:
-            host = self._under_way[name] = self._unanswered.pop(name, None) or self._new()
+            host = self._unanswered.pop(name) if name in self._unanswered else self._new()
+            self._under_way[name] = host
         host.under_way += 1
         host.most = max(host.most, host.under_way)
         host.asked_at = now
