@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 from stentor.findings import Finding
 from stentor.model import Action, Message
 from stentor.providers.contract import Answer, Renewal, Taken
+from stentor.providers.shown import Rendition
 
 Variables = Mapping[str, Any]
 
@@ -192,6 +193,17 @@ class Lane(Protocol):
     async def aclose(self, drain: float | None = None) -> None:
         """Take no more flights, let those under way finish within `drain` seconds (default: as long as an answer may
         take), and close all connections."""
+
+
+@runtime_checkable
+class Shows(Protocol):
+    """A lane that can say what people see of a message, and how much of its provider's limit that takes."""
+
+    def show(self, message: Message, campaign: CampaignContent) -> Rendition:
+        """The message, whose templates are filled, as it would be sent in a campaign.
+
+        Raises: InvalidMessage: the provider would refuse it, for another reason than that it is too large.
+        """
 
 
 @runtime_checkable

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import DefaultResolver
@@ -31,7 +32,9 @@ from stentor.providers.http_lane import (
 )
 from stentor.providers.http_message import Request, Response
 from stentor.providers.lane import CampaignContent, HostState
+from stentor.providers.payload import PayloadSize
 from stentor.providers.rendering import PreparedContent
+from stentor.providers.shown import Shown
 from stentor.providers.webhook import wire
 from stentor.providers.webhook.channel import ADDRESS, WebhookApp
 from stentor.providers.webhook.reasons import TABLE
@@ -86,7 +89,13 @@ class WebhookLane(HttpLane[wire.Rendered, tuple[bytes, ...]]):
         return True
 
     def payload(self, rendered: wire.Rendered) -> bytes:
-        return wire.body(rendered, "…".encode(), "…".encode())
+        return wire.sample(rendered)
+
+    def size(self, rendered: wire.Rendered) -> PayloadSize:
+        return rendered.size
+
+    def visible(self, payload: Mapping[str, Any], message: Message) -> Shown:
+        return wire.visible(payload)
 
     def request(
         self,

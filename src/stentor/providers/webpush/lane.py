@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stentor.batch import apart
 from stentor.errors import PoolClosed
@@ -23,7 +24,9 @@ from stentor.providers.base import setting
 from stentor.providers.burst_lane import BurstFlight, BurstLane
 from stentor.providers.contract import Answer, Decode, Encoded, Taken
 from stentor.providers.lane import CampaignContent, Flight, HostState, Prepared, Variables
+from stentor.providers.payload import PayloadSize
 from stentor.providers.rendering import PreparedContent
+from stentor.providers.shown import Shown
 from stentor.providers.webpush import wire
 from stentor.providers.webpush.channel import WebPushApp
 from stentor.providers.webpush.endpoints import (
@@ -36,6 +39,7 @@ from stentor.providers.webpush.endpoints import (
     parse_authority,
 )
 from stentor.providers.webpush.origins import Origins, PoolOf
+from stentor.providers.webpush.payload import visible
 from stentor.providers.webpush.reasons import ALL
 from stentor.providers.webpush.undo import Part, UndoFlight
 from stentor.providers.webpush.vapid import Vapid
@@ -132,6 +136,12 @@ class WebPushLane(BurstLane[wire.Rendered, _Access]):
 
     def payload(self, rendered: wire.Rendered) -> bytes:
         return rendered.payload
+
+    def size(self, rendered: wire.Rendered) -> PayloadSize:
+        return rendered.size
+
+    def visible(self, payload: Mapping[str, Any], message: Message) -> Shown:
+        return visible(payload)
 
     # -- what a sender asks -------------------------------------------------------------------------------------------
 
