@@ -48,6 +48,7 @@ class BlockingCampaignControl(_Twin[CampaignControl]):
     find = _blocking(CampaignControl.find)
     content = _blocking(CampaignControl.content)
     prepare = _blocking(CampaignControl.prepare)
+    compose = _blocking(CampaignControl.compose)
     create = _blocking(CampaignControl.create)
     change = _blocking(CampaignControl.change)
     discard = _blocking(CampaignControl.discard)

@@ -7,7 +7,8 @@ made it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,6 +28,7 @@ from stentor.runtime.confirmation import Expectation
 from stentor.runtime.draft import Draft, checked
 from stentor.runtime.preview import Preview, preview_of
 from stentor.runtime.queue_control import QueueControl
+from stentor.runtime.renditions import Composition, composition_of
 from stentor.runtime.resources import Resources
 from stentor.runtime.roles import Roles
 from stentor.states import FINAL, CampaignState
@@ -103,6 +105,18 @@ class CampaignControl:
         now = self._clock()
         draft.check(now)
         return await preview_of(draft, now, sample=sample, resources=self._resources)
+
+    async def compose(self, content: Content, person: Mapping[str, Any] | None = None) -> Composition:
+        """What a message becomes on each channel that has an app, in each of its languages: what people will see, how
+        much of the provider's limit it takes, and what is wrong with it.
+
+        For a message that is still being written: whatever is wrong is a value. Nothing is read from an audience, no
+        credential is needed, nothing is written or sent.
+
+        Args:
+            person: values for its templates, by name, as of an installation; None: each name stands for its value.
+        """
+        return await composition_of(content, person, self._resources.config, self._clock)
 
     async def create(self, draft: Draft, *, preview: Preview | None = None, campaign_id: str | None = None) -> Campaign:
         """Store a campaign as a draft, after the checks of `prepare`.

@@ -47,8 +47,16 @@ _TOPIC_IN = re.compile(r"'[a-zA-Z0-9\-_.~%]+' *in +topics\b")
 _JOINED = re.compile(r"!#|\(#\)|#(&&|\|\|)#")
 
 
-def check_message(message: Mapping[str, Any], target: FcmTarget) -> None:
-    """Raises: InvalidMessage: FCM would refuse the message; names the field."""
+def payload_limit(target: FcmTarget) -> int:
+    """Bytes that reach a device at most."""
+    return TOPIC_PAYLOAD_LIMIT if target in (FcmTarget.TOPIC, FcmTarget.CONDITION) else PAYLOAD_LIMIT
+
+
+def check_message(message: Mapping[str, Any], target: FcmTarget) -> int:
+    """How many bytes reach a device, on the platform on which these are most.
+
+    Raises: InvalidMessage: FCM would refuse the message; names the field.
+    """
     for kind in FcmTarget:
         if kind in message:
             problem = "cannot be set: whom it is for comes from the audience, and only one target is allowed"
@@ -59,9 +67,12 @@ def check_message(message: Mapping[str, Any], target: FcmTarget) -> None:
         raise InvalidMessage("title", "the message is empty: it has no text and no data")
     # The limit is for what reaches a device; headers and options don't. FCM's documentation gives the limit but no way
     # of counting; this is ours, as compact JSON.
-    limit = TOPIC_PAYLOAD_LIMIT if target in (FcmTarget.TOPIC, FcmTarget.CONDITION) else PAYLOAD_LIMIT
+    limit, most = payload_limit(target), 0
     for field, content in contents.items():
-        check_size(len(to_json(content, field)), limit, content, field)
+        size = len(to_json(content, field))
+        check_size(size, limit, content, field)
+        most = max(most, size)
+    return most
 
 
 def _check_fields(block: object, checks: Mapping[str, Check], field: str) -> None:
