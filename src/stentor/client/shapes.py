@@ -22,6 +22,23 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     """What the provider would be sent."""
 
 
+class LanguageSize(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of a provider's limit the message takes in one language."""
+
+    language: str
+    """The translation; empty for the message itself."""
+    installation: str
+    """For whom: of those looked at, the one whose message is longest. Empty: for nobody, without personal data."""
+    what: str
+    """What the provider limits: `payload`, `text`, `caption`, `embeds`, or a field of an embed."""
+    size: int
+    limit: int
+    unit: str
+    """`bytes` or `characters`, as the provider counts."""
+    left: int
+    """How much more there may be. Below 0: it is too large, and would be rejected."""
+
+
 class LanePreview(msgspec.Struct, frozen=True, kw_only=True):
     """What a campaign would send on one lane."""
 
@@ -37,6 +54,8 @@ class LanePreview(msgspec.Struct, frozen=True, kw_only=True):
     """How many of these get each translation."""
     lacking: dict[str, int]
     """How many of these have no value of a name that a template uses."""
+    sizes: list[LanguageSize]
+    """How much of the provider's limit the message takes, in each language. Empty: the provider names no limit."""
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,6 +211,9 @@ class LaneProblem(msgspec.Struct, frozen=True, kw_only=True):
     since: float | None
     until: float | None
     """When it is tried again by itself. Null: when somebody mended it."""
+    waiting: int | None
+    """If the lane sends, and only some of its hosts are silent: at least how many recipients wait for these. Null: the
+    problem is the whole lane's."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
