@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from stentor.dashboard.pages import account, campaigns, keys, log, sign_in, users
+from stentor.dashboard.pages import account, campaigns, keys, lanes, log, sign_in, users
 
 ALL = (
     *sign_in.pages,
     *campaigns.pages,
+    *lanes.pages,
     *users.pages,
     *keys.pages,
     *log.pages,
