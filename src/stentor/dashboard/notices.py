@@ -5,4 +5,13 @@ from __future__ import annotations
 SAID = {
     "signed-out": "You are signed out.",
     "password-set": "The password is set. Sign in with it.",
+    "draining": "No campaign starts from now on. Those under way go on.",
+    "drain-ended": "Campaigns may start again.",
+    "role-set": "The role is changed. It counts from this person's next request on.",
+    "user-disabled": "This user can't sign in any more, and is signed out everywhere.",
+    "user-enabled": "This user may sign in again.",
+    "user-signed-out": "This user is signed out everywhere.",
+    "key-revoked": "The key is revoked. Every process refuses it within 5 seconds.",
+    "session-ended": "That browser is signed out.",
+    "sessions-ended": "All your other browsers are signed out.",
 }

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from stentor.dashboard.pages import campaigns, sign_in
+from stentor.dashboard.pages import account, campaigns, keys, lanes, log, sign_in, users
 
 ALL = (
     *sign_in.pages,
     *campaigns.pages,
+    *lanes.pages,
+    *users.pages,
+    *keys.pages,
+    *log.pages,
+    *account.pages,
 )
 """All of them."""
