@@ -68,6 +68,7 @@ NAMES: Mapping[str, str] = {
     "erase_installation": "installations.erase",
     "list_lanes": "lanes.all",
     "list_apps": "lanes.apps",
+    "list_roles": "lanes.roles",
     "get_queue": "queue.get",
     "drain_queue": "queue.begin_drain",
     "end_drain": "queue.end_drain",

@@ -85,6 +85,7 @@ class BlockingLanesCalls(Twin[LanesCalls]):
     """See `LanesCalls`."""
 
     all = blocking(LanesCalls.all)
+    roles = blocking(LanesCalls.roles)
     apps = blocking(LanesCalls.apps)
 
 

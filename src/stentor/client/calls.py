@@ -580,6 +580,7 @@ class OutcomesCalls:
         *,
         lane: str | None = None,
         reason: str | None = None,
+        outcome: Literal["rejected", "expired", "ambiguous"] | None = None,
         dead: bool | None = None,
         addresses: bool = False,
         limit: int | None = None,
@@ -592,6 +593,7 @@ class OutcomesCalls:
         Args:
             lane: Only those of one lane, e.g. `apns/ios`.
             reason: Only those for one reason, e.g. `Unregistered`.
+            outcome: Only those that ended so.
             dead: Only those whose address is (or isn't) dead.
             addresses: With each one's address, as the audience has it now. Needs the scope `write`.
             limit: How many failures. Left out: 100.
@@ -604,6 +606,7 @@ class OutcomesCalls:
                 query={
                     "lane": lane,
                     "reason": reason,
+                    "outcome": outcome,
                     "dead": dead,
                     "addresses": addresses,
                     "limit": limit,
@@ -619,13 +622,21 @@ class OutcomesCalls:
         *,
         lane: str | None = None,
         reason: str | None = None,
+        outcome: Literal["rejected", "expired", "ambiguous"] | None = None,
         dead: bool | None = None,
         addresses: bool = False,
     ) -> AsyncGenerator[shapes.Failure, None]:
         """Each of them, from all pages: see `failures_page`."""
         return paged(
             lambda cursor: self.failures_page(
-                campaign, lane=lane, reason=reason, dead=dead, addresses=addresses, limit=1000, cursor=cursor
+                campaign,
+                lane=lane,
+                reason=reason,
+                outcome=outcome,
+                dead=dead,
+                addresses=addresses,
+                limit=1000,
+                cursor=cursor,
             ),
             lambda page: page.failures,
         )
@@ -636,6 +647,7 @@ class OutcomesCalls:
         *,
         lane: str | None = None,
         reason: str | None = None,
+        outcome: Literal["rejected", "expired", "ambiguous"] | None = None,
         dead: bool | None = None,
         addresses: bool = False,
         after: str | None = None,
@@ -649,6 +661,7 @@ class OutcomesCalls:
         Args:
             lane: Only those of one lane, e.g. `apns/ios`.
             reason: Only those for one reason, e.g. `Unregistered`.
+            outcome: Only those that ended so.
             dead: Only those whose address is (or isn't) dead.
             addresses: With each one's address, as the audience has it now. Needs the scope `write`.
             after: Go on after this one: the `batch_id` and the `position` of the last line that you have, with a colon
@@ -660,6 +673,7 @@ class OutcomesCalls:
             {
                 "lane": lane,
                 "reason": reason,
+                "outcome": outcome,
                 "dead": dead,
                 "addresses": addresses,
                 "after": after,
@@ -675,6 +689,7 @@ class OutcomesCalls:
         format: ExportFormat = "csv",
         lane: str | None = None,
         reason: str | None = None,
+        outcome: Literal["rejected", "expired", "ambiguous"] | None = None,
         dead: bool | None = None,
         addresses: bool = False,
         after: str | None = None,
@@ -686,6 +701,7 @@ class OutcomesCalls:
             {
                 "lane": lane,
                 "reason": reason,
+                "outcome": outcome,
                 "dead": dead,
                 "addresses": addresses,
                 "after": after,
@@ -1079,6 +1095,19 @@ class LanesCalls:
                 path="/v1/lanes",
             ),
             shapes.Lanes,
+        )
+
+    async def roles(self) -> shapes.Roles:
+        """What the work shows of each role: whether somebody does it, and why it stands still.
+
+        Calls `list_roles`, which needs the scope `view`.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path="/v1/roles",
+            ),
+            shapes.Roles,
         )
 
     async def apps(self) -> shapes.Apps:

@@ -597,6 +597,26 @@ class Lanes(msgspec.Struct, frozen=True, kw_only=True):
     lanes: list[Lane]
 
 
+class Role(msgspec.Struct, frozen=True, kw_only=True):
+    """What the work shows of a role. No role tells that it runs."""
+
+    role: str
+    """`planner`, `sender`, `recorder` or `scheduler`."""
+    lane: str | None
+    """Of senders, the lane. Null: the role works for all lanes."""
+    state: str
+    """`working`: it holds work. `idle`: there is nothing for it to do, and whether it runs doesn't show. `waited_for`:
+    there is work that nobody holds just now. `hindered`: there is work, and the lane has a problem."""
+    problem: LaneProblem | None
+    """Why its work stands still, and what to do. Work that nobody takes is a problem after some seconds."""
+
+
+class Roles(msgspec.Struct, frozen=True, kw_only=True):
+    """See `Roles` in the API's document."""
+
+    roles: list[Role]
+
+
 class App(msgspec.Struct, frozen=True, kw_only=True):
     """An app's settings, without secrets."""
 
@@ -778,7 +798,8 @@ class OneTimeLink(msgspec.Struct, frozen=True, kw_only=True):
     """A link that sets a password, once."""
 
     link: str | None
-    """Null in the answer to a repeated request. The whole address, or only its path if `api.public_url` isn't set."""
+    """Null in the answer to a repeated request. The whole address; or only its path, if the API listens beyond this
+    machine and `api.public_url` isn't set."""
     ends_at: float
     user: User | None
     """Whose password it sets. Null: it makes the first admin."""

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from stentor.dashboard.pages import account, campaigns, keys, lanes, log, sign_in, users
+from stentor.dashboard.pages import (
+    account,
+    campaigns,
+    failures,
+    installations,
+    keys,
+    lanes,
+    log,
+    messages,
+    sign_in,
+    users,
+)
 
 ALL = (
     *sign_in.pages,
@@ -12,5 +23,8 @@ ALL = (
     *keys.pages,
     *log.pages,
     *account.pages,
+    *failures.pages,
+    *installations.pages,
+    *messages.pages,
 )
 """All of them."""
