@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -93,7 +94,7 @@ async def test_one_is_added_and_changed(browser: Browser) -> None:
     assert (bad.status_code, "line 1: write a name" in bad.text, TOKEN in bad.text) == (422, True, False)
     with pytest.raises(UnknownInstallation):
         await browser.stentor.installations.get(STRANGE)
-    said = {"address": TOKEN, "language": "de", "attributes": 'plan = pro\r\n"a=b" = [1]\r\nn = "7"'}
+    said: dict[str, Any] = {"address": TOKEN, "language": "de", "attributes": 'plan = pro\r\n"a=b" = [1]\r\nn = "7"'}
     added = await browser.submit(wrong, path, on="apns/ios", **said)
     assert "The installation is in the registry now." in added.text
     found = await browser.stentor.installations.get(STRANGE, address=True)
