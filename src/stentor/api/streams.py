@@ -97,7 +97,8 @@ async def _pieces(
             except StopAsyncIteration:
                 return
             ahead = None
-            yield encode(told)
+            if text := encode(told):
+                yield text
     finally:  # nothing may be awaited here: the first `await` of a clean-up may be where it is cancelled
         del _watchers[watcher]
         stopped.cancel()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from stentor import words
 from stentor.channels import is_on_record
+from stentor.counted import counted
 from stentor.queue.contract import PLAN
 from stentor.recording.report import LaneProblem, Progress, Report
 from stentor.states import FINAL, CampaignState
@@ -48,8 +49,9 @@ def still(progress: Progress) -> str:
     return STILL.format(campaign=progress.campaign_id) if progress.still and not progress.problems else ""
 
 
-def waits(campaign: Campaign) -> str:
+def waits(progress: Progress) -> str:
     """Why nothing of a campaign is sent just now, as its state has it, and what to do; empty if it is sent, or over."""
+    campaign = progress.campaign
     if campaign.state is CampaignState.DRAFT:
         return "This is a draft. Nothing is sent until somebody starts it."
     if campaign.state is CampaignState.SCHEDULED:
@@ -57,7 +59,7 @@ def waits(campaign: Campaign) -> str:
     if campaign.state is CampaignState.PAUSED:
         return "It is paused. Nothing is sent until somebody resumes it, and nothing is lost."
     if campaign.state is CampaignState.CANCELLING:
-        return "Nothing more is sent. It ends as soon as what processes of Stentor still hold is settled."
+        return HELD.format(recipients=counted(progress.total.pending, "recipient"))
     return ""
 
 
@@ -80,6 +82,6 @@ def actions(campaign: Campaign, *, changes: bool) -> tuple[str, ...]:
         "retry": state in FINAL,
         "edit": not changes and state not in (CampaignState.DRAFT, CampaignState.SCHEDULED),
         "undo": not changes and state not in (CampaignState.DRAFT, CampaignState.SCHEDULED),
-        "cancel": state not in FINAL and state is not CampaignState.CANCELLING,
+        "cancel": state not in FINAL,
     }
     return tuple(name for name, can in possible.items() if can)
