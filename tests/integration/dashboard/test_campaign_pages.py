@@ -190,7 +190,7 @@ async def test_a_campaign_is_started_paused_resumed_and_cancelled(browser: Brows
     assert f"{PHONES} recipients" in asked.text
     confirmation = re.search(r'name="confirmation" value="([^"]+)"', asked.text)
     assert confirmation is not None
-    started = await browser.submit(asked, f"{home}/start", confirmation=confirmation[1], once="episode-12")
+    done = started = await browser.submit(asked, f"{home}/start", confirmation=confirmation[1], once="episode-12")
     assert "The campaign is started." in started.text
     assert {"pause", "cancel"} <= set(re.findall(rf'"{home}/(\w+)"', started.text))
     for action, said in (
@@ -299,7 +299,7 @@ async def messages(browser: Browser, path: str) -> AsyncIterator[tuple[str, str]
         lines = [each.split(": ", 1) for each in block.splitlines() if ": " in each]
         data = "\n".join(value for name, value in lines if name == "data")
         if data:
-            yield dict(lines).get("event", ""), data  # type: ignore[arg-type]
+            yield next((value for name, value in lines if name == "event"), ""), data
 
 
 async def test_the_page_follows_a_campaign_to_its_end(browser: Browser) -> None:
@@ -355,7 +355,7 @@ async def test_what_stands_still_is_told_to_who_watches(browser: Browser, monkey
     monkeypatch.setattr(standstill, "STILL", 0.0)
     made = await draft(browser.stentor)
     await browser.stentor.campaigns.start(made.id)
-    live = LIVE.of(made.id, Templates(Assets()))
+    live, text = LIVE.of(made.id, Templates(Assets())), ""
     async with aclosing(browser.stentor.events(made.id)) as events:
         async for event in events:
             text = live.encoded(event).decode()
@@ -411,6 +411,6 @@ async def test_no_page_asks_what_grows_with_recipients(browser: Browser) -> None
 async def explained(stentor: Stentor, statement: str, parameters: Any) -> list[str]:
     async def ask(connection: AsyncConnection) -> list[str]:
         rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", tuple(parameters))
-        return [row[3] for row in rows]
+        return [str(row._mapping["detail"]) for row in rows]
 
     return await stentor._resources.database.ask(ask)
