@@ -41,7 +41,7 @@ HOSTILE = "<script>alert(1)</script>"
 
 async def draft(stentor: Stentor, title: str = "News", **filters: list[str]) -> Campaign:
     content = Content(message=Message(title=title, ttl=3600))
-    return await stentor.campaigns.create(Draft(content, Selection(source=AUDIENCE, filters=filters)))
+    return await stentor.campaigns.create(Draft(content, Selection(source=AUDIENCE, filters={**filters})))
 
 
 async def sent(stentor: Stentor, title: str = "News") -> Campaign:
