@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from stentor.dashboard.pages import (
     account,
+    campaign,
+    campaign_actions,
+    campaign_changes,
     campaigns,
     failures,
     installations,
@@ -26,5 +29,8 @@ ALL = (
     *failures.pages,
     *installations.pages,
     *messages.pages,
+    *campaign.pages,
+    *campaign_actions.pages,
+    *campaign_changes.pages,
 )
 """All of them."""
