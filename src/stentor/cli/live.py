@@ -197,7 +197,8 @@ def _lane(progress: Progress, lane: str, figures: Sequence[str], widths: Sequenc
         row.add_column(width=width, justify="right", no_wrap=True)
     total = max(1, expected(progress, lane))
     done = min(total, progress.lanes.get(lane, LaneCounts()).settled)
-    style = BAD if lane in progress.problems else ""
+    problem = progress.problems.get(lane)
+    style = "" if problem is None else BAD if problem.waiting is None else CARE
     bar = ProgressBar(total=total, completed=done, style=REST, complete_style=GOOD, finished_style=GOOD)
     row.add_row(Text(name, style=style, overflow="ellipsis"), bar, *numbers)
     return row
@@ -232,6 +233,8 @@ def _left(progress: Progress, pace: LaneRates) -> str:
 
 
 def _problem(lane: str, problem: LaneProblem) -> Text:
+    if problem.waiting is not None:
+        return Text(f"A part of {words.lane_name(lane)} waits. {problem}", style=CARE)
     what = "The audience isn't read" if lane == PLAN else f"{words.lane_name(lane)} doesn't send"
     line = Text(f"{what}. {problem}", style=BAD)
     if problem.until is not None:

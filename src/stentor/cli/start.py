@@ -1,4 +1,4 @@
-"""`stentor campaign start` and `unschedule`: a draft is started, and a start that has not happened yet is taken back."""
+"""`stentor campaign start` and `unschedule`: start a draft, and take back a start that has not happened yet."""
 
 from __future__ import annotations
 

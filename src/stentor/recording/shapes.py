@@ -98,6 +98,9 @@ class LaneProblemShape(Shape, frozen=True, kw_only=True):
     since: float | None
     until: float | None
     """When it is tried again by itself. Null: when somebody mended it."""
+    waiting: int | None
+    """If the lane sends, and only some of its hosts are silent: at least how many recipients wait for these. Null: the
+    problem is the whole lane's."""
 
 
 class ProgressShape(Shape, frozen=True, kw_only=True):

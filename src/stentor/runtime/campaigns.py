@@ -7,14 +7,22 @@ made it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.audience.contract import Selection
+from stentor.audience.contract import Selection, Wanted
 from stentor.config import SendingConfig, lanes
-from stentor.errors import AlreadySent, ChangedMeanwhile, InvalidConfiguration, InvalidInput, InvalidState
+from stentor.errors import (
+    AlreadySent,
+    ChangedMeanwhile,
+    InvalidAudience,
+    InvalidConfiguration,
+    InvalidInput,
+    InvalidState,
+)
 from stentor.model import Action
 from stentor.pipeline import call_off
 from stentor.planning.content import Content, decode_content, encode_content
@@ -27,6 +35,7 @@ from stentor.runtime.confirmation import Expectation
 from stentor.runtime.draft import Draft, checked
 from stentor.runtime.preview import Preview, preview_of
 from stentor.runtime.queue_control import QueueControl
+from stentor.runtime.renditions import Composition, composition_of
 from stentor.runtime.resources import Resources
 from stentor.runtime.roles import Roles
 from stentor.states import FINAL, CampaignState
@@ -105,6 +114,41 @@ class CampaignControl:
         now = self._clock()
         draft.check(now)
         return await preview_of(draft, now, sample=sample, resources=self._resources)
+
+    async def compose(self, content: Content, person: Mapping[str, Any] | None = None) -> Composition:
+        """What a message becomes on each channel that has an app, in each of its languages: what people will see, how
+        much of the provider's limit it takes, and what is wrong with it.
+
+        For a message that is still being written: whatever is wrong is a value. Nothing is read from an audience, no
+        credential is needed, nothing is written or sent.
+
+        Args:
+            person: values for its templates, by name, as of an installation; None: each name stands for its value.
+        """
+        return await composition_of(content, person, self._resources.config, self._clock)
+
+    async def values_of(self, source: str, content: Content, installation: str) -> dict[str, Any]:
+        """What an installation has for the templates of a message, by name: the `person` of `compose`.
+
+        Args:
+            source: the name of an audience.
+
+        Raises:
+            InvalidAudience: there is no such audience or installation, or it cannot be read.
+            InvalidMessage: a template is broken.
+            AudienceUnavailable: its database cannot be reached just now.
+        """
+        audience = self._resources.sources.open(Selection(source=source))
+        try:
+            names = await audience.known(content.variables)
+            page = await audience.find([installation], Wanted(variables=tuple(names)))
+        finally:
+            await audience.aclose()
+        if not len(page):
+            raise InvalidAudience(f"the audience {source} has no installation {installation}")
+        if (why := page.refused.get(page.keys[0])) is not None:
+            raise InvalidAudience(f"the installation {installation} cannot be read: {why}")
+        return page.variables[0] if page.variables else {}
 
     async def create(
         self,

@@ -1,4 +1,5 @@
-"""Reads what people write for an option or into a field: durations, times, `NAME=VALUE` pairs. Anything else is one clear error."""
+"""Reads what people write for an option or into a field: durations, times, `NAME=VALUE` pairs.
+Anything else is one clear error."""
 
 from __future__ import annotations
 

@@ -150,6 +150,7 @@ lanes = Table(  # what a lane's senders need to tell each other and the operator
     Column("remedy", StorableText),
     Column("since", Double),
     Column("until", Double),  # when it is tried again
+    Column("waiting", BigInteger),  # how many wait at least, if only some of its hosts are silent; NULL: all of it
 )
 
 budgets = Table(  # what the senders of a lane share; see `pace.pacing`

@@ -1,4 +1,4 @@
-"""Until when the start of a campaign is held."""
+"""That of a lane only some hosts are silent, and how many wait for these."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ down_revision = "0012"
 
 
 def upgrade() -> None:
-    op.add_column("stentor_campaigns", sa.Column("held_until", sa.Double))
+    op.add_column("stentor_lanes", sa.Column("waiting", sa.BigInteger))
