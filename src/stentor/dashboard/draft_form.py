@@ -70,7 +70,7 @@ class DraftForm:
 
         Raises: InvalidMessage, InvalidInput: names the field.
         """
-        content = content_of(self.message, self._values())
+        content = content_of(self.message, self._values(stored))
         if stored is not None:
             content = replace(content, action=stored.content.action)
         return Draft(
@@ -95,8 +95,13 @@ class DraftForm:
             raise InvalidMessage("message", "must be a JSON object with the fields of a message")
         return tree
 
-    def _values(self) -> dict[str, str]:
-        return {name: value for name, value in self.values if name or value}
+    @property
+    def own_values(self) -> dict[str, str]:
+        """The values as they are in the fields."""
+        return message_form.restored(self.values, {})
+
+    def _values(self, stored: Draft | None) -> dict[str, str]:
+        return message_form.restored(self.values, {} if stored is None else stored.content.values)
 
     def _selection(self, stored: Draft | None) -> Selection:
         before = None if stored is None else stored.selection
@@ -143,7 +148,7 @@ def form_of(draft: Draft) -> DraftForm:
     source, rows, only = _audience(draft.selection)
     return DraftForm(
         tree=to_file(draft.content),
-        values=list(draft.content.values.items()),
+        values=message_form.rows_of(draft.content.values),
         source=source,
         filters=rows,
         only=only,
@@ -192,7 +197,7 @@ def pressed(filled: DraftForm, button: str, language: str) -> DraftForm:
     if what == "as-json":
         return replace(filled, as_json=json.dumps(filled.tree, ensure_ascii=False, indent=2))
     if what == "as-fields":
-        return replace(filled, tree=to_file(content_of(filled.message, filled._values())), as_json=None)
+        return replace(filled, tree=to_file(content_of(filled.message, {}, check=False)), as_json=None)
     return filled
 
 

@@ -43,7 +43,7 @@ class MessageField:
         if self.kind == "flag":
             return YES if value is True else ""
         text = str(value).replace("\r\n", "\n").replace("\r", "\n")
-        return text if self.kind == "text" else text.replace("\n", "")
+        return text if self.kind == "text" else _one_line(text)
 
     def value(self, text: str) -> Any:
         """What a text in the field means; None: nothing. A number that is none stays text, which the check names."""
@@ -104,8 +104,34 @@ def languages(tree: Tree) -> list[str]:
 
 
 def data_rows(tree: Tree) -> list[tuple[str, str]]:
-    """What `data` has in it."""
-    return [(name, str(value)) for name, value in (tree.get("data") or {}).items()]
+    """What `data` has in it, as its rows show it."""
+    return rows_of(tree.get("data") or {})
+
+
+def rows_of(texts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and texts as rows show them; what would be an empty row isn't shown."""
+    rows = [_row(name, value) for name, value in texts.items()]
+    return [row for row in rows if any(row)]
+
+
+def restored(rows: Sequence[tuple[str, str]], before: Mapping[str, Any]) -> dict[str, Any]:
+    """What rows mean. One that shows what was there before means that, however it is written.
+
+    Args:
+        before: what the rows were made of.
+    """
+    known = {_row(name, value): (name, value) for name, value in before.items()}
+    hidden = {name: value for name, value in before.items() if not any(_row(name, value))}
+    return hidden | dict(known.get(_row(*row), row) for row in rows if any(_row(*row)))
+
+
+def _row(name: str, value: object) -> tuple[str, str]:
+    return _one_line(name).strip(), _one_line(value)
+
+
+def _one_line(text: object) -> str:
+    """As a field of one line has it."""
+    return str(text).replace("\r", "").replace("\n", "")
 
 
 def filled_in(tree: Tree, form: Form) -> dict[str, Any]:
@@ -125,15 +151,16 @@ def filled_in(tree: Tree, form: Form) -> dict[str, Any]:
         if text != field.shown(before):
             tree = _with(tree, place, field.value(text))
     if "data-name" in given:
-        rows = [(name, value) for name, value in pairs(form, "data") if name or value]
-        if rows != data_rows(tree):
-            tree = _with(tree, ("data",), dict(rows) or None)
+        before = tree.get("data") or {}
+        data = restored(pairs(form, "data"), before)
+        if data != before:
+            tree = _with(tree, ("data",), data or None)
     return dict(tree)
 
 
 def pairs(form: Form, name: str) -> list[tuple[str, str]]:
     """The rows of two fields each, `NAME-name` and `NAME-value`, as they were filled in."""
-    names = [value.strip() for each, value in form.fields if each == f"{name}-name"]
+    names = [value for each, value in form.fields if each == f"{name}-name"]
     values = [value for each, value in form.fields if each == f"{name}-value"]
     return list(zip(names, values, strict=False))
 

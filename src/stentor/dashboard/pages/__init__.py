@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from stentor.dashboard.pages import campaigns, sign_in
+from stentor.dashboard.pages import campaigns, compose, fire, sign_in
 
 ALL = (
     *sign_in.pages,
     *campaigns.pages,
+    *compose.pages,
+    *fire.pages,
 )
 """All of them."""
