@@ -176,7 +176,8 @@ async def test_of_two_tabs_the_second_is_asked(browser: Browser) -> None:
     kept: dict[str, list[str]] = {}
     for name, value in fields.found:
         kept.setdefault(name, []).append(value)
-    over = await browser.post(f"/campaigns/{campaign.id}/compose", **kept)
+    fields_kept: dict[str, Any] = dict(kept)
+    over = await browser.post(f"/campaigns/{campaign.id}/compose", **fields_kept)
     assert "The draft is saved." in over.text
     assert (await stored(browser, campaign.id)).content.message.title == f"From the second {NASTY}"
 
