@@ -64,7 +64,6 @@ async def test_what_is_sent_then_is_what_the_draft_became(stentor: Stentor) -> N
     made = await stentor.campaigns.create(DRAFT)
     async with stentor.roles.at_work():
         await stentor.campaigns.start(made.id, hold=LATER)
-        await asyncio.sleep(0.5)  # planners look now; whether they have is nobody's business
         await stentor.campaigns.unschedule(made.id)
         [one] = [key async for key in _keys(stentor, 1)]
         fewer = replace(DRAFT, selection=Selection(source=AUDIENCE, only=[one]))

@@ -93,7 +93,7 @@ class PreviewRequestFields(DraftFields, frozen=True, kw_only=True):
     """Show what the installation with this id would get. Left out: one of each language."""
 
 
-class CheckFields(Fields, frozen=True, kw_only=True):
+class DraftCheckFields(Fields, frozen=True, kw_only=True):
     sample: str | None = None
     """Show what the installation with this id would get. Left out: one of each language."""
 
@@ -287,7 +287,7 @@ async def change_campaign(call: Call, campaign: str, query: ChangeQuery, body: D
     Scope.WRITE,
     raises=(*CHECKS, UnknownCampaign, InvalidState, ChangedMeanwhile),
 )
-async def check_campaign(call: Call, campaign: str, body: CheckFields) -> PreviewShape:
+async def check_campaign(call: Call, campaign: str, body: DraftCheckFields) -> PreviewShape:
     """Check and count a draft as it is stored, as a preview does. The count is kept with the draft."""
     return preview(await call.stentor.campaigns.check(campaign, sample=body.sample))
 
