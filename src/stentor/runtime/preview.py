@@ -170,7 +170,7 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
         )
     recipients = sum(each.recipients for each in previews.values())
     return Preview(
-        title=draft.title or content.name or "untitled",
+        title=draft.shown_title,
         lanes=previews,
         unroutable=unroutable,
         seconds=max([recipients / limit, *(each.seconds for each in previews.values())]),

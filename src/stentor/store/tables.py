@@ -65,6 +65,7 @@ campaigns = Table(
     Column("paused", Double, nullable=False, server_default=text("0")),  # seconds of its pauses that are over
     Column("revision", Integer, nullable=False, server_default=text("0")),  # how often it was changed as a draft
     Column("paused_at", Double),  # since when it is paused; NULL where it isn't
+    Column("held_until", Double),  # when its start was to be possible at the earliest, if it was held; else NULL
     Column("kind", StorableText, nullable=False, server_default=text("'campaign'")),  # a `states.CampaignKind`
     Column("addresses", LargeBinary),  # MessagePack: those that a message is for (`audience.listed.Addresses`)
     Index(None, "state"),

@@ -439,3 +439,23 @@ async def test_a_mistake_of_ours_is_told_without_its_secrets(
     assert answer.headers["x-request-id"] in answer.json()["detail"]
     assert answer.headers["x-request-id"] in caplog.text
     assert service.meter.answers["get_campaign", 500] == 1
+
+
+async def test_a_held_start_is_taken_back(service: Service) -> None:
+    made = await service.made("POST", "/campaigns?count=false", DRAFT, status=201)
+    assert made["expected"] == {}, "nobody was counted"
+    path = f"/campaigns/{made['id']}"
+    seen = await service.made("POST", f"{path}/check", {})
+    assert (await service.made("GET", path))["expected"] == {
+        name: each["recipients"] for name, each in seen["lanes"].items()
+    }
+    wanted = {"confirmation": seen["confirmation"], "hold": 60}
+    held = await service.made("POST", f"{path}/start", wanted)
+    assert (held["state"], held["held_until"]) == ("scheduled", held["starts_at"])
+    again = await service.made("POST", f"{path}/unschedule")
+    assert (again["state"], again["held_until"], again["starts_at"]) == ("draft", None, None)
+    assert problem(await service.ask("POST", f"{path}/start", {"hold": 86_400})) == "invalid-input"
+    changed = await service.made("PUT", f"{path}?count=false", {**DRAFT, "title": "Other"})
+    assert (changed["title"], changed["expected"]) == ("Other", {})
+    await service.made("POST", f"{path}/start", {})
+    assert problem(await service.ask("POST", f"{path}/unschedule")) == "wrong-state"

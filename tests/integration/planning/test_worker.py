@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.audience.contract import Range
+from stentor.audience.contract import Range, Selection
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage, StoreRefused
 from stentor.pipeline import call_off
 from stentor.planning.planner import start_task
@@ -16,8 +17,9 @@ from stentor.queue.contract import PLAN, Task
 from stentor.recording.audit import audit
 from stentor.recording.recorder import Recorder
 from stentor.states import FINAL, CampaignState
+from stentor.store import campaigns
 from stentor.store.tables import campaigns as table
-from tests.integration.planning.world import ANDROID, CAMPAIGN, HOLD, IOS, World, crowd, run, world
+from tests.integration.planning.world import ANDROID, CAMPAIGN, HOLD, IOS, People, World, crowd, run, world
 
 
 @pytest.fixture
@@ -56,6 +58,52 @@ async def test_it_plans_to_the_end_and_stops_when_told(planning: World) -> None:
         await until(lambda: is_planned(planning))
     assert worker.trouble is None
     assert await planning.planned() == {lane: planning.everybody(lane) for lane in (IOS, ANDROID)}
+
+
+async def test_nothing_of_a_start_that_was_taken_back_is_used(planning: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The draft may be for others by now, so its audience is opened anew; the step that was left behind is dropped."""
+    opened: list[Selection] = []
+
+    def open_audience(world: World, selection: Selection) -> People:
+        opened.append(selection)
+        return world.people
+
+    async def is_opened() -> bool:
+        return bool(opened)
+
+    async def is_cleared() -> bool:
+        planning.clock.move(61.0)
+        return (await planning.queue.depths([PLAN]))[PLAN].total == 0
+
+    async def again(connection: AsyncConnection) -> None:
+        await campaigns.unschedule(connection, CAMPAIGN)
+        times = {"starts_at": planning.clock(), "expires_at": planning.clock() + 3600}
+        await campaigns.move(connection, CAMPAIGN, CampaignState.RUNNING, problem=None, now=None, **times)
+
+    monkeypatch.setattr(World, "open", open_audience)
+    await planning.start(state=CampaignState.SCHEDULED, starts_at=planning.clock() + 3000)
+    async with planning.worker():
+        await until(is_opened)
+        await planning.database.write(again)
+        await planning.queue.settle(put=[start_task(CAMPAIGN, revision=1)])
+        await until(lambda: is_planned_and_sent(planning, CAMPAIGN))
+        await until(is_cleared)
+    assert len(opened) == 2
+    assert await is_read_by_all(planning)
+
+
+async def test_a_step_of_a_start_that_was_taken_back_plans_nothing(planning: World) -> None:
+    async def is_dropped() -> bool:
+        planning.clock.move(61.0)
+        return (await planning.queue.depths([PLAN]))[PLAN].total == 0
+
+    await planning.start(state=CampaignState.SCHEDULED, starts_at=planning.clock() + 3000)
+    await planning.database.write(lambda connection: campaigns.unschedule(connection, CAMPAIGN))
+    async with planning.worker():
+        await until(is_dropped)
+    campaign = await planning.campaign()
+    assert (campaign.state, campaign.planned, campaign.planning_over) == (CampaignState.DRAFT, False, False)
+    assert await planning.chains() == {}
 
 
 async def test_an_audience_error_pauses_the_campaign_which_goes_on_when_it_is_mended(planning: World) -> None:

@@ -139,8 +139,11 @@ class FakeStentor:
         if once in self.sent:
             raise AlreadySent(once, "other", NOW)
 
-    async def start(self, campaign_id: str) -> Campaign:
-        return self._move("start", campaign_id, CampaignState.RUNNING)
+    async def start(self, campaign_id: str, *, once: str | None = None, hold: float = 0.0) -> Campaign:
+        return self._move("start", campaign_id, CampaignState.SCHEDULED if hold else CampaignState.RUNNING)
+
+    async def unschedule(self, campaign_id: str) -> Campaign:
+        return self._move("unschedule", campaign_id, CampaignState.DRAFT)
 
     async def pause(self, campaign_id: str) -> Campaign:
         if (await self.get(campaign_id)).state in FINAL:

@@ -137,6 +137,22 @@ def test_who_stops_looking_changes_nothing(stentor: Command, fake: FakeStentor, 
     assert f"Campaign {ID} is running, and goes on." in done.stderr
 
 
+def test_a_draft_is_started_and_held(stentor: Command, fake: FakeStentor) -> None:
+    fake.known = [campaign(state=CampaignState.DRAFT)]
+    done = stentor("campaign", "start", "last", "--hold", "10s", "--yes")
+    assert f"stentor campaign unschedule {ID}" in done.stdout
+    assert fake.verbs() == ["start", "close"]
+    again = stentor("campaign", "unschedule", "last")
+    assert words(again.stdout) == words(f"Campaign {ID} is a draft again. Nothing of it was sent.")
+    assert json.loads(stentor("campaign", "start", "last", "--yes", "--json").stdout)["state"] == "running"
+
+
+def test_what_was_started_is_not_started_again(stentor: Command) -> None:
+    done = stentor("campaign", "start", "last", "--yes")
+    assert done.exit_code == 2
+    assert "only a draft can be started" in done.stderr
+
+
 def test_pause(stentor: Command, fake: FakeStentor) -> None:
     done = stentor("campaign", "pause", "last")
     assert words(done.stdout) == words(f"Campaign {ID} is paused. `stentor campaign resume {ID}` goes on with it.")

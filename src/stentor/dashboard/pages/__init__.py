@@ -8,7 +8,9 @@ from stentor.dashboard.pages import (
     campaign_actions,
     campaign_changes,
     campaigns,
+    compose,
     failures,
+    fire,
     installations,
     keys,
     lanes,
@@ -32,5 +34,7 @@ ALL = (
     *campaign.pages,
     *campaign_actions.pages,
     *campaign_changes.pages,
+    *compose.pages,
+    *fire.pages,
 )
 """All of them."""
