@@ -29,7 +29,7 @@ _watchers: dict[object, str] = {}
 _closing: set[asyncio.Future[None]] = set()
 
 
-class Encoded:
+class EncodedEvents:
     """Events as text, each made once however many watch."""
 
     def __init__(self, encode: Callable[[CampaignEvent], bytes], remembered: int = REMEMBERED) -> None:

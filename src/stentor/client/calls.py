@@ -82,6 +82,7 @@ class CampaignsCalls:
         expect_recipients: int | None = None,
         tolerance: float | None = None,
         once: str | None = None,
+        count: bool | None = None,
         start: bool = False,
         idempotency_key: str | None = None,
     ) -> shapes.Campaign:
@@ -103,6 +104,7 @@ class CampaignsCalls:
             expect_recipients: How many recipients there should be.
             tolerance: By which share the count may differ from either. Left out: 0.05.
             once: A key under which only one campaign is ever started, e.g. `episode-12`.
+            count: False: check the message alone. The audience is counted, and the apps are checked, before the start.
             start: Start it in the same call. Needs the scope `send`.
             idempotency_key: Repeats an earlier request under its key. Left out: a new one.
         """
@@ -111,6 +113,7 @@ class CampaignsCalls:
                 method="POST",
                 path="/v1/campaigns",
                 query={
+                    "count": count,
                     "start": start,
                 },
                 body={
@@ -208,6 +211,7 @@ class CampaignsCalls:
         title: str | None = None,
         starts_at: float | None = None,
         max_rate: float | None = None,
+        count: bool | None = None,
         if_match: shapes.Campaign | str | None = None,
     ) -> shapes.Campaign:
         """Make a draft another one. With `If-Match`, only if nobody changed it meanwhile.
@@ -221,12 +225,16 @@ class CampaignsCalls:
             title: What the campaign is called in lists and reports. Left out: as the message's title.
             starts_at: When it starts, in epoch seconds. Left out: as soon as it is started.
             max_rate: The most pushes a second over all lanes. Left out: as fast as the lanes allow.
+            count: False: check the message alone. The audience is counted, and the apps are checked, before the start.
             if_match: The campaign as you got it, or its ETag: refuse if it was changed meanwhile.
         """
         return await self._connection.ask(
             ApiRequest(
                 method="PUT",
                 path=path("/v1/campaigns/{campaign}", campaign=campaign),
+                query={
+                    "count": count,
+                },
                 body={
                     "message": message,
                     "audience": audience,
@@ -238,6 +246,35 @@ class CampaignsCalls:
                 headers=headers(if_match=if_match),
             ),
             shapes.Campaign,
+        )
+
+    async def check(
+        self,
+        campaign: str,
+        *,
+        sample: str | None = None,
+        if_match: shapes.Campaign | str | None = None,
+        idempotency_key: str | None = None,
+    ) -> shapes.Preview:
+        """Check and count a draft as it is stored, as a preview does. The count is kept with the draft.
+
+        Calls `check_campaign`, which needs the scope `write`.
+
+        Args:
+            sample: Show what the installation with this id would get. Left out: one of each language.
+            if_match: The campaign as you got it, or its ETag: refuse if it was changed meanwhile.
+            idempotency_key: Repeats an earlier request under its key. Left out: a new one.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="POST",
+                path=path("/v1/campaigns/{campaign}/check", campaign=campaign),
+                body={
+                    "sample": sample,
+                },
+                headers=headers(if_match=if_match, idempotency_key=idempotency_key),
+            ),
+            shapes.Preview,
         )
 
     async def discard(
@@ -270,10 +307,13 @@ class CampaignsCalls:
         expect_recipients: int | None = None,
         tolerance: float | None = None,
         once: str | None = None,
+        hold: float | None = None,
         if_match: shapes.Campaign | str | None = None,
         idempotency_key: str | None = None,
     ) -> shapes.Campaign:
         """Start a draft: at once, or at its time.
+
+        With `hold`, nothing is sent for so many seconds, and the start can be taken back until then.
 
         Calls `start_campaign`, which needs the scope `send`.
 
@@ -282,6 +322,8 @@ class CampaignsCalls:
             expect_recipients: How many recipients there should be.
             tolerance: By which share the count may differ from either. Left out: 0.05.
             once: A key under which only one campaign is ever started, e.g. `episode-12`.
+            hold: For how many seconds nothing is sent yet, so that the start can be taken back by `unschedule`. Left
+                out: 0.0.
             if_match: The campaign as you got it, or its ETag: refuse if it was changed meanwhile.
             idempotency_key: Repeats an earlier request under its key. Left out: a new one.
         """
@@ -294,8 +336,31 @@ class CampaignsCalls:
                     "expect_recipients": expect_recipients,
                     "tolerance": tolerance,
                     "once": once,
+                    "hold": hold,
                 },
                 headers=headers(if_match=if_match, idempotency_key=idempotency_key),
+            ),
+            shapes.Campaign,
+        )
+
+    async def unschedule(
+        self,
+        campaign: str,
+        *,
+        idempotency_key: str | None = None,
+    ) -> shapes.Campaign:
+        """Make a campaign that waits for its start, or is held, a draft again. Nothing of it is sent.
+
+        Calls `unschedule_campaign`, which needs the scope `send`.
+
+        Args:
+            idempotency_key: Repeats an earlier request under its key. Left out: a new one.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="POST",
+                path=path("/v1/campaigns/{campaign}/unschedule", campaign=campaign),
+                headers=headers(idempotency_key=idempotency_key),
             ),
             shapes.Campaign,
         )

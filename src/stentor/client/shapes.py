@@ -125,11 +125,13 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     planned: bool
     """Whether the whole audience was read."""
     expected: dict[str, int]
-    """Recipients by lane, as counted before the start."""
+    """Recipients by lane, as counted before the start. Empty: a draft that was not counted yet."""
     max_rate: float | None
     """The most pushes a second over all lanes. Null: as fast as the lanes allow."""
     revision: int
-    """How often it was changed as a draft."""
+    """How often it was changed as a draft, or made a draft again."""
+    held_until: float | None
+    """Before when it does not start, because its start was held. Null: it was not."""
     etag: str = ""
     """The header `ETag`, for `if_match`. Empty inside of a list."""
 
@@ -153,11 +155,13 @@ class ListedCampaign(msgspec.Struct, frozen=True, kw_only=True):
     planned: bool
     """Whether the whole audience was read."""
     expected: dict[str, int]
-    """Recipients by lane, as counted before the start."""
+    """Recipients by lane, as counted before the start. Empty: a draft that was not counted yet."""
     max_rate: float | None
     """The most pushes a second over all lanes. Null: as fast as the lanes allow."""
     revision: int
-    """How often it was changed as a draft."""
+    """How often it was changed as a draft, or made a draft again."""
+    held_until: float | None
+    """Before when it does not start, because its start was held. Null: it was not."""
     accepted: int
     failed: int
     """Rejected, expired or ambiguous."""

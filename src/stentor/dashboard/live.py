@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 
-from stentor.api.streams import Encoded
+from stentor.api.streams import EncodedEvents
 from stentor.dashboard.rate_chart import RateHistory, rate_chart
 from stentor.dashboard.standing import standing
 from stentor.dashboard.templates import Templates
@@ -46,7 +46,7 @@ class LiveCampaign:
         self._last: Progress | None = None
         self._report: Report | None = None
         self._counting = asyncio.Lock()
-        self.encoded = Encoded(self._encode, REMEMBERED)
+        self.encoded = EncodedEvents(self._encode, REMEMBERED)
 
     def render(self, progress: Progress, *, away: StoreAway | None = None) -> str:
         """The part of the page that changes. What is older than what was seen already leaves no trace in the chart."""

@@ -26,7 +26,7 @@ MEANINGS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class BarPart:
     """Some of the recipients of a line."""
 
     name: str
@@ -42,7 +42,7 @@ class Line:
     """audience = accepted + rejected + expired + cancelled + ambiguous + waiting."""
 
     audience: int
-    parts: Sequence[Part]
+    parts: Sequence[BarPart]
 
     @property
     def settled(self) -> int:
@@ -65,7 +65,7 @@ class LaneLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
+class StandstillTold:
     """Something that doesn't go on, and what to do."""
 
     text: str
@@ -74,7 +74,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class CampaignStanding:
     """All that the page shows of one moment."""
 
     line: Line
@@ -87,7 +87,7 @@ class Standing:
     rate: float
     left: float | None
     """Seconds until it is done; None while nobody can tell."""
-    troubles: Sequence[Trouble]
+    troubles: Sequence[StandstillTold]
     waits: str
     """Why nothing is sent just now, as the state has it."""
 
@@ -110,7 +110,7 @@ def line_of_totals(totals: Totals) -> Line:
     )
 
 
-def standing(progress: Progress, pace: LaneRates) -> Standing:
+def standing(progress: Progress, pace: LaneRates) -> CampaignStanding:
     """Everything that is known at one moment."""
     campaign = progress.campaign
     names = lanes_of(progress)
@@ -119,7 +119,7 @@ def standing(progress: Progress, pace: LaneRates) -> Standing:
     to_read = {name: 0 if over else expected(progress, name) - counts[name].read for name in names}
     total = progress.total
     running = campaign.state is CampaignState.RUNNING
-    return Standing(
+    return CampaignStanding(
         line=line_of(total, sum(to_read.values())),
         lanes=[
             LaneLine(
@@ -141,14 +141,14 @@ def standing(progress: Progress, pace: LaneRates) -> Standing:
     )
 
 
-def troubles(progress: Progress) -> list[Trouble]:
+def troubles(progress: Progress) -> list[StandstillTold]:
     """Why a campaign stands still, or a part of it, and what to do: as `stentor campaign show` says it."""
     found = [
-        Trouble(text=standing_still(lane, each), since=each.since, until=each.until)
+        StandstillTold(text=standing_still(lane, each), since=each.since, until=each.until)
         for lane, each in progress.problems.items()
     ]
     texts = [progress.campaign.problem or "", still(progress)]
-    return found + [Trouble(text=text) for text in texts if text]
+    return found + [StandstillTold(text=text) for text in texts if text]
 
 
 def _line(counts: dict[str, int]) -> Line:
@@ -156,6 +156,8 @@ def _line(counts: dict[str, int]) -> Line:
     parts, x = [], 0.0
     for name, count in counts.items():
         width = 100 * count / audience if audience else 0.0
-        parts.append(Part(name=name, count=count, x=round(x, 3), width=round(width, 3), meaning=MEANINGS.get(name, "")))
+        parts.append(
+            BarPart(name=name, count=count, x=round(x, 3), width=round(width, 3), meaning=MEANINGS.get(name, ""))
+        )
         x += width
     return Line(audience=audience, parts=parts)

@@ -13,7 +13,7 @@ from stentor.clock import steady
 from stentor.runtime.campaigns import CampaignControl
 from stentor.runtime.changes import AllView, CampaignEvent, CampaignView, Look, View
 from stentor.runtime.hub import BUSY, Hub
-from stentor.runtime.listing import Listing, ListView
+from stentor.runtime.listing import CampaignListing, ListView
 from stentor.runtime.onlooker import Onlooker, is_over
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.overview import Overview
@@ -104,7 +104,7 @@ class Events:
         return look
 
     def _look_at_list(self, state: CampaignState | None) -> Callable[[], Awaitable[ListView]]:
-        listing = Listing(self._campaigns, self._outcomes, state)
+        listing = CampaignListing(self._campaigns, self._outcomes, state)
 
         async def look() -> ListView:
             await self._keep_time()

@@ -59,7 +59,7 @@ class ListView:
         yield from ()
 
 
-class Listing:
+class CampaignListing:
     """Looks at the newest campaigns again and again."""
 
     def __init__(self, campaigns: CampaignControl, outcomes: Outcomes, state: CampaignState | None) -> None:

@@ -297,6 +297,7 @@ class FakeStentor:
         *,
         lane: str | None = None,
         reason: str | None = None,
+        outcome: Outcome | None = None,
         dead: bool | None = None,
         addresses: bool = False,
     ) -> AsyncIterator[FailureRow]:

@@ -6,7 +6,7 @@ import msgspec
 
 from stentor.access.scopes import Scope
 from stentor.api.operation import Call, Operations, Streamed
-from stentor.api.streams import EVENT_STREAM, Encoded, stream
+from stentor.api.streams import EVENT_STREAM, EncodedEvents, stream
 from stentor.errors import UnknownCampaign
 from stentor.recording.shapes import ProgressShape
 from stentor.runtime.changes import CampaignEvent
@@ -43,4 +43,4 @@ def _encode(told: CampaignEvent) -> bytes:
     return b"event: %s\nid: %d\ndata: %s\n\n" % (told.kind.encode(), told.id, data)
 
 
-_encoded = Encoded(_encode)
+_encoded = EncodedEvents(_encode)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from stentor.access.scopes import Scope
 from stentor.api.campaign_pages import list_page
 from stentor.api.problems import NOT_FOUND, ProblemAnswer
-from stentor.api.streams import Encoded
+from stentor.api.streams import EncodedEvents
 from stentor.dashboard.live import message
 from stentor.dashboard.page import Pages
 from stentor.dashboard.standing import line_of_totals
@@ -25,7 +25,7 @@ from stentor.states import CampaignState
 pages = Pages()
 REMEMBERED = 16
 """Rendered lists that are kept for the next watcher."""
-_encoders: WeakKeyDictionary[Templates, Encoded] = WeakKeyDictionary()
+_encoders: WeakKeyDictionary[Templates, EncodedEvents] = WeakKeyDictionary()
 
 
 @pages.get("/", Scope.VIEW)
@@ -82,5 +82,5 @@ def _encoder(templates: Templates) -> Callable[[CampaignEvent], bytes]:
                 return b""
             return message(told.id, templates.render("campaigns_table.html", {"rows": _rows(told.campaigns)}))
 
-        _encoders[templates] = Encoded(encode, REMEMBERED)
+        _encoders[templates] = EncodedEvents(encode, REMEMBERED)
     return _encoders[templates]
