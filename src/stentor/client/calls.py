@@ -1162,7 +1162,7 @@ class LanesCalls:
             shapes.Lanes,
         )
 
-    async def roles(self) -> shapes.Roles:
+    async def roles(self) -> shapes.RoleSigns:
         """What the work shows of each role: whether somebody does it, and why it stands still.
 
         Calls `list_roles`, which needs the scope `view`.
@@ -1172,7 +1172,7 @@ class LanesCalls:
                 method="GET",
                 path="/v1/roles",
             ),
-            shapes.Roles,
+            shapes.RoleSigns,
         )
 
     async def apps(self) -> shapes.Apps:

@@ -601,7 +601,7 @@ class Lanes(msgspec.Struct, frozen=True, kw_only=True):
     lanes: list[Lane]
 
 
-class Role(msgspec.Struct, frozen=True, kw_only=True):
+class RoleSign(msgspec.Struct, frozen=True, kw_only=True):
     """What the work shows of a role. No role tells that it runs."""
 
     role: str
@@ -615,10 +615,10 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
     """Why its work stands still, and what to do. Work that nobody takes is a problem after some seconds."""
 
 
-class Roles(msgspec.Struct, frozen=True, kw_only=True):
-    """See `Roles` in the API's document."""
+class RoleSigns(msgspec.Struct, frozen=True, kw_only=True):
+    """See `RoleSigns` in the API's document."""
 
-    roles: list[Role]
+    roles: list[RoleSign]
 
 
 class App(msgspec.Struct, frozen=True, kw_only=True):

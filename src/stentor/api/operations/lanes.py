@@ -34,7 +34,7 @@ class LanesShape(Shape, frozen=True, kw_only=True):
     lanes: list[LaneShape]
 
 
-class RoleShape(Shape, frozen=True, kw_only=True):
+class RoleSignShape(Shape, frozen=True, kw_only=True):
     """What the work shows of a role. No role tells that it runs."""
 
     role: str
@@ -48,8 +48,8 @@ class RoleShape(Shape, frozen=True, kw_only=True):
     """Why its work stands still, and what to do. Work that nobody takes is a problem after some seconds."""
 
 
-class RolesShape(Shape, frozen=True, kw_only=True):
-    roles: list[RoleShape]
+class RoleSignsShape(Shape, frozen=True, kw_only=True):
+    roles: list[RoleSignShape]
 
 
 class AppShape(Shape, frozen=True, kw_only=True):
@@ -92,11 +92,11 @@ async def list_lanes(call: Call) -> LanesShape:
 
 
 @operations.get("/roles", Scope.VIEW, raises=(QueueUnavailable,))
-async def list_roles(call: Call) -> RolesShape:
+async def list_roles(call: Call) -> RoleSignsShape:
     """What the work shows of each role: whether somebody does it, and why it stands still."""
-    return RolesShape(
+    return RoleSignsShape(
         roles=[
-            RoleShape(
+            RoleSignShape(
                 role=each.role,
                 lane=each.lane,
                 state=each.state.value,
