@@ -74,7 +74,7 @@ class StandstillTold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignStanding:
+class WhereAllAre:
     """All that the page shows of one moment."""
 
     line: Line
@@ -110,7 +110,7 @@ def line_of_totals(totals: Totals) -> Line:
     )
 
 
-def standing(progress: Progress, pace: LaneRates) -> CampaignStanding:
+def standing(progress: Progress, pace: LaneRates) -> WhereAllAre:
     """Everything that is known at one moment."""
     campaign = progress.campaign
     names = lanes_of(progress)
@@ -119,7 +119,7 @@ def standing(progress: Progress, pace: LaneRates) -> CampaignStanding:
     to_read = {name: 0 if over else expected(progress, name) - counts[name].read for name in names}
     total = progress.total
     running = campaign.state is CampaignState.RUNNING
-    return CampaignStanding(
+    return WhereAllAre(
         line=line_of(total, sum(to_read.values())),
         lanes=[
             LaneLine(
