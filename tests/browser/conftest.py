@@ -14,9 +14,9 @@ import pytest_asyncio
 from playwright.async_api import Browser, ViewportSize, async_playwright
 
 from stentor.access.scopes import Scope
-from tests.browser.server import Server, serving
 from tests.browser.visitor import HEIGHT, WIDTHS, Visitor
 from tests.integration.runtime.rehearsal import Facts, providers
+from tests.integration.service.server import Server, serving
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE = 60_000

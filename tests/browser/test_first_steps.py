@@ -6,7 +6,7 @@ from playwright.async_api import expect
 
 from stentor.access.scopes import Scope
 from tests.browser.conftest import Visitors
-from tests.browser.server import Server
+from tests.integration.service.server import Server
 
 PASSWORD = "an owl reads at noon"
 

@@ -27,8 +27,10 @@ ADDRESS = re.compile(r"the API and the dashboard are at (\S+)")
 class Server:
     """One that runs, and its store, seen from within the test."""
 
-    def __init__(self, log: Path, stentor: Stentor) -> None:
+    def __init__(self, log: Path, settings: Path, stentor: Stentor) -> None:
         self._log = log
+        self.settings = settings
+        """The file."""
         self.stentor = stentor
         self.url = ""
 
@@ -52,13 +54,17 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(folder: Path, facts: Facts, phones: int, *command: str) -> AsyncIterator[Server]:
-    """Run `stentor` with this command until the end of the block."""
-    file = write(folder, facts, phones, more=SETTINGS)
+async def serving(folder: Path, facts: Facts, phones: int, *command: str, more: str = "") -> AsyncIterator[Server]:
+    """Run `stentor` with this command until the end of the block.
+
+    Args:
+        more: settings of [api], and further sections.
+    """
+    file = write(folder, facts, phones, more=SETTINGS + more)
     log = folder / "stentor.log"
     async with Stentor(load(file, {})) as stentor:
         with log.open("wb") as said, _started(command, file, said.fileno()) as process:
-            server = Server(log, stentor)
+            server = Server(log, file, stentor)
             try:
                 await until(lambda: ADDRESS.search(server.said()) is not None or process.poll() is not None)
                 assert process.poll() is None, server.said()
