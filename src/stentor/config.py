@@ -271,6 +271,11 @@ class ApiConfig(Section):
         host = self.listen.rpartition(":")[0].strip("[]")
         return host in ("localhost", "::1") or host.startswith("127.")
 
+    @property
+    def is_https(self) -> bool:
+        """Whether people reach it over https."""
+        return (self.public_url or "").startswith("https:") or self.certificate_file is not None
+
 
 Role = Literal["view", "write", "send", "admin"]
 

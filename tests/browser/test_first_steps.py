@@ -62,3 +62,18 @@ async def test_a_page_that_is_not_there(visitors: Visitors) -> None:
     await expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()
     viewer.expect("404 (Not Found)")
     await viewer.look(page)
+
+
+async def test_passwords_are_hidden_and_can_be_pasted(visitors: Visitors) -> None:
+    somebody = await visitors.anybody()
+    await somebody.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = await somebody.tab("/sign-in")
+    field = page.get_by_label("Password")
+    await expect(field).to_have_attribute("type", "password")
+    await expect(field).to_have_attribute("autocomplete", "current-password")
+    await page.get_by_label("Name").fill(PASSWORD)
+    await page.keyboard.press("ControlOrMeta+A")
+    await page.keyboard.press("ControlOrMeta+C")
+    await field.focus()
+    await page.keyboard.press("ControlOrMeta+V")
+    await expect(field).to_have_value(PASSWORD)
