@@ -15,7 +15,7 @@ from rich.text import Text
 
 from stentor import words
 from stentor.cli.failures import failures, nobody
-from stentor.cli.live import LaneRates, LiveView, account, proof, view
+from stentor.cli.live import LiveView, account, proof, view
 from stentor.cli.operations import (
     FAILED,
     INTERRUPTED,
@@ -45,27 +45,16 @@ from stentor.recording import shapes
 from stentor.recording.audit import Audit
 from stentor.recording.explain import Explanation
 from stentor.recording.meanings import meaning
+from stentor.recording.rates import LaneRates
 from stentor.recording.report import Report, Totals
 from stentor.runtime.campaigns import refuse_unless_over
+from stentor.runtime.sentences import HELD, still
 from stentor.runtime.stentor import Stentor
 from stentor.states import FINAL, CampaignState
 from stentor.store.campaigns import Campaign
 
 LOOK_EVERY = 0.5
 """Seconds between two looks whether a campaign is cancelled."""
-
-HELD = (
-    "Nothing more is sent. Waiting for a process of Stentor that still holds a part of it ({recipients}). It"
-    " lets go soon; if it was killed, its part is free when the lease ends (`sending.lease`). With a queue on NATS,"
-    " roles must run for this: `stentor serve`. Ctrl-C leaves it to them."
-)
-"""What is said of a cancel that takes its time."""
-
-STILL = (
-    "Nothing has moved for some seconds. If the process that sends it was killed, `stentor campaign resume {campaign}`"
-    " continues it; what that process held follows when its lease ends (`sending.lease`)."
-)
-"""What `show` says of a campaign that somebody seems to hold."""
 
 app = typer.Typer(
     help="See how campaigns are doing, stop or continue them, and find out who was not reached and why.",
@@ -137,8 +126,7 @@ def show(
             say({**to_builtins(told), "still": now.still})
             return
         if report.campaign.state not in FINAL:
-            still = STILL.format(campaign=found.id) if now.still and not now.problems else ""
-            out.print(view(now, LaneRates(), note=still))
+            out.print(view(now, LaneRates(), note=still(now)))
         out.print(account(report))
 
     perform_on(config, campaign, work)
@@ -242,7 +230,9 @@ def cancel(campaign: CampaignName, yes: Yes = False, config: ConfigFile = None, 
                 live.show(now)  # some process holds a part of it, and lets go soon
                 if not told and time.monotonic() - begun >= HELD_UP:
                     told = True
-                    held = HELD.format(recipients=counted(now.total.pending, "recipient"))
+                    held = (
+                        f"{HELD.format(recipients=counted(now.total.pending, 'recipient'))} Ctrl-C leaves it to them."
+                    )
                     if as_json:
                         typer.echo(held, err=True)
                     else:
@@ -281,9 +271,7 @@ def retry(
     async def work(stentor: Stentor, found: Campaign) -> Report:
         refuse_unless_over(found)
         report = await stentor.outcomes.report(found.id)
-        chosen = [each.count for lane in report.reasons.values() for each in lane if each.reason in reasons]
-        total = report.total
-        many = sum(chosen) if reasons else total.failed - report.dead + total.cancelled + report.unread
+        many = report.to_retry(reasons)
         if not many and (reasons or report.campaign.planned):
             why = f"nobody in campaign {found.id} was left out, except for dead addresses"
             told = nobody(report, reasons=reasons).rstrip(".") if reasons else why

@@ -6,7 +6,6 @@ can be drawn in a test. It fits 80 columns. Nothing but figures, lanes and reaso
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -18,125 +17,25 @@ from rich.table import Table
 from rich.text import Text
 
 from stentor import words
-from stentor.audience.contract import NO_LANE
 from stentor.audience.described import described
-from stentor.channels import is_on_record
 from stentor.cli.styles import BAD, CARE, GOOD, REST
-from stentor.queue.contract import PLAN
 from stentor.recording.audit import Audit
 from stentor.recording.meanings import meaning
+from stentor.recording.rates import LaneRates, expected, lanes_of, remaining, time_left
 from stentor.recording.report import LaneCounts, LaneProblem, Progress, Report
 from stentor.recording.shapes import selection_of
+from stentor.runtime.sentences import UNSEEN, changes_unseen, standing_still
 from stentor.states import FINAL, CampaignState
 
-WINDOW = 8.0
-"""Seconds over which a rate is taken."""
-RECORDED = 2.0
-"""Seconds after which a lane that gets answers has recorded some."""
-STEADY = 3.0
-"""Seconds of sending after which it can be said how long the rest takes."""
 LINE_EVERY = 5.0
 """Seconds between two lines where there is no terminal."""
 WIDEST_NAME = 20
-UNSEEN = "Providers took the pushes. Whether a device removed or replaced the message, nobody is told."
-"""What the report of an undo or an edit says of pushes."""
 STATE_STYLES = {
     CampaignState.RUNNING: "bold",
     CampaignState.COMPLETED: GOOD,
     CampaignState.FAILED: BAD,
     CampaignState.PAUSED: CARE,
 }
-
-
-class LaneRates:
-    """How fast each lane goes: recipients that got an answer a second, over the last WINDOW seconds of sending.
-
-    Answers are recorded about once a second, so what comes with one look was sent over a longer time than since the
-    last look. So a rate is measured from one record to another, or from before anything was sent: it is never of more
-    than was sent in that time, but for what one sender among several records a little earlier or later.
-
-    Who was cancelled wasn't sent to, so they don't count; nor do a pause, and the time before a lane's first answer.
-    """
-
-    def __init__(self) -> None:
-        self._seen: dict[str, _Seen] = {}
-
-    def add(self, progress: Progress) -> None:
-        """Take note of how far it is."""
-        if progress.state is not CampaignState.RUNNING:
-            self._seen.clear()
-            return
-        for lane, counts in progress.lanes.items():
-            if lane in self._seen:
-                self._seen[lane].add(progress.at, counts)
-            else:
-                self._seen[lane] = _Seen(progress.at, counts)
-
-    def rate(self, lane: str) -> float:
-        """Recipients a second; 0 while there is too little to tell from."""
-        return self._seen[lane].rate if lane in self._seen else 0.0
-
-    def is_steady(self, lane: str) -> bool:
-        """Whether it was watched for long enough, and got answers often enough, to say how long the rest takes."""
-        return lane in self._seen and self._seen[lane].is_steady
-
-
-class _Seen:
-    """One lane's answers, at each look at which there were more than before."""
-
-    def __init__(self, at: float, counts: LaneCounts) -> None:
-        self._records = deque([(at, _answered(counts))])
-        self._at = at
-        self._idle = not counts.in_flight  # at the first of the records, so that nothing was sent before
-        self._at_work = self._begun = False
-
-    def add(self, at: float, counts: LaneCounts) -> None:
-        self._at = at
-        answered = _answered(counts)
-        self._at_work = self._at_work or counts.in_flight > 0
-        if answered != self._records[-1][1]:
-            if not self._begun and not (self._idle and self._at_work):
-                self._records.clear()  # nobody knows since when it had been sending
-            self._records.append((at, answered))
-            self._begun = True
-        elif not self._begun and not self._at_work:
-            self._records[0] = (at, answered)
-        while len(self._records) > 2 and at - self._records[1][0] >= WINDOW:
-            self._records.popleft()
-
-    @property
-    def rate(self) -> float:
-        (start, before), (last, now) = self._records[0], self._records[-1]
-        silent = self._at - last
-        end = last if silent < RECORDED else self._at
-        return max(0, now - before) / (end - start) if end > start and silent < WINDOW else 0.0
-
-    @property
-    def is_steady(self) -> bool:
-        return self._at - self._records[0][0] >= STEADY and len(self._records) > 2
-
-
-def _answered(counts: LaneCounts) -> int:
-    return counts.accepted + counts.failed
-
-
-def expected(progress: Progress, lane: str) -> int:
-    """How many a lane will have: as counted before the start, or as read if it is more, or if that was all."""
-    read = progress.lanes.get(lane, LaneCounts()).read
-    return read if progress.planned else max(read, progress.expected.get(lane, 0))
-
-
-def lanes_of(progress: Progress) -> list[str]:
-    return sorted({*progress.lanes, *progress.expected} - {NO_LANE}) + ([NO_LANE] if NO_LANE in progress.lanes else [])
-
-
-def remaining(progress: Progress, pace: LaneRates, lane: str) -> float | None:
-    """Seconds until a lane is done at its present rate; None while nobody can tell."""
-    left = expected(progress, lane) - progress.lanes.get(lane, LaneCounts()).settled
-    if left <= 0:
-        return 0.0
-    rate = pace.rate(lane)
-    return left / rate if rate and pace.is_steady(lane) else None
 
 
 def view(progress: Progress, pace: LaneRates, *, note: str = "") -> RenderableType:
@@ -225,15 +124,12 @@ def _sums(progress: Progress, pace: LaneRates) -> Text:
 
 
 def _left(progress: Progress, pace: LaneRates) -> str:
-    """The slowest lane's time."""
-    times = [remaining(progress, pace, lane) for lane in lanes_of(progress)]
-    known = [each for each in times if each is not None]
-    return f", about {words.countdown(max(known))} left" if known and len(known) == len(times) else ""
+    left = time_left(progress, pace)
+    return "" if left is None else f", about {words.countdown(left)} left"
 
 
 def _problem(lane: str, problem: LaneProblem) -> Text:
-    what = "The audience isn't read" if lane == PLAN else f"{words.lane_name(lane)} doesn't send"
-    line = Text(f"{what}. {problem}", style=BAD)
+    line = Text(standing_still(lane, problem), style=BAD)
     if problem.until is not None:
         line.append(f" It is tried again at {words.clock(problem.until)}.", style="dim")
     return line
@@ -328,7 +224,7 @@ def account(report: Report) -> RenderableType:
     facts.add_row("audience", Text(described(selection)))
     facts.add_row("installations", f"{total.read:,}")
     changes = selection.reached_by is not None  # an undo, or an edit
-    unseen = any(counts.accepted and not is_on_record(lane) for lane, counts in report.lanes.items())
+    unseen = changes_unseen(report)
     done = "changed" if changes and not unseen else "accepted"
     facts.add_row(done, f"{total.accepted:,} ({words.share(total.accepted, total.read)})")
     if changes and unseen:

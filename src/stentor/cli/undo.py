@@ -35,13 +35,10 @@ from stentor.planning.content import content_from
 from stentor.recording.report import Report
 from stentor.runtime import shapes
 from stentor.runtime.preview import Preview
+from stentor.runtime.sentences import GOING, cancelled_first
 from stentor.runtime.stentor import Stentor
-from stentor.states import CampaignState
 from stentor.store.campaigns import Campaign
 
-GOING = frozenset({CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.CANCELLING})
-"""States in which more may be sent."""
-CANCELS = "{title!r} is {state}. {when} cancelled first, for good: who was not reached yet doesn't get it."
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check, and count the recipients it concerns. Change nothing.")]
 
 
@@ -131,8 +128,7 @@ class _Change:
             if going:  # at once: while somebody reads how many it has reached, it reaches more
                 await self._cancel(stentor, found, out, yes=yes, as_json=as_json)
             elif found.state in GOING:
-                told = CANCELS.format(title=found.title, state=found.state, when="Without --dry-run it is")
-                typer.echo(told, err=True)
+                typer.echo(cancelled_first(found, "Without --dry-run it is"), err=True)
             async with waited_for(f"Counting everybody reached by {found.title!r}", out):
                 preview = await self.prepare(stentor, found.id)
             show_preview(preview, Selection(source="", reached_by=found.id), out)
@@ -154,7 +150,7 @@ class _Change:
 
     async def _cancel(self, stentor: Stentor, found: Campaign, out: Console, *, yes: bool, as_json: bool) -> None:
         """Say that it is cancelled first, ask, do it, and say what that left unsent."""
-        typer.echo(CANCELS.format(title=found.title, state=found.state, when="It is"), err=True)
+        typer.echo(cancelled_first(found), err=True)
         confirm(f"Cancel it for good, and then {self.verb} what it has sent?", yes=yes)
         await stentor.campaigns.cancel(found.id)
         left = await drive(stentor, found, out, as_json=as_json)

@@ -5,4 +5,11 @@ from __future__ import annotations
 SAID = {
     "signed-out": "You are signed out.",
     "password-set": "The password is set. Sign in with it.",
+    "campaign-started": "The campaign is started.",
+    "campaign-paused": "The campaign is paused. Sending stops within a second.",
+    "campaign-resumed": "The campaign goes on.",
+    "campaign-cancelled": "The campaign is stopped for good. Nothing more is sent.",
+    "campaign-again": "This new campaign is for those who were not reached. It is a draft: start it to send it.",
+    "campaign-undo": "This new campaign takes the message back. It is a draft: start it to take the message back.",
+    "campaign-edit": "This new campaign puts the new message in place. It is a draft: start it to change the messages.",
 }

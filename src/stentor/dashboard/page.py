@@ -41,6 +41,8 @@ class DashboardPage:
     action: str | None
     """What the log of who did what calls it; None: it changes nothing, or whoever does it writes the log itself."""
     path_names: tuple[str, ...]
+    streams: bool = False
+    """Whether it is a stream of events. A script asks for it: it is refused by a status, and never sent elsewhere."""
     run: Callable[..., Awaitable[Response]]
 
 
@@ -57,17 +59,30 @@ class Pages:
         """A page that shows something."""
         return self._add("GET", path, scope, None)
 
+    def stream(self, path: str, scope: Scope) -> Callable[[F], F]:
+        """Server-sent events for a page."""
+        return self._add("GET", path, scope, None, streams=True)
+
     def post(self, path: str, scope: Scope | None, *, action: str | None = None) -> Callable[[F], F]:
         """What a form does. It is refused unless it comes from one of our pages (`access.csrf`)."""
         return self._add("POST", path, scope, action)
 
     def _add(
-        self, method: Literal["GET", "POST"], path: str, scope: Scope | None, action: str | None
+        self,
+        method: Literal["GET", "POST"],
+        path: str,
+        scope: Scope | None,
+        action: str | None,
+        *,
+        streams: bool = False,
     ) -> Callable[[F], F]:
         def add(run: F) -> F:
             names = tuple(_IN_PATH.findall(path))
-            page = DashboardPage(method=method, path=path, scope=scope, action=action, path_names=names, run=run)
-            self._all.append(page)
+            self._all.append(
+                DashboardPage(
+                    method=method, path=path, scope=scope, action=action, path_names=names, streams=streams, run=run
+                )
+            )
             return run
 
         return add

@@ -146,6 +146,8 @@ class Dashboard:
     async def _answer(self, page: DashboardPage, visit: Visit) -> Response:
         request = visit.request
         if page.scope is not None and visit.session is None:
+            if page.streams:
+                raise ProblemAnswer(problems.UNAUTHENTICATED, "You are not signed in any more. Sign in again.")
             return self._to_sign_in(page, visit)
         if visit.session is not None and not self._limits.ask(visit.session.user.id).allowed:
             said = "You ask for more pages a second than this server allows. Wait for a moment."

@@ -179,6 +179,13 @@ class Report:
         """Who was not read from the audience any more, as the campaign was stopped; by what was counted before."""
         return unread(self.campaign, self.total.read)
 
+    def to_retry(self, reasons: Collection[str] = ()) -> int:
+        """About how many a retry reaches: those who failed for one of these reasons; or, if none is named, all who
+        failed and whose address isn't dead, who were cancelled, and who were not read."""
+        if reasons:
+            return sum(each.count for lane in self.reasons.values() for each in lane if each.reason in reasons)
+        return self.total.failed - self.dead + self.total.cancelled + self.unread
+
     @property
     def seconds(self) -> float:
         """From its start to its end, or to `at` while it has none, without the pauses."""

@@ -23,7 +23,7 @@ from stentor.planning.retraction import correction, retraction
 from stentor.planning.templates import check_text
 from stentor.recording import pruning
 from stentor.recording.pruning import Prunable
-from stentor.runtime.confirmation import Expectation
+from stentor.runtime.confirmation import Expectation, confirmation_of
 from stentor.runtime.draft import Draft, checked
 from stentor.runtime.preview import Preview, preview_of
 from stentor.runtime.queue_control import QueueControl
@@ -206,6 +206,12 @@ class CampaignControl:
         await self._backend.queue.settle(change, put=[start_task(campaign_id)])
         await self._backend.bell.ring()
         return await self.get(campaign_id)
+
+    async def confirmation(self, campaign_id: str) -> str:
+        """What confirms a draft as it is now, with the count of when it was made: for `Expectation`, so that it is
+        started only if nobody changes it meanwhile. Raises: UnknownCampaign."""
+        found, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
+        return confirmation_of(encoded, found.audience, found.expected_recipients)
 
     async def send(
         self,

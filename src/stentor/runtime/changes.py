@@ -144,7 +144,7 @@ class CampaignView:
     def since(self, before: View, event_id: int) -> Iterator[CampaignEvent]:
         assert isinstance(before, CampaignView)
         old, new = before.progress, self.progress
-        if (old.campaign, old.lanes, old.problems) == (new.campaign, new.lanes, new.problems):
+        if (old.campaign, old.lanes, old.problems, old.still) == (new.campaign, new.lanes, new.problems, new.still):
             return
         if old.state is not new.state:
             campaign = new.campaign

@@ -32,11 +32,13 @@ class Hub:
         look: Callable[[], Awaitable[View]],
         hindrance: Callable[[float], str | None],
         clock: Callable[[], float],
+        busy: float = BUSY,
     ) -> None:
         """Args:
         look: asks the store.
         hindrance: see `store.database.Database.hindrance`.
         clock: epoch seconds by the store's clock, from which events have their ids.
+        busy: seconds between two looks while things change.
         """
         self._look = look
         self._hindrance = hindrance
@@ -47,7 +49,7 @@ class Hub:
         self._news = asyncio.Event()
         """Set when there is some; then another takes its place."""
         self._left = asyncio.Event()
-        self._pause = BUSY
+        self._busy = self._pause = busy
         self.watchers = 0
         self.looking: asyncio.Task[None] | None = None
         """None before anybody watches; done where nobody does any more, where it is over, and where it failed."""
@@ -143,7 +145,7 @@ class Hub:
         told = tuple(changes(latest, now))
         self._latest = now
         self._told = {None if latest is None else latest.id: told}
-        self._pause = BUSY if told else min(QUIET, 2 * self._pause)
+        self._pause = self._busy if told else min(max(QUIET, self._busy), 2 * self._pause)
         if told:
             self._ring()
 

@@ -42,7 +42,8 @@ class Onlooker:
         """
         progress = await self._outcomes.progress(self._campaign_id)
         self.missing = await self._missing(progress)
-        return replace(progress, problems={**self.missing, **progress.problems})
+        problems = {**self.missing, **progress.problems}
+        return replace(progress, problems=problems, still=self._standstill.is_still)
 
     async def _missing(self, progress: Progress) -> Mapping[str, LaneProblem]:
         """Who is missing; nobody can say where the queue is away."""

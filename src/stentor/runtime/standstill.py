@@ -51,6 +51,12 @@ class Standstill:
         self._moved_at = clock()
         self._looked_at = -LOOK_AGAIN
         self._found: dict[str, LaneProblem] = {}
+        self._is_still = False
+
+    @property
+    def is_still(self) -> bool:
+        """Whether, as of the last look, nothing has moved for so long that somebody should be missing."""
+        return self._is_still
 
     async def look(self, progress: Progress) -> Mapping[str, LaneProblem]:
         """By lane, who is missing; nothing while anything moves.
@@ -61,7 +67,8 @@ class Standstill:
         seen = (progress.campaign, progress.lanes)
         if seen != self._seen or not should_move(progress):
             self._seen, self._moved_at, self._found = seen, now, {}
-        elif now - self._moved_at >= self._still and now - self._looked_at >= LOOK_AGAIN:
+        self._is_still = now - self._moved_at >= self._still and should_move(progress)
+        if self._is_still and now - self._looked_at >= LOOK_AGAIN:
             self._looked_at = now
             self._found = await self._look(progress, now - self._moved_at)
         return self._found

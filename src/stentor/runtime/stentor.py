@@ -26,6 +26,7 @@ from stentor.runtime.replies import Replies
 from stentor.runtime.reports import Reports
 from stentor.runtime.resources import Resources
 from stentor.runtime.roles import Roles
+from stentor.states import CampaignState
 from stentor.store.migrate import check, migrate
 
 
@@ -70,7 +71,7 @@ class Stentor:
         """What was answered to requests that may be repeated."""
         self.access = AccessControl(self._resources)
         """Who may do what: API keys, users, sessions, and the log of who did what."""
-        self._events = Events(self._resources, self.outcomes)
+        self._events = Events(self._resources, self.outcomes, self.campaigns)
         self.reports = Reports(self._resources)
         """Reports and alarms: where they go to, what became of them, sent again."""
         self.installations = Installations(self._resources)
@@ -109,6 +110,19 @@ class Stentor:
             StoreOutdated, InvalidConfiguration: the store cannot be used as it is.
         """
         return self._events.watch(campaign_id)
+
+    def list_events(self, state: CampaignState | None = None) -> AsyncGenerator[CampaignEvent, None]:
+        """The newest campaigns with their counts (`CampaignsListed`): as they are now, and again whenever anything of
+        the list has changed, every two seconds at most. However many watch it in this process, they share one look.
+
+        While the store is away that is told (`StoreAway`), as by `events`.
+
+        Args:
+            state: only campaigns in this state.
+
+        Raises: StoreOutdated, InvalidConfiguration: the store cannot be used as it is.
+        """
+        return self._events.watch_list(state)
 
     async def __aenter__(self) -> Self:
         """Raises: StoreUnavailable, InvalidConfiguration."""

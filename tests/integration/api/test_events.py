@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from stentor.api.operations import events as module
+from stentor.api import streams as module
+from stentor.api.operations import events as operations
 from stentor.runtime.stentor import Stentor
 from tests.integration.api.conftest import DRAFT, Service
 from tests.integration.api.test_operations import problem
@@ -30,7 +31,7 @@ class Told:
 
 
 async def watch(stentor: Stentor, campaign: str | None, stop: asyncio.Event | None = None) -> Told:
-    return Told(module._pieces(stentor.events(campaign), stop or asyncio.Event(), "somebody"))
+    return Told(module._pieces(stentor.events(campaign), stop or asyncio.Event(), "somebody", operations._encoded))
 
 
 async def test_a_campaign_is_watched_to_its_end(service: Service, stentor: Stentor) -> None:
@@ -73,7 +74,7 @@ async def test_silence_is_broken_and_a_stop_ends_it(
     monkeypatch.setattr(module, "HEARTBEAT", 0.01)
     made = await service.made("POST", "/campaigns?start=true", DRAFT, status=201)
     stop = asyncio.Event()
-    pieces = module._pieces(stentor.events(made["id"]), stop, "somebody")
+    pieces = module._pieces(stentor.events(made["id"]), stop, "somebody", operations._encoded)
     seen = [await anext(pieces) for _ in range(200)]
     assert b": still here\n\n" in seen
     stop.set()

@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console, RenderableType
 
 from stentor.audience.contract import NO_LANE, Selection
-from stentor.cli.live import LINE_EVERY, LaneRates, LiveView, account, expected, line, remaining, view
+from stentor.cli.live import LINE_EVERY, LiveView, account, line, view
+from stentor.recording.rates import LaneRates, expected, remaining
 from stentor.recording.report import LaneCounts, Progress
 from stentor.states import CampaignState
 from stentor.store.letters import DeadLetter

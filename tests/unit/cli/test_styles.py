@@ -9,7 +9,8 @@ from rich.color import Color
 from rich.console import Console, RenderableType
 
 from stentor.cli import styles
-from stentor.cli.live import LaneRates, account, view
+from stentor.cli.live import account, view
+from stentor.recording.rates import LaneRates
 from tests.unit.cli.moments import progress, report
 
 READABLE = 3.0

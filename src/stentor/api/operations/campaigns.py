@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from stentor.access.scopes import Scope
-from stentor.api.cursors import Cursors
+from stentor.api.campaign_pages import list_page
 from stentor.api.operation import Call, Fields, Made, Operations
 from stentor.audience.contract import Condition, Selection
 from stentor.errors import (
@@ -25,7 +25,6 @@ from stentor.errors import (
 )
 from stentor.planning.content import Content, content_of, to_file
 from stentor.recording import shapes
-from stentor.recording.report import Totals
 from stentor.recording.shapes import CampaignShape, ListedCampaignShape, Shape
 from stentor.runtime.campaigns import MOST_TESTS
 from stentor.runtime.confirmation import TOLERANCE, Expectation
@@ -219,20 +218,10 @@ async def create_campaign(call: Call, query: CreateQuery, body: NewCampaignField
 @operations.get("/campaigns", Scope.VIEW)
 async def list_campaigns(call: Call, query: ListQuery) -> CampaignsPage:
     """Campaigns, the newest first."""
-    cursors = Cursors(await call.stentor.access.signing_key())
-    now, question = call.now, ("campaigns", query.state)
-    after = None
-    if query.cursor is not None:
-        at, last = cursors.read(question, query.cursor, now)
-        after = (float(at), str(last))
-    found = await call.stentor.campaigns.newest(state=query.state, limit=query.limit + 1, after=after)
-    page = found[: query.limit]
-    totals = await call.stentor.outcomes.totals([each.id for each in page])
-    more = len(found) > query.limit
-    return CampaignsPage(
-        campaigns=[call.seen(shapes.listed(each, totals.get(each.id, Totals()), now)) for each in page],
-        next=cursors.make(question, [page[-1].created_at, page[-1].id], now) if more else None,
-    )
+    now = call.now
+    page = await list_page(call.stentor, state=query.state, cursor=query.cursor, limit=query.limit, now=now)
+    listed = [call.seen(shapes.listed(each.campaign, each.totals, now)) for each in page.campaigns]
+    return CampaignsPage(campaigns=listed, next=page.next)
 
 
 @operations.get("/campaigns/{campaign}", Scope.VIEW, raises=(UnknownCampaign,))

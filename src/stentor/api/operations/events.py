@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
-
 import msgspec
 
 from stentor.access.scopes import Scope
 from stentor.api.operation import Call, Operations, Streamed
-from stentor.api.problems import TOO_MANY, ProblemAnswer
+from stentor.api.streams import EVENT_STREAM, Encoded, stream
 from stentor.errors import UnknownCampaign
 from stentor.recording.shapes import ProgressShape
 from stentor.runtime.changes import CampaignEvent
 from stentor.runtime.event_shapes import CampaignsNowShape, event
 
 operations = Operations("Events")
-EVENT_STREAM = "text/event-stream"
-HEARTBEAT = 15.0
-"""Seconds of silence after which a comment is sent, so that nobody on the way closes the connection."""
-RETRY = b"retry: 2000\n\n"
-"""Milliseconds after which a browser connects again."""
-MOST_WATCHERS, MOST_OF_ONE = 2000, 500
-"""Of one process, and of one caller among them."""
-REMEMBERED = 256
-"""Encoded events that are kept for the next watcher."""
-
-_encoded: OrderedDict[int, tuple[CampaignEvent, bytes]] = OrderedDict()
-_watchers: dict[object, str] = {}
-_closing: set[asyncio.Future[None]] = set()
 
 
 @operations.get(
@@ -44,7 +26,7 @@ async def watch_campaign(call: Call, campaign: str) -> Streamed:
     event may be lost, as the next one is whole. `store_away` says that nobody knows just now.
     """
     await call.stentor.campaigns.get(campaign)
-    return _stream(call, call.stentor.events(campaign))
+    return stream(call.request, call.caller.id, call.stentor.events(campaign), _encoded)
 
 
 @operations.get("/events", Scope.VIEW, streams=EVENT_STREAM, shape=CampaignsNowShape)
@@ -53,59 +35,12 @@ async def watch_all(call: Call) -> Streamed:
 
     The first event, `campaigns`, is the whole state. Then come `state`, `problem` and `problem_over`.
     """
-    return _stream(call, call.stentor.events(None))
-
-
-def _stream(call: Call, events: AsyncGenerator[CampaignEvent, None]) -> Streamed:
-    ours = call.caller.id
-    if len(_watchers) >= MOST_WATCHERS or sum(each == ours for each in _watchers.values()) >= MOST_OF_ONE:
-        said = f"{MOST_OF_ONE:,} connections of one key watch at most, {MOST_WATCHERS:,} of all; close some."
-        raise ProblemAnswer(TOO_MANY, said, headers={"Retry-After": "10"})
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    stop: asyncio.Event = call.request.app.state.stop
-    return Streamed(content_type=EVENT_STREAM, pieces=_pieces(events, stop, ours), headers=headers)
-
-
-async def _pieces(
-    events: AsyncGenerator[CampaignEvent, None], stop: asyncio.Event, caller: str
-) -> AsyncIterator[bytes]:
-    watcher = object()
-    _watchers[watcher] = caller
-    stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
-    ahead: asyncio.Future[Any] | None = None
-    try:
-        yield RETRY
-        while not stop.is_set():
-            ahead = ahead or asyncio.ensure_future(anext(events))
-            await asyncio.wait([ahead, stopped], timeout=HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
-            if not ahead.done():
-                yield b": still here\n\n"
-                continue
-            try:
-                told = ahead.result()
-            except StopAsyncIteration:
-                return
-            ahead = None
-            yield _encode(told)
-    finally:  # nothing may be awaited here: the first `await` of a clean-up may be where it is cancelled
-        del _watchers[watcher]
-        stopped.cancel()
-        if ahead is not None:
-            ahead.cancel()
-        else:
-            closing = asyncio.ensure_future(events.aclose())
-            _closing.add(closing)
-            closing.add_done_callback(_closing.discard)
+    return stream(call.request, call.caller.id, call.stentor.events(None), _encoded)
 
 
 def _encode(told: CampaignEvent) -> bytes:
-    """An event as text, made once however many watch."""
-    known = _encoded.get(id(told))
-    if known is not None:
-        return known[1]
     data = msgspec.json.encode(event(told))
-    text = b"event: %s\nid: %d\ndata: %s\n\n" % (told.kind.encode(), told.id, data)
-    _encoded[id(told)] = told, text  # the event is kept as well, so that its id stays its own
-    if len(_encoded) > REMEMBERED:
-        _encoded.popitem(last=False)
-    return text
+    return b"event: %s\nid: %d\ndata: %s\n\n" % (told.kind.encode(), told.id, data)
+
+
+_encoded = Encoded(_encode)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from stentor.dashboard.pages import campaigns, sign_in
+from stentor.dashboard.pages import campaign, campaign_actions, campaign_changes, campaigns, sign_in
 
 ALL = (
     *sign_in.pages,
     *campaigns.pages,
+    *campaign.pages,
+    *campaign_actions.pages,
+    *campaign_changes.pages,
 )
 """All of them."""

@@ -1,0 +1,112 @@
+"""One campaign: where every recipient is, live; what stands still and why; the reasons; the audit; the report."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.responses import Response
+
+from stentor.access.scopes import Scope
+from stentor.dashboard.live import LiveCampaigns
+from stentor.dashboard.page import Pages
+from stentor.dashboard.streaming import stream_to
+from stentor.dashboard.visit import Visit
+from stentor.dashboard.whom import changes_another, whom
+from stentor.recording import shapes
+from stentor.recording.meanings import meaning
+from stentor.recording.report import Report
+from stentor.runtime.sentences import UNSEEN, actions, changes_unseen
+from stentor.states import FINAL, CampaignState
+from stentor.store.campaigns import Campaign
+
+pages = Pages()
+LIVE = LiveCampaigns()
+"""Of this process."""
+
+
+@pages.get("/campaigns/{campaign}", Scope.VIEW)
+async def show_campaign(visit: Visit, campaign: str) -> Response:
+    progress = await visit.stentor.outcomes.progress(campaign)
+    live = LIVE.of(campaign, visit.templates)
+    found = progress.campaign
+    return await visit.render(
+        "campaign.html",
+        campaign=found,
+        whom=whom(found, people=visit.may("write")),
+        reached_by=shapes.selection_of(found).reached_by,
+        failed_of=shapes.selection_of(found).failed_of,
+        live=live.render(progress),
+        moves=found.state is not CampaignState.DRAFT and not (found.state in FINAL and not progress.total.pending),
+        has_failures=bool(progress.total.failed),
+        can=_can(visit, found),
+    )
+
+
+@pages.stream("/campaigns/{campaign}/live", Scope.VIEW)
+async def watch_campaign(visit: Visit, campaign: str) -> Response:
+    """What changes of the page, whole each time; and `state` and `end` by name."""
+    await visit.stentor.campaigns.get(campaign)
+    live = LIVE.of(campaign, visit.templates)
+    return stream_to(visit, visit.stentor.events(campaign), live.encoded)
+
+
+@pages.get("/campaigns/{campaign}/actions", Scope.VIEW)
+async def show_actions(visit: Visit, campaign: str) -> Response:
+    """The buttons that the reader may press in this state."""
+    found = await visit.stentor.campaigns.get(campaign)
+    return await visit.render("campaign_actions.html", campaign=found, can=_can(visit, found))
+
+
+@pages.get("/campaigns/{campaign}/reasons", Scope.VIEW)
+async def show_reasons(visit: Visit, campaign: str) -> Response:
+    """Why recipients were not reached. Counted once for all who ask, and not with the page itself: it takes longer the
+    more have failed."""
+    live = LIVE.of(campaign, visit.templates)
+    report = await live.report(visit.stentor.outcomes, campaign, visit.now)
+    unseen = UNSEEN if changes_another(report.campaign) and changes_unseen(report) else ""
+    template = "campaign_reasons.html" if visit.is_fragment else "campaign_reasons_page.html"
+    return await visit.render(
+        template, campaign=report.campaign, report=report, reasons=reasons_of(report), unseen=unseen
+    )
+
+
+@pages.get("/campaigns/{campaign}/report", Scope.VIEW)
+async def show_report(visit: Visit, campaign: str) -> Response:
+    """The report as JSON, as the command line and the API give it."""
+    report = shapes.report(await visit.stentor.outcomes.report(campaign))
+    seen = report if visit.may("write") else shapes.without_people(report)
+    headers = {"Content-Disposition": f'attachment; filename="report-{campaign}.json"'}
+    return Response(msgspec.json.format(msgspec.json.encode(seen)), 200, headers, media_type="application/json")
+
+
+@pages.get("/campaigns/{campaign}/audit", Scope.VIEW)
+async def ask_for_audit(visit: Visit, campaign: str) -> Response:
+    found = await visit.stentor.campaigns.get(campaign)
+    return await visit.render("campaign_audit.html", campaign=found, audit=None)
+
+
+@pages.post("/campaigns/{campaign}/audit", Scope.VIEW)
+async def audit_campaign(visit: Visit, campaign: str) -> Response:
+    """Recount everything, and compare: for as long as it takes."""
+    found = await visit.stentor.campaigns.get(campaign)
+    audit = await visit.stentor.outcomes.audit(campaign)
+    return await visit.render("campaign_audit.html", campaign=found, audit=audit)
+
+
+def reasons_of(report: Report) -> list[dict[str, object]]:
+    """The reasons of a report with what they mean, the most frequent first."""
+    found = [
+        {
+            "lane": lane,
+            "reason": each.reason,
+            "outcome": each.outcome.name.lower(),
+            "count": each.count,
+            "meaning": meaning(lane, each.reason, each.outcome) or each.detail,
+        }
+        for lane, reasons in report.reasons.items()
+        for each in reasons
+    ]
+    return sorted(found, key=lambda each: -int(str(each["count"])))
+
+
+def _can(visit: Visit, campaign: Campaign) -> tuple[str, ...]:
+    return actions(campaign, changes=changes_another(campaign)) if visit.may("send") else ()

@@ -1,0 +1,22 @@
+"""Events for a page, as an answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+
+from starlette.responses import Response, StreamingResponse
+
+from stentor.api.streams import stream
+from stentor.dashboard.visit import Visit
+from stentor.runtime.changes import CampaignEvent
+
+LASTS = 300.0
+"""Seconds after which a page connects again by itself: so who was signed out meanwhile stops seeing."""
+
+
+def stream_to(
+    visit: Visit, events: AsyncGenerator[CampaignEvent, None], encode: Callable[[CampaignEvent], bytes]
+) -> Response:
+    """Raises: ProblemAnswer: too many watch already."""
+    found = stream(visit.request, visit.caller.id, events, encode, lasts=LASTS)
+    return StreamingResponse(found.pieces, 200, dict(found.headers), media_type=found.content_type)

@@ -1,0 +1,87 @@
+"""What people are told of a campaign, by whichever door they ask: why it stands still, and what an action will do.
+
+Pure. Rules: a sentence that the command line and a page both need is here, once; it is whole in itself, and says what
+to do if there is something to do.
+"""
+
+from __future__ import annotations
+
+from stentor import words
+from stentor.channels import is_on_record
+from stentor.counted import counted
+from stentor.queue.contract import PLAN
+from stentor.recording.report import LaneProblem, Progress, Report
+from stentor.states import FINAL, CampaignState
+from stentor.store.campaigns import Campaign
+
+STILL = (
+    "Nothing has moved for some seconds. If the process that sends it was killed, `stentor campaign resume {campaign}`"
+    " continues it; what that process held follows when its lease ends (`sending.lease`)."
+)
+"""Of a campaign that somebody seems to hold."""
+HELD = (
+    "Nothing more is sent. Waiting for a process of Stentor that still holds a part of it ({recipients}). It"
+    " lets go soon; if it was killed, its part is free when the lease ends (`sending.lease`). With a queue on NATS,"
+    " roles must run for this: `stentor serve`."
+)
+"""Of a cancel that takes its time."""
+CANCELS = "{title!r} is {state}. {when} cancelled first, for good: who was not reached yet doesn't get it."
+"""Of an undo or an edit of a campaign that is still being sent."""
+UNSEEN = "Providers took the pushes. Whether a device removed or replaced the message, nobody is told."
+"""Of the report of an undo or an edit, where pushes are among what it changed."""
+GOING = frozenset({CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.CANCELLING})
+"""States in which more may be sent."""
+
+
+def changes_unseen(report: Report) -> bool:
+    """Whether a report counts messages as accepted on lanes where nobody learns what a device did with them."""
+    return any(counts.accepted and not is_on_record(lane) for lane, counts in report.lanes.items())
+
+
+def standing_still(lane: str, problem: LaneProblem) -> str:
+    """What doesn't go on, why, and what to do."""
+    what = "The audience isn't read" if lane == PLAN else f"{words.lane_name(lane)} doesn't send"
+    return f"{what}. {problem}"
+
+
+def still(progress: Progress) -> str:
+    """What is said of a campaign that doesn't get on although nothing is known to be wrong; else empty."""
+    return STILL.format(campaign=progress.campaign_id) if progress.still and not progress.problems else ""
+
+
+def waits(progress: Progress) -> str:
+    """Why nothing of a campaign is sent just now, as its state has it, and what to do; empty if it is sent, or over."""
+    campaign = progress.campaign
+    if campaign.state is CampaignState.DRAFT:
+        return "This is a draft. Nothing is sent until somebody starts it."
+    if campaign.state is CampaignState.SCHEDULED:
+        return "It starts by itself at its time."
+    if campaign.state is CampaignState.PAUSED:
+        return "It is paused. Nothing is sent until somebody resumes it, and nothing is lost."
+    if campaign.state is CampaignState.CANCELLING:
+        return HELD.format(recipients=counted(progress.total.pending, "recipient"))
+    return ""
+
+
+def cancelled_first(campaign: Campaign, when: str = "It is") -> str:
+    """What an undo or an edit does to a campaign that is still being sent; empty if it isn't."""
+    return CANCELS.format(title=campaign.title, state=campaign.state, when=when) if campaign.state in GOING else ""
+
+
+def actions(campaign: Campaign, *, changes: bool) -> tuple[str, ...]:
+    """What can be done with a campaign in its state, in the order of how often people want it.
+
+    Args:
+        changes: whether it takes back or edits what another campaign sent; then it can be neither undone nor edited.
+    """
+    state = campaign.state
+    possible = {
+        "start": state is CampaignState.DRAFT,
+        "pause": state in (CampaignState.RUNNING, CampaignState.SCHEDULED),
+        "resume": state is CampaignState.PAUSED,
+        "retry": state in FINAL,
+        "edit": not changes and state not in (CampaignState.DRAFT, CampaignState.SCHEDULED),
+        "undo": not changes and state not in (CampaignState.DRAFT, CampaignState.SCHEDULED),
+        "cancel": state not in FINAL,
+    }
+    return tuple(name for name, can in possible.items() if can)

@@ -1,0 +1,326 @@
+"""The list of campaigns, a campaign's live page, and what can be done there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from html import unescape
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from stentor.access.caller import local_caller
+from stentor.access.log import ActionFilter
+from stentor.access.scopes import Scope
+from stentor.audience.contract import Selection
+from stentor.dashboard.standing import ENDINGS
+from stentor.model import Message
+from stentor.planning.content import Content
+from stentor.runtime.draft import Draft
+from stentor.runtime.stentor import Stentor
+from stentor.states import CampaignState
+from stentor.store import campaigns as rows
+from stentor.store.campaigns import Campaign, new_id
+from tests.integration.dashboard.conftest import Browser
+from tests.integration.runtime.rehearsal import AUDIENCE
+
+PHONES = 40
+HOSTILE = "<script>alert(1)</script>"
+
+
+async def draft(stentor: Stentor, title: str = "News", **filters: list[str]) -> Campaign:
+    content = Content(message=Message(title=title, ttl=3600))
+    return await stentor.campaigns.create(Draft(content, Selection(source=AUDIENCE, filters=filters)))
+
+
+async def sent(stentor: Stentor, title: str = "News") -> Campaign:
+    made = await draft(stentor, title)
+    await stentor.campaigns.start(made.id)
+    await stentor.roles.run(made.id)
+    return await stentor.campaigns.get(made.id)
+
+
+async def many(stentor: Stentor, number: int, state: CampaignState = CampaignState.COMPLETED) -> None:
+    """Campaigns that were never sent."""
+    made = [
+        Campaign(
+            id=new_id(1_700_000_000 + each),
+            title=f"Number {each}",
+            state=state,
+            audience=b'{"source": "users"}',
+            collapse_id="x",
+            created_at=1_700_000_000.0 + each,
+            expected={"apns/ios": 1000},
+        )
+        for each in range(number)
+    ]
+
+    async def add(connection: sa.ext.asyncio.AsyncConnection) -> None:
+        for each in made:
+            await rows.add(connection, each, b"{}")
+
+    await stentor._resources.database.write(add)
+
+
+def text_of(page: httpx.Response) -> str:
+    """What a page says, without its tags."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page.text)).split())
+
+
+def sum_of(text: str) -> tuple[int, dict[str, int]]:
+    """The line of a page: the audience, and its parts."""
+    found = re.search(r"([\d,]+) in the audience = (.*? waiting)", text)
+    assert found is not None, text
+    parts = {name: int(count.replace(",", "")) for count, name in re.findall(r"([\d,]+) (\w+)", found[2])}
+    return int(found[1].replace(",", "")), parts
+
+
+async def actions_of(stentor: Stentor, campaign: str) -> list[tuple[str, str]]:
+    found = await stentor.access.log.page(local_caller(), ActionFilter(object=campaign))
+    return [(each.action, each.outcome) for each in found]
+
+
+async def test_an_empty_list_says_what_to_do(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.WRITE)
+    page = await browser.open("/campaigns")
+    assert "Make the first campaign" in page.text
+    assert 'href="/campaigns/new"' in page.text
+    async with browser.another() as other:
+        await other.sign_in("bo", Scope.VIEW)
+        seen = await other.open("/campaigns")
+    assert "/campaigns/new" not in seen.text
+    assert "Somebody with the role write or more can make one." in seen.text
+
+
+async def test_the_list_is_filtered_and_paged(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.VIEW)
+    await many(browser.stentor, 60)
+    await draft(browser.stentor, HOSTILE, platform=["ios"])
+    page = await browser.open("/campaigns")
+    assert HOSTILE not in page.text
+    assert "&lt;script&gt;" in page.text
+    assert "platform" not in page.text  # who may only view sees an audience's name alone
+    older = re.search(r'rel="next" href="([^"]+)"', page.text)
+    assert older is not None
+    rest = await browser.client.get(unescape(older[1]))
+    titles = re.findall(r"Number \d+", page.text + rest.text)
+    assert titles == [f"Number {each}" for each in reversed(range(60))]
+    assert "hx-sse:connect" not in rest.text
+    drafts = await browser.open("/campaigns", state="draft")
+    assert "&lt;script&gt;" in drafts.text
+    assert "Number" not in drafts.text
+    assert "No campaign is paused." in text_of(await browser.open("/campaigns", state="paused"))
+    assert (await browser.open("/campaigns", state="nosuch")).status_code == 404
+    assert (await browser.open("/campaigns", after="nonsense")).status_code == 400
+
+
+async def test_the_line_of_a_finished_campaign_adds_up(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.VIEW)
+    made = await sent(browser.stentor, HOSTILE)
+    page = await browser.open(f"/campaigns/{made.id}")
+    assert page.status_code == 200
+    assert HOSTILE not in page.text
+    audience, parts = sum_of(text_of(page))
+    assert (audience, sum(parts.values())) == (PHONES, PHONES)
+    assert list(parts) == ["accepted", "rejected", "expired", "cancelled", "ambiguous", "waiting"]
+    assert "delivered" not in page.text.lower()
+    assert "hx-sse:connect" not in page.text  # nothing of it changes any more
+    assert "/pause" not in page.text
+    report = await browser.stentor.outcomes.report(made.id)
+    reasons = text_of(await browser.fragment(f"/campaigns/{made.id}/reasons"))
+    for lane in report.reasons.values():
+        for each in lane:
+            assert each.reason in reasons
+    told = await browser.open(f"/campaigns/{made.id}/report")
+    assert json.loads(told.text)["accepted"] == report.total.accepted
+    listed = text_of(await browser.open("/campaigns"))
+    assert f"completed {AUDIENCE}" in listed
+
+
+async def test_the_audit_is_a_button(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.VIEW)
+    made = await sent(browser.stentor)
+    page = await browser.open(f"/campaigns/{made.id}/audit")
+    done = await browser.submit(page, f"/campaigns/{made.id}/audit")
+    assert "every recipient is accounted for, once" in done.text
+
+
+PATHS = "live actions reasons report audit start pause resume cancel retry undo edit"
+
+
+@pytest.mark.parametrize("path", ["", *(f"/{each}" for each in PATHS.split())])
+async def test_an_unknown_campaign_and_who_is_not_signed_in(browser: Browser, path: str) -> None:
+    answer = await browser.client.get(f"/campaigns/nosuch{path}", follow_redirects=False)
+    if path == "/live":
+        assert answer.status_code == 401  # a script asks for it
+    else:
+        assert answer.headers["location"].startswith("/sign-in")
+    await browser.sign_in("ada", Scope.SEND)
+    assert (await browser.open(f"/campaigns/nosuch{path}")).status_code == 404
+
+
+@pytest.mark.parametrize("action", ["start", "pause", "resume", "cancel", "retry", "undo", "edit"])
+async def test_who_may_not_send_sees_no_button_and_is_refused(browser: Browser, action: str) -> None:
+    await browser.sign_in("ada", Scope.WRITE)
+    made = await draft(browser.stentor)
+    page = await browser.open(f"/campaigns/{made.id}/audit")
+    shown = await browser.open(f"/campaigns/{made.id}")
+    assert f"/campaigns/{made.id}/{action}" not in shown.text
+    assert (await browser.open(f"/campaigns/{made.id}/{action}")).status_code == 403
+    assert (await browser.submit(page, f"/campaigns/{made.id}/{action}")).status_code == 403
+    assert (await browser.stentor.campaigns.get(made.id)).state is CampaignState.DRAFT
+
+
+async def test_a_campaign_is_started_paused_resumed_and_cancelled(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.SEND)
+    made = await draft(browser.stentor)
+    home = f"/campaigns/{made.id}"
+    asked = await browser.open(f"{home}/start")
+    assert f"{PHONES} recipients" in asked.text
+    confirmation = re.search(r'name="confirmation" value="([^"]+)"', asked.text)
+    assert confirmation is not None
+    started = await browser.submit(asked, f"{home}/start", confirmation=confirmation[1], once="episode-12")
+    assert "The campaign is started." in started.text
+    assert {"pause", "cancel"} <= set(re.findall(rf'"{home}/(\w+)"', started.text))
+    for action, said in (
+        ("pause", "Sending stops within a second, and nothing is lost"),
+        ("resume", "Nobody who already has an outcome is sent the message again"),
+        ("cancel", f"About {PHONES} recipients will not get the message"),
+    ):
+        page = await browser.open(f"{home}/{action}")
+        assert said in text_of(page)
+        done = await browser.submit(page, f"{home}/{action}")
+        assert done.url.path == home
+    assert (await browser.stentor.campaigns.get(made.id)).state is CampaignState.CANCELLED
+    again = await browser.submit(done, f"{home}/pause")
+    assert again.status_code == 409
+    assert await actions_of(browser.stentor, made.id) == [
+        ("campaign.pause", "refused"),
+        ("campaign.cancel", "done"),
+        ("campaign.resume", "done"),
+        ("campaign.pause", "done"),
+        ("campaign.start", "done"),
+    ]
+
+
+async def test_a_paused_campaign_says_why_it_stands_still(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.VIEW)
+    made = await draft(browser.stentor)
+    await browser.stentor.campaigns.start(made.id)
+    await browser.stentor.campaigns.pause(made.id)
+    text = text_of(await browser.open(f"/campaigns/{made.id}"))
+    assert "It is paused. Nothing is sent until somebody resumes it, and nothing is lost." in text
+    assert sum_of(text) == (PHONES, {**dict.fromkeys(ENDINGS, 0), "waiting": PHONES})
+
+
+async def test_only_the_draft_that_was_looked_at_is_started(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.SEND)
+    made = await draft(browser.stentor)
+    page = await browser.open(f"/campaigns/{made.id}/start")
+    confirmation = re.search(r'name="confirmation" value="([^"]+)"', page.text)
+    assert confirmation is not None
+    other = Draft(Content(message=Message(title="Another")), Selection(source=AUDIENCE))
+    await browser.stentor.campaigns.change(made.id, other)
+    refused = await browser.submit(page, f"/campaigns/{made.id}/start", confirmation=confirmation[1])
+    assert "is not the one that was previewed; nothing was started" in refused.text
+    without = await browser.submit(page, f"/campaigns/{made.id}/start")
+    assert without.status_code == 422
+    assert (await browser.stentor.campaigns.get(made.id)).state is CampaignState.DRAFT
+
+
+async def test_who_was_not_reached_is_sent_to_again(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.SEND)
+    made = await draft(browser.stentor)
+    await browser.stentor.campaigns.start(made.id)
+    await browser.stentor.campaigns.cancel(made.id)
+    page = await browser.open(f"/campaigns/{made.id}/retry")
+    assert f"{PHONES} recipients" in text_of(page)
+    done = await browser.submit(page, f"/campaigns/{made.id}/retry")
+    assert "This new campaign is for those who were not reached." in done.text
+    assert done.url.path != f"/campaigns/{made.id}"
+    assert f'href="{done.url.path}/start"' in done.text
+    assert await actions_of(browser.stentor, made.id) == [("campaign.retry", "done")]
+
+
+async def test_a_message_is_taken_back(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.SEND)
+    made = await sent(browser.stentor)
+    accepted = (await browser.stentor.outcomes.report(made.id)).total.accepted
+    page = await browser.open(f"/campaigns/{made.id}/undo")
+    assert f"This concerns {accepted} recipients whom it reached." in text_of(page)
+    better = await browser.submit(page, f"/campaigns/{made.id}/undo/check", title="Sorry", body="That was a mistake")
+    assert "they are replaced by the message below" in text_of(better)
+    message = re.search(r'name="message" value="([^"]+)"', better.text)
+    assert message is not None
+    done = await browser.submit(better, f"/campaigns/{made.id}/undo", message=unescape(message[1]))
+    assert "This new campaign takes the message back." in done.text
+    content = await browser.stentor.campaigns.content(done.url.path.rpartition("/")[2])
+    assert content.message.title == "Sorry"
+    assert f"/campaigns/{made.id}" in done.text
+    assert f'"{done.url.path}/undo"' not in done.text
+    assert await actions_of(browser.stentor, made.id) == [("campaign.undo", "done")]
+
+
+async def test_a_message_is_edited(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.SEND)
+    made = await sent(browser.stentor)
+    home = f"/campaigns/{made.id}"
+    page = await browser.open(f"{home}/edit")
+    assert ">News</textarea>" in page.text
+    wrong = await browser.submit(page, f"{home}/edit/check", message="{no json")
+    assert (wrong.status_code, "this is not JSON" in wrong.text) == (422, True)
+    unknown = await browser.submit(page, f"{home}/edit/check", message='{"titel": "News"}')
+    assert (unknown.status_code, "titel" in unknown.text) == (422, True)
+    checked = await browser.submit(page, f"{home}/edit/check", title="Better news", body="More of it")
+    message = re.search(r'name="message" value="([^"]+)"', checked.text)
+    assert message is not None
+    assert json.loads(unescape(message[1])) == {"title": "Better news", "body": "More of it", "ttl": 3600}
+    done = await browser.submit(checked, f"{home}/edit", message=unescape(message[1]))
+    assert "This new campaign puts the new message in place." in done.text
+    assert await actions_of(browser.stentor, made.id) == [("campaign.edit", "done")]
+
+
+async def messages(browser: Browser, path: str) -> AsyncIterator[tuple[str, str]]:
+    """What a stream tells, by name; what is put into its place has none."""
+    answer = await browser.client.get(path, headers={"HX-Request": "true"})
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    for block in answer.text.split("\n\n"):
+        lines = [each.split(": ", 1) for each in block.splitlines() if ": " in each]
+        data = "\n".join(value for name, value in lines if name == "data")
+        if data:
+            yield dict(lines).get("event", ""), data  # type: ignore[arg-type]
+
+
+async def test_the_page_follows_a_campaign_to_its_end(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.VIEW)
+    made = await draft(browser.stentor)
+    await browser.stentor.campaigns.start(made.id)
+    page = await browser.open(f"/campaigns/{made.id}")
+    assert f'hx-sse:connect="/campaigns/{made.id}/live"' in page.text
+    running = asyncio.create_task(browser.stentor.roles.run(made.id))
+    told = [each async for each in messages(browser, f"/campaigns/{made.id}/live")]
+    await running
+    assert told[0][0] == ""
+    assert told[-1] == ("end", "completed")
+    assert ("state", "completed") in told
+    for name, data in told:
+        assert "hx-" not in data
+        if not name:
+            audience, parts = sum_of(" ".join(unescape(re.sub(r"<[^>]+>", " ", data)).split()))
+            assert audience == sum(parts.values()) == PHONES
+    last = [data for name, data in told if not name][-1]
+    assert "Rate, on average" in last  # the final report
+
+
+async def test_buttons_follow_the_state(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.SEND)
+    made = await draft(browser.stentor)
+    await browser.stentor.campaigns.start(made.id)
+    before = await browser.fragment(f"/campaigns/{made.id}/actions")
+    await browser.stentor.campaigns.pause(made.id)
+    after = await browser.fragment(f"/campaigns/{made.id}/actions")
+    assert ("/pause" in before.text, "/resume" in before.text) == (True, False)
+    assert ("/pause" in after.text, "/resume" in after.text) == (False, True)
