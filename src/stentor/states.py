@@ -15,7 +15,7 @@ class CampaignState(StrEnum):
     DRAFT = "draft"
     """Made, not started: nothing was planned."""
     SCHEDULED = "scheduled"
-    """Starts by itself at its time."""
+    """Starts by itself at its time. Until then it can be made a draft again."""
     RUNNING = "running"
     """Being planned and sent."""
     PAUSED = "paused"
@@ -42,7 +42,7 @@ _S = CampaignState
 MOVES = MappingProxyType(
     {
         _S.DRAFT: frozenset({_S.SCHEDULED, _S.RUNNING, _S.CANCELLED}),
-        _S.SCHEDULED: frozenset({_S.RUNNING, _S.PAUSED, _S.CANCELLING, _S.FAILED}),
+        _S.SCHEDULED: frozenset({_S.DRAFT, _S.RUNNING, _S.PAUSED, _S.CANCELLING, _S.FAILED}),
         _S.RUNNING: frozenset({_S.PAUSED, _S.CANCELLING, _S.COMPLETED, _S.FAILED}),
         _S.PAUSED: frozenset({_S.RUNNING, _S.SCHEDULED, _S.CANCELLING, _S.FAILED}),
         _S.CANCELLING: frozenset({_S.CANCELLED}),

@@ -37,6 +37,7 @@ from stentor.cli.operations import (
 )
 from stentor.cli.printing import say
 from stentor.cli.prune import prune
+from stentor.cli.start import start, unschedule
 from stentor.cli.undo import edit, undo
 from stentor.cli.waiting import HELD_UP, waited_for
 from stentor.counted import counted
@@ -353,6 +354,8 @@ for name, command in (
     ("list", list_campaigns),
     ("show", show),
     ("watch", watch),
+    ("start", start),
+    ("unschedule", unschedule),
     ("pause", pause),
     ("resume", resume),
     ("cancel", cancel),

@@ -12,12 +12,12 @@ from rich.console import Console
 
 from stentor.cli.operations import FAILED, INTERRUPTED, AsJson, ConfigFile, console, perform, signals
 from stentor.cli.printing import say
-from stentor.cli.values import duration
 from stentor.counted import counted
 from stentor.errors import InvalidConfiguration
 from stentor.runtime import shapes
 from stentor.runtime.queue_control import Backlog
 from stentor.runtime.stentor import Stentor
+from stentor.runtime.written import duration
 from stentor.states import CampaignState
 
 LINE_EVERY = 5.0

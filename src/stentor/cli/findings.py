@@ -89,7 +89,10 @@ async def check_store(config: Config) -> list[Finding]:
         await database.aclose()
     detail = f"{file or database.name}: its tables are of this version, and can be written"
     found = [Finding(check="store", detail=detail), *check_options("store", database)]
-    found += [warning(f"lane {lane}", f"stopped: {what}", remedy or "") for lane, what, remedy in stopped]
+    found += [
+        warning(f"lane {row.lane}", f"{'stopped' if row.waiting is None else 'waits'}: {row.problem}", row.remedy or "")
+        for row in stopped
+    ]
     if draining is not None:
         found.append(warning("campaigns", "held back by `stentor drain`", "`stentor drain --end` lets them start."))
     if file is not None:
@@ -111,9 +114,7 @@ def check_options(check: str, database: Database) -> list[Finding]:
     ]
 
 
-_STOPPED = sa.select(tables.lanes.c.lane, tables.lanes.c.problem, tables.lanes.c.remedy).where(
-    tables.lanes.c.problem.is_not(None)
-)
+_STOPPED = sa.select(tables.lanes).where(tables.lanes.c.problem.is_not(None))
 
 
 def _file(url: str) -> Path | None:

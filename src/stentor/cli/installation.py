@@ -13,12 +13,12 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from stentor import words
 from stentor.cli.operations import FAILED, AsJson, ConfigFile, Quiet, Yes, confirm, console, perform
-from stentor.cli.values import duration, pairs
 from stentor.counted import counted
 from stentor.errors import InvalidConfiguration
 from stentor.runtime.erasing import Erased, Erasing
 from stentor.runtime.installations import LARGEST_PAGE, Installation
 from stentor.runtime.stentor import Stentor
+from stentor.runtime.written import duration, pairs
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The installation's id.")]
 Address = Annotated[bool, typer.Option("--address", help="Show the whole address.")]

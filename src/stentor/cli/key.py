@@ -16,8 +16,8 @@ from stentor.access.keys import ApiKey, IssuedKey
 from stentor.access.scopes import Scope
 from stentor.cli.operations import AsJson, ConfigFile, Yes, confirm, console, perform
 from stentor.cli.printing import say
-from stentor.cli.values import duration, moment
 from stentor.runtime.stentor import Stentor
+from stentor.runtime.written import duration, moment
 
 KeyName = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, or its name if no other key has it.")]
 

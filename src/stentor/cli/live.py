@@ -96,7 +96,8 @@ def _lane(progress: Progress, lane: str, figures: Sequence[str], widths: Sequenc
         row.add_column(width=width, justify="right", no_wrap=True)
     total = max(1, expected(progress, lane))
     done = min(total, progress.lanes.get(lane, LaneCounts()).settled)
-    style = BAD if lane in progress.problems else ""
+    problem = progress.problems.get(lane)
+    style = "" if problem is None else BAD if problem.waiting is None else CARE
     bar = ProgressBar(total=total, completed=done, style=REST, complete_style=GOOD, finished_style=GOOD)
     row.add_row(Text(name, style=style, overflow="ellipsis"), bar, *numbers)
     return row
@@ -129,7 +130,7 @@ def _left(progress: Progress, pace: LaneRates) -> str:
 
 
 def _problem(lane: str, problem: LaneProblem) -> Text:
-    line = Text(standing_still(lane, problem), style=BAD)
+    line = Text(standing_still(lane, problem), style=BAD if problem.waiting is None else CARE)
     if problem.until is not None:
         line.append(f" It is tried again at {words.clock(problem.until)}.", style="dim")
     return line

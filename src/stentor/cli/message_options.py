@@ -12,10 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
-from stentor.cli.values import duration, pairs
 from stentor.errors import InvalidConfiguration, InvalidMessage
 from stentor.model import Message, Priority
 from stentor.planning.content import Content, content_from
+from stentor.runtime.written import duration, pairs
 
 Title = Annotated[str | None, typer.Option(help="The title people see.")]
 Body = Annotated[str | None, typer.Option(help="The text people see.")]

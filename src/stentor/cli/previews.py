@@ -12,8 +12,9 @@ from rich.text import Text
 from stentor import words
 from stentor.audience.contract import Selection
 from stentor.audience.described import described
-from stentor.cli.styles import CARE
+from stentor.cli.styles import BAD, CARE
 from stentor.runtime.preview import Preview
+from stentor.runtime.renditions import LanguageSize
 
 
 def show_preview(preview: Preview, selection: Selection, out: Console) -> None:
@@ -43,8 +44,22 @@ def show_preview(preview: Preview, selection: Selection, out: Console) -> None:
             )
             shown = example.payload.decode(errors="replace")
             out.print(Text(f"{words.lane_name(lane)}, {whose}: {shown}"), soft_wrap=True)
+    for lane, each in preview.lanes.items():
+        for found in each.sizes:
+            out.print(_size(lane, found), soft_wrap=True)
     for warning in preview.warnings:
         out.print(Text(f"Note: {warning}", style=CARE))
+
+
+def _size(lane: str, found: LanguageSize) -> Text:
+    """How much of the provider's limit the message takes in one language."""
+    size = found.size
+    where = f"{words.lane_name(lane)}{f', {found.language}' if found.language else ''}"
+    whose = f" for {found.installation}, the longest looked at" if found.installation else ""
+    told = f"{where}: {size.what} {size.size:,} of {size.limit:,} {size.unit}{whose}"
+    if size.left < 0:
+        return Text(f"{told}: {-size.left:,} TOO MANY, it would be rejected", style=BAD)
+    return Text(f"{told}, {size.left:,} left")
 
 
 def _sum(counts: Iterable[Mapping[str, int]]) -> list[tuple[str, int]]:

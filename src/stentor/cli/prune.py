@@ -9,12 +9,12 @@ import typer
 from stentor import words
 from stentor.cli.operations import AsJson, ConfigFile, Quiet, Yes, confirm, console, perform
 from stentor.cli.printing import say
-from stentor.cli.values import duration
 from stentor.counted import counted
 from stentor.errors import InvalidConfiguration
 from stentor.recording import shapes
 from stentor.recording.pruning import LEAST
 from stentor.runtime.stentor import Stentor
+from stentor.runtime.written import duration
 
 
 def prune(

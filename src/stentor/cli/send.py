@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.text import Text
 
 from stentor import words
+from stentor.audience import written as filters
 from stentor.audience.contract import Selection
 from stentor.audience.described import described
-from stentor.cli import filters
 from stentor.cli import message_options as opts
 from stentor.cli.operations import (
     AsJson,
@@ -33,7 +33,6 @@ from stentor.cli.operations import (
 from stentor.cli.previews import show_preview
 from stentor.cli.printing import say
 from stentor.cli.styles import CARE
-from stentor.cli.values import Moment, moment
 from stentor.cli.waiting import waited_for
 from stentor.errors import AlreadySent
 from stentor.planning.content import Content
@@ -43,6 +42,7 @@ from stentor.runtime.draft import Draft
 from stentor.runtime.preview import Preview
 from stentor.runtime.shapes import preview as preview_shape
 from stentor.runtime.stentor import Stentor
+from stentor.runtime.written import Moment, moment
 from stentor.store.campaigns import Campaign
 
 

@@ -19,9 +19,9 @@ from stentor.access.scopes import Scope
 from stentor.access.users import OneTimeLink, User
 from stentor.cli.operations import AsJson, ConfigFile, Yes, confirm, console, interactive, perform
 from stentor.cli.printing import say
-from stentor.cli.values import duration
 from stentor.errors import InvalidConfiguration, InvalidState
 from stentor.runtime.stentor import Stentor
+from stentor.runtime.written import duration
 
 UserName = Annotated[str, typer.Argument(metavar="USER", help="The user's name or id.")]
 Role = Annotated[Scope, typer.Option(help="What the user may do. Each role includes those before it.")]

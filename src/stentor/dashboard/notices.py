@@ -4,6 +4,10 @@ from __future__ import annotations
 
 SAID = {
     "signed-out": "You are signed out.",
+    "draft-saved": "The draft is saved.",
+    "draft-deleted": "The draft is deleted.",
+    "taken-back": "Taken back: nothing was sent, and this is a draft again.",
+    "too-late": "Too late: it has started already. You can pause or cancel it here.",
     "password-set": "The password is set. Sign in with it.",
     "campaign-started": "The campaign is started.",
     "campaign-paused": "The campaign is paused. Sending stops within a second.",

@@ -28,11 +28,13 @@ from stentor.api.slashes import id_of
 from stentor.config import Config
 from stentor.dashboard.assets import Assets
 from stentor.dashboard.cookies import BROWSER, SESSION, Cookies
+from stentor.dashboard.counting import Counts
 from stentor.dashboard.form import read_form
 from stentor.dashboard.page import DashboardPage
 from stentor.dashboard.templates import Templates
 from stentor.dashboard.visit import Visit
 from stentor.errors import StentorError
+from stentor.runtime.preview import Preview
 from stentor.runtime.stentor import Stentor
 
 logger = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ class Dashboard:
         self._templates = Templates(self._assets)
         self._limits = RequestLimits(config.api.rate)
         self._cookies = Cookies(config.api)
+        self._counts: Counts[Preview] = Counts()
 
     def routes(self) -> list[Route]:
         """A route for each path."""
@@ -138,6 +141,7 @@ class Dashboard:
             request=request,
             session=session,
             token=token,
+            counts=self._counts,
             now=time.time(),
         )
 

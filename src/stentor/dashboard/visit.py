@@ -16,9 +16,11 @@ from stentor.access.scopes import Scope
 from stentor.access.sessions import UserSession
 from stentor.config import Config
 from stentor.dashboard.cookies import Cookies
+from stentor.dashboard.counting import Counts
 from stentor.dashboard.form import NOTHING, Form
 from stentor.dashboard.notices import SAID
 from stentor.dashboard.templates import Templates
+from stentor.runtime.preview import Preview
 from stentor.runtime.stentor import Stentor
 
 
@@ -37,6 +39,8 @@ class Visit:
     """What forms are bound to: the session's cookie, or that of a browser in which nobody is signed in."""
     form: Form = NOTHING
     """What was filled in; empty if the page is only looked at."""
+    counts: Counts[Preview]
+    """The checks of drafts that are under way in this process."""
     now: float
     """Epoch seconds."""
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(16))

@@ -51,6 +51,10 @@ class PoolState:
     waiting: int
     responses: int
     """Answers that the connections open now have given."""
+    answered: int
+    """Answers that all connections have given, those that are closed too."""
+    unsettled: int
+    """Requests that wait for a connection or for their answer."""
     last_error: str | None
 
 
@@ -121,6 +125,7 @@ class Pool:
         self._budget = ConnectBudget(self._options.max_connections, self._options.connects_per_second)
         self._last_error: str | None = None
         self._moved = 0.0  # when anything was written last
+        self._answered = 0  # on connections that are closed
         self._goaway_debug = b""
         self._cpu = CpuShare()
         self._sleep = Sleep()
@@ -138,13 +143,16 @@ class Pool:
 
     @property
     def state(self) -> PoolState:
+        responses = sum(link.connection.responses for link in self._links)
         return PoolState(
             connections=len(self._links),
             connecting=len(self._connecting),
             open_streams=sum(link.connection.open_streams for link in self._links),
             stream_limit=sum(link.connection.max_streams for link in self._links),
             waiting=self.waiting,
-            responses=sum(link.connection.responses for link in self._links),
+            responses=responses,
+            answered=self._answered + responses,
+            unsettled=sum(sending.left for sending in self._sendings),
             last_error=self._last_error,
         )
 
@@ -242,6 +250,7 @@ class Pool:
             self._goaway_debug = link.connection.goaway_debug
         if link in self._links:
             self._links.remove(link)
+            self._answered += link.connection.responses
             self._last_error = link.error
             if link.lost_idle:
                 self._replace_idle()

@@ -24,7 +24,7 @@ INTERVAL = 5.0
 """Seconds between two looks."""
 _PLANNED = (CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.CANCELLING)
 _OPEN = (
-    select(campaigns.c.id, chains.c.chain, chains.c.next)
+    select(campaigns.c.id, campaigns.c.revision, chains.c.chain, chains.c.next)
     .select_from(campaigns.outerjoin(chains, and_(chains.c.campaign_id == campaigns.c.id, ~chains.c.done)))
     .where(campaigns.c.state.in_([state.value for state in _PLANNED]), ~campaigns.c.planned)
 )
@@ -60,7 +60,7 @@ class Caretaker:
         put = []
         for row in await self._database.rows(_OPEN):
             if row.chain is None:
-                put.append(start_task(row.id))
+                put.append(start_task(row.id, row.revision))
             elif row.next is not None:
                 put.append(step_task(row.id, msgspec.msgpack.decode(row.next, type=Step)))
         if put:

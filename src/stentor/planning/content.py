@@ -454,11 +454,12 @@ def content_from(path: Path, values: Mapping[str, str] | None = None) -> Content
     return content_of(tree, values)
 
 
-def content_of(tree: Mapping[str, Any], values: Mapping[str, str] | None = None) -> Content:
+def content_of(tree: Mapping[str, Any], values: Mapping[str, str] | None = None, *, check: bool = True) -> Content:
     """A message with its translations, of JSON values as a message file has them.
 
     Args:
         values: for its templates; see `Content.values`.
+        check: False: see only that the fields and their types are right, as of a message that is still being written.
 
     Raises: InvalidMessage: as `content_from`.
     """
@@ -476,7 +477,8 @@ def content_of(tree: Mapping[str, Any], values: Mapping[str, str] | None = None)
         translations={tag: from_tree(each, Translation, f"translations.{tag}") for tag, each in translations.items()},
         values=values or {},
     )
-    content.check()
+    if check:
+        content.check()
     return content
 
 

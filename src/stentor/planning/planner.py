@@ -113,9 +113,20 @@ class Plan:
     """Whether no campaign may begin just now."""
 
 
-def start_task(campaign_id: str) -> Task:
-    """The first step of a campaign."""
-    return Task(id=f"{campaign_id}/start", lane=PLAN, campaign_id=campaign_id, payload=_encode(Step()))
+def start_task(campaign_id: str, revision: int = 0) -> Task:
+    """The first step of a campaign.
+
+    Args:
+        revision: the campaign's. A campaign that was made a draft again has a new one, and this step is outdated then.
+    """
+    payload = _encode(Step(number=revision + 1))
+    return Task(id=f"{campaign_id}/start/{revision}", lane=PLAN, campaign_id=campaign_id, payload=payload)
+
+
+def is_outdated(lease: Lease, campaign: Campaign) -> bool:
+    """Whether this is the first step of a start that was taken back. An older Stentor's first step never is."""
+    step = msgspec.msgpack.decode(lease.payload, type=Step)
+    return not step.chain and 0 < step.number <= campaign.revision
 
 
 async def place(connection: AsyncConnection, lease: Lease) -> ChainPosition | None:
@@ -204,6 +215,8 @@ class Planner:
 
         async def change(connection: AsyncConnection) -> None:
             locked = await _lock(connection, campaign.id)
+            if locked.state is CampaignState.DRAFT or locked.revision != campaign.revision:
+                raise StaleStep  # the start was taken back meanwhile
             if locked.state is CampaignState.SCHEDULED:
                 if await flags.hold(connection, flags.DRAINING) is not None:
                     raise HeldBack

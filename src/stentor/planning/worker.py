@@ -26,7 +26,17 @@ from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage,
 from stentor.meter import Meter
 from stentor.planning.content import decode_content
 from stentor.planning.division import Divider
-from stentor.planning.planner import HELD_PAUSE, ChainPosition, Plan, Planner, PlanTally, Step, place
+from stentor.planning.planner import (
+    HELD_PAUSE,
+    ChainPosition,
+    Plan,
+    Planner,
+    PlanTally,
+    StaleStep,
+    Step,
+    is_outdated,
+    place,
+)
 from stentor.planning.recent import Recent
 from stentor.queue.contract import PLAN, Change, Lease, Queue
 from stentor.states import MOVES, CampaignState
@@ -179,7 +189,11 @@ class PlanWorker:
             logger.error("campaign %s is paused: %s", lease.campaign_id, problem, extra=lease.facts)
             await self._halt(lease, CampaignState.PAUSED, problem)
             return
-        plan = await self._plan(lease)
+        try:
+            plan = await self._plan(lease)
+        except StaleStep:
+            await self._settle(ack=[lease])
+            return
         if plan is None:
             self._troubles.pop(lease.campaign_id)  # nobody reads its audience now
             await self._settle(release=[(lease, HELD_PAUSE)])
@@ -202,22 +216,29 @@ class PlanWorker:
 
     async def _plan(self, lease: Lease) -> Plan | None:
         """What a step needs; the campaign and its chain are read anew each time. None where nothing is to be planned
-        now: it is paused, or isn't started yet, as the task may have come before that was committed."""
+        now: it is paused, or isn't started yet, as the task may have come before that was committed.
+
+        Raises: StaleStep: its start was taken back.
+        """
         campaign_id = lease.campaign_id
         plan = self._plans.get(campaign_id)
 
         async def question(connection: AsyncConnection) -> tuple[Campaign, ChainPosition | None, bool, bytes]:
             campaign = await campaigns.get(connection, campaign_id)
-            encoded = await campaigns.content(connection, campaign_id) if plan is None else b""
+            encoded = await campaigns.content(connection, campaign_id) if not _is_of(plan, campaign) else b""
             begins = campaign.state is CampaignState.SCHEDULED
             held_back = begins and await flags.get(connection, flags.DRAINING) is not None
             return campaign, await place(connection, lease), held_back, encoded
 
         campaign, at, held_back, encoded = await self._database.ask(question)
+        if is_outdated(lease, campaign):
+            raise StaleStep
         if campaign.expires_at is None or campaign.state is CampaignState.PAUSED:
             return None
-        if plan is not None:
+        if plan is not None and _is_of(plan, campaign):
             return replace(plan, campaign=campaign, place=at, held_back=held_back)
+        if plan is not None:  # of a start that was taken back: it may be for others by now, and say something else
+            await self._plans.pop(campaign_id).audience.aclose()
         selection = msgspec.json.decode(campaign.audience, type=Selection)
         content = decode_content(encoded)
         while len(self._plans) >= PLANS:
@@ -262,6 +283,11 @@ class PlanWorker:
             await self._queue.settle(change, ack=ack, release=release)
         except StoreUnavailable:
             return  # it comes back when its lease ends
+
+
+def _is_of(plan: Plan | None, campaign: Campaign) -> bool:
+    """Whether a plan was made of what a campaign is now."""
+    return plan is not None and plan.campaign.revision == campaign.revision
 
 
 def _where(lease: Lease) -> str:

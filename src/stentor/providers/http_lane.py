@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeGuard, TypeVar
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -55,14 +55,14 @@ PACE = "Pace"
 MOVED_TWICE = "MovedTwice"
 FORBIDDEN_HOST = "ForbiddenHost"
 
-_UNSENT = (
+UNSENT = (
     aiohttp.ClientConnectorError,
     aiohttp.ConnectionTimeoutError,
     aiohttp.ClientHttpProxyError,
     aiohttp.InvalidURL,
 )
 """What fails before a byte of the request is written."""
-_UNANSWERED = (aiohttp.ClientError, TimeoutError)
+UNANSWERED = (aiohttp.ClientError, TimeoutError)
 """What may fail after that; broken bodies among them."""
 
 C = TypeVar("C")
@@ -74,7 +74,7 @@ class ForbiddenHost(OSError):
 
 
 @dataclass(slots=True)
-class _Door(Generic[C]):
+class Door(Generic[C]):
     """A provider as one set of credential files opens it."""
 
     credentials: C
@@ -83,7 +83,7 @@ class _Door(Generic[C]):
     """Another one after the machine slept."""
 
 
-class HttpLane(BaseLane[R, _Door[C]], Generic[R, C]):
+class HttpLane(BaseLane[R, Door[C]], Generic[R, C]):
     """A lane over plain HTTPS. Satisfies `lane.Lane`."""
 
     def __init__(
@@ -197,11 +197,11 @@ class HttpLane(BaseLane[R, _Door[C]], Generic[R, C]):
 
     # -- credentials --------------------------------------------------------------------------------------------------
 
-    async def _open(self) -> _Door[C]:
+    async def _open(self) -> Door[C]:
         credentials = await asyncio.to_thread(self.load)
         with setting(self.name, "ca_file"):
             tls = plain_tls(self._app.ca_file)
-        return _Door(credentials, tls, self._session(tls))
+        return Door(credentials, tls, self._session(tls))
 
     def _session(self, tls: ssl.SSLContext) -> aiohttp.ClientSession:
         """One without connections yet."""
@@ -219,7 +219,7 @@ class HttpLane(BaseLane[R, _Door[C]], Generic[R, C]):
             auto_decompress=True,
         )
 
-    def _leave(self, old: _Door[C]) -> None:
+    def _leave(self, old: Door[C]) -> None:
         self._later(self._close(old.session))
 
     async def _close(self, session: aiohttp.ClientSession) -> None:
@@ -238,7 +238,7 @@ class HttpLane(BaseLane[R, _Door[C]], Generic[R, C]):
         door = self._opened.current or await self._opened.get()
         try:
             return await self._exchange(door, request)
-        except _UNANSWERED as error:
+        except UNANSWERED as error:
             raise CredentialUnavailable(f"{self.name}: {explain(error)}") from None
 
     # -- carrying -----------------------------------------------------------------------------------------------------
@@ -326,23 +326,23 @@ class HttpLane(BaseLane[R, _Door[C]], Generic[R, C]):
         return self.unanswered(address, answer)
 
     async def _answer(
-        self, door: _Door[C], request: Request | Answer, silence: Callable[[Answer], Answer]
+        self, door: Door[C], request: Request | Answer, silence: Callable[[Answer], Answer]
     ) -> Response | Answer:
         """What came back for a request, or what its not coming back means."""
         if isinstance(request, Answer):
             return request
         try:
             return await self._exchange(door, request)
-        except _UNSENT as error:
-            if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ForbiddenHost):
+        except UNSENT as error:
+            if is_forbidden(error):
                 return Answer(verdict=Verdict.REJECT, reason=FORBIDDEN_HOST, detail=str(error.os_error))
             self._last_error = explain(error)
             return silence(not_processed(self._last_error))
-        except _UNANSWERED as error:
+        except UNANSWERED as error:
             self._last_error = explain(error)
             return silence(ambiguous(self._last_error))
 
-    async def _exchange(self, door: _Door[C], request: Request) -> Response:
+    async def _exchange(self, door: Door[C], request: Request) -> Response:
         if self._sleep.look():  # a network forgets meanwhile, and the connections' own clock stood still
             self._later(self._close(door.session))
             door.session = self._session(door.tls)
@@ -362,6 +362,11 @@ class HttpLane(BaseLane[R, _Door[C]], Generic[R, C]):
                     break
             headers = {name.lower(): value for name, value in answered.headers.items()}
             return Response(answered.status, headers, bytes(body[:LARGEST_ERROR_BODY]))
+
+
+def is_forbidden(error: BaseException) -> TypeGuard[aiohttp.ClientConnectorError]:
+    """Whether a request failed because its host is not to be sent to; `os_error` says why."""
+    return isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ForbiddenHost)
 
 
 def explain(error: BaseException) -> str:

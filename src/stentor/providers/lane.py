@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 from stentor.findings import Finding
 from stentor.model import Action, Message
 from stentor.providers.contract import Answer, Renewal, Taken
+from stentor.providers.shown import Rendition
 
 Variables = Mapping[str, Any]
 
@@ -101,6 +102,20 @@ class LaneState:
     last_error: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostState:
+    """One of the hosts that a lane sends to, while recipients wait for it."""
+
+    name: str
+    """For people: the host, with the port if it isn't the usual one. Never a path, in which there may be a token."""
+    waiting: int
+    """At least how many recipients wait for it."""
+    answered: int
+    """Requests that it has answered; any other number than before means that it answers."""
+    trouble: str = ""
+    """Why there is no connection to it; empty if there is one."""
+
+
 class Lane(Protocol):
     """One app of one provider."""
 
@@ -181,6 +196,17 @@ class Lane(Protocol):
 
 
 @runtime_checkable
+class Shows(Protocol):
+    """A lane that can say what people see of a message, and how much of its provider's limit that takes."""
+
+    def show(self, message: Message, campaign: CampaignContent) -> Rendition:
+        """The message, whose templates are filled, as it would be sent in a campaign.
+
+        Raises: InvalidMessage: the provider would refuse it, for another reason than that it is too large.
+        """
+
+
+@runtime_checkable
 class Introduces(Protocol):
     """A lane whose provider can be asked whether it takes us, without a message to anybody."""
 
@@ -217,6 +243,17 @@ class Scatters(Protocol):
     @property
     def many_hosts(self) -> bool:
         """Whether it does. A host that fails then says nothing about the others, and the lane goes on."""
+
+
+@runtime_checkable
+class ListsHosts(Protocol):
+    """A lane that scatters, and can say for which hosts recipients wait."""
+
+    kind_of_host: str
+    """What one of its hosts is called, e.g. `push service`."""
+
+    def hosts(self) -> Sequence[HostState]:
+        """Those for which recipients wait; bounded in number, however many hosts the lane sends to."""
 
 
 @runtime_checkable

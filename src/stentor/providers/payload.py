@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -23,8 +24,40 @@ _VISIBLE = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayloadSize:
+    """How large something is that a provider limits, as the provider counts it."""
+
+    what: str = "payload"
+    """What is counted, for people: `payload`, `text`, `caption` …"""
+    size: int
+    limit: int
+    unit: str = "bytes"
+    """`bytes` or `characters`."""
+
+    @property
+    def left(self) -> int:
+        """How much more there may be; below 0: by how much it is too large."""
+        return self.limit - self.size
+
+
 class PayloadTooLarge(InvalidMessage):
     """What a device would get is larger than its provider allows."""
+
+    def __init__(self, field: str, problem: str, size: PayloadSize | None = None, payload: bytes = b"") -> None:
+        super().__init__(field, problem)
+        self.size = size
+        """None if nobody says."""
+        self.payload = payload
+        """What would be sent, as `Prepared.sample`; empty if nobody says."""
+
+    def within(self, place: str) -> PayloadTooLarge:
+        return type(self)(f"{place}.{self.field}", self.problem, self.size, self.payload)
+
+
+def fullest(sizes: Iterable[PayloadSize]) -> PayloadSize:
+    """Of several limits that a message has, the one that it takes most of."""
+    return max(sizes, key=lambda each: each.size / each.limit)
 
 
 def to_json(value: object, field: str) -> bytes:
@@ -123,13 +156,20 @@ def check_bool(value: object, field: str) -> None:
         raise InvalidMessage(field, f"must be true or false, not {_name_type(value)}")
 
 
-def check_size(size: int, limit: int, payload: Mapping[str, Any], field: str) -> None:
-    """Raises: PayloadTooLarge: says by how much and which field is the largest."""
-    if size > limit:
+def check_size(size: int, limit: int, payload: Mapping[str, Any], field: str, sent: bytes = b"") -> PayloadSize:
+    """How much of a limit something takes.
+
+    Args:
+        sent: what would be sent, as `Prepared.sample`.
+
+    Raises: PayloadTooLarge: says by how much and which field is the largest.
+    """
+    found = PayloadSize(size=size, limit=limit)
+    if found.left < 0:
         name, length = largest_field(payload)
-        raise PayloadTooLarge(
-            field, f"is {size:,} bytes, {limit:,} are allowed; its largest field is `{name}` with {length:,} bytes"
-        )
+        problem = f"is {size:,} bytes, {limit:,} are allowed; its largest field is `{name}` with {length:,} bytes"
+        raise PayloadTooLarge(field, problem, found, sent)
+    return found
 
 
 def largest_field(payload: Mapping[str, Any]) -> tuple[str, int]:

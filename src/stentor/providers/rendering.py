@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from stentor.batch import encode_variables
 from stentor.clock import steady
 from stentor.errors import InvalidMessage
 from stentor.model import Action, Message
 from stentor.outcome import Verdict
-from stentor.providers.contract import Answer, text
+from stentor.providers.contract import Answer, json_object, text
 from stentor.providers.lane import CampaignContent, Variables
-from stentor.providers.payload import PayloadTooLarge
+from stentor.providers.payload import PayloadSize, PayloadTooLarge
+from stentor.providers.shown import Rendition, Shown
 
 RENDERINGS = 2000
 """Renderings of personalised messages that are kept, each of a few KiB at most."""
@@ -64,6 +65,29 @@ class Rendering(ABC, Generic[R]):
     @abstractmethod
     def payload(self, rendered: R) -> bytes:
         """See `Prepared.sample`."""
+
+    def size(self, rendered: R) -> PayloadSize | None:
+        """How much of the provider's limit it takes; None if there is none."""
+        return None
+
+    def visible(self, payload: Mapping[str, Any], message: Message) -> Shown:
+        """What people see of a message's payload, which is JSON."""
+        return Shown()
+
+    def show(self, message: Message, campaign: CampaignContent) -> Rendition:
+        if self.by_receipt and campaign.content.action is Action.UNDO:
+            return Rendition(payload=DELETED)
+        try:
+            rendered = self.render(message, campaign)
+        except PayloadTooLarge as error:
+            found = self._seen(error.payload, message)
+            return Rendition(payload=error.payload, shown=found, size=error.size, problem=error)
+        payload = self.payload(rendered)
+        return Rendition(payload=payload, shown=self._seen(payload, message), size=self.size(rendered))
+
+    def _seen(self, payload: bytes, message: Message) -> Shown:
+        found = json_object(payload, largest=len(payload))
+        return Shown() if found is None else self.visible(found, message)
 
     async def prepare(self, campaign: CampaignContent) -> PreparedContent[R]:
         content = campaign.content

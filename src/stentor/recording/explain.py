@@ -218,7 +218,8 @@ async def _pending(
     events.append(await (_apart(connection, place) if queue_apart else _queued(connection, place, now)))
     problem: LaneProblem | None = (await lane_problems(connection, {place.lane})).get(place.lane)
     if problem is not None:
-        events.append(Event(at=problem.since, text=f"Lane {place.lane} doesn't send. {problem}"))
+        what = f"Lane {place.lane} doesn't send." if problem.waiting is None else f"A part of lane {place.lane} waits."
+        events.append(Event(at=problem.since, text=f"{what} {problem}"))
     if campaign.state in STOPPED:
         events.append(Event(at=None, text=f"The campaign is {campaign.state}: it will be settled as cancelled."))
     elif campaign.state is CampaignState.PAUSED:

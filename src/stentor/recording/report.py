@@ -97,6 +97,8 @@ class LaneProblem:
     since: float | None = None
     until: float | None = None
     """When it is tried again by itself; None: when somebody mended it."""
+    waiting: int | None = None
+    """If the lane sends, and only some of its hosts are silent: at least how many recipients wait for these."""
 
     def __str__(self) -> str:
         """The problem and its remedy as sentences, whether or not they were written as such."""
@@ -426,7 +428,10 @@ async def lane_problems(connection: AsyncConnection, names: Collection[str] | No
     query = select(lanes).where(lanes.c.problem.is_not(None)).order_by(lanes.c.lane)
     rows = await connection.execute(query if names is None else query.where(lanes.c.lane.in_(names)))
     return {
-        row.lane: LaneProblem(problem=row.problem, remedy=row.remedy, since=row.since, until=row.until) for row in rows
+        row.lane: LaneProblem(
+            problem=row.problem, remedy=row.remedy, since=row.since, until=row.until, waiting=row.waiting
+        )
+        for row in rows
     }
 
 

@@ -48,11 +48,13 @@ class CampaignShape(Shape, frozen=True, kw_only=True):
     planned: bool
     """Whether the whole audience was read."""
     expected: Mapping[str, int]
-    """Recipients by lane, as counted before the start."""
+    """Recipients by lane, as counted before the start. Empty: a draft that was not counted yet."""
     max_rate: float | None
     """The most pushes a second over all lanes. Null: as fast as the lanes allow."""
     revision: int
-    """How often it was changed as a draft."""
+    """How often it was changed as a draft, or made a draft again."""
+    held_until: float | None
+    """Before when it does not start, because its start was held. Null: it was not."""
 
 
 class ListedCampaignShape(CampaignShape, frozen=True, kw_only=True):
@@ -96,6 +98,9 @@ class LaneProblemShape(Shape, frozen=True, kw_only=True):
     since: float | None
     until: float | None
     """When it is tried again by itself. Null: when somebody mended it."""
+    waiting: int | None
+    """If the lane sends, and only some of its hosts are silent: at least how many recipients wait for these. Null: the
+    problem is the whole lane's."""
 
 
 class ProgressShape(Shape, frozen=True, kw_only=True):
@@ -295,6 +300,7 @@ def _campaign(each: Campaign) -> dict[str, Any]:
         "expected": each.expected,
         "max_rate": each.max_rate,
         "revision": each.revision,
+        "held_until": each.held_until,
     }
 
 

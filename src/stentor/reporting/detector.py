@@ -41,6 +41,8 @@ SETTLED_WITHIN = 60.0
 """Seconds after its end for which a stopped campaign's last outcomes are waited for."""
 AGAIN = 3600.0
 """Seconds for which nobody is told a second time that a campaign stands still."""
+FEW = 20
+"""Recipients that may wait for silent hosts, among which others answer, before people are told."""
 SLOW = 10.0
 """How many times as long as its own rate takes for one push a campaign may stand still."""
 
@@ -227,7 +229,7 @@ class Detector:
         for lane in self._lanes:
             watch = self._watches.setdefault(lane, LaneWatch(self._settings.lane_stopped_after))
             problem = problems.get(lane)
-            match watch.note(passing, stopped=problem is not None):
+            match watch.note(passing, stopped=problem is not None and _matters(problem)):
                 case Standing.STOPPED if problem is not None:
                     told += await self._stopped(lane, problem)
                 case Standing.SENDING if lane not in self._clear:
@@ -290,6 +292,11 @@ class Detector:
         now = self._clock()
         new = await self._database.write(lambda connection: outbox.record(connection, event, wanted, now))
         return [event] if new else []
+
+
+def _matters(problem: LaneProblem) -> bool:
+    """Whether people are told of it: not of one receiver among thousands."""
+    return problem.waiting is None or problem.waiting > FEW
 
 
 def _is_quiet(row: Row[Any]) -> bool:

@@ -79,6 +79,8 @@ class ToldProblem(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str = ""
     since: float | None = None
     """Epoch seconds."""
+    waiting: int | None = None
+    """If the lane sends, and only some of its hosts are silent: at least how many recipients wait for these."""
 
 
 class ToldCampaign(msgspec.Struct, frozen=True, kw_only=True):

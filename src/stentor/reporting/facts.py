@@ -106,7 +106,7 @@ def told_campaign(found: Report, message_title: str | None) -> ToldCampaign:
 
 def told_problems(problems: Mapping[str, LaneProblem]) -> list[ToldProblem]:
     return [
-        ToldProblem(lane=lane, problem=each.problem, remedy=each.remedy or "", since=each.since)
+        ToldProblem(lane=lane, problem=each.problem, remedy=each.remedy or "", since=each.since, waiting=each.waiting)
         for lane, each in sorted(problems.items())
     ]
 

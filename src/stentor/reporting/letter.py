@@ -205,8 +205,9 @@ def _of_lane(event: ReportEvent, about: ToldProblem) -> Letter:
     what = "Planning" if about.lane == PLAN else about.lane
     if event.kind is EventKind.LANE_RESUMED:
         return Letter(title=f"{what} goes on again" if about.lane == PLAN else f"{what} sends again")
+    title = f"{what} has stopped" if about.lane == PLAN else f"{what} has stopped sending"
     return Letter(
-        title=f"{what} has stopped" if about.lane == PLAN else f"{what} has stopped sending",
+        title=title if about.waiting is None else f"A part of {what} has stopped sending",
         lead=[_said(about), "Nothing is lost: what is queued is sent once it goes on."],
         heading="Campaigns that wait for it",
         listed=[one_line(each) for each in event.waiting],

@@ -7,14 +7,22 @@ made it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.audience.contract import Selection
+from stentor.audience.contract import Selection, Wanted
 from stentor.config import SendingConfig, lanes
-from stentor.errors import AlreadySent, InvalidConfiguration, InvalidInput, InvalidState
+from stentor.errors import (
+    AlreadySent,
+    ChangedMeanwhile,
+    InvalidAudience,
+    InvalidConfiguration,
+    InvalidInput,
+    InvalidState,
+)
 from stentor.model import Action
 from stentor.pipeline import call_off
 from stentor.planning.content import Content, decode_content, encode_content
@@ -27,6 +35,7 @@ from stentor.runtime.confirmation import Expectation, confirmation_of
 from stentor.runtime.draft import Draft, checked
 from stentor.runtime.preview import Preview, preview_of
 from stentor.runtime.queue_control import QueueControl
+from stentor.runtime.renditions import Composition, composition_of
 from stentor.runtime.resources import Resources
 from stentor.runtime.roles import Roles
 from stentor.states import FINAL, CampaignState
@@ -38,6 +47,8 @@ ANYTHING = Expectation()
 MOST_TESTS = 100
 """Installations that a test is sent to at most."""
 HELD_BACK = "no campaign can be started while the queue is being drained; `stentor drain --end` allows it again"
+LONGEST_HOLD = 3600.0
+"""Seconds for which a start is held at most. Who needs longer gives the campaign a time to start."""
 LONGEST_ONCE = 200
 """Characters of a key under which something is sent once."""
 NOW_OR_NEVER = 60.0
@@ -104,10 +115,53 @@ class CampaignControl:
         draft.check(now)
         return await preview_of(draft, now, sample=sample, resources=self._resources)
 
-    async def create(self, draft: Draft, *, preview: Preview | None = None, campaign_id: str | None = None) -> Campaign:
+    async def compose(self, content: Content, person: Mapping[str, Any] | None = None) -> Composition:
+        """What a message becomes on each channel that has an app, in each of its languages: what people will see, how
+        much of the provider's limit it takes, and what is wrong with it.
+
+        For a message that is still being written: whatever is wrong is a value. Nothing is read from an audience, no
+        credential is needed, nothing is written or sent.
+
+        Args:
+            person: values for its templates, by name, as of an installation; None: each name stands for its value.
+        """
+        return await composition_of(content, person, self._resources.config, self._clock)
+
+    async def values_of(self, source: str, content: Content, installation: str) -> dict[str, Any]:
+        """What an installation has for the templates of a message, by name: the `person` of `compose`.
+
+        Args:
+            source: the name of an audience.
+
+        Raises:
+            InvalidAudience: there is no such audience or installation, or it cannot be read.
+            InvalidMessage: a template is broken.
+            AudienceUnavailable: its database cannot be reached just now.
+        """
+        audience = self._resources.sources.open(Selection(source=source))
+        try:
+            names = await audience.known(content.variables)
+            page = await audience.find([installation], Wanted(variables=tuple(names)))
+        finally:
+            await audience.aclose()
+        if not len(page):
+            raise InvalidAudience(f"the audience {source} has no installation {installation}")
+        if (why := page.refused.get(page.keys[0])) is not None:
+            raise InvalidAudience(f"the installation {installation} cannot be read: {why}")
+        return page.variables[0] if page.variables else {}
+
+    async def create(
+        self,
+        draft: Draft,
+        *,
+        preview: Preview | None = None,
+        campaign_id: str | None = None,
+        count: bool = True,
+    ) -> Campaign:
         """Store a campaign as a draft, after the checks of `prepare`.
 
         Args:
+            count: False: its audience and its apps are not looked at yet; `check` or `start` does that.
             preview: what `prepare` said of it just now, so that it isn't checked and counted twice.
             campaign_id: its id, of `store.campaigns.new_id`. If there is one of this id, that is returned.
 
@@ -115,28 +169,34 @@ class CampaignControl:
         """
         if (found := await self._made(campaign_id)) is not None:
             return found
-        preview = preview or await self.prepare(draft)
         now = self._clock()
+        if count and preview is None:
+            preview = await self.prepare(draft)
+        elif preview is None:
+            draft.check(now)
         campaign_id = campaign_id or new_id(now)
         campaign = Campaign(
             id=campaign_id,
-            title=check_text("title", draft.title or preview.title),
+            title=check_text("title", draft.shown_title),
             state=CampaignState.DRAFT,
             audience=msgspec.json.encode(draft.selection),
             collapse_id=draft.collapse_id or campaign_id,
             created_at=now,
             starts_at=draft.starts_at,
             max_rate=draft.max_rate,
-            expected=preview.expected,
+            expected=preview.expected if preview is not None else {},
         )
         encoded = encode_content(draft.content)
         await self._database.write(lambda connection: campaigns.add(connection, campaign, encoded))
         return await self.get(campaign_id)
 
-    async def change(self, campaign_id: str, draft: Draft, *, revision: int | None = None) -> Campaign:
+    async def change(
+        self, campaign_id: str, draft: Draft, *, revision: int | None = None, count: bool = True
+    ) -> Campaign:
         """Make a draft another one, after the checks of `prepare`.
 
         Args:
+            count: as for `create`.
             revision: what `Campaign.revision` was when it was looked at; None: whatever it is.
 
         Raises:
@@ -144,18 +204,42 @@ class CampaignControl:
             InvalidState: it was started.
             ChangedMeanwhile: its revision is another one. And as `prepare`.
         """
-        preview = await self.prepare(draft)
+        if count:
+            expected = (await self.prepare(draft)).expected
+        else:
+            draft.check(self._clock())
+            expected = {}
         seen = (await self.get(campaign_id)).revision if revision is None else revision
         values = {
-            "title": check_text("title", draft.title or preview.title),
+            "title": check_text("title", draft.shown_title),
             "content": encode_content(draft.content),
             "audience": msgspec.json.encode(draft.selection),
             "starts_at": draft.starts_at,
             "max_rate": draft.max_rate,
-            "expected": msgspec.json.encode(preview.expected),
+            "expected": msgspec.json.encode(expected),
         }
         await self._database.write(lambda connection: campaigns.change_draft(connection, campaign_id, seen, values))
         return await self.get(campaign_id)
+
+    async def draft(self, campaign_id: str) -> Draft:
+        """What a campaign is to be, or was to be. Raises: UnknownCampaign."""
+        campaign, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
+        return draft_of(campaign, encoded)
+
+    async def check(self, campaign_id: str, *, sample: str | None = None) -> Preview:
+        """As `prepare`, of a draft as it is stored; its count is kept with it, for `start`.
+
+        Raises:
+            UnknownCampaign: there is none of this id.
+            InvalidState: it was started.
+            ChangedMeanwhile: somebody changed it while it was checked. And as `prepare`.
+        """
+        campaign, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
+        preview = await self.prepare(draft_of(campaign, encoded), sample=sample)
+        await self._database.write(
+            lambda connection: campaigns.keep_count(connection, campaign_id, campaign.revision, preview.expected)
+        )
+        return preview
 
     async def discard(self, campaign_id: str, *, revision: int | None = None) -> None:
         """Delete a draft.
@@ -171,21 +255,31 @@ class CampaignControl:
         await self.get(campaign_id)
         await self._database.write(lambda connection: campaigns.discard(connection, campaign_id, revision))
 
-    async def start(self, campaign_id: str, *, once: str | None = None, expect: Expectation = ANYTHING) -> Campaign:
-        """Start a draft: at once, or have it wait for its time.
+    async def start(
+        self, campaign_id: str, *, once: str | None = None, expect: Expectation = ANYTHING, hold: float = 0.0
+    ) -> Campaign:
+        """Start a draft: at once, or have it wait for its time. One that was saved without a count is counted first.
 
         Args:
             once: a key under which only one campaign is ever started.
-            expect: what must hold; the count is that of when it was made.
+            expect: what must hold; the count is that of when it was made, or was checked last.
+            hold: for how many seconds nothing is sent yet, so that `unschedule` can take the start back.
 
         Raises:
+            InvalidInput: nobody can be meant to wait for `hold` seconds.
             Unconfirmed: something else was expected.
             AlreadySent: another campaign was started with this key.
             InvalidState: it isn't a draft, or no campaign may be started, as the queue is being drained.
             UnknownCampaign: there is none of this id.
         """
-        now = self._clock()
+        if not 0 <= hold <= LONGEST_HOLD:
+            raise InvalidInput("hold", f"must be between 0 and {LONGEST_HOLD:.0f} seconds")
         await self._refuse_while_draining()  # before anything is put into a queue that shares no transaction
+        found = await self.get(campaign_id)
+        if found.state is CampaignState.DRAFT and not found.expected:
+            await self.check(campaign_id)
+            found = await self.get(campaign_id)
+        now = self._clock()
 
         async def change(connection: AsyncConnection) -> None:
             if await flags.hold(connection, flags.DRAINING) is not None:
@@ -193,7 +287,12 @@ class CampaignControl:
             campaign = await campaigns.get(connection, campaign_id)
             encoded = await campaigns.content(connection, campaign_id)
             content = decode_content(encoded)
-            starts_at = max(now, campaign.starts_at or now)
+            if campaign.revision != found.revision:
+                raise ChangedMeanwhile(
+                    f"campaign {campaign_id} was changed by somebody else meanwhile; nothing started"
+                )
+            starts_at = max(now + hold, campaign.starts_at or now)
+            held_until = now + hold if hold else None
             to = CampaignState.SCHEDULED if starts_at > now else CampaignState.RUNNING
             expires_at = starts_at + lifetime(content, self._config.sending)
             if campaign.state is not CampaignState.DRAFT:
@@ -201,9 +300,10 @@ class CampaignControl:
             expect.check(encoded, campaign.audience, campaign.expected_recipients)
             if once is not None:
                 refuse_a_second_holder(once, await keys.claim(connection, once, campaign_id, now), campaign_id)
-            await campaigns.move(connection, campaign_id, to, starts_at=starts_at, expires_at=expires_at)
+            times = {"starts_at": starts_at, "expires_at": expires_at, "held_until": held_until}
+            await campaigns.move(connection, campaign_id, to, **times)
 
-        await self._backend.queue.settle(change, put=[start_task(campaign_id)])
+        await self._backend.queue.settle(change, put=[start_task(campaign_id, found.revision)])
         await self._backend.bell.ring()
         return await self.get(campaign_id)
 
@@ -379,6 +479,25 @@ class CampaignControl:
         title = f"{campaign.title} ({'taken back' if action is Action.UNDO else 'edited'})"
         return campaign, Draft(change, whom, title=title, collapse_id=campaign.collapse_id)
 
+    async def unschedule(self, campaign_id: str) -> Campaign:
+        """Make a campaign that waits for its start, or is held, a draft again. Nothing of it is sent.
+
+        Returns: the draft; also if it was one already.
+
+        Raises: InvalidState: it has started, or is paused.
+        """
+
+        async def change(connection: AsyncConnection) -> None:
+            state = (await campaigns.get(connection, campaign_id)).state
+            if state not in (CampaignState.SCHEDULED, CampaignState.DRAFT):
+                said = "only one that still waits for its start can be made a draft again"
+                raise InvalidState(f"campaign {campaign_id} is {state}; {said}")
+            await campaigns.unschedule(connection, campaign_id)
+
+        await self._database.write(change)
+        await self._backend.bell.ring()
+        return await self.get(campaign_id)
+
     # -- stopping them ------------------------------------------------------------------------------------------------
 
     async def pause(self, campaign_id: str) -> Campaign:
@@ -462,6 +581,18 @@ class CampaignControl:
         await self._database.write(lambda connection: campaigns.move(connection, campaign_id, to))
         await self._backend.bell.ring()
         return await self.get(campaign_id)
+
+
+def draft_of(campaign: Campaign, content: bytes) -> Draft:
+    """What a stored campaign was made of."""
+    return Draft(
+        decode_content(content),
+        msgspec.json.decode(campaign.audience, type=Selection),
+        title=campaign.title,
+        starts_at=campaign.starts_at,
+        max_rate=campaign.max_rate,
+        collapse_id=campaign.collapse_id,
+    )
 
 
 def lifetime(content: Content, settings: SendingConfig) -> float:

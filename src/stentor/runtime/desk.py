@@ -112,11 +112,14 @@ class StoreDesk:
     async def report(self, lane: str, problem: Problem | None) -> None:
         """Tell everybody why a lane doesn't do its work, or that it does again."""
         now = self._clock()
+        # That some hosts are silent is told again and again, with those that are silent just then.
+        since = sa.func.coalesce(lanes.c.since, now) if problem and problem.waiting is not None else problem and now
         values = {
             "problem": problem and problem.what,
             "remedy": problem and problem.remedy,
-            "since": problem and now,
+            "since": since,
             "until": None if problem is None or problem.pause is None else now + problem.pause,
+            "waiting": problem and problem.waiting,
         }
 
         async def change(connection: AsyncConnection) -> None:

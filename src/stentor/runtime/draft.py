@@ -36,6 +36,11 @@ class Draft:
     collapse_id: str | None = None
     """The id of the campaign whose pushes these replace on a device that has them; None: its own."""
 
+    @property
+    def shown_title(self) -> str:
+        """What the campaign is called."""
+        return self.title or self.content.name or "untitled"
+
     def check(self, now: float) -> None:
         """See that it can be meant, as far as can be told without its audience and apps.
 

@@ -169,6 +169,7 @@ def _of_senders(senders: Sequence[LaneSender]) -> Iterator[Metric]:
     held = _gauge("batches_held", "Batches in hand", "lane")
     closed = _gauge("lane_closed", "1 while nothing may be sent: a problem, or the provider asks for quiet", "lane")
     problem = _gauge("lane_problem", "1 while credentials, settings or the provider keep a lane from sending", "lane")
+    silent = _gauge("lane_silent_hosts", "Hosts that recipients wait for and that answer nothing", "lane")
     connections = _gauge("connections", "Connections to the provider", "lane")
     streams = _gauge("streams", "Requests in flight", "lane")
     now = time.monotonic()
@@ -183,10 +184,24 @@ def _of_senders(senders: Sequence[LaneSender]) -> Iterator[Metric]:
         unknown.add_metric(lane, sum(tally.unknown.values()))
         held.add_metric(lane, sender.held)
         closed.add_metric(lane, sender.gate.look(now) is Pass.CLOSED)
-        problem.add_metric(lane, sender.notice is not None)
+        problem.add_metric(lane, sender.stands_still)
+        silent.add_metric(lane, sender.silent_hosts)
         connections.add_metric(lane, state.connections)
         streams.add_metric(lane, state.open_streams)
-    yield from (batches, sent, accepted, rejected, retried, unknown, held, closed, problem, connections, streams)
+    yield from (
+        batches,
+        sent,
+        accepted,
+        rejected,
+        retried,
+        unknown,
+        held,
+        closed,
+        problem,
+        silent,
+        connections,
+        streams,
+    )
 
 
 def _of_planner(worker: PlanWorker) -> Iterator[Metric]:

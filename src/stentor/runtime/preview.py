@@ -23,6 +23,7 @@ from stentor.providers.channels import open_lane
 from stentor.providers.lane import CampaignContent, Priced
 from stentor.runtime.confirmation import confirmation_of
 from stentor.runtime.draft import Draft
+from stentor.runtime.renditions import LanguageSize, sizes_of
 from stentor.runtime.resources import Resources
 from stentor.runtime.samples import Example, LaneTexts, Texts, examples
 
@@ -48,6 +49,8 @@ class LanePreview:
     """How many of these get each of `Content.languages`."""
     lacking: Mapping[str, int] = field(default_factory=dict)
     """How many of these have no value of a name that a template uses."""
+    sizes: Sequence[LanguageSize] = ()
+    """How much of the provider's limit the message takes, in each language."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +143,11 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
                 if sample is not None:
                     wrong += [f"{sample} would be rejected: {why}" for why in chosen[name].unfilled]
                 warnings += [f"{name}: {each}" for each in (*wrong, told.problem) if each]
+            sizes = await sizes_of(lane, sent, content, chosen[name].largest if personal else {})
+            shown_to = {chosen[name].texts[each][0] for each in chosen[name].texts} if personal else set()
+            warnings += [
+                f"{name}: {_too_large(each)}" for each in sizes if each.problem and each.installation not in shown_to
+            ]
         finally:
             await lane.aclose(0.0)
         ceiling = min(lane.ceiling, limit)
@@ -151,6 +159,7 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
             looked_at=told.looked_at if personal else 0,
             languages=told.languages if len(content.languages) > 1 else {},
             lacking=told.lacking,
+            sizes=sizes,
         )
     if unroutable := counts.get(NO_LANE, 0):
         why = f": {nowhere}" if nowhere else ""
@@ -161,13 +170,18 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
         )
     recipients = sum(each.recipients for each in previews.values())
     return Preview(
-        title=draft.title or content.name or "untitled",
+        title=draft.shown_title,
         lanes=previews,
         unroutable=unroutable,
         seconds=max([recipients / limit, *(each.seconds for each in previews.values())]),
         warnings=warnings,
         confirmation=confirmation_of(encode_content(content), msgspec.json.encode(selection), recipients),
     )
+
+
+def _too_large(found: LanguageSize) -> str:
+    whom = f"{found.installation} would be rejected" if found.installation else "the message would be rejected"
+    return f"{whom}: {found.problem}"
 
 
 def _is_personal(content: Content) -> bool:

@@ -7,16 +7,19 @@ allows, as one may take as long as a template may; what is shown is made by the 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from stentor.clock import steady
 from stentor.counted import counted
 from stentor.errors import InvalidMessage
-from stentor.model import Action, Message
+from stentor.model import Message
 from stentor.planning.content import Content
 from stentor.providers.lane import CampaignContent, Lane
+from stentor.runtime.renditions import Filled
 
 LONGEST = 3.0
 """Seconds for which templates are filled, to count whose cannot be."""
@@ -53,6 +56,10 @@ class LaneTexts:
     """Why they could not be, and for how many."""
     texts: dict[str, tuple[str, Message]] = field(default_factory=dict)
     """By language, whose is an example, and the message as it is for them."""
+    largest: dict[str, tuple[str, Message]] = field(default_factory=dict)
+    """By language, whose message is longest of those filled, and that message."""
+    weights: dict[str, int] = field(default_factory=dict)
+    """By language, how long that is."""
 
     @property
     def problem(self) -> str | None:
@@ -94,6 +101,10 @@ class Texts:
             seen.unfilled[str(error)] += 1
         else:
             seen.texts.setdefault(language, (installation, message))
+            weight = len(msgspec.json.encode(message))
+            if weight > seen.weights.get(language, 0):
+                seen.weights[language] = weight
+                seen.largest[language] = installation, message
 
 
 async def examples(
@@ -104,7 +115,7 @@ async def examples(
     for language, (installation, message) in sorted(texts.items()):
         shown = CampaignContent(
             id=campaign.id,
-            content=_Filled(message, campaign.content.action),
+            content=Filled(message, campaign.content.action),
             started_at=campaign.started_at,
             collapse_id=campaign.collapse_id,
         )
@@ -115,19 +126,3 @@ async def examples(
         else:
             found.append(Example(installation=installation, language=language, payload=payload))
     return found, problems
-
-
-@dataclass(frozen=True, slots=True)
-class _Filled:
-    """A message whose templates are filled; a brace in it is one."""
-
-    message: Message
-    action: Action
-    languages: Sequence[str] = ("",)
-    variables: Sequence[str] = ()
-
-    def render(self, language: int, variables: Mapping[str, Any]) -> Message:
-        return self.message
-
-    def outline(self, language: int) -> Message:
-        return self.message

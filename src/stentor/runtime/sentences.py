@@ -40,6 +40,8 @@ def changes_unseen(report: Report) -> bool:
 
 def standing_still(lane: str, problem: LaneProblem) -> str:
     """What doesn't go on, why, and what to do."""
+    if problem.waiting is not None:
+        return f"A part of {words.lane_name(lane)} waits. {problem}"
     what = "The audience isn't read" if lane == PLAN else f"{words.lane_name(lane)} doesn't send"
     return f"{what}. {problem}"
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from stentor.providers.payload import PayloadSize
 from stentor.recording.shapes import Shape
 from stentor.runtime.preview import Preview
 from stentor.runtime.queue_control import Backlog
@@ -19,6 +21,23 @@ class ExampleShape(Shape, frozen=True, kw_only=True):
     """The translation; empty for the message itself."""
     payload: str
     """What the provider would be sent."""
+
+
+class LanguageSizeShape(Shape, frozen=True, kw_only=True):
+    """How much of a provider's limit the message takes in one language."""
+
+    language: str
+    """The translation; empty for the message itself."""
+    installation: str
+    """For whom: of those looked at, the one whose message is longest. Empty: for nobody, without personal data."""
+    what: str
+    """What the provider limits: `payload`, `text`, `caption`, `embeds`, or a field of an embed."""
+    size: int
+    limit: int
+    unit: str
+    """`bytes` or `characters`, as the provider counts."""
+    left: int
+    """How much more there may be. Below 0: it is too large, and would be rejected."""
 
 
 class LanePreviewShape(Shape, frozen=True, kw_only=True):
@@ -36,6 +55,8 @@ class LanePreviewShape(Shape, frozen=True, kw_only=True):
     """How many of these get each translation."""
     lacking: Mapping[str, int]
     """How many of these have no value of a name that a template uses."""
+    sizes: Sequence[LanguageSizeShape]
+    """How much of the provider's limit the message takes, in each language. Empty: the provider names no limit."""
 
 
 class PreviewShape(Shape, frozen=True, kw_only=True):
@@ -89,6 +110,10 @@ def preview(seen: Preview) -> PreviewShape:
                 looked_at=lane.looked_at,
                 languages=dict(lane.languages),
                 lacking=dict(lane.lacking),
+                sizes=[
+                    LanguageSizeShape(language=each.language, installation=each.installation, **_size(each.size))
+                    for each in lane.sizes
+                ],
             )
             for name, lane in seen.lanes.items()
         },
@@ -99,6 +124,16 @@ def preview(seen: Preview) -> PreviewShape:
         sample={name: payload.decode(errors="replace") for name, payload in seen.sample.items()},
         confirmation=seen.confirmation,
     )
+
+
+def _size(found: PayloadSize) -> dict[str, Any]:
+    return {
+        "what": found.what,
+        "size": found.size,
+        "limit": found.limit,
+        "unit": found.unit,
+        "left": found.left,
+    }
 
 
 def backlog(left: Backlog) -> BacklogShape:

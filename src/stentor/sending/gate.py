@@ -38,6 +38,8 @@ class Problem:
     remedy: str
     pause: float | None
     """Seconds until it is tried again; None where it is being tried."""
+    waiting: int | None = None
+    """If the lane sends, and only some of its hosts are silent: at least how many recipients wait for these."""
 
 
 class Gate:

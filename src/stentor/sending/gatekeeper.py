@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from stentor.clock import steady
 from stentor.errors import CredentialError, CredentialUnavailable, InvalidConfiguration
@@ -17,11 +18,12 @@ from stentor.pace.budget import Budget
 from stentor.pace.paced import PacedFlight
 from stentor.pace.throttles import Throttles
 from stentor.providers.contract import Answer
-from stentor.providers.lane import Divides, Flight, Lane, Scatters
+from stentor.providers.lane import Divides, Flight, Lane, ListsHosts, Scatters
 from stentor.sending.desk import Desk
 from stentor.sending.gate import GOES_ON, TRIAL, Gate, Problem
 from stentor.sending.retry import Decision, quiet
 from stentor.sending.silence import Silence
+from stentor.sending.silent_hosts import SilentHosts
 
 Trouble = CredentialError | CredentialUnavailable | InvalidConfiguration
 """What keeps a lane from sending for want of a credential or a setting."""
@@ -47,6 +49,8 @@ class Gatekeeper:
         self.one_host = not (isinstance(lane, Scatters) and lane.many_hosts)
         """See `retry.Circumstances`."""
         self.silence = Silence(0 if self.one_host else TRIAL)
+        self._hosts = lane if isinstance(lane, ListsHosts) and not self.one_host else None
+        self.silent_hosts = SilentHosts(self._hosts.kind_of_host if self._hosts else "")
         self.budget: Budget | None = None
         """Shared by all senders of the lane; None before `share`."""
         self.throttles: Throttles | None = None
@@ -75,8 +79,16 @@ class Gatekeeper:
 
     @property
     def problem(self) -> Problem | None:
-        """Why the lane gets nothing done just now."""
-        return self.gate.problem or self.silence.problem
+        """Why the lane gets nothing done just now, or why some of its hosts don't."""
+        some = self.silent_hosts.problem
+        if some is not None and self.silence.problem is not None:
+            some = replace(some, waiting=None)  # these are all
+        return self.gate.problem or some or self.silence.problem
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether the lane as a whole gets nothing done just now."""
+        return (problem := self.problem) is not None and problem.waiting is None
 
     @property
     def notice(self) -> str | None:
@@ -109,13 +121,17 @@ class Gatekeeper:
         """The provider answers."""
         self.silence.hear(steady())
 
-    def listen(self, under_way: int, *, heard: bool) -> None:
-        """See whether the provider is silent.
+    def listen(self, under_way: int, now: float, *, heard: bool) -> None:
+        """See whether the provider is silent, or one of the lane's hosts.
 
         Args:
             under_way: requests that wait for their answers.
+            now: epoch seconds.
             heard: whether any was answered since the last time.
         """
+        if self._hosts is not None:
+            waits = under_way > 0 or self._desk.busy
+            self.silent_hosts.look(self._hosts.hosts() if waits else [], steady(), now)
         if heard:
             self.hear()
             return

@@ -100,6 +100,16 @@ class LaneSender:
         return self._gatekeeper.notice
 
     @property
+    def stands_still(self) -> bool:
+        """Whether `notice` is about the lane as a whole, not about some of its hosts."""
+        return self._gatekeeper.stands_still
+
+    @property
+    def silent_hosts(self) -> int:
+        """How many of the lane's hosts are waited for and answer nothing."""
+        return self._gatekeeper.silent_hosts.count
+
+    @property
     def state(self) -> LaneState:
         """Of its connections."""
         return self._lane.state
@@ -202,8 +212,9 @@ class LaneSender:
         await self._held.checkpoint(CHECKPOINT, self._clock(), proven=self.gate.proven)
 
     async def _listen(self) -> None:
-        under_way, heard = self._held.listen(self._clock())
-        self._gatekeeper.listen(under_way, heard=heard)
+        now = self._clock()
+        under_way, heard = self._held.listen(now)
+        self._gatekeeper.listen(under_way, now, heard=heard)
 
     async def _heed(self) -> None:
         """Withdraw what was paused or cancelled or has lost its lease, and everything when the provider wants quiet."""

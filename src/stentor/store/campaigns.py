@@ -66,7 +66,9 @@ class Campaign:
     paused_at: float | None = None
     """Since when it is paused; None where it isn't."""
     revision: int = 0
-    """How often it was changed as a draft."""
+    """How often it was changed as a draft, or made a draft again."""
+    held_until: float | None = None
+    """Before when it does not start, as whoever started it asked for a hold; None: nobody did."""
     planned: bool = False
     """Whether its audience was read to the end. Never so of one that was stopped before."""
     planning_over: bool = False
@@ -294,6 +296,21 @@ def _ended_pause(at: float) -> ColumnElement[float]:
     return case((since < at, at - since), else_=0.0)  # NULL, where it wasn't paused, is before nothing
 
 
+async def unschedule(connection: AsyncConnection, campaign_id: str) -> bool:
+    """Make a campaign that waits for its start a draft again. A time that only the hold gave it is forgotten.
+
+    Returns: whether it was; False where it is a draft already.
+
+    Raises:
+        InvalidState: it has started, or is paused.
+        UnknownCampaign: there is none of this id.
+    """
+    c = campaigns.c
+    asked_for = case((c.starts_at > func.coalesce(c.held_until, 0.0), c.starts_at), else_=None)
+    values = {"starts_at": asked_for, "expires_at": None, "held_until": None, "revision": c.revision + 1}
+    return await move(connection, campaign_id, CampaignState.DRAFT, **values)
+
+
 async def change_draft(connection: AsyncConnection, campaign_id: str, revision: int, values: Mapping[str, Any]) -> None:
     """Set columns of a draft that was changed `revision` times; once, however often it is told.
 
@@ -313,6 +330,18 @@ async def change_draft(connection: AsyncConnection, campaign_id: str, revision: 
         await _refuse_started(connection, campaign_id)
     elif row.revision != revision + 1 or bytes(row.content) != values["content"]:
         raise ChangedMeanwhile(f"campaign {campaign_id} was changed by somebody else meanwhile; look at it again")
+
+
+async def keep_count(connection: AsyncConnection, campaign_id: str, revision: int, expected: Mapping[str, int]) -> None:
+    """Keep how many a draft of this revision is for, by lane. Raises: as `change_draft`."""
+    unchanged = campaigns.c.revision == revision
+    values = {"expected": msgspec.json.encode(expected)}
+    kept = await connection.execute(update(campaigns).where(*_draft(campaign_id), unchanged).values(values))
+    if kept.rowcount:
+        return
+    if (await get(connection, campaign_id)).state is not CampaignState.DRAFT:
+        await _refuse_started(connection, campaign_id)
+    raise ChangedMeanwhile(f"campaign {campaign_id} was changed by somebody else meanwhile; look at it again")
 
 
 async def discard(connection: AsyncConnection, campaign_id: str, revision: int | None = None) -> None:
@@ -379,6 +408,7 @@ def _campaign(row: Row[Any]) -> Campaign:
         paused=row.paused,
         paused_at=row.paused_at,
         revision=row.revision,
+        held_until=row.held_until,
         planned=bool(row.planned and not row.left and (row.begun or row.state not in STOPPED)),
         planning_over=bool(row.planned),
         kind=CampaignKind(row.kind),

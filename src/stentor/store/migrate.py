@@ -29,7 +29,11 @@ from stentor.settings import listed
 from stentor.store.database import POSTGRESQL, SQLITE, Database
 from stentor.store.tables import METADATA, schema
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
+REVISIONS: Final = (
+    *("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012"),
+    "0013",
+    "0014",
+)
 """All revisions there are, the oldest first."""
 COMPATIBLE_WITH: Final = "0001"
 """A Stentor that knows this revision can use the tables as the last one of REVISIONS leaves them. Kept in

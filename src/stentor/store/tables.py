@@ -65,6 +65,7 @@ campaigns = Table(
     Column("paused", Double, nullable=False, server_default=text("0")),  # seconds of its pauses that are over
     Column("revision", Integer, nullable=False, server_default=text("0")),  # how often it was changed as a draft
     Column("paused_at", Double),  # since when it is paused; NULL where it isn't
+    Column("held_until", Double),  # when its start was to be possible at the earliest, if it was held; else NULL
     Column("kind", StorableText, nullable=False, server_default=text("'campaign'")),  # a `states.CampaignKind`
     Column("addresses", LargeBinary),  # MessagePack: those that a message is for (`audience.listed.Addresses`)
     Index(None, "state"),
@@ -149,6 +150,7 @@ lanes = Table(  # what a lane's senders need to tell each other and the operator
     Column("remedy", StorableText),
     Column("since", Double),
     Column("until", Double),  # when it is tried again
+    Column("waiting", BigInteger),  # how many wait at least, if only some of its hosts are silent; NULL: all of it
 )
 
 budgets = Table(  # what the senders of a lane share; see `pace.pacing`

@@ -12,11 +12,11 @@ from stentor.account import Waiting
 from stentor.audience.contract import Selection
 from stentor.recording.report import LaneProblem, Progress, Report
 from stentor.reporting import facts, outbox
-from stentor.reporting.detector import AGAIN, SETTLED_WITHIN, Detector
+from stentor.reporting.detector import AGAIN, FEW, SETTLED_WITHIN, Detector
 from stentor.reporting.events import EventKind, ToldCampaign
 from stentor.reporting.outbox import ReportDelivery
 from stentor.states import CampaignState
-from stentor.store.tables import batches, campaigns
+from stentor.store.tables import batches, campaigns, lanes
 from tests.integration.recording.rows import NOW, Rows
 from tests.integration.reporting.scene import Clock, campaign, detector, kinds, move, set_problem, targets
 
@@ -304,6 +304,16 @@ async def test_a_lane_that_stops_and_sends_again(rows: Rows) -> None:
         "lane_resumed/apns/ios/1",
         "lane_stopped/apns/ios/2",
     }
+
+
+async def test_silent_hosts_are_an_alarm_if_more_than_a_few_wait_for_them(rows: Rows) -> None:
+    clock = Clock()
+    looking = detector(rows, clock)
+    await set_problem(rows, "a.example is silent")
+    await rows.change(update(lanes).values(waiting=FEW))
+    assert await watch(looking, clock, 200) == []
+    await rows.change(update(lanes).values(waiting=FEW + 1))
+    assert await watch(looking, clock, 70) == [EventKind.LANE_STOPPED]
 
 
 async def test_a_flapping_lane_is_one_alarm_for_two_detectors(rows: Rows) -> None:

@@ -119,6 +119,22 @@ async def test_problems_are_told_and_taken_back(rows: Rows, desk: StoreDesk) -> 
         async with rows.database.read() as connection:
             found = (await lane_problems(connection, [LANE, "fcm/android"]))[LANE]
         assert (found.problem, found.remedy, found.since, found.until) == (what, "wait", NOW, NOW + 5)
+        assert found.waiting is None
     await desk.report(LANE, None)
     async with rows.database.read() as connection:
         assert await lane_problems(connection, [LANE]) == {}
+
+
+async def test_since_when_some_hosts_are_silent_is_kept_while_others_join_them(rows: Rows) -> None:
+    now = NOW
+    desk = StoreDesk(rows.database, lambda: now)
+    for what, waiting in (("a is silent", 7), ("a and b are silent", 9)):
+        await desk.report(LANE, Problem(what=what, remedy="wait", pause=None, waiting=waiting))
+        async with rows.database.read() as connection:
+            found = (await lane_problems(connection, [LANE]))[LANE]
+        assert (found.problem, found.waiting, found.since) == (what, waiting, NOW)
+        now += 60
+    await desk.report(LANE, Problem(what="the provider is down", remedy="wait", pause=None))
+    async with rows.database.read() as connection:
+        found = (await lane_problems(connection, [LANE]))[LANE]
+    assert (found.waiting, found.since) == (None, now)

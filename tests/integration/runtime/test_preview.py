@@ -142,6 +142,44 @@ async def test_a_text_that_is_too_long_for_somebody_is_told(stentor: Stentor) ->
     assert any("40 would be rejected: " in each and "bytes" in each for each in preview.warnings)
 
 
+async def test_the_size_is_that_of_the_longest_message_looked_at_in_each_language(stentor: Stentor) -> None:
+    personal = Content(
+        message=Message(title="{{ 'x' * (id * 10) }}", ttl=3600),
+        translations={"de": Translation(title="{{ 'y' * (id * 10) }}"), "it": Translation(title="Ciao {{ id }}")},
+    )
+    preview = await stentor.campaigns.prepare(Draft(personal, USERS))
+    for name, lane in preview.lanes.items():
+        assert [each.language for each in lane.sizes] == ["", "de", "it"]
+        largest, german, italian = lane.sizes
+        assert int(largest.installation) % 3 != 0
+        assert int(german.installation) % 3 == 0
+        assert min(int(largest.installation), int(german.installation)) > 30, "the longest, not the first"
+        assert (largest.size.limit, largest.size.unit, largest.problem) == (4096, "bytes", "")
+        constant = b'{"aps":{"alert":{"title":""}}}' if name == IOS else b'{"notification":{"title":""}}'
+        assert 0 <= largest.size.size - 10 * int(largest.installation) - len(constant) < 60
+        assert italian.installation == "", "nobody looked at reads it"
+        assert italian.size.left > 3900
+    assert preview.warnings == []
+
+
+async def test_without_personal_texts_the_size_is_everybodys(stentor: Stentor) -> None:
+    news = Content(message=Message(title="News", body="ü", ttl=3600))
+    preview = await stentor.campaigns.prepare(Draft(news, USERS))
+    (ios,) = preview.lanes[IOS].sizes
+    assert (ios.language, ios.installation) == ("", "")
+    assert ios.size.size == len('{"aps":{"alert":{"title":"News","body":"xx"}}}')
+
+
+async def test_a_message_that_is_too_large_for_somebody_but_the_one_shown_is_told(stentor: Stentor) -> None:
+    long = Content(message=Message(title="{{ 'x' * (id * 110) }}", ttl=3600))
+    preview = await stentor.campaigns.prepare(Draft(long, USERS))
+    over = [each for lane in preview.lanes.values() for each in lane.sizes if each.size.left < 0]
+    assert over
+    for each in over:
+        assert "4,096 are allowed" in each.problem
+        assert any(f"{each.installation} would be rejected: " in said for said in preview.warnings)
+
+
 async def test_without_languages_nobody_gets_a_translation(stentor: Stentor, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / stage.DATABASE)) as database:
         database.execute("UPDATE devices SET language = NULL")

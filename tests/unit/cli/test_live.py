@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from stentor.audience.contract import NO_LANE, Selection
 from stentor.cli.live import LINE_EVERY, LiveView, account, line, view
 from stentor.recording.rates import LaneRates, expected, remaining
-from stentor.recording.report import LaneCounts, Progress
+from stentor.recording.report import LaneCounts, LaneProblem, Progress
 from stentor.states import CampaignState
 from stentor.store.letters import DeadLetter
 from tests.unit.cli.moments import ANDROID, IOS, NOW, progress, report
@@ -67,6 +67,14 @@ def test_a_sick_lane_is_told_with_its_remedy() -> None:
     assert "It is tried again at " in text
     assert "0/s" in text
     assert "left" not in text
+
+
+def test_a_lane_some_of_whose_hosts_are_silent_is_not_said_to_stand_still() -> None:
+    sick = LaneProblem(problem="the push service a.example answers nothing", remedy="wait", since=NOW, waiting=7)
+    now = replace(progress(200_000, 4), problems={IOS: sick})
+    text = " ".join(drawn(view(now, pace(now))).split())
+    assert "A part of apns/ios waits. The push service a.example answers nothing. Wait." in text
+    assert "doesn't send" not in text
 
 
 def test_a_campaigns_own_problem_and_a_note_are_shown() -> None:

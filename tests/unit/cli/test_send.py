@@ -17,8 +17,10 @@ import pytest
 from stentor.audience.contract import Selection
 from stentor.model import Message, Priority
 from stentor.planning.content import Content
+from stentor.providers.payload import PayloadSize
 from stentor.recording.report import LaneCounts
 from stentor.runtime.preview import LanePreview
+from stentor.runtime.renditions import LanguageSize
 from stentor.runtime.samples import Example
 from stentor.states import CampaignState
 from stentor.words import moment
@@ -255,6 +257,15 @@ def test_what_somebody_would_get_who_gets_which_language_and_who_lacks_what(
         looked_at=152,
         languages={"": 100, "de": 52},
         lacking={"name": 78},
+        sizes=[
+            LanguageSize(language="", installation="", size=PayloadSize(size=1204, limit=4096)),
+            LanguageSize(
+                language="de",
+                installation="4799",
+                size=PayloadSize(what="text", size=4410, limit=4096, unit="characters"),
+                problem="body: is too long",
+            ),
+        ],
     )
     fake.preview = replace(PREVIEW, lanes={"apns/ios": lane}, seconds=90.0)
     done = stentor("send", *HELLO, "--dry-run", "--sample", "4711")
@@ -266,12 +277,34 @@ def test_what_somebody_would_get_who_gets_which_language_and_who_lacks_what(
         "Without a value, of 152 looked at: name 78",
         'apns/ios, e.g. 4711: {"title":"Hello Ann"}',
         'apns/ios, e.g. 4712 (de): {"title":"Hallo Ben"}',
+        "apns/ios: payload 1,204 of 4,096 bytes, 2,892 left",
+        "apns/ios, de: text 4,410 of 4,096 characters for 4799, the longest looked at: 314 TOO MANY, it would be",
     ):
         assert part in told, part
     assert fake.samples == ["4711"]
     found = json.loads(stentor("send", *HELLO, "--dry-run", "--json").stdout)["lanes"]["apns/ios"]
     assert found["examples"][1] == {"installation": "4712", "language": "de", "payload": '{"title":"Hallo Ben"}'}
     assert (found["looked_at"], found["languages"], found["lacking"]) == (152, {"": 100, "de": 52}, {"name": 78})
+    assert found["sizes"] == [
+        {
+            "language": "",
+            "installation": "",
+            "what": "payload",
+            "size": 1204,
+            "limit": 4096,
+            "unit": "bytes",
+            "left": 2892,
+        },
+        {
+            "language": "de",
+            "installation": "4799",
+            "what": "text",
+            "size": 4410,
+            "limit": 4096,
+            "unit": "characters",
+            "left": -314,
+        },
+    ]
 
 
 def test_a_dry_run_for_programs(stentor: Command, fake: FakeStentor) -> None:

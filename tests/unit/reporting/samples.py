@@ -21,8 +21,9 @@ def campaign_event(kind: EventKind = EventKind.COMPLETED, *, still_for: float = 
     return msgspec.structs.replace(event, id=f"{kind}/c1", kind=kind, campaign=campaign, link=link, still_for=still_for)
 
 
-def lane_event(kind: EventKind, lane: str = "apns/ios", **facts: Any) -> ReportEvent:
-    problem = ToldProblem(lane=lane, problem="ExpiredProviderToken: no key", remedy="fix the credentials")
+def lane_event(kind: EventKind, lane: str = "apns/ios", *, part: int | None = None, **facts: Any) -> ReportEvent:
+    what, remedy = "ExpiredProviderToken: no key", "fix the credentials"
+    problem = ToldProblem(lane=lane, problem=what, remedy=remedy, waiting=part)
     return ReportEvent(id=f"{kind}/{lane}/1", kind=kind, at=NOW, problems=[problem], **facts)
 
 

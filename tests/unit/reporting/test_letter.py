@@ -147,3 +147,8 @@ def test_how_long_something_lasted(seconds: float, said: str) -> None:
 
 def test_a_share_is_all_only_of_all() -> None:
     assert [share(part, 1_000_000) for part in (0, 1, 999_999, 1_000_000)] == ["0 %", "0.1 %", "99.9 %", "100 %"]
+
+
+def test_of_a_lane_some_of_whose_hosts_are_silent_only_a_part_has_stopped() -> None:
+    letter = letter_of(lane_event(EventKind.LANE_STOPPED, "webpush/web", part=30))
+    assert letter.title == "A part of webpush/web has stopped sending"

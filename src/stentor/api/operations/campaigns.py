@@ -26,7 +26,7 @@ from stentor.errors import (
 from stentor.planning.content import Content, content_of, to_file
 from stentor.recording import shapes
 from stentor.recording.shapes import CampaignShape, ListedCampaignShape, Shape
-from stentor.runtime.campaigns import MOST_TESTS
+from stentor.runtime.campaigns import LONGEST_HOLD, MOST_TESTS
 from stentor.runtime.confirmation import TOLERANCE, Expectation
 from stentor.runtime.draft import Draft
 from stentor.runtime.shapes import PreviewShape, preview
@@ -42,6 +42,7 @@ MessageTree = Annotated[dict[str, Any], Meta(extra_json_schema={"$ref": "#/compo
 
 
 Share = Annotated[float, Meta(ge=0, le=1)]
+Seconds = Annotated[float, Meta(ge=0, le=LONGEST_HOLD)]
 Count = Annotated[int, Meta(ge=0, le=10**12)]
 
 
@@ -91,6 +92,11 @@ class PreviewRequestFields(DraftFields, frozen=True, kw_only=True):
     """Show what the installation with this id would get. Left out: one of each language."""
 
 
+class CheckFields(Fields, frozen=True, kw_only=True):
+    sample: str | None = None
+    """Show what the installation with this id would get. Left out: one of each language."""
+
+
 class ExpectationFields(Fields, frozen=True, kw_only=True):
     """What must hold for a campaign to be started."""
 
@@ -102,6 +108,13 @@ class ExpectationFields(Fields, frozen=True, kw_only=True):
     """By which share the count may differ from either."""
     once: str | None = None
     """A key under which only one campaign is ever started, e.g. `episode-12`."""
+
+
+class StartFields(ExpectationFields, frozen=True, kw_only=True):
+    """How a campaign is started, and what must hold for it."""
+
+    hold: Seconds = 0.0
+    """For how many seconds nothing is sent yet, so that the start can be taken back by `unschedule`."""
 
 
 class NewCampaignFields(DraftFields, frozen=True, kw_only=True):
@@ -117,7 +130,14 @@ class NewCampaignFields(DraftFields, frozen=True, kw_only=True):
     """A key under which only one campaign is ever started, e.g. `episode-12`."""
 
 
+class ChangeQuery(Fields, frozen=True, kw_only=True):
+    count: bool = True
+    """False: check the message alone. The audience is counted, and the apps are checked, before the start."""
+
+
 class CreateQuery(Fields, frozen=True, kw_only=True):
+    count: bool = True
+    """False: check the message alone. The audience is counted, and the apps are checked, before the start."""
     start: bool = False
     """Start it in the same call. Needs the scope `send`."""
 
@@ -211,7 +231,7 @@ async def create_campaign(call: Call, query: CreateQuery, body: NewCampaignField
         for name, value in (("confirmation", body.confirmation), ("once", body.once)):
             if value is not None:
                 raise InvalidInput(name, "is for a start; add `start=true`, or give it when you start the draft")
-        made = await call.stentor.campaigns.create(body.draft, campaign_id=call.reserved)
+        made = await call.stentor.campaigns.create(body.draft, campaign_id=call.reserved, count=query.count)
     return Made(shape=shapes.campaign(made), location=f"/v1/campaigns/{made.id}")
 
 
@@ -243,11 +263,22 @@ async def get_message(call: Call, campaign: str) -> ContentShape:
     action="campaign.change",
     raises=(*CHECKS, UnknownCampaign, InvalidState, ChangedMeanwhile),
 )
-async def change_campaign(call: Call, campaign: str, body: DraftFields) -> CampaignShape:
+async def change_campaign(call: Call, campaign: str, query: ChangeQuery, body: DraftFields) -> CampaignShape:
     """Make a draft another one. With `If-Match`, only if nobody changed it meanwhile."""
     found = await call.stentor.campaigns.get(campaign)
     call.match(shapes.campaign(found))
-    return shapes.campaign(await call.stentor.campaigns.change(campaign, body.draft, revision=found.revision))
+    changed = await call.stentor.campaigns.change(campaign, body.draft, revision=found.revision, count=query.count)
+    return shapes.campaign(changed)
+
+
+@operations.post(
+    "/campaigns/{campaign}/check",
+    Scope.WRITE,
+    raises=(*CHECKS, UnknownCampaign, InvalidState, ChangedMeanwhile),
+)
+async def check_campaign(call: Call, campaign: str, body: CheckFields) -> PreviewShape:
+    """Check and count a draft as it is stored, as a preview does. The count is kept with the draft."""
+    return preview(await call.stentor.campaigns.check(campaign, sample=body.sample))
 
 
 @operations.delete(
@@ -269,13 +300,24 @@ async def delete_campaign(call: Call, campaign: str) -> None:
     action="campaign.start",
     raises=(ChangedMeanwhile, UnknownCampaign, InvalidState, AlreadySent, Unconfirmed),
 )
-async def start_campaign(call: Call, campaign: str, body: ExpectationFields) -> CampaignShape:
-    """Start a draft: at once, or at its time."""
+async def start_campaign(call: Call, campaign: str, body: StartFields) -> CampaignShape:
+    """Start a draft: at once, or at its time.
+
+    With `hold`, nothing is sent for so many seconds, and the start can be taken back until then.
+    """
     if call.again and (found := await call.stentor.campaigns.get(campaign)).state is not CampaignState.DRAFT:
         return shapes.campaign(found)
     call.match(shapes.campaign(await call.stentor.campaigns.get(campaign)))
     expect = _expectation(call, body)
-    return shapes.campaign(await call.stentor.campaigns.start(campaign, once=body.once, expect=expect))
+    return shapes.campaign(await call.stentor.campaigns.start(campaign, once=body.once, expect=expect, hold=body.hold))
+
+
+@operations.post(
+    "/campaigns/{campaign}/unschedule", Scope.SEND, action="campaign.unschedule", raises=(UnknownCampaign, InvalidState)
+)
+async def unschedule_campaign(call: Call, campaign: str) -> CampaignShape:
+    """Make a campaign that waits for its start, or is held, a draft again. Nothing of it is sent."""
+    return shapes.campaign(await call.stentor.campaigns.unschedule(campaign))
 
 
 @operations.post(

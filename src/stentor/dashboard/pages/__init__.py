@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stentor.dashboard.pages import campaign, campaign_actions, campaign_changes, campaigns, sign_in
+from stentor.dashboard.pages import campaign, campaign_actions, campaign_changes, campaigns, compose, fire, sign_in
 
 ALL = (
     *sign_in.pages,
@@ -10,5 +10,7 @@ ALL = (
     *campaign.pages,
     *campaign_actions.pages,
     *campaign_changes.pages,
+    *compose.pages,
+    *fire.pages,
 )
 """All of them."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from stentor.errors import InvalidMessage
 from stentor.findings import Finding, problem, warning
@@ -16,11 +17,14 @@ from stentor.providers import introduction
 from stentor.providers.apns import wire
 from stentor.providers.apns.channel import ApnsApp
 from stentor.providers.apns.credentials import ApnsCertificate, ApnsTokenSource
+from stentor.providers.apns.payload import visible
 from stentor.providers.apns.reasons import TABLE
 from stentor.providers.base import read_text, setting, settings_of
 from stentor.providers.contract import Encoded
 from stentor.providers.http2_lane import Access, Encode, Http2Lane
 from stentor.providers.lane import CampaignContent
+from stentor.providers.payload import PayloadSize
+from stentor.providers.shown import Shown
 
 NO_TOKEN = b"00"
 """Of no device."""
@@ -108,6 +112,12 @@ class ApnsLane(Http2Lane[wire.Rendered]):
 
     def payload(self, rendered: wire.Rendered) -> bytes:
         return rendered.body
+
+    def size(self, rendered: wire.Rendered) -> PayloadSize:
+        return rendered.size
+
+    def visible(self, payload: Mapping[str, Any], message: Message) -> Shown:
+        return visible(payload, message.apns.image_key)
 
     def encoder(
         self, access: Access, authorization: bytes | None, campaign_id: str, recipients: Sequence[bytes]

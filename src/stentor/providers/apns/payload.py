@@ -23,6 +23,7 @@ from stentor.providers.payload import (
     merge,
     to_json,
 )
+from stentor.providers.shown import Shown, mapping, string
 
 PAYLOAD_LIMIT = 4096
 VOIP_PAYLOAD_LIMIT = 5120
@@ -63,8 +64,32 @@ def render_payload(message: Message, kind: PushType, started_at: float) -> bytes
         payload = build_payload(message, kind, started_at)
         body = to_json(payload, field)
     check_payload(payload, kind, field)
-    check_size(len(body), VOIP_PAYLOAD_LIMIT if kind is PushType.VOIP else PAYLOAD_LIMIT, payload, field)
+    check_size(len(body), payload_limit(kind), payload, field, body)
     return body
+
+
+def payload_limit(kind: PushType) -> int:
+    """Bytes that a payload of this kind has at most."""
+    return VOIP_PAYLOAD_LIMIT if kind is PushType.VOIP else PAYLOAD_LIMIT
+
+
+def visible(payload: Mapping[str, Any], image_key: str) -> Shown:
+    """What people see of a payload. A text that the app has to look up is shown by its key."""
+    aps = mapping(payload.get("aps"))
+    alert = aps.get("alert")
+    if isinstance(alert, str):
+        alert = {"body": alert}
+    alert, sound = mapping(alert), aps.get("sound")
+    badge = aps.get("badge")
+    return Shown(
+        title=string(alert.get("title") or alert.get("title-loc-key")),
+        subtitle=string(alert.get("subtitle") or alert.get("subtitle-loc-key")),
+        body=string(alert.get("body") or alert.get("loc-key")),
+        image=string(payload.get(image_key)),
+        sound=string(mapping(sound).get("name") or sound),
+        badge=badge if isinstance(badge, int) else None,
+        silent=not alert,
+    )
 
 
 def build_payload(message: Message, kind: PushType, started_at: float) -> dict[str, Any]:

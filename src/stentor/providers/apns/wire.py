@@ -16,7 +16,7 @@ from stentor.errors import InvalidMessage
 from stentor.http2.burst import Burst, Header, Template
 from stentor.model import Message, Priority, PushType
 from stentor.outcome import Scope, Verdict
-from stentor.providers.apns.payload import LATEST_TIME, push_type, render_payload
+from stentor.providers.apns.payload import LATEST_TIME, payload_limit, push_type, render_payload
 from stentor.providers.apns.reasons import BY_REASON, RULES
 from stentor.providers.contract import (
     UNREADABLE,
@@ -31,7 +31,7 @@ from stentor.providers.contract import (
     text,
     unknown_answer,
 )
-from stentor.providers.payload import check_common, check_int, header_text
+from stentor.providers.payload import PayloadSize, check_common, check_int, header_text
 
 AUTHORITY = "api.push.apple.com"
 SANDBOX_AUTHORITY = "api.sandbox.push.apple.com"
@@ -68,6 +68,7 @@ class Rendered:
     headers: tuple[Header, ...]
     """The `apns-*` headers that are the same for all."""
     body: bytes
+    size: PayloadSize
 
 
 def render(message: Message, *, topic: str, started_at: float, collapse_id: str = "") -> Rendered:
@@ -92,7 +93,8 @@ def render(message: Message, *, topic: str, started_at: float, collapse_id: str 
         headers.append((b"apns-expiration", b"%d" % expiration))
     if collapse := _collapse_id(message, kind, collapse_id):
         headers.append((b"apns-collapse-id", collapse))
-    return Rendered(tuple(headers), render_payload(message, kind, started_at))
+    body = render_payload(message, kind, started_at)
+    return Rendered(tuple(headers), body, PayloadSize(size=len(body), limit=payload_limit(kind)))
 
 
 def template(rendered: Rendered, *, authority: str, authorization: bytes | None) -> Template:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from stentor.errors import CredentialError, CredentialUnavailable, PoolClosed
 from stentor.model import Action, Message
@@ -35,7 +35,9 @@ from stentor.providers.discord.reasons import BY_REASON, GLOBAL_LIMIT, NO_TOKEN,
 from stentor.providers.http_lane import PACE, HttpLane
 from stentor.providers.http_message import Request, Response
 from stentor.providers.lane import CampaignContent
+from stentor.providers.payload import PayloadSize
 from stentor.providers.rendering import PreparedContent
+from stentor.providers.shown import Shown
 
 RATE = 45.0
 """Messages a second. Discord takes 50 requests; a tenth is for what the network brings closer together, and for the
@@ -101,7 +103,13 @@ class DiscordLane(HttpLane[Rendered, wire.Api]):
         return isinstance(_read(address), Webhook)
 
     def payload(self, rendered: Rendered) -> bytes:
-        return rendered.bot + b"}"
+        return message.sample(rendered)
+
+    def size(self, rendered: Rendered) -> PayloadSize:
+        return rendered.size
+
+    def visible(self, payload: Mapping[str, Any], message_: Message) -> Shown:
+        return message.visible(payload)
 
     def turn(self, address: bytes, now: float) -> float:
         target = _read(address)

@@ -8,13 +8,14 @@ the embeds are Markdown. Nobody is mentioned unless an option says so. Limits ar
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from stentor.errors import InvalidMessage
 from stentor.model import Message
-from stentor.providers.payload import PayloadTooLarge, to_json
+from stentor.providers.payload import PayloadSize, PayloadTooLarge, fullest, to_json
+from stentor.providers.shown import Shown, mapping, sequence, string
 
 LONGEST_TEXT = 2000
 LONGEST_USERNAME = 80
@@ -52,17 +53,28 @@ class Rendered:
     """What can be changed of a message that is there."""
     bot: bytes
     webhook: bytes
+    size: PayloadSize
+    """Of what takes most of its limit: the text, the embeds together, or a text in one of them."""
+
+
+class _Measured(NamedTuple):
+    """A text that has a limit."""
+
+    field: str
+    """That of the message."""
+    words: str
+    """What is said of it if it is too long, before the limit."""
+    size: PayloadSize
 
 
 def render(message: Message) -> Rendered:
     """Raises: InvalidMessage, PayloadTooLarge: names the field."""
     options = message.discord
-    embeds = _embeds(message)
+    embeds, measured = _embeds(message)
     text = options.content if options.content is not None else _text(message)
-    if len(text) > LONGEST_TEXT:
-        field = "discord.content" if options.content is not None else "body"
-        escaped = "" if options.content is not None else " with its title, Markdown escaped"
-        raise PayloadTooLarge(field, f"is {len(text)} characters{escaped}; Discord takes {LONGEST_TEXT}")
+    field = "discord.content" if options.content is not None else "body"
+    escaped = "" if options.content is not None else " with its title, Markdown escaped"
+    measured.append(_measured(field, f"is {len(text)} characters{escaped};", len(text), LONGEST_TEXT, "text"))
     if not text.strip() and not embeds:
         raise InvalidMessage(
             "body", "is needed, or a title, an image, `discord.content` or an embed: this shows nothing"
@@ -76,11 +88,34 @@ def render(message: Message) -> Rendered:
     flags = kept | SUPPRESS_NOTIFICATIONS * silent
     sent = edit | ({"flags": flags} if flags else {})
     named = {"username": options.username, "avatar_url": options.avatar_url}
-    return Rendered(
+    rendered = Rendered(
         _open_json(edit | ({"flags": kept} if kept else {})),
         _open_json(sent),
         _open_json(sent | {name: value for name, value in named.items() if value is not None}),
+        fullest(each.size for each in measured),
     )
+    for field, words, size in measured:
+        if size.left < 0:
+            there = "" if size.what in ("text", "embeds") else " there"
+            raise PayloadTooLarge(field, f"{words} Discord takes {size.limit}{there}", size, sample(rendered))
+    return rendered
+
+
+def sample(rendered: Rendered) -> bytes:
+    return rendered.bot + b"}"
+
+
+def visible(payload: Mapping[str, Any]) -> Shown:
+    """What people see of a message's body."""
+    return Shown(
+        body=string(payload.get("content")),
+        markup="Markdown",
+        embeds=tuple(mapping(each) for each in sequence(payload.get("embeds"))),
+    )
+
+
+def _measured(field: str, words: str, size: int, limit: int, what: str) -> _Measured:
+    return _Measured(field, words, PayloadSize(what=what, size=size, limit=limit, unit="characters"))
 
 
 def escape(text: str) -> str:
@@ -103,8 +138,8 @@ def _text(message: Message) -> str:
 # -- embeds -----------------------------------------------------------------------------------------------------------
 
 
-def _embeds(message: Message) -> list[Mapping[str, Any]]:
-    """Raises: InvalidMessage, PayloadTooLarge."""
+def _embeds(message: Message) -> tuple[list[Mapping[str, Any]], list[_Measured]]:
+    """All of them, and the texts in them. Raises: InvalidMessage."""
     embeds: list[Mapping[str, Any]] = list(message.discord.embeds)
     where = [f"discord.embeds.{index}" for index in range(len(embeds))]
     if message.image is not None:
@@ -112,11 +147,11 @@ def _embeds(message: Message) -> list[Mapping[str, Any]]:
         where.insert(0, "")
     if len(embeds) > MOST_EMBEDS:
         raise InvalidMessage("discord.embeds", f"are {len(embeds)} with the image's; Discord takes {MOST_EMBEDS}")
-    size = sum(_check_embed(embed, path) for embed, path in zip(embeds, where, strict=True))
-    if size > LARGEST_EMBEDS:
-        field = "discord.embeds" if message.discord.embeds else "body"
-        raise PayloadTooLarge(field, f"come to {size} characters in embeds; Discord takes {LARGEST_EMBEDS}")
-    return embeds
+    measured = [each for embed, path in zip(embeds, where, strict=True) for each in _check_embed(embed, path)]
+    size = sum(each.size.size for each in measured)
+    field = "discord.embeds" if message.discord.embeds else "body"
+    words = f"come to {size} characters in embeds;"
+    return embeds, [*measured, _measured(field, words, size, LARGEST_EMBEDS, "embeds")]
 
 
 def _own_embed(message: Message) -> Mapping[str, Any]:
@@ -127,18 +162,18 @@ def _own_embed(message: Message) -> Mapping[str, Any]:
     return {name: text for name, text in embed.items() if text} | {"image": {"url": image}}
 
 
-def _check_embed(embed: Mapping[str, Any], path: str) -> int:
-    """How many characters count in it. Raises: InvalidMessage, PayloadTooLarge."""
+def _check_embed(embed: Mapping[str, Any], path: str) -> Iterator[_Measured]:
+    """The texts that count in it. Raises: InvalidMessage."""
     if unknown := set(embed) - _EMBED:
         raise InvalidMessage(
             f"{path}.{min(unknown)}", f"is not a field of an embed; the fields are {', '.join(sorted(_EMBED))}"
         )
-    size = _measure(embed, "title", path, "title")
-    size += _measure(embed, "description", path, "description")
+    yield from _measure(embed, "title", path, "title")
+    yield from _measure(embed, "description", path, "description")
     for name, inner in (("footer", "text"), ("author", "name")):
         part = embed.get(name)
         if part is not None:
-            size += _measure(_object(part, f"{path}.{name}"), inner, f"{path}.{name}", f"{name}.{inner}")
+            yield from _measure(_object(part, f"{path}.{name}"), inner, f"{path}.{name}", f"{name}.{inner}")
     fields = embed.get("fields") or ()
     if not isinstance(fields, list | tuple) or len(fields) > MOST_FIELDS:
         raise InvalidMessage(f"{path}.fields", f"must be a list of at most {MOST_FIELDS}")
@@ -147,8 +182,7 @@ def _check_embed(embed: Mapping[str, Any], path: str) -> int:
         for name in ("name", "value"):
             if not _object(each, where).get(name):
                 raise InvalidMessage(f"{where}.{name}", "is needed")
-            size += _measure(each, name, where, f"fields.{name}")
-    return size
+            yield from _measure(each, name, where, f"fields.{name}")
 
 
 def _object(value: Any, path: str) -> Mapping[str, Any]:
@@ -157,14 +191,12 @@ def _object(value: Any, path: str) -> Mapping[str, Any]:
     return value
 
 
-def _measure(holder: Mapping[str, Any], name: str, path: str, limit: str) -> int:
-    """The length of a text in an embed. An embed of our own has the message's own fields, so those are named."""
+def _measure(holder: Mapping[str, Any], name: str, path: str, limit: str) -> Iterator[_Measured]:
+    """A text in an embed, if it is there. An embed of our own has the message's own fields, so those are named."""
     text = holder.get(name)
     if text is None:
-        return 0
+        return
     field = f"{path}.{name}" if path else {"description": "body"}.get(name, name)
     if not isinstance(text, str):
         raise InvalidMessage(field, "must be a text")
-    if len(text) > _LONGEST[limit]:
-        raise PayloadTooLarge(field, f"is {len(text)} characters; Discord takes {_LONGEST[limit]} there")
-    return len(text)
+    yield _measured(field, f"is {len(text)} characters;", len(text), _LONGEST[limit], limit)

@@ -12,6 +12,7 @@ from stentor.model import FcmTarget
 from stentor.providers.apns.payload import check_aps_fields
 from stentor.providers.fcm.payload import LONGEST_TTL
 from stentor.providers.payload import (
+    PayloadSize,
     check_bool,
     check_int,
     check_object,
@@ -19,6 +20,7 @@ from stentor.providers.payload import (
     check_text,
     check_text_list,
     check_texts,
+    fullest,
     header_text,
     merge,
     to_json,
@@ -47,8 +49,11 @@ _TOPIC_IN = re.compile(r"'[a-zA-Z0-9\-_.~%]+' *in +topics\b")
 _JOINED = re.compile(r"!#|\(#\)|#(&&|\|\|)#")
 
 
-def check_message(message: Mapping[str, Any], target: FcmTarget) -> None:
-    """Raises: InvalidMessage: FCM would refuse the message; names the field."""
+def check_message(message: Mapping[str, Any], target: FcmTarget) -> PayloadSize:
+    """How much of FCM's limit it takes, on the platform on which that is most.
+
+    Raises: InvalidMessage: FCM would refuse the message; names the field.
+    """
     for kind in FcmTarget:
         if kind in message:
             problem = "cannot be set: whom it is for comes from the audience, and only one target is allowed"
@@ -60,8 +65,9 @@ def check_message(message: Mapping[str, Any], target: FcmTarget) -> None:
     # The limit is for what reaches a device; headers and options don't. FCM's documentation gives the limit but no way
     # of counting; this is ours, as compact JSON.
     limit = TOPIC_PAYLOAD_LIMIT if target in (FcmTarget.TOPIC, FcmTarget.CONDITION) else PAYLOAD_LIMIT
-    for field, content in contents.items():
-        check_size(len(to_json(content, field)), limit, content, field)
+    return fullest(
+        check_size(len(to_json(content, field)), limit, content, field) for field, content in contents.items()
+    )
 
 
 def _check_fields(block: object, checks: Mapping[str, Check], field: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from stentor.errors import CredentialError, CredentialUnavailable
 from stentor.findings import Finding, problem, warning
@@ -16,9 +17,12 @@ from stentor.providers.contract import Encoded, json_object
 from stentor.providers.fcm import wire
 from stentor.providers.fcm.channel import FcmApp
 from stentor.providers.fcm.credentials import FcmTokenSource
+from stentor.providers.fcm.payload import visible
 from stentor.providers.fcm.reasons import TABLE
 from stentor.providers.http2_lane import Access, Encode, Http2Lane
 from stentor.providers.lane import CampaignContent
+from stentor.providers.payload import PayloadSize
+from stentor.providers.shown import Shown
 
 QUOTA = 600_000
 """Messages a minute that a project may send unless Google granted it more."""
@@ -104,6 +108,12 @@ class FcmLane(Http2Lane[wire.Rendered]):
 
     def payload(self, rendered: wire.Rendered) -> bytes:
         return rendered.before + "…".encode() + rendered.after(rendered.started_at)
+
+    def size(self, rendered: wire.Rendered) -> PayloadSize:
+        return rendered.size
+
+    def visible(self, payload: Mapping[str, Any], message: Message) -> Shown:
+        return visible(payload)
 
     def encoder(
         self, access: Access, authorization: bytes | None, campaign_id: str, recipients: Sequence[bytes]

@@ -18,6 +18,7 @@ from stentor.model import JsonObject, LocalizedText, Message, Priority, PushType
 from stentor.providers.apns.payload import build_aps, push_type, used_by_fcm
 from stentor.providers.contract import json_object
 from stentor.providers.payload import check_object, drop_empty, merge
+from stentor.providers.shown import Shown, mapping, string
 
 LONGEST_TTL = 2_419_200
 """Seconds: four weeks."""
@@ -213,3 +214,22 @@ def _renamed(block: Mapping[str, Any], field: str) -> dict[str, Any]:
             raise InvalidMessage(f"{field}.{name}", "is given twice, in both spellings")
         renamed[name] = value
     return renamed
+
+
+def visible(payload: Mapping[str, Any]) -> Shown:
+    """What people see of a request's body, on an Android phone. A text that the app has to look up is shown by its
+    key."""
+    message = mapping(payload.get("message"))
+    own = mapping(mapping(message.get("android")).get("notification"))
+    newer = mapping(mapping(mapping(message.get("android_v2")).get("remote_notification")).get("notification"))
+    found = merge(merge(mapping(message.get("notification")), own), newer)
+    count = found.get("notification_count")
+    return Shown(
+        title=string(found.get("title") or found.get("title_loc_key")),
+        body=string(found.get("body") or found.get("body_loc_key")),
+        image=string(found.get("image")),
+        icon=string(found.get("icon")),
+        sound=string(found.get("sound")),
+        badge=count if isinstance(count, int) else None,
+        silent=not found,
+    )

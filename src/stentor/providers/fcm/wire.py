@@ -34,7 +34,7 @@ from stentor.providers.contract import (
 from stentor.providers.fcm.checks import check_message, is_condition
 from stentor.providers.fcm.payload import LONGEST_TTL, build_message
 from stentor.providers.fcm.reasons import BY_STATUS, RULES
-from stentor.providers.payload import check_common, check_int, to_json
+from stentor.providers.payload import PayloadSize, PayloadTooLarge, check_common, check_int, to_json
 
 AUTHORITY = "fcm.googleapis.com"
 
@@ -67,6 +67,7 @@ class Rendered:
     """Those seconds as they are at the start, one fewer than there are pieces."""
     started_at: float
     target: FcmTarget
+    size: PayloadSize
 
     def after(self, now: float) -> bytes:
         """What comes after the address in a body that is sent at `now`, in epoch seconds."""
@@ -92,13 +93,17 @@ def render(message: Message, *, started_at: float, collapse_id: str = "") -> Ren
         raise InvalidMessage("fcm.target", f"must be one of {', '.join(FcmTarget)}")
     target = FcmTarget(message.fcm.target)
     built = build_message(message, started_at, collapse_id)
-    check_message(built, target)
+    try:
+        size = check_message(built, target)
+    except PayloadTooLarge as error:
+        error.payload = b'{"message":%b}' % to_json(built, "fcm")
+        raise
     envelope = b'{"validate_only":true,' if message.fcm.validate_only else b"{"
     before = b'%b"message":{"%b":"' % (envelope, target.value.encode())
     if message.fcm.raw_message is None:
         _mark_lifetimes(built)
     after = (b'",%b}' % to_json(built, "fcm")[1:]).split(_MARK)
-    return Rendered(before, tuple(after[::2]), tuple(map(int, after[1::2])), started_at, target)
+    return Rendered(before, tuple(after[::2]), tuple(map(int, after[1::2])), started_at, target, size)
 
 
 def _mark_lifetimes(built: dict[str, Any]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from stentor.errors import CredentialError, CredentialUnavailable, InvalidConfiguration
 from stentor.model import Action, Message
@@ -15,7 +16,9 @@ from stentor.providers.contract import NO_ADDRESS_OF_OURS, Answer, Taken
 from stentor.providers.http_lane import PACE, HttpLane
 from stentor.providers.http_message import Request, Response
 from stentor.providers.lane import CampaignContent, Prepared
+from stentor.providers.payload import PayloadSize
 from stentor.providers.rendering import PreparedContent
+from stentor.providers.shown import Shown
 from stentor.providers.telegram import wire
 from stentor.providers.telegram.channel import TelegramApp
 from stentor.providers.telegram.pace import FREE_RATE, Turns, cost
@@ -78,6 +81,12 @@ class TelegramLane(HttpLane[wire.Rendered, wire.Bot]):
 
     def payload(self, rendered: wire.Rendered) -> bytes:
         return wire.sample(rendered)
+
+    def size(self, rendered: wire.Rendered) -> PayloadSize:
+        return rendered.size
+
+    def visible(self, payload: Mapping[str, Any], message: Message) -> Shown:
+        return wire.visible(payload)
 
     def turn(self, address: bytes, now: float) -> float:
         return self._turns.take(address.partition(b":")[0], now)  # a chat's topics share its pace

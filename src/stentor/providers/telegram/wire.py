@@ -29,7 +29,8 @@ from stentor.providers.contract import (
     unknown_answer,
 )
 from stentor.providers.http_message import Request, Response
-from stentor.providers.payload import PayloadTooLarge, check_bool, check_common, check_text, to_json
+from stentor.providers.payload import PayloadSize, PayloadTooLarge, check_bool, check_common, check_text, to_json
+from stentor.providers.shown import Shown, ShownButton, mapping, sequence, string
 from stentor.providers.telegram.channel import CHAT
 from stentor.providers.telegram.markup import BrokenMarkup, escape, shown, utf16_length
 from stentor.providers.telegram.reasons import BAD_REQUEST, BEGINNINGS, MIGRATED, RULES, TOO_MANY
@@ -76,6 +77,7 @@ class Rendered:
     """How it arrives."""
     rest: bytes
     """The body of a request after the chat: the end of a JSON object."""
+    size: PayloadSize
 
     @property
     def method(self) -> str:
@@ -103,7 +105,7 @@ def render(message: Message) -> Rendered:
     if message.silent:
         raise InvalidMessage("silent", "Telegram shows every message; leave its chats out of this campaign's audience")
     photo = _photo(message)
-    written, markup = _text(message, CAPTION_LIMIT if photo else TEXT_LIMIT, is_needed=photo is None)
+    name, written, markup, size = _text(message, is_caption=photo is not None)
     content: dict[str, Any] = {}
     if written:
         content["text" if photo is None else "caption"] = written
@@ -116,7 +118,24 @@ def render(message: Message) -> Rendered:
     flags = ("disable_notification", "protect_content", "allow_paid_broadcast")
     manner = {name: True for name in flags if getattr(options, name)}
     sent = {**content, **manner} if photo is None else {"photo": photo, **content, **manner}
-    return Rendered(content, photo, manner, b"," + to_json(sent, "telegram")[1:])
+    rendered = Rendered(content, photo, manner, b"," + to_json(sent, "telegram")[1:], size)
+    if size.left < 0:
+        what = "a text" if photo is None else "a picture's caption"
+        problem = f"is {size.size:,} characters long as Telegram counts them; {what} has at most {size.limit:,}"
+        raise PayloadTooLarge(name, problem, size, sample(rendered))
+    return rendered
+
+
+def visible(payload: Mapping[str, Any]) -> Shown:
+    """What people see of a request's body."""
+    keyboard = sequence(mapping(payload.get("reply_markup")).get("inline_keyboard"))
+    buttons = [mapping(button) for row in keyboard for button in sequence(row)]
+    return Shown(
+        body=string(payload.get("text") or payload.get("caption")),
+        markup=string(payload.get("parse_mode")),
+        image=string(payload.get("photo")),
+        buttons=tuple(ShownButton(text=string(each.get("text")), url=string(each.get("url"))) for each in buttons),
+    )
 
 
 def sample(rendered: Rendered) -> bytes:
@@ -133,8 +152,8 @@ def _photo(message: Message) -> str | None:
     return photo
 
 
-def _text(message: Message, limit: int, *, is_needed: bool) -> tuple[str, TelegramMarkup]:
-    """The text to be shown, and how it is marked up."""
+def _text(message: Message, *, is_caption: bool) -> tuple[str, str, TelegramMarkup, PayloadSize]:
+    """The field of the text to be shown, the text, how it is marked up, and how much of its limit it takes."""
     options = message.telegram
     if options.text is not None:
         check_text(options.text, "telegram.text")
@@ -147,14 +166,10 @@ def _text(message: Message, limit: int, *, is_needed: bool) -> tuple[str, Telegr
         seen = shown(written, markup).strip()
     except BrokenMarkup as error:
         raise InvalidMessage(name, f"Telegram cannot read it as {markup}: {error}") from None
-    if is_needed and not seen:
+    if not is_caption and not seen:
         raise InvalidMessage(name, "is empty; Telegram needs a text (title, body, `telegram.text`) or a picture")
-    if (length := utf16_length(seen)) > limit:
-        what = "a text" if limit == TEXT_LIMIT else "a picture's caption"
-        raise PayloadTooLarge(
-            name, f"is {length:,} characters long as Telegram counts them; {what} has at most {limit:,}"
-        )
-    return written, markup
+    what, limit = ("caption", CAPTION_LIMIT) if is_caption else ("text", TEXT_LIMIT)
+    return name, written, markup, PayloadSize(what=what, size=utf16_length(seen), limit=limit, unit="characters")
 
 
 def _bold(title: str, markup: TelegramMarkup) -> str:

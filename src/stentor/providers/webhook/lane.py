@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import DefaultResolver
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from stentor.clock import steady
 from stentor.errors import CredentialError
 from stentor.model import Message
 from stentor.outcome import Scope, Verdict
+from stentor.providers.asked_hosts import AskedHosts
 from stentor.providers.base import read_text, setting
 from stentor.providers.contract import NO_ADDRESS_OF_OURS, Answer, Taken
 from stentor.providers.hosts import is_literal, is_public
-from stentor.providers.http_lane import FORBIDDEN_HOST, ForbiddenHost, HttpLane
+from stentor.providers.http_lane import (
+    FORBIDDEN_HOST,
+    UNANSWERED,
+    UNSENT,
+    Door,
+    ForbiddenHost,
+    HttpLane,
+    explain,
+    is_forbidden,
+)
 from stentor.providers.http_message import Request, Response
-from stentor.providers.lane import CampaignContent
+from stentor.providers.lane import CampaignContent, HostState
+from stentor.providers.payload import PayloadSize
 from stentor.providers.rendering import PreparedContent
+from stentor.providers.shown import Shown
 from stentor.providers.webhook import wire
 from stentor.providers.webhook.channel import ADDRESS, WebhookApp
 from stentor.providers.webhook.reasons import TABLE
@@ -34,16 +49,22 @@ UNREACHABLE_FOR = 60.0
 class WebhookLane(HttpLane[wire.Rendered, tuple[bytes, ...]]):
     """One gateway, or recipients that have URLs of their own. `clock` gives epoch seconds."""
 
+    kind_of_host = "receiver"
+
     def __init__(self, app: WebhookApp, name: str, clock: Callable[[], float]) -> None:
         super().__init__(app, name, TABLE, clock, app.rate)
         self._settings = app
         self._gateway = None if app.target == ADDRESS else _at(app.url, app.target)
+        self._asked = AskedHosts()
         self._trusting = app.allow_private or app.url is not None or self._gateway is not None
 
     @property
     def many_hosts(self) -> bool:
         """See `lane.Scatters`."""
         return self._gateway is None
+
+    def hosts(self) -> Sequence[HostState]:
+        return self._asked.states(steady())
 
     @property
     def files(self) -> Sequence[Path | None]:
@@ -68,7 +89,13 @@ class WebhookLane(HttpLane[wire.Rendered, tuple[bytes, ...]]):
         return True
 
     def payload(self, rendered: wire.Rendered) -> bytes:
-        return wire.body(rendered, "…".encode(), "…".encode())
+        return wire.sample(rendered)
+
+    def size(self, rendered: wire.Rendered) -> PayloadSize:
+        return rendered.size
+
+    def visible(self, payload: Mapping[str, Any], message: Message) -> Shown:
+        return wire.visible(payload)
 
     def request(
         self,
@@ -108,6 +135,26 @@ class WebhookLane(HttpLane[wire.Rendered, tuple[bytes, ...]]):
             detail=answer.detail,
         )
 
+    async def _exchange(self, door: Door[tuple[bytes, ...]], request: Request) -> Response:
+        if not self.many_hosts:
+            return await super()._exchange(door, request)
+        host = _host_of(request.url)
+        self._asked.ask(host, steady())
+        try:
+            response = await super()._exchange(door, request)
+        except (*UNSENT, *UNANSWERED) as error:
+            if is_forbidden(error):
+                self._asked.settle(host)
+            else:
+                was_connected = isinstance(error, TimeoutError) and not isinstance(error, UNSENT)
+                self._asked.give_up(host, "" if was_connected else explain(error))
+            raise
+        except asyncio.CancelledError:
+            self._asked.settle(host)
+            raise
+        self._asked.settle(host)
+        return response
+
     async def introduce(self) -> str:
         """Whether the gateway answers at all: nothing but a message tells whether it takes one."""
         if self._gateway is None:
@@ -132,6 +179,12 @@ class PublicResolver(AbstractResolver):
 
     async def close(self) -> None:
         await self._resolver.close()
+
+
+def _host_of(url: str) -> str:
+    """A URL's host, and its port if that isn't the usual one."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}{f':{parts.port}' if parts.port else ''}"
 
 
 def _at(url: str | None, target: str) -> str:

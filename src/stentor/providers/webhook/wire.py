@@ -26,7 +26,17 @@ from stentor.providers.contract import Answer, Taken, json_object, retry_after, 
 from stentor.providers.hosts import is_literal
 from stentor.providers.http_message import Request, Response
 from stentor.providers.lane import CampaignContent
-from stentor.providers.payload import check_common, check_object, check_size, check_text, drop_empty, merge, to_json
+from stentor.providers.payload import (
+    PayloadSize,
+    check_common,
+    check_object,
+    check_size,
+    check_text,
+    drop_empty,
+    merge,
+    to_json,
+)
+from stentor.providers.shown import Shown, mapping, string
 from stentor.providers.webhook.channel import LONGEST
 from stentor.providers.webhook.reasons import RULES, for_one
 
@@ -60,6 +70,7 @@ class Rendered:
     after: bytes
     campaign: str = field(repr=False)
     """What its ids are made of, beside the recipient."""
+    size: PayloadSize
 
 
 def parse_secrets(content: str) -> tuple[bytes, ...]:
@@ -109,11 +120,33 @@ def render(message: Message, campaign: CampaignContent) -> Rendered:
             raise InvalidMessage(f"webhook.payload.data.{name}", "is filled in for each recipient; leave it out")
     check_text(body.get("type"), "webhook.payload.type")
     outer, inner = to_json(body, "webhook.payload"), to_json(data, "webhook.payload")
-    check_size(len(outer) + len(inner), LARGEST, {**body, "data": data}, "body")
     before = outer[:-1] + b',"data":{"recipient":'
     after = (b"," + inner[1:] if data else b"}") + b"}"
     seed = campaign.collapse_id if action is Action.SEND else campaign.id
-    return Rendered(before, after, f"{action}\0{seed}")
+    size = PayloadSize(size=len(outer) + len(inner), limit=LARGEST)
+    rendered = Rendered(before, after, f"{action}\0{seed}", size)
+    check_size(size.size, size.limit, {**body, "data": data}, "body", sample(rendered))
+    return rendered
+
+
+def sample(rendered: Rendered) -> bytes:
+    """A body with an ellipsis for whom it is for."""
+    return body(rendered, "…".encode(), "…".encode())
+
+
+def visible(payload: Mapping[str, Any]) -> Shown:
+    """What a body says, for whoever receives it to show."""
+    data = mapping(payload.get("data"))
+    badge = data.get("badge")
+    return Shown(
+        title=string(data.get("title") or mapping(data.get("title_localized")).get("key")),
+        subtitle=string(data.get("subtitle") or mapping(data.get("subtitle_localized")).get("key")),
+        body=string(data.get("body") or mapping(data.get("body_localized")).get("key")),
+        image=string(data.get("image")),
+        sound=string(data.get("sound")),
+        badge=badge if isinstance(badge, int) else None,
+        silent=data.get("silent") is True,
+    )
 
 
 def said(message: Message) -> dict[str, Any]:

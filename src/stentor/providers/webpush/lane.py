@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stentor.batch import apart
 from stentor.errors import PoolClosed
@@ -22,8 +23,10 @@ from stentor.model import Action, Message
 from stentor.providers.base import setting
 from stentor.providers.burst_lane import BurstFlight, BurstLane
 from stentor.providers.contract import Answer, Decode, Encoded, Taken
-from stentor.providers.lane import CampaignContent, Flight, Prepared, Variables
+from stentor.providers.lane import CampaignContent, Flight, HostState, Prepared, Variables
+from stentor.providers.payload import PayloadSize
 from stentor.providers.rendering import PreparedContent
+from stentor.providers.shown import Shown
 from stentor.providers.webpush import wire
 from stentor.providers.webpush.channel import WebPushApp
 from stentor.providers.webpush.endpoints import (
@@ -36,6 +39,7 @@ from stentor.providers.webpush.endpoints import (
     parse_authority,
 )
 from stentor.providers.webpush.origins import Origins, PoolOf
+from stentor.providers.webpush.payload import visible
 from stentor.providers.webpush.reasons import ALL
 from stentor.providers.webpush.undo import Part, UndoFlight
 from stentor.providers.webpush.vapid import Vapid
@@ -103,6 +107,7 @@ class WebPushLane(BurstLane[wire.Rendered, _Access]):
 
     patience = 10.0
     not_renewed = "The push services do not take the VAPID tokens."
+    kind_of_host = "push service"
     _app: WebPushApp
 
     def __init__(
@@ -118,6 +123,9 @@ class WebPushLane(BurstLane[wire.Rendered, _Access]):
         """See `lane.Scatters`: subscriptions name their push services."""
         return True
 
+    def hosts(self) -> Sequence[HostState]:
+        return self._opened.current.origins.hosts() if self._opened.current else []
+
     # -- what a provider adds to rendering ----------------------------------------------------------------------------
 
     def render(self, message: Message, campaign: CampaignContent) -> wire.Rendered:
@@ -128,6 +136,12 @@ class WebPushLane(BurstLane[wire.Rendered, _Access]):
 
     def payload(self, rendered: wire.Rendered) -> bytes:
         return rendered.payload
+
+    def size(self, rendered: wire.Rendered) -> PayloadSize:
+        return rendered.size
+
+    def visible(self, payload: Mapping[str, Any], message: Message) -> Shown:
+        return visible(payload)
 
     # -- what a sender asks -------------------------------------------------------------------------------------------
 
@@ -233,6 +247,7 @@ class WebPushLane(BurstLane[wire.Rendered, _Access]):
             pool = pools[origin]
             if isinstance(pool, Answer):
                 rejected |= dict.fromkeys(encoded.positions, pool)
+                access.origins.turn_away(origin, len(encoded.positions))
                 continue
             parts.append((encoded, pool.start(encoded.burst, is_urgent=is_urgent)))
             origins.append(origin)

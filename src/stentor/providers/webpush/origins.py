@@ -18,6 +18,7 @@ from stentor.http2.pool import Pool, PoolOptions
 from stentor.http2.transport import Endpoint, permitted_addresses
 from stentor.providers.contract import Answer
 from stentor.providers.hosts import is_public
+from stentor.providers.lane import HostState
 from stentor.providers.webpush.endpoints import Origin
 from stentor.providers.webpush.reasons import ours
 
@@ -38,6 +39,8 @@ FIRST_REST, LONGEST_REST = 5.0, 300.0
 TRIED_WITHIN = 40.0
 """Seconds that an origin which has rested has to answer one batch's recipients; those of other batches wait meanwhile,
 so that an origin which is silent holds up one batch, not all."""
+LINGERS = 60.0
+"""Seconds after its rest for which an origin that nobody asks still counts as one that recipients wait for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,12 @@ class PoolOf:
 class _Open:
     pool: Pool
     used_at: float
+    before: int
+    """Requests that earlier pools of the origin were answered, as far as anybody remembers."""
+
+    @property
+    def answered(self) -> int:
+        return self.before + self.pool.state.answered
 
 
 @dataclass(slots=True)
@@ -68,6 +77,12 @@ class _Trouble:
     answer: Answer
     until: float
     failures: int = 0
+    unanswered: int = 0
+    """Requests of the last batch that was tried."""
+    answered: int = 0
+    """Requests that it had answered when its pool was closed last."""
+    turned_away: int = 0
+    """Recipients that were told to wait since then."""
 
 
 class Origins:
@@ -87,6 +102,34 @@ class Origins:
     def pools(self) -> list[Pool]:
         """Those that are open."""
         return [each.pool for each in self._open.values()]
+
+    def hosts(self) -> list[HostState]:
+        """Those for which recipients wait, whether they are asked just now or rest."""
+        now = asyncio.get_running_loop().time()
+        resting = {
+            origin: trouble
+            for origin, trouble in self._trouble.items()
+            if trouble.failures and now < trouble.until + LINGERS
+        }
+        found = []
+        for origin in self._open.keys() | resting.keys():
+            asked, trouble = self._open.get(origin), resting.get(origin)
+            state = None if asked is None else asked.pool.state
+            waiting = 0 if state is None else state.unsettled
+            if trouble is not None:
+                waiting = max(trouble.unanswered, trouble.turned_away + waiting)
+            if waiting:
+                is_connected = state is not None and state.connections > 0
+                why = (state and state.last_error) or (trouble and trouble.answer.detail) or "no connection"
+                found.append(
+                    HostState(
+                        name=origin.authority,
+                        waiting=waiting,
+                        answered=self._answered(origin),
+                        trouble="" if is_connected else why,
+                    )
+                )
+        return found
 
     async def open(self, origins: Iterable[Origin]) -> dict[Origin, Pool | Answer]:
         """The pool of each origin, or why its recipients aren't sent to now.
@@ -116,13 +159,27 @@ class Origins:
             failures = self._trouble[origin].failures + 1 if origin in self._trouble else 1
             rest = min(LONGEST_REST, FIRST_REST * 2.0 ** min(failures - 1, 30))
             detail = next(iter(results.reasons.values()), "")
-            self._remember(origin, ours("OriginResting").answer(0, retry_after=rest, detail=detail), rest, failures)
+            resting = ours("OriginResting").answer(0, retry_after=rest, detail=detail)
+            answered = self._answered(origin)
+            self._remember(origin, resting, rest, failures)
+            self._trouble[origin].unanswered, self._trouble[origin].answered = results.size, answered
+
+    def turn_away(self, origin: Origin, recipients: int) -> None:
+        """So many recipients were told to wait, as `open` said of their origin."""
+        if (trouble := self._trouble.get(origin)) is not None:
+            trouble.turned_away += recipients
 
     async def aclose(self, drain: float | None = None) -> None:
         self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
         await asyncio.gather(*(pool.aclose(drain) for pool in self.pools()), *self._closing)
+
+    def _answered(self, origin: Origin) -> int:
+        """Requests that it has answered, as far as that is remembered."""
+        if (asked := self._open.get(origin)) is not None:
+            return asked.answered
+        return self._trouble[origin].answered if origin in self._trouble else 0
 
     # -- which may be asked -------------------------------------------------------------------------------------------
 
@@ -156,7 +213,7 @@ class Origins:
             if len(self._open) >= MOST and not self._close_idlest(wanted):
                 return ours("TooManyOrigins").answer(0)
             pool = Pool(self._where.endpoint(origin), self._where.options)
-            found = self._open[origin] = _Open(pool, now)
+            found = self._open[origin] = _Open(pool, now, self._answered(origin))
             if self._sweeper is None:
                 self._sweeper = asyncio.get_running_loop().call_later(IDLE, self._sweep)
         found.used_at = now
@@ -180,6 +237,8 @@ class Origins:
         self._sweeper = loop.call_later(IDLE, self._sweep) if self._open else None
 
     def _close(self, origin: Origin) -> None:
+        if (trouble := self._trouble.get(origin)) is not None:
+            trouble.answered = self._answered(origin)
         task = asyncio.get_running_loop().create_task(self._open.pop(origin).pool.aclose(), name=f"close {origin.host}")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

@@ -6,12 +6,14 @@ Its fields are named as those of `showNotification`, so that a worker can hand t
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from stentor.errors import InvalidMessage
 from stentor.model import LocalizedText, Message, WebPushAction
 from stentor.providers.contract import json_object
 from stentor.providers.payload import (
+    PayloadSize,
     PayloadTooLarge,
     check_bool,
     check_object,
@@ -21,6 +23,7 @@ from stentor.providers.payload import (
     merge,
     to_json,
 )
+from stentor.providers.shown import Shown, ShownButton, mapping, sequence, string
 from stentor.providers.webpush.encryption import LONGEST_PAYLOAD
 
 STENTOR = "stentor"
@@ -43,15 +46,40 @@ def render_payload(message: Message, tag: str) -> tuple[bytes, str]:
             raise InvalidMessage("webpush.raw_payload", "must be bytes")
         if len(raw) > LONGEST_PAYLOAD:
             raise PayloadTooLarge(
-                "webpush.raw_payload", f"is {len(raw):,} bytes, {LONGEST_PAYLOAD:,} are allowed before encryption"
+                "webpush.raw_payload",
+                f"is {len(raw):,} bytes, {LONGEST_PAYLOAD:,} are allowed before encryption",
+                size_of(raw),
+                raw,
             )
         found = (json_object(raw) or {}).get("tag")
         return raw, found if isinstance(found, str) else ""
     payload = build_payload(message, tag)
     body = to_json(payload, "webpush.payload")
-    check_size(len(body), LONGEST_PAYLOAD, payload, "webpush.payload")
+    check_size(len(body), LONGEST_PAYLOAD, payload, "webpush.payload", body)
     found = payload.get("tag")
     return body, found if isinstance(found, str) else ""
+
+
+def size_of(payload: bytes) -> PayloadSize:
+    """How much of what every push service takes."""
+    return PayloadSize(size=len(payload), limit=LONGEST_PAYLOAD)
+
+
+def visible(payload: Mapping[str, Any]) -> Shown:
+    """What people see of a payload, if the web app's service worker is that of docs/webpush.md."""
+    badge = payload.get("app_badge")
+    return Shown(
+        title=string(payload.get("title") or payload.get("title_loc_key")),
+        body=string(payload.get("body") or payload.get("body_loc_key")),
+        image=string(payload.get("image")),
+        icon=string(payload.get("icon")),
+        url=string(payload.get("url")),
+        buttons=tuple(
+            ShownButton(text=string(mapping(each).get("title"))) for each in sequence(payload.get("actions"))
+        ),
+        badge=badge if isinstance(badge, int) else None,
+        silent=payload.get("silent") is True,
+    )
 
 
 def build_payload(message: Message, tag: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from stentor.providers.contract import (
     text,
     unknown_answer,
 )
-from stentor.providers.payload import check_common, check_int, check_text
+from stentor.providers.payload import PayloadSize, check_common, check_int, check_text
 from stentor.providers.webpush.encryption import encrypt
 from stentor.providers.webpush.endpoints import (
     ForbiddenEndpoint,
@@ -43,7 +43,7 @@ from stentor.providers.webpush.endpoints import (
     parse_endpoint,
     parse_subscription,
 )
-from stentor.providers.webpush.payload import render_payload
+from stentor.providers.webpush.payload import render_payload, size_of
 from stentor.providers.webpush.reasons import classify, ours
 
 LONGEST_TTL = 28 * 86_400
@@ -76,6 +76,10 @@ class Rendered:
     """Before encryption."""
     collapses: bool
     """Whether a browser that gets it twice shows it once."""
+
+    @property
+    def size(self) -> PayloadSize:
+        return size_of(self.payload)
 
 
 def render(message: Message, *, collapse_id: str = "") -> Rendered:

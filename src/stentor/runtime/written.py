@@ -1,4 +1,5 @@
-"""Reads what people write for an option: durations, times, `NAME=VALUE` pairs. Anything else is one clear error."""
+"""Reads what people write for an option or into a field: durations, times, `NAME=VALUE` pairs.
+Anything else is one clear error."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, time, timedelta, tzinfo
 
 from stentor import words
 from stentor.errors import InvalidConfiguration
@@ -41,9 +42,12 @@ class Moment:
     """What people should know if the clocks change at that time; else empty."""
 
 
-def moment(option: str, text: str, now: float) -> Moment:
+def moment(option: str, text: str, now: float, zone: tzinfo | None = None) -> Moment:
     """What `2030-01-31T18:00` means (in this machine's time zone unless it names one), `18:00` (the next one), or
     `+90m` from now.
+
+    Args:
+        zone: instead of this machine's.
 
     Raises:
         InvalidConfiguration: it is none of these, it is past, or nobody can mean a time so far away.
@@ -56,7 +60,9 @@ def moment(option: str, text: str, now: float) -> Moment:
         found = Moment(now + duration(option, text[1:]))
     else:
         try:
-            found = _next(text, now) if _TIME_OF_DAY.fullmatch(text) else _read(datetime.fromisoformat(text))
+            found = (
+                _next(text, now, zone) if _TIME_OF_DAY.fullmatch(text) else _read(datetime.fromisoformat(text), zone)
+            )
         except ValueError:
             raise InvalidConfiguration(
                 f"{option}: {text!r} is not a time; write e.g. 18:00, 2030-01-31T18:00, 2030-01-31T18:00+01:00 or +90m"
@@ -68,18 +74,19 @@ def moment(option: str, text: str, now: float) -> Moment:
     return found
 
 
-def _next(text: str, now: float) -> Moment:
+def _next(text: str, now: float, zone: tzinfo | None) -> Moment:
     """The next time of day that is written so, today or tomorrow. Raises: ValueError: there is no such time."""
     at = time.fromisoformat(f"{text:0>{8 if text.count(':') > 1 else 5}}")
-    today = datetime.fromtimestamp(now).date()
-    found = _read(datetime.combine(today, at))
-    return found if found.at > now else _read(datetime.combine(today + timedelta(days=1), at))
+    today = datetime.fromtimestamp(now, zone).date()
+    found = _read(datetime.combine(today, at), zone)
+    return found if found.at > now else _read(datetime.combine(today + timedelta(days=1), at), zone)
 
 
-def _read(written: datetime) -> Moment:
+def _read(written: datetime, zone: tzinfo | None) -> Moment:
     """A time in the first or last year that Python knows is infinitely far away."""
+    local = written if zone is None or written.tzinfo is not None else written.replace(tzinfo=zone)
     try:
-        first, second = (written.replace(fold=fold).timestamp() for fold in (0, 1))
+        first, second = (local.replace(fold=fold).timestamp() for fold in (0, 1))
     except (ValueError, OverflowError):
         return Moment(math.inf if written.year > 1 else -math.inf)
     if written.tzinfo is not None or first == second:

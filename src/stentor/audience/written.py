@@ -1,9 +1,9 @@
-"""Reads what people write for `--filter`, and says it again in words."""
+"""Reads what people write as a filter, and writes a selection's filters the same way."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stentor.audience.contract import Condition
@@ -45,25 +45,28 @@ class _Wanted:
     none_of: list[str] = field(default_factory=list)
 
 
-def filters(texts: Iterable[str]) -> dict[str, list[str] | Condition]:
+def filters(texts: Iterable[str], name: str = "--filter") -> dict[str, list[str] | Condition]:
     """The filters of a selection. Of those on one column, any value or prefix will do, and no excluded one.
+
+    Args:
+        name: what errors call a filter.
 
     Raises:
         InvalidConfiguration: one is not a filter.
     """
     found: dict[str, _Wanted] = {}
     for text in texts:
-        written = _read(text)
+        written = _read(text, name)
         wanted = found.setdefault(written["column"], _Wanted())
         if written["some"] is not None:
-            some = _values(text, written["some"].strip().strip("()[]"))
+            some = _values(text, written["some"].strip().strip("()[]"), name)
             (wanted.none_of if written["no"] else wanted.values).extend(some)
             continue
-        value, *others = _values(text, written["value"])
+        value, *others = _values(text, written["value"], name)
         if others:
             several = f"{written['column']} {'not in' if written['sign'] == '!=' else 'in'} {written['value'].strip()}"
             raise InvalidConfiguration(
-                f"--filter: {text!r} has several values; write '{several}', or put quotes around a value with a comma"
+                f"{name}: {text!r} has several values; write '{several}', or put quotes around a value with a comma"
             )
         match written["sign"]:
             case "!=":
@@ -75,14 +78,14 @@ def filters(texts: Iterable[str]) -> dict[str, list[str] | Condition]:
     return {column: _shortest(wanted) for column, wanted in found.items()}
 
 
-def _read(text: str) -> re.Match[str]:
+def _read(text: str, name: str) -> re.Match[str]:
     """The parts of a filter. Raises: InvalidConfiguration: it has none, or would not mean what it seems to."""
     if advice := _advice(text):
-        raise InvalidConfiguration(f"--filter: {text!r}: {advice}")
+        raise InvalidConfiguration(f"{name}: {text!r}: {advice}")
     written = _WRITTEN.fullmatch(text)
     if written is None or (written["sign"] == "^=" and not written["value"].strip()):
         raise InvalidConfiguration(
-            f"--filter: {text!r} is not a filter; write COLUMN=VALUE, COLUMN!=VALUE, COLUMN^=PREFIX, 'COLUMN in A,B' or"
+            f"{name}: {text!r} is not a filter; write COLUMN=VALUE, COLUMN!=VALUE, COLUMN^=PREFIX, 'COLUMN in A,B' or"
             " 'COLUMN not in A,B'"
         )
     return written
@@ -103,7 +106,7 @@ def _advice(text: str) -> str | None:
     return None
 
 
-def _values(text: str, written: str) -> list[str]:
+def _values(text: str, written: str, name: str) -> list[str]:
     """The values in a list with commas: without the space around them, and without quotes.
 
     Raises: InvalidConfiguration: there is more behind a quote.
@@ -112,10 +115,35 @@ def _values(text: str, written: str) -> list[str]:
     while position <= len(written):
         value = _VALUE.match(written, position)
         if value is None or (value[3] or "").startswith(('"', "'")):
-            raise InvalidConfiguration(f"--filter: {text!r}: a quote is not closed, or more stands behind it")
+            raise InvalidConfiguration(f"{name}: {text!r}: a quote is not closed, or more stands behind it")
         found.append(next(each for each in value.groups() if each is not None))
         position = value.end() + (value[0][-1:] != ",")
     return found
+
+
+def writable(found: Mapping[str, Sequence[str] | Condition]) -> list[str] | None:
+    """Filters as people write them: `filters` reads them as these again. None: they cannot be written so."""
+    texts = [text for column, wanted in found.items() for text in _as_written(column, wanted)]
+    try:
+        return texts if filters(texts) == found else None
+    except InvalidConfiguration:
+        return None
+
+
+def _as_written(column: str, wanted: Sequence[str] | Condition) -> Iterator[str]:
+    condition = wanted if isinstance(wanted, Condition) else Condition(values=list(wanted))
+    for values, one, several in ((condition.values, "=", "in"), (condition.none_of, "!=", "not in")):
+        if len(values) == 1:
+            yield f"{column}{one}{_quoted(values[0])}"
+        elif values:
+            yield f"{column} {several} {', '.join(map(_quoted, values))}"
+    yield from (f"{column}^={_quoted(prefix)}" for prefix in condition.prefixes)
+
+
+def _quoted(value: str) -> str:
+    if re.fullmatch(r"[\w.@+-]+", value):
+        return value
+    return f"'{value}'" if '"' in value else f'"{value}"'
 
 
 def _shortest(wanted: _Wanted) -> list[str] | Condition:

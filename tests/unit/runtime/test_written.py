@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stentor import words
-from stentor.cli.values import Moment, duration, moment, pairs
 from stentor.errors import InvalidConfiguration
 from stentor.outcome import Outcome
 from stentor.recording.meanings import meaning
+from stentor.runtime.written import Moment, duration, moment, pairs
 
 NOW = datetime(2026, 3, 1, 12, 0).timestamp()
 

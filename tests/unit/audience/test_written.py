@@ -9,7 +9,7 @@ import pytest
 
 from stentor.audience.contract import Condition, Selection
 from stentor.audience.described import described
-from stentor.cli.filters import filters
+from stentor.audience.written import filters
 from stentor.errors import InvalidConfiguration
 
 

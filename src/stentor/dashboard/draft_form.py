@@ -1,0 +1,245 @@
+"""A draft as a form has it: message, audience, values, title, time and rate; and the draft that a form means."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from stentor.audience.contract import Selection
+from stentor.audience.described import described
+from stentor.audience.written import filters, writable
+from stentor.dashboard import message_form
+from stentor.dashboard.form import Form
+from stentor.errors import InvalidConfiguration, InvalidInput, InvalidMessage, StentorError
+from stentor.planning.content import content_of, to_file
+from stentor.runtime.draft import Draft
+from stentor.runtime.written import moment
+
+_TAG = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
+_FILTER = "filter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftForm:
+    """What is in the fields."""
+
+    tree: Mapping[str, Any] = field(default_factory=dict)
+    """The message, of which the form was made and which it changes."""
+    as_json: str | None = None
+    """The message as somebody writes it as a file; None: in fields."""
+    values: Sequence[tuple[str, str]] = ()
+    source: str = ""
+    filters: Sequence[str] = ()
+    only: str = ""
+    """Ids, one a line."""
+    title: str = ""
+    at: str = ""
+    """As a browser writes a date and a time."""
+    zone: str = ""
+    """In which time zone that is; empty: UTC."""
+    words: str = ""
+    """A time as the command line takes it; it goes before `at`."""
+    max_rate: str = ""
+
+    @property
+    def tzinfo(self) -> tzinfo:
+        return _zone(self.zone) or UTC
+
+    @property
+    def languages(self) -> list[str]:
+        return message_form.languages(self.tree)
+
+    @property
+    def base(self) -> str:
+        """The message, for the next form."""
+        return json.dumps(self.tree, ensure_ascii=False)
+
+    def draft(self, stored: Draft | None, now: float) -> Draft:
+        """What the form means.
+
+        Args:
+            stored: the draft that it changes; None: it is a new one.
+            now: epoch seconds.
+
+        Raises: InvalidMessage, InvalidInput: names the field.
+        """
+        content = content_of(self.message, self._values(stored))
+        if stored is not None:
+            content = replace(content, action=stored.content.action)
+        return Draft(
+            content,
+            self._selection(stored),
+            title=self.title.strip() or None,
+            starts_at=self._starts_at(stored, now),
+            max_rate=self._rate(),
+            collapse_id=None if stored is None else stored.collapse_id,
+        )
+
+    @property
+    def message(self) -> Mapping[str, Any]:
+        """Raises: InvalidMessage: the file is none."""
+        if self.as_json is None:
+            return self.tree
+        try:
+            tree = json.loads(self.as_json)
+        except (ValueError, RecursionError) as error:
+            raise InvalidMessage("message", f"is not JSON: {error}") from None
+        if not isinstance(tree, dict):
+            raise InvalidMessage("message", "must be a JSON object with the fields of a message")
+        return tree
+
+    @property
+    def own_values(self) -> dict[str, str]:
+        """The values as they are in the fields."""
+        return message_form.restored(self.values, {})
+
+    def _values(self, stored: Draft | None) -> dict[str, str]:
+        return message_form.restored(self.values, {} if stored is None else stored.content.values)
+
+    def _selection(self, stored: Draft | None) -> Selection:
+        before = None if stored is None else stored.selection
+        if before is not None and is_fixed(before):
+            return before
+        if before is not None and _audience(before) == (self.source, tuple(self.filters), self.only):
+            return before
+        try:
+            wanted = filters([each for each in self.filters if each.strip()], _FILTER)
+        except InvalidConfiguration as error:
+            raise InvalidInput(_FILTER, str(error).removeprefix(f"{_FILTER}: ")) from None
+        if not self.source:
+            raise InvalidInput("source", "choose whom it is for")
+        only = [line.strip() for line in self.only.splitlines() if line.strip()]
+        return Selection(source=self.source, filters=wanted, only=only or None)
+
+    def _starts_at(self, stored: Draft | None, now: float) -> float | None:
+        text = self.words.strip() or self.at
+        if not text:
+            return None
+        if (zone := _zone(self.zone)) is None:
+            raise InvalidInput(
+                "starts_at", f"the time zone {self.zone} is not known here; write the time with its +HH:MM"
+            )
+        before = None if stored is None else stored.starts_at
+        if not self.words.strip() and before is not None and _local(before, zone) == self.at:
+            return before
+        try:
+            return moment("at", text, now, zone).at
+        except InvalidConfiguration as error:
+            raise InvalidInput("starts_at", str(error).removeprefix("at: ")) from None
+
+    def _rate(self) -> float | None:
+        if not self.max_rate.strip():
+            return None
+        try:
+            return float(self.max_rate)
+        except ValueError:
+            raise InvalidInput("max_rate", "must be a number, such as 500") from None
+
+
+def form_of(draft: Draft) -> DraftForm:
+    """The form of a draft that is stored. Its time is in UTC."""
+    source, rows, only = _audience(draft.selection)
+    return DraftForm(
+        tree=to_file(draft.content),
+        values=message_form.rows_of(draft.content.values),
+        source=source,
+        filters=rows,
+        only=only,
+        title="" if draft.title == (draft.content.name or "untitled") else draft.title or "",
+        at="" if draft.starts_at is None else _local(draft.starts_at, UTC),
+        max_rate="" if draft.max_rate is None else f"{draft.max_rate:g}",
+    )
+
+
+def read(form: Form) -> DraftForm:
+    """The form that somebody filled in. Raises: InvalidMessage: what it was made of cannot be read."""
+    try:
+        tree = msgspec.json.decode(form.raw("base") or "{}", type=dict[str, Any])
+        tree = message_form.filled_in(tree, form)
+    except (msgspec.DecodeError, AttributeError, TypeError, KeyError):
+        raise InvalidMessage("message", "cannot be read; open the draft again") from None
+    written = any(name == "json" for name, _ in form.fields)
+    return DraftForm(
+        tree=tree,
+        as_json=form.raw("json") if written else None,
+        values=message_form.pairs(form, "value"),
+        source=form.get("source"),
+        filters=form.all(_FILTER),
+        only=form.raw("only"),
+        title=form.get("title"),
+        at=form.get("at"),
+        zone=form.get("zone"),
+        words=form.get("words"),
+        max_rate=form.get("max_rate"),
+    )
+
+
+def pressed(filled: DraftForm, button: str, language: str) -> DraftForm:
+    """The form after a button that changes what is in it.
+
+    Raises: InvalidMessage, InvalidInput: that cannot be done; names the field.
+    """
+    what, _, of = button.partition(":")
+    if what == "add-language":
+        if not _TAG.fullmatch(language):
+            raise InvalidInput("language", "write a language tag such as de or pt-BR")
+        known = {each.lower() for each in filled.languages}
+        return filled if language.lower() in known else replace(filled, tree=_with(filled, language))
+    if what == "remove-language":
+        return replace(filled, tree=message_form.without_language(filled.tree, of))
+    if what == "as-json":
+        return replace(filled, as_json=json.dumps(filled.tree, ensure_ascii=False, indent=2))
+    if what == "as-fields":
+        return replace(filled, tree=to_file(content_of(filled.message, {}, check=False)), as_json=None)
+    return filled
+
+
+def is_fixed(selection: Selection) -> bool:
+    """Whether people are chosen by what another campaign did, or in another way that a form has no fields for."""
+    of_a_campaign = selection.reached_by or selection.failed_of or selection.addresses_of
+    return bool(of_a_campaign) or writable(selection.filters) is None
+
+
+def audience_in_words(draft: Draft) -> str:
+    return described(draft.selection)
+
+
+def problems_of(error: StentorError) -> dict[str, str]:
+    """What is wrong, by the form's field; under an empty name what belongs to none."""
+    if isinstance(error, InvalidMessage):
+        name = message_form.name_of(error.field)
+        return {name: error.problem if name else str(error)}
+    if isinstance(error, InvalidInput):
+        return {error.field: error.problem}
+    return {"": str(error)}
+
+
+def _with(filled: DraftForm, language: str) -> dict[str, Any]:
+    return message_form.with_language(filled.tree, language)
+
+
+def _audience(selection: Selection) -> tuple[str, tuple[str, ...], str]:
+    """Source, filters and ids as the form shows them."""
+    rows = writable(selection.filters) or []
+    return selection.source, tuple(rows), "\n".join(selection.only or [])
+
+
+def _local(at: float, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(at, zone).strftime("%Y-%m-%dT%H:%M")
+
+
+def _zone(name: str) -> tzinfo | None:
+    """None: there is none of this name here."""
+    if not name or name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None

@@ -1,0 +1,238 @@
+"""The composer: a draft as a form, saved with what nobody else changed meanwhile, and previewed as it will be seen."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.responses import Response
+
+from stentor import channels
+from stentor.access.scopes import Scope
+from stentor.config import REGISTRY
+from stentor.dashboard import draft_form, message_form, mockups
+from stentor.dashboard.draft_form import DraftForm
+from stentor.dashboard.page import Pages
+from stentor.dashboard.visit import Visit
+from stentor.errors import (
+    AudienceUnavailable,
+    ChangedMeanwhile,
+    InvalidAudience,
+    InvalidInput,
+    InvalidMessage,
+    StentorError,
+    UnknownCampaign,
+)
+from stentor.planning.content import Content, content_of
+from stentor.runtime.draft import Draft
+from stentor.states import CampaignState
+from stentor.store.campaigns import Campaign, new_id
+
+pages = Pages()
+NOTHING_SAVED = ("add-language", "remove-language", "add-row", "as-json", "as-fields")
+"""Buttons that change what is in the form."""
+SPARE_ROWS = 2
+_ID = re.compile(r"[0-9a-z]{16}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Desk:
+    """What the page is about: a draft that is stored, or one to be."""
+
+    campaign_id: str
+    campaign: Campaign | None = None
+    stored: Draft | None = None
+
+    @property
+    def path(self) -> str:
+        return "/campaigns/new" if self.campaign is None else f"/campaigns/{self.campaign_id}/compose"
+
+    @property
+    def revision(self) -> int:
+        return 0 if self.campaign is None else self.campaign.revision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Fields of one channel."""
+
+    channel: str
+    fields: list[message_form.MessageField] = field(default_factory=list)
+
+
+@pages.get("/campaigns/new", Scope.WRITE)
+async def new_campaign(visit: Visit) -> Response:
+    sources = _sources(visit)
+    filled = DraftForm(source=sources[0] if len(sources) == 1 else "")
+    return await _page(visit, _Desk(campaign_id=new_id(visit.now)), filled)
+
+
+@pages.post("/campaigns/new", Scope.WRITE, action="campaign.create")
+async def make_campaign(visit: Visit) -> Response:
+    given = visit.form.get("id")
+    campaign_id = given if _ID.fullmatch(given) else new_id(visit.now)
+    try:
+        return await _act(visit, await _desk(visit, campaign_id))  # it was made already, e.g. by a second click
+    except UnknownCampaign:
+        return await _act(visit, _Desk(campaign_id=campaign_id))
+
+
+@pages.get("/campaigns/{campaign}/compose", Scope.WRITE)
+async def show_draft(visit: Visit, campaign: str) -> Response:
+    desk = await _desk(visit, campaign)
+    assert desk.campaign is not None
+    assert desk.stored is not None
+    if desk.campaign.state is not CampaignState.DRAFT:
+        return visit.go(f"/campaigns/{campaign}")
+    return await _page(visit, desk, draft_form.form_of(desk.stored))
+
+
+@pages.post("/campaigns/{campaign}/compose", Scope.WRITE, action="campaign.change")
+async def change_draft(visit: Visit, campaign: str) -> Response:
+    return await _act(visit, await _desk(visit, campaign))
+
+
+@pages.get("/campaigns/{campaign}/discard", Scope.WRITE)
+async def ask_to_discard(visit: Visit, campaign: str) -> Response:
+    found = await visit.stentor.campaigns.get(campaign)
+    return await visit.render("compose/discard.html", campaign=found)
+
+
+@pages.post("/campaigns/{campaign}/discard", Scope.WRITE, action="campaign.delete")
+async def discard(visit: Visit, campaign: str) -> Response:
+    await visit.stentor.campaigns.discard(campaign, revision=_revision(visit))
+    return visit.go("/campaigns", "draft-deleted")
+
+
+@pages.post("/campaigns/preview", Scope.WRITE)
+async def preview(visit: Visit) -> Response:
+    """The message as people will see it, while somebody writes it."""
+    try:
+        filled = draft_form.read(visit.form)
+        content = content_of(filled.message, filled.own_values, check=False)
+        problems = await _shown(visit, filled, content)
+    except StentorError as error:
+        if not isinstance(error, InvalidMessage | InvalidInput | InvalidAudience | AudienceUnavailable):
+            raise
+        problems = {"phones": [], "problems": draft_form.problems_of(error), "left_out": 0}
+    return await visit.render("compose/preview.html", **problems)
+
+
+async def _shown(visit: Visit, filled: DraftForm, content: Content) -> dict[str, Any]:
+    installation = visit.form.get("sample")
+    person = None
+    if installation and filled.source:
+        person = await visit.stentor.campaigns.values_of(filled.source, content, installation)
+    found = await visit.stentor.campaigns.compose(content, person)
+    problems: dict[str, str] = {}
+    for each in (*found.problems, *(each.problem for each in found.renditions if each.problem is not None)):
+        problems.setdefault(message_form.name_of(each.field) or each.field, each.problem)
+    return {"phones": mockups.by_language(found), "problems": problems, "left_out": found.left_out}
+
+
+# -- what a form does -------------------------------------------------------------------------------------------------
+
+
+async def _desk(visit: Visit, campaign_id: str) -> _Desk:
+    """Raises: UnknownCampaign."""
+    campaign = await visit.stentor.campaigns.get(campaign_id)
+    return _Desk(campaign_id=campaign_id, campaign=campaign, stored=await visit.stentor.campaigns.draft(campaign_id))
+
+
+async def _act(visit: Visit, desk: _Desk) -> Response:
+    button = visit.form.get("do")
+    filled = draft_form.read(visit.form)
+    try:
+        if button.partition(":")[0] in NOTHING_SAVED:
+            return await _page(visit, desk, draft_form.pressed(filled, button, visit.form.get("language")))
+        draft = filled.draft(desk.stored, visit.now)
+        saved = await _save(visit, desk, draft)
+    except ChangedMeanwhile:
+        return await _conflict(visit, desk, filled)
+    except (InvalidMessage, InvalidInput) as error:
+        return await _page(visit, desk, filled, draft_form.problems_of(error))
+    if button == "check":
+        return visit.go(f"/campaigns/{saved.id}/check")
+    return visit.go(f"/campaigns/{saved.id}/compose", "draft-saved")
+
+
+async def _save(visit: Visit, desk: _Desk, draft: Draft) -> Campaign:
+    """Raises: ChangedMeanwhile. And as `create` without a count."""
+    campaigns = visit.stentor.campaigns
+    if desk.campaign is None:
+        return await campaigns.create(draft, campaign_id=desk.campaign_id, count=False)
+    return await campaigns.change(desk.campaign_id, draft, revision=_revision(visit), count=False)
+
+
+def _revision(visit: Visit) -> int:
+    """Which the form was made of."""
+    text = visit.form.get("revision")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
+
+
+async def _conflict(visit: Visit, desk: _Desk, filled: DraftForm) -> Response:
+    """Somebody else saved the draft since this form was opened: both are shown, and one is chosen."""
+    desk = await _desk(visit, desk.campaign_id)
+    assert desk.campaign is not None
+    assert desk.stored is not None
+    kept = [(name, value) for name, value in visit.form.fields if name not in ("csrf", "revision", "do")]
+    ours = filled.draft(desk.stored, visit.now)
+    return await visit.render("compose/conflict.html", 409, desk=desk, facts=_differences(desk.stored, ours), kept=kept)
+
+
+def _differences(theirs: Draft, ours: Draft) -> list[tuple[str, str, str]]:
+    """Of both versions what differs: its name, theirs and ours."""
+    rows = [
+        ("Name", theirs.shown_title, ours.shown_title),
+        ("Title", theirs.content.message.title or "", ours.content.message.title or ""),
+        ("Text", theirs.content.message.body or "", ours.content.message.body or ""),
+        ("Languages", ", ".join(theirs.content.translations), ", ".join(ours.content.translations)),
+        ("For", draft_form.audience_in_words(theirs), draft_form.audience_in_words(ours)),
+        ("Most a second", _rate(theirs.max_rate), _rate(ours.max_rate)),
+    ]
+    found = [row for row in rows if row[1] != row[2]]
+    if theirs.content != ours.content and not any(row[0] in ("Title", "Text", "Languages") for row in found):
+        found.append(("Message", "other options, data or translations", "yours"))
+    return found
+
+
+def _rate(value: float | None) -> str:
+    return "no limit" if value is None else f"{value:g}"
+
+
+# -- the page ---------------------------------------------------------------------------------------------------------
+
+
+async def _page(visit: Visit, desk: _Desk, filled: DraftForm, problems: dict[str, str] | None = None) -> Response:
+    wrong = problems or {}
+    more = visit.form.get("do")
+    spare = SPARE_ROWS if more.startswith("add-row") else 1
+    configured = {app.channel for app in visit.config.apps.values()}
+    groups = [
+        Group(channel=name, fields=[each for each in message_form.CHANNELS if each.channel == name])
+        for name in channels.BUILT_IN
+        if name in configured or name in filled.tree
+    ]
+    return await visit.render(
+        "compose/compose.html",
+        422 if wrong else 200,
+        desk=desk,
+        form=filled,
+        problems=wrong,
+        fields=message_form,
+        groups=groups,
+        sources=_sources(visit),
+        spare=spare,
+        fixed=draft_form.audience_in_words(desk.stored)
+        if desk.stored is not None and draft_form.is_fixed(desk.stored.selection)
+        else "",
+        revision=visit.form.get("revision") or desk.revision,
+        starts_at=None if desk.stored is None else desk.stored.starts_at,
+        sample=visit.form.get("sample"),
+    )
+
+
+def _sources(visit: Visit) -> list[str]:
+    """The audiences that there are."""
+    return [*visit.config.audiences, REGISTRY]

@@ -1,0 +1,149 @@
+"""A start that is held, or waits for its time: it can be taken back until it happens, and never half."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stentor.audience.contract import Selection
+from stentor.errors import ChangedMeanwhile, InvalidInput, InvalidState
+from stentor.model import Message
+from stentor.planning.content import Content
+from stentor.runtime.confirmation import Expectation
+from stentor.runtime.draft import Draft
+from stentor.runtime.stentor import Stentor
+from stentor.states import CampaignState
+from tests.integration.runtime.rehearsal import AUDIENCE, Facts, providers, rehearse
+
+LATER = 30.0
+DRAFT = Draft(Content(message=Message(title="News", ttl=3600)), Selection(source=AUDIENCE))
+
+
+@pytest.fixture(scope="module")
+def facts() -> Iterator[Facts]:
+    with providers() as found:
+        yield found
+
+
+@pytest.fixture
+async def stentor(tmp_path: Path, facts: Facts) -> AsyncIterator[Stentor]:
+    async with Stentor(rehearse(tmp_path, facts)) as found:
+        yield found
+
+
+async def test_a_held_start_is_taken_back(stentor: Stentor) -> None:
+    made = await stentor.campaigns.create(DRAFT)
+    held = await stentor.campaigns.start(made.id, hold=LATER)
+    assert (held.state, held.starts_at) == (CampaignState.SCHEDULED, held.held_until)
+    assert held.starts_at is not None
+    assert held.expires_at == held.starts_at + 3600
+    again = await stentor.campaigns.unschedule(made.id)
+    assert (again.state, again.starts_at, again.held_until, again.expires_at) == (CampaignState.DRAFT, None, None, None)
+    assert again.revision == made.revision + 1
+    assert (await stentor.campaigns.unschedule(made.id)).revision == again.revision  # a second click
+    changed = await stentor.campaigns.change(made.id, replace(DRAFT, title="Better news"))
+    assert (await stentor.campaigns.start(changed.id)).state is CampaignState.RUNNING
+
+
+async def test_a_time_that_was_asked_for_is_kept(stentor: Stentor) -> None:
+    made = await stentor.campaigns.create(DRAFT)
+    at = made.created_at + 3600
+    made = await stentor.campaigns.change(made.id, replace(DRAFT, starts_at=at))
+    held = await stentor.campaigns.start(made.id, hold=LATER)
+    assert held.starts_at == at
+    assert (await stentor.campaigns.unschedule(made.id)).starts_at == at
+
+
+async def test_what_is_sent_then_is_what_the_draft_became(stentor: Stentor) -> None:
+    """A planner that saw the start which was taken back uses nothing of it."""
+    made = await stentor.campaigns.create(DRAFT)
+    async with stentor.roles.at_work():
+        await stentor.campaigns.start(made.id, hold=LATER)
+        await asyncio.sleep(0.5)  # planners look now; whether they have is nobody's business
+        await stentor.campaigns.unschedule(made.id)
+        [one] = [key async for key in _keys(stentor, 1)]
+        fewer = replace(DRAFT, selection=Selection(source=AUDIENCE, only=[one]))
+        await stentor.campaigns.change(made.id, fewer)
+        await stentor.campaigns.start(made.id)
+        report = await stentor.roles.watch(made.id)
+    assert report.campaign.state is CampaignState.COMPLETED
+    assert report.total.read == 1
+
+
+async def _keys(stentor: Stentor, some: int) -> AsyncIterator[str]:
+    preview = await stentor.campaigns.prepare(DRAFT)
+    assert preview.recipients
+    for number in range(1, some + 1):
+        yield str(number)
+
+
+async def test_it_ends_as_a_draft_or_started_and_never_between(stentor: Stentor) -> None:
+    """The start and its taking back meet: one of them wins, whole."""
+    started = 0
+    async with stentor.roles.at_work():
+        for round_ in range(12):
+            made = await stentor.campaigns.create(DRAFT)
+            await stentor.campaigns.start(made.id, hold=0.3)
+            await asyncio.sleep(0.2 + round_ * 0.02)
+            with suppress(InvalidState):
+                await stentor.campaigns.unschedule(made.id)
+            now = await stentor.campaigns.get(made.id)
+            if now.state is CampaignState.DRAFT:
+                assert (await stentor.outcomes.progress(made.id)).total.read == 0
+                continue
+            started += 1
+            report = await stentor.roles.watch(made.id)
+            assert report.campaign.state is CampaignState.COMPLETED
+            assert report.total.read == report.campaign.expected_recipients
+    drafts = await stentor.campaigns.newest(state=CampaignState.DRAFT)
+    assert len(drafts) + started == 12
+    for draft in drafts:  # no step that was left behind has begun any of them
+        assert (await stentor.outcomes.progress(draft.id)).total.read == 0
+        assert (draft.planned, draft.planning_over) == (False, False)
+
+
+async def test_what_has_started_is_not_taken_back(stentor: Stentor) -> None:
+    made = await stentor.campaigns.create(DRAFT)
+    await stentor.campaigns.start(made.id)
+    with pytest.raises(InvalidState, match="only one that still waits for its start can be made a draft again"):
+        await stentor.campaigns.unschedule(made.id)
+
+
+@pytest.mark.parametrize("hold", [-1.0, 3601.0, float("nan"), float("inf")])
+async def test_nobody_holds_for_so_long(stentor: Stentor, hold: float) -> None:
+    made = await stentor.campaigns.create(DRAFT)
+    with pytest.raises(InvalidInput, match="hold"):
+        await stentor.campaigns.start(made.id, hold=hold)
+
+
+async def test_a_draft_that_was_not_counted_is_counted_before_its_start(stentor: Stentor) -> None:
+    made = await stentor.campaigns.create(DRAFT, count=False)
+    assert made.expected == {}
+    preview = await stentor.campaigns.check(made.id)
+    counted = await stentor.campaigns.get(made.id)
+    assert (counted.expected, counted.revision) == (preview.expected, made.revision)
+    changed = await stentor.campaigns.change(made.id, DRAFT, count=False)
+    assert changed.expected == {}
+    expect = Expectation(confirmation=preview.confirmation)
+    assert (await stentor.campaigns.start(made.id, expect=expect)).expected == preview.expected
+
+
+async def test_who_changes_a_draft_while_it_is_counted_is_told_of(
+    stentor: Stentor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await stentor.campaigns.create(DRAFT, count=False)
+    prepare = stentor.campaigns.prepare
+
+    async def slow(*args: object, **named: object) -> object:
+        found = await prepare(*args, **named)  # type: ignore[arg-type]
+        await stentor.campaigns.change(made.id, replace(DRAFT, title="Other news"), count=False)
+        return found
+
+    monkeypatch.setattr(stentor.campaigns, "prepare", slow)
+    with pytest.raises(ChangedMeanwhile):
+        await stentor.campaigns.check(made.id)
