@@ -276,6 +276,19 @@ class ApiConfig(Section):
         """Whether people reach it over https."""
         return (self.public_url or "").startswith("https:") or self.certificate_file is not None
 
+    @property
+    def address(self) -> str | None:
+        """Where people reach the dashboard, as an address without a slash at its end. None: that isn't known, as it
+        listens on a port that the system chooses, or beyond this machine without a `public_url`."""
+        if self.public_url is not None or not self.is_local or self.listen.endswith(":0"):
+            return self.public_url
+        return f"{self.scheme}://{self.listen}"
+
+    @property
+    def scheme(self) -> str:
+        """What the API speaks."""
+        return "https" if self.certificate_file else "http"
+
 
 Role = Literal["view", "write", "send", "admin"]
 
@@ -368,7 +381,8 @@ class ReportsConfig(Section):
     """Reports and alarms: who is told how campaigns end, and when something stands still."""
 
     link: LinkTemplate | None = Field(default=None, examples=["https://push.example.com/campaigns/{id}"])
-    """The address of a campaign's page, for the link in a report. `{id}` stands for the campaign's id."""
+    """The address of a campaign's page, for the link in a report. `{id}` stands for the campaign's id. Left out: the
+    page in the dashboard, if `api.public_url` is set."""
     stalled_after: float = Field(default=300.0, ge=10.0)
     """A running campaign counts as stalled if nothing has happened in it for this many seconds."""
     lane_stopped_after: float = Field(default=60.0, ge=1.0)
@@ -434,6 +448,14 @@ class Config(Section):
         for name, audience in self.audiences.items():
             self._check_app(name, audience)
         return self
+
+    @property
+    def reporting(self) -> ReportsConfig:
+        """The settings of reports; a link that isn't set leads to the campaign's page in the dashboard, if its address
+        is set."""
+        if self.reports.link is not None or self.api.public_url is None:
+            return self.reports
+        return self.reports.model_copy(update={"link": f"{self.api.public_url}/campaigns/{{id}}"})
 
     def _check_app(self, name: str, audience: AudienceConfig) -> None:
         if audience.app is None:

@@ -5,13 +5,26 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from docs.render_configuration import page
 from stentor.channels import BUILT_IN
-from stentor.config import SECTIONS, Columns, Config, StoreConfig, default_app, dump, lane_of, lanes, load, restore
+from stentor.config import (
+    SECTIONS,
+    ApiConfig,
+    Columns,
+    Config,
+    StoreConfig,
+    default_app,
+    dump,
+    lane_of,
+    lanes,
+    load,
+    restore,
+)
 from stentor.errors import InvalidConfiguration
 from stentor.providers.apns.channel import ApnsApp
 from stentor.providers.fcm.channel import FcmApp
@@ -437,3 +450,21 @@ def test_access_is_read(folder: Path) -> None:
 def test_what_is_wrong_with_access_is_said(folder: Path, before: str, after: str, said: str) -> None:
     assert before in OIDC
     assert complaint(folder, OIDC.replace(before, after)).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("api", "address"),
+    [
+        ({}, "http://127.0.0.1:8383"),
+        ({"listen": "localhost:80"}, "http://localhost:80"),
+        ({"listen": "[::1]:8383"}, "http://[::1]:8383"),
+        ({"listen": "127.0.0.1:0"}, None),
+        ({"listen": "0.0.0.0:8383", "insecure": True}, None),
+        (
+            {"listen": "0.0.0.0:8383", "insecure": True, "public_url": "https://push.example.com"},
+            "https://push.example.com",
+        ),
+    ],
+)
+def test_where_people_reach_the_dashboard(api: dict[str, Any], address: str | None) -> None:
+    assert ApiConfig.model_validate(api).address == address

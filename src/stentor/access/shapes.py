@@ -62,7 +62,8 @@ class OneTimeLinkShape(Shape, frozen=True, kw_only=True):
     """A link that sets a password, once."""
 
     link: str | None
-    """Null in the answer to a repeated request. The whole address, or only its path if `api.public_url` isn't set."""
+    """Null in the answer to a repeated request. The whole address; or only its path, if the API listens
+    beyond this machine and `api.public_url` isn't set."""
     ends_at: float
     user: UserShape | None
     """Whose password it sets. Null: it makes the first admin."""

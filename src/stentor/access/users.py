@@ -79,7 +79,7 @@ class OneTimeLink:
     user: User | None
     """Whose password it sets; None: it makes the first admin."""
     base: str = ""
-    """`api.public_url`; empty: it isn't set."""
+    """Where the dashboard is; empty: nobody said, and it isn't known."""
 
     @property
     def url(self) -> str:
@@ -107,7 +107,7 @@ class Users:
         self, database: Database, clock: Callable[[], float], hasher: Hasher, signer: Signer, base: str | None = None
     ) -> None:
         """Args:
-        base: `api.public_url`: links begin with it.
+        base: where the dashboard is: links begin with it.
         """
         self._database = database
         self._clock = clock
@@ -260,6 +260,10 @@ class Users:
         return await self._change(by, user_id, "user.enable", change)
 
     # -- one-time links -----------------------------------------------------------------------------------------------
+
+    async def any(self) -> bool:
+        """Whether there is a user."""
+        return await self._database.ask(_any_user)
 
     async def first_link(self) -> OneTimeLink | None:
         """A link that makes the first admin; None: there is a user already. For the terminal in which the service is

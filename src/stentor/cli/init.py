@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from stentor import channels
+from stentor.cli.operations import interactive
 from stentor.config import APP, FILE, SECTIONS, AudienceConfig, Columns, Config, StoreConfig, load
 from stentor.errors import InvalidConfiguration, StoreUnavailable, StoreUnusable
 from stentor.settings import ALTERNATIVE, App, listed
@@ -121,6 +122,22 @@ def init(
     typer.echo("The tables of the store are ready.")
     if not upgrade:
         typer.echo(NEXT_STEPS.format(file=file))
+
+
+def offer_settings(file: Path | None) -> None:
+    """If there are no settings yet and somebody sits at the terminal: ask whether to write some, with a database beside
+    them.
+
+    Args:
+        file: what `--config` names.
+    """
+    wanted = file or Path(os.environ.get("STENTOR_CONFIG") or FILE)
+    if wanted.exists() or not interactive():
+        return
+    typer.echo(f"There is no {wanted} yet.", err=True)
+    if typer.confirm("Write one, with a database beside it, and go on?", default=True, err=True):
+        _write(wanted, render(), force=False)
+        typer.echo(f"Wrote {wanted}. Describe your apps and your audience in it when you have them.", err=True)
 
 
 async def _migrate(config: Config, patience: float) -> None:

@@ -14,6 +14,7 @@ from stentor.access import shapes
 from stentor.access.caller import local_caller
 from stentor.access.keys import ApiKey, IssuedKey
 from stentor.access.scopes import Scope
+from stentor.access.wording import key_state
 from stentor.cli.operations import AsJson, ConfigFile, Yes, confirm, console, perform
 from stentor.cli.printing import say
 from stentor.runtime.stentor import Stentor
@@ -85,7 +86,7 @@ def list_keys(config: ConfigFile = None, as_json: AsJson = False) -> None:
     table.add_column("name", overflow="fold", min_width=12)
     now = time.time()
     for each in found:
-        table.add_row(each.id, each.scope.value, _state(each, now), words.clock(each.last_used_at), Text(each.name))
+        table.add_row(each.id, each.scope.value, key_state(each, now), words.clock(each.last_used_at), Text(each.name))
     console().print(table if found else "There is no API key yet.")
 
 
@@ -151,11 +152,3 @@ def _show(made: IssuedKey, *, as_json: bool) -> None:
     if made.key.old_until is not None:
         typer.echo(f"Its old text is valid until {words.clock(made.key.old_until)}.", err=True)
     typer.echo("Keep it safe: it is not shown again.", err=True)
-
-
-def _state(each: ApiKey, now: float) -> str:
-    if each.revoked_at is not None:
-        return "revoked"
-    if each.expires_at is None:
-        return "valid"
-    return f"{'expired' if each.expires_at <= now else 'until'} {words.clock(each.expires_at)[:-3]}"

@@ -11,12 +11,15 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Collection, Coroutine
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 import uvloop
 
+from stentor.cli.init import offer_settings
 from stentor.cli.operations import INTERRUPTED, ConfigFile, LogFormat, LogLevel, settings_of, signals
+from stentor.cli.welcome import welcome
 from stentor.config import Config, lanes
 from stentor.errors import InvalidConfiguration, StentorError
 from stentor.runtime.child import Role, collect_seldom, first_of
@@ -82,7 +85,7 @@ def worker(
     if role == "api":
         from stentor.service.process import serve as answer  # noqa: PLC0415 - no other role needs a web server
 
-        _until_told(role, settings, lambda stop: answer(settings, stop, listen=listen, tell=_tell))
+        _until_told(role, settings, lambda stop: answer(settings, stop, listen=listen, tell=_tell, opened_at=welcome))
         return
 
     async def run(stop: asyncio.Event) -> None:
@@ -116,6 +119,11 @@ def serve(
 ) -> None:
     """Run all roles on this machine until SIGTERM or Ctrl-C, and restart a role that crashes.
 
+    It also opens the API and the dashboard. While there is no user, it prints a link that makes the first admin; if it
+    doesn't run at a terminal, it prints how to get one.
+
+    If there is no stentor.toml yet, it offers to write one. An app and an audience can be added later.
+
     Run it on several machines that share one NATS and one PostgreSQL, and you have a cluster. It sends the campaigns
     that `stentor send --detach` starts.
 
@@ -124,6 +132,7 @@ def serve(
       stentor serve
       stentor serve --senders 8 --recorders 2 --listen 127.0.0.1:9464
     """
+    offer_settings(config)
     settings = settings_of(config, (log_level, log_format))
     if recorders and settings.queue.url is None:
         raise InvalidConfiguration(f"--recorders: {NO_RECORDERS}")
@@ -131,7 +140,13 @@ def serve(
     async def run(stop: asyncio.Event) -> None:
         async with Stentor(settings) as stentor:
             await stentor.roles.serve(
-                stop, senders=senders, planners=planners, recorders=recorders, listen=listen, api=api
+                stop,
+                senders=senders,
+                planners=planners,
+                recorders=recorders,
+                listen=listen,
+                api=api,
+                opened_at=partial(welcome, stentor),
             )
         logger.info("all have stopped")
 

@@ -17,6 +17,7 @@ from stentor.access.caller import Caller, local_caller
 from stentor.access.log import ActionFilter, LoggedAction
 from stentor.access.scopes import Scope
 from stentor.access.users import OneTimeLink, User
+from stentor.access.wording import way_in
 from stentor.cli.operations import AsJson, ConfigFile, Yes, confirm, console, interactive, perform
 from stentor.cli.printing import say
 from stentor.errors import InvalidConfiguration, InvalidState
@@ -93,7 +94,7 @@ def list_users(config: ConfigFile = None, as_json: AsJson = False) -> None:
     for heading in ("user", "role", "signs in with", "last signed in"):
         table.add_column(heading)
     for each in found:
-        table.add_row(Text(each.name), each.role.value, Text(_way_in(each)), words.clock(each.signed_in_at))
+        table.add_row(Text(each.name), each.role.value, Text(way_in(each)), words.clock(each.signed_in_at))
     console().print(table if found else "There is no user yet; `stentor user link` makes a link for the first admin.")
 
 
@@ -288,7 +289,7 @@ def _tell(user: User, sentence: str, *, as_json: bool) -> None:
 
 def _show_link(link: OneTimeLink) -> None:
     whose = "makes the first admin" if link.user is None else f"sets the password of {link.user.name}"
-    where = "" if link.base else " Put it behind the dashboard's address, or set `api.public_url`."
+    where = "" if link.base else " Put it behind the dashboard's address, or set `api.public_url` to that."
     typer.echo(f"This link {whose}. It works once, until {words.clock(link.ends_at)}.{where}", err=True)
     typer.echo(link.url)
 
@@ -307,11 +308,3 @@ def _asked() -> str:
         raise InvalidConfiguration("there is no terminal to ask for a password on: add --password-stdin")
     given: str = typer.prompt("New password", hide_input=True, confirmation_prompt=True, err=True)
     return given
-
-
-def _way_in(each: User) -> str:
-    if each.disabled_at is not None:
-        return "nothing: disabled"
-    if each.issuer is not None:
-        return each.issuer
-    return "a password" if each.password_at is not None else "nothing yet: no password"

@@ -16,4 +16,13 @@ SAID = {
     "campaign-again": "This new campaign is for those who were not reached. It is a draft: start it to send it.",
     "campaign-undo": "This new campaign takes the message back. It is a draft: start it to take the message back.",
     "campaign-edit": "This new campaign puts the new message in place. It is a draft: start it to change the messages.",
+    "draining": "No campaign starts from now on. Those under way go on.",
+    "drain-ended": "Campaigns may start again.",
+    "role-set": "The role is changed. It counts from this person's next request on.",
+    "user-disabled": "This user can't sign in any more, and is signed out everywhere.",
+    "user-enabled": "This user may sign in again.",
+    "user-signed-out": "This user is signed out everywhere.",
+    "key-revoked": "The key is revoked. Every process refuses it within 5 seconds.",
+    "session-ended": "That browser is signed out.",
+    "sessions-ended": "All your other browsers are signed out.",
 }

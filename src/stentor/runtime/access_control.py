@@ -23,7 +23,7 @@ class AccessControl:
         self._signer = Signer(database)
         self.keys = Keys(database, clock)
         """API keys: made, rolled, revoked, recognized."""
-        self.users = Users(database, clock, self._hasher, self._signer, public_url)
+        self.users = Users(database, clock, self._hasher, self._signer, resources.config.api.address)
         """Users: made, given a role or a password, disabled; one-time links."""
         self.sessions = Sessions(database, clock, settings, self._hasher, self._signer)
         """Sign-in and sessions."""

@@ -34,6 +34,14 @@ def open_door(listen: str) -> socket.socket:
     return door
 
 
+def address_of(api: ApiConfig, door: socket.socket) -> str:
+    """What to type into a browser on this machine."""
+    host, port = door.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = socket.gethostname()
+    return f"{api.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def doors_of(api: ApiConfig) -> list[socket.socket]:
     """Those of `stentor serve`: none where the API isn't wanted, or where nobody chose a port and that one is taken.
 

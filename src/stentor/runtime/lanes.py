@@ -11,6 +11,7 @@ from stentor.config import lane_of, lanes
 from stentor.queue.contract import Depth
 from stentor.recording.report import LaneProblem, lane_problems
 from stentor.runtime.resources import Resources
+from stentor.runtime.role_signs import RoleSigns, RoleStatus
 from stentor.settings import App
 
 
@@ -43,6 +44,7 @@ class LaneControl:
         self._config = resources.config
         self._database = resources.database
         self._queue = resources.backend.queue
+        self._signs = RoleSigns(resources)
 
     async def all(self) -> list[LaneStatus]:
         """Every lane. Raises: StoreUnavailable, QueueUnavailable."""
@@ -50,6 +52,10 @@ class LaneControl:
         depths = await self._queue.depths(names)
         problems = await self._database.ask(lambda connection: lane_problems(connection, names))
         return [LaneStatus(lane=name, depth=depths.get(name, Depth()), problem=problems.get(name)) for name in names]
+
+    async def roles(self) -> list[RoleStatus]:
+        """What the work shows of every role; see `role_signs`. Raises: StoreUnavailable, QueueUnavailable."""
+        return await self._signs.look()
 
     def apps(self) -> list[AppFacts]:
         """Every app that is configured."""

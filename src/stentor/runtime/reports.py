@@ -50,7 +50,7 @@ class Reports:
     """The reports of one store. Every method may raise `StoreUnavailable`."""
 
     def __init__(self, resources: Resources) -> None:
-        self._settings = resources.config.reports
+        self._settings = resources.config.reporting
         self._clock = resources.clock
         self._database = resources.database
 
@@ -177,4 +177,4 @@ def reporter_for(
     """
     missing = nobody_is_missing if roles_known else MissingRoles(queue, outbox, config.sending.lease).look
     keep = None if config.store.keep_days is None else config.store.keep_days * DAY
-    return Reporter(database, config.reports, tuple(lanes(config)), clock, missing, keep=keep)
+    return Reporter(database, config.reporting, tuple(lanes(config)), clock, missing, keep=keep)

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ from stentor.recording import chronicle
 from stentor.recording.report import LaneProblem, Progress, Report
 from stentor.reporting.reporter import Reporter
 from stentor.runtime.child import Role
-from stentor.runtime.doors import doors_of
+from stentor.runtime.doors import address_of, doors_of
 from stentor.runtime.onlooker import Onlooker, is_over
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.reports import reporter_for
@@ -43,6 +43,7 @@ SEEN_OUT_WITHIN = 20.0
 GLANCE = 4.0
 """Seconds for which a glance at a campaign waits for a step of it."""
 AGAIN = "it is started again by itself"
+NO_APPS = "there is nobody to send to, so no senders run: add an app under [apps] in stentor.toml, and start this again"
 NO_RECORDERS = "there is no work for recorders: the queue is in the store, where senders record by themselves"
 
 
@@ -211,16 +212,19 @@ class Roles:
         recorders: int | None = None,
         listen: str | None = None,
         api: bool | None = None,
+        opened_at: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         """Run all roles of a machine until `stop`, whatever campaigns there are, and start again those that die.
 
-        While the store or the queue is away they wait. `closings` tells what they cost.
+        While the store or the queue is away they wait. Without an app there are no senders. `closings` tells what the
+        processes cost.
 
         Args:
             senders: processes that send; None: as `SendingConfig.senders` says.
             recorders: processes that record what senders tell; None: one where the queue has senders tell them.
             listen: where to answer probes for all of them (`HOST:PORT`, port 0: the system's choice); None: nowhere.
             api: whether to open the API and the dashboard; None: as `ApiConfig.enabled` says.
+            opened_at: told where people reach the dashboard, when its process has started.
 
         Raises:
             InvalidConfiguration: it cannot listen there, the queue cannot be used, or has no use for recorders.
@@ -232,6 +236,9 @@ class Roles:
         await self._backend.ready()
         with suppress(StoreUnavailable):
             await self._reporter().begin()
+        if not self._config.apps:
+            logger.warning("%s", NO_APPS)
+            senders = 0
         roles: list[Role] = [*_times("planner", planners), *self._senders(senders), "scheduler"]
         if self._backend.outbox is not None:
             roles += _times("recorder", 1 if recorders is None else recorders)
@@ -241,7 +248,18 @@ class Roles:
         with ExitStack() as opened:
             for door in doors:
                 opened.enter_context(door)
-            await self._serve(Supervisor(self._config, roles, listen=listen, relay=True, doors=doors), stop)
+            supervisor = Supervisor(self._config, roles, listen=listen, relay=True, doors=doors)
+            telling = None
+            if doors and opened_at is not None:
+                address = self._config.api.public_url or address_of(self._config.api, doors[0])
+                telling = asyncio.create_task(_tell_when_open(supervisor, address, opened_at))
+            try:
+                await self._serve(supervisor, stop)
+            finally:
+                if telling is not None:
+                    telling.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await telling
 
     async def _serve(self, supervisor: Supervisor, stop: asyncio.Event) -> None:
         async with supervisor:
@@ -301,6 +319,12 @@ class Roles:
         campaign = await self._database.ask(lambda connection: campaigns.get(connection, campaign_id))
         if campaign.state is CampaignState.DRAFT:
             raise InvalidState(f"campaign {campaign_id} is a draft; start it first")
+
+
+async def _tell_when_open(supervisor: Supervisor, address: str, tell: Callable[[str], Awaitable[None]]) -> None:
+    """Tell where the dashboard is, as soon as it answers there."""
+    if await supervisor.begun("api"):
+        await tell(address)
 
 
 def _times(role: Role, number: int) -> list[Role]:

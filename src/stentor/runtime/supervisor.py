@@ -170,6 +170,12 @@ class Supervisor:
                     " fix that, and run it again to continue"
                 )
 
+    async def begun(self, role: Role) -> bool:
+        """Wait until the first process of a role is at work. Returns: whether it is; False: it died, or all stops."""
+        first = next(worker for worker in self._workers if worker.role == role)
+        await first.settled.wait()
+        return first.runs and not self._stopping.is_set()
+
     # -- what probes are told ---------------------------------------------------------------------------------------
 
     async def alive(self) -> ProbeResult:

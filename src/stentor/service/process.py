@@ -13,7 +13,7 @@ import logging
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -23,7 +23,7 @@ from stentor.api.meter import ApiMeter
 from stentor.config import Config
 from stentor.errors import InvalidConfiguration, StentorError
 from stentor.runtime import child
-from stentor.runtime.doors import open_door
+from stentor.runtime.doors import address_of, open_door
 from stentor.runtime.health import Lookup, ProbeResult
 from stentor.runtime.plain_http import listening
 from stentor.runtime.probes import SCHEMA_LASTS, pages
@@ -60,6 +60,7 @@ async def serve(
     doors: Sequence[socket.socket] = (),
     listen: str | None = None,
     tell: Callable[[str | None], None] = lambda _: None,
+    opened_at: Callable[[Stentor, str], Awaitable[None]] | None = None,
 ) -> dict[str, float]:
     """Answer requests until `stop`.
 
@@ -67,6 +68,7 @@ async def serve(
         doors: sockets that listen already; none: one is opened at `api.listen`.
         listen: where to answer probes (`HOST:PORT`); None: nowhere.
         tell: told where that is, or None, as soon as requests are answered.
+        opened_at: told, as soon as requests are answered, where people reach the dashboard.
 
     Raises: InvalidConfiguration: it cannot listen there, or its certificate cannot be used.
 
@@ -82,7 +84,10 @@ async def serve(
             async with _probed(stentor, meter, stop, listen) as address:
                 tell(address)
                 for each in (*doors, *opened):
-                    logger.info("the API and the dashboard are at %s", address_of(config, each))
+                    logger.info("the API and the dashboard are at %s", address_of(config.api, each))
+                if opened_at is not None:
+                    door = (*doors, *opened)[0]
+                    await opened_at(stentor, config.api.public_url or address_of(config.api, door))
                 await stop.wait()
                 server.should_exit = True
                 await serving
@@ -91,15 +96,6 @@ async def serve(
         for each in opened:
             each.close()
     return {}
-
-
-def address_of(config: Config, door: socket.socket) -> str:
-    """What to type into a browser on this machine."""
-    host, port = door.getsockname()[:2]
-    scheme = "https" if config.api.certificate_file else "http"
-    if host in ("0.0.0.0", "::"):
-        host = socket.gethostname()
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _settings(config: Config, app: Any) -> uvicorn.Config:

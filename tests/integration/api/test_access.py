@@ -52,6 +52,17 @@ async def test_users(service: Service) -> None:
     assert problem(await service.ask("GET", "/users/nosuch")) == "not-found"
 
 
+async def test_a_page_of_users_begins_where_the_one_before_ended(service: Service) -> None:
+    for name in ("ada", "bob", "Cy", "dora", "eve"):
+        await service.made("POST", "/users", {"name": name}, status=201)
+    page = await service.made("GET", "/users?limit=2")
+    seen = page["users"]
+    while page["next"]:
+        page = await service.made("GET", f"/users?limit=2&cursor={page['next']}")
+        seen += page["users"]
+    assert [each["name"] for each in seen] == ["ada", "bob", "Cy", "dora", "eve"]
+
+
 async def test_the_log_of_who_did_what(service: Service) -> None:
     for name in ("a", "b", "c"):
         await service.made("POST", "/keys", {"name": name}, status=201)

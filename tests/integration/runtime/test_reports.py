@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stentor.audience.contract import Selection
-from stentor.config import Config, QueueConfig, ReportsConfig, ReportTarget
+from stentor.config import ApiConfig, Config, QueueConfig, ReportsConfig, ReportTarget
 from stentor.errors import InvalidConfiguration, UnknownReport
 from stentor.model import Message
 from stentor.planning.content import Content
@@ -46,8 +46,8 @@ def told(config: Config, receiver: HttpReceiver | None) -> Config:
     """The settings, with a target."""
     port = 1 if receiver is None else receiver.port
     target = ReportTarget(url=f"json://127.0.0.1:{port}/hook")
-    reports = ReportsConfig(targets={"team": target}, link="https://push.example.com/campaigns/{id}")
-    return config.model_copy(update={"reports": reports})
+    reports = ReportsConfig(targets={"team": target})
+    return config.model_copy(update={"reports": reports, "api": ApiConfig(public_url="https://push.example.com")})
 
 
 async def until_told(receiver: HttpReceiver, number: int) -> None:
@@ -121,6 +121,7 @@ async def test_a_target_is_tested_and_a_report_replayed(tmp_path: Path, facts: F
         assert (again.status, again.tries) == (DeliveryStatus.SENT, 1)
         first, second = receiver.got
         assert first.json == second.json
+        assert f"https://push.example.com/campaigns/{campaign.id}" in first.json["message"]
         receiver.status = 500
         (again,) = await stentor.reports.replay(f"completed/{campaign.id}", "team")
         assert (again.status, again.tries) == (DeliveryStatus.WAITING, 1)

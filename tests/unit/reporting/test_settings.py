@@ -81,3 +81,17 @@ def test_no_secret_is_in_the_repr(tmp_path: Path) -> None:
     )
     assert SECRET not in repr(config)
     assert "hush" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("api", "reports", "link"),
+    [
+        ("", "", None),
+        ('public_url = "https://push.example.com/"', "", "https://push.example.com/campaigns/{id}"),
+        ('public_url = "https://push.example.com"', 'link = "https://x.example/{id}"', "https://x.example/{id}"),
+    ],
+)
+def test_reports_link_to_the_dashboard_unless_told_otherwise(
+    tmp_path: Path, api: str, reports: str, link: str | None
+) -> None:
+    assert read(tmp_path, f"[api]\n{api}\n[reports]\n{reports}\n").reporting.link == link

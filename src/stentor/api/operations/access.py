@@ -158,7 +158,7 @@ async def list_users(call: Call, query: PageQuery) -> UsersPage:
     found = await call.stentor.access.users.page(call.caller, after=after, limit=query.limit + 1)
     page, following = found[: query.limit], None
     if len(found) > query.limit:
-        following = cursors.make(("users",), [page[-1].id], call.now)
+        following = cursors.make(("users",), [page[-1].name], call.now)
     return UsersPage(users=[shapes.user(each) for each in page], next=following)
 
 

@@ -34,6 +34,24 @@ class LanesShape(Shape, frozen=True, kw_only=True):
     lanes: list[LaneShape]
 
 
+class RoleShape(Shape, frozen=True, kw_only=True):
+    """What the work shows of a role. No role tells that it runs."""
+
+    role: str
+    """`planner`, `sender`, `recorder` or `scheduler`."""
+    lane: str | None
+    """Of senders, the lane. Null: the role works for all lanes."""
+    state: str
+    """`working`: it holds work. `idle`: there is nothing for it to do, and whether it runs doesn't show. `waited_for`:
+    there is work that nobody holds just now. `hindered`: there is work, and the lane has a problem."""
+    problem: LaneProblemShape | None
+    """Why its work stands still, and what to do. Work that nobody takes is a problem after some seconds."""
+
+
+class RolesShape(Shape, frozen=True, kw_only=True):
+    roles: list[RoleShape]
+
+
 class AppShape(Shape, frozen=True, kw_only=True):
     """An app's settings, without secrets."""
 
@@ -69,6 +87,22 @@ async def list_lanes(call: Call) -> LanesShape:
                 problem=None if each.problem is None else shapes.problem(each.problem),
             )
             for each in found
+        ]
+    )
+
+
+@operations.get("/roles", Scope.VIEW, raises=(QueueUnavailable,))
+async def list_roles(call: Call) -> RolesShape:
+    """What the work shows of each role: whether somebody does it, and why it stands still."""
+    return RolesShape(
+        roles=[
+            RoleShape(
+                role=each.role,
+                lane=each.lane,
+                state=each.state.value,
+                problem=None if each.problem is None else shapes.problem(each.problem),
+            )
+            for each in await call.stentor.lanes.roles()
         ]
     )
 

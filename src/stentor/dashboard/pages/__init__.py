@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from stentor.dashboard.pages import campaign, campaign_actions, campaign_changes, campaigns, compose, fire, sign_in
+from stentor.dashboard.pages import (
+    account,
+    campaign,
+    campaign_actions,
+    campaign_changes,
+    campaigns,
+    compose,
+    fire,
+    keys,
+    lanes,
+    log,
+    sign_in,
+    users,
+)
 
 ALL = (
     *sign_in.pages,
@@ -12,5 +25,10 @@ ALL = (
     *campaign_changes.pages,
     *compose.pages,
     *fire.pages,
+    *lanes.pages,
+    *users.pages,
+    *keys.pages,
+    *log.pages,
+    *account.pages,
 )
 """All of them."""
