@@ -44,7 +44,7 @@ test: check ## all there is to check: what `make check` does, then all tests
 	$(BIN)/python -m pytest -n 3 --dist worksteal $(PYTEST_ARGS)
 
 screenshots: $(VENV)/.ready ## take the documentation's pictures of the dashboard anew, in docs/images
-	STENTOR_PICTURES=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/browser
+	SCREENSHOTS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/browser
 
 # The suites that every queue and board must pass are on SQLite and in memory here; `make test` has all of them.
 quick: $(VENV)/.ready ## what to run while you write: the unit tests, and the contracts' suites on SQLite (below two minutes)

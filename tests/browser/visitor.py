@@ -17,7 +17,7 @@ from playwright.async_api import BrowserContext, ConsoleMessage, Page
 from stentor.dashboard.cookies import SESSION
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-PICTURES = "STENTOR_PICTURES"
+PICTURES = "SCREENSHOTS"
 """The environment variable that asks for the pictures of the documentation."""
 LARGEST = 150_000
 """Bytes that a picture may have."""
@@ -65,7 +65,7 @@ class Visitor:
         self.wrong = [each for each in self.wrong if not any(part in each for part in parts)]
 
     def nothing_wrong(self) -> None:
-        assert self.wrong == []
+        assert self.wrong == [], self.wrong
 
     async def look(self, page: Page) -> None:
         """See that a page is as every page must be."""

@@ -38,9 +38,13 @@ class Server:
         """All that it logged."""
         return self._log.read_text("utf-8")
 
+    def starts(self) -> int:
+        """How often the process that answers requests has started."""
+        return len(ADDRESS.findall(self.said()))
+
     async def started(self, times: int = 1) -> None:
-        """Wait until the process that answers requests has started so often."""
-        await until(lambda: len(ADDRESS.findall(self.said())) >= times)
+        """Wait until it has started so often."""
+        await until(lambda: self.starts() >= times)
         self.url = ADDRESS.findall(self.said())[-1]
 
     def kill_api(self) -> None:
@@ -66,7 +70,7 @@ async def serving(folder: Path, facts: Facts, phones: int, *command: str, more: 
         with log.open("wb") as said, _started(command, file, said.fileno()) as process:
             server = Server(log, file, stentor)
             try:
-                await until(lambda: ADDRESS.search(server.said()) is not None or process.poll() is not None)
+                await until(lambda: server.starts() > 0 or process.poll() is not None)
                 assert process.poll() is None, server.said()
                 await server.started()
                 yield server

@@ -58,7 +58,7 @@ async def count(visit: Visit, campaign: str) -> Response:
     return await visit.render("compose/count.html", **await _counted(visit, campaign))
 
 
-@pages.post("/campaigns/{campaign}/start", Scope.SEND, action="campaign.start")
+@pages.post("/campaigns/{campaign}/fire", Scope.SEND, action="campaign.start")
 async def fire(visit: Visit, campaign: str) -> Response:
     form = visit.form
     hold = float(form.get("hold")) if form.get("hold") in map(str, HOLDS) else HOLD
