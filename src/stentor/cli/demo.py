@@ -286,6 +286,8 @@ def _say_what_next(found: DemoResult, keep: Path | None, out: Console) -> None:
     width = max(map(len, steps))
     for command, purpose in steps.items():
         out.print(Text(f"  {stentor} {command:<{width}}  {purpose}"), soft_wrap=True)
+    out.print(Text(f"\nThe dashboard: run `{stentor} serve`, and open the link that it shows."), soft_wrap=True)
+    out.print(Text(f"It is at {config.ApiConfig().address} then, {'with this campaign' if keep else 'and empty'}."))
 
 
 def _shape(found: DemoResult) -> dict[str, Any]:

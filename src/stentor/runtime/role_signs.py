@@ -77,7 +77,7 @@ class RoleSigns:
         return found
 
     def _taker(self, role: Role, lane: str | None, depth: Depth, problems: Mapping[str, LaneProblem]) -> RoleStatus:
-        if lane in problems and depth.total:
+        if lane is not None and lane in problems and depth.total:
             return RoleStatus(role=role, lane=lane, state=RoleState.HINDERED, problem=problems[lane])
         if depth.leased:
             return RoleStatus(role=role, lane=lane, state=RoleState.WORKING, problem=None)

@@ -407,6 +407,14 @@ async def test_tests_retries_and_undo_are_campaigns_of_their_own(service: Servic
 async def test_lanes_apps_and_the_queue(service: Service) -> None:
     lanes = (await service.made("GET", "/lanes"))["lanes"]
     assert {each["lane"] for each in lanes} == {"apns/ios", "fcm/android"}
+    roles = (await service.made("GET", "/roles"))["roles"]
+    assert {(each["role"], each["lane"]) for each in roles} == {
+        ("planner", None),
+        ("sender", "apns/ios"),
+        ("sender", "fcm/android"),
+        ("scheduler", None),
+    }
+    assert {each["state"] for each in roles} <= {"idle", "waited_for", "working"}
     apps = (await service.made("GET", "/apps"))["apps"]
     (apns,) = [each for each in apps if each["channel"] == "apns"]
     assert apns["settings"]["topic"]

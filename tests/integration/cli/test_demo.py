@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from stentor.cli import stage
 from stentor.cli.crowd import CHANNELS, Crowd
 from stentor.simulators.apns import ApnsSimulator
+from tests.integration.cli.commands import Cluster
 
 COMMAND = (sys.executable, "-m", "stentor.cli")
 
@@ -61,6 +64,23 @@ async def test_the_demo_is_exact_and_can_be_kept(tmp_path: Path) -> None:
     _, err = await again.communicate()
     assert again.returncode == 2
     assert b"there is something in it" in err
+
+
+async def test_the_dashboard_that_the_demo_names_opens(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    demo = await start(tmp_path, "demo", "--recipients", "300", "--keep", str(kept))
+    out, err = await demo.communicate()
+    assert demo.returncode == 0, err.decode()
+    said = out.decode()
+    assert re.search(r"The dashboard: run `\S+ serve`, and open the link that it shows\.\nIt is at http://127", said)
+    named = re.search(r"export STENTOR_CONFIG=(\S+)", said)
+    assert named is not None
+    async with Cluster(Path(named[1]), STENTOR_API__LISTEN="127.0.0.1:0").running("serve") as served:
+        address = (await served.until(r"the API and the dashboard are at (\S+)"))[1]
+        async with httpx.AsyncClient(base_url=address, timeout=60) as browser:
+            assert "<h1>Sign in</h1>" in (await browser.get("/sign-in")).text
+        await served.until("run `stentor user link` for a link")
+        assert await served.stop() == 0
 
 
 async def test_the_demo_plays_on_all_channels(tmp_path: Path) -> None:

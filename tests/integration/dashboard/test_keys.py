@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from typing import Any
 
 import pytest
 
@@ -85,7 +86,7 @@ async def test_revoking_is_confirmed(browser: Browser) -> None:
         ({"name": "shop", "scope": "view", "expires": "soon"}, "choose one of those that are offered"),
     ],
 )
-async def test_what_cannot_be_made_is_said_at_the_field(browser: Browser, given: dict[str, str], said: str) -> None:
+async def test_what_cannot_be_made_is_said_at_the_field(browser: Browser, given: dict[str, Any], said: str) -> None:
     await browser.sign_in("ada", Scope.ADMIN)
     answer = await browser.submit(await browser.open("/keys"), "/keys", **given)
     assert (answer.status_code, said in unescape(answer.text), 'class="error"' in answer.text) == (422, True, True)

@@ -55,8 +55,10 @@ async def come_back(visit: Visit) -> Response:
     previous = visit.cookies.read(visit.request, SESSION) or None
     try:
         arrival = await visit.stentor.access.oidc.finish(ticket, visit.request.query_params, previous=previous)
-    except (SignInRefused, SignInUnavailable) as error:
+    except SignInRefused as error:
         return await _sign_in_page(visit, str(error), status=403)
+    except SignInUnavailable as error:
+        return await _sign_in_page(visit, str(error), status=503)
     response = _signed_in(visit, arrival.opened, arrival.back)
     visit.cookies.forget(response, JOURNEY)
     return response
