@@ -92,10 +92,11 @@ the `languages` and how many are `lacking` each value), `recipients`, `unroutabl
 | `campaign list` | `campaigns`: a list of campaigns, each with `accepted`, `failed`, `cancelled`, `pending` and \
 `seconds` (from its start to its end, or to now) |
 | `send --once`, if it was sent before | `already_sent`: the campaign's id |
-| `send --detach`, `campaign pause` | the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
+| `send --detach`, `campaign start`, `unschedule`, `pause` | the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
 `starts_at`, `expires_at`, `finished_at`, `planned` (whether the whole audience has been read), `expected` \
 (recipients by lane), `max_rate` (the most pushes per second over all lanes, or \
-null), `revision` (how often it was changed as a draft) |
+null), `revision` (how often it was changed as a draft, or made a draft again), `held_until` \
+(before when it does not start, as its start was held; or null) |
 | `campaign prune` | `campaigns` (their ids), `recipients`, `failures`, `oldest` (when the first of them ended, \
 or null), `deleted` |
 | `drain` | `drained`, and what is left: `campaigns` (state by id), `recipients` without an outcome, queued `batches`, \

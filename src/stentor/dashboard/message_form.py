@@ -187,6 +187,14 @@ def name_of(place: str) -> str:
     return next((each.name(language) for each in ALL if each.path == path), "")
 
 
+def label_of(name: str) -> str:
+    """What people call a field of the form: `Title (de)`; its name if it is none."""
+    parts = name.split(".")
+    language = parts[1] if parts[0] == "t" and len(parts) > 2 else None
+    label = next((each.label for each in ALL if each.name(language) == name), name)
+    return label if language is None else f"{label} ({language})"
+
+
 def _everywhere(tree: Tree) -> Iterator[tuple[MessageField, str | None]]:
     yield from ((field, None) for field in ALL)
     for language in languages(tree):

@@ -116,7 +116,7 @@ async def preview(visit: Visit) -> Response:
         if not isinstance(error, InvalidMessage | InvalidInput | InvalidAudience | AudienceUnavailable):
             raise
         problems = {"phones": [], "problems": draft_form.problems_of(error), "left_out": 0}
-    return await visit.render("compose/preview.html", **problems)
+    return await visit.render("compose/preview.html", label=message_form.label_of, **problems)
 
 
 async def _shown(visit: Visit, filled: DraftForm, content: Content) -> dict[str, Any]:

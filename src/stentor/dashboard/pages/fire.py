@@ -127,14 +127,13 @@ async def _check_page(
     return await visit.render(
         "compose/check.html",
         status,
-        campaign=campaign,
         draft=draft,
         audience=audience_in_words(draft),
         most_tests=MOST_TESTS,
         ids=visit.form.raw("ids"),
         problem=problem,
         test_problem=test_problem,
-        **{"campaign_id": campaign_id, "error": "", "holds": HOLDS, **counted, **tested},
+        **{"campaign": campaign, "campaign_id": campaign_id, "error": "", "holds": HOLDS, **counted, **tested},
     )
 
 

@@ -14,10 +14,10 @@
   }
 
   document.addEventListener("htmx:after:swap", () => {
-    const told = new Map([...document.querySelectorAll("#preview [data-field]")].map((each) => [each.dataset.field, each.textContent]));
+    const told = new Map([...document.querySelectorAll("#preview [data-field]")].map((each) => [each.dataset.field, each.querySelector("span").textContent]));
     for (const about of document.querySelectorAll("[data-about]")) {
       const problem = told.get(about.dataset.about);
-      about.textContent = problem ? problem.replace(about.dataset.about, "").trim() : about.dataset.hint;
+      about.textContent = problem || about.dataset.hint;
       about.className = problem ? "error" : "hint";
     }
   });
