@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -95,13 +95,18 @@ def decode(body: bytes, kind: type[F]) -> F:
 
 
 def decode_query(request: Request, kind: type[F]) -> F:
-    """The query as what it must be. A name that may be there several times has a list as its type.
+    """The query as what it must be. Raises: as `decode_parameters`."""
+    return decode_parameters(request.query_params.multi_items(), kind)
+
+
+def decode_parameters(parameters: Iterable[tuple[str, str]], kind: type[F]) -> F:
+    """Names and values as what they must be. A name that may be there several times has a list as its type.
 
     Raises: ProblemAnswer: a parameter is wrong or unknown.
     """
     fields = {each.encode_name: each for each in msgspec.structs.fields(kind)}
     given: dict[str, Any] = {}
-    for name, text in request.query_params.multi_items():
+    for name, text in parameters:
         if name in fields and _is_list(fields[name].type):
             given.setdefault(name, []).append(text)
         elif name in given:

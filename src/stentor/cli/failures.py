@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from msgspec import to_builtins
@@ -22,6 +22,7 @@ from stentor.recording.report import FailureRow, Report
 from stentor.runtime.stentor import Stentor
 from stentor.store.campaigns import Campaign
 
+Ending = Literal["rejected", "expired", "ambiguous"]
 WIDTHS = (19, 14, 12, 14)
 """Characters of the first columns, where their texts are no longer."""
 
@@ -30,6 +31,9 @@ def failures(
     campaign: CampaignName,
     reason: Annotated[str | None, typer.Option(help="Only recipients that failed for this reason.")] = None,
     lane: Annotated[str | None, typer.Option(help="Only recipients on this lane, e.g. apns/ios.")] = None,
+    outcome: Annotated[
+        Ending | None, typer.Option(help="Only recipients that ended so: rejected, expired or ambiguous.")
+    ] = None,
     dead: Annotated[
         bool | None, typer.Option("--dead/--alive", help="Only dead addresses, or only addresses that still work.")
     ] = None,
@@ -58,7 +62,9 @@ def failures(
 
     async def work(stentor: Stentor, found: Campaign) -> None:
         write = _writer(as_csv=as_csv, as_json=as_json, addresses=addresses)
-        chosen = stentor.outcomes.failures(found.id, lane=lane, reason=reason, dead=dead, addresses=addresses)
+        chosen = stentor.outcomes.failures(
+            found.id, lane=lane, reason=reason, outcome=outcome, dead=dead, addresses=addresses
+        )
         some = False
         async for row in chosen:
             write(row)

@@ -25,4 +25,9 @@ SAID = {
     "key-revoked": "The key is revoked. Every process refuses it within 5 seconds.",
     "session-ended": "That browser is signed out.",
     "sessions-ended": "All your other browsers are signed out.",
+    "installation-added": "The installation is in the registry now.",
+    "installation-changed": "The installation is changed.",
+    "installation-revived": "The installation is changed, and it is sent to again.",
+    "installation-unchanged": "All of this was known already, so nothing is changed.",
+    "installation-deleted": "The installation is no longer in the registry.",
 }

@@ -169,7 +169,7 @@ class Dashboard:
         except (ProblemAnswer, StentorError) as error:
             await self._note(page, visit, str(error))
             raise
-        await self._note(page, visit, "")
+        await self._note(page, visit, "" if response.status_code < 400 else "What was asked for could not be done.")
         return response
 
     async def _note(self, page: DashboardPage, visit: Visit, refusal: str) -> None:

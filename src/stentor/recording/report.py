@@ -6,12 +6,12 @@ connection it is given); no answer needs memory that grows with the audience, an
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Row, and_, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.outcome import Outcome
@@ -250,6 +250,11 @@ class FailureRow:
 _COLUMNS = tuple(each.name for each in fields(FailureRow) if each.name != "address")
 
 
+def failure_columns() -> list[ColumnElement[Any]]:
+    """What `failure_row` needs."""
+    return [failed.c[name] for name in _COLUMNS]
+
+
 def failure_row(row: Row[Any]) -> FailureRow:
     """One from a row with the failures' columns."""
     columns = {name: row._mapping[name] for name in _COLUMNS}
@@ -309,59 +314,6 @@ async def totals(connection: AsyncConnection, campaign_ids: Collection[str]) -> 
         .group_by(c.campaign_id)
     )
     return {row.campaign_id: Totals(**{name: int(row._mapping[name]) for name in sums}) for row in rows}
-
-
-async def failures(
-    reader: Reader,
-    campaign_id: str,
-    *,
-    lane: str | None = None,
-    reason: str | None = None,
-    dead: bool | None = None,
-    after: tuple[str, int] | None = None,
-    page: int = FAILURES_PAGE,
-) -> AsyncIterator[FailureRow]:
-    """Everybody who ended otherwise than accepted or cancelled, in the order of the batches.
-
-    Each page is a snapshot of its own, so that a slow reader holds no transaction open; what is recorded meanwhile
-    may be missing, and nothing comes twice.
-
-    Args:
-        lane, reason: only those of one lane, or that failed for one reason.
-        dead: only those whose address is (or isn't) dead for good.
-        after: batch and position of the last one that is there already.
-        page: how many are read at a time.
-
-    Raises:
-        UnknownCampaign: there is no such campaign.
-    """
-    async with reader.read() as connection:
-        await campaigns.get(connection, campaign_id)
-    # By the batches' ids, which begin with the campaign's ("0" is what follows "/"): the index that keeps this order.
-    # To ask for the campaign as well would have SQLite take another one, and sort all there is for each page.
-    wanted = [failed.c.batch_id < f"{campaign_id}0"]
-    if lane is not None:
-        wanted.append(failed.c.lane == lane)
-    if reason is not None:
-        wanted.append(failed.c.reason == reason)
-    if dead is not None:
-        wanted.append(failed.c.dead == dead)
-    place = tuple_(failed.c.batch_id, failed.c.position)
-    query = (
-        select(*(failed.c[name] for name in _COLUMNS))
-        .where(*wanted)
-        .order_by(failed.c.batch_id, failed.c.position)
-        .limit(page)
-    )
-    after = after or (f"{campaign_id}/", 0)
-    while True:
-        async with reader.read() as connection:
-            rows = (await connection.execute(query.where(place > after))).all()
-        for row in rows:
-            yield failure_row(row)
-        if len(rows) < page:
-            return
-        after = (rows[-1].batch_id, rows[-1].position)
 
 
 async def _counts(connection: AsyncConnection, campaign_id: str, now: float) -> dict[str, LaneCounts]:

@@ -133,6 +133,7 @@ class BlockingOutcomes(_Twin[Outcomes]):
     totals = _blocking(Outcomes.totals)
     audit = _blocking(Outcomes.audit)
     failures = _iterating(Outcomes.failures)
+    failure_counts = _blocking(Outcomes.failure_counts)
     has_batch = _blocking(Outcomes.has_batch)
     recipients = _iterating(Outcomes.recipients)
     explain = _blocking(Outcomes.explain)

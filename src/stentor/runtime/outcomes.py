@@ -10,11 +10,15 @@ from dataclasses import replace
 
 import msgspec
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import Audience, Selection, Wanted
+from stentor.outcome import Outcome
+from stentor.recording import failing
 from stentor.recording import report as reports
 from stentor.recording.audit import Audit, audit, audit_apart
 from stentor.recording.explain import Explanation, explain
+from stentor.recording.failing import KindCount
 from stentor.recording.losses import Losses
 from stentor.recording.recipients import RecipientShape, recipients
 from stentor.recording.report import FailureRow, Progress, Report, Totals
@@ -44,6 +48,18 @@ class Outcomes:
         """How many recipients of each of these campaigns ended how so far: for lists."""
         return await self._database.ask(lambda connection: reports.totals(connection, campaign_ids))
 
+    async def failure_counts(self, campaign_id: str) -> list[KindCount]:
+        """How many were not reached, by lane, reason, outcome and whether the address is dead, the most frequent first.
+
+        Raises: UnknownCampaign.
+        """
+
+        async def ask(connection: AsyncConnection) -> list[KindCount]:
+            await campaigns.get(connection, campaign_id)
+            return await failing.counts(connection, campaign_id)
+
+        return await self._database.ask(ask)
+
     async def audit(self, campaign_id: str) -> Audit:
         """Recount everything, and compare. Raises: UnknownCampaign; QueueUnavailable: the queue isn't in the store."""
         if (outbox := self._backend.outbox) is None:
@@ -57,6 +73,7 @@ class Outcomes:
         *,
         lane: str | None = None,
         reason: str | None = None,
+        outcome: str | None = None,
         dead: bool | None = None,
         addresses: bool = False,
         after: tuple[str, int] | None = None,
@@ -65,7 +82,9 @@ class Outcomes:
         """Who was not reached, and why.
 
         Args:
-            lane, reason, dead: only those of one lane, or for one reason, or whose address is (or isn't) dead.
+            lane, reason: only those of one lane, or for one reason.
+            outcome: only those that ended so: `rejected`, `expired` or `ambiguous`.
+            dead: only those whose address is (or isn't) dead.
             addresses: read each one's address from the audience as it is now.
             after: batch and position of the last one that is there already.
             page: how many are read at a time.
@@ -74,9 +93,10 @@ class Outcomes:
             UnknownCampaign: there is no such campaign.
             InvalidAudience, AudienceUnavailable: addresses are asked for, and the audience cannot be read.
         """
-        found = reports.failures(
-            self._database, campaign_id, lane=lane, reason=reason, dead=dead, after=after, page=page
+        wanted = failing.Wanted(
+            lane=lane, reason=reason, outcome=None if outcome is None else Outcome[outcome.upper()], dead=dead
         )
+        found = failing.failures(self._database, campaign_id, wanted, after=after, page=page)
         return self._with_addresses(found, campaign_id) if addresses else found
 
     async def _with_addresses(self, found: AsyncIterator[FailureRow], campaign_id: str) -> AsyncIterator[FailureRow]:

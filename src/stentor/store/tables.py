@@ -139,7 +139,7 @@ failures = Table(  # a row for each recipient that ended other than accepted or 
     Column("tries", Integer, nullable=False),
     Column("at", Double, nullable=False),
     Index(None, "campaign_id", "installation"),
-    Index(None, "campaign_id", "lane", "reason"),
+    Index("ix_stentor_failures_kind", "campaign_id", "lane", "reason", "outcome", "dead", "batch_id"),
 )
 
 lanes = Table(  # what a lane's senders need to tell each other and the operator

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,12 +11,10 @@ from stentor.account import Waiting
 from stentor.errors import UnknownCampaign
 from stentor.outcome import Outcome
 from stentor.recording.report import (
-    FailureRow,
     LaneCounts,
     Progress,
     Report,
     Totals,
-    failures,
     progress,
     report,
     totals,
@@ -36,10 +32,6 @@ async def look(rows: Rows, campaign: str = "c1", now: float = NOW) -> Progress:
 async def account(rows: Rows, campaign: str = "c1") -> Report:
     async with rows.database.read() as connection:
         return await report(connection, campaign, NOW)
-
-
-async def listed(rows: Rows, campaign: str = "c1", **wanted: Any) -> list[FailureRow]:
-    return [row async for row in failures(rows.database, campaign, **wanted)]
 
 
 def waits(*positions: int, not_before: float = NOW + 60) -> list[Waiting]:
@@ -108,8 +100,6 @@ async def test_another_campaigns_batches_are_its_own(rows: Rows) -> None:
     await rows.batch(1, "rrp", campaign="c10")
     assert (await look(rows, "c1")).total.read == 2
     assert (await look(rows, "c10")).total.read == 3
-    assert len(await listed(rows, "c1")) == 1
-    assert len(await listed(rows, "c10")) == 2
 
 
 async def test_only_problems_of_its_own_lanes_are_told(rows: Rows) -> None:
@@ -126,7 +116,7 @@ async def test_only_problems_of_its_own_lanes_are_told(rows: Rows) -> None:
 
 
 async def test_a_campaign_that_is_not_there(rows: Rows) -> None:
-    for ask in (look, account, listed):
+    for ask in (look, account):
         with pytest.raises(UnknownCampaign):
             await ask(rows, "nobody")
 
@@ -160,40 +150,6 @@ async def test_a_campaign_that_has_not_started_has_no_rate(rows: Rows) -> None:
     await rows.campaign(state=CampaignState.DRAFT, starts_at=None)
     told = await account(rows)
     assert (told.seconds, told.rate) == (0, 0)
-
-
-async def test_failures_come_a_page_at_a_time_each_once(rows: Rows) -> None:
-    await rows.campaign()
-    await rows.batch(1, "rarxm")
-    await rows.batch(2, "rrr")
-    everybody = await listed(rows)
-    assert [row.installation for row in everybody] == ["k1-0", "k1-2", "k1-3", "k1-4", "k2-0", "k2-1", "k2-2"]
-    for page in (1, 2, 3, 7, 8):
-        assert await listed(rows, page=page) == everybody
-    assert everybody[2] == FailureRow(
-        installation="k1-3",
-        lane="apns/ios",
-        outcome=Outcome.EXPIRED,
-        reason="expired",
-        status=0,
-        detail="",
-        dead=False,
-        tries=2,
-        at=NOW - 20,
-        batch_id="c1/apns/ios/0.0.7.1",
-        position=3,
-    )
-
-
-async def test_failures_can_be_chosen(rows: Rows) -> None:
-    await rows.campaign()
-    await rows.batch(1, "rxm")
-    await rows.batch(1, "r", lane="fcm/android", keys=[b"phone"])
-    assert [row.installation for row in await listed(rows, lane="fcm/android")] == ["phone"]
-    assert [row.installation for row in await listed(rows, reason="expired")] == ["k1-1"]
-    assert [row.installation for row in await listed(rows, dead=True)] == ["k1-0", "phone"]
-    assert [row.installation for row in await listed(rows, dead=False)] == ["k1-1", "k1-2"]
-    assert await listed(rows, lane="fcm/android", reason="expired") == []
 
 
 BATCHES = st.lists(

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from stentor.access.scopes import Scope
 from stentor.api.bodies import JSON
-from stentor.api.cursors import Cursors
+from stentor.api.installations import ERASED_WITHIN, InstallationFilters, installations_page, seen
 from stentor.api.operation import Call, Fields, Made, Operations, Streamed
 from stentor.api.problems import BAD_BODY, ProblemAnswer
 from stentor.errors import InvalidConfiguration, InvalidInput, QueueUnavailable, UnknownInstallation
@@ -27,8 +27,6 @@ MOST, USUAL = 1000, 100
 IN_MEMORY = 2**20
 """Bytes of rejected lines that are kept in memory; more are in a temporary file until they are sent."""
 PIECE = 2**16
-ERASED_WITHIN = 20.0
-"""Seconds that erasing waits for batches on their way."""
 
 
 class InstallationQuery(Fields, frozen=True, kw_only=True):
@@ -36,15 +34,7 @@ class InstallationQuery(Fields, frozen=True, kw_only=True):
     """With its address whole. Needs the scope `write`."""
 
 
-class InstallationsQuery(Fields, frozen=True, kw_only=True):
-    channel: str | None = None
-    """Only those on this channel."""
-    app: str | None = None
-    """Only those of this app; name its channel as well."""
-    dead: bool | None = None
-    """Only those whose address is (or isn't) dead."""
-    addresses: bool = False
-    """With their addresses whole. Needs the scope `write`."""
+class InstallationsQuery(InstallationFilters, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=MOST)] = USUAL
     """How many."""
     cursor: str | None = None
@@ -87,23 +77,7 @@ class StreamResultShape(Shape, frozen=True, kw_only=True):
 @operations.get("/installations", Scope.VIEW)
 async def list_installations(call: Call, query: InstallationsQuery) -> InstallationPage:
     """Installations of the registry."""
-    if query.addresses:
-        call.caller.require(Scope.WRITE)
-    if query.app is not None and query.channel is None:
-        raise InvalidInput("channel", "an app is of one channel; say which channel as well")
-    cursors = Cursors(await call.stentor.access.signing_key())
-    question = ("installations", query.channel, query.app, query.dead)
-    cursor = None if query.cursor is None else str(cursors.read(question, query.cursor, call.now)[0])
-    found = await call.stentor.installations.page(
-        channel=query.channel,
-        app=query.app,
-        dead=query.dead,
-        addresses=query.addresses,
-        limit=query.limit,
-        cursor=cursor,
-    )
-    following = None if found.next is None else cursors.make(question, [found.next], call.now)
-    return InstallationPage(installations=[_seen(call, each) for each in found.installations], next=following)
+    return await installations_page(call.stentor, call.caller, query, query.limit, query.cursor, call.now)
 
 
 @operations.put(
@@ -145,7 +119,7 @@ async def get_installation(call: Call, installation: str, query: InstallationQue
     """
     if query.address:
         call.caller.require(Scope.WRITE)
-    return _seen(call, await call.stentor.installations.get(installation, address=query.address))
+    return seen(call.caller, await call.stentor.installations.get(installation, address=query.address))
 
 
 @operations.put("/installations/{installation}", Scope.WRITE, action="installation.put")
@@ -178,13 +152,6 @@ async def erase_installation(call: Call, installation: str) -> Made:
     """
     told = await call.stentor.installations.erase(installation, patience=ERASED_WITHIN)
     return Made(shape=told, status=200, about="" if not told.left else None)
-
-
-def _seen(call: Call, found: Installation) -> Installation:
-    """An installation as this caller may see it: without its attributes, for who may only view."""
-    if call.caller.scope.covers(Scope.WRITE):
-        return found
-    return msgspec.structs.replace(found, attributes={})
 
 
 async def _told(counts: Upserted, rejects: IO[bytes]) -> AsyncIterator[bytes]:

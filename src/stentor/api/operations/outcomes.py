@@ -2,49 +2,22 @@
 
 from __future__ import annotations
 
-import re
-import zlib
-from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
 from stentor.access.scopes import Scope
-from stentor.api.cursors import Cursors
+from stentor.api.exports import CSV, JSON_LINES, export
+from stentor.api.failures import FailureFilters, FailureList, FailuresPage, place_in
 from stentor.api.operation import Call, Fields, Operations, Streamed
-from stentor.api.problems import INVALID_INPUT, FieldProblem, ProblemAnswer
 from stentor.errors import AudienceUnavailable, InvalidAudience, QueueUnavailable, UnknownCampaign
 from stentor.recording import shapes
-from stentor.recording.export import csv_lines, json_lines
 from stentor.recording.recipients import RecipientShape
-from stentor.recording.report import FAILURES_PAGE, FailureRow
-from stentor.recording.shapes import (
-    AuditShape,
-    ExplanationShape,
-    FailureShape,
-    ProgressShape,
-    ReportShape,
-    Shape,
-)
+from stentor.recording.shapes import AuditShape, ExplanationShape, FailureShape, ProgressShape, ReportShape
 
 operations = Operations("Outcomes")
 MOST, USUAL = 1000, 100
 """Failures of a page."""
-CSV, JSON_LINES = "text/csv", "application/jsonl"
-
-
-class FailureFilters(Fields, frozen=True, kw_only=True):
-    """Which failures."""
-
-    lane: str | None = None
-    """Only those of one lane, e.g. `apns/ios`."""
-    reason: str | None = None
-    """Only those for one reason, e.g. `Unregistered`."""
-    dead: bool | None = None
-    """Only those whose address is (or isn't) dead."""
-    addresses: bool = False
-    """With each one's address, as the audience has it now. Needs the scope `write`."""
 
 
 class FailuresQuery(FailureFilters, frozen=True, kw_only=True):
@@ -59,14 +32,6 @@ class ExportQuery(FailureFilters, frozen=True, kw_only=True):
     """CSV for spreadsheets, or an object a line."""
     after: str | None = None
     """Go on after this one: the `batch_id` and the `position` of the last line that you have, with a colon between."""
-
-
-class FailuresPage(Shape, frozen=True, kw_only=True):
-    """Some of those who were not reached."""
-
-    failures: list[FailureShape]
-    next: str | None
-    """The cursor of the next page. Null: this is the last one."""
 
 
 @operations.get("/campaigns/{campaign}/progress", Scope.VIEW, raises=(UnknownCampaign,))
@@ -98,24 +63,7 @@ async def explain_recipient(call: Call, campaign: str, installation: str) -> Exp
 )
 async def list_failures(call: Call, campaign: str, query: FailuresQuery) -> FailuresPage:
     """Who was not reached, and why, in the order of the batches."""
-    _may_see(call, query)
-    cursors = Cursors(await call.stentor.access.signing_key())
-    question = ("failures", campaign, query.lane, query.reason, query.dead)
-    after = None
-    if query.cursor is not None:
-        batch_id, position = cursors.read(question, query.cursor, call.now)
-        after = (str(batch_id), int(position))
-    rows = []
-    async for row in _failures(call, campaign, query, after, page=query.limit + 1):
-        rows.append(row)
-        if len(rows) > query.limit:
-            break
-    page = rows[: query.limit]
-    more = len(rows) > query.limit
-    return FailuresPage(
-        failures=[shapes.failure(row, address=query.addresses) for row in page],
-        next=cursors.make(question, [page[-1].batch_id, page[-1].position], call.now) if more else None,
-    )
+    return await FailureList(call.stentor, call.caller, campaign, query).page(query.limit, query.cursor, call.now)
 
 
 @operations.get(
@@ -130,12 +78,7 @@ async def export_failures(call: Call, campaign: str, query: ExportQuery) -> Stre
 
     If the connection breaks, go on with `after`.
     """
-    _may_see(call, query)
-    after = await _place(call, campaign, query.after)
-    await call.stentor.campaigns.get(campaign)
-    pages = _pages(_failures(call, campaign, query, after), addresses=query.addresses)
-    names = [each for each in FailureShape.__struct_fields__ if query.addresses or each != "address"]
-    return _export(call, f"failures-{campaign}", query.format, names, pages)
+    return await FailureList(call.stentor, call.caller, campaign, query).export(call.request, query.format, query.after)
 
 
 class RecipientsQuery(Fields, frozen=True, kw_only=True):
@@ -162,71 +105,6 @@ async def export_recipients(call: Call, campaign: str, query: RecipientsQuery) -
     If the connection breaks, go on with `after`.
     """
     await call.stentor.campaigns.get(campaign)
-    pages = call.stentor.outcomes.recipients(
-        campaign, lane=query.lane, outcome=query.outcome, after=await _place(call, campaign, query.after)
-    )
-    return _export(call, f"recipients-{campaign}", query.format, RecipientShape.__struct_fields__, pages)
-
-
-async def _place(call: Call, campaign: str, after: str | None) -> tuple[str, int] | None:
-    """Where an export goes on. Raises: ProblemAnswer: there is no such place."""
-    if after is None:
-        return None
-    batch_id, _, position = after.rpartition(":")
-    known = batch_id.startswith(f"{campaign}/") and await call.stentor.outcomes.has_batch(batch_id)
-    if not known or not (position.isascii() and position.isdecimal()) or len(position) > 9:
-        said = "must be a `batch_id` of this campaign, a colon, and a `position`"
-        told = [FieldProblem(parameter="after", detail=said)]
-        raise ProblemAnswer(INVALID_INPUT, f"after: {said}", errors=told)
-    return batch_id, int(position)
-
-
-def _may_see(call: Call, query: FailureFilters) -> None:
-    if query.addresses:
-        call.caller.require(Scope.WRITE)
-
-
-def _failures(
-    call: Call, campaign: str, query: FailureFilters, after: tuple[str, int] | None, page: int = FAILURES_PAGE
-) -> AsyncIterator[FailureRow]:
-    return call.stentor.outcomes.failures(
-        campaign,
-        lane=query.lane,
-        reason=query.reason,
-        dead=query.dead,
-        addresses=query.addresses,
-        after=after,
-        page=page,
-    )
-
-
-async def _pages(found: AsyncIterator[FailureRow], *, addresses: bool) -> AsyncIterator[Sequence[FailureShape]]:
-    page: list[FailureShape] = []
-    async for row in found:
-        page.append(shapes.failure(row, address=addresses))
-        if len(page) >= FAILURES_PAGE:
-            yield page
-            page = []
-    yield page
-
-
-def _export(
-    call: Call, name: str, kind: str, names: Sequence[str], pages: AsyncIterator[Sequence[msgspec.Struct]]
-) -> Streamed:
-    """A list as a file, compressed where the client takes that."""
-    pieces = csv_lines(names, pages) if kind == "csv" else json_lines(pages)
-    headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"', "Vary": "Accept-Encoding"}
-    accepted = call.request.headers.get("accept-encoding", "").lower().replace(" ", "")
-    if re.search(r"gzip(?!;q=0(\.0*)?(,|$))", accepted):
-        headers["Content-Encoding"] = "gzip"
-        pieces = _gzip(pieces)
-    return Streamed(content_type=CSV if kind == "csv" else JSON_LINES, pieces=pieces, headers=headers)
-
-
-async def _gzip(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Compressed lightly: the machine has other things to do."""
-    packer = zlib.compressobj(level=1, wbits=31)
-    async for piece in pieces:
-        if packed := packer.compress(piece):
-            yield packed
-    yield packer.flush()
+    after = await place_in(call.stentor, campaign, query.after)
+    pages = call.stentor.outcomes.recipients(campaign, lane=query.lane, outcome=query.outcome, after=after)
+    return export(call.request, f"recipients-{campaign}", query.format, RecipientShape.__struct_fields__, pages)

@@ -9,10 +9,13 @@ from stentor.dashboard.pages import (
     campaign_changes,
     campaigns,
     compose,
+    failures,
     fire,
+    installations,
     keys,
     lanes,
     log,
+    messages,
     sign_in,
     users,
 )
@@ -30,5 +33,8 @@ ALL = (
     *keys.pages,
     *log.pages,
     *account.pages,
+    *failures.pages,
+    *installations.pages,
+    *messages.pages,
 )
 """All of them."""
