@@ -92,7 +92,8 @@ the `languages` and how many are `lacking` each value), `recipients`, `unroutabl
 | `campaign list` | `campaigns`: a list of campaigns, each with `accepted`, `failed`, `cancelled`, `pending` and \
 `seconds` (from its start to its end, or to now) |
 | `send --once`, if it was sent before | `already_sent`: the campaign's id |
-| `send --detach`, `campaign start`, `unschedule`, `pause` | the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
+| `send --detach`, `campaign start`, `unschedule`, `pause` | \
+the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
 `starts_at`, `expires_at`, `finished_at`, `planned` (whether the whole audience has been read), `expected` \
 (recipients by lane), `max_rate` (the most pushes per second over all lanes, or \
 null), `revision` (how often it was changed as a draft, or made a draft again), `held_until` \

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ViewportSize, async_playwright
@@ -22,6 +23,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE = 60_000
 """Milliseconds for which a page may take to show what is waited for; a busy machine is slow."""
 PHONES = 400
+FAULTS = {"devices": {"unregistered": 0.05}}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -64,7 +66,10 @@ def facts(executable: str) -> Iterator[Facts]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def server(facts: Facts, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    """One for all tests: they leave users and campaigns behind."""
+    """One for all tests: they leave users and campaigns behind. Some of its phones are gone."""
+    async with httpx.AsyncClient(timeout=PATIENCE / 1000) as control:
+        for each in facts.values():
+            (await control.post(f"{each['control_url']}/faults", json=FAULTS)).raise_for_status()
     async with serving(tmp_path_factory.mktemp("server"), facts, PHONES, "serve") as found:
         yield found
 

@@ -237,14 +237,14 @@ async def test_fire_is_held_and_taken_back(browser: Browser) -> None:
     counted = await browser.fragment(f"/campaigns/{campaign.id}/check/count")
     assert "40 <span>recipients" in counted.text
     fields = dict(re.findall(r'name="(confirmation|csrf)" value="([^"]+)"', counted.text))
-    unsure = await browser.post(f"/campaigns/{campaign.id}/start", **fields, hold="10")
+    unsure = await browser.post(f"/campaigns/{campaign.id}/fire", **fields, hold="10")
     assert (unsure.status_code, "tick the box first" in unsure.text) == (409, True)
-    held = await browser.post(f"/campaigns/{campaign.id}/start", **fields, sure="yes", hold="30")
+    held = await browser.post(f"/campaigns/{campaign.id}/fire", **fields, sure="yes", hold="30")
     assert held.url.path == f"/campaigns/{campaign.id}/held"
     assert "Undo" in held.text
     now = await browser.stentor.campaigns.get(campaign.id)
     assert (now.state, now.held_until) == (CampaignState.SCHEDULED, now.starts_at)
-    twice = await browser.post(f"/campaigns/{campaign.id}/start", **fields, sure="yes", hold="30")
+    twice = await browser.post(f"/campaigns/{campaign.id}/fire", **fields, sure="yes", hold="30")
     assert twice.url.path == f"/campaigns/{campaign.id}/held"
     back = await browser.submit(held, f"/campaigns/{campaign.id}/unschedule")
     assert "nothing was sent, and this is a draft again" in back.text
@@ -260,7 +260,7 @@ async def test_what_changed_after_the_check_is_not_fired(browser: Browser) -> No
     fields = dict(re.findall(r'name="(confirmation|csrf)" value="([^"]+)"', checked.text))
     other = replace(RICH, selection=Selection(source=AUDIENCE, filters={"platform": ["ios"]}))
     await browser.stentor.campaigns.change(campaign.id, other)
-    answer = await browser.post(f"/campaigns/{campaign.id}/start", **fields, sure="yes")
+    answer = await browser.post(f"/campaigns/{campaign.id}/fire", **fields, sure="yes")
     assert answer.status_code == 409
     assert "The message or the audience is not the one that was previewed; nothing was started." in answer.text
     assert f'hx-get="/campaigns/{campaign.id}/check/count"' in answer.text, "it is checked again"
@@ -306,7 +306,7 @@ async def test_each_role_may_do_what_it_may(browser: Browser) -> None:
         await writer.sign_in("eve", Scope.WRITE)
         page = await writer.open(f"/campaigns/{campaign.id}/check", count="now")
         assert "Fire" not in page.text.replace("press Fire", "")
-        for what in ("start", "test", "unschedule"):
+        for what in ("fire", "test", "unschedule"):
             assert (await writer.submit(page, f"/campaigns/{campaign.id}/{what}", ids="1")).status_code == 403
 
 
