@@ -31,7 +31,7 @@ _AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class WantedFailures:
     """Which failures; None: whatever it is."""
 
     lane: str | None = None
@@ -42,7 +42,7 @@ class Wanted:
 
     @property
     def everything(self) -> bool:
-        return self == Wanted()
+        return self == WantedFailures()
 
     def holds(self, kind: FailureKind) -> bool:
         return (
@@ -84,7 +84,7 @@ class KindCount:
 async def failures(
     reader: Reader,
     campaign_id: str,
-    wanted: Wanted,
+    wanted: WantedFailures,
     *,
     after: tuple[str, int] | None = None,
     page: int = FAILURES_PAGE,
@@ -118,7 +118,7 @@ async def counts(connection: AsyncConnection, campaign_id: str) -> list[KindCoun
     No more than MOST_COUNTED of a kind are counted, so that it costs the same however many there are. Where a single
     kind of a lane and an outcome has more, it has what the batches' sums leave for it; of several, only that is told.
     """
-    kinds = await _kinds(connection, campaign_id, Wanted())
+    kinds = await _kinds(connection, campaign_id, WantedFailures())
     counted: list[int] = []
     mine = failed.c.campaign_id == campaign_id
     for begin in range(0, len(kinds), _AT_ONCE):
@@ -154,7 +154,7 @@ async def _sums(connection: AsyncConnection, campaign_id: str) -> Counter[tuple[
     return Counter({(row.lane, each): int(row._mapping[each.name]) for row in rows for each in ENDINGS})
 
 
-async def _kinds(connection: AsyncConnection, campaign_id: str, wanted: Wanted) -> list[FailureKind]:
+async def _kinds(connection: AsyncConnection, campaign_id: str, wanted: WantedFailures) -> list[FailureKind]:
     """The wanted kinds that there are: each is found by one step along the index, and nobody's row is read."""
     order = (*_KIND, failed.c.batch_id)
     beyond = f"{campaign_id}0"  # after all batches of the campaign, whose ids begin with its id and a slash

@@ -93,7 +93,7 @@ class Outcomes:
             UnknownCampaign: there is no such campaign.
             InvalidAudience, AudienceUnavailable: addresses are asked for, and the audience cannot be read.
         """
-        wanted = failing.Wanted(
+        wanted = failing.WantedFailures(
             lane=lane, reason=reason, outcome=None if outcome is None else Outcome[outcome.upper()], dead=dead
         )
         found = failing.failures(self._database, campaign_id, wanted, after=after, page=page)

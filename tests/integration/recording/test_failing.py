@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stentor.errors import UnknownCampaign
 from stentor.outcome import Outcome
 from stentor.recording import failing
-from stentor.recording.failing import Wanted, counts, failures
+from stentor.recording.failing import WantedFailures, counts, failures
 from stentor.recording.report import FailureRow
 from stentor.store.database import SQLITE
 from stentor.store.tables import failures as table
@@ -20,7 +20,7 @@ from tests.integration.recording.rows import NOW, Rows
 
 
 async def listed(rows: Rows, campaign: str = "c1", *, page: int = 1000, **wanted: Any) -> list[FailureRow]:
-    return [row async for row in failures(rows.database, campaign, Wanted(**wanted), page=page)]
+    return [row async for row in failures(rows.database, campaign, WantedFailures(**wanted), page=page)]
 
 
 async def keys(rows: Rows, **wanted: Any) -> list[str]:
@@ -130,7 +130,7 @@ async def test_no_query_reads_more_than_it_shows(rows: Rows, monkeypatch: pytest
         {"lane": "apns/ios", "outcome": Outcome.AMBIGUOUS},
     )
     for wanted in filters:
-        found = failures(rows.database, "c1", Wanted(**wanted), after=("c1/apns/ios/0.0.7.20", 50), page=5)
+        found = failures(rows.database, "c1", WantedFailures(**wanted), after=("c1/apns/ios/0.0.7.20", 50), page=5)
         for _ in range(6):
             await anext(found)
     await counted(rows)
