@@ -85,7 +85,10 @@ that no text uses is an error. If the audience has a column or attribute of the 
   only asks, a missing value is false: `{% if vip %}`, `{% if plan == 'pro' %}`, `{{ nickname or first_name }}`.
 - **A dry run shows it as it will be.** For each app and language it fills the templates for a real recipient, or for
   the one that `--sample ID` names. It looks at up to 10,000 installations, and tells how many of them get which
-  language, how many lack which value, and how many would be rejected for that.
+  language, how many lack which value, and how many would be rejected for that. It also tells how much of each
+  provider's limit the longest of these messages takes in each language: bytes of the payload for APNs (4,096; VoIP
+  5,120), FCM (4,096), Web Push (3,993 before encryption) and webhooks (65,536); characters of the text for Telegram
+  (4,096; a caption 1,024) and Discord (2,000).
 - **What depends on a template is checked for each recipient.** One whose text grows too long is rejected alone.
 - **A whole number is one, however long.** What other columns come as stands in
   [configuration.md](configuration.md#what-a-column-may-hold).

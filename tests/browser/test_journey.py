@@ -58,9 +58,9 @@ async def test_an_editor_from_the_first_word_to_the_last_answer(visitors: Visito
     await page.get_by_role("button", name="Check and send").click()
     await expect(page.locator("#count")).to_contain_text(f"{PHONES} recipients")
     await editor.look(page)
-    await page.go_back()
+    await page.get_by_role("link", name="Change it").click()
     await expect(page.get_by_label("Title", exact=True).first).to_have_value("Doors open at eight")
-    await page.go_forward()
+    await page.go_back()
 
     await fire(page, "300")
     await expect(page.get_by_text("Held: nothing is sent yet.")).to_be_visible()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,11 +53,6 @@ class PayloadTooLarge(InvalidMessage):
 
     def within(self, place: str) -> PayloadTooLarge:
         return type(self)(f"{place}.{self.field}", self.problem, self.size, self.payload)
-
-
-def fullest(sizes: Iterable[PayloadSize]) -> PayloadSize:
-    """Of several limits that a message has, the one that it takes most of."""
-    return max(sizes, key=lambda each: each.size / each.limit)
 
 
 def to_json(value: object, field: str) -> bytes:
@@ -156,20 +151,18 @@ def check_bool(value: object, field: str) -> None:
         raise InvalidMessage(field, f"must be true or false, not {_name_type(value)}")
 
 
-def check_size(size: int, limit: int, payload: Mapping[str, Any], field: str, sent: bytes = b"") -> PayloadSize:
-    """How much of a limit something takes.
+def check_size(size: int, limit: int, payload: Mapping[str, Any], field: str, sent: bytes = b"") -> None:
+    """See that something isn't too large.
 
     Args:
         sent: what would be sent, as `Prepared.sample`.
 
     Raises: PayloadTooLarge: says by how much and which field is the largest.
     """
-    found = PayloadSize(size=size, limit=limit)
-    if found.left < 0:
+    if size > limit:
         name, length = largest_field(payload)
         problem = f"is {size:,} bytes, {limit:,} are allowed; its largest field is `{name}` with {length:,} bytes"
-        raise PayloadTooLarge(field, problem, found, sent)
-    return found
+        raise PayloadTooLarge(field, problem, PayloadSize(size=size, limit=limit), sent)
 
 
 def largest_field(payload: Mapping[str, Any]) -> tuple[str, int]:

@@ -300,8 +300,9 @@ class CampaignControl:
             expect.check(encoded, campaign.audience, campaign.expected_recipients)
             if once is not None:
                 refuse_a_second_holder(once, await keys.claim(connection, once, campaign_id, now), campaign_id)
-            times = {"starts_at": starts_at, "expires_at": expires_at, "held_until": held_until}
-            await campaigns.move(connection, campaign_id, to, **times)
+            await campaigns.move(
+                connection, campaign_id, to, starts_at=starts_at, expires_at=expires_at, held_until=held_until
+            )
 
         await self._backend.queue.settle(change, put=[start_task(campaign_id, found.revision)])
         await self._backend.bell.ring()

@@ -32,7 +32,7 @@ NAME = "preview"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FieldProblem:
+class MessageProblem:
     """What is wrong with a field of a message."""
 
     field: str
@@ -50,7 +50,7 @@ class LaneRendition:
     """One of `Content.languages`: empty for the message itself."""
     rendition: Rendition | None = None
     """None if the channel cannot render it."""
-    problem: FieldProblem | None = None
+    problem: MessageProblem | None = None
     """Why nobody would get it."""
 
 
@@ -60,7 +60,7 @@ class Composition:
 
     renditions: Sequence[LaneRendition]
     """By lane, then by language."""
-    problems: Sequence[FieldProblem] = ()
+    problems: Sequence[MessageProblem] = ()
     """What is wrong with the message on any channel. The translations that these name are not rendered."""
     left_out: int = 0
     """Renditions for which there was no time."""
@@ -163,15 +163,15 @@ class Filled:
         return self.message
 
 
-def _sound(content: Content) -> tuple[Content | None, list[FieldProblem]]:
+def _sound(content: Content) -> tuple[Content | None, list[MessageProblem]]:
     """The content without the translations that have something wrong in them, and what that is; None: the message
     itself is wrong, or too much."""
-    problems: list[FieldProblem] = []
+    problems: list[MessageProblem] = []
     while True:
         try:
             content.check()
         except InvalidMessage as error:
-            problems.append(FieldProblem(field=error.field, problem=error.problem))
+            problems.append(MessageProblem(field=error.field, problem=error.problem))
             wrong = _translation_of(error.field, content)
             if wrong is None or len(problems) > MOST_PROBLEMS:
                 return None, problems
@@ -228,5 +228,5 @@ async def _without_data(lane: Lane, sent: CampaignContent, content: Content, ind
     return await rendition_of(lane, content.outline(index), sent)
 
 
-def _problem(error: InvalidMessage) -> FieldProblem:
-    return FieldProblem(field=error.field, problem=error.problem)
+def _problem(error: InvalidMessage) -> MessageProblem:
+    return MessageProblem(field=error.field, problem=error.problem)

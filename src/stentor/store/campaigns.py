@@ -307,7 +307,12 @@ async def unschedule(connection: AsyncConnection, campaign_id: str) -> bool:
     """
     c = campaigns.c
     asked_for = case((c.starts_at > func.coalesce(c.held_until, 0.0), c.starts_at), else_=None)
-    values = {"starts_at": asked_for, "expires_at": None, "held_until": None, "revision": c.revision + 1}
+    values: dict[str, Any] = {
+        "starts_at": asked_for,
+        "expires_at": None,
+        "held_until": None,
+        "revision": c.revision + 1,
+    }
     return await move(connection, campaign_id, CampaignState.DRAFT, **values)
 
 

@@ -12,7 +12,7 @@ from stentor.config import Config
 from stentor.model import DiscordOptions, Message
 from stentor.planning.content import Content, Translation
 from stentor.runtime import renditions
-from stentor.runtime.renditions import Composition, FieldProblem, LaneRendition
+from stentor.runtime.renditions import Composition, LaneRendition, MessageProblem
 from stentor.runtime.stentor import Stentor
 
 NOWHERE = "no-such-file"
@@ -86,7 +86,9 @@ async def test_what_is_wrong_is_a_value_and_hides_nothing_else(stentor: Stentor)
     found = await stentor.campaigns.compose(GREETING, {"n": 1})
     lacking = by_place(found)["apns/ios", ""]
     assert lacking.rendition is None
-    assert lacking.problem == FieldProblem(field="title", problem="needs `name`, which this installation doesn't have")
+    assert lacking.problem == MessageProblem(
+        field="title", problem="needs `name`, which this installation doesn't have"
+    )
     nothing = await stentor.campaigns.compose(Content(message=Message()))
     assert nothing.renditions == []
     assert [each.field for each in nothing.problems] == ["message"]

@@ -36,7 +36,9 @@ RICH = Content(
         apns=ApnsOptions(thread_id="t", payload={"aps": {"x": None}}, relevance_score=0.5),
         fcm=FcmOptions(link="https://example.com/", android={"ttl": "3s"}),
         webpush=WebPushOptions(require_interaction=True),
-        telegram=TelegramOptions(text="<b>Sale</b>", buttons=[[TelegramButton(text="Go", url="https://example.com")]]),
+        telegram=TelegramOptions(
+            text="<b>Sale</b>", buttons=((TelegramButton(text="Go", url="https://example.com"),),)
+        ),
     ),
     translations={
         "de": Translation(title="Ausverkauf", body="", telegram={"text": "<b>x</b>", "buttons": []}),

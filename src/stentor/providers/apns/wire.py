@@ -68,7 +68,12 @@ class Rendered:
     headers: tuple[Header, ...]
     """The `apns-*` headers that are the same for all."""
     body: bytes
-    size: PayloadSize
+    limit: int
+    """Bytes that it has at most."""
+
+    @property
+    def size(self) -> PayloadSize:
+        return PayloadSize(size=len(self.body), limit=self.limit)
 
 
 def render(message: Message, *, topic: str, started_at: float, collapse_id: str = "") -> Rendered:
@@ -93,8 +98,7 @@ def render(message: Message, *, topic: str, started_at: float, collapse_id: str 
         headers.append((b"apns-expiration", b"%d" % expiration))
     if collapse := _collapse_id(message, kind, collapse_id):
         headers.append((b"apns-collapse-id", collapse))
-    body = render_payload(message, kind, started_at)
-    return Rendered(tuple(headers), body, PayloadSize(size=len(body), limit=payload_limit(kind)))
+    return Rendered(tuple(headers), render_payload(message, kind, started_at), payload_limit(kind))
 
 
 def template(rendered: Rendered, *, authority: str, authorization: bytes | None) -> Template:

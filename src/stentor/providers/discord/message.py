@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from stentor.errors import InvalidMessage
 from stentor.model import Message
-from stentor.providers.payload import PayloadSize, PayloadTooLarge, fullest, to_json
+from stentor.providers.payload import PayloadSize, PayloadTooLarge, to_json
 from stentor.providers.shown import Shown, mapping, sequence, string
 
 LONGEST_TEXT = 2000
@@ -53,18 +53,27 @@ class Rendered:
     """What can be changed of a message that is there."""
     bot: bytes
     webhook: bytes
-    size: PayloadSize
-    """Of what takes most of its limit: the text, the embeds together, or a text in one of them."""
+    fullest: _Measured
+    """What takes most of its limit: the text, the embeds together, or a text in one of them."""
+
+    @property
+    def size(self) -> PayloadSize:
+        return self.fullest.size
 
 
 class _Measured(NamedTuple):
-    """A text that has a limit."""
+    """A text that has a limit, in characters."""
 
+    what: str
+    """`text`, `embeds`, or a field of an embed."""
     field: str
     """That of the message."""
-    words: str
-    """What is said of it if it is too long, before the limit."""
-    size: PayloadSize
+    length: int
+    limit: int
+
+    @property
+    def size(self) -> PayloadSize:
+        return PayloadSize(what=self.what, size=self.length, limit=self.limit, unit="characters")
 
 
 def render(message: Message) -> Rendered:
@@ -73,8 +82,7 @@ def render(message: Message) -> Rendered:
     embeds, measured = _embeds(message)
     text = options.content if options.content is not None else _text(message)
     field = "discord.content" if options.content is not None else "body"
-    escaped = "" if options.content is not None else " with its title, Markdown escaped"
-    measured.append(_measured(field, f"is {len(text)} characters{escaped};", len(text), LONGEST_TEXT, "text"))
+    measured.append(_Measured("text", field, len(text), LONGEST_TEXT))
     if not text.strip() and not embeds:
         raise InvalidMessage(
             "body", "is needed, or a title, an image, `discord.content` or an embed: this shows nothing"
@@ -92,13 +100,23 @@ def render(message: Message) -> Rendered:
         _open_json(edit | ({"flags": kept} if kept else {})),
         _open_json(sent),
         _open_json(sent | {name: value for name, value in named.items() if value is not None}),
-        fullest(each.size for each in measured),
+        max(measured, key=lambda each: each.length / each.limit),
     )
-    for field, words, size in measured:
-        if size.left < 0:
-            there = "" if size.what in ("text", "embeds") else " there"
-            raise PayloadTooLarge(field, f"{words} Discord takes {size.limit}{there}", size, sample(rendered))
+    for each in measured:
+        if each.length > each.limit:
+            raise PayloadTooLarge(each.field, _too_long(each), each.size, sample(rendered))
     return rendered
+
+
+def _too_long(found: _Measured) -> str:
+    match found.what:
+        case "text":
+            escaped = " with its title, Markdown escaped" if found.field == "body" else ""
+            return f"is {found.length} characters{escaped}; Discord takes {found.limit}"
+        case "embeds":
+            return f"come to {found.length} characters in embeds; Discord takes {found.limit}"
+        case _:
+            return f"is {found.length} characters; Discord takes {found.limit} there"
 
 
 def sample(rendered: Rendered) -> bytes:
@@ -112,10 +130,6 @@ def visible(payload: Mapping[str, Any]) -> Shown:
         markup="Markdown",
         embeds=tuple(mapping(each) for each in sequence(payload.get("embeds"))),
     )
-
-
-def _measured(field: str, words: str, size: int, limit: int, what: str) -> _Measured:
-    return _Measured(field, words, PayloadSize(what=what, size=size, limit=limit, unit="characters"))
 
 
 def escape(text: str) -> str:
@@ -148,10 +162,10 @@ def _embeds(message: Message) -> tuple[list[Mapping[str, Any]], list[_Measured]]
     if len(embeds) > MOST_EMBEDS:
         raise InvalidMessage("discord.embeds", f"are {len(embeds)} with the image's; Discord takes {MOST_EMBEDS}")
     measured = [each for embed, path in zip(embeds, where, strict=True) for each in _check_embed(embed, path)]
-    size = sum(each.size.size for each in measured)
-    field = "discord.embeds" if message.discord.embeds else "body"
-    words = f"come to {size} characters in embeds;"
-    return embeds, [*measured, _measured(field, words, size, LARGEST_EMBEDS, "embeds")]
+    if embeds:
+        field = "discord.embeds" if message.discord.embeds else "body"
+        measured.append(_Measured("embeds", field, sum(each.length for each in measured), LARGEST_EMBEDS))
+    return embeds, measured
 
 
 def _own_embed(message: Message) -> Mapping[str, Any]:
@@ -199,4 +213,4 @@ def _measure(holder: Mapping[str, Any], name: str, path: str, limit: str) -> Ite
     field = f"{path}.{name}" if path else {"description": "body"}.get(name, name)
     if not isinstance(text, str):
         raise InvalidMessage(field, "must be a text")
-    yield _measured(field, f"is {len(text)} characters;", len(text), _LONGEST[limit], limit)
+    yield _Measured(limit, field, len(text), _LONGEST[limit])

@@ -12,7 +12,6 @@ from stentor.model import FcmTarget
 from stentor.providers.apns.payload import check_aps_fields
 from stentor.providers.fcm.payload import LONGEST_TTL
 from stentor.providers.payload import (
-    PayloadSize,
     check_bool,
     check_int,
     check_object,
@@ -20,7 +19,6 @@ from stentor.providers.payload import (
     check_text,
     check_text_list,
     check_texts,
-    fullest,
     header_text,
     merge,
     to_json,
@@ -49,8 +47,13 @@ _TOPIC_IN = re.compile(r"'[a-zA-Z0-9\-_.~%]+' *in +topics\b")
 _JOINED = re.compile(r"!#|\(#\)|#(&&|\|\|)#")
 
 
-def check_message(message: Mapping[str, Any], target: FcmTarget) -> PayloadSize:
-    """How much of FCM's limit it takes, on the platform on which that is most.
+def payload_limit(target: FcmTarget) -> int:
+    """Bytes that reach a device at most."""
+    return TOPIC_PAYLOAD_LIMIT if target in (FcmTarget.TOPIC, FcmTarget.CONDITION) else PAYLOAD_LIMIT
+
+
+def check_message(message: Mapping[str, Any], target: FcmTarget) -> int:
+    """How many bytes reach a device, on the platform on which these are most.
 
     Raises: InvalidMessage: FCM would refuse the message; names the field.
     """
@@ -64,10 +67,12 @@ def check_message(message: Mapping[str, Any], target: FcmTarget) -> PayloadSize:
         raise InvalidMessage("title", "the message is empty: it has no text and no data")
     # The limit is for what reaches a device; headers and options don't. FCM's documentation gives the limit but no way
     # of counting; this is ours, as compact JSON.
-    limit = TOPIC_PAYLOAD_LIMIT if target in (FcmTarget.TOPIC, FcmTarget.CONDITION) else PAYLOAD_LIMIT
-    return fullest(
-        check_size(len(to_json(content, field)), limit, content, field) for field, content in contents.items()
-    )
+    limit, most = payload_limit(target), 0
+    for field, content in contents.items():
+        size = len(to_json(content, field))
+        check_size(size, limit, content, field)
+        most = max(most, size)
+    return most
 
 
 def _check_fields(block: object, checks: Mapping[str, Check], field: str) -> None:

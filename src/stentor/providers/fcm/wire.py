@@ -31,7 +31,7 @@ from stentor.providers.contract import (
     text,
     unknown_answer,
 )
-from stentor.providers.fcm.checks import check_message, is_condition
+from stentor.providers.fcm.checks import check_message, is_condition, payload_limit
 from stentor.providers.fcm.payload import LONGEST_TTL, build_message
 from stentor.providers.fcm.reasons import BY_STATUS, RULES
 from stentor.providers.payload import PayloadSize, PayloadTooLarge, check_common, check_int, to_json
@@ -67,7 +67,12 @@ class Rendered:
     """Those seconds as they are at the start, one fewer than there are pieces."""
     started_at: float
     target: FcmTarget
-    size: PayloadSize
+    reaches: int
+    """Bytes that reach a device at most."""
+
+    @property
+    def size(self) -> PayloadSize:
+        return PayloadSize(size=self.reaches, limit=payload_limit(self.target))
 
     def after(self, now: float) -> bytes:
         """What comes after the address in a body that is sent at `now`, in epoch seconds."""
@@ -94,7 +99,7 @@ def render(message: Message, *, started_at: float, collapse_id: str = "") -> Ren
     target = FcmTarget(message.fcm.target)
     built = build_message(message, started_at, collapse_id)
     try:
-        size = check_message(built, target)
+        reaches = check_message(built, target)
     except PayloadTooLarge as error:
         error.payload = b'{"message":%b}' % to_json(built, "fcm")
         raise
@@ -103,7 +108,7 @@ def render(message: Message, *, started_at: float, collapse_id: str = "") -> Ren
     if message.fcm.raw_message is None:
         _mark_lifetimes(built)
     after = (b'",%b}' % to_json(built, "fcm")[1:]).split(_MARK)
-    return Rendered(before, tuple(after[::2]), tuple(map(int, after[1::2])), started_at, target, size)
+    return Rendered(before, tuple(after[::2]), tuple(map(int, after[1::2])), started_at, target, reaches)
 
 
 def _mark_lifetimes(built: dict[str, Any]) -> None:

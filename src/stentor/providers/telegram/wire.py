@@ -77,7 +77,13 @@ class Rendered:
     """How it arrives."""
     rest: bytes
     """The body of a request after the chat: the end of a JSON object."""
-    size: PayloadSize
+    length: int
+    """Characters of the text, as Telegram counts them."""
+
+    @property
+    def size(self) -> PayloadSize:
+        what, limit = ("text", TEXT_LIMIT) if self.photo is None else ("caption", CAPTION_LIMIT)
+        return PayloadSize(what=what, size=self.length, limit=limit, unit="characters")
 
     @property
     def method(self) -> str:
@@ -105,7 +111,7 @@ def render(message: Message) -> Rendered:
     if message.silent:
         raise InvalidMessage("silent", "Telegram shows every message; leave its chats out of this campaign's audience")
     photo = _photo(message)
-    name, written, markup, size = _text(message, is_caption=photo is not None)
+    name, written, markup, length = _text(message, is_needed=photo is None)
     content: dict[str, Any] = {}
     if written:
         content["text" if photo is None else "caption"] = written
@@ -118,10 +124,10 @@ def render(message: Message) -> Rendered:
     flags = ("disable_notification", "protect_content", "allow_paid_broadcast")
     manner = {name: True for name in flags if getattr(options, name)}
     sent = {**content, **manner} if photo is None else {"photo": photo, **content, **manner}
-    rendered = Rendered(content, photo, manner, b"," + to_json(sent, "telegram")[1:], size)
-    if size.left < 0:
-        what = "a text" if photo is None else "a picture's caption"
-        problem = f"is {size.size:,} characters long as Telegram counts them; {what} has at most {size.limit:,}"
+    rendered = Rendered(content, photo, manner, b"," + to_json(sent, "telegram")[1:], length)
+    if length > (TEXT_LIMIT if photo is None else CAPTION_LIMIT):
+        size, what = rendered.size, "a text" if photo is None else "a picture's caption"
+        problem = f"is {length:,} characters long as Telegram counts them; {what} has at most {size.limit:,}"
         raise PayloadTooLarge(name, problem, size, sample(rendered))
     return rendered
 
@@ -152,8 +158,8 @@ def _photo(message: Message) -> str | None:
     return photo
 
 
-def _text(message: Message, *, is_caption: bool) -> tuple[str, str, TelegramMarkup, PayloadSize]:
-    """The field of the text to be shown, the text, how it is marked up, and how much of its limit it takes."""
+def _text(message: Message, *, is_needed: bool) -> tuple[str, str, TelegramMarkup, int]:
+    """The field of the text to be shown, the text, how it is marked up, and how long Telegram finds it."""
     options = message.telegram
     if options.text is not None:
         check_text(options.text, "telegram.text")
@@ -166,10 +172,9 @@ def _text(message: Message, *, is_caption: bool) -> tuple[str, str, TelegramMark
         seen = shown(written, markup).strip()
     except BrokenMarkup as error:
         raise InvalidMessage(name, f"Telegram cannot read it as {markup}: {error}") from None
-    if not is_caption and not seen:
+    if is_needed and not seen:
         raise InvalidMessage(name, "is empty; Telegram needs a text (title, body, `telegram.text`) or a picture")
-    what, limit = ("caption", CAPTION_LIMIT) if is_caption else ("text", TEXT_LIMIT)
-    return name, written, markup, PayloadSize(what=what, size=utf16_length(seen), limit=limit, unit="characters")
+    return name, written, markup, utf16_length(seen)
 
 
 def _bold(title: str, markup: TelegramMarkup) -> str:
