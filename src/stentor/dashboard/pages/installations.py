@@ -172,7 +172,7 @@ def _lane(found: Installation | None) -> str:
     return f"{found.channel}/{found.app}" if found.app else found.channel
 
 
-def _hrefs(installation: str) -> dict[str, str]:
+def _hrefs(installation: str) -> dict[str, Any]:
     names = ("edit", "delete", "erase")
     return {
         "href": place("installations", installation),
