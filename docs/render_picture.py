@@ -13,7 +13,8 @@ import msgspec
 from rich.console import Console
 
 from stentor.audience.contract import Selection
-from stentor.cli.live import LaneRates, view
+from stentor.cli.live import view
+from stentor.recording.rates import LaneRates
 from stentor.recording.report import LaneCounts, Progress
 from stentor.states import CampaignState
 from stentor.store.campaigns import Campaign

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from stentor.counted import counted
 from stentor.dashboard.assets import Assets
-from stentor.words import lane_name, lasted, share
+from stentor.words import countdown, lane_name, lasted, share
 
 
 class Templates:
@@ -28,7 +28,13 @@ class Templates:
             auto_reload=False,
         )
         self._environment.globals |= {"asset": assets.address, "counted": counted, "share": share}
-        self._environment.filters |= {"number": number, "moment": moment, "lasted": lasted, "lane": lane_name}
+        self._environment.filters |= {
+            "number": number,
+            "moment": moment,
+            "lasted": lasted,
+            "countdown": countdown,
+            "lane": lane_name,
+        }
 
     def render(self, name: str, values: Mapping[str, Any]) -> str:
         return self._environment.get_template(name).render(values)

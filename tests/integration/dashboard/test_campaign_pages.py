@@ -5,20 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
 from html import unescape
+from typing import Any
 
 import httpx
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.access.caller import local_caller
 from stentor.access.log import ActionFilter
 from stentor.access.scopes import Scope
 from stentor.audience.contract import Selection
+from stentor.dashboard.assets import Assets
+from stentor.dashboard.pages.campaign import LIVE
+from stentor.dashboard.pages.campaigns import _encoder
 from stentor.dashboard.standing import ENDINGS
+from stentor.dashboard.templates import Templates
 from stentor.model import Message
 from stentor.planning.content import Content
+from stentor.runtime import standstill
 from stentor.runtime.draft import Draft
 from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
@@ -33,7 +41,7 @@ HOSTILE = "<script>alert(1)</script>"
 
 async def draft(stentor: Stentor, title: str = "News", **filters: list[str]) -> Campaign:
     content = Content(message=Message(title=title, ttl=3600))
-    return await stentor.campaigns.create(Draft(content, Selection(source=AUDIENCE, filters=filters)))
+    return await stentor.campaigns.create(Draft(content, Selection(source=AUDIENCE, filters={**filters})))
 
 
 async def sent(stentor: Stentor, title: str = "News") -> Campaign:
@@ -58,7 +66,7 @@ async def many(stentor: Stentor, number: int, state: CampaignState = CampaignSta
         for each in range(number)
     ]
 
-    async def add(connection: sa.ext.asyncio.AsyncConnection) -> None:
+    async def add(connection: AsyncConnection) -> None:
         for each in made:
             await rows.add(connection, each, b"{}")
 
@@ -182,7 +190,7 @@ async def test_a_campaign_is_started_paused_resumed_and_cancelled(browser: Brows
     assert f"{PHONES} recipients" in asked.text
     confirmation = re.search(r'name="confirmation" value="([^"]+)"', asked.text)
     assert confirmation is not None
-    started = await browser.submit(asked, f"{home}/start", confirmation=confirmation[1], once="episode-12")
+    done = started = await browser.submit(asked, f"{home}/start", confirmation=confirmation[1], once="episode-12")
     assert "The campaign is started." in started.text
     assert {"pause", "cancel"} <= set(re.findall(rf'"{home}/(\w+)"', started.text))
     for action, said in (
@@ -291,7 +299,7 @@ async def messages(browser: Browser, path: str) -> AsyncIterator[tuple[str, str]
         lines = [each.split(": ", 1) for each in block.splitlines() if ": " in each]
         data = "\n".join(value for name, value in lines if name == "data")
         if data:
-            yield dict(lines).get("event", ""), data  # type: ignore[arg-type]
+            yield next((value for name, value in lines if name == "event"), ""), data
 
 
 async def test_the_page_follows_a_campaign_to_its_end(browser: Browser) -> None:
@@ -324,3 +332,85 @@ async def test_buttons_follow_the_state(browser: Browser) -> None:
     after = await browser.fragment(f"/campaigns/{made.id}/actions")
     assert ("/pause" in before.text, "/resume" in before.text) == (True, False)
     assert ("/pause" in after.text, "/resume" in after.text) == (False, True)
+
+
+async def test_the_list_is_told_whenever_it_changes(browser: Browser) -> None:
+    """Whole each time, rendered once for all who watch, and without what depends on the reader."""
+    stentor = browser.stentor
+    first = await draft(stentor, "First")
+    encode = _encoder(Templates(Assets()))
+    async with aclosing(stentor.list_events()) as one, aclosing(stentor.list_events()) as other:
+        told, same = await anext(one), await anext(other)
+        assert told is same
+        assert encode(told) is encode(same)
+        await draft(stentor, HOSTILE)
+        later = encode(await anext(one)).decode()
+    assert first.id in later
+    assert "&lt;script&gt;" in later
+    assert "hx-" not in later
+
+
+async def test_what_stands_still_is_told_to_who_watches(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any process that sends: in the words of `campaign show`."""
+    monkeypatch.setattr(standstill, "STILL", 0.0)
+    made = await draft(browser.stentor)
+    await browser.stentor.campaigns.start(made.id)
+    live, text = LIVE.of(made.id, Templates(Assets())), ""
+    async with aclosing(browser.stentor.events(made.id)) as events:
+        async for event in events:
+            text = live.encoded(event).decode()
+            if "takes the work that is ready" in text:
+                break
+    assert "The audience isn&#39;t read. No planner takes the work that is ready." in text
+    assert f"`stentor campaign resume {made.id}`" in text
+
+
+@contextmanager
+def statements(stentor: Stentor) -> Iterator[list[tuple[str, Any]]]:
+    """What the store is asked meanwhile."""
+    found: list[tuple[str, Any]] = []
+
+    def note(_c: object, _x: object, statement: str, parameters: Any, *_: object) -> None:
+        found.append((statement, parameters))
+
+    engine = sa.Engine
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+
+
+async def test_no_page_asks_what_grows_with_recipients(browser: Browser) -> None:
+    """Of a campaign's recipients the pages read the counts of its batches, by an index, and no recipient or failure;
+    and each asks as often whether there are few campaigns or many."""
+    await browser.sign_in("ada", Scope.ADMIN)
+    made = await sent(browser.stentor)
+    counted: dict[str, set[int]] = {}
+    plans: set[str] = set()
+    await browser.open("/campaigns")  # reads the key of the cursors, once a process
+    for number in (0, 200):
+        await many(browser.stentor, number)
+        for path in ("/campaigns", f"/campaigns/{made.id}"):
+            with statements(browser.stentor) as asked:
+                assert (await browser.open(path)).status_code == 200
+            counted.setdefault(path, set()).add(len([each for each, _ in asked if each.startswith("SELECT")]))
+            for statement, _ in asked:
+                assert "stentor_failures" not in statement
+                assert ".recipients" not in statement
+                assert ".outcomes" not in statement
+            for statement, parameters in asked:
+                if statement.startswith("SELECT") and "stentor_" in statement:
+                    plans |= set(await explained(browser.stentor, statement, parameters))
+    assert {path: len(each) for path, each in counted.items()} == dict.fromkeys(counted, 1)
+    for plan in plans:
+        scanned = plan.startswith("SCAN")
+        assert not (scanned and any(name in plan for name in ("batches", "campaigns", "tasks"))), plan
+
+
+async def explained(stentor: Stentor, statement: str, parameters: Any) -> list[str]:
+    async def ask(connection: AsyncConnection) -> list[str]:
+        rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", tuple(parameters))
+        return [str(row._mapping["detail"]) for row in rows]
+
+    return await stentor._resources.database.ask(ask)

@@ -54,8 +54,10 @@ def test_what_stands_still_is_told_as_the_command_line_tells_it() -> None:
 
 def test_rate_and_time_left() -> None:
     pace = LaneRates()
-    for seconds in range(0, 10, 2):
-        pace.add(now := progress(50_000 + 25_000 * seconds, seconds))
+    moments = [progress(50_000 + 25_000 * seconds, seconds) for seconds in range(0, 10, 2)]
+    for each in moments:
+        pace.add(each)
+    now = moments[-1]
     found = standing(now, pace)
     assert found.rate == 50_000
     assert found.left == (600_000 - 250_000) / 25_000
