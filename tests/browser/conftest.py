@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ViewportSize, async_playwright
+from playwright.async_api import Browser, ViewportSize, async_playwright, expect
 
 from stentor.access.scopes import Scope
 from tests.browser.visitor import HEIGHT, WIDTHS, Visitor
@@ -50,6 +50,7 @@ def executable() -> str:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium(executable: str) -> AsyncIterator[Browser]:
     """Chromium's own sandbox needs another user than root."""
+    expect.set_options(timeout=PATIENCE)
     options = ["--no-sandbox"] if os.geteuid() == 0 else []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable, args=options, timeout=PATIENCE)
@@ -115,9 +116,9 @@ class Visitors:
         self.all.append(visitor)
         return visitor
 
-    async def somebody(self, role: Scope) -> Visitor:
+    async def somebody(self, role: Scope, name: str = "") -> Visitor:
         """A user of this role, signed in."""
         visitor = await self.anybody()
-        token = await self._server.open_session(f"{role.value}-{len(self.all)}-{secrets.token_hex(4)}", role)
+        token = await self._server.open_session(name or f"{role.value}-{secrets.token_hex(4)}", role)
         await visitor.sign_in(token)
         return visitor

@@ -29,6 +29,11 @@ TELL_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", event =>
   console.error(`the policy was violated: ${event.effectiveDirective} ${event.blockedURI} ${event.sample}`));
 """
+TOO_WIDE = """
+[...document.querySelectorAll("body *")]
+  .filter(each => each.getBoundingClientRect().right > innerWidth && !each.parentElement.closest(".scroll"))
+  .map(each => each.outerHTML.slice(0, 100)).slice(-3)
+"""
 
 
 class Visitor:
@@ -94,7 +99,7 @@ async def _faults(page: Page, width: int) -> list[str]:
     found = []
     whole = await page.evaluate("document.documentElement.scrollWidth")
     if whole > width:
-        found.append(f"the page is {whole} px wide")
+        found.append(f"the page is {whole} px wide: {await page.evaluate(TOO_WIDE)}")
     results: dict[str, Any] = (await Axe().run(page)).response
     for each in results["violations"]:
         if each["impact"] in SERIOUS:
