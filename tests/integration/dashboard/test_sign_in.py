@@ -116,6 +116,12 @@ async def test_a_session_is_no_key_to_the_api(browser: Browser) -> None:
     assert (await browser.client.post("/v1/campaigns?start=true", json={})).status_code == 401
 
 
+def test_no_two_pages_share_an_address() -> None:
+    """One of them would never be seen."""
+    addresses = [(each.method, each.path) for each in ALL]
+    assert [each for each in set(addresses) if addresses.count(each) > 1] == []
+
+
 async def test_to_look_changes_nothing(browser: Browser) -> None:
     """What changes something is a form with its token: each page that only shows something is opened by GET."""
     assert [each.path for each in ALL if each.method == "GET" and each.action is not None] == []

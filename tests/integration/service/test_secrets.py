@@ -10,6 +10,7 @@ import base64
 import re
 import secrets
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from html import unescape
 from pathlib import Path
@@ -40,6 +41,8 @@ FAULTS: dict[str, Any] = {
     "fcm": {"unavailable": {"for_s": 2.0, "every_s": 4.0, "status": 500}, "devices": {"unregistered": 0.2}},
 }
 HREF = re.compile(r'(?:href|action|hx-get|hx-sse:connect|sse-connect)="(/[^"#]*)')
+ID = re.compile(r"/(?=[^/]*\d)[^/]+")
+MOST_OF_A_KIND = 2
 BROKEN = ("stentor_campaigns", "stentor_failures")
 """The tables that are gone at the end."""
 SHORTEST = 20
@@ -144,10 +147,15 @@ class Reader:
         self.read.append((where, unescape(text)))
 
     async def pages(self, client: httpx.AsyncClient) -> set[str]:
-        """Every page that others lead to."""
+        """Every kind of page that others lead to, for a few things each: filters have no end of combinations."""
         known, new = {"/campaigns"}, ["/campaigns"]
+        kinds: Counter[str] = Counter()
         while new:
             path = new.pop()
+            kind = ID.sub("/…", path.partition("?")[0])
+            kinds[kind] += 1
+            if kinds[kind] > MOST_OF_A_KIND:
+                continue
             answer = await self.ask(client, "GET", path)
             if "text/html" in answer.headers.get("content-type", ""):
                 links = {unescape(each) for each in HREF.findall(answer.text)}
@@ -189,7 +197,7 @@ async def test_no_secret_is_told_to_anybody(tmp_path: Path, facts: Facts) -> Non
             places = {"campaign": campaign, "message_id": campaign, "installation": "1", "key": key.key.id}
             places["user"] = (await program.get("/v1/users")).json()["users"][0]["id"]
             await reader.operations(program, places)
-            assert len(await reader.pages(person)) > 1
+            assert f"/campaigns/{campaign}" in await reader.pages(person)
             await metrics(reader)
             break_the_store(tmp_path)
             await reader.operations(program, places)
