@@ -42,6 +42,8 @@ FAULTS: dict[str, Any] = {
 }
 HREF = re.compile(r'(?:href|action|hx-get|hx-sse:connect|sse-connect)="(/[^"#]*)')
 ID = re.compile(r"/(?=[^/]*\d)[^/]+")
+STREAMS = ("/events", "/live")
+"""These have no end."""
 MOST_OF_A_KIND = 2
 BROKEN = ("stentor_campaigns", "stentor_failures")
 """The tables that are gone at the end."""
@@ -159,7 +161,7 @@ class Reader:
             answer = await self.ask(client, "GET", path)
             if "text/html" in answer.headers.get("content-type", ""):
                 links = {unescape(each) for each in HREF.findall(answer.text)}
-                wanted = {each for each in links - known if not each.endswith(("/events", "/live", "/sign-out"))}
+                wanted = {each for each in links - known if not each.partition("?")[0].endswith(STREAMS)}
                 known |= wanted
                 new += wanted
         return known
