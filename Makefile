@@ -26,7 +26,7 @@ ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && cat $(VENV)/.locked 2>/dev/nul
 endif
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo cluster-demo test quick check format bench fuzz soak kill chaos dist lock clean
+.PHONY: help env demo cluster-demo test screenshots quick check format bench fuzz soak kill chaos dist lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 21
@@ -42,6 +42,9 @@ cluster-demo: $(VENV)/.ready ## see a cluster work: 500,000 phones, while NATS, 
 # Three at a time on two cores: half of what tests do is to wait.
 test: check ## all there is to check: what `make check` does, then all tests
 	$(BIN)/python -m pytest -n 3 --dist worksteal $(PYTEST_ARGS)
+
+screenshots: $(VENV)/.ready ## take the documentation's pictures of the dashboard anew, in docs/images
+	SCREENSHOTS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/browser
 
 # The suites that every queue and board must pass are on SQLite and in memory here; `make test` has all of them.
 quick: $(VENV)/.ready ## what to run while you write: the unit tests, and the contracts' suites on SQLite (below two minutes)

@@ -272,6 +272,11 @@ class ApiConfig(Section):
         return host in ("localhost", "::1") or host.startswith("127.")
 
     @property
+    def is_https(self) -> bool:
+        """Whether people reach it over https."""
+        return (self.public_url or "").startswith("https:") or self.certificate_file is not None
+
+    @property
     def address(self) -> str | None:
         """Where people reach the dashboard, as an address without a slash at its end. None: that isn't known, as it
         listens on a port that the system chooses, or beyond this machine without a `public_url`."""

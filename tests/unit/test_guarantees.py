@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 GUARANTEES = (ROOT / "docs" / "guarantees.md").read_text("utf-8")
 PROOFS = (ROOT / "docs" / "proofs.md").read_text("utf-8")
-NAMED = re.compile(r"`((?:src|unit|integration|acceptance)/[\w/]+\.py)`|`(test_\w+)`")
+NAMED = re.compile(r"`((?:src|unit|integration|acceptance|browser)/[\w/]+\.py)`|`(test_\w+)`")
 SUMMARY = "In a sentence each"
 WITHOUT_PROOF = (SUMMARY, "What is not promised")
 """Sections whose entries are no promises of their own."""

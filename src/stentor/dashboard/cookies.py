@@ -22,8 +22,7 @@ class Cookies:
     """Reads and writes them."""
 
     def __init__(self, settings: ApiConfig) -> None:
-        https = (settings.public_url or "").startswith("https:") or settings.certificate_file is not None
-        self.secure = https
+        self.secure = settings.is_https
         """Whether people reach the dashboard over https."""
 
     def name(self, cookie: str) -> str:

@@ -198,8 +198,6 @@ class Dashboard:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers["Content-Security-Policy"] = policy(visit.nonce)
-        if self._cookies.secure:
-            response.headers["Strict-Transport-Security"] = "max-age=31536000"
         if visit.session is None and not self._cookies.read(visit.request, BROWSER):
             self._cookies.set(response, BROWSER, visit.token)
         return response

@@ -39,7 +39,7 @@ def application(stentor: Stentor, config: Config, meter: ApiMeter, stop: asyncio
     app = Starlette(
         routes=[*document_routes(ALL), *api.routes(), *dashboard.routes()],
         exception_handlers={404: nothing, 405: nothing},
-        middleware=[Middleware(NamedRequests), Middleware(SlashesInIds)],
+        middleware=[Middleware(NamedRequests, https=config.api.is_https), Middleware(SlashesInIds)],
     )
     app.router.redirect_slashes = False
     app.state.stop = stop

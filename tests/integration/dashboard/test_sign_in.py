@@ -10,6 +10,7 @@ import pytest
 
 from stentor.access.caller import local_caller
 from stentor.access.scopes import Scope
+from stentor.dashboard.pages import ALL
 from stentor.dashboard.site import policy
 from tests.integration.dashboard.conftest import PASSWORD, Browser
 
@@ -88,6 +89,45 @@ async def test_cookies_over_https(browser: Browser) -> None:
     [cookie] = (await browser.open("/sign-in")).headers.get_list("set-cookie")
     assert cookie.startswith("__Host-stentor_browser=")
     assert "Secure" in cookie
+
+
+PATHS = ("/sign-in", "/campaigns", "/nowhere", "/assets/nothing.css", "/v1/me", "/v1/openapi.json", "/v1/nowhere")
+
+
+@pytest.mark.parametrize("config", ['public_url = "https://push.example.com"'], indirect=True)
+@pytest.mark.parametrize("path", PATHS)
+async def test_whatever_is_opened_in_a_browser_stays_harmless(browser: Browser, path: str) -> None:
+    """Pages, answers of the API, assets, and what isn't there: over https alone, in no frame, for no other site."""
+    answer = await browser.client.get(path, headers={"Origin": "https://elsewhere.example"})
+    assert answer.headers["strict-transport-security"] == "max-age=31536000"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert not [name for name in answer.headers if name.startswith("access-control-")]
+    kind = answer.headers["content-type"]
+    assert kind.partition(";")[0] in ("text/html", "text/plain", "application/json", "application/problem+json")
+    assert kind.startswith("application/") or kind.endswith("charset=utf-8")
+
+
+async def test_a_session_is_no_key_to_the_api(browser: Browser) -> None:
+    """So no other site can have a browser call it."""
+    await browser.sign_in("ada", Scope.ADMIN)
+    assert (await browser.open("/v1/campaigns")).status_code == 401
+    assert (await browser.client.post("/v1/campaigns?start=true", json={})).status_code == 401
+
+
+def test_no_two_pages_share_an_address() -> None:
+    """One of them would never be seen."""
+    addresses = [(each.method, each.path) for each in ALL]
+    assert [each for each in set(addresses) if addresses.count(each) > 1] == []
+
+
+async def test_to_look_changes_nothing(browser: Browser) -> None:
+    """What changes something is a form with its token: each page that only shows something is opened by GET."""
+    assert [each.path for each in ALL if each.method == "GET" and each.action is not None] == []
+    await browser.sign_in("ada", Scope.ADMIN)
+    assert (await browser.open("/sign-out")).status_code == 405
+    assert (await browser.open("/campaigns")).url.path == "/campaigns"
 
 
 async def test_all_that_pages_load_comes_from_here_and_is_kept(browser: Browser) -> None:

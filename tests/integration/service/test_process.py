@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import ssl
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,21 @@ async def test_a_worker_over_https(tmp_path: Path, facts: Facts) -> None:
         trusted = ssl.create_default_context(cafile=str(tls.ca_file))
         async with httpx.AsyncClient(base_url=url, headers=headers, verify=trusted, timeout=60) as client:
             assert (await client.get("/v1/campaigns")).json() == {"campaigns": [], "next": None}
+        with pytest.raises(OSError, match=r"(?i)eof|reset|alert protocol"):  # the server hangs up
+            outdated(tls.ca_file, url)
         assert await served.stop() == 0
+
+
+def outdated(ca_file: Path, url: str) -> None:
+    """Shake hands in TLS 1.1."""
+    speaking = ssl.create_default_context(cafile=str(ca_file))
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        speaking.minimum_version = ssl.TLSVersion.TLSv1
+        speaking.maximum_version = ssl.TLSVersion.TLSv1_1
+    speaking.set_ciphers("ALL:@SECLEVEL=0")
+    host, port = url.removeprefix("https://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as plain:
+        speaking.wrap_socket(plain, server_hostname=host).close()
 
 
 @pytest.mark.parametrize(

@@ -109,4 +109,6 @@ def reasons_of(report: Report) -> list[dict[str, object]]:
 
 
 def _can(visit: Visit, campaign: Campaign) -> tuple[str, ...]:
-    return actions(campaign, changes=changes_another(campaign)) if visit.may("send") else ()
+    changes = changes_another(campaign)
+    written = campaign.state is CampaignState.DRAFT and not changes and visit.may("write")
+    return (*(("compose",) if written else ()), *(actions(campaign, changes=changes) if visit.may("send") else ()))
