@@ -21,7 +21,7 @@ from stentor.recording.explain import Explanation, explain
 from stentor.recording.failing import KindCount
 from stentor.recording.losses import Losses
 from stentor.recording.recipients import RecipientShape, recipients
-from stentor.recording.report import FailureRow, Progress, Report, Totals
+from stentor.recording.report import FailureRow, Progress, PutAside, Report, Totals
 from stentor.runtime.resources import Resources
 from stentor.store import campaigns
 from stentor.store.tables import batches
@@ -59,6 +59,10 @@ class Outcomes:
             return await failing.counts(connection, campaign_id)
 
         return await self._database.ask(ask)
+
+    async def put_aside(self, campaign_id: str) -> PutAside:
+        """The batches and plan steps of a campaign that nobody could work on."""
+        return await self._database.ask(lambda connection: reports.put_aside(connection, campaign_id))
 
     async def audit(self, campaign_id: str) -> Audit:
         """Recount everything, and compare. Raises: UnknownCampaign; QueueUnavailable: the queue isn't in the store."""
