@@ -444,6 +444,24 @@ async def test_the_chart_says_its_times_to_the_second(browser: Browser) -> None:
     assert '<time datetime="2023-11-14T22:13:23+00:00" class="clock">22:13:23 UTC</time>' in html
 
 
+async def test_the_list_sums_a_campaign_that_is_over_once(browser: Browser) -> None:
+    """One that goes on is summed anew each time."""
+    await browser.sign_in("ada", Scope.VIEW)
+    over = await sent(browser.stentor, "Over")
+    first = text_of(await browser.open("/campaigns"))
+    with statements(browser.stentor) as asked:
+        again = text_of(await browser.open("/campaigns"))
+    assert (again == first, [each for each, _ in asked if "stentor_batches" in each]) == (True, [])
+    going = await draft(browser.stentor, "Going")
+    await browser.stentor.campaigns.start(going.id)
+    for _ in range(2):
+        with statements(browser.stentor) as asked:
+            await browser.open("/campaigns")
+        [parameters] = [each for statement, each in asked if "sum(stentor_batches" in statement]
+        assert going.id in parameters
+        assert over.id not in parameters
+
+
 async def test_no_page_asks_what_grows_with_recipients(browser: Browser) -> None:
     """Of a campaign's recipients the pages read the counts of its batches, by an index, and no recipient or failure;
     and each asks as often whether there are few campaigns or many."""
@@ -455,6 +473,7 @@ async def test_no_page_asks_what_grows_with_recipients(browser: Browser) -> None
     for number in (0, 200):
         await many(browser.stentor, number)
         for path in ("/campaigns", f"/campaigns/{made.id}"):
+            await browser.open(path)  # sums of campaigns that are over are asked for once a process
             with statements(browser.stentor) as asked:
                 assert (await browser.open(path)).status_code == 200
             counted.setdefault(path, set()).add(len([each for each, _ in asked if each.startswith("SELECT")]))
