@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stentor.api.cursors import Cursors
-from stentor.recording.report import Totals
 from stentor.runtime.listing import Listed
 from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
@@ -39,9 +38,9 @@ async def list_page(
         after = (float(at), str(last))
     found = await stentor.campaigns.newest(state=state, limit=limit + 1, after=after)
     page = found[:limit]
-    totals = await stentor.outcomes.totals([each.id for each in page])
+    totals = await stentor.outcomes.list_totals(page)
     more = len(found) > limit
     return ListPage(
-        campaigns=[Listed(campaign=each, totals=totals.get(each.id, Totals())) for each in page],
+        campaigns=[Listed(campaign=each, totals=totals[each.id]) for each in page],
         next=cursors.make(question, [page[-1].created_at, page[-1].id], now) if more else None,
     )

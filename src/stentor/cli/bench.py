@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import sys
@@ -16,6 +17,7 @@ from rich.table import Table
 from stentor.bench import campaign as campaign_bench
 from stentor.bench import cluster as cluster_bench
 from stentor.bench import installations as installations_bench
+from stentor.bench import pages as pages_bench
 from stentor.bench import scaling as scaling_bench
 from stentor.bench import wire as wire_bench
 from stentor.counted import counted
@@ -167,6 +169,32 @@ def installations(
         lambda found: [_streams(found)],
         as_json=as_json,
     )
+
+
+@app.command()
+def pages(
+    campaigns: Annotated[int, typer.Option(min=100, help="How many campaigns the store has.")] = 10_000,
+    installations: Annotated[int, typer.Option(min=100, help="How many installations the registry has.")] = 1_000_000,
+    failures: Annotated[int, typer.Option(min=100, help="How many failures the newest campaign has.")] = 1_000_000,
+    times: Annotated[int, typer.Option(min=1, help="How often each page is asked for.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the server's time for each page of the dashboard, over a large store in a temporary SQLite file.
+
+    \b
+    Examples:
+      stentor bench pages
+      stentor bench pages --campaigns 1000 --failures 10000 --json
+    """
+    from stentor.api.meter import ApiMeter  # noqa: PLC0415 - no other command here needs a web server
+    from stentor.dashboard.cookies import SESSION  # noqa: PLC0415
+    from stentor.service.app import application  # noqa: PLC0415
+
+    site = pages_bench.Site(
+        open=lambda stentor, config: application(stentor, config, ApiMeter(), asyncio.Event()), cookie=SESSION
+    )
+    amounts = pages_bench.Amounts(campaigns, installations, failures)
+    _report(lambda say: pages_bench.run(amounts, times, site, say), _by_page, as_json=as_json)
 
 
 def _numbers(text: str) -> list[int]:
@@ -345,3 +373,19 @@ def _with_latency(found: Found) -> Table:
             f"Stentor, {shape}", f"{late['rate']:,}", f"{late['cpu_us']:.1f} µs", *shares, str(late["connections"])
         )
     return table
+
+
+def _by_page(found: Found) -> Iterator[Table | str]:
+    table = Table(title=f"server time of each page, {counted(found['times'], 'time')} each", title_justify="left")
+    for heading in ("page", "first", "median", "slowest", "bytes"):
+        table.add_column(heading, justify="left" if heading == "page" else "right")
+    for place, page in found["pages"].items():
+        table.add_row(
+            place,
+            f"{page['first_ms']:.1f} ms",
+            f"{page['median_ms']:.1f} ms",
+            f"{page['slowest_ms']:.1f} ms",
+            f"{page['bytes']:,}",
+        )
+    yield table
+    yield f"the first page with its styles and scripts: {found['first_load_bytes']:,} bytes"

@@ -8,32 +8,42 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from stentor.api.streams import EncodedEvents
 from stentor.dashboard.rate_chart import RateHistory, rate_chart
 from stentor.dashboard.standing import standing
 from stentor.dashboard.templates import Templates
+from stentor.recording.failing import KindCount
 from stentor.recording.rates import LaneRates
-from stentor.recording.report import Progress, Report
+from stentor.recording.report import Progress, PutAside
 from stentor.runtime.changes import (
     CampaignEnded,
     CampaignEvent,
     ProgressMade,
-    ReportReady,
     Snapshot,
     StateChanged,
     StoreAway,
 )
+from stentor.runtime.onlooker import is_over
 from stentor.runtime.outcomes import Outcomes
-from stentor.states import FINAL
 
 KEPT = 128
 """Campaigns of which something is kept."""
 REMEMBERED = 8
 """Rendered events of one campaign that are kept for the next watcher."""
-REPORT_LASTS = 10.0
-"""Seconds for which the reasons that were counted are shown while a campaign goes on: to count them takes longer the
-more have failed."""
+WHY_LASTS = 10.0
+"""Seconds for which the reasons that were counted are shown while a campaign goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """Why recipients were not reached so far. What is said of the end holds if `progress`, read first, was over."""
+
+    progress: Progress
+    counts: Sequence[KindCount]
+    put_aside: PutAside
 
 
 class LiveCampaign:
@@ -44,7 +54,7 @@ class LiveCampaign:
         self._pace = LaneRates()
         self._history = RateHistory()
         self._last: Progress | None = None
-        self._report: Report | None = None
+        self._why: Why | None = None
         self._counting = asyncio.Lock()
         self.encoded = EncodedEvents(self._encode, REMEMBERED)
 
@@ -55,29 +65,31 @@ class LiveCampaign:
             self._pace.add(progress)
             total = progress.total
             self._history.add(progress.at, total.accepted + total.failed)
-        report = self._report if self._report is not None and progress.state in FINAL else None
         return self._templates.render(
             "campaign_live.html",
             {
                 "campaign": progress.campaign,
                 "standing": standing(progress, self._pace),
                 "chart": rate_chart(self._history.rates),
-                "report": report,
                 "away": away,
                 "at": progress.at,
             },
         )
 
-    async def report(self, outcomes: Outcomes, campaign_id: str, now: float) -> Report:
-        """The report with its reasons: the final one, or one of a moment ago. All who ask share one count.
+    async def why(self, outcomes: Outcomes, campaign_id: str, now: float) -> Why:
+        """Why recipients were not reached: for good, or as of a moment ago. All who ask share one count.
 
         Args:
             now: epoch seconds.
         """
         async with self._counting:
-            kept = self._report
-            if kept is None or not (_is_final(kept) or 0 <= now - kept.at < REPORT_LASTS):
-                self._report = kept = await outcomes.report(campaign_id)
+            kept = self._why
+            if kept is None or not (is_over(kept.progress) or 0 <= now - kept.progress.at < WHY_LASTS):
+                self._why = kept = Why(
+                    progress=await outcomes.progress(campaign_id),
+                    counts=await outcomes.failure_counts(campaign_id),
+                    put_aside=await outcomes.put_aside(campaign_id),
+                )
             return kept
 
     def _encode(self, told: CampaignEvent) -> bytes:
@@ -86,9 +98,6 @@ class LiveCampaign:
                 return message(told.id, self.render(told.progress))
             case StoreAway():
                 return b"" if self._last is None else message(told.id, self.render(self._last, away=told))
-            case ReportReady():
-                self._report = told.report
-                return b"" if self._last is None else message(told.id, self.render(self._last))
             case StateChanged():
                 return named("state", told.id, told.state.value)
             case CampaignEnded():
@@ -119,7 +128,3 @@ def message(event_id: int, html: str) -> bytes:
 def named(name: str, event_id: int, data: str) -> bytes:
     """An event that only tells the page that something happened."""
     return f"event: {name}\nid: {event_id}\ndata: {data}\n\n".encode()
-
-
-def _is_final(report: Report) -> bool:
-    return report.campaign.state in FINAL and not report.total.pending

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stentor.recording.duration import paused_for, sent_for
 from stentor.recording.rates import LaneRates, expected, lanes_of, time_left
 from stentor.recording.report import LaneCounts, Progress, Totals, unread
+from stentor.runtime.onlooker import is_over
 from stentor.runtime.sentences import standing_still, still, waits
 from stentor.states import CampaignState
 
@@ -74,6 +76,17 @@ class StandstillTold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Took:
+    """How long a campaign took that is over."""
+
+    seconds: float
+    """Without the pauses."""
+    paused: float
+    rate: float
+    """Recipients a second that got an answer, or expired, on average over `seconds`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WhereAllAre:
     """All that the page shows of one moment."""
 
@@ -90,6 +103,8 @@ class WhereAllAre:
     troubles: Sequence[StandstillTold]
     waits: str
     """Why nothing is sent just now, as the state has it."""
+    took: Took | None
+    """None while it isn't over."""
 
 
 def line_of(counts: LaneCounts, to_read: int = 0) -> Line:
@@ -138,6 +153,7 @@ def standing(progress: Progress, pace: LaneRates) -> WhereAllAre:
         left=time_left(progress, pace) if running else None,
         troubles=troubles(progress),
         waits=waits(progress),
+        took=_took(progress) if is_over(progress) else None,
     )
 
 
@@ -149,6 +165,15 @@ def troubles(progress: Progress) -> list[StandstillTold]:
     ]
     texts = [progress.campaign.problem or "", still(progress)]
     return found + [StandstillTold(text=text) for text in texts if text]
+
+
+def _took(progress: Progress) -> Took:
+    total, seconds = progress.total, sent_for(progress.campaign, progress.at)
+    return Took(
+        seconds=seconds,
+        paused=paused_for(progress.campaign, progress.at),
+        rate=(total.accepted + total.failed) / seconds if seconds else 0.0,
+    )
 
 
 def _line(counts: dict[str, int]) -> Line:

@@ -31,6 +31,7 @@ class Templates:
         self._environment.filters |= {
             "number": number,
             "moment": moment,
+            "clock": clock,
             "lasted": lasted,
             "countdown": countdown,
             "lane": lane_name,
@@ -50,5 +51,14 @@ def moment(at: float | None, otherwise: str = "–") -> str | Markup:
     if at is None:
         return otherwise
     when = datetime.fromtimestamp(at, UTC)
-    shown = f"{when.day} {when:%b %Y, %H:%M} UTC"
-    return Markup('<time datetime="{}">{}</time>').format(when.isoformat(timespec="seconds"), shown)
+    return _time(when, f"{when.day} {when:%b %Y, %H:%M} UTC")
+
+
+def clock(at: float) -> Markup:
+    """A time of day to the second, in epoch seconds; the browser shows it as that of where the reader is."""
+    when = datetime.fromtimestamp(at, UTC)
+    return _time(when, f"{when:%H:%M:%S} UTC", Markup(' class="clock"'))
+
+
+def _time(when: datetime, shown: str, attributes: str = "") -> Markup:
+    return Markup('<time datetime="{}"{}>{}</time>').format(when.isoformat(timespec="seconds"), attributes, shown)

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stentor.outcome import Outcome
 from stentor.own_reasons import sent
 from stentor.queue.contract import PLAN
+from stentor.recording.duration import paused_for, sent_for
 from stentor.states import FINAL, STOPPED, CampaignState
 from stentor.store import campaigns
 from stentor.store.campaigns import Campaign
@@ -75,6 +76,15 @@ def total(counts: Iterable[LaneCounts]) -> LaneCounts:
         for name in sums:
             sums[name] += getattr(lane, name)
     return LaneCounts(**sums)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutAside:
+    """Batches or plan steps of a campaign that were put aside because nobody could work on them."""
+
+    many: int
+    latest: Sequence[DeadLetter]
+    """At most LETTERS of them."""
 
 
 def unread(campaign: Campaign, read: int) -> int:
@@ -191,20 +201,12 @@ class Report:
     @property
     def seconds(self) -> float:
         """From its start to its end, or to `at` while it has none, without the pauses."""
-        start = self.campaign.starts_at
-        return 0.0 if start is None else max(0.0, self._end - start - self.paused)
+        return sent_for(self.campaign, self.at)
 
     @property
     def paused(self) -> float:
         """Seconds of its pauses after its start."""
-        campaign = self.campaign
-        if campaign.starts_at is None or campaign.paused_at is None:
-            return campaign.paused
-        return campaign.paused + max(0.0, self._end - max(campaign.paused_at, campaign.starts_at))
-
-    @property
-    def _end(self) -> float:
-        return self.at if self.campaign.finished_at is None else self.campaign.finished_at
+        return paused_for(self.campaign, self.at)
 
     @property
     def rate(self) -> float:
@@ -285,17 +287,26 @@ async def report(connection: AsyncConnection, campaign_id: str, now: float) -> R
     campaign = await campaigns.get(connection, campaign_id)
     counts = await _counts(connection, campaign_id, now)
     over = campaign.state in FINAL
-    buried = select(func.count()).where(dead_letters.c.campaign_id == campaign_id)
+    aside = await put_aside(connection, campaign_id)
     dead = select(func.count()).where(failed.c.campaign_id == campaign_id, failed.c.dead)
     return Report(
         campaign=campaign,
         lanes=counts,
         reasons=await _reasons(connection, campaign_id),
         dead=(await connection.execute(dead)).scalar_one(),
-        dead_letters=(await connection.execute(buried)).scalar_one(),
-        put_aside=await latest_letters(connection, campaign_id, limit=LETTERS),
+        dead_letters=aside.many,
+        put_aside=aside.latest,
         problems={} if over else await lane_problems(connection, {PLAN, *counts, *campaign.expected}),
         at=now,
+    )
+
+
+async def put_aside(connection: AsyncConnection, campaign_id: str) -> PutAside:
+    """What nobody could work on; of a campaign that isn't there, nothing."""
+    buried = select(func.count()).where(dead_letters.c.campaign_id == campaign_id)
+    return PutAside(
+        many=(await connection.execute(buried)).scalar_one(),
+        latest=await latest_letters(connection, campaign_id, limit=LETTERS),
     )
 
 

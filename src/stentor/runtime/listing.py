@@ -13,7 +13,7 @@ from stentor.recording.report import Totals
 from stentor.runtime.campaigns import CampaignControl
 from stentor.runtime.changes import CampaignEvent, View
 from stentor.runtime.outcomes import Outcomes
-from stentor.states import FINAL, CampaignState
+from stentor.states import CampaignState
 from stentor.store.campaigns import Campaign
 
 LISTED = 50
@@ -69,18 +69,11 @@ class CampaignListing:
         self._campaigns = campaigns
         self._outcomes = outcomes
         self._state = state
-        self._settled: dict[str, Totals] = {}
-        """Of those in the list that are over, and of which everybody has an outcome."""
 
     async def look(self) -> ListView:
         """How the list is now. Raises: StoreUnavailable."""
         found = await self._campaigns.newest(state=self._state, limit=LISTED + 1)
         page = found[:LISTED]
-        known = {each.id: self._settled[each.id] for each in page if each.id in self._settled}
-        asked = [each.id for each in page if each.id not in known]
-        totals = known | (await self._outcomes.totals(asked) if asked else {})
-        listed = [Listed(campaign=each, totals=totals.get(each.id, Totals())) for each in page]
-        self._settled = {
-            each.campaign.id: each.totals for each in listed if each.campaign.state in FINAL and not each.totals.pending
-        }
+        totals = await self._outcomes.list_totals(page)
+        listed = [Listed(campaign=each, totals=totals[each.id]) for each in page]
         return ListView(campaigns=listed, more=len(found) > LISTED)

@@ -21,10 +21,15 @@ from stentor.recording.explain import Explanation, explain
 from stentor.recording.failing import KindCount
 from stentor.recording.losses import Losses
 from stentor.recording.recipients import RecipientShape, recipients
-from stentor.recording.report import FailureRow, Progress, Report, Totals
+from stentor.recording.report import FailureRow, Progress, PutAside, Report, Totals
 from stentor.runtime.resources import Resources
+from stentor.states import FINAL
 from stentor.store import campaigns
+from stentor.store.campaigns import Campaign
 from stentor.store.tables import batches
+
+SETTLED = 10_000
+"""Campaigns whose final sums a process keeps at most."""
 
 
 class Outcomes:
@@ -35,6 +40,8 @@ class Outcomes:
         self._database = resources.database
         self._backend = resources.backend
         self._sources = resources.sources
+        self._settled: dict[str, Totals] = {}
+        """Of campaigns that are over, and of which everybody has an outcome."""
 
     async def progress(self, campaign_id: str) -> Progress:
         """Where every recipient is at this moment. Raises: UnknownCampaign."""
@@ -45,8 +52,24 @@ class Outcomes:
         return await self._database.ask(lambda connection: reports.report(connection, campaign_id, self._clock()))
 
     async def totals(self, campaign_ids: Collection[str]) -> dict[str, Totals]:
-        """How many recipients of each of these campaigns ended how so far: for lists."""
+        """How many recipients of each of these campaigns ended how so far; none of one of which nothing was read."""
         return await self._database.ask(lambda connection: reports.totals(connection, campaign_ids))
+
+    async def list_totals(self, listed: Collection[Campaign]) -> dict[str, Totals]:
+        """How many recipients of each of these campaigns ended how so far: for lists. Those of a campaign that is over
+        change no more, so this process sums them once."""
+        known = {each.id: self._settled[each.id] for each in listed if each.id in self._settled}
+        asked = [each for each in listed if each.id not in known]
+        if not asked:
+            return known
+        summed = await self.totals([each.id for each in asked])
+        found = {each.id: summed.get(each.id, Totals()) for each in asked}
+        self._settled |= {
+            each.id: found[each.id] for each in asked if each.state in FINAL and not found[each.id].pending
+        }
+        for oldest in list(self._settled)[: max(0, len(self._settled) - SETTLED)]:
+            del self._settled[oldest]
+        return known | found
 
     async def failure_counts(self, campaign_id: str) -> list[KindCount]:
         """How many were not reached, by lane, reason, outcome and whether the address is dead, the most frequent first.
@@ -59,6 +82,10 @@ class Outcomes:
             return await failing.counts(connection, campaign_id)
 
         return await self._database.ask(ask)
+
+    async def put_aside(self, campaign_id: str) -> PutAside:
+        """The batches and plan steps of a campaign that nobody could work on."""
+        return await self._database.ask(lambda connection: reports.put_aside(connection, campaign_id))
 
     async def audit(self, campaign_id: str) -> Audit:
         """Recount everything, and compare. Raises: UnknownCampaign; QueueUnavailable: the queue isn't in the store."""

@@ -33,8 +33,8 @@ GOING = frozenset({CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.CA
 """States in which more may be sent."""
 
 
-def changes_unseen(report: Report) -> bool:
-    """Whether a report counts messages as accepted on lanes where nobody learns what a device did with them."""
+def changes_unseen(report: Report | Progress) -> bool:
+    """Whether it counts messages as accepted on lanes where nobody learns what a device did with them."""
     return any(counts.accepted and not is_on_record(lane) for lane, counts in report.lanes.items())
 
 

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from html import unescape
 from typing import Any
 
@@ -25,6 +26,7 @@ from stentor.dashboard.pages.campaigns import _encoder
 from stentor.dashboard.standing import ENDINGS
 from stentor.dashboard.templates import Templates
 from stentor.model import Message
+from stentor.outcome import Outcome
 from stentor.planning.content import Content
 from stentor.runtime import standstill
 from stentor.runtime.draft import Draft
@@ -32,6 +34,8 @@ from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
 from stentor.store import campaigns as rows
 from stentor.store.campaigns import Campaign, new_id
+from stentor.store.tables import batches, failures
+from stentor.words import lasted
 from tests.integration.dashboard.conftest import Browser
 from tests.integration.runtime.rehearsal import AUDIENCE
 
@@ -320,7 +324,7 @@ async def test_the_page_follows_a_campaign_to_its_end(browser: Browser) -> None:
             audience, parts = sum_of(" ".join(unescape(re.sub(r"<[^>]+>", " ", data)).split()))
             assert audience == sum(parts.values()) == PHONES
     last = [data for name, data in told if not name][-1]
-    assert "Rate, on average" in last  # the final report
+    assert "Rate, on average" in last
 
 
 async def test_buttons_follow_the_state(browser: Browser) -> None:
@@ -381,6 +385,83 @@ def statements(stentor: Stentor) -> Iterator[list[tuple[str, Any]]]:
         sa.event.remove(engine, "before_cursor_execute", note)
 
 
+async def test_reasons_are_not_counted_one_by_one(browser: Browser) -> None:
+    """Reasons and the retry page group no failures, however many there are, and say where counting stopped."""
+    await browser.sign_in("ada", Scope.SEND)
+    made = await sent(browser.stentor)
+    await browser.stentor._resources.database.write(lambda connection: fail(connection, made.id, 10_010))
+    for path in ("reasons", "retry"):
+        with statements(browser.stentor) as asked:
+            page = await browser.open(f"/campaigns/{made.id}/{path}")
+        assert page.status_code == 200
+        of_failures = [each for each, _ in asked if "stentor_failures" in each]
+        assert of_failures
+        assert not [each for each in of_failures if "GROUP BY" in each]
+        assert all("LIMIT" in each for each in of_failures)
+        assert text_of(page).count("more than 10,000") >= 2  # the two reasons
+        assert "The app was removed." in text_of(page)
+    reasons = await browser.open(f"/campaigns/{made.id}/reasons")
+    assert f"/campaigns/{made.id}/failures?lane=apns%2Fios&amp;reason=Unregistered&amp;outcome=rejected" in reasons.text
+    assert "More than 20,000 addresses are dead" in text_of(reasons)
+    retry = text_of(await browser.open(f"/campaigns/{made.id}/retry"))
+    assert "More than 20,000 recipients have a dead address, and are left out." in retry
+    assert "it is for fewer than" in retry
+
+
+async def fail(connection: AsyncConnection, campaign: str, each: int) -> None:
+    """Failures of two kinds in one batch, whose sums have them all."""
+    batch = (await connection.execute(sa.select(batches.c.id).where(batches.c.campaign_id == campaign))).first()
+    assert batch is not None
+    lane, ended = "apns/ios", {"outcome": Outcome.REJECTED.value, "status": 410, "detail": "", "tries": 1, "at": 1.0}
+    rows_of = [
+        {"batch_id": batch.id, "position": 1_000 + each * of + n, "campaign_id": campaign, "lane": lane}
+        | {"installation": f"{reason}-{n}", "reason": reason, "dead": True}
+        | ended
+        for of, reason in enumerate(("Unregistered", "BadDeviceToken"))
+        for n in range(each)
+    ]
+    await connection.execute(sa.insert(failures), rows_of)
+    more = {"size": batches.c.size + 2 * each, "rejected": batches.c.rejected + 2 * each}
+    await connection.execute(sa.update(batches).where(batches.c.id == batch.id).values(lane=lane, **more))
+
+
+async def test_how_long_it_took_is_there_after_the_end(browser: Browser) -> None:
+    """Whoever opens the page later sees the same as who watched to the end."""
+    await browser.sign_in("ada", Scope.VIEW)
+    made = await sent(browser.stentor)
+    text = text_of(await browser.open(f"/campaigns/{made.id}"))
+    report = await browser.stentor.outcomes.report(made.id)
+    assert f"Took {lasted(report.seconds)} Rate, on average {report.rate:,.0f}/s" in text
+
+
+async def test_the_chart_says_its_times_to_the_second(browser: Browser) -> None:
+    made = await draft(browser.stentor)
+    live, progress = LIVE.of(made.id, Templates(Assets())), await browser.stentor.outcomes.progress(made.id)
+    html = ""
+    for second in range(4):
+        html = live.render(replace(progress, at=1_700_000_000.0 + second))
+    assert '<time datetime="2023-11-14T22:13:20+00:00" class="clock">22:13:20 UTC</time>' in html
+    assert '<time datetime="2023-11-14T22:13:23+00:00" class="clock">22:13:23 UTC</time>' in html
+
+
+async def test_the_list_sums_a_campaign_that_is_over_once(browser: Browser) -> None:
+    """One that goes on is summed anew each time."""
+    await browser.sign_in("ada", Scope.VIEW)
+    over = await sent(browser.stentor, "Over")
+    first = text_of(await browser.open("/campaigns"))
+    with statements(browser.stentor) as asked:
+        again = text_of(await browser.open("/campaigns"))
+    assert (again == first, [each for each, _ in asked if "stentor_batches" in each]) == (True, [])
+    going = await draft(browser.stentor, "Going")
+    await browser.stentor.campaigns.start(going.id)
+    for _ in range(2):
+        with statements(browser.stentor) as asked:
+            await browser.open("/campaigns")
+        [parameters] = [each for statement, each in asked if "sum(stentor_batches" in statement]
+        assert going.id in parameters
+        assert over.id not in parameters
+
+
 async def test_no_page_asks_what_grows_with_recipients(browser: Browser) -> None:
     """Of a campaign's recipients the pages read the counts of its batches, by an index, and no recipient or failure;
     and each asks as often whether there are few campaigns or many."""
@@ -392,6 +473,7 @@ async def test_no_page_asks_what_grows_with_recipients(browser: Browser) -> None
     for number in (0, 200):
         await many(browser.stentor, number)
         for path in ("/campaigns", f"/campaigns/{made.id}"):
+            await browser.open(path)  # sums of campaigns that are over are asked for once a process
             with statements(browser.stentor) as asked:
                 assert (await browser.open(path)).status_code == 200
             counted.setdefault(path, set()).add(len([each for each, _ in asked if each.startswith("SELECT")]))

@@ -15,7 +15,7 @@ from stentor.testing.postgres import Postgres
 from tests.integration.kill.stores import on_postgresql, on_sqlite
 from tests.integration.kill.trial import make_plot, play_all
 
-CHUNKS = 6
+CHUNKS = 4
 TRIALS = 14
 """In a chunk: tests are spread over processes."""
 LARGEST = 240
@@ -33,7 +33,7 @@ async def test_nothing_is_lost(chunk: int, tmp_path: Path, blank: Path, processe
     assert tale.ambiguous > 0, "of nobody it is unknown whether they have it"
 
 
-@pytest.mark.parametrize("chunk", range(2))
+@pytest.mark.parametrize("chunk", range(1))
 async def test_nothing_is_lost_with_postgresql(
     chunk: int, postgres_server: Postgres, processes: ForkServerContext
 ) -> None:

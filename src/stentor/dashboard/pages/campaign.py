@@ -8,12 +8,11 @@ from starlette.responses import Response
 from stentor.access.scopes import Scope
 from stentor.dashboard.live import LiveCampaigns
 from stentor.dashboard.page import Pages
+from stentor.dashboard.reasons import dead_of, how_many, reason_lines
 from stentor.dashboard.streaming import stream_to
 from stentor.dashboard.visit import Visit
 from stentor.dashboard.whom import changes_another, whom
 from stentor.recording import shapes
-from stentor.recording.meanings import meaning
-from stentor.recording.report import Report
 from stentor.runtime.sentences import UNSEEN, actions, changes_unseen
 from stentor.states import FINAL, CampaignState
 from stentor.store.campaigns import Campaign
@@ -58,14 +57,17 @@ async def show_actions(visit: Visit, campaign: str) -> Response:
 
 @pages.get("/campaigns/{campaign}/reasons", Scope.VIEW)
 async def show_reasons(visit: Visit, campaign: str) -> Response:
-    """Why recipients were not reached. Counted once for all who ask, and not with the page itself: it takes longer the
-    more have failed."""
-    live = LIVE.of(campaign, visit.templates)
-    report = await live.report(visit.stentor.outcomes, campaign, visit.now)
-    unseen = UNSEEN if changes_another(report.campaign) and changes_unseen(report) else ""
-    template = "campaign_reasons.html" if visit.is_fragment else "campaign_reasons_page.html"
+    """Why recipients were not reached. Counted once for all who ask."""
+    why = await LIVE.of(campaign, visit.templates).why(visit.stentor.outcomes, campaign, visit.now)
+    found = why.progress.campaign
     return await visit.render(
-        template, campaign=report.campaign, report=report, reasons=reasons_of(report), unseen=unseen
+        "campaign_reasons.html" if visit.is_fragment else "campaign_reasons_page.html",
+        campaign=found,
+        at=why.progress.at,
+        put_aside=why.put_aside,
+        reasons=reason_lines(campaign, why.counts),
+        dead=how_many(dead_of(why.counts)),
+        unseen=UNSEEN if changes_another(found) and changes_unseen(why.progress) else "",
     )
 
 
@@ -90,22 +92,6 @@ async def audit_campaign(visit: Visit, campaign: str) -> Response:
     found = await visit.stentor.campaigns.get(campaign)
     audit = await visit.stentor.outcomes.audit(campaign)
     return await visit.render("campaign_audit.html", campaign=found, audit=audit)
-
-
-def reasons_of(report: Report) -> list[dict[str, object]]:
-    """The reasons of a report with what they mean, the most frequent first."""
-    found = [
-        {
-            "lane": lane,
-            "reason": each.reason,
-            "outcome": each.outcome.name.lower(),
-            "count": each.count,
-            "meaning": meaning(lane, each.reason, each.outcome) or each.detail,
-        }
-        for lane, reasons in report.reasons.items()
-        for each in reasons
-    ]
-    return sorted(found, key=lambda each: -int(str(each["count"])))
 
 
 def _can(visit: Visit, campaign: Campaign) -> tuple[str, ...]:

@@ -10,10 +10,11 @@ from starlette.responses import Response
 from stentor.access.scopes import Scope
 from stentor.counted import counted
 from stentor.dashboard.page import Pages
-from stentor.dashboard.pages.campaign import LIVE, reasons_of
+from stentor.dashboard.reasons import dead_of, how_many, reason_lines
 from stentor.dashboard.visit import Visit
 from stentor.dashboard.whom import whom
 from stentor.errors import InvalidState
+from stentor.recording.report import unread
 from stentor.runtime.campaigns import refuse_unless_over
 from stentor.runtime.confirmation import Expectation
 from stentor.runtime.sentences import HELD
@@ -152,17 +153,27 @@ async def _start_page(visit: Visit, campaign: str) -> Response:
 async def _retry_page(visit: Visit, campaign: str) -> Response:
     found = await visit.stentor.campaigns.get(campaign)
     refuse_unless_over(found)
-    report = await LIVE.of(campaign, visit.templates).report(visit.stentor.outcomes, campaign, visit.now)
-    many = report.to_retry()
+    progress = await visit.stentor.outcomes.progress(campaign)
+    counts = await visit.stentor.outcomes.failure_counts(campaign)
+    total, dead = progress.total, dead_of(counts)
+    never_read = unread(found, total.read)
+    alive = total.failed - sum(each.count for each in dead)
+    exact = all(each.exact for each in dead)
+    many = alive + total.cancelled + never_read
+    about = "fewer than " if not exact else "about " if never_read else ""
     told = [
         "This makes a new campaign, a draft, with the same message for those who were not reached. Nothing is sent.",
-        f"Without a choice below it is for {'about ' if report.unread else ''}{counted(many, 'recipient')}:"
-        f" {report.total.failed - report.dead:,} failed with an address that may still work,"
-        f" {report.total.cancelled:,} cancelled, {report.unread:,} never read.",
+        f"Without a choice below it is for {about}{counted(many, 'recipient')}:"
+        f" {'' if exact else 'fewer than '}{alive:,} failed with an address that may still work,"
+        f" {total.cancelled:,} cancelled, {never_read:,} never read.",
     ]
-    if report.dead:
-        dead = counted(report.dead, "recipient has a dead address", "recipients have a dead address")
-        told.append(f"{dead}, and {'is' if report.dead == 1 else 'are'} left out.")
+    if dead:
+        them = (
+            "recipient has a dead address, and is"
+            if how_many(dead) == "1"
+            else "recipients have a dead address, and are"
+        )
+        told.append(f"{how_many(dead)} {them} left out.".capitalize())
     return await _confirm(
         visit,
         found,
@@ -171,6 +182,5 @@ async def _retry_page(visit: Visit, campaign: str) -> Response:
         told,
         button="Make the draft",
         template="campaign_retry.html",
-        reasons=reasons_of(report),
-        many=many,
+        reasons=reason_lines(campaign, counts),
     )

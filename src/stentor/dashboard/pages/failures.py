@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -16,7 +15,7 @@ from stentor.api.problems import INVALID_CURSOR, ProblemAnswer
 from stentor.config import REGISTRY
 from stentor.dashboard.page import Pages
 from stentor.dashboard.places import filters, place, query_of
-from stentor.dashboard.templates import number
+from stentor.dashboard.reasons import dead_of, how_many, reason_lines
 from stentor.dashboard.visit import Visit
 from stentor.outcome import Outcome
 from stentor.recording.failing import ENDINGS, KindCount
@@ -31,19 +30,6 @@ ON_A_PAGE = 50
 
 class ExportFilters(FailureFilters, frozen=True, kw_only=True):
     format: Kind = "csv"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReasonLine:
-    """How many of a lane ended so for one reason."""
-
-    lane: str
-    reason: str
-    outcome: str
-    many: str
-    meaning: str
-    href: str
-    """The list of them."""
 
 
 @pages.get("/campaigns/{campaign}/failures", Scope.VIEW)
@@ -129,7 +115,7 @@ def _filtered(campaign: str, chosen: FailureFilters, counts: Sequence[KindCount]
         "lanes": sorted({each.lane for each in kinds} | ({chosen.lane} if chosen.lane else set())),
         "reasons": sorted({each.reason for each in kinds} | ({chosen.reason} if chosen.reason else set())),
         "outcomes": [each.name.lower() for each in ENDINGS],
-        "matching": _many(wanted),
+        "matching": how_many(wanted),
         "export_href": place("campaigns", campaign, "failures", "export"),
     }
 
@@ -137,34 +123,13 @@ def _filtered(campaign: str, chosen: FailureFilters, counts: Sequence[KindCount]
 def _summary(campaign: str, counts: Sequence[KindCount]) -> dict[str, Any]:
     """The reasons at the top, the most frequent first, and how many ended how."""
     path = ("campaigns", campaign, "failures")
-    of_reason: dict[tuple[str, str, Outcome], list[KindCount]] = {}
-    for each in counts:
-        of_reason.setdefault((each.kind.lane, each.kind.reason, each.kind.outcome), []).append(each)
-    lines = [
-        ReasonLine(
-            lane=lane,
-            reason=reason,
-            outcome=outcome.name.lower(),
-            many=_many(found),
-            meaning=meaning(lane, reason, outcome),
-            href=place(*path, lane=lane, reason=reason, outcome=outcome.name.lower()),
-        )
-        for (lane, reason, outcome), found in of_reason.items()
-    ]
-    figures = [("Not reached", _many(counts), place(*path))]
+    figures = [("Not reached", how_many(counts), place(*path))]
     for ending in ENDINGS:
         name = ending.name.lower()
         of_ending = [each for each in counts if each.kind.outcome is ending]
-        figures.append((f"Ended as {name}", _many(of_ending), place(*path, outcome=name)))
-    dead = [each for each in counts if each.kind.dead]
-    figures.append(("Dead addresses", _many(dead), place(*path, dead=True)))
-    return {"summary": lines, "figures": figures}
-
-
-def _many(counts: Sequence[KindCount]) -> str:
-    """How many these are, as far as they were counted."""
-    told = number(sum(each.count for each in counts))
-    return told if all(each.exact for each in counts) else f"more than {told}"
+        figures.append((f"Ended as {name}", how_many(of_ending), place(*path, outcome=name)))
+    figures.append(("Dead addresses", how_many(dead_of(counts)), place(*path, dead=True)))
+    return {"summary": reason_lines(campaign, counts), "figures": figures}
 
 
 def _listed(campaign: str, chosen: FailureFilters, page: FailuresPage) -> dict[str, Any]:
