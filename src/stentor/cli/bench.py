@@ -173,7 +173,7 @@ def installations(
 @app.command()
 def api(
     recipients: Annotated[int, typer.Option(min=2, help="How many installations each campaign has.")] = 1_000_000,
-    rounds: Annotated[int, typer.Option(min=1, help="How many times each kind of campaign is sent.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="How many times each kind of campaign is sent.")] = 4,
     watchers: Annotated[int, typer.Option(min=1, max=500, help="How many connections watch a campaign.")] = 100,
     rows: Annotated[int, typer.Option(min=1_000, help="How many installations to upsert through the API.")] = 500_000,
     database: Annotated[
