@@ -232,16 +232,17 @@ def _is_unique(connection: Connection, source: Source) -> bool:
     return any([name.lower() for name in names] == key for names in unique)
 
 
-def check_channels(source: Source, groups: Sequence[Sequence[Any]]) -> None:
-    """See that the columns of channels and apps hold what can name some. A value that names none is its row's own
-    matter."""
+def wrong_channels(source: Source, groups: Sequence[Sequence[Any]]) -> str | None:
+    """What is wrong with the columns of channels and apps if nothing in them can name one. A value that names none
+    among others is its row's own matter."""
     for number, role, column in ((0, "channel", source.channel), (1, "app", source.app)):
         known = (str, int, Decimal, UUID)
         found = [pair[number] for *pair, _ in groups if pair[number] is not None]
         strange = [each for each in found if not isinstance(each, known) or isinstance(each, bool)]
         if strange and len(strange) == len(found) and column is not None:
             kind = type(strange[0]).__name__
-            raise InvalidAudience(
+            return (
                 f"{source.setting_of(role, column)} holds values of the type {kind}, which name no {role}; use a column"
                 " of text or numbers."
             )
+    return None

@@ -82,10 +82,13 @@ class SqlAudience:
             await checks.check_keys(connection, source)
             rows, _ = await self._rows(connection, wanted, [source.member], LOOKED_AT)
             checks.check_values(source, self._columns(wanted), rows)
-            groups = await self._group(connection, [source.member])
-            checks.check_channels(source, groups)
-            if not (self._selection.filters or self._selection.only is not None):
-                self._groups, self._is_counted = groups, True
+            groups = await self._group(connection, await self._selected(connection))
+            wrong = checks.wrong_channels(source, groups)
+            if wrong and self._is_part:  # what all of these say may be odd among everybody's
+                wrong = checks.wrong_channels(source, await self._group(connection, [source.member]))
+            if wrong:
+                raise InvalidAudience(wrong)
+            self._groups, self._is_counted = groups, True
 
     async def count(self) -> Mapping[str, int]:
         """See the contract. Right after `check` it is known already, and isn't counted a second time."""
@@ -155,6 +158,11 @@ class SqlAudience:
         """Nothing: the database belongs to whoever opened it."""
 
     # reading
+
+    @property
+    def _is_part(self) -> bool:
+        """Whether not everybody is selected."""
+        return bool(self._selection.filters) or self._selection.only is not None
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:

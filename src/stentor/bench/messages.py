@@ -10,15 +10,16 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from stentor.audience.contract import Selection
-from stentor.bench import campaign
+from stentor.bench import campaign as campaigns
 from stentor.bench.journey import AUDIENCE, MESSAGE
 from stentor.bench.processes import simulator
 from stentor.config import Config
@@ -26,13 +27,19 @@ from stentor.counted import counted
 from stentor.planning.content import Content
 from stentor.runtime.draft import Draft
 from stentor.runtime.stentor import Stentor
+from stentor.store.campaigns import Campaign
 
 EVERY = 0.05
 """Seconds from one message to the next."""
 WATCHED = "feedfeed"
 """What the tokens of messages begin with."""
+LANE = "apns/ios"
 SETTLED_WITHIN = 60.0
 """Seconds in which every message must have its outcome once the campaign is over."""
+
+
+_NUMBERS = count()
+"""Of messages: no two go to one token, whoever sends them."""
 
 
 def run(
@@ -55,16 +62,16 @@ def run(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stentor-bench-")))
         say(f"messages: making {counted(recipients, 'installation')}")
-        store, audience = urls or stack.enter_context(campaign.sqlite(folder, recipients))
+        store, audience = urls or stack.enter_context(campaigns.sqlite(folder, recipients))
         say(f"messages: one each {EVERY * 1000:.0f} ms during a campaign")
         fast = ("--mode", "fast")
         with simulator("apns", *fast, "--watch", WATCHED) as (apns, seen), simulator("fcm", *fast) as (fcm, _):
-            config = campaign.config_of(store, audience, apns, fcm, sections or {})
-            sent = uvloop.run(_send(config))
-    return _found(recipients, sent, seen["seen"])
+            config = campaigns.config_of(store, audience, apns, fcm, sections or {})
+            sent, seconds = uvloop.run(_send(config))
+    return {**sent.figures(seen["seen"]), "rate": round(recipients / seconds)}
 
 
-class _Sent:
+class Sent:
     """What was asked for, and when."""
 
     def __init__(self) -> None:
@@ -73,55 +80,67 @@ class _Sent:
         self.took: list[float] = []
         self.ids: list[str] = []
         self.accepted = 0
-        self.seconds = 0.0
+
+    async def timed(self, send: Callable[[str], Awaitable[str]]) -> None:
+        """Send a message and note how long that takes.
+
+        Args:
+            send: sends it to the token that it is given, and returns its id.
+        """
+        token = WATCHED + f"{next(_NUMBERS):056x}"
+        self.began[token] = time.time()
+        message_id = await send(token)
+        self.took.append(time.time() - self.began[token])
+        self.ids.append(message_id)
+
+    async def settle(self, stentor: Stentor) -> None:
+        """Wait for the outcomes of all, and count those that were accepted."""
+        for message_id in self.ids:
+            outcome = await stentor.messages.settled(message_id, SETTLED_WITHIN)
+            self.accepted += outcome.recipients[0].outcome == "accepted"
+
+    def figures(self, seen: Mapping[str, float]) -> dict[str, Any]:
+        """What is told of them; `seen`, when the first byte of each token's request was at the simulator."""
+        waits = [at - self.began[token] for token, at in seen.items() if token in self.began]
+        return {
+            "messages": len(self.ids),
+            "seen": len(waits),
+            "accepted": self.accepted,
+            "first_byte_ms": quantiles(waits),
+            "send_ms": quantiles(self.took),
+        }
 
 
-async def _send(config: Config) -> _Sent:
-    sent = _Sent()
+async def _send(config: Config) -> tuple[Sent, float]:
+    """The messages, and how many seconds the campaign took."""
     content = Content(message=MESSAGE)
     async with Stentor(config) as stentor, stentor.roles.at_work():
+
+        async def send(token: str) -> str:
+            return (await stentor.messages.send(content, lane=LANE, addresses=[token])).id
+
         draft = await stentor.campaigns.create(Draft(content, Selection(source=AUDIENCE)))
-        first = _Sent()  # with it credentials are read, processes start and connections are opened
-        await _message(stentor, content, first, 0)
-        await stentor.messages.settled(first.ids[0], SETTLED_WITHIN)
+        first, sent = Sent(), Sent()
+        await first.timed(send)  # with it credentials are read, processes start and connections are opened
+        await first.settle(stentor)
         await stentor.campaigns.start(draft.id)
         over = asyncio.create_task(stentor.roles.run(draft.id))
-        number = 0
         while not over.done():
-            number += 1
-            await asyncio.gather(_message(stentor, content, sent, number), asyncio.wait([over], timeout=EVERY))
-        report = await over
-        campaign_of = report.campaign
-        assert campaign_of.finished_at is not None
-        assert campaign_of.starts_at is not None
-        sent.seconds = campaign_of.finished_at - campaign_of.starts_at
-        for message_id in sent.ids:
-            outcome = await stentor.messages.settled(message_id, SETTLED_WITHIN)
-            sent.accepted += outcome.recipients[0].outcome == "accepted"
-    return sent
+            await asyncio.gather(sent.timed(send), asyncio.wait([over], timeout=EVERY))
+        seconds = seconds_of((await over).campaign)
+        await sent.settle(stentor)
+    return sent, seconds
 
 
-async def _message(stentor: Stentor, content: Content, sent: _Sent, number: int) -> None:
-    token = WATCHED + f"{number:056x}"
-    sent.began[token] = time.time()
-    outcome = await stentor.messages.send(content, lane="apns/ios", addresses=[token])
-    sent.took.append(time.time() - sent.began[token])
-    sent.ids.append(outcome.id)
+def seconds_of(campaign: Campaign) -> float:
+    """How long a campaign took that has ended."""
+    assert campaign.finished_at is not None
+    assert campaign.starts_at is not None
+    return campaign.finished_at - campaign.starts_at
 
 
-def _found(recipients: int, sent: _Sent, seen: Mapping[str, float]) -> dict[str, Any]:
-    waits = [at - sent.began[token] for token, at in seen.items() if token in sent.began]
-    return {
-        "messages": len(sent.ids),
-        "seen": len(waits),
-        "accepted": sent.accepted,
-        "first_byte_ms": _quantiles(waits),
-        "send_ms": _quantiles(sent.took),
-        "rate": round(recipients / sent.seconds),
-    }
-
-
-def _quantiles(seconds: Sequence[float]) -> dict[str, float]:
+def quantiles(seconds: Sequence[float]) -> dict[str, float]:
+    """`p50`, `p99` and `max`, in milliseconds."""
     in_order = sorted(seconds)
 
     def at(part: float) -> float:

@@ -105,12 +105,12 @@ class PostgresServer:
     @property
     def cpu_seconds(self) -> float:
         """Of all its processes, those that have ended included."""
-        return cpu_seconds(self._pid, ended_children=True) + sum(map(cpu_seconds, _children(self._pid)))
+        return cpu_seconds(self._pid, ended_children=True) + sum(map(cpu_seconds, children(self._pid)))
 
     @property
     def peak_mb(self) -> float:
         """Resident memory of its largest process at its highest, in MiB; most of it is shared with the others."""
-        return max(map(peak_mb, [self._pid, *_children(self._pid)]))
+        return max(map(peak_mb, [self._pid, *children(self._pid)]))
 
     def statements(self, begin: float, end: float) -> Counter[str]:
         """What it was asked between two moments (epoch seconds): `writes`, `reads`, and `commits`."""
@@ -295,7 +295,8 @@ def peak_mb(pid: int) -> float:
     return int(found[1]) / 1024 if found else 0.0
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """The ids of a process' children; none where the system doesn't tell (any but Linux)."""
     try:
         return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from stentor.bench import api as api_bench
 from stentor.bench import campaign as campaign_bench
 from stentor.bench import cluster as cluster_bench
 from stentor.bench import installations as installations_bench
@@ -197,6 +198,40 @@ def pages(
     _report(lambda say: pages_bench.run(amounts, times, site, say), _by_page, as_json=as_json)
 
 
+@app.command()
+def api(
+    recipients: Annotated[int, typer.Option(min=2, help="How many installations each campaign has.")] = 1_000_000,
+    rounds: Annotated[int, typer.Option(min=1, help="How many times each kind of campaign is sent.")] = 4,
+    watchers: Annotated[int, typer.Option(min=1, max=500, help="How many connections watch a campaign.")] = 100,
+    rows: Annotated[int, typer.Option(min=1_000, help="How many installations to upsert through the API.")] = 500_000,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="The database for store and audience: postgresql://…, or `sqlite` for temporary SQLite files."
+            " Default: start PostgreSQL for the measurement.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the API during a campaign at full speed: what watchers cost, and how fast requests are answered.
+
+    Each round sends one campaign alone, one that is watched, and one during which a program creates campaigns and
+    sends messages. Then installations are upserted, and the recipients of a campaign exported.
+
+    PostgreSQL is started from a package on PyPI, and stopped at the end. If you name your own server, everything made
+    on it is removed.
+
+    \b
+    Examples:
+      stentor bench api
+      stentor bench api --recipients 200000 --rounds 1 --json
+      stentor bench api --database sqlite
+    """
+    spec = api_bench.ApiSpec(recipients, rounds, watchers, rows)
+    _report(lambda say: api_bench.run(spec, database, say), _of_api, as_json=as_json)
+
+
 def _numbers(text: str) -> list[int]:
     found = [int(each) for each in text.split(",") if each.strip().isdecimal() and int(each)]
     if len(found) != text.count(",") + 1:
@@ -340,6 +375,41 @@ def _streams(found: Found) -> Table:
         memory = f"{row['quarter_mb']:.0f} → {row['peak_mb']:.0f} MiB"
         table.add_row(name, f"{row['rate']:,}", f"{row['of_copy']:.2f}", f"{row['cpu_us']:.1f} µs", memory)
     return table
+
+
+def _of_api(found: Found) -> Iterator[Table | str]:
+    table = Table(title="requests during a campaign, in milliseconds", title_justify="left")
+    for heading in ("", "p50", "p99", "at most", "requests"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for what, figure, number in (
+        ("create a campaign for all", "create_ms", found["created"]),
+        ("create a campaign for one", "create_for_one_ms", found["created"]),
+        ("send a message: answer", "send_ms", found["messages"]),
+        ("send a message: first byte at the provider", "first_byte_ms", found["seen"]),
+    ):
+        took = found[figure]
+        table.add_row(what, *(f"{took[key]:.0f}" if took else "–" for key in ("p50", "p99", "max")), f"{number:,}")
+    yield table
+    rate, cpu = found["rate"], found["api_cpu_seconds"]
+    yield (
+        f"{found['ratio']:.3f} of the campaign's rate with {counted(found['watchers'], 'watcher')}:"
+        f" {rate['watched']:,} instead of {rate['alone']:,} a second; while requests are answered {rate['asked']:,}"
+    )
+    yield (
+        f"CPU of the API during a campaign: {cpu['watched']:.2f} s instead of {cpu['alone']:.2f} s;"
+        f" of the watchers {found['watchers_cpu_seconds']:.2f} s"
+    )
+    if not found["complete"]:
+        yield "[red]some recipients were not accepted[/red]"
+    upsert, export = found["upsert"], found["export"]
+    yield (
+        f"upsert: {counted(upsert['rate'], 'installation')} a second; memory of the API, ¼ → end:"
+        f" {upsert['quarter_mb']:.0f} → {upsert['peak_mb']:.0f} MiB"
+    )
+    yield (
+        f"export: {counted(export['csv']['rate'], 'row')} a second as CSV, {export['jsonl']['rate']:,} as JSON Lines;"
+        f" memory of the API, before → end: {export['before_mb']:.0f} → {export['peak_mb']:.0f} MiB"
+    )
 
 
 def _rates(found: Found) -> Table:

@@ -108,7 +108,9 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
         hidden = await audience.known(content.values)
         if personal or not selection.reached_by:
             # The addresses of those who were reached are receipts, or were good enough before.
-            seen = await look_at(audience, _wanted(content), texts.see, addresses=not selection.reached_by)
+            # What is the same for everybody needn't be made for each: `lane.prepare` below sees what becomes of it.
+            see = (texts.see,) if personal else ()
+            seen = await look_at(audience, _wanted(content), *see, addresses=not selection.reached_by)
         chosen: Mapping[str, LaneTexts] = texts.lanes
         left_out: list[str] = []
         if sample is not None:

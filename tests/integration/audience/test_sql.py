@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -457,6 +458,39 @@ async def test_an_odd_value_among_channels_is_its_rows_own_matter(database: Data
     await source.check(Wanted())
     assert await source.count() == {"apns/ios": 1, NO_LANE: 2}
     assert await source.nowhere() == {"an empty `platform`": 1, "`platform` '2.5'": 1}
+
+
+async def test_a_check_of_some_reads_nobody_else(devices: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Creating a campaign for a few takes no longer the more installations there are."""
+    group, read = SqlAudience._group, list[str]()
+
+    async def noted(source: SqlAudience, connection: Any, conditions: Sequence[Any]) -> Any:
+        groups = await group(source, connection, conditions)
+        read.append(f"{sum(count for *_, count in groups)} counted")
+        return groups
+
+    monkeypatch.setattr(SqlAudience, "_group", noted)
+    one = audience(devices, only=["1"])
+    await one.check(Wanted())
+    assert await one.count() == {"apns/ios": 1}
+    assert read == ["1 counted"]
+
+
+@pytest.mark.parametrize("odd", [["1"], ["1", "3"]])
+async def test_channels_of_some_are_judged_by_everybodys(tmp_path: Path, odd: list[str]) -> None:
+    database = Database.open(f"sqlite:///{tmp_path / 'people.db'}", patience=5)
+    people = AudienceConfig(table="people", columns=Columns(channel="platform"))
+    try:
+        await run(database, "CREATE TABLE people (id BIGINT PRIMARY KEY, token TEXT, platform)")
+        await run(database, "INSERT INTO people VALUES (1, 't1', 1.5), (2, 't2', 'apns'), (3, 't3', NULL)")
+        some = audience(database, people, only=odd)
+        await some.check(Wanted())
+        assert await some.count() == {NO_LANE: len(odd)}
+        await run(database, "UPDATE people SET platform = 2.5 WHERE id = 2")
+        with pytest.raises(InvalidAudience, match="platform holds values of the type float, which name no channel"):
+            await audience(database, people, only=odd).check(Wanted())
+    finally:
+        await database.aclose()
 
 
 async def test_a_filter_of_another_type(postgres: str) -> None:

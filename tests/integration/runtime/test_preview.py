@@ -19,6 +19,7 @@ from stentor.errors import InvalidAudience
 from stentor.model import Message
 from stentor.planning.content import Content, Translation
 from stentor.runtime.draft import Draft
+from stentor.runtime.samples import Texts
 from stentor.runtime.stentor import Stentor
 from stentor.store.database import Database
 from tests.integration.runtime.rehearsal import AUDIENCE, Facts, write
@@ -168,6 +169,16 @@ async def test_without_personal_texts_the_size_is_everybodys(stentor: Stentor) -
     (ios,) = preview.lanes[IOS].sizes
     assert (ios.language, ios.installation) == ("", "")
     assert ios.size.size == len('{"aps":{"alert":{"title":"News","body":"xx"}}}')
+
+
+async def test_what_is_the_same_for_everybody_is_not_made_for_each(
+    stentor: Stentor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(Texts, "see", lambda texts, lane, *told: made.append(lane))
+    preview = await stentor.campaigns.prepare(Draft(Content(message=Message(title="Hello")), USERS))
+    assert [lane.recipients for lane in preview.lanes.values()] == [20, 20]
+    assert made == []
 
 
 async def test_a_message_that_is_too_large_for_somebody_but_the_one_shown_is_told(stentor: Stentor) -> None:
