@@ -336,6 +336,11 @@ async def test_buttons_follow_the_state(browser: Browser) -> None:
     after = await browser.fragment(f"/campaigns/{made.id}/actions")
     assert ("/pause" in before.text, "/resume" in before.text) == (True, False)
     assert ("/pause" in after.text, "/resume" in after.text) == (False, True)
+    later = await draft(browser.stentor, "Later")
+    await browser.stentor.campaigns.start(later.id, hold=300.0)
+    held = await browser.fragment(f"/campaigns/{later.id}/actions")
+    assert ("/held" in held.text, "/held" in before.text) == (True, False)
+    assert f'action="/campaigns/{later.id}/unschedule"' in (await browser.open(f"/campaigns/{later.id}/held")).text
 
 
 async def test_the_list_is_told_whenever_it_changes(browser: Browser) -> None:

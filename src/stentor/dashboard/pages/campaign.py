@@ -97,4 +97,6 @@ async def audit_campaign(visit: Visit, campaign: str) -> Response:
 def _can(visit: Visit, campaign: Campaign) -> tuple[str, ...]:
     changes = changes_another(campaign)
     written = campaign.state is CampaignState.DRAFT and not changes and visit.may("write")
-    return (*(("compose",) if written else ()), *(actions(campaign, changes=changes) if visit.may("send") else ()))
+    held = campaign.state is CampaignState.SCHEDULED and visit.may("send")
+    first = ("compose",) if written else ("held",) if held else ()
+    return (*first, *(actions(campaign, changes=changes) if visit.may("send") else ()))
