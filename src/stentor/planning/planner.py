@@ -124,8 +124,12 @@ def start_task(campaign_id: str, revision: int = 0) -> Task:
 
 
 def is_outdated(lease: Lease, campaign: Campaign) -> bool:
-    """Whether this is the first step of a start that was taken back. An older Stentor's first step never is."""
-    step = msgspec.msgpack.decode(lease.payload, type=Step)
+    """Whether this is the first step of a start that was taken back. An older Stentor's first step never is, nor one
+    that cannot be read."""
+    try:
+        step = msgspec.msgpack.decode(lease.payload, type=Step)
+    except msgspec.DecodeError:
+        return False
     return not step.chain and 0 < step.number <= campaign.revision
 
 
