@@ -273,7 +273,7 @@ class PlanWorker:
 
         async def change(connection: AsyncConnection) -> None:
             with suppress(UnknownCampaign):  # it was deleted meanwhile
-                campaign = await campaigns.get(connection, lease.campaign_id)
+                campaign = await campaigns.lock(connection, lease.campaign_id)
                 if to in MOVES[campaign.state] and not is_outdated(lease, campaign):
                     await campaigns.move(connection, lease.campaign_id, to, problem=problem, now=self._clock())
 

@@ -142,6 +142,15 @@ async def get(connection: AsyncConnection, campaign_id: str) -> Campaign:
     return _campaign(row)
 
 
+async def lock(connection: AsyncConnection, campaign_id: str) -> Campaign:
+    """As `get`; nobody else changes it, or goes on in a transaction that calls this, until ours ends.
+
+    Raises: UnknownCampaign.
+    """
+    await connection.execute(select(campaigns.c.id).where(campaigns.c.id == campaign_id).with_for_update())
+    return await get(connection, campaign_id)
+
+
 async def find(connection: AsyncConnection, name: str) -> Campaign:
     """The campaign that somebody means by its id, its title, or any part of its id, in this order. A transactional
     message is found by its whole id only.
