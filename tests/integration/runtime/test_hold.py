@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import Selection
 from stentor.config import Config, StoreConfig
-from stentor.errors import ChangedMeanwhile, InvalidInput, InvalidState
+from stentor.errors import AlreadySent, ChangedMeanwhile, InvalidInput, InvalidState
 from stentor.model import Message
 from stentor.planning.content import Content
 from stentor.runtime.confirmation import Expectation
@@ -64,6 +64,19 @@ async def test_a_time_that_was_asked_for_is_kept(stentor: Stentor) -> None:
     held = await stentor.campaigns.start(made.id, hold=LATER)
     assert held.starts_at == at
     assert (await stentor.campaigns.unschedule(made.id)).starts_at == at
+
+
+async def test_a_key_is_free_again_when_the_draft_is_deleted(stentor: Stentor) -> None:
+    """Until then it is the draft's, for its next start: what has the key is sent once at most."""
+    made, other = [await stentor.campaigns.create(DRAFT) for _ in range(2)]
+    await stentor.campaigns.start(made.id, once="news", hold=LATER)
+    await stentor.campaigns.unschedule(made.id)
+    with pytest.raises(AlreadySent):
+        await stentor.campaigns.start(other.id, once="news")
+    await stentor.campaigns.start(made.id, once="news", hold=LATER)
+    await stentor.campaigns.unschedule(made.id)
+    await stentor.campaigns.discard(made.id)
+    assert (await stentor.campaigns.start(other.id, once="news")).state is CampaignState.RUNNING
 
 
 async def test_what_is_sent_then_is_what_the_draft_became(stentor: Stentor) -> None:
