@@ -124,8 +124,12 @@ def start_task(campaign_id: str, revision: int = 0) -> Task:
 
 
 def is_outdated(lease: Lease, campaign: Campaign) -> bool:
-    """Whether this is the first step of a start that was taken back. An older Stentor's first step never is."""
-    step = msgspec.msgpack.decode(lease.payload, type=Step)
+    """Whether this is the first step of a start that was taken back. An older Stentor's first step never is, nor one
+    that cannot be read."""
+    try:
+        step = msgspec.msgpack.decode(lease.payload, type=Step)
+    except msgspec.DecodeError:
+        return False
     return not step.chain and 0 < step.number <= campaign.revision
 
 
@@ -214,7 +218,7 @@ class Planner:
         steps = [Step(chain=f"0.{number}", part=part) for number, part in enumerate(parts)]
 
         async def change(connection: AsyncConnection) -> None:
-            locked = await _lock(connection, campaign.id)
+            locked = await campaigns.lock(connection, campaign.id)
             if locked.state is CampaignState.DRAFT or locked.revision != campaign.revision:
                 raise StaleStep  # the start was taken back meanwhile
             if locked.state is CampaignState.SCHEDULED:
@@ -251,7 +255,7 @@ class Planner:
 
         async def change(connection: AsyncConnection) -> None:
             if following is None:  # of two chains that end at once, the second must see the first
-                await _lock(connection, plan.campaign.id)
+                await campaigns.lock(connection, plan.campaign.id)
             await _advance(connection, plan.campaign.id, step, read=len(page), following=following)
             if forks:
                 rows = [_chain(plan.campaign.id, fork) for fork in forks]
@@ -273,7 +277,7 @@ class Planner:
         step = msgspec.msgpack.decode(lease.payload, type=Step)
 
         async def change(connection: AsyncConnection) -> None:
-            await _lock(connection, lease.campaign_id)
+            await campaigns.lock(connection, lease.campaign_id)
             if step.chain:
                 await _leave(connection, lease.campaign_id, step)
             await _mark_planned(connection, lease.campaign_id)
@@ -322,12 +326,6 @@ def _encode(step: Step) -> bytes:
     return msgspec.msgpack.encode(step)
 
 
-async def _lock(connection: AsyncConnection, campaign_id: str) -> Campaign:
-    """Nobody else in a transaction that calls this goes on for the same campaign until ours ends."""
-    await connection.execute(select(campaigns_table.c.id).where(campaigns_table.c.id == campaign_id).with_for_update())
-    return await campaigns.get(connection, campaign_id)
-
-
 async def _advance(
     connection: AsyncConnection, campaign_id: str, step: Step, *, read: int, following: Step | None
 ) -> None:
@@ -349,7 +347,7 @@ async def _leave(connection: AsyncConnection, campaign_id: str, step: Step) -> N
 
 
 async def _mark_planned(connection: AsyncConnection, campaign_id: str) -> None:
-    """If every chain is at its end. Only under `_lock`: two that end at once must see each other."""
+    """If every chain is at its end. Only under `campaigns.lock`: two that end at once must see each other."""
     open_chain = exists().where(chains.c.campaign_id == campaign_id, ~chains.c.done)
     await connection.execute(
         update(campaigns_table).where(campaigns_table.c.id == campaign_id, ~open_chain).values(planned=True)

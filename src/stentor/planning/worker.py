@@ -235,20 +235,23 @@ class PlanWorker:
             raise StaleStep
         if campaign.expires_at is None or campaign.state is CampaignState.PAUSED:
             return None
+        if not _is_of(plan, campaign):
+            plan = self._plans.get(campaign_id)  # another step of it may have made one meanwhile
         if plan is not None and _is_of(plan, campaign):
             return replace(plan, campaign=campaign, place=at, held_back=held_back)
-        if plan is not None:  # of a start that was taken back: it may be for others by now, and say something else
-            await self._plans.pop(campaign_id).audience.aclose()
         selection = msgspec.json.decode(campaign.audience, type=Selection)
         content = decode_content(encoded)
+        audience = self._sources.open(selection)
+        # One of a start that was taken back is dropped: it may be for others by now, and say something else.
+        dropped = [self._plans.pop(campaign_id)] if plan is not None else []
         while len(self._plans) >= PLANS:
-            await self._plans.pop(next(iter(self._plans))).audience.aclose()
+            dropped.append(self._plans.pop(next(iter(self._plans))))
         several = len(content.languages) > 1
         plan = self._plans[campaign_id] = Plan(
             campaign=campaign,
             place=at,
             held_back=held_back,
-            audience=self._sources.open(selection),
+            audience=audience,
             wanted=Wanted(language=several, variables=tuple(content.variables)),
             divider=Divider(
                 campaign_id=campaign_id,
@@ -257,16 +260,21 @@ class PlanWorker:
                 index_of=content.language_index if several else None,
             ),
         )
+        for each in dropped:
+            await each.audience.aclose()
         return plan
 
     async def _halt(self, lease: Lease, to: CampaignState, problem: str) -> None:
-        """Pause or fail the campaign, and put the step back: it waits, or is given up like those of other chains."""
+        """Pause or fail the campaign, and put the step back: it waits, or is given up like those of other chains.
+
+        What hindered a start that was taken back meanwhile says nothing about the campaign as it is now.
+        """
         self._forget(lease)
 
         async def change(connection: AsyncConnection) -> None:
             with suppress(UnknownCampaign):  # it was deleted meanwhile
-                state = (await campaigns.get(connection, lease.campaign_id)).state
-                if to in MOVES[state]:
+                campaign = await campaigns.lock(connection, lease.campaign_id)
+                if to in MOVES[campaign.state] and not is_outdated(lease, campaign):
                     await campaigns.move(connection, lease.campaign_id, to, problem=problem, now=self._clock())
 
         await self._settle(change, release=[(lease, 0.0)])

@@ -278,6 +278,12 @@ async def progress(connection: AsyncConnection, campaign_id: str, now: float) ->
     return Progress(campaign=campaign, lanes=counts, problems=problems, at=now)
 
 
+def with_missing(problems: Mapping[str, LaneProblem], missing: Mapping[str, LaneProblem]) -> Mapping[str, LaneProblem]:
+    """By lane, why it doesn't go on; where only a part of it is said to wait, rather that a role is missing."""
+    whole = {lane: problem for lane, problem in problems.items() if problem.waiting is None}
+    return {**problems, **missing, **whole}
+
+
 async def report(connection: AsyncConnection, campaign_id: str, now: float) -> Report:
     """A campaign's account up to now.
 

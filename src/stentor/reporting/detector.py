@@ -21,7 +21,7 @@ from stentor.clock import steady
 from stentor.config import ReportsConfig
 from stentor.errors import StentorError, UnknownCampaign
 from stentor.queue.contract import PLAN
-from stentor.recording.report import LaneProblem, Progress, lane_problems, progress
+from stentor.recording.report import LaneProblem, Progress, lane_problems, progress, with_missing
 from stentor.reporting import outbox
 from stentor.reporting.events import ENDINGS, EventKind, ReportEvent
 from stentor.reporting.facts import campaign_event, is_test, told_problems, waiting_titles
@@ -187,7 +187,7 @@ class Detector:
         if told_at is not None and now - told_at < AGAIN:
             return []
         event_id = f"{EventKind.STALLED}/{campaign_id}/{told + 1}"
-        problems = {**missing, **found.problems}
+        problems = with_missing(found.problems, missing)
         return await self._tell(
             event_id,
             EventKind.STALLED,

@@ -284,7 +284,7 @@ class CampaignControl:
         async def change(connection: AsyncConnection) -> None:
             if await flags.hold(connection, flags.DRAINING) is not None:
                 raise InvalidState(HELD_BACK)
-            campaign = await campaigns.get(connection, campaign_id)
+            campaign = await campaigns.lock(connection, campaign_id)  # nobody changes what was looked at and expected
             encoded = await campaigns.content(connection, campaign_id)
             content = decode_content(encoded)
             if campaign.revision != found.revision:

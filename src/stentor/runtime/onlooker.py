@@ -11,7 +11,7 @@ from dataclasses import replace
 from stentor.errors import QueueUnavailable
 from stentor.pipeline import WAITING
 from stentor.queue.contract import PLAN
-from stentor.recording.report import LaneProblem, Progress
+from stentor.recording.report import LaneProblem, Progress, with_missing
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.resources import Resources
 from stentor.runtime.standstill import Standstill
@@ -42,7 +42,7 @@ class Onlooker:
         """
         progress = await self._outcomes.progress(self._campaign_id)
         self.missing = await self._missing(progress)
-        problems = {**self.missing, **progress.problems}
+        problems = with_missing(progress.problems, self.missing)
         return replace(progress, problems=problems, still=self._standstill.is_still)
 
     async def _missing(self, progress: Progress) -> Mapping[str, LaneProblem]:

@@ -23,13 +23,19 @@ from stentor.recording.losses import Losses
 from stentor.recording.recipients import RecipientShape, recipients
 from stentor.recording.report import FailureRow, Progress, PutAside, Report, Totals
 from stentor.runtime.resources import Resources
-from stentor.states import FINAL
+from stentor.states import FINAL, CampaignState
 from stentor.store import campaigns
 from stentor.store.campaigns import Campaign
 from stentor.store.tables import batches
 
 SETTLED = 10_000
 """Campaigns whose final sums a process keeps at most."""
+
+
+def _is_settled(campaign: Campaign, totals: Totals) -> bool:
+    """Whether its totals change no more."""
+    may_be_read = campaign.state is CampaignState.FAILED and not campaign.planning_over
+    return campaign.state in FINAL and not may_be_read and not totals.pending
 
 
 class Outcomes:
@@ -41,7 +47,7 @@ class Outcomes:
         self._backend = resources.backend
         self._sources = resources.sources
         self._settled: dict[str, Totals] = {}
-        """Of campaigns that are over, and of which everybody has an outcome."""
+        """Of campaigns that are over, of which no more is read, and everybody has an outcome."""
 
     async def progress(self, campaign_id: str) -> Progress:
         """Where every recipient is at this moment. Raises: UnknownCampaign."""
@@ -56,17 +62,18 @@ class Outcomes:
         return await self._database.ask(lambda connection: reports.totals(connection, campaign_ids))
 
     async def list_totals(self, listed: Collection[Campaign]) -> dict[str, Totals]:
-        """How many recipients of each of these campaigns ended how so far: for lists. Those of a campaign that is over
-        change no more, so this process sums them once."""
+        """How many recipients of each of these campaigns ended how so far: for lists.
+
+        Those of a campaign that is over, and of which no more is read, change no more, so this process sums them once.
+        Of one that failed, a page of its audience may still be under way.
+        """
         known = {each.id: self._settled[each.id] for each in listed if each.id in self._settled}
         asked = [each for each in listed if each.id not in known]
         if not asked:
             return known
         summed = await self.totals([each.id for each in asked])
         found = {each.id: summed.get(each.id, Totals()) for each in asked}
-        self._settled |= {
-            each.id: found[each.id] for each in asked if each.state in FINAL and not found[each.id].pending
-        }
+        self._settled |= {each.id: found[each.id] for each in asked if _is_settled(each, found[each.id])}
         for oldest in list(self._settled)[: max(0, len(self._settled) - SETTLED)]:
             del self._settled[oldest]
         return known | found

@@ -81,7 +81,7 @@ class Standstill:
         }
         if not (progress.planned or progress.campaign.planning_over):
             waiting.add(PLAN)
-        waiting -= progress.problems.keys()
+        waiting -= {lane for lane, problem in progress.problems.items() if problem.waiting is None}
         depths = await self._queue.depths(sorted(waiting))
         recording = bool(await self._outbox.tasks(progress.campaign_id)) if self._outbox else False
         held_for_long = still >= self._still + 2 * self._lease

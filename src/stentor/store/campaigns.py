@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stentor.counted import counted
 from stentor.errors import ChangedMeanwhile, InvalidState, UnknownCampaign
 from stentor.states import FINAL, MOVES, STOPPED, CampaignKind, CampaignState
+from stentor.store import once
 from stentor.store.database import insert_or_ignore
 from stentor.store.tables import batches, campaigns, chains
 
@@ -140,6 +141,15 @@ async def get(connection: AsyncConnection, campaign_id: str) -> Campaign:
     if row is None:
         raise _unknown(campaign_id)
     return _campaign(row)
+
+
+async def lock(connection: AsyncConnection, campaign_id: str) -> Campaign:
+    """As `get`; nobody else changes it, or goes on in a transaction that calls this, until ours ends.
+
+    Raises: UnknownCampaign.
+    """
+    await connection.execute(select(campaigns.c.id).where(campaigns.c.id == campaign_id).with_for_update())
+    return await get(connection, campaign_id)
 
 
 async def find(connection: AsyncConnection, name: str) -> Campaign:
@@ -352,10 +362,14 @@ async def keep_count(connection: AsyncConnection, campaign_id: str, revision: in
 async def discard(connection: AsyncConnection, campaign_id: str, revision: int | None = None) -> None:
     """Delete a draft, if it was changed so often; one that is gone already is.
 
+    A key under which it was started, before that was taken back, is free again.
+
     Raises: InvalidState: it was started; ChangedMeanwhile: it was changed more often.
     """
     unchanged = [] if revision is None else [campaigns.c.revision == revision]
     gone = await connection.execute(delete(campaigns).where(*_draft(campaign_id), *unchanged))
+    if gone.rowcount:
+        await once.release_all(connection, campaign_id)
     if gone.rowcount or not (found := await states(connection, [campaign_id])):
         return
     if found[campaign_id] is not CampaignState.DRAFT:

@@ -1,7 +1,8 @@
 """Keys under which a campaign is started at most once, whoever asks, as often as they ask.
 
 Rules: a key is claimed in the transaction that starts its campaign, so one that could not be started leaves its key
-free; a key stays claimed when its campaign is pruned, since what it stands for was sent all the same.
+free; a key stays claimed when its campaign is pruned, since what it stands for was sent all the same. Whoever takes a
+start back keeps the key with the draft, for its next start, until the draft is deleted.
 """
 
 from __future__ import annotations
@@ -48,3 +49,8 @@ async def claim(connection: AsyncConnection, key: str, campaign_id: str, now: fl
 async def release(connection: AsyncConnection, key: str, campaign_id: str) -> None:
     """Have a key free again that this campaign has, as it is not sent after all."""
     await connection.execute(delete(flags).where(flags.c.name == f"{_PREFIX}{key}", flags.c.value == campaign_id))
+
+
+async def release_all(connection: AsyncConnection, campaign_id: str) -> None:
+    """Have every key free again that this campaign has, as it is never sent."""
+    await connection.execute(delete(flags).where(flags.c.name.startswith(_PREFIX), flags.c.value == campaign_id))

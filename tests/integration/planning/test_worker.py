@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 
+import msgspec
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.audience.contract import Range, Selection
+from stentor.audience.contract import Page, Range, Selection, Wanted
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage, StoreRefused
 from stentor.pipeline import call_off
-from stentor.planning.planner import start_task
+from stentor.planning.planner import Step, start_task, step_task
 from stentor.planning.worker import AUDIENCE_PAUSE, TRY_PAUSE
 from stentor.queue.contract import PLAN, Task
 from stentor.recording.audit import audit
@@ -19,6 +20,7 @@ from stentor.recording.recorder import Recorder
 from stentor.states import FINAL, CampaignState
 from stentor.store import campaigns
 from stentor.store.tables import campaigns as table
+from stentor.store.tables import chains
 from tests.integration.planning.world import ANDROID, CAMPAIGN, HOLD, IOS, People, World, crowd, run, world
 
 
@@ -89,6 +91,87 @@ async def test_nothing_of_a_start_that_was_taken_back_is_used(planning: World, m
         await until(lambda: is_planned_and_sent(planning, CAMPAIGN))
         await until(is_cleared)
     assert len(opened) == 2
+    assert await is_read_by_all(planning)
+
+
+async def test_several_steps_learn_at_once_that_a_start_was_taken_back(
+    planning: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """This planner saw the start that was taken back, and another one began the campaign after it."""
+    opened: list[Closing] = []
+
+    class Closing(People):
+        closed = False
+
+        async def page(self, part: Range, limit: int, wanted: Wanted, lanes: Collection[str] | None = None) -> Page:
+            assert not self.closed
+            return await super().page(part, limit, wanted, lanes)
+
+        async def aclose(self) -> None:
+            self.closed = True
+            await asyncio.sleep(0)
+
+    def open_audience(world: World, selection: Selection) -> People:
+        opened.append(Closing(world.people.rows))
+        return opened[-1]
+
+    async def is_opened() -> bool:
+        return bool(opened)
+
+    parts = await planning.people.ranges(3)
+    steps = [Step(chain=f"0.{number}", part=part) for number, part in enumerate(parts)]
+
+    async def begin_again(connection: AsyncConnection) -> None:
+        await campaigns.unschedule(connection, CAMPAIGN)
+        times = {"starts_at": planning.clock(), "expires_at": planning.clock() + 3600}
+        await campaigns.move(connection, CAMPAIGN, CampaignState.RUNNING, problem=None, now=None, **times)
+        rows = [
+            {"campaign_id": CAMPAIGN, "chain": each.chain, "step": 0, "next": msgspec.msgpack.encode(each)}
+            for each in steps
+        ]
+        await connection.execute(chains.insert(), rows)
+
+    monkeypatch.setattr(World, "open", open_audience)
+    await planning.start(state=CampaignState.SCHEDULED, starts_at=planning.clock() + 3000)
+    async with planning.worker():
+        await until(is_opened)
+        await planning.queue.settle(begin_again, put=[step_task(CAMPAIGN, each) for each in steps])
+        await until(lambda: is_planned_and_sent(planning, CAMPAIGN))
+    assert await is_read_by_all(planning)
+    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []
+    assert [each.closed for each in opened] == [True, False]
+
+
+async def test_trouble_with_a_start_that_was_taken_back_is_not_the_next_ones(
+    planning: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was taken back, and began anew with another audience, while the old one was still being looked at."""
+    looked_at: list[str] = []
+
+    class Wrong(People):
+        async def ranges(self, parts: int) -> list[Range]:
+            if looked_at:
+                return await super().ranges(parts)
+            looked_at.append("the old one")
+            await planning.database.write(again)
+            await planning.queue.settle(put=[start_task(CAMPAIGN, revision=1)])
+            raise InvalidAudience("there is no such column")
+
+    async def again(connection: AsyncConnection) -> None:
+        await campaigns.unschedule(connection, CAMPAIGN)
+        times = {"starts_at": planning.clock(), "expires_at": planning.clock() + 3600}
+        await campaigns.move(connection, CAMPAIGN, CampaignState.RUNNING, problem=None, now=None, **times)
+
+    async def is_planned_or_paused() -> bool:
+        is_paused = (await planning.campaign()).state is CampaignState.PAUSED
+        return is_paused or await is_planned_and_sent(planning, CAMPAIGN)
+
+    monkeypatch.setattr(World, "open", lambda world, selection: Wrong(world.people.rows))
+    await planning.start(state=CampaignState.SCHEDULED)
+    async with planning.worker():
+        await until(is_planned_or_paused)
+    campaign = await planning.campaign()
+    assert (campaign.state, campaign.problem) == (CampaignState.RUNNING, None)
     assert await is_read_by_all(planning)
 
 

@@ -9,15 +9,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import Selection
-from stentor.errors import ChangedMeanwhile, InvalidInput, InvalidState
+from stentor.config import Config, StoreConfig
+from stentor.errors import AlreadySent, ChangedMeanwhile, InvalidInput, InvalidState
 from stentor.model import Message
 from stentor.planning.content import Content
 from stentor.runtime.confirmation import Expectation
 from stentor.runtime.draft import Draft
 from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
+from stentor.store import campaigns
+from stentor.store.campaigns import Campaign
+from stentor.store.database import Database
+from stentor.store.migrate import migrate
 from tests.integration.runtime.rehearsal import AUDIENCE, Facts, providers, rehearse
 
 LATER = 30.0
@@ -57,6 +64,19 @@ async def test_a_time_that_was_asked_for_is_kept(stentor: Stentor) -> None:
     held = await stentor.campaigns.start(made.id, hold=LATER)
     assert held.starts_at == at
     assert (await stentor.campaigns.unschedule(made.id)).starts_at == at
+
+
+async def test_a_key_is_free_again_when_the_draft_is_deleted(stentor: Stentor) -> None:
+    """Until then it is the draft's, for its next start: what has the key is sent once at most."""
+    made, other = [await stentor.campaigns.create(DRAFT) for _ in range(2)]
+    await stentor.campaigns.start(made.id, once="news", hold=LATER)
+    await stentor.campaigns.unschedule(made.id)
+    with pytest.raises(AlreadySent):
+        await stentor.campaigns.start(other.id, once="news")
+    await stentor.campaigns.start(made.id, once="news", hold=LATER)
+    await stentor.campaigns.unschedule(made.id)
+    await stentor.campaigns.discard(made.id)
+    assert (await stentor.campaigns.start(other.id, once="news")).state is CampaignState.RUNNING
 
 
 async def test_what_is_sent_then_is_what_the_draft_became(stentor: Stentor) -> None:
@@ -104,6 +124,48 @@ async def test_it_ends_as_a_draft_or_started_and_never_between(stentor: Stentor)
     for draft in drafts:  # no step that was left behind has begun any of them
         assert (await stentor.outcomes.progress(draft.id)).total.read == 0
         assert (draft.planned, draft.planning_over) == (False, False)
+
+
+async def test_what_starts_is_what_was_confirmed(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody changes the draft while its start is being written down."""
+    config = Config(store=StoreConfig(url=postgres))
+    await _migrated(postgres)
+    changing: list[asyncio.Task[Campaign]] = []
+    read_content = campaigns.content
+
+    async with Stentor(config) as ours, Stentor(config) as theirs:
+
+        async def content(connection: AsyncConnection, campaign_id: str) -> bytes:
+            found = await read_content(connection, campaign_id)
+            if not changing:
+                other = replace(DRAFT, content=Content(message=Message(title="Other news")))
+                changing.append(asyncio.create_task(theirs.campaigns.change(campaign_id, other, count=False)))
+                while not (changing[0].done() or await _somebody_waits(theirs)):  # noqa: ASYNC110 - no event says so
+                    await asyncio.sleep(0.01)
+            return found
+
+        made = await ours.campaigns.create(DRAFT, count=False)
+        await ours._resources.database.write(lambda c: campaigns.keep_count(c, made.id, 0, {"apns/ios": 5}))
+        expect = Expectation(confirmation=await ours.campaigns.confirmation(made.id))
+        monkeypatch.setattr(campaigns, "content", content)
+        started = await ours.campaigns.start(made.id, expect=expect)
+        with pytest.raises(InvalidState, match="only a draft can be changed"):
+            await changing[0]
+        assert (started.state, started.revision) == (CampaignState.RUNNING, made.revision)
+        assert (await ours.campaigns.draft(made.id)).content == DRAFT.content
+
+
+async def _migrated(url: str) -> None:
+    database = Database.open(url)
+    try:
+        await migrate(database)
+    finally:
+        await database.aclose()
+
+
+async def _somebody_waits(stentor: Stentor) -> bool:
+    """Whether a transaction waits for another one's lock."""
+    return bool(await stentor._resources.database.rows(text("SELECT 1 FROM pg_locks WHERE NOT granted")))
 
 
 async def test_what_has_started_is_not_taken_back(stentor: Stentor) -> None:

@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from stentor.queue.contract import PLAN, Depth, Outbox, Queue
-from stentor.recording.report import LaneCounts, LaneProblem, Progress
+from stentor.recording.report import LaneCounts, LaneProblem, Progress, with_missing
 from stentor.runtime.standstill import LOOK_AGAIN, STILL, Standstill
 from stentor.states import CampaignState
 from stentor.testing.queue import ManualClock
@@ -167,3 +167,18 @@ async def test_somebody_may_have_less_patience(queue: FakeQueue, clock: ManualCl
     standstill = Standstill(cast("Queue", queue), None, LEASE, clock, still=3.0)
     assert await after(standstill, clock, moment(), 2.9) == {}
     assert "No sender" in (await after(standstill, clock, moment(), 0.1))[LANE]
+
+
+async def test_who_is_missing_is_told_although_a_part_of_the_lane_waited(
+    standstill: Standstill, clock: ManualClock, queue: FakeQueue
+) -> None:
+    """A sender left word of silent hosts, and died."""
+    queue.lanes[LANE] = READY
+    part = LaneProblem(problem="the receiver a.example has answered nothing", waiting=3)
+    now = replace(moment(), problems={LANE: part})
+    assert "No sender takes the work" in (await after(standstill, clock, now, STILL))[LANE]
+    missing = {LANE: LaneProblem(problem="no sender takes the work that is ready")}
+    assert with_missing({LANE: part}, missing) == missing
+    whole = {LANE: LaneProblem(problem="the provider answers nothing")}
+    assert with_missing(whole, missing) == whole
+    assert with_missing({LANE: part}, {}) == {LANE: part}
