@@ -77,8 +77,9 @@ class RoleSigns:
         return found
 
     def _taker(self, role: Role, lane: str | None, depth: Depth, problems: Mapping[str, LaneProblem]) -> RoleStatus:
-        if lane is not None and lane in problems and depth.total:
-            return RoleStatus(role=role, lane=lane, state=RoleState.HINDERED, problem=problems[lane])
+        problem = None if lane is None else problems.get(lane)
+        if problem is not None and problem.waiting is None and depth.total:  # the whole lane, not a part of it
+            return RoleStatus(role=role, lane=lane, state=RoleState.HINDERED, problem=problem)
         if depth.leased:
             return RoleStatus(role=role, lane=lane, state=RoleState.WORKING, problem=None)
         return self._waited_for(role, depth.ready, f"no {role} takes the work that is ready", lane)
