@@ -169,14 +169,15 @@ class Dashboard:
         except (ProblemAnswer, StentorError) as error:
             await self._note(page, visit, str(error))
             raise
-        await self._note(page, visit, "" if response.status_code < 400 else "What was asked for could not be done.")
+        failed = "" if response.status_code < 400 else "What was asked for could not be done."
+        await self._note(page, visit, visit.deed.refusal or failed)
         return response
 
     async def _note(self, page: DashboardPage, visit: Visit, refusal: str) -> None:
         """Tell the log of who did what."""
-        if page.action is None or visit.session is None:
+        if page.action is None or visit.session is None or visit.deed.nothing:
             return
-        about = id_of(next(iter(visit.request.path_params.values()), ""))
+        about = visit.deed.about or id_of(next(iter(visit.request.path_params.values()), ""))
         outcome = REFUSED if refusal else DONE
         await self._stentor.access.log.record(visit.caller, page.action, about, outcome=outcome, detail=refusal)
 

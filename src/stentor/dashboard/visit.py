@@ -24,6 +24,18 @@ from stentor.runtime.preview import Preview
 from stentor.runtime.stentor import Stentor
 
 
+@dataclass(slots=True)
+class Deed:
+    """What became of an action, as far as its answer doesn't show it: for the log of who did what."""
+
+    about: str = ""
+    """What it was done to; empty: to what the path names."""
+    refusal: str = ""
+    """Why it was not done, although the next page is shown."""
+    nothing: bool = False
+    """Whether nothing was asked for that the log tells of, such as one more row in a form."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
     """What a page's function is given."""
@@ -43,6 +55,8 @@ class Visit:
     """The checks of drafts that are under way in this process."""
     now: float
     """Epoch seconds."""
+    deed: Deed = field(default_factory=Deed)
+    """What the page's function says of what it did."""
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     """Of this answer: which scripts may run."""
 

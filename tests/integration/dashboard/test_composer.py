@@ -351,3 +351,37 @@ async def test_a_session_counts_one_thing_at_a_time() -> None:
     assert (begun, all(isinstance(each, float) for each in first)) == (["slow"], True)
     assert await counts.ask("s", "b", quick) == 2, "what it asks now takes the place of what it asked before"
     assert await counts.ask("t", "a", quick) == 2, "another session's count is its own"
+
+
+async def told(browser: Browser) -> list[tuple[str, str, str]]:
+    """What the log of who did what says of campaigns, the oldest first."""
+    found = await browser.stentor.access.log.page(local_caller())
+    return [(each.action, each.object, each.outcome) for each in reversed(found) if each.action.startswith("campaign.")]
+
+
+async def test_the_log_names_what_was_made_and_nothing_that_was_not_done(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.SEND)
+    page = await browser.open("/campaigns/new")
+    more = await save(browser, page, "add-row", m__title="Hello", source=AUDIENCE)
+    assert await told(browser) == [], "one more row changes no campaign"
+    await save(browser, more)
+    campaign = await newest(browser)
+    seen = [("campaign.create", campaign.id, "done")]
+    assert await told(browser) == seen
+    await browser.stentor.campaigns.start(campaign.id)
+    checked = await browser.open("/account")
+    await browser.submit(checked, f"/campaigns/{campaign.id}/fire", sure="yes", confirmation="x")
+    late = await browser.submit(checked, f"/campaigns/{campaign.id}/unschedule")
+    assert "Too late" in late.text
+    seen += [("campaign.start", campaign.id, "refused"), ("campaign.unschedule", campaign.id, "refused")]
+    assert await told(browser) == seen
+
+
+async def test_a_draft_that_nobody_counted_is_counted_before_its_start(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.SEND)
+    campaign = await made(browser, replace(RICH, selection=Selection(source=AUDIENCE)))
+    asked = await browser.open(f"/campaigns/{campaign.id}/start")
+    assert asked.url.path == f"/campaigns/{campaign.id}/check", "it would say: to 0 recipients"
+    await counted(browser, campaign.id)
+    again = await browser.open(f"/campaigns/{campaign.id}/start")
+    assert "The message goes to 40 recipients" in again.text

@@ -133,6 +133,8 @@ async def _start_page(visit: Visit, campaign: str) -> Response:
     found = await visit.stentor.campaigns.get(campaign)
     if found.state is not CampaignState.DRAFT:
         raise InvalidState(f"campaign {campaign} is {found.state}; only a draft can be started")
+    if not found.expected:  # saved without a count
+        return visit.go(f"/campaigns/{campaign}/check")
     content = await visit.stentor.campaigns.content(campaign)
     told = [f"The message goes to {counted(found.expected_recipients, 'recipient')}, as counted when this was made."]
     told.append("It starts at once." if (found.starts_at or 0) <= visit.now else "It waits for its time, then starts.")

@@ -142,9 +142,11 @@ async def _desk(visit: Visit, campaign_id: str) -> _Desk:
 
 async def _act(visit: Visit, desk: _Desk) -> Response:
     button = visit.form.get("do")
+    visit.deed.about = desk.campaign_id
     filled = draft_form.read(visit.form)
     try:
         if button.partition(":")[0] in NOTHING_SAVED:
+            visit.deed.nothing = True
             return await _page(visit, desk, draft_form.pressed(filled, button, visit.form.get("language")))
         draft = filled.draft(desk.stored, visit.now)
         saved = await _save(visit, desk, draft)

@@ -70,6 +70,7 @@ async def fire(visit: Visit, campaign: str) -> Response:
         await visit.stentor.campaigns.start(campaign, expect=Expectation(confirmation=confirmation), hold=hold)
     except REFUSED as error:
         if (await visit.stentor.campaigns.get(campaign)).state is not CampaignState.DRAFT:
+            visit.deed.refusal = str(error)
             return visit.go(f"/campaigns/{campaign}/held")  # a second click
         said = error.problem if isinstance(error, InvalidInput) else str(error)
         return await _check_page(visit, campaign, said, status=409)
@@ -91,7 +92,8 @@ async def held(visit: Visit, campaign: str) -> Response:
 async def take_back(visit: Visit, campaign: str) -> Response:
     try:
         await visit.stentor.campaigns.unschedule(campaign)
-    except InvalidState:
+    except InvalidState as error:
+        visit.deed.refusal = str(error)
         return visit.go(f"/campaigns/{campaign}", "too-late")
     return visit.go(f"/campaigns/{campaign}/compose", "taken-back")
 
