@@ -25,6 +25,7 @@ from stentor.api.limits import RequestLimits
 from stentor.api.meter import ApiMeter
 from stentor.api.problems import ProblemAnswer
 from stentor.api.slashes import id_of
+from stentor.api.streams import EVENT_STREAM
 from stentor.config import Config
 from stentor.dashboard.assets import Assets
 from stentor.dashboard.cookies import BROWSER, SESSION, Cookies
@@ -163,6 +164,8 @@ class Dashboard:
             if not await self._stentor.access.csrf.holds(visit.token, visit.form.get(TOKEN)):
                 said = "This form is too old, or was made for somebody else. Load the page again, and repeat it."
                 raise ProblemAnswer(problems.FORBIDDEN, said)
+        if page.streams and request.method == "HEAD":
+            return Response(None, 200, media_type=EVENT_STREAM)
         arguments = {name: id_of(request.path_params[name]) for name in page.path_names}
         try:
             response = await page.run(visit, **arguments)

@@ -496,3 +496,11 @@ async def explained(stentor: Stentor, statement: str, parameters: Any) -> list[s
         return [str(row._mapping["detail"]) for row in rows]
 
     return await stentor._resources.database.ask(ask)
+
+
+async def test_looking_only_at_the_head_of_a_stream_ends_at_once(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.VIEW)
+    made = await draft(browser.stentor)
+    for path in ("/campaigns/events", f"/campaigns/{made.id}/live"):
+        head = await asyncio.wait_for(browser.client.head(path), 60)
+        assert head.headers["content-type"].startswith("text/event-stream")

@@ -15,6 +15,7 @@ import pytest
 from stentor.access.caller import local_caller
 from stentor.access.scopes import Scope
 from stentor.audience.contract import Selection
+from stentor.dashboard import counting
 from stentor.dashboard.counting import Counts
 from stentor.model import ApnsOptions, Message
 from stentor.planning.content import Content, Translation, to_file
@@ -334,7 +335,7 @@ async def test_a_draft_is_deleted_after_a_question(browser: Browser) -> None:
     assert await browser.stentor.campaigns.newest() == []
 
 
-async def test_a_session_counts_one_thing_at_a_time() -> None:
+async def test_a_session_counts_a_draft_once_at_a_time() -> None:
     counts: Counts[int] = Counts()
     begun: list[str] = []
     go_on = asyncio.Event()
@@ -347,10 +348,60 @@ async def test_a_session_counts_one_thing_at_a_time() -> None:
     async def quick() -> int:
         return 2
 
-    first = await asyncio.gather(*(counts.ask("s", "a", slow) for _ in range(3)))
+    first = await asyncio.gather(*(counts.ask("s", "a", 0, slow) for _ in range(3)))
     assert (begun, all(isinstance(each, float) for each in first)) == (["slow"], True)
-    assert await counts.ask("s", "b", quick) == 2, "what it asks now takes the place of what it asked before"
-    assert await counts.ask("t", "a", quick) == 2, "another session's count is its own"
+    assert await counts.ask("s", "b", 0, quick) == 2
+    assert await counts.ask("t", "a", 0, quick) == 2, "another session's count is its own"
+    waits = asyncio.ensure_future(counts.ask("s", "a", 0, slow))
+    await asyncio.sleep(0)
+    assert await counts.ask("s", "a", 1, quick) == 2, "a changed draft's count takes the place of what was asked before"
+    assert isinstance(await waits, float), "whoever still waits for the old one asks again"
+    assert not counts._by_session
+
+
+async def test_of_two_tabs_neither_ends_the_other_s_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "WAIT", 0.0)
+    counts: Counts[str] = Counts()
+    go_on = asyncio.Event()
+
+    async def slow(draft: str) -> str:
+        await go_on.wait()
+        return draft
+
+    async def ask(draft: str) -> str | float:
+        return await counts.ask("s", draft, 0, lambda: slow(draft))
+
+    for draft in ("a", "b", "a", "b"):
+        assert isinstance(await ask(draft), float)
+    begun = {draft: each.task for draft, each in counts._by_session["s"].items()}
+    assert all(not task.cancelled() and not task.cancelling() for task in begun.values())
+    go_on.set()
+    await asyncio.gather(*begun.values())
+    assert [await ask(draft) for draft in ("a", "b")] == ["a", "b"]
+    go_on.clear()
+    for number in range(counting.MOST + 1):
+        await ask(str(number))
+    assert "0" not in counts._by_session["s"], "memory is bounded, however many drafts are asked for"
+    for each in counts._by_session["s"].values():
+        each.task.cancel()
+
+
+async def test_what_cannot_be_read_is_told_and_is_no_mistake_of_ours(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.WRITE)
+    campaign = await made(browser)
+    page = await browser.open(f"/campaigns/{campaign.id}/compose")
+    for changed in ({"m__ttl": "9" * 5000}, {"base": '{"data":' + "[" * 100_000 + "]" * 100_000 + "}"}):
+        assert (await save(browser, page, **changed)).status_code == 422
+
+
+async def test_a_large_campaign_that_is_called_a_test_is_not_listed_as_one(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.SEND)
+    campaign = await made(browser)
+    large = await browser.stentor.campaigns.create(
+        replace(RICH, selection=Selection(source=AUDIENCE), title="All of them (test)"), count=False
+    )
+    shown = await browser.fragment(f"/campaigns/{campaign.id}/check/test", test=large.id)
+    assert (shown.status_code, "The test is on its way" in shown.text) == (200, False)
 
 
 async def told(browser: Browser) -> list[tuple[str, str, str]]:
