@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,9 @@ from stentor.dashboard.notices import SAID
 from stentor.dashboard.templates import Templates
 from stentor.runtime.preview import Preview
 from stentor.runtime.stentor import Stentor
+from stentor.store.campaigns import new_id
+
+_ID = re.compile(r"[0-9a-z]{16}")
 
 
 @dataclass(slots=True)
@@ -100,6 +104,12 @@ class Visit:
             **values,
         }
         return Response(self.templates.render(template, given), status, media_type="text/html")
+
+    @property
+    def reserved(self) -> str:
+        """The id of the campaign that a form is to make: the form's own, so that a second click makes no second one."""
+        given = self.form.get("id")
+        return given if _ID.fullmatch(given) else new_id(self.now)
 
     def go(self, path: str, said: str | None = None, **query: str) -> Response:
         """Send the browser on, after something was done.
