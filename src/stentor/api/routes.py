@@ -22,6 +22,7 @@ from starlette.routing import Route
 from stentor.access.caller import Caller
 from stentor.access.log import DONE, REFUSED
 from stentor.api import idempotency, problems
+from stentor.api.bearer import key_in
 from stentor.api.bodies import JSON, decode, decode_query, read, see_content_type
 from stentor.api.idempotency import REPLAYED
 from stentor.api.limits import RequestLimits
@@ -36,7 +37,6 @@ from stentor.store.replies import KeptReply, KeyClaim
 
 logger = logging.getLogger(__name__)
 
-BEARER = "bearer "
 LASTING = (problems.BAD_BODY, problems.INVALID_INPUT, problems.INVALID_MESSAGE, problems.ALREADY_SENT)
 """The refusals that a repeated request gets again. All others may pass."""
 KEPT_HEADERS = ("content-type", "location", "etag")
@@ -139,10 +139,10 @@ class RestApi:
         return caller
 
     async def _caller(self, request: Request) -> Caller:
-        given = request.headers.get("authorization", "")
-        if given[: len(BEARER)].lower() == BEARER:
+        key = key_in(request)
+        if key is not None:
             try:
-                caller = await self._stentor.access.keys.authenticate(given[len(BEARER) :].strip())
+                caller = await self._stentor.access.keys.authenticate(key)
             except StoreUnavailable as error:  # what it says of our machines is for people who may know
                 logger.warning("a key cannot be looked up: %s", error)
                 said = "Keys cannot be looked up just now; ask again."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -20,6 +20,8 @@ HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent, so that nobody on the way closes the connection."""
 RETRY = b"retry: 2000\n\n"
 """Milliseconds after which a browser connects again."""
+CHECKED_EVERY = 15.0
+"""Seconds between two looks at whether somebody may still watch."""
 MOST_WATCHERS, MOST_OF_ONE = 2000, 500
 """Of one process, and of one caller among them."""
 REMEMBERED = 256
@@ -55,12 +57,14 @@ def stream(
     encode: Callable[[CampaignEvent], bytes],
     *,
     lasts: float = math.inf,
+    allowed: Callable[[], Awaitable[bool]] | None = None,
 ) -> Streamed:
     """Events as they happen, until they end, the process stops, or the watcher leaves.
 
     Args:
         caller: the id of whoever watches.
         lasts: seconds after which it ends, so that the watcher connects, and is checked, again.
+        allowed: whether the watcher may still watch; asked again and again, and the stream ends if not.
 
     Raises: ProblemAnswer: too many watch already.
     """
@@ -69,7 +73,7 @@ def stream(
         raise ProblemAnswer(TOO_MANY, said, headers={"Retry-After": "10"})
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     stop: asyncio.Event = request.app.state.stop
-    pieces = _pieces(events, stop, caller, encode, lasts)
+    pieces = _pieces(events, stop, caller, encode, lasts, allowed)
     return Streamed(content_type=EVENT_STREAM, pieces=pieces, headers=headers)
 
 
@@ -79,14 +83,19 @@ async def _pieces(
     caller: str,
     encode: Callable[[CampaignEvent], bytes],
     lasts: float = math.inf,
+    allowed: Callable[[], Awaitable[bool]] | None = None,
 ) -> AsyncIterator[bytes]:
-    watcher, ends = object(), steady() + lasts
+    watcher, ends, checked = object(), steady() + lasts, steady()
     _watchers[watcher] = caller
     stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
     ahead: asyncio.Future[Any] | None = None
     try:
         yield RETRY
         while not stop.is_set() and (left := ends - steady()) > 0:
+            if allowed is not None and steady() - checked >= CHECKED_EVERY:
+                if not await allowed():
+                    return
+                checked = steady()
             ahead = ahead or asyncio.ensure_future(anext(events))
             await asyncio.wait([ahead, stopped], timeout=min(HEARTBEAT, left), return_when=asyncio.FIRST_COMPLETED)
             if not ahead.done():

@@ -14,6 +14,7 @@ from stentor.cli.waiting import waited_for
 from stentor.counted import counted
 from stentor.errors import InvalidState
 from stentor.recording import shapes
+from stentor.runtime.confirmation import Expectation
 from stentor.runtime.stentor import Stentor
 from stentor.runtime.written import duration
 from stentor.states import CampaignState
@@ -54,9 +55,11 @@ def start(
             draft = await stentor.campaigns.draft(found.id)
             async with waited_for(f"Counting {described(draft.selection)}", out):
                 await stentor.campaigns.check(found.id)
-            found = await stentor.campaigns.get(found.id)
+        confirmation = await stentor.campaigns.confirmation(found.id)
+        found = await stentor.campaigns.get(found.id)  # read after its confirmation: what is shown is never older
         confirm(f"Send {found.title!r} to {counted(found.expected_recipients, 'recipient')}?", yes=yes)
-        return await stentor.campaigns.start(found.id, once=once, hold=seconds)
+        expect = Expectation(confirmation=confirmation)
+        return await stentor.campaigns.start(found.id, once=once, expect=expect, hold=seconds)
 
     started = perform_on(config, campaign, work)
     if as_json:

@@ -163,7 +163,7 @@ def read(form: Form) -> DraftForm:
     try:
         tree = msgspec.json.decode(form.raw("base") or "{}", type=dict[str, Any])
         tree = message_form.filled_in(tree, form)
-    except (msgspec.DecodeError, AttributeError, TypeError, KeyError):
+    except (msgspec.DecodeError, RecursionError, AttributeError, TypeError, KeyError):
         raise InvalidMessage("message", "cannot be read; open the draft again") from None
     written = any(name == "json" for name, _ in form.fields)
     return DraftForm(

@@ -14,6 +14,8 @@ from stentor.dashboard.form import Form
 Tree = Mapping[str, Any]
 """A message as a message file has it, `translations` included."""
 YES = "yes"
+LONGEST_NUMBER = 18
+"""Digits that are read as a number. Nobody means more, and Python refuses to read thousands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,9 @@ class MessageField:
         if self.kind == "flag":
             return True if text == YES else None
         if self.kind == "number":
-            return int(text) if text.strip().isascii() and text.strip().isdigit() else text.strip() or None
+            digits = text.strip()
+            is_number = digits.isascii() and digits.isdigit() and len(digits) <= LONGEST_NUMBER
+            return int(digits) if is_number else digits or None
         return text or None
 
 

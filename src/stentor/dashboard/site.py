@@ -25,6 +25,7 @@ from stentor.api.limits import RequestLimits
 from stentor.api.meter import ApiMeter
 from stentor.api.problems import ProblemAnswer
 from stentor.api.slashes import id_of
+from stentor.api.streams import EVENT_STREAM
 from stentor.config import Config
 from stentor.dashboard.assets import Assets
 from stentor.dashboard.cookies import BROWSER, SESSION, Cookies
@@ -163,20 +164,23 @@ class Dashboard:
             if not await self._stentor.access.csrf.holds(visit.token, visit.form.get(TOKEN)):
                 said = "This form is too old, or was made for somebody else. Load the page again, and repeat it."
                 raise ProblemAnswer(problems.FORBIDDEN, said)
+        if page.streams and request.method == "HEAD":
+            return Response(None, 200, media_type=EVENT_STREAM)
         arguments = {name: id_of(request.path_params[name]) for name in page.path_names}
         try:
             response = await page.run(visit, **arguments)
         except (ProblemAnswer, StentorError) as error:
             await self._note(page, visit, str(error))
             raise
-        await self._note(page, visit, "" if response.status_code < 400 else "What was asked for could not be done.")
+        failed = "" if response.status_code < 400 else "What was asked for could not be done."
+        await self._note(page, visit, visit.deed.refusal or failed)
         return response
 
     async def _note(self, page: DashboardPage, visit: Visit, refusal: str) -> None:
         """Tell the log of who did what."""
-        if page.action is None or visit.session is None:
+        if page.action is None or visit.session is None or visit.deed.nothing:
             return
-        about = id_of(next(iter(visit.request.path_params.values()), ""))
+        about = visit.deed.about or id_of(next(iter(visit.request.path_params.values()), ""))
         outcome = REFUSED if refusal else DONE
         await self._stentor.access.log.record(visit.caller, page.action, about, outcome=outcome, detail=refusal)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,21 @@ from stentor.dashboard.notices import SAID
 from stentor.dashboard.templates import Templates
 from stentor.runtime.preview import Preview
 from stentor.runtime.stentor import Stentor
+from stentor.store.campaigns import new_id
+
+_ID = re.compile(r"[0-9a-z]{16}")
+
+
+@dataclass(slots=True)
+class Deed:
+    """What became of an action, as far as its answer doesn't show it: for the log of who did what."""
+
+    about: str = ""
+    """What it was done to; empty: to what the path names."""
+    refusal: str = ""
+    """Why it was not done, although the next page is shown."""
+    nothing: bool = False
+    """Whether nothing was asked for that the log tells of, such as one more row in a form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +59,8 @@ class Visit:
     """The checks of drafts that are under way in this process."""
     now: float
     """Epoch seconds."""
+    deed: Deed = field(default_factory=Deed)
+    """What the page's function says of what it did."""
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     """Of this answer: which scripts may run."""
 
@@ -86,6 +104,12 @@ class Visit:
             **values,
         }
         return Response(self.templates.render(template, given), status, media_type="text/html")
+
+    @property
+    def reserved(self) -> str:
+        """The id of the campaign that a form is to make: the form's own, so that a second click makes no second one."""
+        given = self.form.get("id")
+        return given if _ID.fullmatch(given) else new_id(self.now)
 
     def go(self, path: str, said: str | None = None, **query: str) -> Response:
         """Send the browser on, after something was done.

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from stentor.access.caller import local_caller
+from stentor.access.scopes import Scope
 from stentor.api import streams as module
 from stentor.api.operations import events as operations
 from stentor.runtime.stentor import Stentor
@@ -109,4 +111,22 @@ async def test_there_is_an_end_to_how_many_may_watch(service: Service, monkeypat
     head = await service.ask("HEAD", "/events")
     assert head.status_code == 200
     assert head.headers["content-type"].startswith("text/event-stream")
+    assert not module._watchers
+
+
+@pytest.mark.parametrize("path", ["/events", "/campaigns/{id}/events"])
+async def test_a_revoked_key_watches_no_longer(
+    service: Service, stentor: Stentor, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(module, "CHECKED_EVERY", 0.01)
+    made = await service.made("POST", "/campaigns?start=true", DRAFT, status=201)
+    key = await stentor.access.keys.create(local_caller(), "watcher", Scope.VIEW)
+    headers = {"Authorization": f"Bearer {key.text}"}
+    watching = asyncio.create_task(service.anybody.get(f"/v1{path.format(**made)}", headers=headers))
+    while not module._watchers:  # noqa: ASYNC110 - the stream begins by itself
+        await asyncio.sleep(0.01)
+    assert not watching.done()
+    await stentor.access.keys.revoke(local_caller(), key.key.id)
+    await asyncio.wait_for(watching, 60)
     assert not module._watchers

@@ -501,3 +501,35 @@ async def explained(stentor: Stentor, statement: str, parameters: Any) -> list[s
         return [str(row._mapping["detail"]) for row in rows]
 
     return await stentor._resources.database.ask(ask)
+
+
+async def test_looking_only_at_the_head_of_a_stream_ends_at_once(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.VIEW)
+    made = await draft(browser.stentor)
+    for path in ("/campaigns/events", f"/campaigns/{made.id}/live"):
+        head = await asyncio.wait_for(browser.client.head(path), 60)
+        assert head.headers["content-type"].startswith("text/event-stream")
+
+
+async def test_a_second_click_makes_no_second_draft(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.SEND)
+    gone = await draft(browser.stentor)
+    await browser.stentor.campaigns.start(gone.id)
+    await browser.stentor.campaigns.cancel(gone.id)
+    made = await sent(browser.stentor)
+    for campaign, action in ((gone, "retry"), (made, "undo")):
+        path = f"/campaigns/{campaign.id}/{action}"
+        page = await browser.open(path)
+        reserved = re.search(r'name="id" value="([^"]+)"', page.text)
+        assert reserved is not None
+        once, twice = [await browser.submit(page, path, id=reserved[1], message="") for _ in range(2)]
+        assert once.url.path == twice.url.path == f"/campaigns/{reserved[1]}"
+        other = await browser.submit(page, path, id="not-an-id")
+        assert other.url.path not in (once.url.path, path)
+    path = f"/campaigns/{made.id}/edit"
+    checked = await browser.submit(await browser.open(path), f"{path}/check", title="Better")
+    reserved = re.search(r'name="id" value="([^"]+)"', checked.text)
+    assert reserved is not None
+    for _ in range(2):
+        done = await browser.submit(checked, path, id=reserved[1], message='{"title": "Better"}')
+        assert done.url.path == f"/campaigns/{reserved[1]}"

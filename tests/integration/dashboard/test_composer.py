@@ -15,6 +15,7 @@ import pytest
 from stentor.access.caller import local_caller
 from stentor.access.scopes import Scope
 from stentor.audience.contract import Selection
+from stentor.dashboard import counting
 from stentor.dashboard.counting import Counts
 from stentor.model import ApnsOptions, Message
 from stentor.planning.content import Content, Translation, to_file
@@ -334,7 +335,7 @@ async def test_a_draft_is_deleted_after_a_question(browser: Browser) -> None:
     assert await browser.stentor.campaigns.newest() == []
 
 
-async def test_a_session_counts_one_thing_at_a_time() -> None:
+async def test_a_session_counts_a_draft_once_at_a_time() -> None:
     counts: Counts[int] = Counts()
     begun: list[str] = []
     go_on = asyncio.Event()
@@ -347,7 +348,91 @@ async def test_a_session_counts_one_thing_at_a_time() -> None:
     async def quick() -> int:
         return 2
 
-    first = await asyncio.gather(*(counts.ask("s", "a", slow) for _ in range(3)))
+    first = await asyncio.gather(*(counts.ask("s", "a", 0, slow) for _ in range(3)))
     assert (begun, all(isinstance(each, float) for each in first)) == (["slow"], True)
-    assert await counts.ask("s", "b", quick) == 2, "what it asks now takes the place of what it asked before"
-    assert await counts.ask("t", "a", quick) == 2, "another session's count is its own"
+    assert await counts.ask("s", "b", 0, quick) == 2
+    assert await counts.ask("t", "a", 0, quick) == 2, "another session's count is its own"
+    waits = asyncio.ensure_future(counts.ask("s", "a", 0, slow))
+    await asyncio.sleep(0)
+    assert await counts.ask("s", "a", 1, quick) == 2, "a changed draft's count takes the place of what was asked before"
+    assert isinstance(await waits, float), "whoever still waits for the old one asks again"
+    assert not counts._by_session
+
+
+async def test_of_two_tabs_neither_ends_the_other_s_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "WAIT", 0.0)
+    counts: Counts[str] = Counts()
+    go_on = asyncio.Event()
+
+    async def slow(draft: str) -> str:
+        await go_on.wait()
+        return draft
+
+    async def ask(draft: str) -> str | float:
+        return await counts.ask("s", draft, 0, lambda: slow(draft))
+
+    for draft in ("a", "b", "a", "b"):
+        assert isinstance(await ask(draft), float)
+    begun = {draft: each.task for draft, each in counts._by_session["s"].items()}
+    assert all(not task.cancelled() and not task.cancelling() for task in begun.values())
+    go_on.set()
+    await asyncio.gather(*begun.values())
+    assert [await ask(draft) for draft in ("a", "b")] == ["a", "b"]
+    go_on.clear()
+    for number in range(counting.MOST + 1):
+        await ask(str(number))
+    assert "0" not in counts._by_session["s"], "memory is bounded, however many drafts are asked for"
+    for each in counts._by_session["s"].values():
+        each.task.cancel()
+
+
+async def test_what_cannot_be_read_is_told_and_is_no_mistake_of_ours(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.WRITE)
+    campaign = await made(browser)
+    page = await browser.open(f"/campaigns/{campaign.id}/compose")
+    for changed in ({"m__ttl": "9" * 5000}, {"base": '{"data":' + "[" * 100_000 + "]" * 100_000 + "}"}):
+        assert (await save(browser, page, **changed)).status_code == 422
+
+
+async def test_a_large_campaign_that_is_called_a_test_is_not_listed_as_one(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.SEND)
+    campaign = await made(browser)
+    large = await browser.stentor.campaigns.create(
+        replace(RICH, selection=Selection(source=AUDIENCE), title="All of them (test)"), count=False
+    )
+    shown = await browser.fragment(f"/campaigns/{campaign.id}/check/test", test=large.id)
+    assert (shown.status_code, "The test is on its way" in shown.text) == (200, False)
+
+
+async def told(browser: Browser) -> list[tuple[str, str, str]]:
+    """What the log of who did what says of campaigns, the oldest first."""
+    found = await browser.stentor.access.log.page(local_caller())
+    return [(each.action, each.object, each.outcome) for each in reversed(found) if each.action.startswith("campaign.")]
+
+
+async def test_the_log_names_what_was_made_and_nothing_that_was_not_done(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.SEND)
+    page = await browser.open("/campaigns/new")
+    more = await save(browser, page, "add-row", m__title="Hello", source=AUDIENCE)
+    assert await told(browser) == [], "one more row changes no campaign"
+    await save(browser, more)
+    campaign = await newest(browser)
+    seen = [("campaign.create", campaign.id, "done")]
+    assert await told(browser) == seen
+    await browser.stentor.campaigns.start(campaign.id)
+    checked = await browser.open("/account")
+    await browser.submit(checked, f"/campaigns/{campaign.id}/fire", sure="yes", confirmation="x")
+    late = await browser.submit(checked, f"/campaigns/{campaign.id}/unschedule")
+    assert "Too late" in late.text
+    seen += [("campaign.start", campaign.id, "refused"), ("campaign.unschedule", campaign.id, "refused")]
+    assert await told(browser) == seen
+
+
+async def test_a_draft_that_nobody_counted_is_counted_before_its_start(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.SEND)
+    campaign = await made(browser, replace(RICH, selection=Selection(source=AUDIENCE)))
+    asked = await browser.open(f"/campaigns/{campaign.id}/start")
+    assert asked.url.path == f"/campaigns/{campaign.id}/check", "it would say: to 0 recipients"
+    await counted(browser, campaign.id)
+    again = await browser.open(f"/campaigns/{campaign.id}/start")
+    assert "The message goes to 40 recipients" in again.text

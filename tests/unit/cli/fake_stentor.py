@@ -21,13 +21,15 @@ from stentor.cli.drain import drain
 from stentor.cli.main import Commands
 from stentor.cli.send import send
 from stentor.config import Config
-from stentor.errors import AlreadySent, InvalidState, UnknownCampaign
+from stentor.errors import AlreadySent, InvalidState, Unconfirmed, UnknownCampaign
 from stentor.outcome import Outcome
 from stentor.planning.content import Content
 from stentor.recording.audit import Audit, Check
 from stentor.recording.explain import Event, Explanation, Place
 from stentor.recording.pruning import Prunable
 from stentor.recording.report import FailureRow, LaneCounts, Progress, ReasonCount, Report, Totals
+from stentor.runtime.campaigns import ANYTHING
+from stentor.runtime.confirmation import Expectation
 from stentor.runtime.draft import Draft
 from stentor.runtime.preview import LanePreview, Preview
 from stentor.runtime.queue_control import Backlog
@@ -77,6 +79,8 @@ class FakeStentor:
         self.max_rates: list[float | None] = []
         """Of what was prepared and sent."""
         self.samples: list[str | None] = []
+        self.confirms = "as it is"
+        """What confirms a draft as it is now."""
         """Of whom examples were wanted."""
         self.counting: Callable[[], None] | None = None
         """Called while an audience is counted that has no end."""
@@ -139,7 +143,14 @@ class FakeStentor:
         if once in self.sent:
             raise AlreadySent(once, "other", NOW)
 
-    async def start(self, campaign_id: str, *, once: str | None = None, hold: float = 0.0) -> Campaign:
+    async def confirmation(self, campaign_id: str) -> str:
+        return self.confirms
+
+    async def start(
+        self, campaign_id: str, *, once: str | None = None, expect: Expectation = ANYTHING, hold: float = 0.0
+    ) -> Campaign:
+        if expect.confirmation not in (None, self.confirms):
+            raise Unconfirmed("The message is not the one that was previewed; nothing was started.")
         return self._move("start", campaign_id, CampaignState.SCHEDULED if hold else CampaignState.RUNNING)
 
     async def unschedule(self, campaign_id: str) -> Campaign:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from stentor.cli import campaign as commands
+from stentor.cli import start as start_command
 from stentor.cli import waiting
 from stentor.states import CampaignState
 from tests.unit.cli.fake_stentor import Command, FakeStentor
@@ -145,6 +146,16 @@ def test_a_draft_is_started_and_held(stentor: Command, fake: FakeStentor) -> Non
     again = stentor("campaign", "unschedule", "last")
     assert words(again.stdout) == words(f"Campaign {ID} is a draft again. Nothing of it was sent.")
     assert json.loads(stentor("campaign", "start", "last", "--yes", "--json").stdout)["state"] == "running"
+
+
+def test_a_draft_that_changes_while_somebody_is_asked_is_not_started(
+    stentor: Command, fake: FakeStentor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.known = [campaign(state=CampaignState.DRAFT)]
+    monkeypatch.setattr(start_command, "confirm", lambda *_, **__: setattr(fake, "confirms", "another"))
+    done = stentor("campaign", "start", "last")
+    assert (done.exit_code, fake.verbs()) == (1, ["close"])
+    assert "nothing was started" in words(done.stderr)
 
 
 def test_what_was_started_is_not_started_again(stentor: Command) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from stentor.access.scopes import Scope
+from stentor.api.bearer import key_in
 from stentor.api.operation import Call, Operations, Streamed
 from stentor.api.streams import EVENT_STREAM, EncodedEvents, stream
-from stentor.errors import UnknownCampaign
+from stentor.errors import StoreUnavailable, UnknownCampaign
 from stentor.recording.shapes import ProgressShape
 from stentor.runtime.changes import CampaignEvent
 from stentor.runtime.event_shapes import CampaignsNowShape, event
@@ -26,7 +27,7 @@ async def watch_campaign(call: Call, campaign: str) -> Streamed:
     event may be lost, as the next one is whole. `store_away` says that nobody knows just now.
     """
     await call.stentor.campaigns.get(campaign)
-    return stream(call.request, call.caller.id, call.stentor.events(campaign), _encoded)
+    return _stream(call, campaign)
 
 
 @operations.get("/events", Scope.VIEW, streams=EVENT_STREAM, shape=CampaignsNowShape)
@@ -35,7 +36,18 @@ async def watch_all(call: Call) -> Streamed:
 
     The first event, `campaigns`, is the whole state. Then come `state`, `problem` and `problem_over`.
     """
-    return stream(call.request, call.caller.id, call.stentor.events(None), _encoded)
+    return _stream(call, None)
+
+
+def _stream(call: Call, campaign: str | None) -> Streamed:
+    async def allowed() -> bool:
+        """Whether the key is still valid. If the store cannot say so just now, whoever watches sees nothing new."""
+        try:
+            return await call.stentor.access.keys.authenticate(key_in(call.request) or "") is not None
+        except StoreUnavailable:
+            return True
+
+    return stream(call.request, call.caller.id, call.stentor.events(campaign), _encoded, allowed=allowed)
 
 
 def _encode(told: CampaignEvent) -> bytes:

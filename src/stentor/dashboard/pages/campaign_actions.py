@@ -19,7 +19,7 @@ from stentor.runtime.campaigns import refuse_unless_over
 from stentor.runtime.confirmation import Expectation
 from stentor.runtime.sentences import HELD
 from stentor.states import CampaignState
-from stentor.store.campaigns import Campaign
+from stentor.store.campaigns import Campaign, new_id
 
 pages = Pages()
 
@@ -108,7 +108,7 @@ async def ask_to_retry(visit: Visit, campaign: str) -> Response:
 
 @pages.post("/campaigns/{campaign}/retry", Scope.SEND, action="campaign.retry")
 async def retry(visit: Visit, campaign: str) -> Response:
-    made = await visit.stentor.campaigns.retry(campaign, reasons=visit.form.all("reason"))
+    made = await visit.stentor.campaigns.retry(campaign, reasons=visit.form.all("reason"), retry_id=visit.reserved)
     return visit.go(f"/campaigns/{made.id}", "campaign-again")
 
 
@@ -133,6 +133,8 @@ async def _start_page(visit: Visit, campaign: str) -> Response:
     found = await visit.stentor.campaigns.get(campaign)
     if found.state is not CampaignState.DRAFT:
         raise InvalidState(f"campaign {campaign} is {found.state}; only a draft can be started")
+    if not found.expected:  # saved without a count
+        return visit.go(f"/campaigns/{campaign}/check")
     content = await visit.stentor.campaigns.content(campaign)
     told = [f"The message goes to {counted(found.expected_recipients, 'recipient')}, as counted when this was made."]
     told.append("It starts at once." if (found.starts_at or 0) <= visit.now else "It waits for its time, then starts.")
@@ -183,4 +185,5 @@ async def _retry_page(visit: Visit, campaign: str) -> Response:
         button="Make the draft",
         template="campaign_retry.html",
         reasons=reason_lines(campaign, counts),
+        reserved=new_id(visit.now),
     )

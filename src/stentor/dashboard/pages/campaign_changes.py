@@ -16,6 +16,7 @@ from stentor.errors import InvalidMessage
 from stentor.planning.content import DEFAULT, Content, content_of, to_file
 from stentor.runtime.preview import Preview
 from stentor.runtime.sentences import cancelled_first
+from stentor.store.campaigns import new_id
 
 pages = Pages()
 TEXTS = ("title", "body")
@@ -41,7 +42,7 @@ async def check_undo(visit: Visit, campaign: str) -> Response:
 @pages.post("/campaigns/{campaign}/undo", Scope.SEND, action="campaign.undo")
 async def undo(visit: Visit, campaign: str) -> Response:
     better = read_message(visit.form.raw("message")) if visit.form.get("message") else None
-    made = await visit.stentor.campaigns.undo(campaign, better)
+    made = await visit.stentor.campaigns.undo(campaign, better, undo_id=visit.reserved)
     return visit.go(f"/campaigns/{made.id}", "campaign-undo")
 
 
@@ -68,7 +69,7 @@ async def check_edit(visit: Visit, campaign: str) -> Response:
 async def edit(visit: Visit, campaign: str) -> Response:
     sent = await visit.stentor.campaigns.content(campaign)
     better = read_message(visit.form.raw("message"), sent)
-    made = await visit.stentor.campaigns.edit(campaign, better)
+    made = await visit.stentor.campaigns.edit(campaign, better, edit_id=visit.reserved)
     return visit.go(f"/campaigns/{made.id}", "campaign-edit")
 
 
@@ -130,6 +131,7 @@ async def _preview_page(
         cancelled=cancelled_first(found),
         message="" if better is None else _as_json(better),
         better=better,
+        reserved=new_id(visit.now),
         error=error,
     )
 

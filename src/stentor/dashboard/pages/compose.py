@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,13 +26,12 @@ from stentor.errors import (
 from stentor.planning.content import Content, content_of
 from stentor.runtime.draft import Draft
 from stentor.states import CampaignState
-from stentor.store.campaigns import Campaign, new_id
+from stentor.store.campaigns import Campaign
 
 pages = Pages()
 NOTHING_SAVED = ("add-language", "remove-language", "add-row", "as-json", "as-fields")
 """Buttons that change what is in the form."""
 SPARE_ROWS = 2
-_ID = re.compile(r"[0-9a-z]{16}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +63,12 @@ class Group:
 async def new_campaign(visit: Visit) -> Response:
     sources = _sources(visit)
     filled = DraftForm(source=sources[0] if len(sources) == 1 else "")
-    return await _page(visit, _Desk(campaign_id=new_id(visit.now)), filled)
+    return await _page(visit, _Desk(campaign_id=visit.reserved), filled)
 
 
 @pages.post("/campaigns/new", Scope.WRITE, action="campaign.create")
 async def make_campaign(visit: Visit) -> Response:
-    given = visit.form.get("id")
-    campaign_id = given if _ID.fullmatch(given) else new_id(visit.now)
+    campaign_id = visit.reserved
     try:
         return await _act(visit, await _desk(visit, campaign_id))  # it was made already, e.g. by a second click
     except UnknownCampaign:
@@ -142,9 +139,11 @@ async def _desk(visit: Visit, campaign_id: str) -> _Desk:
 
 async def _act(visit: Visit, desk: _Desk) -> Response:
     button = visit.form.get("do")
+    visit.deed.about = desk.campaign_id
     filled = draft_form.read(visit.form)
     try:
         if button.partition(":")[0] in NOTHING_SAVED:
+            visit.deed.nothing = True
             return await _page(visit, desk, draft_form.pressed(filled, button, visit.form.get("language")))
         draft = filled.draft(desk.stored, visit.now)
         saved = await _save(visit, desk, draft)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
 from typing import Any
 
 from starlette.responses import Response
@@ -24,6 +23,7 @@ from stentor.errors import (
     Unconfirmed,
 )
 from stentor.recording.meanings import meaning
+from stentor.recording.shapes import selection_of
 from stentor.runtime.campaigns import MOST_TESTS
 from stentor.runtime.confirmation import Expectation
 from stentor.runtime.preview import Preview
@@ -70,6 +70,7 @@ async def fire(visit: Visit, campaign: str) -> Response:
         await visit.stentor.campaigns.start(campaign, expect=Expectation(confirmation=confirmation), hold=hold)
     except REFUSED as error:
         if (await visit.stentor.campaigns.get(campaign)).state is not CampaignState.DRAFT:
+            visit.deed.refusal = str(error)
             return visit.go(f"/campaigns/{campaign}/held")  # a second click
         said = error.problem if isinstance(error, InvalidInput) else str(error)
         return await _check_page(visit, campaign, said, status=409)
@@ -91,7 +92,8 @@ async def held(visit: Visit, campaign: str) -> Response:
 async def take_back(visit: Visit, campaign: str) -> Response:
     try:
         await visit.stentor.campaigns.unschedule(campaign)
-    except InvalidState:
+    except InvalidState as error:
+        visit.deed.refusal = str(error)
         return visit.go(f"/campaigns/{campaign}", "too-late")
     return visit.go(f"/campaigns/{campaign}/compose", "taken-back")
 
@@ -145,7 +147,7 @@ async def _counted(visit: Visit, campaign_id: str) -> dict[str, Any]:
     assert visit.session is not None
     try:
         found: Preview | float = await visit.counts.ask(
-            visit.session.id, f"{campaign_id} {campaign.revision}", lambda: visit.stentor.campaigns.check(campaign_id)
+            visit.session.id, campaign_id, campaign.revision, lambda: visit.stentor.campaigns.check(campaign_id)
         )
     except REFUSED as error:
         return shown | {"error": str(error)}
@@ -153,14 +155,14 @@ async def _counted(visit: Visit, campaign_id: str) -> dict[str, Any]:
 
 
 async def _tested(visit: Visit, test_id: str) -> dict[str, Any]:
-    """Each recipient of a test and what became of it."""
+    """Each recipient of a test and what became of it. A campaign of this name that is no test may have millions."""
     try:
         campaign = await visit.stentor.campaigns.get(test_id)
     except StentorError:
         return {"test": None}
-    if not campaign.title.endswith("(test)"):
+    if not campaign.title.endswith("(test)") or not 0 < len(selection_of(campaign).only or ()) <= MOST_TESTS:
         return {"test": None}
-    rows = [each async for some in visit.stentor.outcomes.recipients(test_id) for each in islice(some, MOST_TESTS)]
+    rows = [each async for some in visit.stentor.outcomes.recipients(test_id) for each in some]
     why = {
         row.installation: meaning(row.lane, row.reason, row.outcome) or row.detail or row.reason
         async for row in visit.stentor.outcomes.failures(test_id)
