@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -13,6 +12,7 @@ from starlette.requests import Request
 from stentor.api.operation import Streamed
 from stentor.api.problems import TOO_MANY, ProblemAnswer
 from stentor.clock import steady
+from stentor.errors import StoreUnavailable
 from stentor.runtime.changes import CampaignEvent
 
 EVENT_STREAM = "text/event-stream"
@@ -55,16 +55,14 @@ def stream(
     caller: str,
     events: AsyncGenerator[CampaignEvent, None],
     encode: Callable[[CampaignEvent], bytes],
-    *,
-    lasts: float = math.inf,
-    allowed: Callable[[], Awaitable[bool]] | None = None,
+    allowed: Callable[[], Awaitable[bool]],
 ) -> Streamed:
     """Events as they happen, until they end, the process stops, or the watcher leaves.
 
     Args:
         caller: the id of whoever watches.
-        lasts: seconds after which it ends, so that the watcher connects, and is checked, again.
-        allowed: whether the watcher may still watch; asked again and again, and the stream ends if not.
+        allowed: whether the watcher may still watch; asked again and again, and the stream ends if not. If the store
+            cannot say so just now, it goes on: nothing new is seen without the store.
 
     Raises: ProblemAnswer: too many watch already.
     """
@@ -73,7 +71,7 @@ def stream(
         raise ProblemAnswer(TOO_MANY, said, headers={"Retry-After": "10"})
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     stop: asyncio.Event = request.app.state.stop
-    pieces = _pieces(events, stop, caller, encode, lasts, allowed)
+    pieces = _pieces(events, stop, caller, encode, allowed)
     return Streamed(content_type=EVENT_STREAM, pieces=pieces, headers=headers)
 
 
@@ -82,22 +80,21 @@ async def _pieces(
     stop: asyncio.Event,
     caller: str,
     encode: Callable[[CampaignEvent], bytes],
-    lasts: float = math.inf,
-    allowed: Callable[[], Awaitable[bool]] | None = None,
+    allowed: Callable[[], Awaitable[bool]],
 ) -> AsyncIterator[bytes]:
-    watcher, ends, checked = object(), steady() + lasts, steady()
+    watcher, checked = object(), steady()
     _watchers[watcher] = caller
     stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
     ahead: asyncio.Future[Any] | None = None
     try:
         yield RETRY
-        while not stop.is_set() and (left := ends - steady()) > 0:
-            if allowed is not None and steady() - checked >= CHECKED_EVERY:
-                if not await allowed():
+        while not stop.is_set():
+            if steady() - checked >= CHECKED_EVERY:
+                if not await _may(allowed):
                     return
                 checked = steady()
             ahead = ahead or asyncio.ensure_future(anext(events))
-            await asyncio.wait([ahead, stopped], timeout=min(HEARTBEAT, left), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([ahead, stopped], timeout=HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
             if not ahead.done():
                 yield b": still here\n\n"
                 continue
@@ -117,3 +114,10 @@ async def _pieces(
             closing = asyncio.ensure_future(events.aclose())
             _closing.add(closing)
             closing.add_done_callback(_closing.discard)
+
+
+async def _may(allowed: Callable[[], Awaitable[bool]]) -> bool:
+    try:
+        return await allowed()
+    except StoreUnavailable:
+        return True

@@ -10,13 +10,15 @@ from stentor.api.streams import stream
 from stentor.dashboard.visit import Visit
 from stentor.runtime.changes import CampaignEvent
 
-LASTS = 300.0
-"""Seconds after which a page connects again by itself: so who was signed out meanwhile stops seeing."""
-
 
 def stream_to(
     visit: Visit, events: AsyncGenerator[CampaignEvent, None], encode: Callable[[CampaignEvent], bytes]
 ) -> Response:
     """Raises: ProblemAnswer: too many watch already."""
-    found = stream(visit.request, visit.caller.id, events, encode, lasts=LASTS)
+
+    async def allowed() -> bool:
+        """Whether the reader is still signed in."""
+        return await visit.stentor.access.sessions.find(visit.token) is not None
+
+    found = stream(visit.request, visit.caller.id, events, encode, allowed)
     return StreamingResponse(found.pieces, 200, dict(found.headers), media_type=found.content_type)

@@ -32,8 +32,14 @@ class Told:
                 return fields["event"], int(fields["id"]), json.loads(fields["data"])
 
 
+async def everybody() -> bool:
+    """Whoever watches may."""
+    return True
+
+
 async def watch(stentor: Stentor, campaign: str | None, stop: asyncio.Event | None = None) -> Told:
-    return Told(module._pieces(stentor.events(campaign), stop or asyncio.Event(), "somebody", operations._encoded))
+    events, stop = stentor.events(campaign), stop or asyncio.Event()
+    return Told(module._pieces(events, stop, "somebody", operations._encoded, everybody))
 
 
 async def test_a_campaign_is_watched_to_its_end(service: Service, stentor: Stentor) -> None:
@@ -76,7 +82,7 @@ async def test_silence_is_broken_and_a_stop_ends_it(
     monkeypatch.setattr(module, "HEARTBEAT", 0.01)
     made = await service.made("POST", "/campaigns?start=true", DRAFT, status=201)
     stop = asyncio.Event()
-    pieces = module._pieces(stentor.events(made["id"]), stop, "somebody", operations._encoded)
+    pieces = module._pieces(stentor.events(made["id"]), stop, "somebody", operations._encoded, everybody)
     seen = [await anext(pieces) for _ in range(200)]
     assert b": still here\n\n" in seen
     stop.set()

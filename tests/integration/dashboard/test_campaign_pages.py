@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stentor.access.caller import local_caller
 from stentor.access.log import ActionFilter
 from stentor.access.scopes import Scope
+from stentor.api import streams
 from stentor.audience.contract import Selection
 from stentor.dashboard.assets import Assets
 from stentor.dashboard.pages.campaign import LIVE
@@ -341,6 +342,24 @@ async def test_buttons_follow_the_state(browser: Browser) -> None:
     held = await browser.fragment(f"/campaigns/{later.id}/actions")
     assert ("/held" in held.text, "/held" in before.text) == (True, False)
     assert f'action="/campaigns/{later.id}/unschedule"' in (await browser.open(f"/campaigns/{later.id}/held")).text
+
+
+@pytest.mark.parametrize("path", ["/campaigns/events", "/campaigns/{id}/live"])
+async def test_who_is_signed_out_sees_nothing_more(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Also on a page that was open before."""
+    monkeypatch.setattr(streams, "HEARTBEAT", 0.01)
+    monkeypatch.setattr(streams, "CHECKED_EVERY", 0.01)
+    user = await browser.sign_in("ada", Scope.VIEW)
+    made = await draft(browser.stentor)
+    watching = asyncio.create_task(browser.open(path.format(id=made.id)))
+    while not streams._watchers:  # noqa: ASYNC110 - the stream begins by itself
+        await asyncio.sleep(0.01)
+    assert not watching.done()
+    await browser.stentor.access.sessions.end_all(local_caller(), user.id)
+    await asyncio.wait_for(watching, 60)
+    assert not streams._watchers
 
 
 async def test_the_list_is_told_whenever_it_changes(browser: Browser) -> None:

@@ -390,7 +390,9 @@ async def test_what_cannot_be_read_is_told_and_is_no_mistake_of_ours(browser: Br
     await browser.sign_in("ada", Scope.WRITE)
     campaign = await made(browser)
     page = await browser.open(f"/campaigns/{campaign.id}/compose")
-    for changed in ({"m__ttl": "9" * 5000}, {"base": '{"data":' + "[" * 100_000 + "]" * 100_000 + "}"}):
+    deep = '{"data":' + "[" * 100_000 + "]" * 100_000 + "}"
+    unreadable: list[dict[str, Any]] = [{"m__ttl": "9" * 5000}, {"base": deep}]
+    for changed in unreadable:
         assert (await save(browser, page, **changed)).status_code == 422
 
 
