@@ -177,7 +177,7 @@ class CampaignControl:
         campaign_id = campaign_id or new_id(now)
         campaign = Campaign(
             id=campaign_id,
-            title=check_text("title", draft.shown_title),
+            title=check_text("title", draft.title or (draft.shown_title if preview is None else preview.title)),
             state=CampaignState.DRAFT,
             audience=msgspec.json.encode(draft.selection),
             collapse_id=draft.collapse_id or campaign_id,
