@@ -61,6 +61,7 @@ class BlockingCampaignControl(_Twin[CampaignControl]):
     send = _blocking(CampaignControl.send)
     refuse_a_second = _blocking(CampaignControl.refuse_a_second)
     retry = _blocking(CampaignControl.retry)
+    confirmation = _blocking(CampaignControl.confirmation)
     prepare_undo = _blocking(CampaignControl.prepare_undo)
     prepare_edit = _blocking(CampaignControl.prepare_edit)
     undo = _blocking(CampaignControl.undo)
@@ -88,6 +89,8 @@ class BlockingOutcomes(_Twin[Outcomes]):
     progress = _blocking(Outcomes.progress)
     report = _blocking(Outcomes.report)
     totals = _blocking(Outcomes.totals)
+    list_totals = _blocking(Outcomes.list_totals)
+    put_aside = _blocking(Outcomes.put_aside)
     audit = _blocking(Outcomes.audit)
     failures = _iterating(Outcomes.failures)
     failure_counts = _blocking(Outcomes.failure_counts)
@@ -134,6 +137,7 @@ class BlockingLaneControl(_Twin[LaneControl]):
     """See `LaneControl`."""
 
     all = _blocking(LaneControl.all)
+    roles = _blocking(LaneControl.roles)
 
     def apps(self) -> list[AppFacts]:
         """See `LaneControl.apps`."""
@@ -175,6 +179,7 @@ class BlockingUsers(_Twin[Users]):
     change_password = _blocking(Users.change_password)
     disable = _blocking(Users.disable)
     enable = _blocking(Users.enable)
+    any = _blocking(Users.any)
     first_link = _blocking(Users.first_link)
     link = _blocking(Users.link)
     look_at_link = _blocking(Users.look_at_link)
