@@ -33,6 +33,7 @@ PLACES = (
     "/campaigns",
     "/campaigns?state=failed",
     "/campaigns?state=paused",
+    "/campaigns/new",
     "/campaigns/{campaign}",
     "/campaigns/{campaign}/actions",
     "/campaigns/{campaign}/reasons",
