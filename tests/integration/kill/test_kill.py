@@ -15,7 +15,7 @@ from stentor.testing.postgres import Postgres
 from tests.integration.kill.stores import on_postgresql, on_sqlite
 from tests.integration.kill.trial import make_plot, play_all
 
-CHUNKS = 4
+CHUNKS = 3
 TRIALS = 14
 """In a chunk: tests are spread over processes."""
 LARGEST = 240
