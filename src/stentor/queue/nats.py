@@ -59,6 +59,9 @@ WRONG_LAST = frozenset({10071, 10164})
 """Error codes: the last message of a subject is another than was expected."""
 T = TypeVar("T")
 
+CLOSED = "the handler is closed"
+"""What uvloop says to whoever writes to a connection that was lost a moment ago, before the client has noticed."""
+
 
 class StreamGone(QueueUnavailable):
     """NATS has no such stream or consumer, or nobody leads it just now."""
@@ -152,6 +155,10 @@ class Nats:
             if scope is not None and scope.end is not None:
                 raise scope.end from error
             raise self._diagnose(error) from error
+        except RuntimeError as error:
+            if CLOSED not in str(error):
+                raise
+            raise self._diagnose(ConnectionResetError(str(error))) from error
         finally:
             self._absence.note(self.problem)
             if scope is not None:
