@@ -49,7 +49,7 @@ def bench(command: str, *options: str, **environment: str) -> dict[str, Any]:
 def complaint(config: Config, role: str, *options: str) -> str:
     """What a worker says that cannot begin: not a traceback, because it is no fault of ours."""
     run = subprocess.run(
-        [sys.executable, "-m", "stentor.runtime.worker", role, *options],
+        [sys.executable, "-m", "stentor.runtime.process", role, *options],
         input=dump(config) + b"\n",
         capture_output=True,
         timeout=60,

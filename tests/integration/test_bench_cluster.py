@@ -86,7 +86,8 @@ def test_scaling_compares_each_number_of_senders_with_the_first() -> None:
     first, second = found["rows"]
     for row in (first, second):
         assert row["exact"], row["problems"]
-        assert row["recipients"] == row["senders"] * found["held_to"] * 6
+        # As long as was asked for, or longer by itself where too little of it was seen.
+        assert row["recipients"] / (row["senders"] * found["held_to"] * 6) in {1, 2, 4}
         assert row["rate_a_sender"] == pytest.approx(row["rate"] / row["senders"], abs=1)
         assert 0 < row["rate_a_sender"] < found["held_to"] * 1.1  # what one connection's streams allow
     assert first["linearity"] == 1.0

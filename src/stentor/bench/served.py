@@ -22,8 +22,8 @@ from stentor.config import Config, dump, restore
 from stentor.errors import StentorError
 from stentor.runtime.stentor import Stentor
 
-API = b"stentor.service.process"
-"""What the command line of the API's process has."""
+API = [b"-m", b"stentor.runtime.process", b"api"]
+"""The command line of the API's process, after Python's own."""
 STOP_TIMEOUT = 60.0
 """Seconds that the roles have to finish what they hold."""
 TAIL = 2000
@@ -68,7 +68,7 @@ def served(config: Config) -> Iterator[Served]:
 
 def _is_api(pid: int) -> bool:
     try:
-        return API in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:4] == API
     except OSError:  # it has ended
         return False
 

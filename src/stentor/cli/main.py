@@ -16,20 +16,13 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_group
 
-from stentor.cli import bench, campaign, installation, key, keys, message, report, simulate, user
-from stentor.cli.demo import demo
-from stentor.cli.doctor import doctor
-from stentor.cli.drain import drain
-from stentor.cli.import_ import import_
-from stentor.cli.init import init
-from stentor.cli.push import push
-from stentor.cli.roles import serve, worker
-from stentor.cli.send import send
 from stentor.errors import (
     CredentialError,
     InvalidAudience,
@@ -44,11 +37,34 @@ from stentor.errors import (
     UnknownReport,
     UnknownUser,
 )
+from stentor.loading import load
 from stentor.version import __version__
 
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
+
+COMMANDS = {
+    "demo": "stentor.cli.demo:demo",
+    "init": "stentor.cli.init:init",
+    "import": "stentor.cli.import_:import_",
+    "doctor": "stentor.cli.doctor:doctor",
+    "push": "stentor.cli.push:push",
+    "send": "stentor.cli.send:send",
+    "serve": "stentor.cli.roles:serve",
+    "worker": "stentor.cli.roles:worker",
+    "drain": "stentor.cli.drain:drain",
+    "campaign": "stentor.cli.campaign:app",
+    "key": "stentor.cli.key:app",
+    "user": "stentor.cli.user:app",
+    "report": "stentor.cli.report:app",
+    "installation": "stentor.cli.installation:app",
+    "message": "stentor.cli.message:app",
+    "simulate": "stentor.cli.simulate:app",
+    "keys": "stentor.cli.keys:app",
+    "bench": "stentor.cli.bench:app",
+}
+"""Where each command lives, in the order of the help."""
 
 HELP = """\
 Send one message to millions of phones, browsers and chats: fast, with none dropped, and every one accounted for.
@@ -106,32 +122,39 @@ class Commands(TyperGroup):
             raise typer.Exit(INTERRUPTED) from interrupt
 
 
+class _Loaded(Mapping[str, Any]):
+    """The commands, each loaded when it is asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        found, root = load(COMMANDS[name]), typer.Typer(rich_markup_mode=None)
+        if isinstance(found, typer.Typer):
+            root.add_typer(found, name=name)
+        else:
+            root.command(name)(found)
+        return get_group(root).commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Root(Commands):
+    """`stentor` itself."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings | {"commands": _Loaded()})
+
+
 app = typer.Typer(
-    cls=Commands,
+    cls=_Root,
     help=HELP,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # a pretty traceback may print local variables, and those may hold secrets
     rich_markup_mode=None,  # plain help keeps the examples as they are written
 )
-app.command()(demo)
-app.command()(init)
-app.command("import")(import_)
-app.command()(doctor)
-app.command()(push)
-app.command()(send)
-app.command()(serve)
-app.command()(worker)
-app.command()(drain)
-app.add_typer(campaign.app, name="campaign")
-app.add_typer(key.app, name="key")
-app.add_typer(user.app, name="user")
-app.add_typer(report.app, name="report")
-app.add_typer(installation.app, name="installation")
-app.add_typer(message.app, name="message")
-app.add_typer(simulate.app, name="simulate")
-app.add_typer(keys.app, name="keys")
-app.add_typer(bench.app, name="bench")
 
 
 def _show_version(wanted: bool) -> None:

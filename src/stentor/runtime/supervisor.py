@@ -38,9 +38,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """Seconds before a worker that died is started again: doubled each time, until one has lived for a while."""
 LIVED = 30.0
 """Seconds after which a worker counts as having worked."""
-MODULES: dict[Role, str] = {"api": "stentor.service.process"}
-"""What is run as the process of a role; of the others, the engine's own."""
-ENGINE = "stentor.runtime.worker"
 TURNS: dict[Role, int] = {"planner": 0, "sender": 0, "recorder": 1, "scheduler": 2, "api": 2}
 """When the first of a role starts, of three turns; the others of those that come first start with the second."""
 HEAD_START = 3.0
@@ -295,11 +292,11 @@ class Supervisor:
 
     async def _run(self, worker: _Worker) -> tuple[int, bytes, str]:
         """Its exit code, the last line it said, and the end of its complaints."""
-        doors = [each.fileno() for each in self._doors] if worker.role in MODULES else []
+        doors = [each.fileno() for each in self._doors] if worker.role == "api" else []
         process = worker.process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            MODULES.get(worker.role, ENGINE),
+            "stentor.runtime.process",
             worker.role,
             *(() if self._listen is None else ("--listen", CHILDREN)),
             *(f"--socket={number}" for number in doors),

@@ -1,7 +1,4 @@
-"""A role of the engine as a process: `python -m stentor.runtime.worker ROLE`; see `child.py` for how it lives.
-
-With `--listen HOST:PORT` it answers probes.
-"""
+"""The roles of the engine; `process.py` is how each becomes a process."""
 
 from __future__ import annotations
 
@@ -132,10 +129,6 @@ def main() -> None:
     role = sys.argv[1] if len(sys.argv) in (2, 4) else ""
     listen = sys.argv[3] if sys.argv[2:3] == ["--listen"] else None
     if role not in STORING or (listen is None) != (len(sys.argv) == 2):
-        sys.exit(f"usage: python -m stentor.runtime.worker {'|'.join(STORING)} [--listen HOST:PORT] < settings")
+        sys.exit(f"usage: python -m stentor.runtime.process {'|'.join(STORING)} [--listen HOST:PORT] < settings")
     known: Role = role
     child.run(known, lambda config, stop: work(known, config, stop, listen=listen, tell=child.tell_parent))
-
-
-if __name__ == "__main__":
-    main()

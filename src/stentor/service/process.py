@@ -1,4 +1,4 @@
-"""The role `api` as a process: `python -m stentor.service.process api`; see `runtime.child` for how it lives.
+"""The role `api`: `python -m stentor.runtime.process api`; see `runtime.child` for how it lives.
 
 `--socket=N` is a socket that listens already, which it inherits; without one it opens `api.listen` itself. With
 `--listen HOST:PORT` it answers probes there.
@@ -32,7 +32,7 @@ from stentor.service.app import application
 from stentor.service.metrics import api_page
 from stentor.service.protocol import BoundedProtocol
 
-logger = logging.getLogger("stentor.service.process")  # also where it is run as `__main__`
+logger = logging.getLogger(__name__)
 
 ROLE = "api"
 CLOSE_WITHIN = 3
@@ -163,7 +163,7 @@ async def _forget(stentor: Stentor) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m stentor.service.process")
+    parser = argparse.ArgumentParser(prog="python -m stentor.runtime.process")
     parser.add_argument("role", choices=[ROLE])
     parser.add_argument("--listen")
     parser.add_argument("--socket", type=int, action="append", default=[])
@@ -173,7 +173,3 @@ def main() -> None:
         "api",
         lambda config, stop: serve(config, stop, doors=doors, listen=given.listen, tell=child.tell_parent),
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,8 @@
 """Roles as processes that cost next to nothing to start, so that tests can kill them by the hundred.
 
 A process that has imported everything is forked for each (`multiprocessing`'s fork server), instead of starting Python
-anew. What runs in it is what `python -m stentor.runtime.worker` runs. It stops gracefully on SIGTERM, and when the test
-process is gone.
+anew. What runs in it is what `python -m stentor.runtime.process` runs. It stops gracefully on SIGTERM, and when the
+test process is gone.
 """
 
 from __future__ import annotations

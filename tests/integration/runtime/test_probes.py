@@ -39,7 +39,7 @@ from tests.integration.processes import complaint
 from tests.integration.runtime.rehearsal import AUDIENCE, Facts, rehearse
 
 LOOPBACK = "127.0.0.1:0"
-WORKER = (sys.executable, "-m", "stentor.runtime.worker")
+WORKER = (sys.executable, "-m", "stentor.runtime.process")
 NEWS = Content(message=Message(title="News", ttl=3600))
 IOS, ANDROID = "apns/ios", "fcm/android"
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -70,6 +72,31 @@ def test_a_defect_keeps_its_traceback() -> None:
 def test_ctrl_c_has_a_code_of_its_own() -> None:
     done = CliRunner().invoke(app_that_raises(KeyboardInterrupt()), ["sub", "fail"])
     assert done.exit_code == 130
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unneeded"),
+    [
+        (["--version"], {"sqlalchemy", "aiohttp", "pydantic", "stentor.runtime"}),
+        (["simulate", "apns", "--help"], {"sqlalchemy", "stentor.runtime", "stentor.bench"}),
+        (["send", "--help"], {"aiohttp", "stentor.bench", "stentor.simulators"}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_command_loads_only_what_it_needs(arguments: list[str], unneeded: set[str]) -> None:
+    code = f"""
+import sys
+from typer.testing import CliRunner
+from stentor.cli.main import app
+assert CliRunner().invoke(app, {arguments}).exit_code == 0
+print(sorted({unneeded} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_command_that_is_nearly_right_is_named() -> None:
+    assert "Did you mean 'send'?" in CliRunner().invoke(app, ["snd"]).stderr
 
 
 def test_wrong_usage_is_2() -> None:
