@@ -11,7 +11,7 @@ from tests.integration.kill.stage import Stage, prove
 
 LOSSES = Faults(script=tuple(Trigger(after=number, do="drop_after_accept") for number in range(20, 600)))
 """Whatever comes after the twentieth message is taken, and then its connection is lost, with all answers on it."""
-LIFETIME = 6.0
+LIFETIME = 12.0
 """Seconds, in which there is time for some tries, on a busy machine too."""
 RECIPIENTS = 90
 SHORT: Mapping[str, Any] = {"recipients": RECIPIENTS, "lifetime": LIFETIME, "longest_backoff": 1.0, "batch": 30}
