@@ -7,7 +7,7 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from stentor.access.scopes import Scope
 from stentor.audience.contract import Selection
@@ -133,6 +133,36 @@ async def test_pages_go_on_by_themselves_when_the_api_was_killed(server: Server,
     await expect(second.get_by_role("link", name="Pause")).to_have_count(0)
     assert await second.evaluate("window.kept")
     await editor.look(second)
+
+
+@pytest.mark.parametrize("failing", ["refused", "unavailable"])
+async def test_a_page_goes_on_though_its_first_connections_failed(
+    server: Server, visitors: Visitors, failing: str
+) -> None:
+    campaign = await started(server, f"Only if {failing}", MAX_RATE)
+    viewer = await visitors.somebody(Scope.VIEW)
+    page = await viewer.context.new_page()
+    tries = 0
+
+    async def answer(route: Route) -> None:
+        nonlocal tries
+        tries += 1
+        if tries > 2:
+            await route.continue_()
+        elif failing == "refused":
+            await route.abort("connectionrefused")
+        else:
+            await route.fulfill(status=503, content_type="text/html", body="<h1>The database is away</h1>")
+
+    await page.route("**/live", answer)
+    await page.goto(f"{viewer.url}/campaigns/{campaign}")
+    await expect(page.locator(".offline")).to_be_visible()
+    await expect(page.locator("#live")).not_to_contain_text("The database is away")
+    await more_than(page, await accepted(page))
+    await expect(page.locator(".offline")).to_be_hidden()
+    await server.stentor.campaigns.cancel(campaign)
+    viewer.expect(*IN_VAIN, "htmx:error")
+    viewer.nothing_wrong()
 
 
 FORMS_OF_ALL = {"/sign-out", "/account/password", "/account/sessions/end-others"}
