@@ -4,8 +4,8 @@ Rows come from a file (`import_rows`) or from whatever else gives them (`take_in
 told with the reason and doesn't stop the rest; a value that is left out is told too. Of rows with the same id the last
 counts. Importing again changes nothing that is already there, so an import that was cut short is simply repeated.
 
-While some rows are being written, the next ones are read and checked. What is counted and told was written: where it
-ends early, it is known how much of it stays.
+While some rows are being written, the next ones are read and checked, and on PostgreSQL written too. What is counted
+and told was written, and so was all before it: where it ends early, it is known how much of it stays.
 
 Which ids came before is kept in a temporary SQLite database on disk, for a set of ten million ids would need a
 gigabyte. Its cache is small; rows are mostly in the order of their ids, which it likes best.
@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import sqlite3
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -31,12 +31,14 @@ from stentor.audience.registry import Registered, Registration, register
 from stentor.audience.rows import RowReader, RowRefused
 from stentor.cells import cell
 from stentor.errors import InvalidConfiguration
-from stentor.store.database import Database
+from stentor.store.database import SQLITE, Database
 
 BATCH = 1000
 """Rows that are registered in one transaction."""
 LARGEST_BATCH = 1024 * 1024
 """Bytes of rows that are held for one transaction, or one row that is larger."""
+WRITERS = 2
+"""Transactions at a time, where the database takes several: one waits for the disk while the other is executed."""
 AT_A_STRETCH = 100
 """Rows that are checked before others of this event loop get their turn: a few milliseconds' work."""
 DUPLICATE = "duplicate"
@@ -251,38 +253,40 @@ async def take_in(
         StoreUnavailable: the database cannot be written to; what was committed stays.
     """
     total = ImportResult()
+    most = 1 if database is None or database.dialect == SQLITE else WRITERS
 
-    async def write(checked: _Checked) -> None:
+    async def write(checked: _Checked, before: asyncio.Task[None] | None) -> None:
         result = checked.result
         if database is not None:
             new = await register(database, checked.fresh)
             result.registered += new
             result.unchanged += len(checked.fresh) - new.added - new.changed - new.revived
             await register(database, checked.again)
+        if before is not None:
+            await before
         nonlocal total
         total += result
         if checked.remarks:
             await tell(checked.remarks)
         progress(total)
 
-    writing: asyncio.Task[None] | None = None
+    writing: deque[asyncio.Task[None]] = deque()
     try:
         with closing(_Seen()) as seen:
             async for batch in batches:
                 checked = await _check(batch, reader, seen)
-                if writing is not None:
-                    await writing
-                writing = asyncio.create_task(write(checked))
-                await (asyncio.sleep(0) if ahead else writing)
-        if writing is not None:
-            await writing
+                while len(writing) >= (1 if checked.again else most):
+                    await writing.popleft()
+                writing.append(asyncio.create_task(write(checked, writing[-1] if writing else None)))
+                await (asyncio.sleep(0) if ahead else writing[-1])
+        while writing:
+            await writing.popleft()
     except asyncio.CancelledError:
-        if writing is not None:
-            writing.cancel()
+        for each in writing:
+            each.cancel()
         raise
     finally:  # also where the rows ended in an error: what was read before it is registered, and told
-        if writing is not None:
-            await asyncio.wait([writing])
+        await asyncio.gather(*writing, return_exceptions=True)
     return total
 
 
