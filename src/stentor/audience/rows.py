@@ -8,7 +8,7 @@ an attribute that cannot be read is left out, and counted. No reason holds an ad
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -19,11 +19,12 @@ import msgspec
 from stentor import languages
 from stentor.audience.registry import Registration
 from stentor.audience.values import Unusable, address_of, epochs, show
-from stentor.channels import find
+from stentor.channels import BadAddress, find
 from stentor.store.text import UNSTORABLE
 
 FIELDS = ("id", "address", "channel", "app", "language", "time_zone", "registered_at")
 """What a row may say of an installation; all else is an attribute. `attributes` may hold more, as a JSON object."""
+_NO_ATTRIBUTES = frozenset({*FIELDS, "attributes"})
 SAME = MappingProxyType({"token": "address", "timezone": "time_zone"})
 """Other names of these."""
 LONGEST_ID = 512
@@ -150,6 +151,8 @@ class RowReader:
         self._channels = channels
         self._apps = apps
         self._zones: set[str] = set()  # those that exist, so no more than there are
+        self._checks: dict[str, Callable[[str], BadAddress | None]] = {}
+        """Of addresses, by channel."""
 
     def registration(self, row: Mapping[str, Any]) -> tuple[Registration, list[LeftOut]]:
         """The registration that a row (by `pick`) makes, and what of the row could not be read and isn't needed.
@@ -157,14 +160,14 @@ class RowReader:
         Raises:
             RowRefused: it breaks a rule.
         """
-        said = {name: _text(name, row.get(name)) for name in NEEDED if name != "address"}
-        said["address"] = _address(row.get("address"))
-        key = said["id"]
+        key, address = _text("id", row.get("id")), _address(row.get("address"))
+        app, channel = _text("app", row.get("app")), _text("channel", row.get("channel"))
+        said = (key, address, channel, app)
         if key is None:
             raise RowRefused("id", "no id")
         if len(key) > LONGEST_ID or not key.isprintable():
             raise RowRefused("id", "malformed id", f"longer than {LONGEST_ID} characters, or with unprintable ones")
-        channel = said["channel"] or self._mapping.channel
+        channel = channel or self._mapping.channel
         if channel is None:
             raise RowRefused("channel", "no channel", "say on which channel it is")
         if channel not in self._channels:
@@ -172,19 +175,19 @@ class RowReader:
             raise RowRefused(
                 "channel", "unknown channel", f"{channel[:20]!r}; known are {known}; use --map to say what a word means"
             )
-        app = said["app"] or self._mapping.app
+        app = app or self._mapping.app
         if app is not None and self._apps is not None and app not in (there := self._apps.get(channel, ())):
             known = f"{channel} has {', '.join(sorted(there))}" if there else f"no app of {channel} is configured"
             raise RowRefused("app", "unknown app", f"{app[:40]!r}; {known}")
-        address = said["address"]
         if address is None:
             raise RowRefused("address", "no address")
-        for name, text in said.items():
+        for name, text in zip(NEEDED, said, strict=True):
             if text is not None and not (text.isascii() and "\0" not in text) and UNSTORABLE.search(text):
                 raise RowRefused(
                     name, f"malformed {name.replace('_', ' ')}", "it holds a NUL, or bytes that are not text"
                 )
-        if (bad := find(channel).check_address(address)) is not None:
+        check = self._checks.get(channel) or self._checks.setdefault(channel, find(channel).check_address)
+        if (bad := check(address)) is not None:
             raise RowRefused("address", bad.rule, bad.detail)
         left_out: list[LeftOut] = []
         registration = Registration(
@@ -274,7 +277,7 @@ def _attributes(row: Mapping[str, Any], left_out: list[LeftOut]) -> str | None:
     found = found | {
         name: value
         for name, value in row.items()
-        if name not in FIELDS and name != "attributes" and value is not None and value != ""
+        if name not in _NO_ATTRIBUTES and value is not None and value != ""
     }
     try:
         return _as_json(found)
