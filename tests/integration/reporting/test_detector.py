@@ -320,7 +320,7 @@ async def test_a_flapping_lane_is_one_alarm_for_two_detectors(rows: Rows) -> Non
     clock = Clock()
     both = [detector(rows, clock), detector(rows, clock)]
     found: list[EventKind] = []
-    for second in range(300):
+    for second in range(150):
         clock.now += 2
         if second % 10 == 0:
             await set_problem(rows, None if second % 20 else "the provider is down")
