@@ -37,7 +37,8 @@ def run(folder: Path, source: str, *options: str) -> subprocess.CompletedProcess
     (folder / "pytest.ini").write_text("[pytest]\n")
     (folder / "test_sample.py").write_text(source + "\ndef test_other(): ...\n")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    command = [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", *options]
+    clean["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # to load all that are installed takes longer than what is tested
+    command = [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", "-p", "xdist", *options]
     return subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, check=False)
 
 
