@@ -12,7 +12,7 @@ import pytest
 import stentor.dashboard
 from stentor.access.password_rules import SHORTEST
 from stentor.dashboard.assets import Assets
-from stentor.dashboard.templates import Templates, clock, moment
+from stentor.dashboard.templates import Templates, clock, moment, rate
 
 STATIC = Path(stentor.dashboard.__file__).parent / "static"
 
@@ -33,6 +33,12 @@ def test_a_link_of_the_menu_stays_on_one_line() -> None:
     rule = re.search(r"^\.bar nav a \{([^}]*)\}", (STATIC / "stentor.css").read_text(), re.MULTILINE)
     assert rule is not None
     assert "white-space: nowrap" in rule[1]
+
+
+def test_a_limit_is_written_as_it_is() -> None:
+    assert [rate(each) for each in (600.0, 0.5, 1_000_000.0, 12.25)] == ["600", "0.5", "1,000,000", "12.25"]
+    pages = "".join(each.read_text() for each in (STATIC.parent / "templates").rglob("*.html"))
+    assert re.findall(r"max_rate(?:\|(\w+))? }} a second", pages) == ["rate"] * 3
 
 
 class Inputs(HTMLParser):
