@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 AGGREGATIONS = frozenset({"sum", "min", "max", "count", "avg"})
 OVER_A_RANGE = frozenset({"rate", "increase", "delta", "avg_over_time", "max_over_time"})
 OVER_A_VECTOR = frozenset({"histogram_quantile", "vector"})
+OF_THE_MOST = frozenset({"topk", "bottomk"})
 SETS = frozenset({"and", "or", "unless"})
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -105,17 +106,21 @@ class _Parser:
             return inner
         if kind != "name" or text in SETS:
             raise self._wrong("no operand")
-        if text in AGGREGATIONS:
-            return self._aggregation()
+        if text in AGGREGATIONS | OF_THE_MOST:
+            return self._aggregation(text)
         if self._next[1] == "(":
             return self._call(text)
         return self._selector(text)
 
-    def _aggregation(self) -> str:
+    def _aggregation(self, name: str) -> str:
         if self._next[1] in ("by", "without"):
             self._advance()
             self._labels()
         self._expect("(")
+        if name in OF_THE_MOST:
+            if self.expression() != "scalar":
+                raise self._wrong(f"{name} of no number")
+            self._expect(",")
         if self.expression() != "vector":
             raise self._wrong("an aggregation of no vector")
         self._expect(")")

@@ -42,6 +42,7 @@ from stentor.settings import (
     File,
     IssuerUrl,
     LinkTemplate,
+    Network,
     QueueUrl,
     Section,
     TokenUrl,
@@ -245,8 +246,11 @@ class ApiConfig(Section):
     """A PEM file with the certificate of this server and the ones it rests on. With it, the API speaks https."""
     certificate_key_file: File | None = Field(default=None, examples=["push.example.com.key"])
     """A PEM file with the certificate's key, if the key isn't in the certificate's file."""
-    trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(split)] = Field(default=(), examples=[["10.0.0.7"]])
-    """The addresses of reverse proxies that speak https for the API. Their `X-Forwarded-*` headers are believed."""
+    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(split)] = Field(
+        default=(), examples=[["10.0.0.7", "10.1.0.0/24"]]
+    )
+    """The addresses or networks of reverse proxies that speak https for the API. Their `X-Forwarded-*` headers are
+    believed."""
     insecure: bool = False
     """Listen beyond this machine without https or a proxy. Whoever is on the way can read keys and addresses."""
     rate: float = Field(default=100.0, gt=0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final
 from urllib.parse import SplitResult, urlsplit
@@ -153,8 +154,20 @@ def _check_address(text: str) -> str:
     return text
 
 
+def _check_network(text: str) -> str:
+    """`text` if a web server can read it; it would silently trust nobody otherwise."""
+    try:
+        ip_network(text)
+    except ValueError as error:
+        raise ValueError(
+            f"has {text!r}, which is neither an address nor a network, such as 10.0.0.7 or 10.0.0.0/24 ({error})"
+        ) from None
+    return text
+
+
 File = Annotated[Path, AfterValidator(_from_folder)]
 Address = Annotated[str, AfterValidator(_check_address)]
+Network = Annotated[str, AfterValidator(_check_network)]
 DatabaseUrl = Annotated[str, AfterValidator(_check_database)]
 EndpointUrl = Annotated[str, AfterValidator(_check_endpoint)]
 TokenUrl = Annotated[str, AfterValidator(_check_token_url)]

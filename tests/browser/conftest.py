@@ -15,14 +15,15 @@ import pytest_asyncio
 from playwright.async_api import Browser, ViewportSize, async_playwright, expect
 
 from stentor.access.scopes import Scope
-from tests.browser.visitor import HEIGHT, WIDTHS, Visitor
+from tests.browser.visitor import HEIGHT, PICTURES, WIDTHS, Visitor
 from tests.integration.runtime.rehearsal import Facts, providers
 from tests.integration.service.server import Server, serving
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE = 60_000
 """Milliseconds for which a page may take to show what is waited for; a busy machine is slow."""
-PHONES = 400
+PHONES = 120_000 if os.environ.get(PICTURES) else 400
+"""In the audience: more on the documentation's pictures, so that they show what a campaign looks like."""
 FAULTS = {"devices": {"unregistered": 0.05}}
 
 

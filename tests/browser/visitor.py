@@ -7,12 +7,13 @@ light and dark, on a wide screen and on a phone of 320 px.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
-from playwright.async_api import BrowserContext, ConsoleMessage, Page
+from playwright.async_api import BrowserContext, ConsoleMessage, Page, expect
 
 from stentor.dashboard.cookies import SESSION
 
@@ -85,10 +86,11 @@ class Visitor:
         assert found == [], f"{urlsplit(page.url).path}: {found}"
         self.nothing_wrong()
 
-    async def picture(self, page: Page, name: str) -> None:
-        """Take the documentation's picture of a page, if somebody asks for pictures."""
+    async def picture(self, page: Page, name: str, *, shows: re.Pattern[str] | str = "") -> None:
+        """Take the documentation's picture of a page, once it shows something, if somebody asks for pictures."""
         if not os.environ.get(PICTURES):
             return
+        await expect(page.get_by_role("main")).to_contain_text(shows)
         IMAGES.mkdir(exist_ok=True)
         file = IMAGES / f"{name}.png"
         await page.screenshot(path=file, animations="disabled")

@@ -470,3 +470,12 @@ def test_what_is_wrong_with_access_is_said(folder: Path, before: str, after: str
 )
 def test_where_people_reach_the_dashboard(api: dict[str, Any], address: str | None) -> None:
     assert ApiConfig.model_validate(api).address == address
+
+
+@pytest.mark.parametrize("wrong", ["proxy.example.com", "10.0.0.300", "10.0.0.7/8", "*"])
+def test_proxies_that_a_web_server_would_silently_not_trust_are_refused(folder: Path, wrong: str) -> None:
+    api = '[api]\ntrusted_proxies = ["10.0.0.7", "10.1.0.0/24", "fd00::/8", "{}"]\n'
+    said = complaint(folder, api.format(wrong))
+    assert said.startswith(f"api.trusted_proxies.3: has '{wrong}', which is neither an address nor a network")
+    trusted = read(folder, api.replace(', "{}"', "")).api.trusted_proxies
+    assert trusted == ("10.0.0.7", "10.1.0.0/24", "fd00::/8")

@@ -12,12 +12,15 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 import threading
 import tomllib
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from ipaddress import ip_network
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer
@@ -26,8 +29,9 @@ from typer.main import get_command
 
 from deploy.probe import PORT, probe
 from stentor.cli.main import app
-from stentor.config import load
+from stentor.config import ApiConfig, load
 from stentor.providers.apns.channel import ApnsApp
+from stentor.runtime.child import Role
 from stentor.runtime.supervisor import EXTRA
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +40,8 @@ KUBERNETES = DEPLOY / "kubernetes"
 SYSTEMD = sorted((DEPLOY / "systemd").glob("*.service"))
 PAGE = ROOT / "docs" / "deploy.md"
 BIN = Path(sys.executable).parent
-ROLES = ("planner", "sender", "recorder", "scheduler")
+ROLES = get_args(Role)
+"""All that `stentor worker` knows: each has a service, a deployment and a unit."""
 SECRET = "hunter2"
 URLS = {
     "STENTOR_STORE__URL": f"postgresql://stentor:{SECRET}@postgres:5432/stentor",
@@ -44,6 +49,14 @@ URLS = {
     "STENTOR_AUDIENCES__USERS__URL": f"postgresql://reader:{SECRET}@db/app",
 }
 LISTEN = f"0.0.0.0:{PORT}"
+API_PORT = 8383
+API_VARIABLES = {
+    "STENTOR_API__PUBLIC_URL",
+    "STENTOR_API__LISTEN",
+    "STENTOR_API__INSECURE",
+    "STENTOR_API__TRUSTED_PROXIES",
+}
+"""What deployments say of the API by variables."""
 CONFIG = "/etc/stentor/stentor.toml"
 KEYS = "/etc/stentor/keys"
 MEGABYTES = 200
@@ -197,6 +210,8 @@ def of_page(page: str) -> Iterator[list[str]]:
                     yield words[len(words) - words[::-1].index(word) :]
             if words[:3] == ["docker", "compose", "run"]:
                 yield words[words.index("sender") + 1 :]
+            if words[:3] == ["docker", "compose", "exec"]:
+                yield words[words.index("stentor") + 1 :]
     yield from (shlex.split(line) for line in re.findall(r"`stentor ([^`]+)`", page))
 
 
@@ -249,9 +264,9 @@ def variables(compose: Mapping[str, Any], manifests: list[dict[str, Any]]) -> It
 
 def test_every_variable_is_one_of_the_settings(compose: dict[str, Any], manifests: list[dict[str, Any]]) -> None:
     found = [(where, name) for where, name in variables(compose, manifests) if name.startswith("STENTOR_")]
-    assert {name for _, name in found} == set(URLS)
+    assert {name for _, name in found} == set(URLS) | API_VARIABLES
     named = set(re.findall(r"\bSTENTOR_\w+__\w+", "".join(file.read_text("utf-8") for file in [PAGE, *SYSTEMD])))
-    assert named - set(URLS) == {"STENTOR_APPS__IOS__KEY_FILE", "STENTOR_LOGGING__FORMAT"}
+    assert named - set(URLS) - API_VARIABLES == {"STENTOR_APPS__IOS__KEY_FILE", "STENTOR_LOGGING__FORMAT"}
     ios = load(DEPLOY / "stentor.toml", URLS | {"STENTOR_APPS__IOS__KEY_FILE": "/run/key"}).apps["ios"]
     assert isinstance(ios, ApnsApp)
     assert ios.key_file == Path("/run/key")
@@ -291,6 +306,69 @@ def test_settings_and_keys_are_where_they_are_looked_for(
     assert {word.partition("=")[2] for word in created[1].split()} == keys
 
 
+# -- the role `api` ---------------------------------------------------------------------------------------------------
+
+
+def in_compose(compose: Mapping[str, Any], **chosen: str) -> ApiConfig:
+    """The API's settings of its service, where `.env` says what is `chosen`."""
+    given = {}
+    for name, text in compose["services"]["api"]["environment"].items():
+        given[name] = re.sub(r"\$\{(\w+)(?::[-?](.*?))?\}", lambda found: chosen.get(found[1], found[2] or ""), text)
+    return load(DEPLOY / "stentor.toml", given | URLS).api
+
+
+def in_kubernetes(manifests: list[dict[str, Any]]) -> ApiConfig:
+    variables = {
+        each["name"]: each["value"] for each in pods(manifests)["api"]["containers"][0]["env"] if "value" in each
+    }
+    return load(KUBERNETES / "stentor.toml", variables | URLS).api
+
+
+def test_every_role_has_its_place_and_its_words(compose: dict[str, Any], manifests: list[dict[str, Any]]) -> None:
+    template = (DEPLOY / "systemd" / "stentor@.service").read_text("utf-8")
+    for role in ROLES:
+        assert role in compose["services"]
+        assert role in pods(manifests)
+        assert f"stentor@{role}" in template
+        assert f"`stentor@{role}`" in PAGE.read_text("utf-8")
+
+
+def test_the_api_is_reached_from_this_machine_until_somebody_says_how_else(compose: dict[str, Any]) -> None:
+    assert compose["services"]["api"]["ports"] == [f"127.0.0.1:{API_PORT}:{API_PORT}"]
+    assert not [name for name, each in compose["services"].items() if "ports" in each and name != "api"]
+    api = in_compose(compose)
+    assert (api.listen, api.address, api.trusted_proxies) == (f"0.0.0.0:{API_PORT}", f"http://127.0.0.1:{API_PORT}", ())
+    assert not api.is_https
+    proxied = in_compose(compose, API_PUBLIC_URL="https://push.example.com", API_TRUSTED_PROXIES="172.18.0.1")
+    assert (proxied.is_https, proxied.trusted_proxies) == (True, ("172.18.0.1",))
+    assert "environment" in compose["services"]["scheduler"]
+    assert "STENTOR_API__PUBLIC_URL" in compose["services"]["scheduler"]["environment"], "it writes links into reports"
+
+
+def test_an_ingress_leads_to_the_api_and_nobody_else_does(manifests: list[dict[str, Any]]) -> None:
+    api = in_kubernetes(manifests)
+    assert (api.listen, api.insecure, api.is_https) == (f"0.0.0.0:{API_PORT}", False, True)
+    assert all(ip_network(each).is_private for each in api.trusted_proxies)
+    (port,) = of_kind("Service", manifests)["stentor-api"]["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (API_PORT, "http")
+    assert {"name": "http", "containerPort": API_PORT} in pods(manifests)["api"]["containers"][0]["ports"]
+    (rule,) = of_kind("NetworkPolicy", manifests)["stentor-api"]["spec"]["ingress"]
+    assert [each["port"] for each in rule["ports"]] == [API_PORT]
+    assert rule["from"][0]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "ingress-nginx"}
+    assert of_kind("Deployment", manifests)["stentor-api"]["spec"]["replicas"] == 2
+
+
+def test_the_settings_that_the_page_proposes_for_the_api_are_some() -> None:
+    proposed = [
+        ApiConfig.model_validate(tomllib.loads(textwrap.dedent(block))["api"])
+        for block in re.findall(r"^ *```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    ]
+    assert [(each.is_local, each.scheme, each.trusted_proxies, each.is_https) for each in proposed] == [
+        (True, "http", ("127.0.0.1",), True),
+        (False, "https", (), True),
+    ]
+
+
 # -- compose.yaml -----------------------------------------------------------------------------------------------------
 
 
@@ -301,6 +379,7 @@ def test_the_services(compose: dict[str, Any]) -> None:
         "sender": 3,
         "recorder": 2,
         "scheduler": 2,
+        "api": 1,  # more would need more than one published port
     }
     for role in ROLES:
         assert services[role]["command"] == ["worker", role, "--listen", LISTEN]
@@ -356,9 +435,12 @@ def test_the_roles_differ_only_in_what_they_must(manifests: list[dict[str, Any]]
     for role in ROLES:
         deployment = deployments[f"stentor-{role}"]
         assert deployment["spec"]["template"]["spec"]["containers"][0]["args"] == ["worker", role, "--listen", LISTEN]
-        spec = {name: value for name, value in deployment["spec"].items() if name != "replicas"}
+        spec = {name: value for name, value in deepcopy(deployment["spec"]).items() if name != "replicas"}
         container = spec["template"]["spec"]["containers"][0]
         assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+        if role == "api":
+            container["ports"].remove({"name": "http", "containerPort": API_PORT})
+            container["env"] = [each for each in container["env"] if each["name"] not in API_VARIABLES]
         plain.append(re.sub(rf"'cpu': '\w+'|\b{role}\b", "", repr(spec)))
     assert len(set(plain)) == 1
 
@@ -393,14 +475,14 @@ def test_the_port_is_one(compose: dict[str, Any], manifests: list[dict[str, Any]
     for name, deployment in of_kind("Deployment", manifests).items():
         template = deployment["spec"]["template"]
         container = template["spec"]["containers"][0]
-        assert container["ports"] == [{"name": "status", "containerPort": PORT}], name
+        assert container["ports"][0] == {"name": "status", "containerPort": PORT}, name
         assert template["metadata"]["annotations"]["prometheus.io/port"] == str(PORT)
         probes = {kind: container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
         assert {each["port"] for each in probes.values()} == {"status"}
         assert [probes[kind]["path"] for kind in probes] == ["/healthz", "/healthz", "/readyz"]
     policy = of_kind("NetworkPolicy", manifests)["stentor"]["spec"]
     assert [each["port"] for each in policy["ingress"][0]["ports"]] == [PORT]
-    assert f"EXPOSE {PORT}" in (DEPLOY / "Dockerfile").read_text("utf-8")
+    assert f"EXPOSE {PORT} {API_PORT}\n" in (DEPLOY / "Dockerfile").read_text("utf-8")
 
 
 def test_what_pods_use_is_there(manifests: list[dict[str, Any]], kustomization: dict[str, Any]) -> None:
@@ -419,6 +501,8 @@ def test_what_pods_use_is_there(manifests: list[dict[str, Any]], kustomization: 
         mounted = {each["name"] for each in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["volumes"]}
         for variable in container["env"]:
+            if variable["name"] in API_VARIABLES:
+                continue
             reference = variable["valueFrom"]["secretKeyRef"]
             assert reference["name"] == "stentor-urls"
             assert f"{reference['key']}=" in made[1]
@@ -447,8 +531,11 @@ def test_labels_and_selectors_fit(manifests: list[dict[str, Any]]) -> None:
         assert of_kind("PodDisruptionBudget", manifests)[name]["spec"]["selector"]["matchLabels"] == labels
         spread = deployment["spec"]["template"]["spec"]["topologySpreadConstraints"]
         assert [each["labelSelector"]["matchLabels"] for each in spread] == [labels]
-        policy = of_kind("NetworkPolicy", manifests)["stentor"]["spec"]["podSelector"]["matchLabels"]
-        assert policy.items() <= labels.items()
+        policies = of_kind("NetworkPolicy", manifests)
+        assert policies["stentor"]["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+        if name == "stentor-api":
+            assert policies[name]["spec"]["podSelector"]["matchLabels"] == labels
+            assert of_kind("Service", manifests)[name]["spec"]["selector"] == labels
 
 
 def test_the_image_is_one(

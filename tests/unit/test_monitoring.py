@@ -5,15 +5,17 @@ That each metric and label they name exists is shown by real processes: `integra
 
 from __future__ import annotations
 
+import re
 from itertools import combinations
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from tests.monitoring import board, expressions, rules
+from stentor.runtime.child import Role
+from tests.monitoring import DEPLOY, board, expressions, rules
 from tests.promql import ExpressionError, read
 
-ROWS = ["Campaigns", "Lanes", "Queue", "Recorders", "Processes"]
+ROWS = ["Campaigns", "Lanes", "Queue", "Recorders", "API", "Processes"]
 WIDTH = 24
 """Columns of a board."""
 
@@ -44,6 +46,8 @@ def test_each_expression_is_one_and_has_the_labels_that_its_text_shows(
         "frobnicate(a)",
         "sum by lane (a)",
         "1 +",
+        "topk(a)",
+        "topk(a, a)",
         "a ? b",
     ],
 )
@@ -100,6 +104,15 @@ def test_each_alert_says_what_is_wrong_and_what_to_do(rule: dict[str, Any]) -> N
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
     assert rule["annotations"].keys() == {"summary", "description"}
     assert rule["annotations"]["description"].endswith(".")
+
+
+def test_the_page_has_every_alert_and_scrapes_every_role() -> None:
+    page = (DEPLOY.parent / "docs" / "metrics.md").read_text("utf-8")
+    table = "".join(line for line in page.splitlines() if line.startswith("| `Stentor"))
+    assert set(re.findall(r"`(Stentor\w+)`", table)) == {rule["alert"] for rule in rules()}
+    targets = re.search(r"targets: \[(.*)\]", page)
+    assert targets is not None
+    assert {each.rpartition("-")[0] for each in re.findall(r'"([\w-]+):', targets[1])} == set(get_args(Role))
 
 
 def test_alerts_have_names_of_their_own() -> None:

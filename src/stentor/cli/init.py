@@ -75,7 +75,8 @@ NEXT_STEPS = """\
 Next:
   1. Describe your apps and your audience in {file}
   2. stentor doctor          checks everything, and says what to fix
-  3. stentor send --help     --dry-run renders and counts, --test-to sends to yourself"""
+  3. stentor send --help     --dry-run renders and counts, --test-to sends to yourself
+  4. stentor serve           opens the dashboard and the API, and sends what they start"""
 
 
 def init(

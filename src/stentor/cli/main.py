@@ -77,7 +77,7 @@ Examples:
   stentor push apns/ios TOKEN --title Hello       to one device; needs no database
   stentor send --title Hello --audience users
   stentor message send 4711 --audience users --title "Your order was shipped"     before all campaigns
-  stentor serve                       keep running, and send campaigns started with --detach
+  stentor serve                       keep running: opens the dashboard and the API, and sends what they start
   stentor simulate apns --port 8443   imitate a provider on this machine, for rehearsals
   stentor bench wire                  measure how many pushes per second this machine sends
   stentor simulate apns --help        the options of a command

@@ -68,8 +68,9 @@ def worker(
     """Run one role in this process until SIGTERM or Ctrl-C. Run as many as you like, on as many machines as you like.
 
     A planner splits audiences into batches. A sender sends the batches. A recorder stores the outcomes; it is needed
-    only if the queue is in NATS. A scheduler starts campaigns on time and completes them. You can start or kill any of
-    them at any time. docs/cluster.md says which role is needed where.
+    only if the queue is in NATS. A scheduler starts campaigns on time and completes them. The api opens the REST API
+    and the dashboard, at `api.listen`. You can start or kill any of them at any time. docs/cluster.md says which role
+    is needed where.
 
     Exits with 0 if it was told to stop, with 2 if a setting must be changed first, and with 1 if the store or the
     queue cannot be reached at the start. After a 1, start it again, as systemd and Kubernetes do.
@@ -78,6 +79,7 @@ def worker(
     Examples:
       stentor worker planner
       stentor worker sender --lane apns/ios --concurrency 4 --listen 0.0.0.0:9464
+      stentor worker api --listen 0.0.0.0:9464
     """
     settings = settings_of(config, (log_level, log_format))
     settings, at_once = narrowed(settings, role, lanes_wanted=lane or (), concurrency=concurrency)

@@ -28,6 +28,7 @@ from stentor.runtime.changes import (
 )
 from stentor.runtime.onlooker import is_over
 from stentor.runtime.outcomes import Outcomes
+from stentor.store.campaigns import Campaign
 
 KEPT = 128
 """Campaigns of which something is kept."""
@@ -76,19 +77,20 @@ class LiveCampaign:
             },
         )
 
-    async def why(self, outcomes: Outcomes, campaign_id: str, now: float) -> Why:
+    async def why(self, outcomes: Outcomes, campaign: Campaign, now: float) -> Why:
         """Why recipients were not reached: for good, or as of a moment ago. All who ask share one count.
 
         Args:
+            campaign: as it is now. What was counted in another state is counted again.
             now: epoch seconds.
         """
         async with self._counting:
             kept = self._why
-            if kept is None or not (is_over(kept.progress) or 0 <= now - kept.progress.at < WHY_LASTS):
+            if kept is None or kept.progress.state is not campaign.state or not _lasts(kept, now):
                 self._why = kept = Why(
-                    progress=await outcomes.progress(campaign_id),
-                    counts=await outcomes.failure_counts(campaign_id),
-                    put_aside=await outcomes.put_aside(campaign_id),
+                    progress=await outcomes.progress(campaign.id),
+                    counts=await outcomes.failure_counts(campaign.id),
+                    put_aside=await outcomes.put_aside(campaign.id),
                 )
             return kept
 
@@ -103,6 +105,10 @@ class LiveCampaign:
             case CampaignEnded():
                 return named("end", told.id, told.state.value)
         return b""
+
+
+def _lasts(why: Why, now: float) -> bool:
+    return is_over(why.progress) or 0 <= now - why.progress.at < WHY_LASTS
 
 
 class LiveCampaigns:

@@ -30,6 +30,7 @@ class Templates:
         self._environment.globals |= {"asset": assets.address, "counted": counted, "share": share}
         self._environment.filters |= {
             "number": number,
+            "rate": rate,
             "moment": moment,
             "clock": clock,
             "lasted": lasted,
@@ -44,6 +45,11 @@ class Templates:
 def number(value: float) -> str:
     """With thousands apart, as the command line writes it: `1,234,567`."""
     return f"{value:,.0f}"
+
+
+def rate(value: float) -> str:
+    """Pushes a second, which may be less than one: `1,000`, `0.5`."""
+    return f"{value:,.3f}".rstrip("0").rstrip(".")
 
 
 def moment(at: float | None, otherwise: str = "–") -> str | Markup:

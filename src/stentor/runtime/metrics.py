@@ -84,7 +84,7 @@ class RoleMetrics:
         return render(lambda: self._collect(depths, letters))
 
     def _collect(self, depths: Mapping[str, Depth], letters: Mapping[str, int]) -> Iterator[Metric]:
-        yield _build(self._role)
+        yield build_info(self._role)
         cpu = _counter("cpu_seconds", "CPU time of the event loop, by what it was spent on", "role", "stage")
         for account, seconds in self._meter.seconds.items():
             cpu.add_metric([self._role, account], seconds)
@@ -227,7 +227,8 @@ def _of_recorder(tally: RecordTally, problem: str | None) -> Iterator[Metric]:
     yield latency
 
 
-def _build(role: str) -> Metric:
+def build_info(role: str) -> Metric:
+    """What every process says of itself: other metrics are joined to a role by it."""
     build = _gauge("build_info", "What runs here", "role", "version", "python")
     build.add_metric([role, __version__, platform.python_version()], 1)
     return build

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from stentor.api.meter import BOUNDS, ApiMeter
-from stentor.runtime.metrics import render
+from stentor.runtime.metrics import build_info, render
 from stentor.runtime.plain_http import PlainPage
 
 
@@ -19,6 +19,7 @@ async def api_page(meter: ApiMeter) -> PlainPage:
 
 
 def _collect(meter: ApiMeter) -> Iterable[Metric]:
+    yield build_info("api")
     answers = CounterMetricFamily(
         "stentor_api_requests", "Requests that were answered.", labels=("operation", "status")
     )

@@ -153,6 +153,15 @@ async def test_the_line_of_a_finished_campaign_adds_up(browser: Browser) -> None
     assert f"completed {AUDIENCE}" in listed
 
 
+async def test_the_reasons_are_those_of_the_end_as_soon_as_it_has_come(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.VIEW)
+    made = await draft(browser.stentor)
+    assert "Nobody failed so far" in text_of(await browser.fragment(f"/campaigns/{made.id}/reasons"))
+    await browser.stentor.campaigns.start(made.id)
+    await browser.stentor.roles.run(made.id)
+    assert "Nobody failed." in text_of(await browser.fragment(f"/campaigns/{made.id}/reasons"))
+
+
 async def test_the_audit_is_a_button(browser: Browser) -> None:
     await browser.sign_in("ada", Scope.VIEW)
     made = await sent(browser.stentor)

@@ -58,7 +58,8 @@ async def show_actions(visit: Visit, campaign: str) -> Response:
 @pages.get("/campaigns/{campaign}/reasons", Scope.VIEW)
 async def show_reasons(visit: Visit, campaign: str) -> Response:
     """Why recipients were not reached. Counted once for all who ask."""
-    why = await LIVE.of(campaign, visit.templates).why(visit.stentor.outcomes, campaign, visit.now)
+    now = await visit.stentor.campaigns.get(campaign)
+    why = await LIVE.of(campaign, visit.templates).why(visit.stentor.outcomes, now, visit.now)
     found = why.progress.campaign
     return await visit.render(
         "campaign_reasons.html" if visit.is_fragment else "campaign_reasons_page.html",

@@ -13,6 +13,7 @@ from stentor.config import REGISTRY
 from stentor.dashboard import draft_form, message_form, mockups
 from stentor.dashboard.draft_form import DraftForm
 from stentor.dashboard.page import Pages
+from stentor.dashboard.templates import rate
 from stentor.dashboard.visit import Visit
 from stentor.errors import (
     AudienceUnavailable,
@@ -197,7 +198,7 @@ def _differences(theirs: Draft, ours: Draft) -> list[tuple[str, str, str]]:
 
 
 def _rate(value: float | None) -> str:
-    return "no limit" if value is None else f"{value:g}"
+    return "no limit" if value is None else rate(value)
 
 
 # -- the page ---------------------------------------------------------------------------------------------------------
