@@ -275,9 +275,7 @@ def _attributes(row: Mapping[str, Any], left_out: list[LeftOut]) -> str | None:
         else:
             left_out.append(LeftOut("attributes", "malformed attributes", "expected a JSON object"))
     found = found | {
-        name: value
-        for name, value in row.items()
-        if name not in _NO_ATTRIBUTES and value is not None and value != ""
+        name: value for name, value in row.items() if name not in _NO_ATTRIBUTES and value is not None and value != ""
     }
     try:
         return _as_json(found)

@@ -384,6 +384,7 @@ def _of_api(found: Found) -> Iterator[Table | str]:
     for what, figure, number in (
         ("create a campaign for all", "create_ms", found["created"]),
         ("create a campaign for one", "create_for_one_ms", found["created"]),
+        ("create a campaign, uncounted", "create_uncounted_ms", found["created"]),
         ("send a message: answer", "send_ms", found["messages"]),
         ("send a message: first byte at the provider", "first_byte_ms", found["seen"]),
     ):

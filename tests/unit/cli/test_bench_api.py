@@ -27,6 +27,7 @@ FOUND: dict[str, Any] = {
     "created": 40,
     "create_ms": {"p50": 80.4, "p99": 120.0, "max": 130.0},
     "create_for_one_ms": {"p50": 11.0, "p99": 21.0, "max": 31.0},
+    "create_uncounted_ms": {"p50": 7.0, "p99": 17.0, "max": 27.0},
     "messages": 200,
     "seen": 199,
     "accepted": 200,
