@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stentor.cli.access_checks import check_access
+from stentor.cli.access_checks import check_access, check_dashboard
 from stentor.cli.app_checks import check_app
 from stentor.cli.findings import check_audiences, check_machine, check_store
 from stentor.cli.styles import BAD, CARE, GOOD
@@ -88,6 +88,7 @@ async def examine(
             from stentor.cli.queue_checks import check_queue  # noqa: PLC0415 - NATS takes a sixth of a second to load
 
             found += await check_queue(config)
+        found += await check_dashboard(config)
         found += await check_access(config.access, config.api.public_url, offline=offline)
         found += await check_audiences(config, out)
         if config.reports.targets:

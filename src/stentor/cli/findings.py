@@ -73,7 +73,7 @@ def check_open_files(config: Config, limit: int) -> Finding:
 async def check_store(config: Config) -> list[Finding]:
     """Whether it opens, has this version's tables and can be written to; lanes that stopped; free space."""
     file = _file(config.store.url)
-    if file is not None and _is_missing(config.store.url):
+    if file is not None and is_missing(config.store.url):
         remedy = "Run `stentor init --upgrade`, which makes it, or correct `store.url`."
         return [problem("store", f"there is no {file}", remedy)]
     database = Database.open(config.store.url, patience=PATIENCE)
@@ -123,7 +123,7 @@ def _file(url: str) -> Path | None:
     return None if path is None else Path(path)
 
 
-def _is_missing(url: str) -> bool:
+def is_missing(url: str) -> bool:
     """Whether it is a SQLite database that isn't there: opening it would make it."""
     file = _file(url)
     return file is not None and not file.exists()
@@ -176,7 +176,7 @@ async def check_audiences(config: Config, out: Console) -> list[Finding]:
 async def _check_audience(config: Config, name: str, settings: AudienceConfig) -> list[Finding]:
     check = f"audiences.{name}"
     url = settings.url or config.store.url
-    if _is_missing(url):
+    if is_missing(url):
         remedy = f"Make it, or correct `{check}.url`: a relative path starts from the folder of the settings file."
         return [problem(check, f"there is no {_file(url)}", remedy)]
     try:
@@ -199,7 +199,7 @@ async def _check_audience(config: Config, name: str, settings: AudienceConfig) -
 
 async def _check_registry(config: Config) -> Sequence[Finding]:
     """Nothing where the registry cannot be read, which the check of the store tells, or where it isn't used."""
-    if _is_missing(config.store.url):
+    if is_missing(config.store.url):
         return ()
     database = Database.open(config.store.url, connections=1, patience=PATIENCE, foreign=True)
     try:

@@ -22,6 +22,7 @@ from typer.testing import CliRunner, Result
 
 from stentor.channels import find, names
 from stentor.cli import waiting
+from stentor.cli.access_checks import check_dashboard
 from stentor.cli.app_checks import check_app
 from stentor.cli.doctor import NOWHERE, doctor, examine, report
 from stentor.cli.findings import (
@@ -33,7 +34,7 @@ from stentor.cli.findings import (
     check_space,
     check_store,
 )
-from stentor.config import AudienceConfig, Columns, Config, StoreConfig
+from stentor.config import ApiConfig, AudienceConfig, Columns, Config, StoreConfig
 from stentor.findings import Finding, Status
 from stentor.providers import http2_lane
 from stentor.providers.apns import lane as apns_lane
@@ -581,6 +582,26 @@ async def test_malformed_addresses_of_the_registry_are_counted_too(store: StoreC
     assert "fcm/droid: 1 of 2 installations looked at has a malformed address" in finding.detail
 
 
+# -- the dashboard ----------------------------------------------------------------------------------------------------
+
+
+async def test_where_the_dashboard_is_and_that_nobody_can_sign_in(tmp_path: Path, store: StoreConfig) -> None:
+    (found,) = await check_dashboard(Config(store=store))
+    assert (found.check, found.status) == ("api", Status.OK)
+    assert "http://127.0.0.1:8383 while `stentor serve` runs" in found.detail
+    assert "no user yet: `stentor user link` makes the first admin" in found.detail
+    database = Database.open(store.url)
+    user = {"id": "u1", "name": "ada", "folded": "ada", "role": "admin", "created_at": 0.0, "created_by": "x"}
+    await database.write(lambda connection: connection.execute(insert(tables.users).values(user)))
+    await database.aclose()
+    (found,) = await check_dashboard(Config(store=store))
+    assert "no user" not in found.detail
+    nowhere = Config(store=StoreConfig(url=f"sqlite:///{tmp_path}/none.db"), api=ApiConfig(enabled=False))
+    (found,) = await check_dashboard(nowhere)
+    assert found.detail.startswith("off (`api.enabled`)")
+    assert list(tmp_path.glob("none.db")) == []
+
+
 # -- the command ------------------------------------------------------------------------------------------------------
 
 
@@ -590,7 +611,7 @@ async def test_everything_is_looked_at(apns: ApnsSimulator, fcm: FcmSimulator, s
     found = await examine(Config(store=store, apps=apps, audiences={"users": USERS}))
     checks = [finding.check for finding in found]
     assert checks == [
-        *("configuration", "event loop", "open files", "store", "disk", "queue", "audiences.users"),
+        *("configuration", "event loop", "open files", "store", "disk", "queue", "api", "audiences.users"),
         *("apps.ios: key", "apps.ios: provider", "apps.droid: credentials", "apps.droid: provider"),
     ]
     assert {finding.check for finding in found if finding.status is Status.PROBLEM} == set()
