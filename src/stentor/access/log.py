@@ -103,7 +103,10 @@ class ActionLog:
         self, caller: Caller, action: str, object_id: str = "", outcome: str = DONE, detail: str = ""
     ) -> None:
         """Write down that a caller did something."""
-        row = action_of(caller, action, object_id, outcome=outcome, detail=detail, now=self._clock())
+        await self.add(action_of(caller, action, object_id, outcome=outcome, detail=detail, now=self._clock()))
+
+    async def add(self, row: LoggedAction) -> None:
+        """Write a row."""
         await self._database.write(lambda connection: write(connection, row))
 
     async def page(

@@ -88,4 +88,5 @@ def unschedule(campaign: CampaignName, config: ConfigFile = None, as_json: AsJso
     if as_json:
         say(shapes.campaign(made))
     else:
-        console().print(f"Campaign {made.id} is a {made.state} again. Nothing of it was sent.")
+        at = "" if made.starts_at is None else f" Its time to start is still {words.moment(made.starts_at)}."
+        console().print(f"Campaign {made.id} is a {made.state} again. Nothing of it was sent.{at}", soft_wrap=True)

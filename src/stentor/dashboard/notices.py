@@ -6,7 +6,7 @@ SAID = {
     "signed-out": "You are signed out.",
     "draft-saved": "The draft is saved.",
     "draft-deleted": "The draft is deleted.",
-    "taken-back": "Taken back: nothing was sent, and this is a draft again.",
+    "taken-back": "Taken back: nothing was sent. This is a draft again, with the time to start that it had before.",
     "too-late": "Too late: it has started already. You can pause or cancel it here.",
     "password-set": "The password is set. Sign in with it.",
     "draining": "No campaign starts from now on. Those under way go on.",

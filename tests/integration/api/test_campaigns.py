@@ -260,15 +260,15 @@ async def test_a_request_whose_process_died_makes_nothing_twice(
         broken.setattr(stentor.replies, "answer", die)
         broken.setattr(stentor.replies, "give_back", die)
         with pytest.raises(Killed):
-            await service.ask("POST", "/campaigns?start=true", DRAFT, Idempotency_Key="news-1")
-    busy = await service.ask("POST", "/campaigns?start=true", DRAFT, Idempotency_Key="news-1")
+            await service.ask("POST", "/campaigns", DRAFT, Idempotency_Key="news-1")
+    busy = await service.ask("POST", "/campaigns", DRAFT, Idempotency_Key="news-1")
     assert problem(busy) == "in-progress"
     monkeypatch.setattr(stentor.replies, "_clock", lambda: stentor._resources.clock() + replies.LEASE + 1)
-    again = await service.ask("POST", "/campaigns?start=true", DRAFT, Idempotency_Key="news-1")
+    again = await service.ask("POST", "/campaigns", DRAFT, Idempotency_Key="news-1")
     assert again.status_code == 201
     found = await stentor.campaigns.newest()
     assert [each.id for each in found] == [again.json()["id"]]
-    assert found[0].state is CampaignState.RUNNING
+    assert found[0].state is CampaignState.DRAFT
 
 
 async def test_what_could_not_be_done_just_now_may_be_tried_again(
