@@ -371,6 +371,11 @@ class CampaignControl:
         except AlreadySent:  # by another, a moment ago
             await self.discard(made.id)
             raise
+        except InvalidState:
+            found = await self.get(made.id)
+            if campaign_id is None or found.state is CampaignState.DRAFT:
+                raise
+            return found  # it was sent by the same request, which came twice
 
     async def refuse_a_second(self, once: str) -> None:
         """See that no campaign was started with this key, before anybody is counted.

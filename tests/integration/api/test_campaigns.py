@@ -402,6 +402,9 @@ async def test_tests_retries_and_undo_are_campaigns_of_their_own(service: Servic
     assert (edit["state"], edit["title"]) == ("draft", "News (edited)")
     again = await service.ask("POST", f"{path}/retry", {"reasons": ["NoSuchReason"]})
     assert problem(again) == "audience-unusable"
+    for made, verb in ((test, "test"), (undo, "undo"), (edit, "edit")):
+        (row,) = (await service.made("GET", f"/log?object={made['id']}"))["actions"]
+        assert (row["action"], row["detail"]) == (f"campaign.{verb}", f"of campaign {campaign}")
 
 
 async def test_lanes_apps_and_the_queue(service: Service) -> None:
