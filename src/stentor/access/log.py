@@ -23,6 +23,8 @@ from stentor.store.tables import actions
 DONE = "done"
 REFUSED = "refused"
 FAILED = "failed"
+WITH_ADDRESSES = "with addresses"
+"""The detail of a row that tells that whole addresses of people were read."""
 MOST = 1000
 """Rows of a page."""
 LONGEST_ACTION, LONGEST_OBJECT, LONGEST_NAME, LONGEST_DETAIL = 64, 512, 100, 500

@@ -26,6 +26,7 @@ from stentor.access.log import DONE, REFUSED, LoggedAction, action_of
 from stentor.api import idempotency, problems
 from stentor.api.bearer import key_in
 from stentor.api.bodies import JSON, decode, decode_query, read, see_content_type
+from stentor.api.cutting import CutOffResponse
 from stentor.api.idempotency import REPLAYED
 from stentor.api.limits import RequestLimits
 from stentor.api.meter import ApiMeter
@@ -288,7 +289,8 @@ def _row(action: str, request: Request, caller: Caller, answer: object, refusal:
     about = None
     if isinstance(answer, Made):
         made, about, detail = answer.shape, answer.about, refusal or answer.detail
-    about = about or getattr(made, "id", None) or id_of(next(iter(request.path_params.values()), ""))
+    if about is None:
+        about = getattr(made, "id", None) or id_of(next(iter(request.path_params.values()), ""))
     outcome = REFUSED if refusal else DONE
     return action_of(caller, action, str(about), outcome=outcome, detail=detail, now=time.time())
 
@@ -300,7 +302,7 @@ def _answered(operation: Operation, request: Request, answer: object) -> _Answer
 
 def _response(operation: Operation, request: Request, answer: object) -> Response:
     if isinstance(answer, Streamed):
-        return StreamingResponse(answer.pieces, 200, dict(answer.headers), media_type=answer.content_type)
+        return CutOffResponse(answer.pieces, 200, dict(answer.headers), media_type=answer.content_type)
     status, headers = operation.status, {}
     if isinstance(answer, Made):
         status = answer.status

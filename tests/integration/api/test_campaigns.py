@@ -342,6 +342,19 @@ async def test_failures_come_a_page_at_a_time_and_whole(service: Service, tmp_pa
     shown = await service.ask("GET", with_addresses)
     assert json.loads(shown.text.splitlines()[0])["address"]
     assert problem(await service.ask("GET", with_addresses, scope=Scope.VIEW)) == "forbidden"
+    await service.made("GET", f"/campaigns/{campaign}/failures?addresses=true&limit=1")
+    await service.ask("GET", f"/campaigns/{campaign}/recipients/export")
+    read = [
+        (each["action"], each["detail"])
+        for each in (await service.made("GET", f"/log?object={campaign}"))["actions"]
+        if each["action"].startswith(("failures", "recipients"))
+    ]
+    assert read[:3] == [
+        ("recipients.export", ""),
+        ("failures.read", "with addresses"),
+        ("failures.export", "with addresses"),
+    ]
+    assert set(read[3:]) == {("failures.export", "")}, "a page without addresses leaves no row"
     for wrong in ("x", f"{campaign}/x:-1", "other/0:1", f"{campaign}/x:" + "9" * 30):
         assert (
             problem(await service.ask("GET", f"/campaigns/{campaign}/failures/export?after={wrong}")) == "invalid-input"
