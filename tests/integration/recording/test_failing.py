@@ -76,6 +76,30 @@ async def test_failures_can_be_chosen(rows: Rows, monkeypatch: pytest.MonkeyPatc
         await listed(rows, "nosuch")
 
 
+async def test_each_row_is_read_once_however_many_kinds_there_are(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    await rows.campaign()
+    for number in range(20):
+        await rows.batch(number, "rx" * 10)
+    everybody = [row for row in await listed(rows) if row.outcome is Outcome.REJECTED]
+    for place, row in enumerate(everybody):  # one kind in ten has most of them
+        reason = f"Reason{place % 9}" if place % 3 else "Unregistered"
+        one = (table.c.batch_id == row.batch_id, table.c.position == row.position)
+        await rows.change(table.update().where(*one).values(reason=reason))
+    everybody = [row for row in await listed(rows) if row.outcome is Outcome.REJECTED]
+    read: list[Any] = []
+    row_of = failing.failure_row
+
+    def counting(row: Any) -> FailureRow:
+        read.append(row)
+        return row_of(row)
+
+    monkeypatch.setattr(failing, "failure_row", counting)
+    for page in (7, 30, 1000):
+        read.clear()
+        assert await listed(rows, page=page, outcome=Outcome.REJECTED) == everybody
+        assert len(read) == len(everybody) == 200
+
+
 async def test_each_kind_is_counted(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     await rows.campaign()
     await rows.batch(1, "rrrrxma")
