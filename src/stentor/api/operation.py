@@ -158,6 +158,11 @@ class Operation:
     def writes(self) -> bool:
         return self.method != "GET"
 
+    @property
+    def matches(self) -> bool:
+        """Whether it honours `If-Match`; see `Call.match`."""
+        return ChangedMeanwhile in self.raises
+
 
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
 

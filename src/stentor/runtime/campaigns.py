@@ -260,6 +260,7 @@ class CampaignControl:
         self,
         campaign_id: str,
         *,
+        revision: int | None = None,
         once: str | None = None,
         expect: Expectation = ANYTHING,
         hold: float = 0.0,
@@ -268,6 +269,7 @@ class CampaignControl:
         """Start a draft: at once, or have it wait for its time. One that was saved without a count is counted first.
 
         Args:
+            revision: what `Campaign.revision` was when it was looked at; None: whatever it is.
             once: a key under which only one campaign is ever started.
             expect: what must hold; the count is that of when it was made, or was checked last.
             hold: for how many seconds nothing is sent yet, so that `unschedule` can take the start back.
@@ -276,6 +278,7 @@ class CampaignControl:
         Raises:
             InvalidInput: nobody can be meant to wait for `hold` seconds.
             Unconfirmed: something else was expected.
+            ChangedMeanwhile: its revision is another one.
             AlreadySent: another campaign was started with this key.
             InvalidState: it isn't a draft, or no campaign may be started, as the queue is being drained.
             UnknownCampaign: there is none of this id.
@@ -295,7 +298,7 @@ class CampaignControl:
             campaign = await campaigns.lock(connection, campaign_id)  # nobody changes what was looked at and expected
             encoded = await campaigns.content(connection, campaign_id)
             content = decode_content(encoded)
-            if campaign.revision != found.revision:
+            if campaign.revision != (found.revision if revision is None else revision):
                 raise ChangedMeanwhile(
                     f"campaign {campaign_id} was changed by somebody else meanwhile; nothing started"
                 )

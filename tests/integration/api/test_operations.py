@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from stentor.api.named import REQUEST_ID
 from stentor.api.operation import Operation
 from stentor.api.operations import ALL
 from stentor.api.problems import CONTENT_TYPE, KINDS
-from tests.integration.api.conftest import Service
+from tests.integration.api.conftest import DRAFT, Service
 
 BY_NAME = {each.name: each for each in ALL}
 CLOSED = [each for each in ALL if each.scope is not None]
@@ -113,6 +114,26 @@ async def test_every_answer_is_in_the_document(service: Service) -> None:
         assert len(answer.headers[REQUEST_ID]) == 16
 
 
+def test_conditions_are_in_the_document() -> None:
+    def headers(path: str, method: str) -> set[str]:
+        return {each["name"] for each in paths[path][method]["parameters"] if each["in"] == "header"}
+
+    paths = document(ALL)["paths"]
+    campaign = "/v1/campaigns/{campaign}"
+    assert headers(campaign, "get") == headers("/v1/lanes", "get") == {"If-None-Match"}
+    assert headers(campaign, "put") == headers(campaign, "delete") == {"If-Match"}
+    assert (
+        headers(f"{campaign}/start", "post") == headers(f"{campaign}/check", "post") == {"If-Match", "Idempotency-Key"}
+    )
+    assert headers(f"{campaign}/pause", "post") == {"Idempotency-Key"}
+    assert headers(f"{campaign}/failures/export", "get") == set()
+    answers = paths[campaign]["get"]["responses"]
+    assert set(answers["200"]["headers"]) == set(answers["304"]["headers"]) == {"ETag"}
+    for each in ALL:
+        conditional = "If-Match" in headers(each.path, each.method.lower())
+        assert conditional == ("call.match(" in inspect.getsource(each.run)), each.name
+
+
 async def test_what_is_nowhere_is_told(service: Service) -> None:
     nowhere = await service.ask("GET", "/nosuch")
     assert problem(nowhere) == "not-found"
@@ -152,3 +173,24 @@ async def test_who_asks_too_often_waits(service: Service) -> None:
     assert answers[0].headers["ratelimit-policy"] == '"requests";q=10;w=2'
     assert "r=9;" in answers[0].headers["ratelimit"]
     assert (await service.ask("GET", "/apps", scope=Scope.WRITE)).status_code == 200  # each key has its own
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "said"),
+    [
+        ("POST", "/campaigns", {**DRAFT, "title": 7}, "title: must be text, not a number"),
+        ("POST", "/campaigns", {**DRAFT, "message": {"title": 7}}, "title: must be text, not a number"),
+        ("POST", "/keys", {"name": ["x"]}, "name: must be text, not a list"),
+        ("POST", "/keys", {"name": "x", "scope": "root"}, "allowed: view, write, send, admin"),
+        ("POST", "/keys", [], "The body: must be an object, not a list"),
+        ("GET", "/campaigns?limit=many", None, "limit: must be a whole number"),
+        ("GET", "/campaigns?limit=0", None, "limit: must be 1 or more"),
+        ("GET", "/log?outcome=lost", None, "allowed: done, refused, failed"),
+    ],
+)
+async def test_what_is_wrong_is_said_in_plain_words(
+    service: Service, method: str, path: str, body: Any, said: str
+) -> None:
+    answer = await service.ask(method, path, body)
+    assert problem(answer) in ("invalid-input", "invalid-message")
+    assert answer.json()["detail"].endswith(said)

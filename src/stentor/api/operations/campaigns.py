@@ -282,6 +282,7 @@ async def change_campaign(call: Call, campaign: str, query: ChangeQuery, body: D
 )
 async def check_campaign(call: Call, campaign: str, body: DraftCheckFields) -> PreviewShape:
     """Check and count a draft as it is stored, as a preview does. The count is kept with the draft."""
+    call.match(shapes.campaign(await call.stentor.campaigns.get(campaign)))
     return preview(await call.stentor.campaigns.check(campaign, sample=body.sample))
 
 
@@ -309,10 +310,16 @@ async def start_campaign(call: Call, campaign: str, body: StartFields) -> Campai
 
     With `hold`, nothing is sent for so many seconds, and the start can be taken back until then.
     """
-    call.match(shapes.campaign(await call.stentor.campaigns.get(campaign)))
+    found = await call.stentor.campaigns.get(campaign)
+    call.match(shapes.campaign(found))
     expect = _expectation(call, body)
     started = await call.stentor.campaigns.start(
-        campaign, once=body.once, expect=expect, hold=body.hold, along=call.along(shapes.campaign)
+        campaign,
+        revision=found.revision,
+        once=body.once,
+        expect=expect,
+        hold=body.hold,
+        along=call.along(shapes.campaign),
     )
     return shapes.campaign(started)
 
