@@ -22,13 +22,14 @@ from starlette.routing import Route
 
 from stentor.access import log
 from stentor.access.caller import Caller
+from stentor.access.lockout import network_key
 from stentor.access.log import DONE, REFUSED, LoggedAction, action_of
 from stentor.api import idempotency, problems
 from stentor.api.bearer import key_in
 from stentor.api.bodies import JSON, decode, decode_query, read, see_content_type
 from stentor.api.cutting import CutOffResponse
 from stentor.api.idempotency import REPLAYED
-from stentor.api.limits import RequestLimits
+from stentor.api.limits import RequestLimits, wrong_keys
 from stentor.api.meter import ApiMeter
 from stentor.api.operation import Call, Made, Operation, Streamed, etag_of, is_one_of
 from stentor.api.problems import CONTENT_TYPE, ProblemAnswer
@@ -109,6 +110,7 @@ class RestApi:
         self._settings = settings
         self._operations = operations
         self._limits = limits
+        self._wrong_keys = wrong_keys()
         self._meter = meter
 
     def routes(self) -> list[Route]:
@@ -190,6 +192,10 @@ class RestApi:
                 raise ProblemAnswer(problems.UNAVAILABLE, said, headers=headers) from None
             if caller is not None:
                 return caller
+            host = request.client.host if request.client is not None else ""
+            if wait := self._wrong_keys.ask(network_key(host)).retry_after:
+                said = "Too many requests with a key that is not valid come from this address. Valid keys are answered."
+                raise ProblemAnswer(problems.TOO_MANY, said, headers={"Retry-After": str(wait)})
             said = "This API key is not valid: it was never made here, has expired, or was revoked."
         else:
             said = "This needs an API key, in the header Authorization: Bearer stentor_live_…"
