@@ -31,7 +31,7 @@ SAID = {
     "campaign-paused": "The campaign is paused. Sending stops within a second.",
     "campaign-resumed": "The campaign goes on.",
     "campaign-cancelled": "The campaign is stopped for good. Nothing more is sent.",
-    "campaign-again": "This new campaign is for those who were not reached. It is a draft: start it to send it.",
-    "campaign-undo": "This new campaign takes the message back. It is a draft: start it to take the message back.",
-    "campaign-edit": "This new campaign puts the new message in place. It is a draft: start it to change the messages.",
+    "campaign-again": "This new campaign is for those who were not reached. It is a draft. Press Fire to send it.",
+    "campaign-undo": "This new campaign takes the message back. It is a draft. Press Fire to take the message back.",
+    "campaign-edit": "This new campaign puts the new message in place. It is a draft. Press Fire to do it.",
 }

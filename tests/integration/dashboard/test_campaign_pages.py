@@ -558,3 +558,14 @@ async def test_a_second_click_makes_no_second_draft(browser: Browser) -> None:
     for _ in range(2):
         done = await browser.submit(checked, path, id=reserved[1], message='{"title": "Better"}')
         assert done.url.path == f"/campaigns/{reserved[1]}"
+
+
+async def test_what_starts_a_campaign_has_one_name(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.SEND)
+    made = await draft(browser.stentor)
+    buttons = await browser.fragment(f"/campaigns/{made.id}/actions")
+    assert re.search(rf'href="/campaigns/{made.id}/start">.*Fire\s*</a>', buttons.text), buttons.text
+    asked = await browser.open(f"/campaigns/{made.id}/start")
+    assert '<button class="primary" type="submit">Fire</button>' in asked.text
+    assert f"Fire “{made.title}”?" in text_of(asked)
+    assert "It is a draft at the moment." in text_of(asked)
