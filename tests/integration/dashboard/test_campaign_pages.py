@@ -564,7 +564,9 @@ async def test_what_starts_a_campaign_has_one_name(browser: Browser) -> None:
     await browser.sign_in("ada", Scope.SEND)
     made = await draft(browser.stentor)
     buttons = await browser.fragment(f"/campaigns/{made.id}/actions")
-    assert re.search(rf'href="/campaigns/{made.id}/start">.*Fire\s*</a>', buttons.text), buttons.text
+    assert re.search(rf'href="/campaigns/{made.id}/start">.*?</svg>\s*Fire\s*</a>', buttons.text, re.DOTALL), (
+        buttons.text
+    )
     asked = await browser.open(f"/campaigns/{made.id}/start")
     assert '<button class="primary" type="submit">Fire</button>' in asked.text
     assert f"Fire “{made.title}”?" in text_of(asked)

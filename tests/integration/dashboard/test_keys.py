@@ -72,7 +72,7 @@ async def test_a_key_is_rolled_with_an_overlap(browser: Browser) -> None:
 ONCE = re.compile(r'name="once" value="([^"]+)"')
 
 
-async def clicked_twice(browser: Browser, page: httpx.Response, path: str, **fields: str) -> list[httpx.Response]:
+async def clicked_twice(browser: Browser, page: httpx.Response, path: str, **fields: Any) -> list[httpx.Response]:
     """Both answers to a form that is sent by a double click."""
     (once,) = ONCE.findall(page.text)
     return await asyncio.gather(*(browser.submit(page, path, once=once, **fields) for _ in range(2)))

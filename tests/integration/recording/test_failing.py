@@ -13,7 +13,7 @@ from stentor.errors import UnknownCampaign
 from stentor.outcome import Outcome
 from stentor.recording import failing
 from stentor.recording.failing import WantedFailures, counts, failures
-from stentor.recording.report import FailureRow
+from stentor.recording.report import FailureRow, failure_row
 from stentor.store.database import SQLITE
 from stentor.store.tables import failures as table
 from tests.integration.recording.rows import NOW, Rows
@@ -87,13 +87,12 @@ async def test_each_row_is_read_once_however_many_kinds_there_are(rows: Rows, mo
         await rows.change(table.update().where(*one).values(reason=reason))
     everybody = [row for row in await listed(rows) if row.outcome is Outcome.REJECTED]
     read: list[Any] = []
-    row_of = failing.failure_row
 
     def counting(row: Any) -> FailureRow:
         read.append(row)
-        return row_of(row)
+        return failure_row(row)
 
-    monkeypatch.setattr(failing, "failure_row", counting)
+    monkeypatch.setattr("stentor.recording.failing.failure_row", counting)
     for page in (7, 30, 1000):
         read.clear()
         assert await listed(rows, page=page, outcome=Outcome.REJECTED) == everybody
