@@ -25,7 +25,6 @@ from stentor.api.docstrings import of_fields
 from stentor.api.document import MessageFile
 from stentor.api.operation import Operation
 from stentor.api.operations import ALL
-from stentor.errors import ChangedMeanwhile
 from stentor.recording.shapes import CampaignShape
 from stentor.runtime import event_shapes
 
@@ -363,15 +362,23 @@ def _parameters(each: Operation) -> list[_Parameter]:
                     place=place,
                 )
             )
-    if ChangedMeanwhile in each.raises:
+    if each.matches:
         meaning = "The campaign as you got it, or its ETag: refuse if it was changed meanwhile."
         found.append(_header("if_match", "shapes.Campaign | str | None", meaning))
+    if _may_be_unchanged(each):
+        meaning = "The campaign as you got it: it is what you get if nothing has changed, and nothing is sent again."
+        found.append(_header("if_none_match", "shapes.Campaign | None", meaning))
     if each.method == "POST":
         meaning = "Repeats an earlier request under its key. Left out: a new one."
         found.append(_header("idempotency_key", "str | None", meaning))
     names = [one.name for one in found]
     assert len(set(names)) == len(names), f"{each.name} takes two of one name: {names}"
     return found
+
+
+def _may_be_unchanged(each: Operation) -> bool:
+    """Whether what it answers can be asked for again with its ETag."""
+    return each.method == "GET" and each.answer is CampaignShape
 
 
 def _header(name: str, type_: str, meaning: str) -> _Parameter:
@@ -448,6 +455,8 @@ def _plain(each: Operation, name: str, parameters: Sequence[_Parameter]) -> list
             ]
     if given := [f"{one.name}={one.name}" for one in parameters if one.place == "header"]:
         lines += [f"                headers=headers({', '.join(given)}),"]
+    if _may_be_unchanged(each):
+        lines += ["                known=if_none_match,"]
     if each.name in SILENCE:
         lines += [f"                silence={SILENCE[each.name]},"]
     return [*lines, "            ),", f"            {answer},", "        )"]

@@ -25,6 +25,7 @@ from stentor.access.scopes import Scope
 from stentor.access.tokens import fingerprint, new_id
 from stentor.clock import steady
 from stentor.errors import InvalidInput, InvalidState, StoreUnavailable, UnknownKey
+from stentor.store.along import Along
 from stentor.store.database import Database, insert_or_ignore
 from stentor.store.tables import api_keys, key_secrets
 
@@ -130,13 +131,21 @@ class Keys:
         return known.caller
 
     async def create(
-        self, by: Caller, name: str, scope: Scope, *, expires_at: float | None = None, key_id: str | None = None
+        self,
+        by: Caller,
+        name: str,
+        scope: Scope,
+        *,
+        expires_at: float | None = None,
+        key_id: str | None = None,
+        along: Along[ApiKey] | None = None,
     ) -> IssuedKey:
         """Make a key.
 
         Args:
             expires_at: epoch seconds; None: never.
             key_id: its id; left out, one is made.
+            along: is written with it.
 
         Raises:
             InvalidInput: the name is empty or too long, or the time is past.
@@ -167,6 +176,8 @@ class Keys:
             await connection.execute(row)
             await _add_secret(connection, made.id, text, now)
             await write(connection, done)
+            if along is not None:
+                await along(connection, made)
 
         await self._database.write(change)
         return IssuedKey(made, text)
@@ -204,10 +215,15 @@ class Keys:
             raise UnknownKey(f"several keys are named {name!r}: {', '.join(each.id for each in found)}; give an id")
         return found[0]
 
-    async def roll(self, by: Caller, key_id: str, *, overlap: float = OVERLAP) -> IssuedKey:
+    async def roll(
+        self, by: Caller, key_id: str, *, overlap: float = OVERLAP, along: Along[ApiKey] | None = None
+    ) -> IssuedKey:
         """Give a key a new text. The old one stays valid for `overlap` seconds; 0: it ends at once.
 
         A text that was to end earlier than that still does.
+
+        Args:
+            along: is written with it.
 
         Raises:
             InvalidInput: `overlap` is negative or longer than LONGEST_OVERLAP.
@@ -232,7 +248,10 @@ class Keys:
             await connection.execute(update(key_secrets).where(others, later).values(until=ends))
             await _add_secret(connection, key_id, text, now)
             await write(connection, done)
-            return await _get(connection, key_id, now)
+            rolled = await _get(connection, key_id, now)
+            if along is not None:
+                await along(connection, rolled)
+            return rolled
 
         key = await self._database.write(change)
         self._forget(key_id)

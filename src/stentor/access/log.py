@@ -23,6 +23,8 @@ from stentor.store.tables import actions
 DONE = "done"
 REFUSED = "refused"
 FAILED = "failed"
+WITH_ADDRESSES = "with addresses"
+"""The detail of a row that tells that whole addresses of people were read."""
 MOST = 1000
 """Rows of a page."""
 LONGEST_ACTION, LONGEST_OBJECT, LONGEST_NAME, LONGEST_DETAIL = 64, 512, 100, 500
@@ -103,7 +105,10 @@ class ActionLog:
         self, caller: Caller, action: str, object_id: str = "", outcome: str = DONE, detail: str = ""
     ) -> None:
         """Write down that a caller did something."""
-        row = action_of(caller, action, object_id, outcome=outcome, detail=detail, now=self._clock())
+        await self.add(action_of(caller, action, object_id, outcome=outcome, detail=detail, now=self._clock()))
+
+    async def add(self, row: LoggedAction) -> None:
+        """Write a row."""
         await self._database.write(lambda connection: write(connection, row))
 
     async def page(

@@ -28,6 +28,7 @@ from stentor.access.tokens import LONGEST as LONGEST_TOKEN
 from stentor.access.tokens import fingerprint, new_id, new_token
 from stentor.errors import Forbidden, InvalidInput, InvalidState, LinkInvalid, SignInRefused, UnknownUser
 from stentor.store import flags
+from stentor.store.along import Along
 from stentor.store.database import Database, insert_or_ignore
 from stentor.store.tables import links, sessions, users
 
@@ -232,8 +233,11 @@ class Users:
 
         return await self._change(by, user.id, "user.password", change, detail="by the user")
 
-    async def disable(self, by: Caller, user_id: str) -> User:
+    async def disable(self, by: Caller, user_id: str, *, along: Along[User] | None = None) -> User:
         """Let a user sign in no more, and end all sessions of this user.
+
+        Args:
+            along: is written with it.
 
         Raises:
             InvalidState: this is the last admin.
@@ -248,16 +252,22 @@ class Users:
             for table in (sessions, links):
                 await connection.execute(delete(table).where(table.c.user_id == user.id))
 
-        return await self._change(by, user_id, "user.disable", change)
+        return await self._change(by, user_id, "user.disable", change, along=along)
 
-    async def enable(self, by: Caller, user_id: str) -> User:
-        """Let a user sign in again. Raises: UnknownUser, Forbidden."""
+    async def enable(self, by: Caller, user_id: str, *, along: Along[User] | None = None) -> User:
+        """Let a user sign in again.
+
+        Args:
+            along: is written with it.
+
+        Raises: UnknownUser, Forbidden.
+        """
         by.require(Scope.ADMIN)
 
         async def change(connection: AsyncConnection, user: User) -> None:
             await connection.execute(update(users).where(users.c.id == user.id).values(disabled_at=None))
 
-        return await self._change(by, user_id, "user.enable", change)
+        return await self._change(by, user_id, "user.enable", change, along=along)
 
     # -- one-time links -----------------------------------------------------------------------------------------------
 
@@ -283,8 +293,11 @@ class Users:
         made = await self._database.write(change)
         return OneTimeLink(token=token, ends_at=now + LINK_LASTS, user=None, base=self._base) if made else None
 
-    async def link(self, by: Caller, user_id: str) -> OneTimeLink:
+    async def link(self, by: Caller, user_id: str, *, along: Along[OneTimeLink] | None = None) -> OneTimeLink:
         """A link with which a user sets a password. It replaces the one before. The old password stays until then.
+
+        Args:
+            along: is written with it.
 
         Raises:
             InvalidState: the user is disabled, or another provider signs this user in.
@@ -299,9 +312,11 @@ class Users:
                 raise InvalidState(f"{user.name} is disabled; `stentor user enable {user.name}` first")
             await connection.execute(delete(links).where(or_(links.c.ends_at <= now, links.c.user_id == user.id)))
             await _insert_link(connection, token, user.id, now)
+            if along is not None:
+                await along(connection, self._link_of(token, user, now))
 
         user = await self._change(by, user_id, "user.link", change)
-        return OneTimeLink(token=token, ends_at=now + LINK_LASTS, user=user, base=self._base)
+        return self._link_of(token, user, now)
 
     async def look_at_link(self, token: str) -> OneTimeLink:
         """What a link is for. It stays as it is: mail programs open links before people do. Raises: LinkInvalid."""
@@ -402,6 +417,9 @@ class Users:
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
+    def _link_of(self, token: str, user: User, now: float) -> OneTimeLink:
+        return OneTimeLink(token=token, ends_at=now + LINK_LASTS, user=user, base=self._base)
+
     async def _change(
         self,
         by: Caller,
@@ -410,6 +428,7 @@ class Users:
         change: Callable[[AsyncConnection, User], Awaitable[None]],
         *,
         detail: str = "",
+        along: Along[User] | None = None,
     ) -> User:
         """Change a user and write it down, in one transaction. Returns: the user as it is then."""
         row = action_of(by, action, user_id, detail=detail, now=self._clock())
@@ -418,7 +437,10 @@ class Users:
             await connection.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
             await change(connection, await _get(connection, users.c.id == user_id, user_id))
             await write(connection, row)
-            return await _get(connection, users.c.id == user_id, user_id)
+            changed = await _get(connection, users.c.id == user_id, user_id)
+            if along is not None:
+                await along(connection, changed)
+            return changed
 
         return await self._database.write(whole)
 

@@ -10,7 +10,8 @@ import asyncio
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, get_args
+from enum import Enum
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -26,15 +27,16 @@ from stentor.api.problems import (
     ProblemAnswer,
     pointer,
 )
+from stentor.wrong_types import NOT_ALLOWED, in_words
 
 LARGEST = 2**20
 """Bytes of a body that isn't streamed: a message with all its translations has no more (`planning.content`)."""
 READ_WITHIN = 30.0
 """Seconds within which such a body must have come."""
 JSON = "application/json"
-_WHERE = re.compile(r" - at `\$\.?(.*)`$")
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`$")
-_MISSING = re.compile(r"Object missing required field `(.*)`$")
+_NOT_TEXT = re.compile(r", not text$")
+"""What is left out of what is said of a parameter, as each of them is a text at first."""
+_UNKNOWN = re.compile(r"object contains unknown field `(.*)`$")
 
 F = TypeVar("F", bound=Fields)
 
@@ -119,7 +121,7 @@ def decode_parameters(parameters: Iterable[tuple[str, str]], kind: type[F]) -> F
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         place, said = _of(error, kind)
-        raise _wrong_parameter(place.partition("[")[0], said) from None
+        raise _wrong_parameter(place.partition("[")[0], _NOT_TEXT.sub("", said)) from None
 
 
 def _may_be_text(kind: Any) -> bool:
@@ -136,14 +138,22 @@ def _wrong_parameter(name: str, said: str) -> ProblemAnswer:
 
 def _of(error: msgspec.ValidationError, kind: type[Fields]) -> tuple[str, str]:
     """Where msgspec found what, in our words."""
-    said = str(error)
-    where = _WHERE.search(said)
-    place, said = (where[1].replace("[...]", "") if where else ""), _WHERE.sub("", said)
+    place, said = in_words(error)
     if unknown := _UNKNOWN.match(said):
         names: Mapping[str, Any] = {each.encode_name: each for each in msgspec.structs.fields(kind)}
         near = difflib.get_close_matches(unknown[1], names, 1) if not place else []
         hint = f"did you mean `{near[0]}`?" if near else "take it out"
         return ".".join(filter(None, (place, unknown[1]))), f"there is no such field; {hint}"
-    if missing := _MISSING.match(said):
-        return ".".join(filter(None, (place, missing[1]))), "is missing"
-    return place, said[:1].lower() + said[1:]
+    offered = {each.encode_name: _offered(each.type) for each in msgspec.structs.fields(kind)}.get(place)
+    if offered and said.endswith(NOT_ALLOWED):
+        return place, f"{said}: {', '.join(offered)}"
+    return place, said
+
+
+def _offered(kind: Any) -> list[str]:
+    """The values that a field may have, if they can be named."""
+    if get_origin(kind) is Literal:
+        return [str(each) for each in get_args(kind)]
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return [str(each.value) for each in kind]
+    return [value for part in get_args(kind) for value in _offered(part)]

@@ -181,6 +181,19 @@ def _headers(each: Operation) -> Iterable[dict[str, Any]]:
             "description": "Any text that is new for each request. Repeat it with the request if no answer came.",
             "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": f"^{KEY}$"},
         }
+    if each.matches:
+        yield _header("If-Match", "The `ETag` of what you saw: nothing is done if it was changed meanwhile (412).")
+    if _may_be_unchanged(each):
+        yield _header("If-None-Match", "The `ETag` of what you have: the answer is 304 if that is as it was.")
+
+
+def _header(name: str, meaning: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "description": meaning, "schema": {"type": "string"}}
+
+
+def _may_be_unchanged(each: Operation) -> bool:
+    """Whether it may answer that nothing has changed."""
+    return each.method == "GET" and each.streams is None and each.answer is not None
 
 
 def _responses(each: Operation) -> dict[str, Any]:
@@ -190,13 +203,20 @@ def _responses(each: Operation) -> dict[str, Any]:
         good["content"] = dict.fromkeys(each.streams.split(", "), line)
     elif each.answer is not None:
         good["content"] = {JSON: {"schema": _schema(each.answer)}}
+    headers = {}
+    if each.streams is None and each.answer is not None:
+        headers["ETag"] = {"description": "Another one if the answer is another one.", "schema": {"type": "string"}}
     if each.method == "POST":
-        good["headers"] = {
-            REPLAYED: {"description": "`true` if this was answered before.", "schema": {"type": "string"}}
-        }
+        said = "`true` if this was answered before."
+        headers[REPLAYED] = {"description": said, "schema": {"type": "string"}}
+    if headers:
+        good["headers"] = headers
     responses = {str(each.status): good}
-    if each.method == "GET" and each.streams is None and each.scope is not None:
-        responses["304"] = {"description": "It is as it was when you got the `ETag` that you sent."}
+    if _may_be_unchanged(each):
+        responses["304"] = {
+            "description": "It is as it was when you got the `ETag` that you sent.",
+            "headers": {"ETag": headers["ETag"]},
+        }
     by_status: dict[int, list[ProblemKind]] = {}
     for kind in kinds_of(each):
         by_status.setdefault(kind.status, []).append(kind)

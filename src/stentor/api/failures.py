@@ -8,6 +8,7 @@ from typing import Literal
 from starlette.requests import Request
 
 from stentor.access.caller import Caller
+from stentor.access.log import WITH_ADDRESSES
 from stentor.access.scopes import Scope
 from stentor.api.cursors import Cursors
 from stentor.api.exports import Kind, export
@@ -50,6 +51,7 @@ class FailureList:
         if filters.addresses:
             caller.require(Scope.WRITE)
         self._stentor = stentor
+        self._caller = caller
         self._campaign = campaign
         self._filters = filters
 
@@ -82,13 +84,15 @@ class FailureList:
                 break
         page = rows[:limit]
         more = len(rows) > limit
+        if filters.addresses:
+            await self._note("failures.read")
         return FailuresPage(
             failures=[shapes.failure(row, address=filters.addresses) for row in page],
             next=cursors.make(question, [page[-1].batch_id, page[-1].position], now) if more else None,
         )
 
     async def export(self, request: Request, kind: Kind, after: str | None = None) -> Streamed:
-        """All of them as a file.
+        """All of them as a file. The log of who did what tells of it before it begins.
 
         Args:
             after: go on after this one: a batch's id, a colon, and a position.
@@ -101,7 +105,13 @@ class FailureList:
         await self._stentor.campaigns.get(self._campaign)
         addresses = self._filters.addresses
         names = [each for each in FailureShape.__struct_fields__ if addresses or each != "address"]
+        await self._note("failures.export")
         return export(request, f"failures-{self._campaign}", kind, names, self._pages(place))
+
+    async def _note(self, action: str) -> None:
+        """Tell the log of who did what that people were read of."""
+        detail = WITH_ADDRESSES if self._filters.addresses else ""
+        await self._stentor.access.log.record(self._caller, action, self._campaign, detail=detail)
 
     def _rows(self, after: tuple[str, int] | None, page: int = FAILURES_PAGE) -> AsyncIterator[FailureRow]:
         filters = self._filters

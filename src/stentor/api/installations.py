@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from stentor.access.caller import Caller
+from stentor.access.log import WITH_ADDRESSES
 from stentor.access.scopes import Scope
 from stentor.api.cursors import Cursors
 from stentor.api.operation import Fields
@@ -57,6 +58,8 @@ async def installations_page(
         limit=limit,
         cursor=None if cursor is None else str(cursors.read(question, cursor, now)[0]),
     )
+    if filters.addresses:
+        await stentor.access.log.record(caller, "installation.list", detail=WITH_ADDRESSES)
     following = None if found.next is None else cursors.make(question, [found.next], now)
     return InstallationPage(installations=[seen(caller, each) for each in found.installations], next=following)
 

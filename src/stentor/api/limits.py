@@ -16,6 +16,13 @@ MOST = 10_000
 """Callers that are remembered at most."""
 BURST = 2.0
 """Seconds whose requests may come at once."""
+WRONG_KEYS = 20
+"""Requests with a key that is not valid that an address may make at once, and in a minute."""
+
+
+def wrong_keys(clock: Callable[[], float] = time.monotonic) -> RequestLimits:
+    """How often each address may show a key that is not valid. Valid keys are never asked about here."""
+    return RequestLimits(WRONG_KEYS / 60, clock, most=WRONG_KEYS)
 
 
 @dataclass(slots=True)
@@ -47,9 +54,14 @@ class RequestAllowance:
 class RequestLimits:
     """Buckets of callers."""
 
-    def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, per_second: float, clock: Callable[[], float] = time.monotonic, *, most: float | None = None
+    ) -> None:
+        """Args:
+        most: how many may come at once; None: those of BURST seconds.
+        """
         self._per_second = per_second
-        self._most = max(1.0, per_second * BURST)
+        self._most = max(1.0, per_second * BURST) if most is None else most
         self._clock = clock
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, get_type_hints
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 
 from stentor.access.caller import Caller
@@ -30,10 +31,12 @@ from stentor.config import ApiConfig
 from stentor.errors import ChangedMeanwhile, InvalidInput, StentorError
 from stentor.recording.shapes import without_people
 from stentor.runtime.stentor import Stentor
+from stentor.store.along import Along
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 VERSION = "/v1"
 T = TypeVar("T", bound=msgspec.Struct)
+D = TypeVar("D")
 _IN_PATH = re.compile(r"\{(\w+)\}")
 
 
@@ -66,6 +69,23 @@ class Call:
     """Epoch seconds."""
     again: bool = False
     """Whether an earlier try under this key was cut short, so that what is asked for may be done already."""
+    keep: Along[object]
+    """Writes, with what is done, the log of who did what, and the answer under the request's `Idempotency-Key`."""
+    begin: Callable[[str], Awaitable[None]]
+    """Has a request that is repeated, after this one was cut short, refused with these words (409): for what is no
+    transaction. Called just before it is done."""
+
+    def along(self, answer: Callable[[D], object]) -> Along[D]:
+        """`keep`, for something that isn't the answer itself.
+
+        Args:
+            answer: what is answered if this was done.
+        """
+
+        async def write(connection: AsyncConnection, done: D) -> None:
+            await self.keep(connection, answer(done))
+
+        return write
 
     def seen(self, shape: T) -> T:
         """A shape as this caller may see it: without what is known of people, for who may only view."""
@@ -101,6 +121,8 @@ class Made:
     location: str | None = None
     about: str | None = None
     """What the log says it was done to; None: to what was made, or else to what the path names."""
+    detail: str = ""
+    """What else the log says of it."""
     kept: object | None = None
     """What whoever repeats the request is answered instead: without a secret that is shown once."""
 
@@ -135,6 +157,11 @@ class Operation:
     @property
     def writes(self) -> bool:
         return self.method != "GET"
+
+    @property
+    def matches(self) -> bool:
+        """Whether it honours `If-Match`; see `Call.match`."""
+        return ChangedMeanwhile in self.raises
 
 
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])

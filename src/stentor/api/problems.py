@@ -15,6 +15,7 @@ from types import MappingProxyType
 import msgspec
 
 from stentor import errors
+from stentor.api.instead import for_programs
 from stentor.errors import InvalidInput, InvalidMessage, StentorError
 from stentor.recording.shapes import Shape
 
@@ -86,7 +87,10 @@ class ProblemAnswer(Exception):
 
     @property
     def body(self) -> bytes:
-        return msgspec.json.encode(self.document)
+        """For a program: it is told of operations where people are told of commands."""
+        told = self.document
+        errors = [msgspec.structs.replace(each, detail=for_programs(each.detail)) for each in told.errors]
+        return msgspec.json.encode(msgspec.structs.replace(told, detail=for_programs(told.detail), errors=errors))
 
 
 def _kind(slug: str, status: int, title: str, remedy: str) -> ProblemKind:

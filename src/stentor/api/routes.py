@@ -14,18 +14,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from stentor.access import log
 from stentor.access.caller import Caller
-from stentor.access.log import DONE, REFUSED
+from stentor.access.lockout import network_key
+from stentor.access.log import DONE, REFUSED, LoggedAction, action_of
 from stentor.api import idempotency, problems
 from stentor.api.bearer import key_in
 from stentor.api.bodies import JSON, decode, decode_query, read, see_content_type
+from stentor.api.cutting import CutOffResponse
 from stentor.api.idempotency import REPLAYED
-from stentor.api.limits import RequestLimits
+from stentor.api.limits import RequestLimits, wrong_keys
 from stentor.api.meter import ApiMeter
 from stentor.api.operation import Call, Made, Operation, Streamed, etag_of, is_one_of
 from stentor.api.problems import CONTENT_TYPE, ProblemAnswer
@@ -33,6 +37,7 @@ from stentor.api.slashes import id_of
 from stentor.config import ApiConfig
 from stentor.errors import StentorError, StoreUnavailable
 from stentor.runtime.stentor import Stentor
+from stentor.store import replies
 from stentor.store.replies import KeptReply, KeyClaim
 
 logger = logging.getLogger(__name__)
@@ -53,6 +58,42 @@ class _Answered:
     lasting: bool = True
     """Whether whoever repeats the request is to get the same answer; what may be other tomorrow is asked again."""
 
+    @property
+    def reply(self) -> KeptReply:
+        """What is kept of it."""
+        response = self.response
+        return KeptReply(
+            status=response.status_code,
+            headers={name: response.headers[name] for name in KEPT_HEADERS if name in response.headers},
+            body=bytes(response.body) if self.kept is None else self.kept,
+        )
+
+
+class _Keeper:
+    """Writes what belongs to an operation in the transaction of what it did; see `Call.keep`."""
+
+    def __init__(self, operation: Operation, request: Request, caller: Caller, claim: KeyClaim | None) -> None:
+        self._operation = operation
+        self._request = request
+        self._caller = caller
+        self._claim = claim
+        self._row: LoggedAction | None = None
+
+    @property
+    def logged(self) -> bool:
+        """Whether the log says already what was done."""
+        return self._row is not None
+
+    async def __call__(self, connection: AsyncConnection, answer: object) -> None:
+        """Raises: InvalidState: somebody else took the request over."""
+        operation = self._operation
+        if operation.action is not None:
+            self._row = self._row or _row(operation.action, self._request, self._caller, answer)
+            await log.write(connection, self._row)
+        if self._claim is not None:
+            reply = _answered(operation, self._request, answer).reply
+            await replies.answer_with(connection, self._claim, reply)
+
 
 class RestApi:
     """Answers the requests of one process."""
@@ -69,6 +110,7 @@ class RestApi:
         self._settings = settings
         self._operations = operations
         self._limits = limits
+        self._wrong_keys = wrong_keys()
         self._meter = meter
 
     def routes(self) -> list[Route]:
@@ -150,6 +192,10 @@ class RestApi:
                 raise ProblemAnswer(problems.UNAVAILABLE, said, headers=headers) from None
             if caller is not None:
                 return caller
+            host = request.client.host if request.client is not None else ""
+            if wait := self._wrong_keys.ask(network_key(host)).retry_after:
+                said = "Too many requests with a key that is not valid come from this address. Valid keys are answered."
+                raise ProblemAnswer(problems.TOO_MANY, said, headers={"Retry-After": str(wait)})
             said = "This API key is not valid: it was never made here, has expired, or was revoked."
         else:
             said = "This needs an API key, in the header Authorization: Bearer stentor_live_…"
@@ -204,18 +250,13 @@ class RestApi:
         if passes or len(response.body) > idempotency.LARGEST:
             await self._stentor.replies.give_back(claim)
             return response
-        kept = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
-        reply = KeptReply(
-            status=response.status_code,
-            headers=kept,
-            body=bytes(response.body) if answered.kept is None else answered.kept,
-        )
-        await self._stentor.replies.answer(claim, reply)
+        await self._stentor.replies.answer(claim, answered.reply)
         return response
 
     async def _run(
         self, operation: Operation, request: Request, caller: Caller, arguments: dict[str, Any], claim: KeyClaim | None
     ) -> _Answered:
+        keeper = _Keeper(operation, request, caller, claim)
         call = Call(
             stentor=self._stentor,
             settings=self._settings,
@@ -223,6 +264,8 @@ class RestApi:
             request=request,
             reserved=None if claim is None else claim.reserved,
             again=claim is not None and claim.again,
+            keep=keeper,
+            begin=lambda said: self._begin(claim, said),
             now=time.time(),
         )
         try:
@@ -230,27 +273,42 @@ class RestApi:
         except (ProblemAnswer, StentorError) as error:
             await self._note(operation, request, caller, None, str(error))
             raise
-        await self._note(operation, request, caller, answer, "")
-        response = _response(operation, request, answer)
-        kept = answer.kept if isinstance(answer, Made) else None
-        return _Answered(response, None if kept is None else msgspec.json.encode(kept))
+        if not keeper.logged:
+            await self._note(operation, request, caller, answer, "")
+        return _answered(operation, request, answer)
+
+    async def _begin(self, claim: KeyClaim | None, said: str) -> None:
+        """See `Call.begin`."""
+        if claim is not None:
+            cut_short = _Answered(of_problem(ProblemAnswer(problems.WRONG_STATE, said)))
+            await self._stentor.replies.answer(claim, cut_short.reply)
 
     async def _note(self, operation: Operation, request: Request, caller: Caller, answer: object, refusal: str) -> None:
         """Tell the log of who did what."""
-        if operation.action is None:
-            return
-        made = answer.shape if isinstance(answer, Made) else answer
+        if operation.action is not None:
+            await self._stentor.access.log.add(_row(operation.action, request, caller, answer, refusal))
+
+
+def _row(action: str, request: Request, caller: Caller, answer: object, refusal: str = "") -> LoggedAction:
+    """What the log says of an operation."""
+    made, detail = answer, refusal
+    about = None
+    if isinstance(answer, Made):
+        made, about, detail = answer.shape, answer.about, refusal or answer.detail
+    if about is None:
         about = getattr(made, "id", None) or id_of(next(iter(request.path_params.values()), ""))
-        if isinstance(answer, Made) and answer.about is not None:
-            about = answer.about
-        await self._stentor.access.log.record(
-            caller, operation.action, str(about), outcome=REFUSED if refusal else DONE, detail=refusal
-        )
+    outcome = REFUSED if refusal else DONE
+    return action_of(caller, action, str(about), outcome=outcome, detail=detail, now=time.time())
+
+
+def _answered(operation: Operation, request: Request, answer: object) -> _Answered:
+    kept = answer.kept if isinstance(answer, Made) else None
+    return _Answered(_response(operation, request, answer), None if kept is None else msgspec.json.encode(kept))
 
 
 def _response(operation: Operation, request: Request, answer: object) -> Response:
     if isinstance(answer, Streamed):
-        return StreamingResponse(answer.pieces, 200, dict(answer.headers), media_type=answer.content_type)
+        return CutOffResponse(answer.pieces, 200, dict(answer.headers), media_type=answer.content_type)
     status, headers = operation.status, {}
     if isinstance(answer, Made):
         status = answer.status

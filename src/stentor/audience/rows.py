@@ -256,8 +256,8 @@ def _registered_at(value: object, left_out: list[LeftOut]) -> float | None:
         return None
     (found,) = epochs([value])
     if not found:
-        wanted = "expected epoch seconds, or e.g. 2026-01-31T12:00:00Z, from 1970 on"
-        left_out.append(LeftOut("registered_at", "malformed registered_at", wanted))
+        wanted = "write e.g. 2026-01-31T12:00:00Z, or seconds since 1970, e.g. 1769860800"
+        left_out.append(LeftOut("registered_at", "not a time", f"{str(value)[:20]!r}; {wanted}"))
     return found or None
 
 

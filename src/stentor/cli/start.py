@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -12,9 +13,9 @@ from stentor.cli.operations import AsJson, CampaignName, ConfigFile, Yes, confir
 from stentor.cli.printing import say
 from stentor.cli.waiting import waited_for
 from stentor.counted import counted
-from stentor.errors import InvalidState
+from stentor.errors import InvalidInput, InvalidState
 from stentor.recording import shapes
-from stentor.runtime.confirmation import Expectation
+from stentor.runtime.confirmation import TOLERANCE, Expectation
 from stentor.runtime.stentor import Stentor
 from stentor.runtime.written import duration
 from stentor.states import CampaignState
@@ -31,11 +32,28 @@ def start(
         str | None,
         typer.Option(metavar="KEY", help="Start only if no campaign has used this key yet, e.g. news-2030-01-31."),
     ] = None,
+    expect_recipients: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="Start only if about this many recipients were counted."),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", min=0, max=1, help=f"How far the count may be off: 0.1 is 10 %. Left out: {TOLERANCE:g}."
+        ),
+    ] = None,
+    confirmation: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Start only what a preview showed: its `confirmation`."),
+    ] = None,
     yes: Yes = False,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Start a draft and return. `stentor serve`, running elsewhere, sends it.
+
+    A script says by --expect-recipients how many people it means, or by --confirmation what it previewed
+    (`send --dry-run --json` prints one): if the draft is another one, or is for another number, nothing starts.
 
     With --hold, nothing is sent for that long. Until then, and until its time if it has one,
     `stentor campaign unschedule` makes it a draft again.
@@ -44,8 +62,16 @@ def start(
     Examples:
       stentor campaign start last
       stentor campaign start 7k2m --hold 10s --yes --json
+      stentor campaign start 7k2m --expect-recipients 120000 --tolerance 0.02 --yes
     """
     out = console(as_json=as_json)
+    if tolerance is not None and expect_recipients is None and confirmation is None:
+        raise InvalidInput("--tolerance", "is for --expect-recipients or --confirmation; give one of them too")
+    wanted = Expectation(
+        confirmation=confirmation,
+        recipients=expect_recipients,
+        tolerance=TOLERANCE if tolerance is None else tolerance,
+    )
     seconds = 0.0 if hold is None else duration("--hold", hold)
 
     async def work(stentor: Stentor, found: Campaign) -> Campaign:
@@ -55,10 +81,10 @@ def start(
             draft = await stentor.campaigns.draft(found.id)
             async with waited_for(f"Counting {described(draft.selection)}", out):
                 await stentor.campaigns.check(found.id)
-        confirmation = await stentor.campaigns.confirmation(found.id)
+        seen = await stentor.campaigns.confirmation(found.id)
         found = await stentor.campaigns.get(found.id)  # read after its confirmation: what is shown is never older
         confirm(f"Send {found.title!r} to {counted(found.expected_recipients, 'recipient')}?", yes=yes)
-        expect = Expectation(confirmation=confirmation)
+        expect = wanted if wanted.confirmation is not None else replace(wanted, confirmation=seen)
         return await stentor.campaigns.start(found.id, once=once, expect=expect, hold=seconds)
 
     started = perform_on(config, campaign, work)
@@ -88,4 +114,5 @@ def unschedule(campaign: CampaignName, config: ConfigFile = None, as_json: AsJso
     if as_json:
         say(shapes.campaign(made))
     else:
-        console().print(f"Campaign {made.id} is a {made.state} again. Nothing of it was sent.")
+        at = "" if made.starts_at is None else f" Its time to start is still {words.moment(made.starts_at)}."
+        console().print(f"Campaign {made.id} is a {made.state} again. Nothing of it was sent.{at}", soft_wrap=True)

@@ -37,7 +37,12 @@ async def paged(
             return
 
 
-def headers(*, idempotency_key: str | None = None, if_match: Campaign | str | None = None) -> dict[str, str]:
+def headers(
+    *,
+    idempotency_key: str | None = None,
+    if_match: Campaign | str | None = None,
+    if_none_match: Campaign | None = None,
+) -> dict[str, str]:
     """Headers of a request, of what was given.
 
     Raises: InvalidInput: `if_match` has no ETag.
@@ -50,4 +55,6 @@ def headers(*, idempotency_key: str | None = None, if_match: Campaign | str | No
         if not etag:
             raise InvalidInput("if_match", "has no ETag, as campaigns of a list have none; get the campaign first")
         found["If-Match"] = etag
+    if if_none_match is not None and if_none_match.etag:  # without one, it is sent in any case
+        found["If-None-Match"] = if_none_match.etag
     return found

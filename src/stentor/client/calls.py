@@ -175,15 +175,26 @@ class CampaignsCalls:
             lambda page: page.campaigns,
         )
 
-    async def get(self, campaign: str) -> shapes.Campaign:
+    async def get(
+        self,
+        campaign: str,
+        *,
+        if_none_match: shapes.Campaign | None = None,
+    ) -> shapes.Campaign:
         """A campaign, without its message.
 
         Calls `get_campaign`, which needs the scope `view`.
+
+        Args:
+            if_none_match: The campaign as you got it: it is what you get if nothing has changed, and nothing is sent
+                again.
         """
         return await self._connection.ask(
             ApiRequest(
                 method="GET",
                 path=path("/v1/campaigns/{campaign}", campaign=campaign),
+                headers=headers(if_none_match=if_none_match),
+                known=if_none_match,
             ),
             shapes.Campaign,
         )
@@ -1294,6 +1305,9 @@ class ReportsCalls:
     ) -> shapes.TestedTargets:
         """Send a test report now, and nothing else.
 
+        If its answer is lost, a repeated request with the same `Idempotency-Key` sends nothing: it is answered the
+        same, or with 409 if nobody knows any more what came of it.
+
         Calls `test_reports`, which needs the scope `admin`.
 
         Args:
@@ -1435,6 +1449,8 @@ class KeysCalls:
     ) -> shapes.IssuedKey:
         """Give a key a new text. The old one stays valid for a while.
 
+        The new text is shown only now: an answer to a repeated request has none. Roll the key again if nobody has it.
+
         Calls `roll_key`, which needs the scope `admin`.
 
         Args:
@@ -1574,7 +1590,9 @@ class UsersCalls:
         *,
         idempotency_key: str | None = None,
     ) -> shapes.OneTimeLink:
-        """Make a link by which a user sets a password, once. It is shown only now.
+        """Make a link by which a user sets a password, once.
+
+        It is shown only now: an answer to a repeated request has none. Ask for another link if nobody has it.
 
         Calls `link_user`, which needs the scope `admin`.
 

@@ -36,6 +36,7 @@ CONNECT_WITHIN = 10.0
 """Seconds."""
 PASSING = frozenset({429, 502, 503, 504})
 """Statuses of what may be otherwise a little later. 502 and 504 are told by proxies before the API."""
+NOT_MODIFIED = 304
 IN_PROGRESS = "in-progress"
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between two tries, if the API names none."""
@@ -56,6 +57,8 @@ class ApiRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     silence: float | None = None
     """Seconds for which the answer may be silent. None: as the client was told."""
+    known: msgspec.Struct | None = None
+    """What is known already, and is the answer if nothing has changed since (304)."""
     repeatable: Callable[[], bool] = lambda: True
     """Whether the body can be sent again."""
 
@@ -163,6 +166,8 @@ class ApiConnection:
                 problem, lost = lost_by(error), True
                 again = may_come_back(error)
             else:
+                if response.status == NOT_MODIFIED and answer is not None and isinstance(request.known, answer):
+                    return request.known
                 if response.status < 300:
                     return None if answer is None else _whole(response, body, answer)
                 problem = problem_of(response, body)

@@ -31,6 +31,7 @@ from stentor.dashboard.assets import Assets
 from stentor.dashboard.cookies import BROWSER, SESSION, Cookies
 from stentor.dashboard.counting import Counts
 from stentor.dashboard.form import read_form
+from stentor.dashboard.once import OnceForms
 from stentor.dashboard.page import DashboardPage
 from stentor.dashboard.templates import Templates
 from stentor.dashboard.visit import Visit
@@ -67,6 +68,7 @@ class Dashboard:
         self._limits = RequestLimits(config.api.rate)
         self._cookies = Cookies(config.api)
         self._counts: Counts[Preview] = Counts()
+        self._forms = OnceForms(stentor.replies)
 
     def routes(self) -> list[Route]:
         """A route for each path."""
@@ -143,6 +145,7 @@ class Dashboard:
             session=session,
             token=token,
             counts=self._counts,
+            forms=self._forms,
             now=time.time(),
         )
 
@@ -182,7 +185,8 @@ class Dashboard:
             return
         about = visit.deed.about or id_of(next(iter(visit.request.path_params.values()), ""))
         outcome = REFUSED if refusal else DONE
-        await self._stentor.access.log.record(visit.caller, page.action, about, outcome=outcome, detail=refusal)
+        detail = refusal or visit.deed.detail
+        await self._stentor.access.log.record(visit.caller, page.action, about, outcome=outcome, detail=detail)
 
     def _to_sign_in(self, page: DashboardPage, visit: Visit) -> Response:
         """Send somebody to sign in, and from there to the page that was asked for; not to what a form would do."""

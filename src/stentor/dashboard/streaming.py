@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
+from stentor.api.cutting import CutOffResponse
 from stentor.api.streams import stream
 from stentor.dashboard.visit import Visit
 from stentor.runtime.changes import CampaignEvent
@@ -21,4 +22,4 @@ def stream_to(
         return await visit.stentor.access.sessions.find(visit.token) is not None
 
     found = stream(visit.request, visit.caller.id, events, encode, allowed)
-    return StreamingResponse(found.pieces, 200, dict(found.headers), media_type=found.content_type)
+    return CutOffResponse(found.pieces, 200, dict(found.headers), media_type=found.content_type)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -20,11 +20,14 @@ from stentor.dashboard.cookies import Cookies
 from stentor.dashboard.counting import Counts
 from stentor.dashboard.form import NOTHING, Form
 from stentor.dashboard.notices import SAID
+from stentor.dashboard.once import FIELD, OnceForms
 from stentor.dashboard.templates import Templates
 from stentor.runtime.preview import Preview
 from stentor.runtime.stentor import Stentor
+from stentor.store.along import Along
 from stentor.store.campaigns import new_id
 
+T = TypeVar("T")
 _ID = re.compile(r"[0-9a-z]{16}")
 
 
@@ -34,6 +37,8 @@ class Deed:
 
     about: str = ""
     """What it was done to; empty: to what the path names."""
+    detail: str = ""
+    """What else the log says of it."""
     refusal: str = ""
     """Why it was not done, although the next page is shown."""
     nothing: bool = False
@@ -57,6 +62,8 @@ class Visit:
     """What was filled in; empty if the page is only looked at."""
     counts: Counts[Preview]
     """The checks of drafts that are under way in this process."""
+    forms: OnceForms
+    """What forms that count once have made in this process."""
     now: float
     """Epoch seconds."""
     deed: Deed = field(default_factory=Deed)
@@ -101,9 +108,14 @@ class Visit:
             "csrf": await access.csrf.token(self.token),
             "said": SAID.get(self.query("said"), ""),
             "now": self.now,
+            "once": secrets.token_urlsafe(16),
             **values,
         }
         return Response(self.templates.render(template, given), status, media_type="text/html")
+
+    async def once(self, make: Callable[[Along[Any] | None], Awaitable[T]]) -> T | None:
+        """Do what a form asks for, once, however often it is clicked: the form has a field `once`. See `OnceForms`."""
+        return await self.forms.send(self.caller.id, self.request.url.path, self.form.get(FIELD), make)
 
     @property
     def reserved(self) -> str:

@@ -6,7 +6,6 @@ Rules: a tree is never changed, only copied; a mistake names its place, as the o
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from types import UnionType
@@ -15,8 +14,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from stentor.errors import InvalidMessage
-
-_WHERE = re.compile(r" - at `\$\.?(.*)`$")
+from stentor.wrong_types import in_words
 
 DEEPEST = 50
 """Objects and lists within each other."""
@@ -133,9 +131,5 @@ def _check_within(value: object, hint: Any, place: str) -> None:
 
 
 def _wrong(error: msgspec.ValidationError, within: str) -> InvalidMessage:
-    """msgspec's `Expected `str`, got `int` - at `$.title``, as ours."""
-    said = str(error)
-    where = _WHERE.search(said)
-    problem = _WHERE.sub("", said)
-    place = ".".join(filter(None, (within, where[1] if where else "")))
-    return InvalidMessage(place or "message", problem[:1].lower() + problem[1:])
+    place, problem = in_words(error)
+    return InvalidMessage(".".join(filter(None, (within, place))) or "message", problem)

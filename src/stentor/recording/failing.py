@@ -1,15 +1,17 @@
 """Who was not reached, as a list of any length, and how many there are of each kind.
 
 Rules: a page costs the same however many there are, whatever is filtered: each kind (lane, reason, outcome, dead or
-not) is a stretch of one index, in the order of the batches. Each page is a snapshot of its own, so that a slow reader
-holds no transaction open; what is recorded meanwhile may be missing, and nothing comes twice.
+not) is a stretch of one index, in the order of the batches, and of several kinds each row is read once. Each page is a
+snapshot of its own, so that a slow reader holds no transaction open; what is recorded meanwhile may be missing, and
+nothing comes twice.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heapreplace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, literal, select, tuple_, union_all
@@ -26,6 +28,8 @@ _PLACE = (failed.c.batch_id, failed.c.position)
 ENDINGS = (Outcome.REJECTED, Outcome.EXPIRED, Outcome.AMBIGUOUS)
 """How those end who are not reached; whoever was cancelled is not among them."""
 MOST_COUNTED = 10_000
+_LEAST = 10
+"""How many of a kind are read at a time, at least."""
 _AT_ONCE = 100
 """Kinds that one query reads: SQLite takes 500 at most."""
 
@@ -102,9 +106,13 @@ async def failures(
         await campaigns.get(connection, campaign_id)
         kinds = None if wanted.everything else await _kinds(connection, campaign_id, wanted)
     after = after or (f"{campaign_id}/", 0)
+    merged = None if kinds is None else _Merged(campaign_id, kinds, after, page)
     while True:
         async with reader.read() as connection:
-            rows = await _page(connection, campaign_id, kinds, after, page)
+            if merged is None:
+                rows = await _page(connection, campaign_id, after, page)
+            else:
+                rows = await merged.take(connection, page)
         for row in rows:
             yield row
         if len(rows) < page:
@@ -167,26 +175,80 @@ async def _kinds(connection: AsyncConnection, campaign_id: str, wanted: WantedFa
     return [each for each in found if wanted.holds(each)]
 
 
-async def _page(
-    connection: AsyncConnection,
-    campaign_id: str,
-    kinds: Sequence[FailureKind] | None,
-    after: tuple[str, int],
-    limit: int,
-) -> list[FailureRow]:
-    """The first after a place; `kinds`: None: of all."""
-    if kinds is None:
-        # By the batches' ids, which begin with the campaign's ("0" is what follows "/"): the index that keeps this
-        # order. To ask for the campaign as well would have SQLite take another one, and sort all there is.
-        query = _stretch(failed.c.batch_id < f"{campaign_id}0", after, limit)
-        return [failure_row(row) for row in await connection.execute(query)]
-    found: list[FailureRow] = []
-    mine = failed.c.campaign_id == campaign_id
-    for begin in range(0, len(kinds), _AT_ONCE):
-        parts = [_stretch(mine & each.condition, after, limit) for each in kinds[begin : begin + _AT_ONCE]]
-        rows = await connection.execute(union_all(*(select(part.subquery()) for part in parts)))
-        found += [failure_row(row) for row in rows]
-    return sorted(found, key=lambda row: (row.batch_id, row.position))[:limit]
+async def _page(connection: AsyncConnection, campaign_id: str, after: tuple[str, int], limit: int) -> list[FailureRow]:
+    """The first of all kinds after a place."""
+    # By the batches' ids, which begin with the campaign's ("0" is what follows "/"): the index that keeps this
+    # order. To ask for the campaign as well would have SQLite take another one, and sort all there is.
+    query = _stretch(failed.c.batch_id < f"{campaign_id}0", after, limit)
+    return [failure_row(row) for row in await connection.execute(query)]
+
+
+@dataclass(slots=True)
+class _Part:
+    """The failures of one kind: those that are read and not taken yet, and where to go on."""
+
+    kind: FailureKind
+    after: tuple[str, int]
+    share: int
+    """How many are read next."""
+    rows: deque[FailureRow] = field(default_factory=deque)
+    more: bool = True
+
+    @property
+    def is_dry(self) -> bool:
+        return self.more and not self.rows
+
+
+class _Merged:
+    """The failures of some kinds, in the order of the batches. Each is read once, however many kinds there are.
+
+    Of each kind a few are read, and twice as many each time that these are used up.
+    """
+
+    def __init__(self, campaign_id: str, kinds: Sequence[FailureKind], after: tuple[str, int], page: int) -> None:
+        self._mine = failed.c.campaign_id == campaign_id
+        self._page = page
+        share = min(page, max(_LEAST, page // max(1, len(kinds))))
+        self._parts = [_Part(kind, after, share) for kind in kinds]
+
+    async def take(self, connection: AsyncConnection, limit: int) -> list[FailureRow]:
+        """The next ones; fewer than `limit`: there are no more."""
+        await self._fill(connection, [part for part in self._parts if part.is_dry])
+        heads = [(_place(part), number) for number, part in enumerate(self._parts) if part.rows]
+        heapify(heads)
+        found: list[FailureRow] = []
+        while heads and len(found) < limit:
+            number = heads[0][1]
+            part = self._parts[number]
+            found.append(part.rows.popleft())
+            if part.is_dry and len(found) < limit:
+                await self._fill(connection, [part])
+            if part.rows:
+                heapreplace(heads, (_place(part), number))
+            else:
+                heappop(heads)
+        return found
+
+    async def _fill(self, connection: AsyncConnection, parts: Sequence[_Part]) -> None:
+        for begin in range(0, len(parts), _AT_ONCE):
+            some = parts[begin : begin + _AT_ONCE]
+            queries = [_stretch(self._mine & part.kind.condition, part.after, part.share) for part in some]
+            rows = await connection.execute(union_all(*(select(query.subquery()) for query in queries)))
+            by_kind: dict[tuple[Any, ...], list[FailureRow]] = {}
+            for row in rows:
+                read = failure_row(row)
+                by_kind.setdefault((read.lane, read.reason, read.outcome.value, read.dead), []).append(read)
+            for part in some:
+                read_now = sorted(by_kind.get(part.kind.key, ()), key=lambda row: (row.batch_id, row.position))
+                part.more = len(read_now) == part.share
+                part.share = min(self._page, 2 * part.share)
+                part.rows.extend(read_now)
+                if read_now:
+                    part.after = (read_now[-1].batch_id, read_now[-1].position)
+
+
+def _place(part: _Part) -> tuple[str, int]:
+    return part.rows[0].batch_id, part.rows[0].position
 
 
 def _stretch(condition: ColumnElement[bool], after: tuple[str, int], limit: int) -> Select[Any]:

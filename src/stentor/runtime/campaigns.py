@@ -41,6 +41,7 @@ from stentor.runtime.roles import Roles
 from stentor.states import FINAL, CampaignState
 from stentor.store import campaigns, flags
 from stentor.store import once as keys
+from stentor.store.along import Along
 from stentor.store.campaigns import Campaign, new_id
 
 ANYTHING = Expectation()
@@ -256,18 +257,28 @@ class CampaignControl:
         await self._database.write(lambda connection: campaigns.discard(connection, campaign_id, revision))
 
     async def start(
-        self, campaign_id: str, *, once: str | None = None, expect: Expectation = ANYTHING, hold: float = 0.0
+        self,
+        campaign_id: str,
+        *,
+        revision: int | None = None,
+        once: str | None = None,
+        expect: Expectation = ANYTHING,
+        hold: float = 0.0,
+        along: Along[Campaign] | None = None,
     ) -> Campaign:
         """Start a draft: at once, or have it wait for its time. One that was saved without a count is counted first.
 
         Args:
+            revision: what `Campaign.revision` was when it was looked at; None: whatever it is.
             once: a key under which only one campaign is ever started.
             expect: what must hold; the count is that of when it was made, or was checked last.
             hold: for how many seconds nothing is sent yet, so that `unschedule` can take the start back.
+            along: is written with it.
 
         Raises:
             InvalidInput: nobody can be meant to wait for `hold` seconds.
             Unconfirmed: something else was expected.
+            ChangedMeanwhile: its revision is another one.
             AlreadySent: another campaign was started with this key.
             InvalidState: it isn't a draft, or no campaign may be started, as the queue is being drained.
             UnknownCampaign: there is none of this id.
@@ -287,7 +298,7 @@ class CampaignControl:
             campaign = await campaigns.lock(connection, campaign_id)  # nobody changes what was looked at and expected
             encoded = await campaigns.content(connection, campaign_id)
             content = decode_content(encoded)
-            if campaign.revision != found.revision:
+            if campaign.revision != (found.revision if revision is None else revision):
                 raise ChangedMeanwhile(
                     f"campaign {campaign_id} was changed by somebody else meanwhile; nothing started"
                 )
@@ -296,13 +307,26 @@ class CampaignControl:
             to = CampaignState.SCHEDULED if starts_at > now else CampaignState.RUNNING
             expires_at = starts_at + lifetime(content, self._config.sending)
             if campaign.state is not CampaignState.DRAFT:
+                if (campaign.starts_at, campaign.expires_at, campaign.held_until) == (
+                    starts_at,
+                    expires_at,
+                    held_until,
+                ):
+                    return  # by this very call: its transaction was committed, and the word of that was lost
                 raise InvalidState(f"campaign {campaign_id} is {campaign.state}; only a draft can be started")
             expect.check(encoded, campaign.audience, campaign.expected_recipients)
             if once is not None:
                 refuse_a_second_holder(once, await keys.claim(connection, once, campaign_id, now), campaign_id)
             await campaigns.move(
-                connection, campaign_id, to, starts_at=starts_at, expires_at=expires_at, held_until=held_until
+                connection,
+                campaign_id,
+                to,
+                starts_at=starts_at,
+                expires_at=expires_at,
+                held_until=held_until,
+                asked_start=campaign.starts_at,
             )
+            await _write(along, connection, campaign_id)
 
         await self._backend.queue.settle(change, put=[start_task(campaign_id, found.revision)])
         await self._backend.bell.ring()
@@ -322,6 +346,7 @@ class CampaignControl:
         once: str | None = None,
         expect: Expectation = ANYTHING,
         campaign_id: str | None = None,
+        along: Along[Campaign] | None = None,
     ) -> Campaign:
         """Make a campaign and start it. `Roles.run`, here or in any other process, then sends it.
 
@@ -329,6 +354,7 @@ class CampaignControl:
             preview, campaign_id: as for `create`. A campaign of this id that was started already is returned.
             once: as for `start`, e.g. `episode-12`: however often a program is run, this is sent once.
             expect: what must hold; the count is of now.
+            along: is written with the start.
 
         Raises: as `prepare`; AlreadySent, InvalidState, Unconfirmed: as `start`.
         """
@@ -344,10 +370,15 @@ class CampaignControl:
         if made.state is not CampaignState.DRAFT:
             return made
         try:
-            return await self.start(made.id, once=once)
+            return await self.start(made.id, once=once, along=along)
         except AlreadySent:  # by another, a moment ago
             await self.discard(made.id)
             raise
+        except InvalidState:
+            found = await self.get(made.id)
+            if campaign_id is None or found.state is CampaignState.DRAFT:
+                raise
+            return found  # it was sent by the same request, which came twice
 
     async def refuse_a_second(self, once: str) -> None:
         """See that no campaign was started with this key, before anybody is counted.
@@ -480,8 +511,13 @@ class CampaignControl:
         title = f"{campaign.title} ({'taken back' if action is Action.UNDO else 'edited'})"
         return campaign, Draft(change, whom, title=title, collapse_id=campaign.collapse_id)
 
-    async def unschedule(self, campaign_id: str) -> Campaign:
+    async def unschedule(self, campaign_id: str, *, along: Along[Campaign] | None = None) -> Campaign:
         """Make a campaign that waits for its start, or is held, a draft again. Nothing of it is sent.
+
+        The draft has the time to start that it had before, even if that has passed.
+
+        Args:
+            along: is written with it.
 
         Returns: the draft; also if it was one already.
 
@@ -494,6 +530,7 @@ class CampaignControl:
                 said = "only one that still waits for its start can be made a draft again"
                 raise InvalidState(f"campaign {campaign_id} is {state}; {said}")
             await campaigns.unschedule(connection, campaign_id)
+            await _write(along, connection, campaign_id)
 
         await self._database.write(change)
         await self._backend.bell.ring()
@@ -501,12 +538,24 @@ class CampaignControl:
 
     # -- stopping them ------------------------------------------------------------------------------------------------
 
-    async def pause(self, campaign_id: str) -> Campaign:
-        """Send nothing more of it until it is resumed. Takes effect within a second. Raises: InvalidState."""
-        return await self._move(campaign_id, CampaignState.PAUSED)
+    async def pause(self, campaign_id: str, *, along: Along[Campaign] | None = None) -> Campaign:
+        """Send nothing more of it until it is resumed. Takes effect within a second.
 
-    async def resume(self, campaign_id: str) -> Campaign:
-        """Go on with a paused campaign. Raises: InvalidState."""
+        Args:
+            along: is written with it.
+
+        Raises: InvalidState.
+        """
+        return await self._move(campaign_id, CampaignState.PAUSED, along)
+
+    async def resume(self, campaign_id: str, *, along: Along[Campaign] | None = None) -> Campaign:
+        """Go on with a paused campaign.
+
+        Args:
+            along: is written with it.
+
+        Raises: InvalidState.
+        """
 
         async def change(connection: AsyncConnection) -> None:
             campaign = await campaigns.get(connection, campaign_id)
@@ -516,6 +565,7 @@ class CampaignControl:
             to = CampaignState.SCHEDULED if waits else CampaignState.RUNNING
             if campaign.state is CampaignState.PAUSED:
                 await campaigns.move(connection, campaign_id, to)
+            await _write(along, connection, campaign_id)
 
         await self._database.write(change)
         await self._backend.bell.ring()
@@ -578,10 +628,20 @@ class CampaignControl:
         if await self._queue.draining():
             raise InvalidState(HELD_BACK)
 
-    async def _move(self, campaign_id: str, to: CampaignState) -> Campaign:
-        await self._database.write(lambda connection: campaigns.move(connection, campaign_id, to))
+    async def _move(self, campaign_id: str, to: CampaignState, along: Along[Campaign] | None = None) -> Campaign:
+        async def change(connection: AsyncConnection) -> None:
+            await campaigns.move(connection, campaign_id, to)
+            await _write(along, connection, campaign_id)
+
+        await self._database.write(change)
         await self._backend.bell.ring()
         return await self.get(campaign_id)
+
+
+async def _write(along: Along[Campaign] | None, connection: AsyncConnection, campaign_id: str) -> None:
+    """Write what belongs to something that was done to a campaign."""
+    if along is not None:
+        await along(connection, await campaigns.get(connection, campaign_id))
 
 
 def draft_of(campaign: Campaign, content: bytes) -> Draft:

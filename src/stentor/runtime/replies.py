@@ -44,7 +44,7 @@ class Replies:
             keeping.cancel()
 
     async def answer(self, claim: KeyClaim, reply: KeptReply) -> None:
-        """Keep what was answered."""
+        """Keep what was answered, unless somebody else took the request over."""
         await self._database.write(lambda connection: replies.answer(connection, claim, reply))
 
     async def give_back(self, claim: KeyClaim) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.config import Config, ReportedEvent, lanes
 from stentor.errors import InvalidConfiguration, QueueUnavailable, UnknownReport
@@ -28,6 +30,7 @@ from stentor.reporting.targets import open_receiver
 from stentor.runtime.resources import Resources
 from stentor.runtime.standstill import Standstill
 from stentor.settings import listed
+from stentor.store.along import Along
 from stentor.store.database import Database
 
 UNASKED = 120.0
@@ -61,12 +64,19 @@ class Reports:
             for name, each in self._settings.targets.items()
         ]
 
-    async def test(self, target: str | None = None) -> dict[str, TargetAnswer]:
+    async def test(
+        self, target: str | None = None, *, before: Callable[[], Awaitable[None]] | None = None
+    ) -> dict[str, TargetAnswer]:
         """Send a test report now, and nothing else: to this target, or to all at once.
+
+        Args:
+            before: is awaited just before it is sent.
 
         Returns: by target, what came of it. Raises: InvalidConfiguration: there is no such target, or none at all.
         """
         receivers = self._receivers(target)
+        if before is not None:
+            await before()
         event = sample_event(secrets.token_hex(8), self._clock(), self._settings.link)
         answers = await asyncio.gather(*(each.tell(event, self._clock()) for each in receivers.values()))
         return dict(zip(receivers, answers, strict=True))
@@ -90,12 +100,15 @@ class Reports:
             )
         )
 
-    async def replay(self, event: str, target: str | None = None) -> list[ReportDelivery]:
+    async def replay(
+        self, event: str, target: str | None = None, *, along: Along[list[ReportDelivery]] | None = None
+    ) -> list[ReportDelivery]:
         """Send a report again, now: with the same content and id, whether or not it was sent before.
 
         Args:
             event: its id, or any part of it.
             target: to whom; left out, to all that it was for.
+            along: is written as soon as it is sure to be sent, and given what is known of it then.
 
         Returns: what became of it, by target; what could not be sent now is tried again.
 
@@ -112,12 +125,17 @@ class Reports:
         else:
             chosen = list(self._receivers(target))
         now = self._clock()
-        await self._database.write(lambda connection: rows.replay(connection, event_id, chosen, now))
+
+        async def change(connection: AsyncConnection) -> None:
+            await rows.replay(connection, event_id, chosen, now)
+            if along is not None:
+                await along(connection, await _of_targets(connection, event_id, chosen))
+
+        await self._database.write(change)
         receivers = {name: each for name, each in self._receivers(None).items() if name in chosen}
         deliverer = Deliverer(self._database, receivers, self._clock)
         await asyncio.gather(*(deliverer.deliver(name, event_id) for name in chosen))
-        found = await self._database.ask(lambda connection: rows.deliveries(connection, event_id=event_id))
-        return [each for each in found if each.target in chosen]
+        return await self._database.ask(lambda connection: _of_targets(connection, event_id, chosen))
 
     async def _find(self, name: str) -> str:
         found = await self._database.ask(lambda connection: rows.find_events(connection, name, NAMED + 1))
@@ -136,6 +154,11 @@ class Reports:
         if target is not None and target not in known:
             raise InvalidConfiguration(f"there is no target {target!r} for reports; there are {listed(known)}")
         return {name: open_receiver(name, each) for name, each in known.items() if target in (None, name)}
+
+
+async def _of_targets(connection: AsyncConnection, event_id: str, targets: Sequence[str]) -> list[ReportDelivery]:
+    """What became of a report that goes to these targets."""
+    return [each for each in await rows.deliveries(connection, event_id=event_id) if each.target in targets]
 
 
 class MissingRoles:

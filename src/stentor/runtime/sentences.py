@@ -38,6 +38,11 @@ def changes_unseen(report: Report | Progress) -> bool:
     return any(counts.accepted and not is_on_record(lane) for lane, counts in report.lanes.items())
 
 
+def made_of(campaign_id: str) -> str:
+    """What the log says of a campaign that a test, a retry, an undo or an edit of this one made."""
+    return f"of campaign {campaign_id}"
+
+
 def standing_still(lane: str, problem: LaneProblem) -> str:
     """What doesn't go on, why, and what to do."""
     if problem.waiting is not None:

@@ -7,8 +7,11 @@ h11 bounds a request's line and headers (64 KiB). Rules: whoever has connected a
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from stentor.api.cutting import HANG_UP
 
 ASK_WITHIN = 20.0
 """Seconds from the connection to the end of the first request's headers."""
@@ -17,6 +20,10 @@ ASK_WITHIN = 20.0
 class BoundedProtocol(H11Protocol):
     """Hangs up on clients that don't get to their request."""
 
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.app_state = {**self.app_state, HANG_UP: self._cut_off}
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._hurry = self.loop.call_later(ASK_WITHIN, self._hang_up)
@@ -24,6 +31,10 @@ class BoundedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._hurry.cancel()
         super().connection_lost(exc)
+
+    def _cut_off(self) -> None:
+        """Close the connection at once, whatever is under way."""
+        self.transport.abort()
 
     def _hang_up(self) -> None:
         cycle: object | None = self.cycle  # None until the headers of the first request are there

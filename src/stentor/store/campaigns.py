@@ -307,7 +307,7 @@ def _ended_pause(at: float) -> ColumnElement[float]:
 
 
 async def unschedule(connection: AsyncConnection, campaign_id: str) -> bool:
-    """Make a campaign that waits for its start a draft again. A time that only the hold gave it is forgotten.
+    """Make a campaign that waits for its start a draft again, with the time to start that it had as a draft.
 
     Returns: whether it was; False where it is a draft already.
 
@@ -316,9 +316,11 @@ async def unschedule(connection: AsyncConnection, campaign_id: str) -> bool:
         UnknownCampaign: there is none of this id.
     """
     c = campaigns.c
-    asked_for = case((c.starts_at > func.coalesce(c.held_until, 0.0), c.starts_at), else_=None)
+    # Of a start from before there was this column, a time that is not the hold's is the one that was asked for.
+    before = case((c.starts_at > func.coalesce(c.held_until, 0.0), c.starts_at), else_=None)
     values: dict[str, Any] = {
-        "starts_at": asked_for,
+        "starts_at": func.coalesce(c.asked_start, before),
+        "asked_start": None,
         "expires_at": None,
         "held_until": None,
         "revision": c.revision + 1,

@@ -1,8 +1,9 @@
 """What was answered to requests that carry an idempotency key, so that one that is repeated is answered alike.
 
 A request reserves its key before anything is done, together with an id for whatever it makes. If its process dies, a
-repetition takes the key over, with the same id: what was made is found rather than made again. Rules: of several that
-ask at once one works, the others are told to wait; an answer is kept for `KEEP` seconds at least.
+repetition takes the key over, with the same id: what was made is found rather than made again. What makes nothing new
+(a start, a new text for a key) has its answer kept in the transaction that does it. Rules: of several that ask at once
+one works, the others are told to wait; an answer is kept for `KEEP` seconds at least.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stentor.errors import InvalidState
 from stentor.store.campaigns import new_id
 from stentor.store.database import insert_or_ignore
 from stentor.store.tables import replies
@@ -92,11 +94,20 @@ async def extend(connection: AsyncConnection, claim: KeyClaim, until: float) -> 
     await connection.execute(update(replies).where(*_held(claim)).values(until=until))
 
 
-async def answer(connection: AsyncConnection, claim: KeyClaim, reply: KeptReply) -> None:
-    """Keep what was answered, unless somebody else took the request over."""
+async def answer(connection: AsyncConnection, claim: KeyClaim, reply: KeptReply) -> bool:
+    """Keep what was answered. Returns: whether it is kept; False: somebody else took the request over."""
     headers = msgspec.json.encode(reply.headers)
     said = {"status": reply.status, "headers": headers, "body": reply.body}
-    await connection.execute(update(replies).where(*_held(claim)).values(said))
+    return bool((await connection.execute(update(replies).where(*_held(claim)).values(said))).rowcount)
+
+
+async def answer_with(connection: AsyncConnection, claim: KeyClaim, reply: KeptReply) -> None:
+    """Keep an answer in the transaction of what it tells of. That is not done if somebody else does it.
+
+    Raises: InvalidState: somebody else took the request over.
+    """
+    if not await answer(connection, claim, reply):
+        raise InvalidState("the same request was sent again meanwhile, and the other one does it; ask for its answer")
 
 
 async def forget(connection: AsyncConnection, now: float) -> int:

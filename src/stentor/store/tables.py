@@ -66,6 +66,7 @@ campaigns = Table(
     Column("revision", Integer, nullable=False, server_default=text("0")),  # how often it was changed as a draft
     Column("paused_at", Double),  # since when it is paused; NULL where it isn't
     Column("held_until", Double),  # when its start was to be possible at the earliest, if it was held; else NULL
+    Column("asked_start", Double),  # `starts_at` as it was before the start, which may have been held for longer
     Column("kind", StorableText, nullable=False, server_default=text("'campaign'")),  # a `states.CampaignKind`
     Column("addresses", LargeBinary),  # MessagePack: those that a message is for (`audience.listed.Addresses`)
     Index(None, "state"),
@@ -365,6 +366,7 @@ actions = Table(  # who did what
     Index(None, "caller_id", "id"),
     Index(None, "action", "id"),
     Index(None, "object", "id"),
+    Index(None, "outcome", "id"),
 )
 
 report_events = Table(  # what happened that people are told of, as it is told; see `reporting.outbox`

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.access.caller import Caller
 from stentor.access.key_text import new_key
 from stentor.access.log import LONGEST_DETAIL, LONGEST_OBJECT, MOST, ActionFilter
 from stentor.access.scopes import Scope
 from stentor.errors import Forbidden
+from stentor.store.database import SQLITE
 from tests.integration.access.house import LOCAL, NOW, House
 
 SHOP = Caller("k1", "shop", "key", Scope.SEND)
@@ -82,3 +88,34 @@ async def test_a_page_is_bounded(house: House) -> None:
 async def test_only_an_admin_reads_it(house: House) -> None:
     with pytest.raises(Forbidden):
         await house.log.page(SHOP)
+
+
+async def test_each_filter_of_a_page_follows_an_index(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a page costs the same however long the log is."""
+    for number in range(300):
+        await house.log.record(SHOP, "campaign.start", f"c{number}", "refused" if number % 100 == 0 else "done")
+    database, plans = house.database, []
+    sqlite = database.dialect == SQLITE
+    if not sqlite:
+        await database.write(lambda connection: connection.execute(sa.text("ANALYZE stentor_actions")))
+    execute = AsyncConnection.execute
+
+    async def explained(self: AsyncConnection, statement: Any, *arguments: Any, **more: Any) -> Any:
+        if "stentor_actions" in str(statement) and not isinstance(statement, sa.TextClause):
+            compiled = statement.compile(dialect=self.dialect, compile_kwargs={"literal_binds": True})
+            how = "EXPLAIN QUERY PLAN" if sqlite else "EXPLAIN"
+            if not sqlite:  # there are too few rows for an index to be quicker
+                for way in ("seqscan", "bitmapscan"):
+                    await execute(self, sa.text(f"SET LOCAL enable_{way} = off"))
+            plan = (await execute(self, sa.text(f"{how} {str(compiled).replace(':', chr(92) + ':')}"))).all()
+            plans.append("\n".join(str(row) for row in plan))
+        return await execute(self, statement, *arguments, **more)
+
+    monkeypatch.setattr(AsyncConnection, "execute", explained)
+    wanted = ({"caller_id": "k1"}, {"action": "campaign.start"}, {"object": "c7"}, {"outcome": "refused"})
+    for each in wanted:
+        assert await house.log.page(LOCAL, ActionFilter(**each), limit=5)  # type: ignore[arg-type]
+    assert len(plans) == len(wanted)
+    for (name,), plan in zip(wanted, plans, strict=True):
+        assert f"ix_stentor_actions_{name}_id" in plan or not sqlite, plan  # PostgreSQL may go by the ids alone
+        assert not re.search("TEMP B-TREE|Sort|Seq Scan|SCAN stentor", plan), plan

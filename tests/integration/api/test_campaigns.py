@@ -260,15 +260,15 @@ async def test_a_request_whose_process_died_makes_nothing_twice(
         broken.setattr(stentor.replies, "answer", die)
         broken.setattr(stentor.replies, "give_back", die)
         with pytest.raises(Killed):
-            await service.ask("POST", "/campaigns?start=true", DRAFT, Idempotency_Key="news-1")
-    busy = await service.ask("POST", "/campaigns?start=true", DRAFT, Idempotency_Key="news-1")
+            await service.ask("POST", "/campaigns", DRAFT, Idempotency_Key="news-1")
+    busy = await service.ask("POST", "/campaigns", DRAFT, Idempotency_Key="news-1")
     assert problem(busy) == "in-progress"
     monkeypatch.setattr(stentor.replies, "_clock", lambda: stentor._resources.clock() + replies.LEASE + 1)
-    again = await service.ask("POST", "/campaigns?start=true", DRAFT, Idempotency_Key="news-1")
+    again = await service.ask("POST", "/campaigns", DRAFT, Idempotency_Key="news-1")
     assert again.status_code == 201
     found = await stentor.campaigns.newest()
     assert [each.id for each in found] == [again.json()["id"]]
-    assert found[0].state is CampaignState.RUNNING
+    assert found[0].state is CampaignState.DRAFT
 
 
 async def test_what_could_not_be_done_just_now_may_be_tried_again(
@@ -342,6 +342,19 @@ async def test_failures_come_a_page_at_a_time_and_whole(service: Service, tmp_pa
     shown = await service.ask("GET", with_addresses)
     assert json.loads(shown.text.splitlines()[0])["address"]
     assert problem(await service.ask("GET", with_addresses, scope=Scope.VIEW)) == "forbidden"
+    await service.made("GET", f"/campaigns/{campaign}/failures?addresses=true&limit=1")
+    await service.ask("GET", f"/campaigns/{campaign}/recipients/export")
+    read = [
+        (each["action"], each["detail"])
+        for each in (await service.made("GET", f"/log?object={campaign}"))["actions"]
+        if each["action"].startswith(("failures", "recipients"))
+    ]
+    assert read[:3] == [
+        ("recipients.export", ""),
+        ("failures.read", "with addresses"),
+        ("failures.export", "with addresses"),
+    ]
+    assert set(read[3:]) == {("failures.export", "")}, "a page without addresses leaves no row"
     for wrong in ("x", f"{campaign}/x:-1", "other/0:1", f"{campaign}/x:" + "9" * 30):
         assert (
             problem(await service.ask("GET", f"/campaigns/{campaign}/failures/export?after={wrong}")) == "invalid-input"
@@ -402,6 +415,9 @@ async def test_tests_retries_and_undo_are_campaigns_of_their_own(service: Servic
     assert (edit["state"], edit["title"]) == ("draft", "News (edited)")
     again = await service.ask("POST", f"{path}/retry", {"reasons": ["NoSuchReason"]})
     assert problem(again) == "audience-unusable"
+    for made, verb in ((test, "test"), (undo, "undo"), (edit, "edit")):
+        (row,) = (await service.made("GET", f"/log?object={made['id']}"))["actions"]
+        assert (row["action"], row["detail"]) == (f"campaign.{verb}", f"of campaign {campaign}")
 
 
 async def test_lanes_apps_and_the_queue(service: Service) -> None:

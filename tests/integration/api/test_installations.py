@@ -37,6 +37,9 @@ async def test_one_installation(service: Service) -> None:
     whole = await service.ask("GET", "/installations/4711?address=true", scope=Scope.WRITE)
     assert whole.json()["address"] == TOKEN
     assert problem(await service.ask("GET", "/installations/4711?address=true", scope=Scope.VIEW)) == "forbidden"
+    await service.made("GET", "/installations?addresses=true")
+    told = [(each["action"], each["object"], each["detail"]) for each in (await service.made("GET", "/log"))["actions"]]
+    assert told[:2] == [("installation.list", "", "with addresses"), ("installation.read", "4711", "with addresses")]
     assert (await service.made("PUT", "/installations/4711", {"language": "en"}))["change"] == "changed"
     wrong = await service.ask("PUT", "/installations/4711", {"address": "zz", "channel": "apns"})
     assert (problem(wrong), wrong.json()["errors"][0]["pointer"]) == ("invalid-input", "/address")

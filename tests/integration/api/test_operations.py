@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from functools import partial
 from typing import Any
 
+import httpx
 import pytest
 
+from stentor.access.key_text import new_key
 from stentor.access.scopes import Scope
 from stentor.api.bodies import LARGEST
 from stentor.api.document import document, kinds_of
@@ -15,7 +18,7 @@ from stentor.api.named import REQUEST_ID
 from stentor.api.operation import Operation
 from stentor.api.operations import ALL
 from stentor.api.problems import CONTENT_TYPE, KINDS
-from tests.integration.api.conftest import Service
+from tests.integration.api.conftest import DRAFT, Service
 
 BY_NAME = {each.name: each for each in ALL}
 CLOSED = [each for each in ALL if each.scope is not None]
@@ -50,16 +53,58 @@ def test_names_are_unique_and_each_operation_says_what_it_does() -> None:
 
 
 async def test_nobody_gets_in_without_a_key(service: Service) -> None:
-    for operation in CLOSED:
+    for number, operation in enumerate(CLOSED):
         url = f"/v1{path_of(operation)}"
-        bare = await service.anybody.request(operation.method, url)
-        assert (bare.status_code, problem(bare)) == (401, "unauthenticated")
-        assert bare.headers["www-authenticate"] == "Bearer"
-        for text in ("", "x", "stentor_live_", "stentor_live_" + "A" * 50, "é", service.keys[Scope.VIEW][:-1] + "_"):
-            wrong = await service.anybody.request(
-                operation.method, url, headers=[(b"Authorization", f"Bearer {text}".encode())]
-            )
-            assert (wrong.status_code, problem(wrong)) == (401, "unauthenticated"), text
+        async with at_address(service, f"192.0.2.{number}") as client:
+            bare = await client.request(operation.method, url)
+            assert (bare.status_code, problem(bare)) == (401, "unauthenticated")
+            assert bare.headers["www-authenticate"] == "Bearer"
+            made_up = ("", "x", "stentor_live_", "stentor_live_" + "A" * 50, "é", service.keys[Scope.VIEW][:-1] + "_")
+            for text in made_up:
+                headers = [(b"Authorization", f"Bearer {text}".encode())]
+                wrong = await client.request(operation.method, url, headers=headers)
+                assert (wrong.status_code, problem(wrong)) == (401, "unauthenticated"), text
+
+
+def at_address(service: Service, address: str) -> httpx.AsyncClient:
+    """A client that asks from this address."""
+    transport = service.anybody._transport
+    assert isinstance(transport, httpx.ASGITransport)
+    there = httpx.ASGITransport(app=transport.app, client=(address, 4711))
+    return httpx.AsyncClient(transport=there, base_url=service.anybody.base_url)
+
+
+async def until_refused(client: httpx.AsyncClient, headers: dict[str, str]) -> list[httpx.Response]:
+    """Ask with a key that is not valid until there have been too many; all answers."""
+    answers: list[httpx.Response] = []
+    while not answers or answers[-1].status_code != 429:
+        answers.append(await client.get("/v1/campaigns", headers=headers))
+        assert answers[-1].status_code in (401, 429)
+        assert len(answers) < 500
+    return answers
+
+
+async def test_made_up_keys_are_slowed_down_and_valid_ones_never(service: Service) -> None:
+    made_up = {"Authorization": f"Bearer {new_key()}"}
+    async with at_address(service, "192.0.2.1") as client, at_address(service, "192.0.2.2") as other:
+        answers = await until_refused(client, made_up)
+        assert len(answers) > 20
+        assert problem(answers[-1]) == "too-many-requests"
+        assert 1 <= int(answers[-1].headers["retry-after"]) <= 3
+        mine = await client.get("/v1/campaigns", headers=service.headers(Scope.VIEW))
+        assert mine.status_code == 200, "others at the same address are not locked out"
+        assert (await client.get("/v1/campaigns")).status_code == 401, "without a key nothing is guessed"
+        assert (await other.get("/v1/campaigns", headers=made_up)).status_code == 401
+    async with at_address(service, "2001:db8::1") as one, at_address(service, "2001:db8::2") as neighbour:
+        await until_refused(one, made_up)
+        assert len(await until_refused(neighbour, made_up)) < 20, "a network of IPv6 is one customer's"
+
+
+async def test_a_program_is_told_of_operations(service: Service) -> None:
+    for path, operation in (("/campaigns/nosuch", "GET /v1/campaigns"), ("/keys/nosuch", "GET /v1/keys")):
+        told = (await service.ask("GET", path)).json()["detail"]
+        assert f"`{operation}`" in told
+        assert "stentor " not in told
 
 
 async def test_a_scope_that_is_too_low_is_refused_before_anything_else(service: Service) -> None:
@@ -113,6 +158,26 @@ async def test_every_answer_is_in_the_document(service: Service) -> None:
         assert len(answer.headers[REQUEST_ID]) == 16
 
 
+def test_conditions_are_in_the_document() -> None:
+    def headers(path: str, method: str) -> set[str]:
+        return {each["name"] for each in paths[path][method]["parameters"] if each["in"] == "header"}
+
+    paths = document(ALL)["paths"]
+    campaign = "/v1/campaigns/{campaign}"
+    assert headers(campaign, "get") == headers("/v1/lanes", "get") == {"If-None-Match"}
+    assert headers(campaign, "put") == headers(campaign, "delete") == {"If-Match"}
+    assert (
+        headers(f"{campaign}/start", "post") == headers(f"{campaign}/check", "post") == {"If-Match", "Idempotency-Key"}
+    )
+    assert headers(f"{campaign}/pause", "post") == {"Idempotency-Key"}
+    assert headers(f"{campaign}/failures/export", "get") == set()
+    answers = paths[campaign]["get"]["responses"]
+    assert set(answers["200"]["headers"]) == set(answers["304"]["headers"]) == {"ETag"}
+    for each in ALL:
+        conditional = "If-Match" in headers(each.path, each.method.lower())
+        assert conditional == ("call.match(" in inspect.getsource(each.run)), each.name
+
+
 async def test_what_is_nowhere_is_told(service: Service) -> None:
     nowhere = await service.ask("GET", "/nosuch")
     assert problem(nowhere) == "not-found"
@@ -152,3 +217,24 @@ async def test_who_asks_too_often_waits(service: Service) -> None:
     assert answers[0].headers["ratelimit-policy"] == '"requests";q=10;w=2'
     assert "r=9;" in answers[0].headers["ratelimit"]
     assert (await service.ask("GET", "/apps", scope=Scope.WRITE)).status_code == 200  # each key has its own
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "said"),
+    [
+        ("POST", "/campaigns", {**DRAFT, "title": 7}, "title: must be text, not a number"),
+        ("POST", "/campaigns", {**DRAFT, "message": {"title": 7}}, "title: must be text, not a number"),
+        ("POST", "/keys", {"name": ["x"]}, "name: must be text, not a list"),
+        ("POST", "/keys", {"name": "x", "scope": "root"}, "allowed: view, write, send, admin"),
+        ("POST", "/keys", [], "The body: must be an object, not a list"),
+        ("GET", "/campaigns?limit=many", None, "limit: must be a whole number"),
+        ("GET", "/campaigns?limit=0", None, "limit: must be 1 or more"),
+        ("GET", "/log?outcome=lost", None, "allowed: done, refused, failed"),
+    ],
+)
+async def test_what_is_wrong_is_said_in_plain_words(
+    service: Service, method: str, path: str, body: Any, said: str
+) -> None:
+    answer = await service.ask(method, path, body)
+    assert problem(answer) in ("invalid-input", "invalid-message")
+    assert answer.json()["detail"].endswith(said)

@@ -37,7 +37,12 @@ async def test_a_campaign_from_its_preview_to_its_report(served: Served) -> None
         with pytest.raises(ApiProblem) as told:
             await client.campaigns.start(draft.id, if_match=draft)
         assert (told.value.status, told.value.slug) == (412, "precondition-failed")
-        assert (await client.campaigns.get(draft.id)).etag == changed.etag != draft.etag
+        found = await client.campaigns.get(draft.id, if_none_match=draft)
+        assert found.etag == changed.etag != draft.etag
+        assert await client.campaigns.get(draft.id, if_none_match=found) is found, "nothing has changed"
+        with pytest.raises(ApiProblem) as told:
+            await client.campaigns.check(draft.id, if_match=draft)
+        assert told.value.slug == "precondition-failed"
         with pytest.raises(ApiProblem) as told:
             await client.campaigns.start(draft.id, expect_recipients=PHONES * 2)
         assert told.value.slug == "unconfirmed"

@@ -96,6 +96,12 @@ async def actions_of(stentor: Stentor, campaign: str) -> list[tuple[str, str]]:
     return [(each.action, each.outcome) for each in found]
 
 
+async def making_of(stentor: Stentor, shown: httpx.Response) -> tuple[str, str]:
+    """What the log says of how the campaign of a page was made."""
+    (row,) = await stentor.access.log.page(local_caller(), ActionFilter(object=shown.url.path.rpartition("/")[2]))
+    return row.action, row.detail
+
+
 async def test_an_empty_list_says_what_to_do(browser: Browser) -> None:
     await browser.sign_in("ada", Scope.WRITE)
     page = await browser.open("/campaigns")
@@ -264,7 +270,7 @@ async def test_who_was_not_reached_is_sent_to_again(browser: Browser) -> None:
     assert "This new campaign is for those who were not reached." in done.text
     assert done.url.path != f"/campaigns/{made.id}"
     assert f'href="{done.url.path}/start"' in done.text
-    assert await actions_of(browser.stentor, made.id) == [("campaign.retry", "done")]
+    assert await making_of(browser.stentor, done) == ("campaign.retry", f"of campaign {made.id}")
 
 
 async def test_a_message_is_taken_back(browser: Browser) -> None:
@@ -283,7 +289,7 @@ async def test_a_message_is_taken_back(browser: Browser) -> None:
     assert content.message.title == "Sorry"
     assert f"/campaigns/{made.id}" in done.text
     assert f'"{done.url.path}/undo"' not in done.text
-    assert await actions_of(browser.stentor, made.id) == [("campaign.undo", "done")]
+    assert await making_of(browser.stentor, done) == ("campaign.undo", f"of campaign {made.id}")
 
 
 async def test_a_message_is_edited(browser: Browser) -> None:
@@ -302,7 +308,7 @@ async def test_a_message_is_edited(browser: Browser) -> None:
     assert json.loads(unescape(message[1])) == {"title": "Better news", "body": "More of it", "ttl": 3600}
     done = await browser.submit(checked, f"{home}/edit", message=unescape(message[1]))
     assert "This new campaign puts the new message in place." in done.text
-    assert await actions_of(browser.stentor, made.id) == [("campaign.edit", "done")]
+    assert await making_of(browser.stentor, done) == ("campaign.edit", f"of campaign {made.id}")
 
 
 async def messages(browser: Browser, path: str) -> AsyncIterator[tuple[str, str]]:
@@ -561,3 +567,16 @@ async def test_a_second_click_makes_no_second_draft(browser: Browser) -> None:
     for _ in range(2):
         done = await browser.submit(checked, path, id=reserved[1], message='{"title": "Better"}')
         assert done.url.path == f"/campaigns/{reserved[1]}"
+
+
+async def test_what_starts_a_campaign_has_one_name(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.SEND)
+    made = await draft(browser.stentor)
+    buttons = await browser.fragment(f"/campaigns/{made.id}/actions")
+    assert re.search(rf'href="/campaigns/{made.id}/start">.*?</svg>\s*Fire\s*</a>', buttons.text, re.DOTALL), (
+        buttons.text
+    )
+    asked = await browser.open(f"/campaigns/{made.id}/start")
+    assert '<button class="primary" type="submit">Fire</button>' in asked.text
+    assert f"Fire “{made.title}”?" in text_of(asked)
+    assert "It is a draft at the moment." in text_of(asked)

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from stentor.access.caller import local_caller
+from stentor.access.log import ActionFilter
 from stentor.access.scopes import Scope
 from stentor.audience.contract import Selection
 from stentor.dashboard import counting
@@ -256,7 +257,7 @@ async def test_fire_is_held_and_taken_back(browser: Browser) -> None:
     twice = await browser.post(f"/campaigns/{campaign.id}/fire", **fields, sure="yes", hold="30")
     assert twice.url.path == f"/campaigns/{campaign.id}/held"
     back = await browser.submit(held, f"/campaigns/{campaign.id}/unschedule")
-    assert "nothing was sent, and this is a draft again" in back.text
+    assert "Taken back: nothing was sent. This is a draft again, with the time" in back.text
     assert (await browser.stentor.campaigns.get(campaign.id)).state is CampaignState.DRAFT
     actions = [each.action for each in await browser.stentor.access.log.page(local_caller())]
     assert {"campaign.start", "campaign.unschedule"} <= set(actions)
@@ -291,8 +292,16 @@ async def test_a_test_is_sent_and_its_outcome_shown(browser: Browser) -> None:
     page = await browser.open(f"/campaigns/{campaign.id}/check")
     wrong = await browser.submit(page, f"/campaigns/{campaign.id}/test", ids="nobody-here")
     assert (wrong.status_code, "has no installation nobody-here" in wrong.text) == (422, True)
-    sent = await browser.submit(page, f"/campaigns/{campaign.id}/test", ids="1\r\n2")
+    (reserved,) = re.findall(r'name="id" value="([^"]+)"', page.text)
+    form = {"ids": "1\r\n2", "id": reserved}
+    sent, again = await asyncio.gather(
+        *(browser.submit(page, f"/campaigns/{campaign.id}/test", **form) for _ in range(2))
+    )
     test_id = sent.url.params["test"]
+    assert again.url.params["test"] == test_id == reserved, "a double click sends one test"
+    assert len(await browser.stentor.campaigns.newest()) == 2
+    log = await browser.stentor.access.log.page(local_caller(), ActionFilter(object=test_id))
+    assert {(each.action, each.detail) for each in log} == {("campaign.test", f"of campaign {campaign.id}")}
     assert "The test is on its way" in sent.text
     await browser.stentor.roles.run(test_id)
     shown = await browser.fragment(f"/campaigns/{campaign.id}/check/test", test=test_id)

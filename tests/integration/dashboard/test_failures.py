@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from stentor.access.caller import local_caller
+from stentor.access.log import ActionFilter
 from stentor.access.scopes import Scope
 from stentor.api.meter import ApiMeter
 from stentor.audience.contract import Selection
@@ -133,6 +134,9 @@ async def test_a_file_is_compressed_and_addresses_need_a_role(browser: Browser, 
     report = await browser.stentor.outcomes.report(sent)
     assert len(gzip.decompress(raw).splitlines()) == report.total.failed + 1
     assert (await browser.open(path, addresses="true")).status_code == 403
+    rows = await browser.stentor.access.log.page(local_caller(), ActionFilter(object=sent))
+    told = [(each.action, each.caller_name, each.detail) for each in rows]
+    assert told == [("failures.export", "vera", "")], "who downloads a list of people is on record"
     page = await browser.open(f"/campaigns/{sent}/failures", addresses="true")
     assert (page.status_code, "x3" in page.text) == (200, False)
 

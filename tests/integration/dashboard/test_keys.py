@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from html import unescape
 from typing import Any
 
+import httpx
 import pytest
 
 from stentor.access.caller import local_caller
+from stentor.access.log import ActionFilter
 from stentor.access.scopes import Scope
+from stentor.api.meter import ApiMeter
+from stentor.config import Config
 from stentor.dashboard.pages import keys
+from stentor.service.app import application
 from tests.integration.dashboard.conftest import Browser
 
 KEY = re.compile(r"stentor_live_[0-9A-Za-z]{49}")
@@ -61,6 +67,54 @@ async def test_a_key_is_rolled_with_an_overlap(browser: Browser) -> None:
     assert [await holder(browser, each) for each in (issued.text, text, newest)] == [None, None, "shop"]
     odd = await browser.submit(await browser.open(path), f"{path}/roll", overlap="-5")
     assert (odd.status_code, KEY.search(odd.text)) == (409, None)
+
+
+ONCE = re.compile(r'name="once" value="([^"]+)"')
+
+
+async def clicked_twice(browser: Browser, page: httpx.Response, path: str, **fields: Any) -> list[httpx.Response]:
+    """Both answers to a form that is sent by a double click."""
+    (once,) = ONCE.findall(page.text)
+    return await asyncio.gather(*(browser.submit(page, path, once=once, **fields) for _ in range(2)))
+
+
+async def test_a_second_click_makes_no_second_key(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.ADMIN)
+    page = await browser.open("/keys")
+    answers = await clicked_twice(browser, page, "/keys", name="shop", scope="send", expires="90")
+    [key] = await browser.stentor.access.keys.page(local_caller())
+    [text] = {each for answer in answers for each in KEY.findall(answer.text)}
+    assert [bool(KEY.search(answer.text)) for answer in answers] == [True, True], "the second is what is seen"
+    assert await holder(browser, text) == "shop"
+    path = f"/keys/{key.id}"
+    answers = await clicked_twice(browser, await browser.open(path), f"{path}/roll", overlap="0")
+    [newest] = {each for answer in answers for each in KEY.findall(answer.text)}
+    assert [await holder(browser, each) for each in (text, newest)] == [None, "shop"]
+    done = await browser.stentor.access.log.page(local_caller(), ActionFilter(object=key.id))
+    assert [each.action for each in done] == ["key.roll", "key.create"]
+
+
+async def test_another_process_knows_that_a_form_was_sent(browser: Browser, config: Config) -> None:
+    await browser.sign_in("ada", Scope.ADMIN)
+    page = await browser.open("/keys")
+    form = {"name": "shop", "scope": "send", "expires": "90", "once": ONCE.findall(page.text)[0]}
+    await browser.submit(page, "/keys", **form)
+    app = application(browser.stentor, config, ApiMeter(), asyncio.Event())
+    other = Browser(browser.stentor, httpx.ASGITransport(app=app, raise_app_exceptions=True))
+    async with other.client:
+        other.client.cookies = browser.client.cookies
+        answer = await other.submit(page, "/keys", **form)
+    assert "This form was sent before, and its key is made." in unescape(answer.text)
+    assert not KEY.search(answer.text)
+    assert len(await browser.stentor.access.keys.page(local_caller())) == 1
+
+
+async def test_a_form_that_was_refused_may_be_sent_again(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.ADMIN)
+    page = await browser.open("/keys")
+    form = {"scope": "send", "expires": "90", "once": ONCE.findall(page.text)[0]}
+    assert (await browser.submit(page, "/keys", name="", **form)).status_code == 422
+    assert KEY.search((await browser.submit(page, "/keys", name="shop", **form)).text)
 
 
 async def test_revoking_is_confirmed(browser: Browser) -> None:

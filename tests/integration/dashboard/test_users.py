@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from html import unescape
 
@@ -14,6 +15,7 @@ from stentor.dashboard.pages import users
 from tests.integration.dashboard.conftest import HOST, PASSWORD, Browser
 
 LINK = re.compile(r'id="once"[^>]* value="([^"]+)"')
+ONCE = re.compile(r'name="once" value="([^"]+)"')
 
 
 async def actions(browser: Browser, about: str | None = None) -> list[str]:
@@ -40,6 +42,22 @@ async def test_a_user_is_added_and_sets_a_password_by_the_link(browser: Browser)
         inside = await other.submit(done, "/sign-in", name="grace", password=PASSWORD)
         assert "Your role: send" in inside.text
     assert {"user.add by ada", "user.link by ada"} <= set(await actions(browser))
+
+
+async def test_a_second_click_adds_no_second_user_and_makes_no_second_link(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.ADMIN)
+    page = await browser.open("/users")
+    form = {"name": "grace", "role": "send", "once": ONCE.findall(page.text)[0]}
+    answers = await asyncio.gather(*(browser.submit(page, "/users", **form) for _ in range(2)))
+    assert len({found[1] for answer in answers if (found := LINK.search(answer.text))}) == 1
+    grace = await browser.stentor.access.users.find(local_caller(), "grace")
+    path = f"/users/{grace.id}"
+    page = await browser.open(path)
+    once = ONCE.findall(page.text)[0]
+    answers = await asyncio.gather(*(browser.submit(page, f"{path}/link", once=once) for _ in range(2)))
+    assert len({found[1] for answer in answers if (found := LINK.search(answer.text))}) == 1
+    done = await browser.stentor.access.log.page(local_caller(), ActionFilter(object=grace.id))
+    assert [each.action for each in done] == ["user.link", "user.link", "user.add"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from stentor.errors import UnknownCampaign
 from stentor.outcome import Outcome
 from stentor.recording import failing
 from stentor.recording.failing import WantedFailures, counts, failures
-from stentor.recording.report import FailureRow
+from stentor.recording.report import FailureRow, failure_row
 from stentor.store.database import SQLITE
 from stentor.store.tables import failures as table
 from tests.integration.recording.rows import NOW, Rows
@@ -74,6 +74,29 @@ async def test_failures_can_be_chosen(rows: Rows, monkeypatch: pytest.MonkeyPatc
     assert [row.installation for row in await listed(rows, "c10")] == ["another campaign's"]
     with pytest.raises(UnknownCampaign):
         await listed(rows, "nosuch")
+
+
+async def test_each_row_is_read_once_however_many_kinds_there_are(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    await rows.campaign()
+    for number in range(20):
+        await rows.batch(number, "rx" * 10)
+    everybody = [row for row in await listed(rows) if row.outcome is Outcome.REJECTED]
+    for place, row in enumerate(everybody):  # one kind in ten has most of them
+        reason = f"Reason{place % 9}" if place % 3 else "Unregistered"
+        one = (table.c.batch_id == row.batch_id, table.c.position == row.position)
+        await rows.change(table.update().where(*one).values(reason=reason))
+    everybody = [row for row in await listed(rows) if row.outcome is Outcome.REJECTED]
+    read: list[Any] = []
+
+    def counting(row: Any) -> FailureRow:
+        read.append(row)
+        return failure_row(row)
+
+    monkeypatch.setattr("stentor.recording.failing.failure_row", counting)
+    for page in (7, 30, 1000):
+        read.clear()
+        assert await listed(rows, page=page, outcome=Outcome.REJECTED) == everybody
+        assert len(read) == len(everybody) == 200
 
 
 async def test_each_kind_is_counted(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -64,6 +65,20 @@ async def test_a_time_that_was_asked_for_is_kept(stentor: Stentor) -> None:
     held = await stentor.campaigns.start(made.id, hold=LATER)
     assert held.starts_at == at
     assert (await stentor.campaigns.unschedule(made.id)).starts_at == at
+
+
+async def test_a_time_that_came_before_the_hold_ended_is_kept_too(stentor: Stentor) -> None:
+    at = time.time() + LATER / 3
+    made = await stentor.campaigns.create(replace(DRAFT, starts_at=at))
+    for _ in range(2):
+        held = await stentor.campaigns.start(made.id, hold=LATER)
+        assert (held.starts_at, held.state) == (held.held_until, CampaignState.SCHEDULED)
+        assert held.starts_at is not None
+        assert held.starts_at > at
+        assert (await stentor.campaigns.unschedule(made.id)).starts_at == at
+    later = await stentor.campaigns.change(made.id, replace(DRAFT, starts_at=None))
+    await stentor.campaigns.start(later.id, hold=LATER)
+    assert (await stentor.campaigns.unschedule(made.id)).starts_at is None, "nothing is left of the time before"
 
 
 async def test_a_key_is_free_again_when_the_draft_is_deleted(stentor: Stentor) -> None:

@@ -115,7 +115,7 @@ async def test_another_address_revives(stentor: Stentor, config: Config) -> None
         ),
         (apns(1, language="nonsense!"), "language", "malformed language"),
         (apns(1, time_zone="Mars/Olympus"), "time_zone", "unknown time zone"),
-        (apns(1, registered_at="soon"), "registered_at", "malformed registered_at"),
+        (apns(1, registered_at="soon"), "registered_at", "not a time: 'soon'; write e.g. 2026-01-31T12:00:00Z"),
         (apns(1, attributes="[1]"), "attributes", "malformed attributes"),
         (apns(1, plan="a\0b"), "attributes", "malformed attributes"),
     ],

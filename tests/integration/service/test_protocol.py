@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from stentor.access.caller import local_caller
@@ -17,6 +18,7 @@ from stentor.runtime.doors import open_door
 from stentor.runtime.stentor import Stentor
 from stentor.service import protocol
 from stentor.service.process import serve
+from tests.integration.api.test_operations import until_refused
 
 
 @pytest.fixture
@@ -74,3 +76,20 @@ async def test_a_body_that_trickles_in_is_not_waited_for(
     assert answer.startswith(b"HTTP/1.1 408")
     assert b"/v1/problems/too-slow" in answer
     writer.close()
+
+
+async def test_behind_a_proxy_made_up_keys_are_counted_by_the_address_that_it_tells(tmp_path: Path) -> None:
+    api = {"listen": "127.0.0.1:0", "trusted_proxies": ["127.0.0.1"]}
+    config = Config.model_validate({"store": {"url": f"sqlite:///{tmp_path / 'stentor.db'}"}, "api": api})
+    stop, ready = asyncio.Event(), asyncio.Event()
+    with open_door("127.0.0.1:0") as door:
+        serving = asyncio.create_task(serve(config, stop, doors=[door], tell=lambda _: ready.set()))
+        await ready.wait()
+        url = "http://{}:{}".format(*door.getsockname())
+        async with httpx.AsyncClient(base_url=url, headers={"Authorization": "Bearer x"}, timeout=60) as client:
+            for client_address in ("198.51.100.7", "203.0.113.9"):
+                told = {"X-Forwarded-For": client_address}
+                answers = await until_refused(client, told)
+                assert len(answers) > 20
+        stop.set()
+        await serving

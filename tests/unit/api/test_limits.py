@@ -38,6 +38,16 @@ def test_a_slow_rate_says_how_long_to_wait() -> None:
     assert bucket.ask("a").retry_after == 10
 
 
+def test_a_wrong_key_may_be_shown_twenty_times_a_minute() -> None:
+    clock = Clock()
+    bucket = limits.wrong_keys(clock)
+    assert [bucket.ask("a").retry_after for _ in range(22)] == [0] * 20 + [3, 3]
+    clock.now = 3.0
+    assert [bucket.ask("a").allowed for _ in range(2)] == [True, False]
+    clock.now = 600.0
+    assert sum(bucket.ask("a").allowed for _ in range(30)) == 20
+
+
 def test_memory_is_bounded() -> None:
     bucket = RequestLimits(1, Clock())
     for number in range(limits.MOST + 50):

@@ -79,9 +79,11 @@ class FakeStentor:
         self.max_rates: list[float | None] = []
         """Of what was prepared and sent."""
         self.samples: list[str | None] = []
+        """Of whom examples were wanted."""
         self.confirms = "as it is"
         """What confirms a draft as it is now."""
-        """Of whom examples were wanted."""
+        self.expected = ANYTHING
+        """What must have held for the latest start."""
         self.counting: Callable[[], None] | None = None
         """Called while an audience is counted that has no end."""
         self.sent: set[str] = set()
@@ -151,6 +153,7 @@ class FakeStentor:
     ) -> Campaign:
         if expect.confirmation not in (None, self.confirms):
             raise Unconfirmed("The message is not the one that was previewed; nothing was started.")
+        self.expected = expect
         return self._move("start", campaign_id, CampaignState.SCHEDULED if hold else CampaignState.RUNNING)
 
     async def unschedule(self, campaign_id: str) -> Campaign:

@@ -16,6 +16,7 @@ import pytest
 from stentor.cli import campaign as commands
 from stentor.cli import start as start_command
 from stentor.cli import waiting
+from stentor.runtime.confirmation import Expectation
 from stentor.states import CampaignState
 from tests.unit.cli.fake_stentor import Command, FakeStentor
 from tests.unit.cli.moments import NOW, campaign
@@ -138,13 +139,29 @@ def test_who_stops_looking_changes_nothing(stentor: Command, fake: FakeStentor, 
     assert f"Campaign {ID} is running, and goes on." in done.stderr
 
 
+def test_a_script_says_what_it_means_to_start(stentor: Command, fake: FakeStentor) -> None:
+    fake.known = [campaign(state=CampaignState.DRAFT)]
+    lone = stentor("campaign", "start", "last", "--tolerance", "0.1", "--yes")
+    assert lone.exit_code == 2
+    assert "--tolerance" in lone.stderr
+    assert fake.verbs() == []
+    few = ("--expect-recipients", "120", "--tolerance", "0.02")
+    assert stentor("campaign", "start", "last", *few, "--yes").exit_code == 0
+    assert fake.expected == Expectation(confirmation=fake.confirms, recipients=120, tolerance=0.02)
+    fake.known = [campaign(state=CampaignState.DRAFT)]
+    other = stentor("campaign", "start", "last", "--confirmation", "another", "--yes")
+    assert other.exit_code != 0
+    assert "nothing was started" in other.stderr
+
+
 def test_a_draft_is_started_and_held(stentor: Command, fake: FakeStentor) -> None:
     fake.known = [campaign(state=CampaignState.DRAFT)]
     done = stentor("campaign", "start", "last", "--hold", "10s", "--yes")
     assert f"stentor campaign unschedule {ID}" in done.stdout
     assert fake.verbs() == ["start", "close"]
     again = stentor("campaign", "unschedule", "last")
-    assert words(again.stdout) == words(f"Campaign {ID} is a draft again. Nothing of it was sent.")
+    told = words(again.stdout)
+    assert told.startswith(f"Campaign {ID} is a draft again. Nothing of it was sent. Its time to start is still 20")
     assert json.loads(stentor("campaign", "start", "last", "--yes", "--json").stdout)["state"] == "running"
 
 

@@ -17,6 +17,7 @@ from stentor.api.operations import ALL
 from stentor.client import BlockingClient, Client, blocking_calls, calls, fields, shapes
 from stentor.client.following import KINDS
 from stentor.errors import ChangedMeanwhile
+from stentor.recording.shapes import CampaignShape
 from stentor.runtime import changes, event_shapes
 
 CLIENT = Client("http://127.0.0.1:1", "key")
@@ -45,6 +46,8 @@ def parameters_of(operation: Operation) -> tuple[set[str], set[str]]:
         names["idempotency_key"] = False
     if ChangedMeanwhile in operation.raises:
         names["if_match"] = False
+    if operation.method == "GET" and operation.answer is CampaignShape:
+        names["if_none_match"] = False
     return set(names), {name for name, required in names.items() if required}
 
 

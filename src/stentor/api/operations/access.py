@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from stentor.access import shapes
-from stentor.access.keys import OVERLAP
+from stentor.access.keys import OVERLAP, ApiKey
 from stentor.access.log import ActionFilter
 from stentor.access.scopes import Scope
 from stentor.access.shapes import (
@@ -18,6 +18,7 @@ from stentor.access.shapes import (
     OneTimeLinkShape,
     UserShape,
 )
+from stentor.access.users import OneTimeLink
 from stentor.api.cursors import Cursors
 from stentor.api.operation import Call, Fields, Made, Operations
 from stentor.errors import InvalidState, UnknownKey, UnknownUser
@@ -140,8 +141,15 @@ async def get_key(call: Call, key: str) -> ApiKeyShape:
 
 @operations.post("/keys/{key}/roll", Scope.ADMIN, raises=(UnknownKey, InvalidState), shape=IssuedKeyShape)
 async def roll_key(call: Call, key: str, body: RollFields) -> Made:
-    """Give a key a new text. The old one stays valid for a while."""
-    made = await call.stentor.access.keys.roll(call.caller, key, overlap=body.overlap)
+    """Give a key a new text. The old one stays valid for a while.
+
+    The new text is shown only now: an answer to a repeated request has none. Roll the key again if nobody has it.
+    """
+
+    def kept(rolled: ApiKey) -> Made:  # without the text, which is shown once
+        return Made(shape=IssuedKeyShape(key=None, about=shapes.api_key(rolled)), status=200)
+
+    made = await call.stentor.access.keys.roll(call.caller, key, overlap=body.overlap, along=call.along(kept))
     return Made(shape=shapes.issued(made), kept=shapes.issued(made, shown=False), status=200)
 
 
@@ -186,21 +194,28 @@ async def set_role(call: Call, user: str, body: RoleFields) -> UserShape:
 
 @operations.post("/users/{user}/link", Scope.ADMIN, raises=(UnknownUser, InvalidState), shape=OneTimeLinkShape)
 async def link_user(call: Call, user: str) -> Made:
-    """Make a link by which a user sets a password, once. It is shown only now."""
-    made = await call.stentor.access.users.link(call.caller, user)
+    """Make a link by which a user sets a password, once.
+
+    It is shown only now: an answer to a repeated request has none. Ask for another link if nobody has it.
+    """
+
+    def kept(made: OneTimeLink) -> Made:
+        return Made(shape=shapes.link(made, shown=False), status=200)
+
+    made = await call.stentor.access.users.link(call.caller, user, along=call.along(kept))
     return Made(shape=shapes.link(made), kept=shapes.link(made, shown=False), status=200)
 
 
 @operations.post("/users/{user}/disable", Scope.ADMIN, raises=(UnknownUser, InvalidState))
 async def disable_user(call: Call, user: str) -> UserShape:
     """Keep a user out from now on, and end all sessions."""
-    return shapes.user(await call.stentor.access.users.disable(call.caller, user))
+    return shapes.user(await call.stentor.access.users.disable(call.caller, user, along=call.along(shapes.user)))
 
 
 @operations.post("/users/{user}/enable", Scope.ADMIN, raises=(UnknownUser,))
 async def enable_user(call: Call, user: str) -> UserShape:
     """Let a user in again."""
-    return shapes.user(await call.stentor.access.users.enable(call.caller, user))
+    return shapes.user(await call.stentor.access.users.enable(call.caller, user, along=call.along(shapes.user)))
 
 
 @operations.post("/users/{user}/sign-out", Scope.ADMIN, raises=(UnknownUser,))

@@ -29,8 +29,10 @@ from stentor.recording.shapes import CampaignShape, ListedCampaignShape, Shape
 from stentor.runtime.campaigns import LONGEST_HOLD, MOST_TESTS
 from stentor.runtime.confirmation import TOLERANCE, Expectation
 from stentor.runtime.draft import Draft
+from stentor.runtime.sentences import made_of
 from stentor.runtime.shapes import PreviewShape, preview
 from stentor.states import CampaignState
+from stentor.store.campaigns import Campaign
 
 operations = Operations("Campaigns")
 MOST, USUAL = 200, 50
@@ -226,13 +228,15 @@ async def create_campaign(call: Call, query: CreateQuery, body: NewCampaignField
     if query.start:
         call.caller.require(Scope.SEND)
         expect = _expectation(call, body)
-        made = await call.stentor.campaigns.send(body.draft, once=body.once, expect=expect, campaign_id=call.reserved)
+        made = await call.stentor.campaigns.send(
+            body.draft, once=body.once, expect=expect, campaign_id=call.reserved, along=call.along(_made)
+        )
     else:
         for name, value in (("confirmation", body.confirmation), ("once", body.once)):
             if value is not None:
                 raise InvalidInput(name, "is for a start; add `start=true`, or give it when you start the draft")
         made = await call.stentor.campaigns.create(body.draft, campaign_id=call.reserved, count=query.count)
-    return Made(shape=shapes.campaign(made), location=f"/v1/campaigns/{made.id}")
+    return _made(made)
 
 
 @operations.get("/campaigns", Scope.VIEW)
@@ -278,6 +282,7 @@ async def change_campaign(call: Call, campaign: str, query: ChangeQuery, body: D
 )
 async def check_campaign(call: Call, campaign: str, body: DraftCheckFields) -> PreviewShape:
     """Check and count a draft as it is stored, as a preview does. The count is kept with the draft."""
+    call.match(shapes.campaign(await call.stentor.campaigns.get(campaign)))
     return preview(await call.stentor.campaigns.check(campaign, sample=body.sample))
 
 
@@ -305,11 +310,18 @@ async def start_campaign(call: Call, campaign: str, body: StartFields) -> Campai
 
     With `hold`, nothing is sent for so many seconds, and the start can be taken back until then.
     """
-    if call.again and (found := await call.stentor.campaigns.get(campaign)).state is not CampaignState.DRAFT:
-        return shapes.campaign(found)
-    call.match(shapes.campaign(await call.stentor.campaigns.get(campaign)))
+    found = await call.stentor.campaigns.get(campaign)
+    call.match(shapes.campaign(found))
     expect = _expectation(call, body)
-    return shapes.campaign(await call.stentor.campaigns.start(campaign, once=body.once, expect=expect, hold=body.hold))
+    started = await call.stentor.campaigns.start(
+        campaign,
+        revision=found.revision,
+        once=body.once,
+        expect=expect,
+        hold=body.hold,
+        along=call.along(shapes.campaign),
+    )
+    return shapes.campaign(started)
 
 
 @operations.post(
@@ -317,7 +329,7 @@ async def start_campaign(call: Call, campaign: str, body: StartFields) -> Campai
 )
 async def unschedule_campaign(call: Call, campaign: str) -> CampaignShape:
     """Make a campaign that waits for its start, or is held, a draft again. Nothing of it is sent."""
-    return shapes.campaign(await call.stentor.campaigns.unschedule(campaign))
+    return shapes.campaign(await call.stentor.campaigns.unschedule(campaign, along=call.along(shapes.campaign)))
 
 
 @operations.post(
@@ -331,7 +343,7 @@ async def unschedule_campaign(call: Call, campaign: str) -> CampaignShape:
 async def test_campaign(call: Call, campaign: str, body: TestFields) -> Made:
     """Send a campaign's message to a few installations of its audience, as a campaign of its own."""
     made = await call.stentor.campaigns.test(campaign, body.installations, test_id=call.reserved)
-    return Made(shape=shapes.campaign(made), location=f"/v1/campaigns/{made.id}")
+    return _made(made, of=campaign)
 
 
 @operations.post(
@@ -339,7 +351,7 @@ async def test_campaign(call: Call, campaign: str, body: TestFields) -> Made:
 )
 async def pause_campaign(call: Call, campaign: str) -> CampaignShape:
     """Send nothing more of it until it is resumed. Takes effect within a second."""
-    return shapes.campaign(await call.stentor.campaigns.pause(campaign))
+    return shapes.campaign(await call.stentor.campaigns.pause(campaign, along=call.along(shapes.campaign)))
 
 
 @operations.post(
@@ -347,7 +359,7 @@ async def pause_campaign(call: Call, campaign: str) -> CampaignShape:
 )
 async def resume_campaign(call: Call, campaign: str) -> CampaignShape:
     """Go on with a paused campaign."""
-    return shapes.campaign(await call.stentor.campaigns.resume(campaign))
+    return shapes.campaign(await call.stentor.campaigns.resume(campaign, along=call.along(shapes.campaign)))
 
 
 @operations.post(
@@ -372,7 +384,7 @@ async def cancel_campaign(call: Call, campaign: str) -> CampaignShape:
 async def retry_campaign(call: Call, campaign: str, body: RetryFields) -> Made:
     """Make a draft with the same message for those whom a campaign did not reach."""
     made = await call.stentor.campaigns.retry(campaign, reasons=body.reasons, retry_id=call.reserved)
-    return Made(shape=shapes.campaign(made), location=f"/v1/campaigns/{made.id}")
+    return _made(made, of=campaign)
 
 
 @operations.post("/campaigns/{campaign}/undo/preview", Scope.SEND, raises=(UnknownCampaign, InvalidState, *CHECKS))
@@ -395,7 +407,7 @@ async def undo_campaign(call: Call, campaign: str, body: UndoFields) -> Made:
     Start the draft to take the messages back. Chats' messages are deleted; pushes are replaced.
     """
     made = await call.stentor.campaigns.undo(campaign, body.content, undo_id=call.reserved)
-    return Made(shape=shapes.campaign(made), location=f"/v1/campaigns/{made.id}")
+    return _made(made, of=campaign)
 
 
 @operations.post(
@@ -412,7 +424,17 @@ async def edit_campaign(call: Call, campaign: str, body: InsteadFields) -> Made:
     One that is being sent is cancelled first. Start the draft to change the messages.
     """
     made = await call.stentor.campaigns.edit(campaign, body.content, edit_id=call.reserved)
-    return Made(shape=shapes.campaign(made), location=f"/v1/campaigns/{made.id}")
+    return _made(made, of=campaign)
+
+
+def _made(made: Campaign, *, of: str | None = None) -> Made:
+    """A campaign that was made.
+
+    Args:
+        of: the campaign that it was made of.
+    """
+    detail = "" if of is None else made_of(of)
+    return Made(shape=shapes.campaign(made), location=f"/v1/campaigns/{made.id}", detail=detail)
 
 
 def _expectation(call: Call, body: ExpectationFields | NewCampaignFields) -> Expectation:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 from starlette.requests import ClientDisconnect
 
+from stentor.access.log import WITH_ADDRESSES
 from stentor.access.scopes import Scope
 from stentor.api.bodies import JSON
 from stentor.api.installations import ERASED_WITHIN, InstallationFilters, installations_page, seen
@@ -119,7 +120,10 @@ async def get_installation(call: Call, installation: str, query: InstallationQue
     """
     if query.address:
         call.caller.require(Scope.WRITE)
-    return seen(call.caller, await call.stentor.installations.get(installation, address=query.address))
+    found = await call.stentor.installations.get(installation, address=query.address)
+    if query.address:
+        await call.stentor.access.log.record(call.caller, "installation.read", installation, detail=WITH_ADDRESSES)
+    return seen(call.caller, found)
 
 
 @operations.put("/installations/{installation}", Scope.WRITE, action="installation.put")

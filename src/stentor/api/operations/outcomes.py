@@ -98,6 +98,7 @@ class RecipientsQuery(Fields, frozen=True, kw_only=True):
     raises=(UnknownCampaign,),
     streams=f"{CSV}, {JSON_LINES}",
     shape=RecipientShape,
+    action="recipients.export",
 )
 async def export_recipients(call: Call, campaign: str, query: RecipientsQuery) -> Streamed:
     """Every recipient and what became of it, as CSV or JSON Lines, compressed if the client takes gzip.

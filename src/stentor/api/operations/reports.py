@@ -8,10 +8,10 @@ from msgspec import Meta
 
 from stentor.access.scopes import Scope
 from stentor.api.operation import Call, Fields, Operations
-from stentor.errors import InvalidConfiguration, UnknownReport
+from stentor.errors import InvalidConfiguration, InvalidState, UnknownReport
 from stentor.recording.shapes import Shape
 from stentor.reporting import shapes
-from stentor.reporting.outbox import DeliveryStatus
+from stentor.reporting.outbox import DeliveryStatus, ReportDelivery
 from stentor.reporting.shapes import DeliveryShape, TargetAnswerShape
 
 operations = Operations("Reports")
@@ -82,15 +82,29 @@ async def list_reports(call: Call, query: DeliveriesQuery) -> DeliveriesShape:
     return DeliveriesShape(reports=[shapes.delivery(each) for each in found])
 
 
-@operations.post("/reports/test", Scope.ADMIN, raises=(InvalidConfiguration,), action="report.test")
+CUT_SHORT = (
+    "An earlier try with this Idempotency-Key was cut short, so a test report may have been sent. Look whether it came;"
+    " use a new key to send another."
+)
+
+
+@operations.post("/reports/test", Scope.ADMIN, raises=(InvalidConfiguration, InvalidState), action="report.test")
 async def test_reports(call: Call, body: ReportTestFields) -> TestedTargetsShape:
-    """Send a test report now, and nothing else."""
-    answers = await call.stentor.reports.test(body.target)
+    """Send a test report now, and nothing else.
+
+    If its answer is lost, a repeated request with the same `Idempotency-Key` sends nothing: it is answered the same, or
+    with 409 if nobody knows any more what came of it.
+    """
+    answers = await call.stentor.reports.test(body.target, before=lambda: call.begin(CUT_SHORT))
     return TestedTargetsShape(targets={name: shapes.target_answer(each) for name, each in answers.items()})
 
 
 @operations.post("/reports/replay", Scope.ADMIN, raises=(UnknownReport, InvalidConfiguration), action="report.replay")
 async def replay_report(call: Call, body: ReportReplayFields) -> DeliveriesShape:
     """Send a report again, with the same content and the same id."""
-    found = await call.stentor.reports.replay(body.report, body.target)
+    found = await call.stentor.reports.replay(body.report, body.target, along=call.along(_deliveries))
+    return _deliveries(found)
+
+
+def _deliveries(found: list[ReportDelivery]) -> DeliveriesShape:
     return DeliveriesShape(reports=[shapes.delivery(each) for each in found])

@@ -17,7 +17,7 @@ from stentor.errors import InvalidState
 from stentor.recording.report import unread
 from stentor.runtime.campaigns import refuse_unless_over
 from stentor.runtime.confirmation import Expectation
-from stentor.runtime.sentences import HELD
+from stentor.runtime.sentences import HELD, made_of
 from stentor.states import CampaignState
 from stentor.store.campaigns import Campaign, new_id
 
@@ -109,6 +109,7 @@ async def ask_to_retry(visit: Visit, campaign: str) -> Response:
 @pages.post("/campaigns/{campaign}/retry", Scope.SEND, action="campaign.retry")
 async def retry(visit: Visit, campaign: str) -> Response:
     made = await visit.stentor.campaigns.retry(campaign, reasons=visit.form.all("reason"), retry_id=visit.reserved)
+    visit.deed.about, visit.deed.detail = made.id, made_of(campaign)
     return visit.go(f"/campaigns/{made.id}", "campaign-again")
 
 
@@ -142,9 +143,9 @@ async def _start_page(visit: Visit, campaign: str) -> Response:
         visit,
         found,
         "start",
-        "Start",
+        "Fire",
         told,
-        button="Start it",
+        button="Fire",
         template="campaign_start.html",
         name=content.name,
         whom=whom(found, people=True),

@@ -15,7 +15,7 @@ from stentor.dashboard.visit import Visit
 from stentor.errors import InvalidMessage
 from stentor.planning.content import DEFAULT, Content, content_of, to_file
 from stentor.runtime.preview import Preview
-from stentor.runtime.sentences import cancelled_first
+from stentor.runtime.sentences import cancelled_first, made_of
 from stentor.store.campaigns import new_id
 
 pages = Pages()
@@ -43,6 +43,7 @@ async def check_undo(visit: Visit, campaign: str) -> Response:
 async def undo(visit: Visit, campaign: str) -> Response:
     better = read_message(visit.form.raw("message")) if visit.form.get("message") else None
     made = await visit.stentor.campaigns.undo(campaign, better, undo_id=visit.reserved)
+    visit.deed.about, visit.deed.detail = made.id, made_of(campaign)
     return visit.go(f"/campaigns/{made.id}", "campaign-undo")
 
 
@@ -70,6 +71,7 @@ async def edit(visit: Visit, campaign: str) -> Response:
     sent = await visit.stentor.campaigns.content(campaign)
     better = read_message(visit.form.raw("message"), sent)
     made = await visit.stentor.campaigns.edit(campaign, better, edit_id=visit.reserved)
+    visit.deed.about, visit.deed.detail = made.id, made_of(campaign)
     return visit.go(f"/campaigns/{made.id}", "campaign-edit")
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from stentor.access.scopes import Scope
+from stentor.api.cutting import CutOffResponse
 from stentor.api.exports import Kind
 from stentor.api.failures import FailureFilters, FailureList, FailuresPage
 from stentor.api.problems import INVALID_CURSOR, ProblemAnswer
@@ -64,7 +65,7 @@ async def export_failures(visit: Visit, campaign: str) -> Response:
     chosen = filters(visit.request.query_params.multi_items(), ExportFilters)
     listed = FailureList(visit.stentor, visit.caller, campaign, chosen)
     streamed = await listed.export(visit.request, chosen.format)
-    return StreamingResponse(streamed.pieces, 200, dict(streamed.headers), media_type=streamed.content_type)
+    return CutOffResponse(streamed.pieces, 200, dict(streamed.headers), media_type=streamed.content_type)
 
 
 @pages.get("/campaigns/{campaign}/explain", Scope.VIEW)

@@ -27,7 +27,9 @@ from stentor.recording.shapes import selection_of
 from stentor.runtime.campaigns import MOST_TESTS
 from stentor.runtime.confirmation import Expectation
 from stentor.runtime.preview import Preview
+from stentor.runtime.sentences import made_of
 from stentor.states import FINAL, CampaignState
+from stentor.store.campaigns import new_id
 
 pages = Pages()
 HOLD = 10.0
@@ -102,10 +104,12 @@ async def take_back(visit: Visit, campaign: str) -> Response:
 async def test(visit: Visit, campaign: str) -> Response:
     ids = visit.form.raw("ids").replace(",", "\n").split("\n")
     try:
-        made = await visit.stentor.campaigns.test(campaign, [each.strip() for each in ids if each.strip()])
+        wanted = [each.strip() for each in ids if each.strip()]
+        made = await visit.stentor.campaigns.test(campaign, wanted, test_id=visit.reserved)
     except REFUSED as error:
         said = error.problem if isinstance(error, InvalidInput) else str(error)
         return await _check_page(visit, campaign, test_problem=said, status=422)
+    visit.deed.about, visit.deed.detail = made.id, made_of(campaign)
     return visit.go(f"/campaigns/{campaign}/check", test=made.id)
 
 
@@ -133,6 +137,7 @@ async def _check_page(
         audience=audience_in_words(draft),
         most_tests=MOST_TESTS,
         ids=visit.form.raw("ids"),
+        reserved=new_id(visit.now),
         problem=problem,
         test_problem=test_problem,
         **{"campaign": campaign, "campaign_id": campaign_id, "error": "", "holds": HOLDS, **counted, **tested},

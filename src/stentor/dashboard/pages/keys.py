@@ -28,15 +28,16 @@ async def list_keys(visit: Visit) -> Response:
 
 @pages.post("/keys", Scope.ADMIN)
 async def create_key(visit: Visit) -> Response:
-    form = visit.form
+    form, keys = visit.form, visit.stentor.access.keys
     try:
         scope = read_scope("scope", form.get("scope"))
         days = _chosen("expires", form.get("expires"), LIVES)
         ends = visit.now + float(days) * DAY if days else None
-        made = await visit.stentor.access.keys.create(visit.caller, form.get("name"), scope, expires_at=ends)
+        name = form.get("name")
+        made = await visit.once(lambda along: keys.create(visit.caller, name, scope, expires_at=ends, along=along))
     except InvalidInput as error:
         return await _list(visit, {error.field: error.problem}, status=422)
-    return await _show_text(visit, made)
+    return visit.go("/keys", "key-made-already") if made is None else await _show_text(visit, made)
 
 
 @pages.get("/keys/{key}", Scope.ADMIN)
@@ -46,13 +47,14 @@ async def show_key(visit: Visit, key: str) -> Response:
 
 @pages.post("/keys/{key}/roll", Scope.ADMIN)
 async def roll(visit: Visit, key: str) -> Response:
-    found = await visit.stentor.access.keys.find(visit.caller, key)
+    keys = visit.stentor.access.keys
+    found = await keys.find(visit.caller, key)
     try:
         overlap = float(_chosen("overlap", visit.form.get("overlap"), OVERLAPS))
-        made = await visit.stentor.access.keys.roll(visit.caller, found.id, overlap=overlap)
+        made = await visit.once(lambda along: keys.roll(visit.caller, found.id, overlap=overlap, along=along))
     except (InvalidInput, InvalidState) as error:
         return await _show(visit, found, str(error), status=409)
-    return await _show_text(visit, made)
+    return visit.go(f"/keys/{found.id}", "key-rolled-already") if made is None else await _show_text(visit, made)
 
 
 @pages.get("/keys/{key}/revoke", Scope.ADMIN)

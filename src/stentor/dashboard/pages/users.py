@@ -12,6 +12,7 @@ from stentor.access.wording import ROLES, way_in
 from stentor.dashboard.page import Pages
 from stentor.dashboard.visit import Visit
 from stentor.errors import InvalidInput, InvalidState
+from stentor.store.along import Along
 
 pages = Pages()
 SHOWN = 100
@@ -26,13 +27,18 @@ async def list_users(visit: Visit) -> Response:
 @pages.post("/users", Scope.ADMIN)
 async def add_user(visit: Visit) -> Response:
     users, name = visit.stentor.access.users, visit.form.get("name")
-    try:
+
+    async def add(along: Along[OneTimeLink] | None) -> OneTimeLink:
         made = await users.add(visit.caller, name, read_scope("role", visit.form.get("role")))
+        return await users.link(visit.caller, made.id, along=along)
+
+    try:
+        link = await visit.once(add)
     except InvalidInput as error:
         return await _list(visit, {error.field: error.problem}, status=422)
     except InvalidState as error:
         return await _list(visit, {"name": str(error)}, status=409)
-    return await _show_link(visit, await users.link(visit.caller, made.id), made=True)
+    return visit.go("/users", "user-added-already") if link is None else await _show_link(visit, link, made=True)
 
 
 @pages.get("/users/{user}", Scope.ADMIN)
@@ -53,12 +59,13 @@ async def set_role(visit: Visit, user: str) -> Response:
 
 @pages.post("/users/{user}/link", Scope.ADMIN)
 async def make_link(visit: Visit, user: str) -> Response:
-    found = await visit.stentor.access.users.find(visit.caller, user)
+    users = visit.stentor.access.users
+    found = await users.find(visit.caller, user)
     try:
-        link = await visit.stentor.access.users.link(visit.caller, found.id)
+        link = await visit.once(lambda along: users.link(visit.caller, found.id, along=along))
     except InvalidState as error:
         return await _show(visit, found, str(error), status=409)
-    return await _show_link(visit, link)
+    return visit.go(f"/users/{found.id}", "link-made-already") if link is None else await _show_link(visit, link)
 
 
 @pages.post("/users/{user}/sign-out", Scope.ADMIN)

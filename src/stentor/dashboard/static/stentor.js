@@ -1,4 +1,4 @@
-/* What pages do beyond htmx: show times as the reader's own. Without this script, all pages still work. */
+/* What pages do beyond htmx: show times as the reader's own, and send a form once. Without this script, all pages still work. */
 "use strict";
 (() => {
   const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
@@ -13,6 +13,21 @@
       }
     }
   }
+
+  /* Of a double click only the first counts. The server counts on nothing of this. */
+  const DOUBLE = 1500;
+  const sent = new WeakMap();
+  document.addEventListener("submit", (event) => {
+    if (event.defaultPrevented || event.target.method !== "post") {
+      return;
+    }
+    const last = sent.get(event.target);
+    if (last !== undefined && event.timeStamp - last < DOUBLE) {
+      event.preventDefault();
+    } else {
+      sent.set(event.target, event.timeStamp);
+    }
+  });
 
   localTimes(document);
   document.addEventListener("htmx:after:swap", () => localTimes(document));

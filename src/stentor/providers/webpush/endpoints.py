@@ -17,6 +17,7 @@ from ipaddress import IPv6Address
 import msgspec
 
 from stentor.providers.hosts import is_literal, is_public, is_reserved
+from stentor.wrong_types import in_words
 
 LONGEST_ENDPOINT = 2048
 """Bytes. Windows' are the longest, with some 500."""
@@ -86,7 +87,8 @@ def parse_subscription(address: bytes | str) -> Subscription:
     try:
         stored = _decode(address)
     except msgspec.ValidationError as error:
-        raise MalformedEndpoint(f"{_lower_first(str(error))}; {_ADVICE}") from None
+        place, problem = in_words(error)
+        raise MalformedEndpoint(f"{f'{place}: ' if place else ''}{problem}; {_ADVICE}") from None
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise MalformedEndpoint(f"isn't JSON; {_ADVICE}") from None
     p256dh, auth = _key(stored.keys.p256dh, "keys.p256dh"), _key(stored.keys.auth, "keys.auth")
@@ -181,7 +183,3 @@ def fits(host: str, patterns: Sequence[str]) -> bool:
         host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern
         for pattern in map(str.lower, patterns)
     )
-
-
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:]
