@@ -1150,7 +1150,7 @@ class LanesCalls:
         self._connection = connection
 
     async def all(self) -> shapes.Lanes:
-        """All lanes that are configured: what is queued for each, and why one doesn't send.
+        """All lanes that are configured: what is queued for each, how quickly it is answered, and why one doesn't send.
 
         Calls `list_lanes`, which needs the scope `view`.
         """
@@ -1162,8 +1162,8 @@ class LanesCalls:
             shapes.Lanes,
         )
 
-    async def roles(self) -> shapes.RoleSigns:
-        """What the work shows of each role: whether somebody does it, and why it stands still.
+    async def roles(self) -> shapes.Roles:
+        """The roles: whether somebody does their work, why it stands still, and which processes do it.
 
         Calls `list_roles`, which needs the scope `view`.
         """
@@ -1172,7 +1172,7 @@ class LanesCalls:
                 method="GET",
                 path="/v1/roles",
             ),
-            shapes.RoleSigns,
+            shapes.Roles,
         )
 
     async def apps(self) -> shapes.Apps:
