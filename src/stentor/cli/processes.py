@@ -16,6 +16,7 @@ from stentor.runtime import shapes
 from stentor.runtime.role_signs import RoleState, RoleStatus
 from stentor.runtime.sentences import answered, sign_of
 from stentor.runtime.stentor import Stentor
+from stentor.settings import listed
 from stentor.store.role_processes import ProcessSign
 
 STATES = {
@@ -55,11 +56,16 @@ def roles(config: ConfigFile = None, as_json: AsJson = False) -> None:
     out = console()
     out.print(_work(signs, times))
     out.print()
-    out.print(_processes(processes) if processes else NOBODY, soft_wrap=not processes)
+    for each in processes:
+        out.print(_line(each), soft_wrap=True)
+    if not processes:
+        out.print(NOBODY, soft_wrap=True)
 
 
 def _work(signs: Sequence[RoleStatus], times: Mapping[str, AnswerTimeFigures]) -> Table:
-    table = _table("role", "lane", "state")
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in ("role", "lane", "state"):
+        table.add_column(heading)
     table.add_column("", overflow="fold", min_width=12)
     for each in signs:
         said = Text(str(each.problem), style=BAD) if each.problem is not None else Text("")
@@ -69,18 +75,10 @@ def _work(signs: Sequence[RoleStatus], times: Mapping[str, AnswerTimeFigures]) -
     return table
 
 
-def _processes(processes: Sequence[ProcessSign]) -> Table:
-    table = _table("process", "running since", "version")
-    table.add_column("sign", overflow="fold", min_width=12)
-    for each in processes:
-        name = Text(f"{each.role} on {each.host}, pid {each.pid}")
-        sign = Text(sign_of(each), style=CARE if each.is_silent else "")
-        table.add_row(name, words.clock(each.started_at), Text(each.version), sign)
-    return table
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in headings:
-        table.add_column(heading)
-    return table
+def _line(process: ProcessSign) -> Text:
+    lanes = f" for {listed(sorted(process.lanes))}" if process.lanes else ""
+    return Text.assemble(
+        f"{process.role} on {process.host}{lanes}, running since {words.clock(process.started_at)}"
+        f" (pid {process.pid}, version {process.version}): ",
+        (sign_of(process), CARE if process.is_silent else ""),
+    )
