@@ -26,8 +26,8 @@ STATES = {
     RoleState.HINDERED: "hindered",
 }
 NOBODY = (
-    "No process of Stentor runs, or none of this version. `stentor serve` starts all of them; `stentor send` starts"
-    " those that its campaign needs."
+    "No process shows that it runs. `stentor serve` starts all roles; `stentor send` starts those that its campaign"
+    " needs."
 )
 
 
@@ -69,7 +69,7 @@ def _work(signs: Sequence[RoleStatus], times: Mapping[str, AnswerTimeFigures]) -
     table.add_column("", overflow="fold", min_width=12)
     for each in signs:
         said = Text(str(each.problem), style=BAD) if each.problem is not None else Text("")
-        if each.problem is None and each.lane in times:
+        if each.problem is None and each.lane is not None and each.lane in times:
             said = Text(answered(times[each.lane]))
         table.add_row(each.role, Text(each.lane or ""), STATES[each.state], said)
     return table

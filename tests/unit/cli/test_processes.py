@@ -69,7 +69,7 @@ def test_who_runs_where_and_how_quickly_they_are_answered(stentor: Command, fake
 
 
 def test_where_nobody_runs_it_says_how_to_start_them(stentor: Command, fake: FakeStentor) -> None:
-    assert "`stentor serve` starts all of them" in shown(stentor, fake)
+    assert "`stentor serve` starts all roles" in shown(stentor, fake)
 
 
 @pytest.mark.parametrize(("silent_for", "silent"), [(4.04, False), (30.0, False), (30.1, True)])
