@@ -1150,7 +1150,7 @@ class LanesCalls:
         self._connection = connection
 
     async def all(self) -> shapes.Lanes:
-        """All lanes that are configured: what is queued for each, how quickly it is answered, and why one doesn't send.
+        """All configured lanes: what is queued, how fast the provider answers, and why one doesn't send.
 
         Calls `list_lanes`, which needs the scope `view`.
         """

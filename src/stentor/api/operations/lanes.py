@@ -75,7 +75,7 @@ class DrainShape(Shape, frozen=True, kw_only=True):
 
 @operations.get("/lanes", Scope.VIEW, raises=(QueueUnavailable,))
 async def list_lanes(call: Call) -> LanesShape:
-    """All lanes that are configured: what is queued for each, how quickly it is answered, and why one doesn't send."""
+    """All configured lanes: what is queued, how fast the provider answers, and why one doesn't send."""
     found = await call.stentor.lanes.all()
     return LanesShape(
         lanes=[
