@@ -125,10 +125,10 @@ async def test_a_store_that_is_away_stops_nobody(tmp_path: Path) -> None:
     file = tmp_path / "stentor.db"
     database = Database.open(f"sqlite:///{file}", patience=0.05)
     await migrate(database)
-    other = sqlite3.connect(file, isolation_level=None)
+    other = sqlite3.connect(file, isolation_level=None, timeout=LONG)
     other.execute("BEGIN IMMEDIATE")
     try:
-        async with Presence(database, "planner", interval=SOON).kept():
+        async with Presence(database, "planner", interval=0.5).kept():  # the other must find its turn between two
 
             async def hindered() -> bool:
                 return database.hindrance(0.0) is not None
