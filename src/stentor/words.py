@@ -40,6 +40,20 @@ def lasted(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 120 else countdown(seconds)
 
 
+def roughly(seconds: float) -> str:
+    """`4 s`, `2 min`, `1 h`: in whole units, for how long ago something was."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds // 60:.0f} min" if seconds < 7200 else f"{seconds // 3600:.0f} h"
+
+
+def instant(seconds: float) -> str:
+    """A short time to two digits: `0.42 ms`, `33 ms`, `1.2 s`."""
+    value, unit = (seconds * 1000, "ms") if seconds < 0.9995 else (seconds, "s")
+    digits = 2 if value < 1 else 1 if value < 10 else 0
+    return f"{value:.{digits}f} {unit}"
+
+
 def share(part: int, whole: int) -> str:
     """A percentage that says 100 % only of all and 0 % only of none."""
     if not whole:

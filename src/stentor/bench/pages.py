@@ -36,6 +36,7 @@ PLACES = (
     "/campaigns/new",
     "/campaigns/{campaign}",
     "/campaigns/{campaign}/actions",
+    "/campaigns/{campaign}/answer-times",
     "/campaigns/{campaign}/reasons",
     "/campaigns/{campaign}/failures",
     f"/campaigns/{{campaign}}/failures?reason={REASONS[1][0]}&dead=true",

@@ -53,6 +53,7 @@ COMMANDS = {
     "send": "stentor.cli.send:send",
     "serve": "stentor.cli.roles:serve",
     "worker": "stentor.cli.roles:worker",
+    "roles": "stentor.cli.processes:roles",
     "drain": "stentor.cli.drain:drain",
     "campaign": "stentor.cli.campaign:app",
     "key": "stentor.cli.key:app",

@@ -1161,7 +1161,7 @@ class LanesCalls:
         self._connection = connection
 
     async def all(self) -> shapes.Lanes:
-        """All lanes that are configured: what is queued for each, and why one doesn't send.
+        """All configured lanes: what is queued, how fast the provider answers, and why one doesn't send.
 
         Calls `list_lanes`, which needs the scope `view`.
         """
@@ -1173,8 +1173,8 @@ class LanesCalls:
             shapes.Lanes,
         )
 
-    async def roles(self) -> shapes.RoleSigns:
-        """What the work shows of each role: whether somebody does it, and why it stands still.
+    async def roles(self) -> shapes.Roles:
+        """The roles: whether somebody does their work, why it stands still, and which processes do it.
 
         Calls `list_roles`, which needs the scope `view`.
         """
@@ -1183,7 +1183,7 @@ class LanesCalls:
                 method="GET",
                 path="/v1/roles",
             ),
-            shapes.RoleSigns,
+            shapes.Roles,
         )
 
     async def apps(self) -> shapes.Apps:

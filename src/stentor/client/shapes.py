@@ -580,6 +580,18 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
     """What could not be removed yet, and why; empty: all is gone. Then the registry still has it, as dead."""
 
 
+class AnswerTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a lane's provider took to answer, over all campaigns and senders, in seconds from a request to its
+    answer. Over HTTP/2, each connection times one request at a time."""
+
+    timed: int
+    """Answers that were timed."""
+    median: float
+    """Half of them came within this time."""
+    slowest: float
+    """99 of 100 came within this time."""
+
+
 class Lane(msgspec.Struct, frozen=True, kw_only=True):
     """What goes over one app of a provider."""
 
@@ -593,6 +605,11 @@ class Lane(msgspec.Struct, frozen=True, kw_only=True):
     """Batches that senders hold."""
     problem: LaneProblem | None
     """Why it doesn't send just now."""
+    answer_times: AnswerTimes | None
+    """How long the provider took to answer in the last minute. Null: nothing was sent, or nobody timed it."""
+    credentials_expire_at: float | None
+    """When the app's credentials end by themselves, as the senders that run read them: of a certificate for APNs. Null:
+    never, or nobody knows."""
 
 
 class Lanes(msgspec.Struct, frozen=True, kw_only=True):
@@ -602,23 +619,49 @@ class Lanes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoleSign(msgspec.Struct, frozen=True, kw_only=True):
-    """What the work shows of a role. No role tells that it runs."""
+    """What the work shows of a role."""
 
     role: str
     """`planner`, `sender`, `recorder` or `scheduler`."""
     lane: str | None
     """Of senders, the lane. Null: the role works for all lanes."""
     state: str
-    """`working`: it holds work. `idle`: there is nothing for it to do, and whether it runs doesn't show. `waited_for`:
-    there is work that nobody holds just now. `hindered`: there is work, and the lane has a problem."""
+    """`working`: it holds work. `idle`: there is nothing for it to do. `waited_for`: there is work that nobody holds
+    just now. `hindered`: there is work, and the lane has a problem."""
     problem: LaneProblem | None
     """Why its work stands still, and what to do. Work that nobody takes is a problem after some seconds."""
 
 
-class RoleSigns(msgspec.Struct, frozen=True, kw_only=True):
-    """See `RoleSigns` in the API's document."""
+class RoleProcess(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that does a role's work. It shows itself every ten seconds, and takes leave when it stops."""
+
+    id: str
+    """Drawn by the process when it starts."""
+    role: str
+    """`planner`, `sender`, `recorder`, `scheduler` or `api`."""
+    host: str
+    """The name of its machine or container."""
+    pid: int
+    version: str
+    """Of Stentor."""
+    started_at: float
+    seen_at: float
+    """When it showed itself last."""
+    silent_for: float
+    """Seconds since then."""
+    silent: bool
+    """Whether it has shown no sign for 30 s: it may have been killed, or cut off from the store. It is forgotten after
+    an hour."""
+    lanes: list[str]
+    """Those that a sender serves."""
+
+
+class Roles(msgspec.Struct, frozen=True, kw_only=True):
+    """The roles by their work, and the processes that do it. All times are the store's."""
 
     roles: list[RoleSign]
+    processes: list[RoleProcess]
+    """Those that run, and those that ended without taking leave within the last hour."""
 
 
 class App(msgspec.Struct, frozen=True, kw_only=True):

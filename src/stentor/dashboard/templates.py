@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from stentor.counted import counted
 from stentor.dashboard.assets import Assets
-from stentor.words import countdown, lane_name, lasted, share
+from stentor.words import countdown, instant, lane_name, lasted, roughly, share
 
 
 class Templates:
@@ -36,6 +36,8 @@ class Templates:
             "lasted": lasted,
             "countdown": countdown,
             "lane": lane_name,
+            "instant": instant,
+            "roughly": roughly,
         }
 
     def render(self, name: str, values: Mapping[str, Any]) -> str:

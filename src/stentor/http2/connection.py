@@ -143,6 +143,10 @@ class Connection:
     def open_streams(self) -> int:
         return len(self._streams)
 
+    def has(self, stream_id: int) -> bool:
+        """Whether the request on this stream is under way."""
+        return stream_id in self._streams
+
     @property
     def next_stream_id(self) -> int:
         return self._next_id

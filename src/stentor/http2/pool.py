@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from stentor.answer_times import AnswerTimes
 from stentor.errors import ConnectFailed, PoolClosed
 from stentor.http2.burst import Burst, Fate, Results
 from stentor.http2.connection import Exchange, State
@@ -110,8 +111,14 @@ class Pool:
             results = await pool.send(burst)
     """
 
-    def __init__(self, endpoint: Endpoint, options: PoolOptions | None = None) -> None:
+    def __init__(
+        self, endpoint: Endpoint, options: PoolOptions | None = None, answer_times: AnswerTimes | None = None
+    ) -> None:
+        """Args:
+        answer_times: where it counts how long answers take: of one request at a time on each connection.
+        """
         self._endpoint = endpoint
+        self._answer_times = answer_times
         self._options = options or PoolOptions()
         self._sendings: list[Sending] = []
         self._links: list[Link] = []
@@ -378,6 +385,7 @@ class Pool:
             self._last_error = link.error
             self._failed()
             return
+        link.answer_times = self._answer_times
         self._links.append(link)
         self._spread()
 

@@ -7,6 +7,7 @@ owner two things only: `on_progress` after anything was read, `on_lost` once whe
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import ssl
 from base64 import b64encode
@@ -17,8 +18,10 @@ from pathlib import Path
 from typing import Protocol, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from stentor.answer_times import AnswerTimes
 from stentor.errors import ConnectFailed, HostForbidden, InvalidConfiguration, ProtocolError
 from stentor.http2.addresses import Address, open_socket, others, resolve
+from stentor.http2.burst import Fate
 from stentor.http2.connection import Connection, Exchange, State
 
 WRITE_BUFFER = 256 * 1024
@@ -52,6 +55,21 @@ class Timing:
     """What the peer has to answer that PING; then the connection is replaced. Nothing was written on it."""
     idle_ping: float = 3600.0
     """An idle connection is pinged so seldom: APNs allows one an hour, FCM ends connections over eager ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class _TimedRequest:
+    """The request of a link whose answer is being timed."""
+
+    stream_id: int
+    flight: Exchange
+    index: int
+    since: float
+    """When it was written, by the loop's clock."""
+
+    @property
+    def is_answered(self) -> bool:
+        return self.flight.results.fates[self.index] == Fate.RESPONSE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +141,9 @@ class Link(asyncio.Protocol):
         self.connection = Connection()
         self.error: str | None = None
         """Why the link ended, for people."""
+        self.answer_times: AnswerTimes | None = None
+        """Where it counts how long answers take, of one request at a time; None: nowhere."""
+        self._timed: _TimedRequest | None = None
         self._owner = owner
         self._timing = timing
         self._loop = asyncio.get_running_loop()
@@ -179,9 +200,14 @@ class Link(asyncio.Protocol):
 
     def submit(self, flight: Exchange, indices: Sequence[int]) -> int:
         """Take what fits of these requests now and write it; returns how many."""
+        first = self.connection.next_stream_id
         taken = self.connection.submit(flight, indices)
         if taken:
-            deadline = self._loop.time() + self._timing.answer
+            now = self._loop.time()
+            if self._timed is None and self.answer_times is not None:  # any of them, as the first is answered first
+                chosen = random.randrange(taken)
+                self._timed = _TimedRequest(first + 2 * chosen, flight, indices[chosen], now)
+            deadline = now + self._timing.answer
             if self._deadlines and self._deadlines[-1][0] > deadline - DEADLINE_STEP:
                 deadline, _ = self._deadlines.pop()
             self._deadlines.append((deadline, self.connection.next_stream_id))
@@ -198,6 +224,7 @@ class Link(asyncio.Protocol):
         while self._deadlines and self._deadlines[0][0] <= now:
             _, before = self._deadlines.popleft()
             self.connection.expire(before, f"no answer within {self._timing.answer:g} s")
+            self._note_answer(now)
         if self._ping_at is not None and now - self._ping_at > self._ping_within:
             self.abort(f"the peer answers nothing, not even a PING in {self._ping_within:g} s")
             return
@@ -206,6 +233,15 @@ class Link(asyncio.Protocol):
             self._ping(self._timing.ping)
         self.flush()
         self._close_when_done()
+
+    def _note_answer(self, now: float) -> None:
+        """Count how long the request that is being timed took, if it was answered; forget it, if it ended otherwise."""
+        timed = self._timed
+        if timed is None or self.connection.has(timed.stream_id):
+            return
+        self._timed = None
+        if self.answer_times is not None and timed.is_answered:
+            self.answer_times.note(now - timed.since)
 
     def doubt(self, now: float) -> bool:
         """Whether it is unproven; to be asked before requests are given to a link that may have been idle."""
@@ -281,6 +317,7 @@ class Link(asyncio.Protocol):
             self._close()
         if self.connection.settings_received and not self.settled.done():
             self.settled.set_result(None)
+        self._note_answer(self.heard)
         if self.unproven and self.connection.pings_answered >= self._pings_sent:
             self.unproven, self._ping_at = False, None
         self._owner.on_progress(self)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+from stentor.answer_times import AnswerTimes
 from stentor.errors import CredentialError, CredentialUnavailable, InvalidConfiguration
 from stentor.providers.contract import Renewal, Rule
 from stentor.providers.lane import Flight, LaneState
@@ -44,6 +45,8 @@ class BaseLane(Rendering[R], Generic[R, A]):
         self.name = f"{app.channel}/{name}"
         self.rate = rate
         self.ceiling = min(self.provider_ceiling, rate or self.provider_ceiling)
+        self.answer_times = AnswerTimes()
+        """How long the provider takes to answer; over HTTP/2, of one request at a time on each connection."""
         self._app = app
         self._clock = clock
         self._meanings = {rule.reason: rule.meaning for rule in table}

@@ -197,7 +197,7 @@ class Http2Lane(BurstLane[R, Access]):
         proof = (access, authorization if self.one_credential_a_connection else None)
         if self._pool is None or self._proven_by != proof:
             self._drop_pool()
-            self._pool, self._proven_by = Pool(access.endpoint, self._options), proof
+            self._pool, self._proven_by = Pool(access.endpoint, self._options, self.answer_times), proof
         return self._pool
 
     def _drop_pool(self) -> None:

@@ -23,6 +23,7 @@ from typing import Generic, TypeGuard, TypeVar
 import aiohttp
 from aiohttp.abc import AbstractResolver
 
+from stentor.clock import steady
 from stentor.errors import CredentialUnavailable, InvalidConfiguration
 from stentor.http2.addresses import make_socket
 from stentor.http2.policy import Sleep
@@ -331,8 +332,9 @@ class HttpLane(BaseLane[R, Door[C]], Generic[R, C]):
         """What came back for a request, or what its not coming back means."""
         if isinstance(request, Answer):
             return request
+        began = steady()
         try:
-            return await self._exchange(door, request)
+            response = await self._exchange(door, request)
         except UNSENT as error:
             if is_forbidden(error):
                 return Answer(verdict=Verdict.REJECT, reason=FORBIDDEN_HOST, detail=str(error.os_error))
@@ -341,6 +343,8 @@ class HttpLane(BaseLane[R, Door[C]], Generic[R, C]):
         except UNANSWERED as error:
             self._last_error = explain(error)
             return silence(ambiguous(self._last_error))
+        self.answer_times.note(steady() - began)
+        return response
 
     async def _exchange(self, door: Door[C], request: Request) -> Response:
         if self._sleep.look():  # a network forgets meanwhile, and the connections' own clock stood still

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from stentor.answer_times import AnswerTimes
 from stentor.findings import Finding
 from stentor.model import Action, Message
 from stentor.providers.contract import Answer, Renewal, Taken
@@ -226,6 +227,22 @@ class Describes(Protocol):
 
     def describe(self) -> Finding:
         """Of the files that `check` has read; nobody is asked."""
+
+
+@runtime_checkable
+class Expires(Protocol):
+    """A lane whose credentials may end by themselves."""
+
+    @property
+    def expires_at(self) -> float | None:
+        """When they do, in epoch seconds, as far as the files say that were read; None: never, or nobody knows."""
+
+
+@runtime_checkable
+class TimesAnswers(Protocol):
+    """A lane that counts how long its provider takes to answer."""
+
+    answer_times: AnswerTimes
 
 
 @runtime_checkable

@@ -1,8 +1,9 @@
 """Whether the roles do their work, as far as store and queue show it: part of `Stentor.lanes`.
 
-No role tells anybody that it runs. What shows is the work: a task that somebody holds, one that is ready and that
-nobody takes, a campaign whose time is past. Rules: a role with nothing to do is called idle, though it may run nowhere;
-one is called missing only if what waits for it hasn't changed for `STILL` seconds of this process' looks.
+What shows is the work: a task that somebody holds, one that is ready and that nobody takes, a campaign whose time is
+past. Which processes run is another question, which they answer themselves (`presence.py`). Rules: a role with nothing
+to do is called idle, though it may run nowhere; one is called missing only if what waits for it hasn't changed for
+`STILL` seconds of this process' looks.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class RoleState(StrEnum):
     WORKING = "working"
     """It holds work."""
     IDLE = "idle"
-    """There is nothing for it to do. Whether it runs doesn't show."""
+    """There is nothing for it to do."""
     WAITED_FOR = "waited_for"
     """There is work for it that nobody holds just now."""
     HINDERED = "hindered"

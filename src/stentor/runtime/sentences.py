@@ -7,12 +7,14 @@ to do if there is something to do.
 from __future__ import annotations
 
 from stentor import words
+from stentor.answer_times import AnswerTimeFigures
 from stentor.channels import is_on_record
 from stentor.counted import counted
 from stentor.queue.contract import PLAN
 from stentor.recording.report import LaneProblem, Progress, Report
 from stentor.states import FINAL, CampaignState
 from stentor.store.campaigns import Campaign
+from stentor.store.role_processes import ProcessSign
 
 STILL = (
     "Nothing has moved for some seconds. If the process that sends it was killed, `stentor campaign resume {campaign}`"
@@ -27,6 +29,11 @@ HELD = (
 """Of a cancel that takes its time."""
 CANCELS = "{title!r} is {state}. {when} cancelled first, for good: who was not reached yet doesn't get it."
 """Of an undo or an edit of a campaign that is still being sent."""
+SILENT = (
+    "No sign for {time}: it may have been killed, or cut off from the store. If another process has taken its place,"
+    " there is nothing to do."
+)
+"""Of a role's process that took no leave."""
 UNSEEN = "Providers took the pushes. Whether a device removed or replaced the message, nobody is told."
 """Of the report of an undo or an edit, where pushes are among what it changed."""
 GOING = frozenset({CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.CANCELLING})
@@ -41,6 +48,17 @@ def changes_unseen(report: Report | Progress) -> bool:
 def made_of(campaign_id: str) -> str:
     """What the log says of a campaign that a test, a retry, an undo or an edit of this one made."""
     return f"of campaign {campaign_id}"
+
+
+def sign_of(process: ProcessSign) -> str:
+    """Whether a role's process still runs, as far as it shows, and what to do if not."""
+    time = words.roughly(process.silent_for)
+    return SILENT.format(time=time) if process.is_silent else f"last sign {time} ago"
+
+
+def answered(times: AnswerTimeFigures) -> str:
+    """How quickly a lane's provider answers."""
+    return f"half of the answers within {words.instant(times.median)}, 99 of 100 within {words.instant(times.slowest)}"
 
 
 def standing_still(lane: str, problem: LaneProblem) -> str:

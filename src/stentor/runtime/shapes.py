@@ -1,4 +1,4 @@
-"""What is told of previews and of the queue as JSON; `recording/shapes.py` has what is told of campaigns."""
+"""What is told of previews, of roles and of the queue as JSON; `recording/shapes.py` has what is told of campaigns."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stentor.providers.payload import PayloadSize
-from stentor.recording.shapes import Shape
+from stentor.recording.shapes import LaneProblemShape, Shape, problem
 from stentor.runtime.preview import Preview
 from stentor.runtime.queue_control import Backlog
+from stentor.runtime.role_signs import RoleStatus
+from stentor.store.role_processes import ProcessSign
 
 
 class ExampleShape(Shape, frozen=True, kw_only=True):
@@ -89,6 +91,81 @@ class BacklogShape(Shape, frozen=True, kw_only=True):
     """In the queue."""
     unrecorded: int
     """Messages of senders that recorders haven't written down yet."""
+
+
+class RoleSignShape(Shape, frozen=True, kw_only=True):
+    """What the work shows of a role."""
+
+    role: str
+    """`planner`, `sender`, `recorder` or `scheduler`."""
+    lane: str | None
+    """Of senders, the lane. Null: the role works for all lanes."""
+    state: str
+    """`working`: it holds work. `idle`: there is nothing for it to do. `waited_for`: there is work that nobody holds
+    just now. `hindered`: there is work, and the lane has a problem."""
+    problem: LaneProblemShape | None
+    """Why its work stands still, and what to do. Work that nobody takes is a problem after some seconds."""
+
+
+class RoleProcessShape(Shape, frozen=True, kw_only=True):
+    """A process that does a role's work. It shows itself every ten seconds, and takes leave when it stops."""
+
+    id: str
+    """Drawn by the process when it starts."""
+    role: str
+    """`planner`, `sender`, `recorder`, `scheduler` or `api`."""
+    host: str
+    """The name of its machine or container."""
+    pid: int
+    version: str
+    """Of Stentor."""
+    started_at: float
+    seen_at: float
+    """When it showed itself last."""
+    silent_for: float
+    """Seconds since then."""
+    silent: bool
+    """Whether it has shown no sign for 30 s: it may have been killed, or cut off from the store. It is forgotten after
+    an hour."""
+    lanes: Sequence[str]
+    """Those that a sender serves."""
+
+
+class RolesShape(Shape, frozen=True, kw_only=True):
+    """The roles by their work, and the processes that do it. All times are the store's."""
+
+    roles: Sequence[RoleSignShape]
+    processes: Sequence[RoleProcessShape]
+    """Those that run, and those that ended without taking leave within the last hour."""
+
+
+def roles(signs: Sequence[RoleStatus], processes: Sequence[ProcessSign]) -> RolesShape:
+    return RolesShape(
+        roles=[
+            RoleSignShape(
+                role=each.role,
+                lane=each.lane,
+                state=each.state.value,
+                problem=None if each.problem is None else problem(each.problem),
+            )
+            for each in signs
+        ],
+        processes=[
+            RoleProcessShape(
+                id=each.id,
+                role=each.role,
+                host=each.host,
+                pid=each.pid,
+                version=each.version,
+                started_at=each.started_at,
+                seen_at=each.seen_at,
+                silent_for=round(each.silent_for, 1),
+                silent=each.is_silent,
+                lanes=sorted(each.lanes),
+            )
+            for each in processes
+        ],
+    )
 
 
 def preview(seen: Preview) -> PreviewShape:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
 
@@ -16,11 +17,13 @@ from stentor.config import Config
 from stentor.runtime.access_control import AccessControl
 from stentor.runtime.campaigns import CampaignControl
 from stentor.runtime.changes import CampaignEvent
+from stentor.runtime.child import Role
 from stentor.runtime.events import Events
 from stentor.runtime.installations import Installations
 from stentor.runtime.lanes import LaneControl
 from stentor.runtime.messages import MessageControl
 from stentor.runtime.outcomes import Outcomes
+from stentor.runtime.presence import Presence
 from stentor.runtime.queue_control import QueueControl
 from stentor.runtime.replies import Replies
 from stentor.runtime.reports import Reports
@@ -85,6 +88,10 @@ class Stentor:
     async def check(self) -> None:
         """See that the store's tables are as they must be. Raises: StoreOutdated, StoreUnavailable."""
         await check(self._resources.database)
+
+    def shown_as(self, role: Role) -> AbstractAsyncContextManager[None]:
+        """Within this context, it is shown that this process does a role's work; see `LaneControl.processes`."""
+        return Presence(self._resources.database, role, clock=self._resources.clock).kept()
 
     def hindrance(self, after: float) -> str | None:
         """What something has waited for, for longer than `after` seconds, before it could begin: that the store lets it

@@ -17,6 +17,7 @@ from stentor.providers.lane import Lane
 from stentor.runtime import child
 from stentor.runtime.child import Role
 from stentor.runtime.ports import open_backend, ports_for
+from stentor.runtime.presence import Presence
 from stentor.runtime.probes import watched
 from stentor.runtime.reports import reporter_for
 from stentor.runtime.sources import ConfiguredSources
@@ -67,7 +68,8 @@ async def work(
     ports = ports_for(config, database, backend, sources, meter=meter, clock=agreed)
     try:
         await backend.ready()
-        async with watched(role, ports, stop, listen, tell, [lambda: backend.problem]), agreed.kept():
+        presence = Presence(database, role, ports.stages, clock=clock)
+        async with watched(role, ports, stop, listen, tell, [lambda: backend.problem]), agreed.kept(), presence.kept():
             await _run(role, config, ports, lanes, stop, at_once)
         return {"startup": startup, **_stages(role, config, meter, startup)}
     finally:

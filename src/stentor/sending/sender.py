@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, S
 from contextlib import suppress
 from typing import Any
 
+from stentor.answer_times import AnswerTimes
 from stentor.clock import steady
 from stentor.config import SendingConfig
 from stentor.errors import StoreUnavailable, UnknownCampaign
@@ -27,7 +28,7 @@ from stentor.meter import Meter
 from stentor.pace.budget import Budget
 from stentor.pace.paced import PacedFlight
 from stentor.pace.throttles import Throttles
-from stentor.providers.lane import Lane, LaneState
+from stentor.providers.lane import Expires, Lane, LaneState, TimesAnswers
 from stentor.queue.contract import Lease, Queue
 from stentor.recording.contract import Known, Ledger
 from stentor.sending.courier import Courier
@@ -113,6 +114,16 @@ class LaneSender:
     def state(self) -> LaneState:
         """Of its connections."""
         return self._lane.state
+
+    @property
+    def answer_times(self) -> AnswerTimes | None:
+        """How long the provider takes to answer; None where the lane doesn't count that."""
+        return self._lane.answer_times if isinstance(self._lane, TimesAnswers) else None
+
+    @property
+    def credentials_expire_at(self) -> float | None:
+        """When the lane's credentials end by themselves, in epoch seconds; None: never, or nobody knows."""
+        return self._lane.expires_at if isinstance(self._lane, Expires) else None
 
     @property
     def held(self) -> int:

@@ -23,6 +23,7 @@ from stentor.api.meter import ApiMeter
 from stentor.config import Config
 from stentor.errors import InvalidConfiguration, StentorError
 from stentor.runtime import child
+from stentor.runtime.child import Role
 from stentor.runtime.doors import address_of, open_door
 from stentor.runtime.health import Lookup, ProbeResult
 from stentor.runtime.plain_http import listening
@@ -34,7 +35,7 @@ from stentor.service.protocol import BoundedProtocol
 
 logger = logging.getLogger(__name__)
 
-ROLE = "api"
+ROLE: Role = "api"
 CLOSE_WITHIN = 3
 """Seconds that answers under way have to end, once it is told to stop."""
 PATIENCE = 5.0
@@ -81,7 +82,7 @@ async def serve(
             server = _Server(_settings(config, application(stentor, config, meter, stop)))
             serving = group.create_task(server.serve(sockets=[*doors, *opened]))
             housekeeping = group.create_task(_forget(stentor))
-            async with _probed(stentor, meter, stop, listen) as address:
+            async with _probed(stentor, meter, stop, listen) as address, stentor.shown_as(ROLE):
                 tell(address)
                 for each in (*doors, *opened):
                     logger.info("the API and the dashboard are at %s", address_of(config.api, each))

@@ -405,3 +405,16 @@ report_deliveries = Table(  # an event on its way to one target
     ),
     Index(None, "created_at"),
 )
+
+role_processes = Table(  # the processes that do a role's work, as they show themselves; see `store.role_processes`
+    "stentor_role_processes",
+    METADATA,
+    Column("id", KEY, primary_key=True),
+    Column("role", StorableText, nullable=False),
+    Column("host", StorableText, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("version", StorableText, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    Column("lanes", LargeBinary),  # JSON: of a sender, what it says of each of its lanes (`store.role_processes`)
+)

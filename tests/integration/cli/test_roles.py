@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,14 @@ async def send(cluster: Cluster) -> None:
     assert (found["campaign"]["state"], found["accepted"], found["failed"]) == ("completed", PHONES, 0)
 
 
+async def processes(cluster: Cluster, *wanted: str) -> list[tuple[str, int, list[str]]]:
+    """Role, process id and lanes of those that have shown themselves, as soon as these roles are among them."""
+    while True:  # each look is a process of its own, which takes its time
+        found = (await cluster.json("roles", "--json"))["processes"]
+        if not Counter(wanted) - Counter(each["role"] for each in found):
+            return [(each["role"], each["pid"], each["lanes"]) for each in found]
+
+
 async def test_serve(tmp_path: Path, facts: Facts) -> None:
     cluster = Cluster(write(tmp_path, facts, PHONES))
     async with cluster.running("serve", "--listen", "127.0.0.1:0") as served:
@@ -48,12 +57,16 @@ async def test_serve(tmp_path: Path, facts: Facts) -> None:
         await served.until(r"INFO scheduler-1 runs as process \d+")
         await send(cluster)
         assert (await get(address, "/readyz")).status == 200
+        running = await processes(cluster, "planner", "sender", "scheduler")
+        assert {role: pid for role, pid, _ in running if role in pids} == pids
 
         os.kill(pids["planner"], signal.SIGKILL)
         await served.until("WARNING planner-1 ended with signal SIGKILL")
         await served.until(r"INFO planner-1 runs as process \d+")
         assert await served.stop() == 0
         assert served.log[-1].endswith("INFO all have stopped")
+    [(_, pid, _)] = await processes(cluster)
+    assert pid == pids["planner"], "one that was killed couldn't take leave"
 
 
 async def test_workers_on_jetstream_and_postgresql(
@@ -71,6 +84,8 @@ async def test_workers_on_jetstream_and_postgresql(
     ):
         await send(cluster)
         drained = await cluster.json("drain", "--json", "--timeout", "30")
+        running = await processes(cluster, "planner", "recorder", "scheduler", "sender", "sender")
+        assert sorted(lanes for role, _, lanes in running if role == "sender") == [["apns/ios"], ["fcm/android"]]
         assert drained == {"drained": True, "campaigns": {}, "recipients": 0, "batches": 0, "unrecorded": 0}
         address = (await android.until(r"answering probes on http://(\S+)"))[1]
         assert b'lane="fcm/android"' in (page := (await get(address, "/metrics")).body)
@@ -78,6 +93,7 @@ async def test_workers_on_jetstream_and_postgresql(
         for each in (planner, ios, android, recorder, scheduler):
             assert await each.stop() == 0
             assert each.log[-1].endswith("has stopped")
+    assert await processes(cluster) == [], "each took leave"
 
 
 async def make_tables(url: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
@@ -34,7 +35,9 @@ from stentor.runtime.draft import Draft
 from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
 from stentor.store import campaigns as rows
+from stentor.store import role_processes
 from stentor.store.campaigns import Campaign, new_id
+from stentor.store.role_processes import ProcessSign, ServedLane, ShownProcess
 from stentor.store.tables import batches, failures
 from stentor.words import lasted
 from tests.integration.dashboard.conftest import Browser
@@ -56,7 +59,7 @@ async def sent(stentor: Stentor, title: str = "News") -> Campaign:
     return await stentor.campaigns.get(made.id)
 
 
-async def many(stentor: Stentor, number: int, state: CampaignState = CampaignState.COMPLETED) -> None:
+async def many(stentor: Stentor, number: int, state: CampaignState = CampaignState.COMPLETED, start: int = 0) -> None:
     """Campaigns that were never sent."""
     made = [
         Campaign(
@@ -68,7 +71,7 @@ async def many(stentor: Stentor, number: int, state: CampaignState = CampaignSta
             created_at=1_700_000_000.0 + each,
             expected={"apns/ios": 1000},
         )
-        for each in range(number)
+        for each in range(start, start + number)
     ]
 
     async def add(connection: AsyncConnection) -> None:
@@ -176,7 +179,7 @@ async def test_the_audit_is_a_button(browser: Browser) -> None:
     assert "every recipient is accounted for, once" in done.text
 
 
-PATHS = "live actions reasons report audit start pause resume cancel retry undo edit"
+PATHS = "live actions answer-times reasons report audit start pause resume cancel retry undo edit"
 
 
 @pytest.mark.parametrize("path", ["", *(f"/{each}" for each in PATHS.split())])
@@ -188,6 +191,46 @@ async def test_an_unknown_campaign_and_who_is_not_signed_in(browser: Browser, pa
         assert answer.headers["location"].startswith("/sign-in")
     await browser.sign_in("ada", Scope.SEND)
     assert (await browser.open(f"/campaigns/nosuch{path}")).status_code == 404
+
+
+async def test_how_quickly_lanes_are_answered_is_shown_while_a_campaign_is_sent(browser: Browser) -> None:
+    """It is the lane's, so that a campaign that is over, or goes over other lanes, shows nothing."""
+    await browser.sign_in("ada", Scope.VIEW)
+    stentor = browser.stentor
+    sender = ShownProcess(id="a", role="sender", host="host-a", pid=71, version="1.2.3")
+    lanes = {"apns/ios": ServedLane(timed={60: 1234}), "fcm/android": ServedLane(timed={70: 10})}
+
+    async def show(connection: AsyncConnection) -> None:
+        await role_processes.show(connection, sender, 60.0, lanes, time.time)
+
+    await stentor._resources.database.write(show)
+    await many(stentor, 1)
+    await many(stentor, 1, CampaignState.RUNNING, start=1)
+    shown = {}
+    for each in await stentor.campaigns.newest():
+        page = await browser.open(f"/campaigns/{each.id}")
+        part = await browser.fragment(f"/campaigns/{each.id}/answer-times")
+        assert ("How fast providers answer" in page.text) == ("How fast providers answer" in part.text)
+        shown[each.state] = text_of(part)
+    assert "apns/ios 32 ms 32 ms 1,234" in shown[CampaignState.RUNNING]
+    assert "fcm/android" not in shown[CampaignState.RUNNING]
+    assert "other campaigns that it sends count as well" in shown[CampaignState.RUNNING]
+    assert shown[CampaignState.COMPLETED] == ""
+
+
+async def test_all_who_watch_share_one_look_at_answer_times(browser: Browser) -> None:
+    lanes = browser.stentor.lanes
+    asked = 0
+    processes = lanes.processes
+
+    async def counted() -> list[ProcessSign]:
+        nonlocal asked
+        asked += 1
+        return await processes()
+
+    lanes.processes = counted  # type: ignore[method-assign]
+    await asyncio.gather(*(lanes.answer_times() for _ in range(20)))
+    assert asked == 1
 
 
 @pytest.mark.parametrize("action", ["start", "pause", "resume", "cancel", "retry", "undo", "edit"])

@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from stentor.answer_times import figures
 from stentor.errors import CredentialError, CredentialUnavailable, InvalidConfiguration, InvalidMessage, PoolClosed
 from stentor.http2 import policy
 from stentor.model import Action, Message
@@ -240,6 +241,22 @@ async def test_who_is_taken_and_who_is_refused(tls: ServerTls, tmp_path: Path) -
         assert lane.meaning("Gone") == "Nobody is there any more."
         assert lane.meaning("New") == ""
         assert not (await lane.refused(flight)).renewed
+
+
+async def test_answers_are_timed_and_silence_is_not(tls: ServerTls, tmp_path: Path) -> None:
+    async def slowly(request: web.BaseRequest) -> web.Response:
+        await asyncio.sleep(0.2)
+        return web.Response(status=410) if request.path == "/a1" else await take(request)
+
+    async with standing(tls, tmp_path, slowly) as stand, opened(stand.lane()) as lane:
+        await send(lane, [b"a0", b"a1", b"?"])
+        found = figures({band: many for band, many in enumerate(lane.answer_times.counts) if many})
+        assert found is not None
+        assert found.timed == 2, "a refusal is an answer; what isn't asked has none"
+        assert found.median >= 0.19
+    async with broken(tls, tmp_path, reset) as stand, opened(stand.lane()) as lane:
+        await send(lane, [b"a0"])
+        assert sum(lane.answer_times.counts) == 0
 
 
 async def test_nobody_to_send_to(tls: ServerTls, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from stentor.errors import CredentialError, InvalidConfiguration, InvalidMessage, PoolClosed
 from stentor.http2 import frames
@@ -29,7 +30,7 @@ from stentor.providers.channels import open_lane
 from stentor.providers.contract import MALFORMED_ADDRESS, NOWHERE, Answer
 from stentor.providers.fcm.channel import FcmApp
 from stentor.providers.fcm.lane import FcmLane
-from stentor.providers.lane import CampaignContent, Flight, Lane
+from stentor.providers.lane import CampaignContent, Expires, Flight, Lane, TimesAnswers
 from stentor.simulators.apns import ApnsSimulator
 from stentor.simulators.apns.credentials import mint_key
 from stentor.simulators.apns.provider import ApnsProvider, ApnsSetup
@@ -486,8 +487,14 @@ async def test_by_certificate(tmp_path: Path, separate: bool) -> None:
             (tmp_path / "certificate.pem").write_text(pem[:cut] + pem[end:])
             given = {"certificate_file": tmp_path / "certificate.pem", "certificate_key_file": tmp_path / "key.pem"}
         lane = apns_lane(simulator, key_file=None, key_id=None, team_id=None, **given)
+        assert isinstance(lane, Expires)
+        assert isinstance(lane, TimesAnswers)
+        assert (lane.expires_at, sum(lane.answer_times.counts)) == (None, 0)
         flight = await send(lane, PLAIN, tokens(20))
         assert reasons(flight) == {}
+        certificate = x509.load_pem_x509_certificate(both.read_bytes())
+        assert lane.expires_at == certificate.not_valid_after_utc.timestamp()
+        assert sum(lane.answer_times.counts) >= 1
         assert not (await lane.refused(flight)).renewed
         lane.hold()
         await lane.aclose()

@@ -63,6 +63,8 @@ async def test_serve_opens_the_api_and_starts_it_again(tmp_path: Path, facts: Fa
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
             found = await client.get("/v1/campaigns")  # waits until the process is there again
             assert [each["id"] for each in found.json()["campaigns"]] == [made["id"]]
+            roles = (await client.get("/v1/roles")).json()
+            assert process in {each["pid"] for each in roles["processes"] if each["role"] == "api"}
         await served.until("WARNING api-1 ended with signal SIGKILL")
         assert await served.stop() == 0
 

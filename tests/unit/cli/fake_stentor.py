@@ -19,6 +19,7 @@ from stentor.cli import campaign as campaign_commands
 from stentor.cli import operations
 from stentor.cli.drain import drain
 from stentor.cli.main import Commands
+from stentor.cli.processes import roles
 from stentor.cli.send import send
 from stentor.config import Config
 from stentor.errors import AlreadySent, InvalidState, Unconfirmed, UnknownCampaign
@@ -353,6 +354,7 @@ class Command:
         self._app.add_typer(campaign_commands.app, name="campaign")
         self._app.command()(send)
         self._app.command()(drain)
+        self._app.command()(roles)
 
     def __call__(self, *arguments: str, answer: str | None = None) -> Any:  # Any: click's result
         """Run it. With an `answer` there is a terminal, and somebody who types this."""

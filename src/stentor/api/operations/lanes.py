@@ -6,13 +6,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from stentor.access.scopes import Scope
+from stentor.answer_times import AnswerTimeFigures
 from stentor.api.operation import Call, Operations
 from stentor.errors import QueueUnavailable
 from stentor.recording import shapes
 from stentor.recording.shapes import LaneProblemShape, Shape
-from stentor.runtime.shapes import BacklogShape, backlog
+from stentor.runtime.shapes import BacklogShape, RolesShape, backlog, roles
 
 operations = Operations("Lanes and queue")
+
+
+class AnswerTimesShape(Shape, frozen=True, kw_only=True):
+    """How long a lane's provider took to answer, over all campaigns and senders, in seconds from a request to its
+    answer. Over HTTP/2, each connection times one request at a time."""
+
+    timed: int
+    """Answers that were timed."""
+    median: float
+    """Half of them came within this time."""
+    slowest: float
+    """99 of 100 came within this time."""
 
 
 class LaneShape(Shape, frozen=True, kw_only=True):
@@ -28,28 +41,15 @@ class LaneShape(Shape, frozen=True, kw_only=True):
     """Batches that senders hold."""
     problem: LaneProblemShape | None
     """Why it doesn't send just now."""
+    answer_times: AnswerTimesShape | None
+    """How long the provider took to answer in the last minute. Null: nothing was sent, or nobody timed it."""
+    credentials_expire_at: float | None
+    """When the app's credentials end by themselves, as the senders that run read them: of a certificate for APNs. Null:
+    never, or nobody knows."""
 
 
 class LanesShape(Shape, frozen=True, kw_only=True):
     lanes: list[LaneShape]
-
-
-class RoleSignShape(Shape, frozen=True, kw_only=True):
-    """What the work shows of a role. No role tells that it runs."""
-
-    role: str
-    """`planner`, `sender`, `recorder` or `scheduler`."""
-    lane: str | None
-    """Of senders, the lane. Null: the role works for all lanes."""
-    state: str
-    """`working`: it holds work. `idle`: there is nothing for it to do, and whether it runs doesn't show. `waited_for`:
-    there is work that nobody holds just now. `hindered`: there is work, and the lane has a problem."""
-    problem: LaneProblemShape | None
-    """Why its work stands still, and what to do. Work that nobody takes is a problem after some seconds."""
-
-
-class RoleSignsShape(Shape, frozen=True, kw_only=True):
-    roles: list[RoleSignShape]
 
 
 class AppShape(Shape, frozen=True, kw_only=True):
@@ -75,7 +75,7 @@ class DrainShape(Shape, frozen=True, kw_only=True):
 
 @operations.get("/lanes", Scope.VIEW, raises=(QueueUnavailable,))
 async def list_lanes(call: Call) -> LanesShape:
-    """All lanes that are configured: what is queued for each, and why one doesn't send."""
+    """All configured lanes: what is queued, how fast the provider answers, and why one doesn't send."""
     found = await call.stentor.lanes.all()
     return LanesShape(
         lanes=[
@@ -85,6 +85,8 @@ async def list_lanes(call: Call) -> LanesShape:
                 delayed=each.depth.delayed,
                 leased=each.depth.leased,
                 problem=None if each.problem is None else shapes.problem(each.problem),
+                answer_times=None if each.answer_times is None else _answer_times(each.answer_times),
+                credentials_expire_at=each.credentials_expire_at,
             )
             for each in found
         ]
@@ -92,19 +94,10 @@ async def list_lanes(call: Call) -> LanesShape:
 
 
 @operations.get("/roles", Scope.VIEW, raises=(QueueUnavailable,))
-async def list_roles(call: Call) -> RoleSignsShape:
-    """What the work shows of each role: whether somebody does it, and why it stands still."""
-    return RoleSignsShape(
-        roles=[
-            RoleSignShape(
-                role=each.role,
-                lane=each.lane,
-                state=each.state.value,
-                problem=None if each.problem is None else shapes.problem(each.problem),
-            )
-            for each in await call.stentor.lanes.roles()
-        ]
-    )
+async def list_roles(call: Call) -> RolesShape:
+    """The roles: whether somebody does their work, why it stands still, and which processes do it."""
+    lanes = call.stentor.lanes
+    return roles(await lanes.roles(), await lanes.processes())
 
 
 @operations.get("/apps", Scope.VIEW)
@@ -135,6 +128,10 @@ async def drain_queue(call: Call) -> DrainShape:
 async def end_drain(call: Call) -> None:
     """Let campaigns start again."""
     await call.stentor.queue.end_drain()
+
+
+def _answer_times(found: AnswerTimeFigures) -> AnswerTimesShape:
+    return AnswerTimesShape(timed=found.timed, median=round(found.median, 4), slowest=round(found.slowest, 4))
 
 
 async def _queue(call: Call) -> DrainShape:

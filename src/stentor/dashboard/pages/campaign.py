@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from starlette.responses import Response
 
 from stentor.access.scopes import Scope
+from stentor.answer_times import AnswerTimeFigures
 from stentor.dashboard.live import LiveCampaigns
 from stentor.dashboard.page import Pages
 from stentor.dashboard.reasons import dead_of, how_many, reason_lines
@@ -34,6 +37,7 @@ async def show_campaign(visit: Visit, campaign: str) -> Response:
         reached_by=shapes.selection_of(found).reached_by,
         failed_of=shapes.selection_of(found).failed_of,
         live=live.render(progress),
+        times=await _answer_times(visit, found),
         moves=found.state is not CampaignState.DRAFT and not (found.state in FINAL and not progress.total.pending),
         has_failures=bool(progress.total.failed),
         can=_can(visit, found),
@@ -53,6 +57,13 @@ async def show_actions(visit: Visit, campaign: str) -> Response:
     """The buttons that the reader may press in this state."""
     found = await visit.stentor.campaigns.get(campaign)
     return await visit.render("campaign_actions.html", campaign=found, can=_can(visit, found))
+
+
+@pages.get("/campaigns/{campaign}/answer-times", Scope.VIEW)
+async def show_answer_times(visit: Visit, campaign: str) -> Response:
+    """How quickly the campaign's lanes are answered just now; nothing if it isn't being sent."""
+    times = await _answer_times(visit, await visit.stentor.campaigns.get(campaign))
+    return await visit.render("campaign_answer_times.html", times=times)
 
 
 @pages.get("/campaigns/{campaign}/reasons", Scope.VIEW)
@@ -93,6 +104,14 @@ async def audit_campaign(visit: Visit, campaign: str) -> Response:
     found = await visit.stentor.campaigns.get(campaign)
     audit = await visit.stentor.outcomes.audit(campaign)
     return await visit.render("campaign_audit.html", campaign=found, audit=audit)
+
+
+async def _answer_times(visit: Visit, campaign: Campaign) -> Sequence[tuple[str, AnswerTimeFigures]]:
+    """By lane: of those that the campaign goes over, as counted before its start."""
+    if campaign.state is not CampaignState.RUNNING:
+        return []
+    found = await visit.stentor.lanes.answer_times()
+    return [(lane, found[lane]) for lane in sorted(found) if not campaign.expected or lane in campaign.expected]
 
 
 def _can(visit: Visit, campaign: Campaign) -> tuple[str, ...]:

@@ -77,6 +77,11 @@ class ApnsLane(Http2Lane[wire.Rendered]):
             )
             self._certificate.load_into(tls)
 
+    @property
+    def expires_at(self) -> float | None:
+        """See `lane.Expires`: of a certificate. Keys don't end."""
+        return None if self._certificate is None else self._certificate.expires_at
+
     def describe(self) -> Finding:
         """Whether the credentials are the right ones, and will be for some time."""
         app, found = self._app, self._certificate

@@ -266,7 +266,7 @@ class WebPushLane(BurstLane[wire.Rendered, _Access]):
         with setting(self.name, "private_key_file"):
             vapid = Vapid.from_file(app.private_key_file, app.subject, self._clock)
         trusted = app.allow_private_endpoints or self._instead is not None
-        where = PoolOf(tls=tls, proxy=app.proxy, options=self._options, trusted=trusted)
+        where = PoolOf(tls=tls, proxy=app.proxy, options=self._options, trusted=trusted, answer_times=self.answer_times)
         return _Access(vapid, Origins(where), app.deletes_at)
 
     @property

@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from stentor.answer_times import AnswerTimes
 from stentor.errors import ConnectFailed, HostForbidden, PoolClosed
 from stentor.http2.burst import Fate, Results
 from stentor.http2.pool import Pool, PoolOptions
@@ -52,6 +53,8 @@ class PoolOf:
     options: PoolOptions
     trusted: bool
     """Whether origins may be anywhere; else only in the open internet."""
+    answer_times: AnswerTimes | None = None
+    """Where it is counted how long they take to answer."""
 
     def endpoint(self, origin: Origin) -> Endpoint:
         permits = None if self.trusted else is_public
@@ -212,7 +215,7 @@ class Origins:
         if found is None:
             if len(self._open) >= MOST and not self._close_idlest(wanted):
                 return ours("TooManyOrigins").answer(0)
-            pool = Pool(self._where.endpoint(origin), self._where.options)
+            pool = Pool(self._where.endpoint(origin), self._where.options, self._where.answer_times)
             found = self._open[origin] = _Open(pool, now, self._answered(origin))
             if self._sweeper is None:
                 self._sweeper = asyncio.get_running_loop().call_later(IDLE, self._sweep)
