@@ -36,6 +36,13 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The name of an audience in the configuration; `registry` is the embedded one. Empty with `addresses_of`."""
     filters: dict[str, list[str] | Condition] = {}
     """Column or attribute -> the values that are wanted, or a condition; all filters must hold."""
+    segment: str | None = None
+    """A condition that must hold as well, as people write it: `country in [DE, AT] and last_seen > now - 7d`."""
+    segment_name: str | None = None
+    """The name under which the segment was saved when the campaign was made. With no `segment` beside it, it is still
+    to be looked up."""
+    segment_at: float | None = None
+    """What `now` means in the segment, in epoch seconds; None: whenever it is asked."""
     addresses_of: str | None = None
     """The addresses that were named for this message, in place of an audience."""
     only: list[str] | None = None
@@ -48,6 +55,13 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """With `failed_of`: only those that failed for one of these reasons."""
     within: Selection | None = None
     """With `failed_of`: whom that campaign was for, so that who of these was never read can be found."""
+
+    def at(self, moment: float | None) -> Selection:
+        """The same, for which it is `moment`."""
+        if self.segment is None and self.within is None:
+            return self
+        within = None if self.within is None else self.within.at(moment)
+        return msgspec.structs.replace(self, segment_at=moment, within=within)
 
     @property
     def origin(self) -> Selection:

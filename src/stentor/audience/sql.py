@@ -8,6 +8,7 @@ row that cannot be read is looked for, and refused by itself: the rest of its pa
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stentor.audience import checks, values
 from stentor.audience.contract import NO_LANE, Page, Range, Routes, Selection, Wanted
 from stentor.audience.keys import Key, Kind, kind_of, read_cursor, texts
+from stentor.audience.segments.tree import names
+from stentor.audience.selecting import segment_condition, segment_tree
 from stentor.audience.source import Element, Source, parameter
 from stentor.config import AudienceConfig
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidConfiguration, StoreOutdated, StoreUnavailable
@@ -61,6 +64,8 @@ class SqlAudience:
         self._database = database
         self._selection = selection
         self._source = Source(f"audiences.{selection.source}", settings, routes, database.dialect, json_column)
+        self._segment: Element | None = None
+        """The condition of the selection's segment, once it was needed."""
         self._groups: Sequence[_Row] | None = None
         self._is_counted = False
 
@@ -77,7 +82,12 @@ class SqlAudience:
             for name, values in self._selection.filters.items():
                 with checks.blaming(f"the filter on {name}"):
                     await checks.check_filter(connection, source, name, values)
-            await checks.check_attributes(connection, source, [*wanted.variables, *self._selection.filters])
+            named = [*wanted.variables, *self._selection.filters]
+            if self._selection.segment is not None:
+                with checks.blaming("the segment"):
+                    await checks.check_condition(connection, source, await self._segment_of(connection))
+                named += names(segment_tree(self._selection.segment))
+            await checks.check_attributes(connection, source, named)
             await self._ends(connection, [source.member])
             await checks.check_keys(connection, source)
             rows, _ = await self._rows(connection, wanted, [source.member], LOOKED_AT)
@@ -162,7 +172,8 @@ class SqlAudience:
     @property
     def _is_part(self) -> bool:
         """Whether not everybody is selected."""
-        return bool(self._selection.filters) or self._selection.only is not None
+        selection = self._selection
+        return bool(selection.filters) or selection.segment is not None or selection.only is not None
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
@@ -185,9 +196,20 @@ class SqlAudience:
     async def _selected(self, connection: AsyncConnection) -> list[Element]:
         """The conditions of being in the audience and selected."""
         conditions = [self._source.member, *self._source.matches(self._selection.filters.items())]
+        if self._selection.segment is not None:
+            conditions.append(await self._segment_of(connection))
         if self._selection.only is not None:
             conditions.append(await self._among(connection, self._selection.only))
         return conditions
+
+    async def _segment_of(self, connection: AsyncConnection) -> Element:
+        """The condition of the selection's segment."""
+        if self._segment is None:
+            said, at = self._selection.segment, self._selection.segment_at
+            assert said is not None, "asked for only where there is one"
+            now = time.time() if at is None else at
+            self._segment = await segment_condition(connection, self._source, segment_tree(said), now)
+        return self._segment
 
     async def _among(self, connection: AsyncConnection, keys: Iterable[str]) -> Element:
         ends = await self._ends(connection, [self._source.member])

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from stentor.audience.segments.tree import Instant, Now, Value, Version
 from stentor.errors import InvalidSegment
 
-LONGEST = 200_000
+LONGEST = 1_000_000
 """Characters of a segment's text."""
 KEYWORDS = frozenset({"and", "or", "not", "in", "starts", "with", "contains", "exists"})
 """Words that mean something by themselves; as names or values they stand in quotes."""

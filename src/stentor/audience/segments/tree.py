@@ -29,6 +29,8 @@ LONGEST_TEXT = 1000
 """Characters of a value."""
 LONGEST_NAME = 200
 """Characters of a column's or attribute's name."""
+MOST_CHARACTERS = 300_000
+"""Characters of all names and texts of a segment together."""
 MOST_DIGITS = 15
 """Significant digits of a number: as many as every engine keeps exactly."""
 LARGEST = 10**15
@@ -209,11 +211,25 @@ def check(tree: Tree) -> Tree:
             else:
                 listed += _check_leaf(node)
         level = below
+    if sum(map(_length, leaves(tree))) > MOST_CHARACTERS:
+        raise InvalidSegment(f"has more than {MOST_CHARACTERS:,} characters in its names and texts")
     if listed > MOST_VALUES:
         raise InvalidSegment(
             f"lists {listed:,} values; {MOST_VALUES:,} are the most. Mark the rows in a column instead"
         )
     return tree
+
+
+def _length(leaf: Leaf) -> int:
+    """Characters of its name and its texts."""
+    texts: Sequence[Value] = ()
+    if isinstance(leaf, Among):
+        texts = leaf.values
+    elif isinstance(leaf, Compare):
+        texts = (leaf.value,)
+    elif isinstance(leaf, Begins | Contains):
+        texts = (leaf.text,)
+    return len(leaf.name) + sum(len(text) for text in texts if isinstance(text, str))
 
 
 def _check_leaf(leaf: Leaf) -> int:
