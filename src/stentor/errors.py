@@ -193,6 +193,10 @@ class UnknownKey(StentorError):
     """There is no such API key; `stentor key list` shows all keys."""
 
 
+class UnknownSegment(StentorError):
+    """There is no segment of this name; `stentor segment list` shows all segments."""
+
+
 class UnknownUser(StentorError):
     """There is no such user; `stentor user list` shows all users."""
 

@@ -36,6 +36,8 @@ AT_ONCE = 10_000
 """Keys that one query asks for at most; databases allow some 30,000 parameters."""
 LOOKED_AT = 1000
 """Installations whose values are looked at before a campaign, for what their types are good for."""
+PLACES, OF_EACH = 20, 500
+"""Where an estimate looks into an audience, and at how many installations in each place."""
 MOST_UNREADABLE = 100
 """Rows of a page that may be unreadable, each by itself; of more, it is the column that is at fault."""
 
@@ -104,6 +106,47 @@ class SqlAudience:
         """See the contract. Right after `check` it is known already, and isn't counted a second time."""
         is_counted, self._is_counted = self._is_counted, False
         return self._by_lane(await self._grouped(anew=not is_counted))
+
+    async def check_segment(self) -> None:
+        """See that the selection's segment can be asked; nothing else is looked at.
+
+        Raises:
+            InvalidAudience: it cannot.
+        """
+        source, segment = self._source, self._selection.segment
+        async with self._reading() as connection:
+            if segment is not None:
+                with checks.blaming("the segment"):
+                    await checks.check_condition(connection, source, await self._segment_of(connection))
+                await checks.check_attributes(connection, source, names(segment_tree(segment)))
+
+    async def estimate(self) -> int:
+        """About how many are selected: the share among some thousands of the audience, which lie all over it, of all
+        that it has."""
+        source = self._source
+        async with self._reading() as connection:
+            ends = await self._ends(connection, [source.member])
+            if ends is None:
+                return 0
+            first, last, kind = ends
+            looked_at = selected = 0
+            wanted = sa.and_(sa.true(), *await self._selected(connection))
+            for place in [None, *kind.between(first, last, PLACES)]:
+                above = [] if place is None else [source.id >= parameter("place", place)]
+                some = sa.select(sa.case((wanted, 1), else_=0).label("is_selected")).select_from(source.table)
+                rows = some.where(source.member, *above).order_by(source.id).limit(OF_EACH).subquery()
+                found = await _fetch(connection, sa.select(sa.func.count(), sa.func.sum(rows.c.is_selected)))
+                looked_at += found[0][0]
+                selected += int(found[0][1] or 0)
+            everybody = sa.select(sa.func.count()).select_from(source.table).where(source.member)
+            total: int = (await _fetch(connection, everybody))[0][0]
+        return round(total * selected / looked_at) if looked_at else 0
+
+    async def first(self, limit: int, wanted: Wanted) -> Page:
+        """The first of the selected, in key order."""
+        async with self._reading() as connection:
+            rows, unreadable = await self._rows(connection, wanted, await self._selected(connection), limit)
+        return self._page(rows, limit, wanted, unreadable)
 
     async def nowhere(self) -> Mapping[str, int]:
         """See the contract. It is of those whom `count` or `check` counted last."""

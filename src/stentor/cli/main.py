@@ -35,6 +35,7 @@ from stentor.errors import (
     UnknownInstallation,
     UnknownKey,
     UnknownReport,
+    UnknownSegment,
     UnknownUser,
 )
 from stentor.loading import load
@@ -58,6 +59,7 @@ COMMANDS = {
     "key": "stentor.cli.key:app",
     "user": "stentor.cli.user:app",
     "report": "stentor.cli.report:app",
+    "segment": "stentor.cli.segment:app",
     "installation": "stentor.cli.installation:app",
     "message": "stentor.cli.message:app",
     "simulate": "stentor.cli.simulate:app",
@@ -98,6 +100,7 @@ USAGE_ERRORS = (
     UnknownInstallation,
     UnknownKey,
     UnknownReport,
+    UnknownSegment,
     UnknownUser,
 )
 
