@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -51,10 +51,15 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Those of this campaign that were not reached."""
     reached_by: str | None = None
     """Those whom this campaign reached, or perhaps did."""
-    reasons: list[str] = []
-    """With `failed_of`: only those that failed for one of these reasons."""
+    reasons: list[str] | Literal["segment"] = []
+    """With `failed_of`: only those that failed for one of these reasons. With a segment it is no list, so that an older
+    Stentor, which knows no segments and would send to everybody, cannot read the selection."""
     within: Selection | None = None
     """With `failed_of`: whom that campaign was for, so that who of these was never read can be found."""
+
+    def __post_init__(self) -> None:
+        if self.failed_of is None and (self.segment is not None or self.segment_name is not None):
+            msgspec.structs.force_setattr(self, "reasons", "segment")
 
     def at(self, moment: float | None) -> Selection:
         """The same, for which it is `moment`."""

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from itertools import islice
+from itertools import islice, zip_longest
 from operator import eq
 from typing import Any, cast
 
@@ -131,10 +131,13 @@ class SqlAudience:
             first, last, kind = ends
             looked_at = selected = 0
             wanted = sa.and_(sa.true(), *await self._selected(connection))
-            for place in [None, *kind.between(first, last, PLACES)]:
-                above = [] if place is None else [source.id >= parameter("place", place)]
+            places = [first, *kind.between(first, last, PLACES)]
+            for place, after in zip_longest(places, places[1:]):
+                within = [source.id >= parameter("place", place)]
+                if after is not None:
+                    within.append(source.id < parameter("after", after))
                 some = sa.select(sa.case((wanted, 1), else_=0).label("is_selected")).select_from(source.table)
-                rows = some.where(source.member, *above).order_by(source.id).limit(OF_EACH).subquery()
+                rows = some.where(source.member, *within).order_by(source.id).limit(OF_EACH).subquery()
                 found = await _fetch(connection, sa.select(sa.func.count(), sa.func.sum(rows.c.is_selected)))
                 looked_at += found[0][0]
                 selected += int(found[0][1] or 0)

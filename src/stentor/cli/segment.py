@@ -11,11 +11,10 @@ from rich.text import Text
 
 from stentor import words
 from stentor.audience.described import shortened
-from stentor.audience.segments.spelling import told
 from stentor.cli.operations import AsJson, ConfigFile, Yes, confirm, console, perform
 from stentor.cli.printing import say
 from stentor.cli.waiting import waited_for
-from stentor.errors import InvalidConfiguration, InvalidSegment
+from stentor.errors import InvalidConfiguration
 from stentor.runtime import segment_shapes as shapes
 from stentor.runtime.segments import WITHIN, SegmentCount
 from stentor.runtime.stentor import Stentor
@@ -33,19 +32,6 @@ def segment() -> None:
 
     A segment is a condition over installations: docs/segments.md.
     """
-
-
-def segment_of(said: str | None) -> tuple[str | None, str | None]:
-    """The segment, or the name of one, that somebody wrote. Raises: InvalidConfiguration: it is neither."""
-    try:
-        return told(said)
-    except InvalidSegment as error:
-        raise pointed(error) from None
-
-
-def pointed(error: InvalidSegment) -> InvalidConfiguration:
-    """An error of a segment with the line that it is about, and a caret below the place."""
-    return InvalidConfiguration(f"{error}\n{error.pointed}" if error.pointed else str(error))
 
 
 @app.command()
@@ -77,13 +63,7 @@ def save(
     said = condition if file is None else _read(file)
     assert said is not None
 
-    async def work(stentor: Stentor) -> SavedSegment:
-        try:
-            return await stentor.segments.save(name, said)
-        except InvalidSegment as error:
-            raise pointed(error) from None
-
-    found = perform(config, work)
+    found = perform(config, lambda stentor: stentor.segments.save(name, said))
     if as_json:
         say(shapes.segment(found))
         return
@@ -174,11 +154,8 @@ def count(
     out = console(as_json=as_json)
 
     async def work(stentor: Stentor) -> SegmentCount:
-        try:
-            async with waited_for("Counting", out):
-                return await stentor.segments.count(audience, condition, within=seconds)
-        except InvalidSegment as error:
-            raise pointed(error) from None
+        async with waited_for("Counting", out):
+            return await stentor.segments.count(audience, condition, within=seconds)
 
     found = perform(config, work)
     if as_json:

@@ -15,6 +15,7 @@ from stentor import words
 from stentor.audience import written as filters
 from stentor.audience.contract import Selection
 from stentor.audience.described import described
+from stentor.audience.segments.spelling import told
 from stentor.cli import message_options as opts
 from stentor.cli.operations import (
     AsJson,
@@ -32,7 +33,6 @@ from stentor.cli.operations import (
 )
 from stentor.cli.previews import show_preview
 from stentor.cli.printing import say
-from stentor.cli.segment import segment_of
 from stentor.cli.styles import CARE
 from stentor.cli.waiting import waited_for
 from stentor.errors import AlreadySent
@@ -114,7 +114,7 @@ def send(
       stentor send --title "{{ show }}: {{ title }}" --set show=News --set title="50 % {off}" --audience users
     """
     starts = None if at is None else moment("--at", at, time.time())
-    condition, saved = segment_of(segment)
+    condition, saved = told(segment)
     draft = Draft(
         content,
         Selection(

@@ -107,8 +107,9 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """Those of this campaign that were not reached."""
     reached_by: str | None = None
     """Those whom this campaign reached, or perhaps did."""
-    reasons: list[str] = []
-    """With `failed_of`: only those that failed for one of these reasons."""
+    reasons: list[str] | str = []
+    """With `failed_of`: only those that failed for one of these reasons. With a segment it is no list, so that an older
+    Stentor, which knows no segments and would send to everybody, cannot read the selection."""
     within: Selection | None = None
     """With `failed_of`: whom that campaign was for, so that who of these was never read can be found."""
 

@@ -110,7 +110,6 @@ class CampaignControl:
         Raises:
             InvalidMessage: a provider would refuse it; names the field.
             InvalidInput: its title, its start, its rate or its segment cannot be meant.
-            UnknownSegment: there is no segment of the name it has.
             InvalidAudience: it cannot be read as configured, nobody is in it, or `sample` isn't.
             CredentialError: an app's credentials cannot be used.
             AudienceUnavailable: its database cannot be reached just now.

@@ -110,14 +110,17 @@ class Segments:
         """A selection whose segment is looked up, if it has only the name of one, and written as all segments are.
 
         Raises:
-            InvalidSegment: it is none.
-            UnknownSegment: there is none of this name.
+            InvalidSegment: it is none, or there is none of this name.
         """
         if selection.segment is not None:
             return msgspec.structs.replace(selection, segment=canonical(selection.segment))
         if selection.segment_name is None:
             return selection
-        return msgspec.structs.replace(selection, segment=(await self.get(selection.segment_name)).segment)
+        try:
+            saved = await self.get(selection.segment_name)
+        except UnknownSegment as error:
+            raise InvalidSegment(str(error)) from None
+        return msgspec.structs.replace(selection, segment=saved.segment)
 
     async def count(self, source: str, segment: Spelt, *, within: float = WITHIN) -> SegmentCount:
         """How many installations of an audience are in a segment, and some of them.
@@ -128,7 +131,7 @@ class Segments:
             within: seconds after which an estimate will do.
 
         Raises:
-            InvalidSegment, UnknownSegment: it is none.
+            InvalidSegment: it is none, or there is none of this name.
             InvalidInput: `within` is out of bounds.
             InvalidAudience: there is no such audience, or it cannot be asked that.
             AudienceUnavailable: its database cannot be reached just now, or not even an estimate is ready in time.

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -156,3 +157,21 @@ async def test_a_segment_selects_installations_of_the_registry(database_url: str
             await unknown.check(Wanted())
     finally:
         await database.aclose()
+
+
+class OlderSelection(msgspec.Struct):
+    """What a Stentor without segments reads of a selection."""
+
+    source: str
+    reasons: list[str] = []
+
+
+def test_an_older_planner_cannot_read_a_selection_with_a_segment() -> None:
+    """It would send to everybody."""
+    whole = Selection(source="users")
+    assert msgspec.json.decode(msgspec.json.encode(whole), type=OlderSelection).source == "users"
+    for part in (Selection(source="users", segment="a = 1"), Selection(source="users", segment_name="a")):
+        encoded = msgspec.json.encode(part)
+        assert msgspec.json.decode(encoded, type=Selection) == part
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.json.decode(encoded, type=OlderSelection)

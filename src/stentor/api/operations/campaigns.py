@@ -23,7 +23,6 @@ from stentor.errors import (
     InvalidState,
     Unconfirmed,
     UnknownCampaign,
-    UnknownSegment,
 )
 from stentor.planning.content import Content, content_of, to_file
 from stentor.recording import shapes
@@ -37,7 +36,7 @@ from stentor.states import CampaignState
 operations = Operations("Campaigns")
 MOST, USUAL = 200, 50
 """Campaigns of a page."""
-CHECKS = (InvalidMessage, InvalidAudience, UnknownSegment, CredentialError, AudienceUnavailable)
+CHECKS = (InvalidMessage, InvalidAudience, CredentialError, AudienceUnavailable)
 """What a draft can be refused for."""
 
 MessageTree = Annotated[dict[str, Any], Meta(extra_json_schema={"$ref": "#/components/schemas/MessageFile"})]

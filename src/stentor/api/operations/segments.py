@@ -81,7 +81,7 @@ async def delete_segment(call: Call, name: str) -> None:
     await call.stentor.segments.delete(name)
 
 
-@operations.post("/segments/count", Scope.WRITE, raises=(UnknownSegment, InvalidAudience, AudienceUnavailable))
+@operations.post("/segments/count", Scope.WRITE, raises=(InvalidAudience, AudienceUnavailable))
 async def count_segment(call: Call, body: SegmentQuestionFields) -> SegmentCountShape:
     """Count a segment in an audience, and show some of the installations in it, without their addresses.
 

@@ -166,6 +166,26 @@ def names(tree: Tree) -> list[str]:
     return list(dict.fromkeys(leaf.name for leaf in leaves(tree)))
 
 
+def replaced(tree: Tree, name: str, old: str, new: str) -> Tree:
+    """A tree that has another text wherever a column is compared with this value, written as a text or as a number."""
+
+    def anew(value: Value) -> Value:
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        return new if (isinstance(value, str) or is_number) and str(value) == old else value
+
+    if isinstance(tree, Every | Some):
+        return type(tree)(tuple(replaced(part, name, old, new) for part in tree.of))
+    if isinstance(tree, Not):
+        return Not(replaced(tree.of, name, old, new))
+    if tree.name != name or isinstance(tree, Exists):
+        return tree
+    if isinstance(tree, Compare):
+        return Compare(name, tree.sign, anew(tree.value))
+    if isinstance(tree, Among):
+        return Among(name, tuple(map(anew, tree.values)), tree.wanted)
+    return type(tree)(name, new if tree.text == old else tree.text)
+
+
 def version_parts(text: str) -> tuple[int, ...]:
     """The numbers of a version such as `5.2.0`, without the zeros at its end."""
     parts = [int(part) for part in text.split(".")]
