@@ -61,6 +61,11 @@ NAMES: Mapping[str, str] = {
     "send_message": "messages.send",
     "list_messages": "messages.newest",
     "get_message_outcome": "messages.get",
+    "list_segments": "segments.page",
+    "get_segment": "segments.get",
+    "save_segment": "segments.save",
+    "delete_segment": "segments.delete",
+    "count_segment": "segments.count",
     "list_installations": "installations.page",
     "put_installations": "installations.upsert_many",
     "get_installation": "installations.get",
@@ -98,6 +103,7 @@ GROUPS: Mapping[str, str] = {
     "campaigns": "Campaigns: previewed, made, started, stopped, taken back.",
     "outcomes": "What became of campaigns: progress, report, failures, one recipient, the audit.",
     "messages": "Transactional messages: to a few recipients, ahead of all campaigns on their lanes.",
+    "segments": "Segments: saved by name, and counted in an audience.",
     "installations": "Installations of the registry: one by one, as a stream, and a person erased.",
     "lanes": "Lanes and apps.",
     "queue": "The queue as a whole.",
@@ -110,6 +116,7 @@ GROUPS: Mapping[str, str] = {
 }
 SILENCE: Mapping[str, str] = {
     "audit_campaign": "3600.0",
+    "count_segment": "self._connection.timeout + 180.0",
     "erase_installation": "self._connection.timeout + 30.0",
     "send_message": "self._connection.timeout + (wait or 0.0)",
     "get_message_outcome": "self._connection.timeout + (wait or 0.0)",

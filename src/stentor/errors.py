@@ -141,6 +141,29 @@ class InvalidInput(StentorError):
         """What is wrong with it, without the name."""
 
 
+class InvalidSegment(InvalidInput):
+    """A segment cannot be used as it is written; nothing was sent."""
+
+    def __init__(self, problem: str, *, text: str | None = None, at: int | None = None, field: str = "segment") -> None:
+        """Args:
+        text: the segment as it was written, if it was a text.
+        at: the place in it that is at fault, in characters from its beginning.
+        """
+        self.line = self.column = None
+        """Of the place at fault, each from 1; None where it wasn't a text."""
+        self.pointed: str | None = None
+        """The line at fault, and below it a caret at the place."""
+        where = ""
+        if text is not None and at is not None:
+            begin = text.rfind("\n", 0, at) + 1
+            self.line, self.column = text.count("\n", 0, at) + 1, at - begin + 1
+            shown = text[begin:].partition("\n")[0].replace("\t", " ")
+            cut = max(0, self.column - 60)
+            self.pointed = f"{shown[cut : cut + 100]}\n{' ' * (self.column - 1 - cut)}^"
+            where = f"line {self.line}, column {self.column}: " if "\n" in text else f"column {self.column}: "
+        super().__init__(field, where + problem)
+
+
 class Forbidden(StentorError):
     """You may not do this: it needs a higher scope than you have."""
 
@@ -168,6 +191,10 @@ class LinkInvalid(StentorError):
 
 class UnknownKey(StentorError):
     """There is no such API key; `stentor key list` shows all keys."""
+
+
+class UnknownSegment(StentorError):
+    """There is no segment of this name; `stentor segment list` shows all segments."""
 
 
 class UnknownUser(StentorError):

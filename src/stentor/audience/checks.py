@@ -145,6 +145,10 @@ async def check_filter(
     await connection.execute(sa.select(source.id).where(source.member, *source.matches([(name, wanted)])).limit(1))
 
 
+async def check_condition(connection: AsyncConnection, source: Source, condition: Element) -> None:
+    await connection.execute(sa.select(source.id).where(source.member, condition).limit(1))
+
+
 def check_values(source: Source, columns: Sequence[tuple[str, Element]], rows: Sequence[Sequence[Any]]) -> None:
     """See that what stands in the columns (each with its role) is of use as what it is said to be."""
     for (role, column), found in zip(columns, zip(*rows, strict=True), strict=bool(rows)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -36,6 +36,13 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The name of an audience in the configuration; `registry` is the embedded one. Empty with `addresses_of`."""
     filters: dict[str, list[str] | Condition] = {}
     """Column or attribute -> the values that are wanted, or a condition; all filters must hold."""
+    segment: str | None = None
+    """A condition that must hold as well, as people write it: `country in [DE, AT] and last_seen > now - 7d`."""
+    segment_name: str | None = None
+    """The name under which the segment was saved when the campaign was made. With no `segment` beside it, it is still
+    to be looked up."""
+    segment_at: float | None = None
+    """What `now` means in the segment, in epoch seconds; None: whenever it is asked."""
     addresses_of: str | None = None
     """The addresses that were named for this message, in place of an audience."""
     only: list[str] | None = None
@@ -44,10 +51,22 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Those of this campaign that were not reached."""
     reached_by: str | None = None
     """Those whom this campaign reached, or perhaps did."""
-    reasons: list[str] = []
-    """With `failed_of`: only those that failed for one of these reasons."""
+    reasons: list[str] | Literal["segment"] = []
+    """With `failed_of`: only those that failed for one of these reasons. With a segment it is no list, so that an older
+    Stentor, which knows no segments and would send to everybody, cannot read the selection."""
     within: Selection | None = None
     """With `failed_of`: whom that campaign was for, so that who of these was never read can be found."""
+
+    def __post_init__(self) -> None:
+        if self.failed_of is None and (self.segment is not None or self.segment_name is not None):
+            msgspec.structs.force_setattr(self, "reasons", "segment")
+
+    def at(self, moment: float | None) -> Selection:
+        """The same, for which it is `moment`."""
+        if self.segment is None and self.within is None:
+            return self
+        within = None if self.within is None else self.within.at(moment)
+        return msgspec.structs.replace(self, segment_at=moment, within=within)
 
     @property
     def origin(self) -> Selection:

@@ -6,6 +6,13 @@ from collections.abc import Sequence
 
 from stentor.audience.contract import Condition, Selection
 
+LONGEST = 200
+"""Characters of a segment that are told."""
+
+
+def shortened(segment: str) -> str:
+    return segment if len(segment) <= LONGEST else f"{segment[: LONGEST - 1]}…"
+
 
 def described(selection: Selection) -> str:
     """Whom a campaign is for, in a few words."""
@@ -13,6 +20,10 @@ def described(selection: Selection) -> str:
         return f"everybody reached by {selection.reached_by}"
     parts = [selection.source]
     parts += [_said(column, wanted) for column, wanted in selection.filters.items()]
+    if selection.segment_name is not None:
+        parts.append(f"segment {selection.segment_name}")
+    elif selection.segment is not None:
+        parts.append(shortened(selection.segment))
     if selection.only is not None:
         parts.append(f"only {len(selection.only)} named")
     if selection.failed_of is not None:

@@ -123,6 +123,20 @@ class Source:
             found.append(_not(self._is_said(name, wanted.none_of)))
         return sa.and_(sa.true(), *found)
 
+    @property
+    def channel_names(self) -> Element:
+        """The channel of each installation, by the name it has here, whatever its column says for it."""
+        assert self.channel is not None
+        said = sa.func.trim(sa.cast(self.channel, sa.Text), _SPACE)
+        known = [(said == raw, sa.literal(means, sa.String)) for raw, means in self.settings.channels.items()]
+        empty = (sa.or_(self.channel.is_(None), said == ""), sa.literal(self.settings.channel, sa.String))
+        return sa.case(empty, *known, else_=said)
+
+    def json(self) -> Element:
+        """The column of further attributes."""
+        assert self.json_column is not None
+        return self._column(self.json_column)
+
     def _is_said(self, name: str, values: Sequence[str]) -> Element:
         """That a column or attribute has one of these values."""
         column = self.value(name)

@@ -8,10 +8,11 @@ row that cannot be read is looked for, and refused by itself: the rest of its pa
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from itertools import islice
+from itertools import islice, zip_longest
 from operator import eq
 from typing import Any, cast
 
@@ -22,6 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stentor.audience import checks, values
 from stentor.audience.contract import NO_LANE, Page, Range, Routes, Selection, Wanted
 from stentor.audience.keys import Key, Kind, kind_of, read_cursor, texts
+from stentor.audience.segments.tree import names
+from stentor.audience.selecting import segment_condition, segment_tree
 from stentor.audience.source import Element, Source, parameter
 from stentor.config import AudienceConfig
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidConfiguration, StoreOutdated, StoreUnavailable
@@ -33,6 +36,8 @@ AT_ONCE = 10_000
 """Keys that one query asks for at most; databases allow some 30,000 parameters."""
 LOOKED_AT = 1000
 """Installations whose values are looked at before a campaign, for what their types are good for."""
+PLACES, OF_EACH = 20, 500
+"""Where an estimate looks into an audience, and at how many installations in each place."""
 MOST_UNREADABLE = 100
 """Rows of a page that may be unreadable, each by itself; of more, it is the column that is at fault."""
 
@@ -61,6 +66,8 @@ class SqlAudience:
         self._database = database
         self._selection = selection
         self._source = Source(f"audiences.{selection.source}", settings, routes, database.dialect, json_column)
+        self._segment: Element | None = None
+        """The condition of the selection's segment, once it was needed."""
         self._groups: Sequence[_Row] | None = None
         self._is_counted = False
 
@@ -77,7 +84,12 @@ class SqlAudience:
             for name, values in self._selection.filters.items():
                 with checks.blaming(f"the filter on {name}"):
                     await checks.check_filter(connection, source, name, values)
-            await checks.check_attributes(connection, source, [*wanted.variables, *self._selection.filters])
+            named = [*wanted.variables, *self._selection.filters]
+            if self._selection.segment is not None:
+                with checks.blaming("the segment"):
+                    await checks.check_condition(connection, source, await self._segment_of(connection))
+                named += names(segment_tree(self._selection.segment))
+            await checks.check_attributes(connection, source, named)
             await self._ends(connection, [source.member])
             await checks.check_keys(connection, source)
             rows, _ = await self._rows(connection, wanted, [source.member], LOOKED_AT)
@@ -94,6 +106,50 @@ class SqlAudience:
         """See the contract. Right after `check` it is known already, and isn't counted a second time."""
         is_counted, self._is_counted = self._is_counted, False
         return self._by_lane(await self._grouped(anew=not is_counted))
+
+    async def check_segment(self) -> None:
+        """See that the selection's segment can be asked; nothing else is looked at.
+
+        Raises:
+            InvalidAudience: it cannot.
+        """
+        source, segment = self._source, self._selection.segment
+        async with self._reading() as connection:
+            if segment is not None:
+                with checks.blaming("the segment"):
+                    await checks.check_condition(connection, source, await self._segment_of(connection))
+                await checks.check_attributes(connection, source, names(segment_tree(segment)))
+
+    async def estimate(self) -> int:
+        """About how many are selected: the share among some thousands of the audience, which lie all over it, of all
+        that it has."""
+        source = self._source
+        async with self._reading() as connection:
+            ends = await self._ends(connection, [source.member])
+            if ends is None:
+                return 0
+            first, last, kind = ends
+            looked_at = selected = 0
+            wanted = sa.and_(sa.true(), *await self._selected(connection))
+            places = [first, *kind.between(first, last, PLACES)]
+            for place, after in zip_longest(places, places[1:]):
+                within = [source.id >= parameter("place", place)]
+                if after is not None:
+                    within.append(source.id < parameter("after", after))
+                some = sa.select(sa.case((wanted, 1), else_=0).label("is_selected")).select_from(source.table)
+                rows = some.where(source.member, *within).order_by(source.id).limit(OF_EACH).subquery()
+                found = await _fetch(connection, sa.select(sa.func.count(), sa.func.sum(rows.c.is_selected)))
+                looked_at += found[0][0]
+                selected += int(found[0][1] or 0)
+            everybody = sa.select(sa.func.count()).select_from(source.table).where(source.member)
+            total: int = (await _fetch(connection, everybody))[0][0]
+        return round(total * selected / looked_at) if looked_at else 0
+
+    async def first(self, limit: int, wanted: Wanted) -> Page:
+        """The first of the selected, in key order."""
+        async with self._reading() as connection:
+            rows, unreadable = await self._rows(connection, wanted, await self._selected(connection), limit)
+        return self._page(rows, limit, wanted, unreadable)
 
     async def nowhere(self) -> Mapping[str, int]:
         """See the contract. It is of those whom `count` or `check` counted last."""
@@ -162,7 +218,8 @@ class SqlAudience:
     @property
     def _is_part(self) -> bool:
         """Whether not everybody is selected."""
-        return bool(self._selection.filters) or self._selection.only is not None
+        selection = self._selection
+        return bool(selection.filters) or selection.segment is not None or selection.only is not None
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
@@ -185,9 +242,20 @@ class SqlAudience:
     async def _selected(self, connection: AsyncConnection) -> list[Element]:
         """The conditions of being in the audience and selected."""
         conditions = [self._source.member, *self._source.matches(self._selection.filters.items())]
+        if self._selection.segment is not None:
+            conditions.append(await self._segment_of(connection))
         if self._selection.only is not None:
             conditions.append(await self._among(connection, self._selection.only))
         return conditions
+
+    async def _segment_of(self, connection: AsyncConnection) -> Element:
+        """The condition of the selection's segment."""
+        if self._segment is None:
+            said, at = self._selection.segment, self._selection.segment_at
+            assert said is not None, "asked for only where there is one"
+            now = time.time() if at is None else at
+            self._segment = await segment_condition(connection, self._source, segment_tree(said), now)
+        return self._segment
 
     async def _among(self, connection: AsyncConnection, keys: Iterable[str]) -> Element:
         ends = await self._ends(connection, [self._source.member])

@@ -8,8 +8,8 @@ Exit codes, the same for every command:
     3    a campaign was sent to its end, and nobody was reached: it had recipients, and none was accepted
     130  interrupted with Ctrl-C
 
-A `StentorError` is written as one line on stderr; STENTOR_DEBUG=1 shows the traceback as well. Any other exception is
-a defect in Stentor, and keeps its traceback.
+A `StentorError` is written as one line on stderr, and below it the place in a segment that is at fault; STENTOR_DEBUG=1
+shows the traceback as well. Any other exception is a defect in Stentor, and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ from stentor.errors import (
     InvalidConfiguration,
     InvalidInput,
     InvalidMessage,
+    InvalidSegment,
     InvalidState,
     StentorError,
     UnknownCampaign,
     UnknownInstallation,
     UnknownKey,
     UnknownReport,
+    UnknownSegment,
     UnknownUser,
 )
 from stentor.loading import load
@@ -59,6 +61,7 @@ COMMANDS = {
     "key": "stentor.cli.key:app",
     "user": "stentor.cli.user:app",
     "report": "stentor.cli.report:app",
+    "segment": "stentor.cli.segment:app",
     "installation": "stentor.cli.installation:app",
     "message": "stentor.cli.message:app",
     "simulate": "stentor.cli.simulate:app",
@@ -99,6 +102,7 @@ USAGE_ERRORS = (
     UnknownInstallation,
     UnknownKey,
     UnknownReport,
+    UnknownSegment,
     UnknownUser,
 )
 
@@ -118,6 +122,8 @@ class Commands(TyperGroup):
             if os.environ.get("STENTOR_DEBUG") == "1":
                 traceback.print_exception(error)
             typer.echo(f"stentor: {_one_line(error)}", err=True)
+            if isinstance(error, InvalidSegment) and error.pointed is not None:
+                typer.echo(error.pointed, err=True)
             raise typer.Exit(exit_code(error)) from error
         except KeyboardInterrupt as interrupt:
             raise typer.Exit(INTERRUPTED) from interrupt

@@ -15,6 +15,7 @@ from stentor import words
 from stentor.audience import written as filters
 from stentor.audience.contract import Selection
 from stentor.audience.described import described
+from stentor.audience.segments.spelling import told
 from stentor.cli import message_options as opts
 from stentor.cli.operations import (
     AsJson,
@@ -51,6 +52,14 @@ def send(
     audience: Annotated[str, typer.Option(help="The name of an audience in the settings, or `registry`.")],
     content: Content,
     chosen: Annotated[list[str] | None, typer.Option("--filter", metavar="FILTER", help=filters.HELP)] = None,
+    segment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SEGMENT",
+            help="Send only to recipients in this segment: a condition such as 'country in [DE, AT] and last_seen > "
+            "now - 7d' (docs/segments.md), or the name of a saved one.",
+        ),
+    ] = None,
     test_to: Annotated[
         list[str] | None,
         typer.Option(metavar="ID", help="Send only to the installation with this id. Repeatable."),
@@ -97,6 +106,7 @@ def send(
       stentor send --message sale.toml --audience users --dry-run --sample 4711
       stentor send --message sale.toml --audience users --test-to 4711
       stentor send --message sale.toml --audience users --filter "country in de,at" --filter plan!=free
+      stentor send --message sale.toml --audience users --segment "country in [DE, AT] and app_version >= v5.2"
       stentor send --body "Doors open" --ttl 2h --audience users --at 2030-01-31T18:00 --yes --json
       stentor send --message sale.toml --audience users --detach
       stentor send --message sale.toml --audience users --max-rate 500
@@ -104,9 +114,16 @@ def send(
       stentor send --title "{{ show }}: {{ title }}" --set show=News --set title="50 % {off}" --audience users
     """
     starts = None if at is None else moment("--at", at, time.time())
+    condition, saved = told(segment)
     draft = Draft(
         content,
-        Selection(source=audience, filters=filters.filters(chosen or []), only=test_to or None),
+        Selection(
+            source=audience,
+            filters=filters.filters(chosen or []),
+            segment=condition,
+            segment_name=saved,
+            only=test_to or None,
+        ),
         title=name,
         starts_at=None if starts is None else starts.at,
         max_rate=max_rate,

@@ -18,6 +18,7 @@ from stentor.client.calls import (
     OutcomesCalls,
     QueueCalls,
     ReportsCalls,
+    SegmentsCalls,
     SessionsCalls,
     UsersCalls,
 )
@@ -69,6 +70,16 @@ class BlockingMessagesCalls(Twin[MessagesCalls]):
     send = blocking(MessagesCalls.send)
     newest = blocking(MessagesCalls.newest)
     get = blocking(MessagesCalls.get)
+
+
+class BlockingSegmentsCalls(Twin[SegmentsCalls]):
+    """See `SegmentsCalls`."""
+
+    page = blocking(SegmentsCalls.page)
+    get = blocking(SegmentsCalls.get)
+    save = blocking(SegmentsCalls.save)
+    delete = blocking(SegmentsCalls.delete)
+    count = blocking(SegmentsCalls.count)
 
 
 class BlockingInstallationsCalls(Twin[InstallationsCalls]):

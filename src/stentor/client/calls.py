@@ -957,6 +957,127 @@ class MessagesCalls:
         )
 
 
+class SegmentsCalls:
+    """Segments: saved by name, and counted in an audience."""
+
+    def __init__(self, connection: ApiConnection) -> None:
+        self._connection = connection
+
+    async def page(
+        self,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> shapes.SegmentsPage:
+        """Saved segments, in the order of their names.
+
+        Calls `list_segments`, which needs the scope `write`.
+
+        Args:
+            limit: How many segments. Left out: 100.
+            after: `next` of the page before.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path="/v1/segments",
+                query={
+                    "limit": limit,
+                    "after": after,
+                },
+            ),
+            shapes.SegmentsPage,
+        )
+
+    async def get(self, name: str) -> shapes.Segment:
+        """A saved segment.
+
+        Calls `get_segment`, which needs the scope `write`.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path=path("/v1/segments/{name}", name=name),
+            ),
+            shapes.Segment,
+        )
+
+    async def save(
+        self,
+        name: str,
+        *,
+        segment: str | Mapping[str, Any] | list[Any],
+    ) -> shapes.Segment:
+        """Save a segment under a name, in the place of one that had it. Campaigns that were made with that one keep it.
+
+        Calls `save_segment`, which needs the scope `write`.
+
+        Args:
+            segment: A text such as `country in [DE, AT]`, an object in MongoDB's words, or a list of OneSignal's
+                filters.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="PUT",
+                path=path("/v1/segments/{name}", name=name),
+                body={
+                    "segment": segment,
+                },
+            ),
+            shapes.Segment,
+        )
+
+    async def delete(self, name: str) -> None:
+        """Delete a saved segment. Campaigns that were made with it keep it.
+
+        Calls `delete_segment`, which needs the scope `write`.
+        """
+        await self._connection.ask(
+            ApiRequest(
+                method="DELETE",
+                path=path("/v1/segments/{name}", name=name),
+            ),
+            None,
+        )
+
+    async def count(
+        self,
+        *,
+        audience: str,
+        segment: str | Mapping[str, Any] | list[Any],
+        within: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> shapes.SegmentCount:
+        """Count a segment in an audience, and show some of the installations in it, without their addresses.
+
+        If counting takes longer than `within`, a part of the audience is looked at, and the count is an estimate
+        (`about`).
+
+        Calls `count_segment`, which needs the scope `write`.
+
+        Args:
+            audience: The name of an audience in the settings, or `registry`.
+            segment: The name of a saved segment, a text, an object in MongoDB's words, or a list of OneSignal's
+                filters.
+            within: Seconds after which an estimate will do. Left out: 5.0.
+            idempotency_key: Repeats an earlier request under its key. Left out: a new one.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="POST",
+                path="/v1/segments/count",
+                body={
+                    "audience": audience,
+                    "segment": segment,
+                    "within": within,
+                },
+                headers=headers(idempotency_key=idempotency_key),
+                silence=self._connection.timeout + 180.0,
+            ),
+            shapes.SegmentCount,
+        )
+
+
 class InstallationsCalls:
     """Installations of the registry: one by one, as a stream, and a person erased."""
 

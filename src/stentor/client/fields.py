@@ -322,5 +322,8 @@ class Audience(TypedDict, total=False):
     """The name of an audience in the settings; `registry` is Stentor's own table of installations."""
     filters: Mapping[str, list[str] | Condition]
     """By column or attribute, the values that are wanted, or a condition. All filters must hold."""
+    segment: str | Mapping[str, Any] | list[Any] | None
+    """A condition that must hold as well: the name of a saved segment, a text such as `country in [DE, AT]`, an object
+    in MongoDB's words, or a list of OneSignal's filters."""
     only: list[str] | None
     """Only the installations with these ids."""

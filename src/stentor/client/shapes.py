@@ -92,6 +92,13 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """The name of an audience in the configuration; `registry` is the embedded one. Empty with `addresses_of`."""
     filters: dict[str, list[str] | Condition] = {}
     """Column or attribute -> the values that are wanted, or a condition; all filters must hold."""
+    segment: str | None = None
+    """A condition that must hold as well, as people write it: `country in [DE, AT] and last_seen > now - 7d`."""
+    segment_name: str | None = None
+    """The name under which the segment was saved when the campaign was made. With no `segment` beside it, it is still
+    to be looked up."""
+    segment_at: float | None = None
+    """What `now` means in the segment, in epoch seconds; None: whenever it is asked."""
     addresses_of: str | None = None
     """The addresses that were named for this message, in place of an audience."""
     only: list[str] | None = None
@@ -100,8 +107,9 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """Those of this campaign that were not reached."""
     reached_by: str | None = None
     """Those whom this campaign reached, or perhaps did."""
-    reasons: list[str] = []
-    """With `failed_of`: only those that failed for one of these reasons."""
+    reasons: list[str] | str = []
+    """With `failed_of`: only those that failed for one of these reasons. With a segment it is no list, so that an older
+    Stentor, which knows no segments and would send to everybody, cannot read the selection."""
     within: Selection | None = None
     """With `failed_of`: whom that campaign was for, so that who of these was never read can be found."""
 
@@ -488,6 +496,48 @@ class MessagesPage(msgspec.Struct, frozen=True, kw_only=True):
     """See `MessagesPage` in the API's document."""
 
     messages: list[ListedMessage]
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment that somebody saved."""
+
+    name: str
+    segment: str
+    """As people write it."""
+    conditions: dict[str, Any]
+    """The same as JSON, in MongoDB's words."""
+    created_at: float
+    changed_at: float
+
+
+class SegmentsPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some segments, in the order of their names."""
+
+    segments: list[Segment]
+    next: str | None
+    """What the next page comes after. Null: this is the last one."""
+
+
+class SegmentSample(msgspec.Struct, frozen=True, kw_only=True):
+    """An installation that is in a segment. Its address is not shown."""
+
+    installation: str
+    lane: str
+    """Empty: its app isn't configured."""
+    values: dict[str, Any]
+    """What it has of the columns and attributes that the segment names."""
+
+
+class SegmentCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many installations of an audience are in a segment."""
+
+    segment: str
+    """As people write it."""
+    count: int
+    about: bool
+    """Whether the count is an estimate: the exact one was not ready in time."""
+    samples: list[SegmentSample]
+    """The first of them, 20 at most. Empty as well if they were not found in time."""
 
 
 class Installation(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ import msgspec
 
 from stentor.audience.contract import Selection
 from stentor.audience.described import described
+from stentor.audience.segments.spelling import told
 from stentor.audience.written import filters, writable
 from stentor.dashboard import message_form
 from stentor.dashboard.form import Form
@@ -37,6 +38,8 @@ class DraftForm:
     values: Sequence[tuple[str, str]] = ()
     source: str = ""
     filters: Sequence[str] = ()
+    segment: str = ""
+    """A condition, or the name of a saved segment."""
     only: str = ""
     """Ids, one a line."""
     title: str = ""
@@ -107,7 +110,8 @@ class DraftForm:
         before = None if stored is None else stored.selection
         if before is not None and is_fixed(before):
             return before
-        if before is not None and _audience(before) == (self.source, tuple(self.filters), self.only):
+        shown = (self.source, tuple(self.filters), self.segment, self.only)
+        if before is not None and _audience(before) == shown:
             return before
         try:
             wanted = filters([each for each in self.filters if each.strip()], _FILTER)
@@ -115,8 +119,9 @@ class DraftForm:
             raise InvalidInput(_FILTER, str(error).removeprefix(f"{_FILTER}: ")) from None
         if not self.source:
             raise InvalidInput("source", "choose whom it is for")
+        segment, name = told(self.segment.strip())
         only = [line.strip() for line in self.only.splitlines() if line.strip()]
-        return Selection(source=self.source, filters=wanted, only=only or None)
+        return Selection(source=self.source, filters=wanted, segment=segment, segment_name=name, only=only or None)
 
     def _starts_at(self, stored: Draft | None, now: float) -> float | None:
         text = self.words.strip() or self.at
@@ -145,12 +150,13 @@ class DraftForm:
 
 def form_of(draft: Draft) -> DraftForm:
     """The form of a draft that is stored. Its time is in UTC."""
-    source, rows, only = _audience(draft.selection)
+    source, rows, segment, only = _audience(draft.selection)
     return DraftForm(
         tree=to_file(draft.content),
         values=message_form.rows_of(draft.content.values),
         source=source,
         filters=rows,
+        segment=segment,
         only=only,
         title="" if draft.title == (draft.content.name or "untitled") else draft.title or "",
         at="" if draft.starts_at is None else _local(draft.starts_at, UTC),
@@ -172,6 +178,7 @@ def read(form: Form) -> DraftForm:
         values=message_form.pairs(form, "value"),
         source=form.get("source"),
         filters=form.all(_FILTER),
+        segment=form.raw("segment"),
         only=form.raw("only"),
         title=form.get("title"),
         at=form.get("at"),
@@ -225,10 +232,11 @@ def _with(filled: DraftForm, language: str) -> dict[str, Any]:
     return message_form.with_language(filled.tree, language)
 
 
-def _audience(selection: Selection) -> tuple[str, tuple[str, ...], str]:
-    """Source, filters and ids as the form shows them."""
+def _audience(selection: Selection) -> tuple[str, tuple[str, ...], str, str]:
+    """Source, filters, segment and ids as the form shows them."""
     rows = writable(selection.filters) or []
-    return selection.source, tuple(rows), "\n".join(selection.only or [])
+    segment = selection.segment_name or selection.segment or ""
+    return selection.source, tuple(rows), segment, "\n".join(selection.only or [])
 
 
 def _local(at: float, zone: tzinfo) -> str:

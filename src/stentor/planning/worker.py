@@ -239,7 +239,7 @@ class PlanWorker:
             plan = self._plans.get(campaign_id)  # another step of it may have made one meanwhile
         if plan is not None and _is_of(plan, campaign):
             return replace(plan, campaign=campaign, place=at, held_back=held_back)
-        selection = msgspec.json.decode(campaign.audience, type=Selection)
+        selection = msgspec.json.decode(campaign.audience, type=Selection).at(campaign.starts_at)
         content = decode_content(encoded)
         audience = self._sources.open(selection)
         # One of a start that was taken back is dropped: it may be for others by now, and say something else.

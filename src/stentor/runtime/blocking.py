@@ -30,6 +30,7 @@ from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import Backlog, QueueControl
 from stentor.runtime.reports import Reports, TargetInfo
 from stentor.runtime.roles import Roles
+from stentor.runtime.segments import Segments
 from stentor.runtime.stentor import Stentor
 from stentor.runtime.supervisor import Closing
 from stentor.twin import Twin as _Twin
@@ -264,6 +265,17 @@ class BlockingInstallations(_Twin[Installations]):
         )
 
 
+class BlockingSegments(_Twin[Segments]):
+    """See `Segments`."""
+
+    save = _blocking(Segments.save)
+    get = _blocking(Segments.get)
+    list = _blocking(Segments.list)
+    delete = _blocking(Segments.delete)
+    settled = _blocking(Segments.settled)
+    count = _blocking(Segments.count)
+
+
 class BlockingStentor:
     """The parts of `Stentor`, each of whose operations returns when it is done. For use by one thread.
 
@@ -284,6 +296,7 @@ class BlockingStentor:
         self._stentor = Stentor(config, clock)
         self._runner = asyncio.Runner()
         self.campaigns = BlockingCampaignControl(self._stentor.campaigns, self._runner)
+        self.segments = BlockingSegments(self._stentor.segments, self._runner)
         self.messages = BlockingMessageControl(self._stentor.messages, self._runner)
         self.outcomes = BlockingOutcomes(self._stentor.outcomes, self._runner)
         self.roles = BlockingRoles(self._stentor.roles, self._runner)

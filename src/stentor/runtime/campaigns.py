@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -38,6 +39,7 @@ from stentor.runtime.queue_control import QueueControl
 from stentor.runtime.renditions import Composition, composition_of
 from stentor.runtime.resources import Resources
 from stentor.runtime.roles import Roles
+from stentor.runtime.segments import Segments
 from stentor.states import FINAL, CampaignState
 from stentor.store import campaigns, flags
 from stentor.store import once as keys
@@ -60,7 +62,7 @@ Any other lifetime is kept as it is."""
 class CampaignControl:
     """The campaigns of one store. Every method may raise `StoreUnavailable`."""
 
-    def __init__(self, resources: Resources, roles: Roles, queue: QueueControl) -> None:
+    def __init__(self, resources: Resources, roles: Roles, queue: QueueControl, segments: Segments) -> None:
         self._resources = resources
         self._config = resources.config
         self._clock = resources.clock
@@ -69,6 +71,7 @@ class CampaignControl:
         self._desk = resources.desk
         self._roles = roles
         self._queue = queue
+        self._segments = segments
 
     # -- finding them -------------------------------------------------------------------------------------------------
 
@@ -107,14 +110,19 @@ class CampaignControl:
 
         Raises:
             InvalidMessage: a provider would refuse it; names the field.
-            InvalidInput: its title, its start or its rate cannot be meant.
+            InvalidInput: its title, its start, its rate or its segment cannot be meant.
             InvalidAudience: it cannot be read as configured, nobody is in it, or `sample` isn't.
             CredentialError: an app's credentials cannot be used.
             AudienceUnavailable: its database cannot be reached just now.
         """
         now = self._clock()
         draft.check(now)
+        draft = await self._settled(draft)
         return await preview_of(draft, now, sample=sample, resources=self._resources)
+
+    async def _settled(self, draft: Draft) -> Draft:
+        """A draft whose segment is looked up, so that a campaign keeps the one that it was made with."""
+        return replace(draft, selection=await self._segments.settled(draft.selection))
 
     async def compose(self, content: Content, person: Mapping[str, Any] | None = None) -> Composition:
         """What a message becomes on each channel that has an app, in each of its languages: what people will see, how
@@ -171,6 +179,7 @@ class CampaignControl:
         if (found := await self._made(campaign_id)) is not None:
             return found
         now = self._clock()
+        draft = await self._settled(draft)
         if count and preview is None:
             preview = await self.prepare(draft)
         elif preview is None:
@@ -205,6 +214,7 @@ class CampaignControl:
             InvalidState: it was started.
             ChangedMeanwhile: its revision is another one. And as `prepare`.
         """
+        draft = await self._settled(draft)
         if count:
             expected = (await self.prepare(draft)).expected
         else:
@@ -364,6 +374,7 @@ class CampaignControl:
         await self._refuse_while_draining()
         if once is not None:
             await self.refuse_a_second(once)
+        draft = await self._settled(draft)
         preview = preview or await self.prepare(draft)
         expect.check(encode_content(draft.content), msgspec.json.encode(draft.selection), preview.recipients)
         made = await self.create(draft, preview=preview, campaign_id=campaign_id)

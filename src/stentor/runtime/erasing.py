@@ -26,6 +26,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stentor import channels
 from stentor.account import Account, decode_waiting, ends, merge, unknown
 from stentor.audience.contract import Condition, Selection
+from stentor.audience.segments.text import read
+from stentor.audience.segments.tree import replaced
+from stentor.audience.segments.written import written
 from stentor.batch import decode_batch, encode_batch
 from stentor.config import REGISTRY
 from stentor.errors import BatchTooNew, BatchUnreadable
@@ -38,6 +41,7 @@ from stentor.recording.writing import write
 from stentor.runtime.resources import Resources
 from stentor.sending.settling import inherit
 from stentor.states import CampaignState
+from stentor.store import segments
 from stentor.store.database import SQLITE
 from stentor.store.letters import OF_OUTCOMES
 from stentor.store.tables import (
@@ -158,6 +162,7 @@ class Eraser:
         blocked = "waits in NATS" if self._apart else "is at a sender, or was made by a newer Stentor,"
         work.left += [f"batch {each} {blocked} and cannot be changed there; {AGAIN}" for each in held]
         await self._erase_selections(installation_id, work)
+        await self._erase_segments(installation_id)
         await self._look_at_bounds(installation_id, work)
         if not work.left:
             await self._forget(installation_id)
@@ -323,6 +328,19 @@ class Eraser:
                     work.campaigns.add(row.id)
             after = rows[-1].id
 
+    async def _erase_segments(self, installation_id: str) -> None:
+        """From the segments that people saved, wherever a key is compared with its id."""
+        after: str | None = None
+        while found := await self._database.ask(partial(segments.page, after=after, limit=PAGE)):
+            for each in found:
+                tree = read(each.segment)
+                for column in {"id", *self._key_columns.values()}:
+                    tree = replaced(tree, column, installation_id, f"erased-{secrets.token_hex(8)}")
+                if (anew := written(tree)) != each.segment:
+                    change = partial(segments.save, name=each.name, segment=anew, now=self._clock())
+                    await self._database.write(change)
+            after = found[-1].name
+
     async def _change_selection(self, campaign_id: str, installation_id: str, connection: AsyncConnection) -> None:
         mine = campaigns.c.id == campaign_id
         found = (await connection.execute(select(campaigns.c.audience).where(mine).with_for_update())).scalar()
@@ -345,9 +363,13 @@ class Eraser:
                 if isinstance(wanted, Condition)
                 else named(wanted)
             )
+        segment = selection.segment
+        if column is not None and segment is not None:
+            segment = written(replaced(read(segment), column, installation_id, placeholder))
         return msgspec.structs.replace(
             selection,
             filters=filters,
+            segment=segment,
             only=None if selection.only is None else named(selection.only),
             within=None if selection.within is None else self._without(selection.within, installation_id),
         )

@@ -99,7 +99,8 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
         AudienceUnavailable: its database cannot be reached just now.
     """
     content, selection = draft.content, draft.selection
-    audience = resources.sources.open(selection)
+    asked = selection.at(draft.starts_at or now)
+    audience = resources.sources.open(asked)
     texts, personal = Texts(content), _is_personal(content)
     seen: Mapping[str, LaneSample] = {}
     try:
@@ -115,7 +116,7 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
         left_out: list[str] = []
         if sample is not None:
             chosen, left_out = await _only(audience, content, selection, sample)
-            left_out += await _unselected(resources, selection, sample)
+            left_out += await _unselected(resources, asked, sample)
     finally:
         await audience.aclose()
     starts_at = draft.starts_at or now
@@ -216,7 +217,7 @@ async def _only(
 
 async def _unselected(resources: Resources, selection: Selection, key: str) -> list[str]:
     """That an installation is not among the selected, in words."""
-    if not selection.filters and selection.only is None:
+    if not selection.filters and selection.segment is None and selection.only is None:
         return []
     only = [key] if selection.only is None or key in selection.only else []
     audience = resources.sources.open(replace(selection, only=only))
@@ -257,6 +258,9 @@ def _nobody(selection: Selection) -> str:
         return "nobody to try again"
     if selection.reached_by:
         return f"campaign {selection.reached_by} reached nobody"
+    if selection.segment is not None:
+        filters = " and the filters" if selection.filters else ""
+        return f"nobody in the audience {selection.source} matches the segment{filters}"
     if selection.filters:
         return f"nobody in the audience {selection.source} matches the filters"
     hint = "; `stentor import` fills it" if selection.source == REGISTRY else ""

@@ -1,8 +1,8 @@
 """`Stentor`: everything that can be done, for programs; the command line is made of it.
 
-Its parts, by what they are about: `campaigns`, `messages`, `outcomes`, `roles`, `queue`, `lanes`, `installations`,
-`access`, `reports`; and `events`, what happens to campaigns. Rules: a campaign exists, and goes on, without whoever
-made it: all is in the store, and any process with the same settings may run, pause or ask about it.
+Its parts, by what they are about: `campaigns`, `messages`, `outcomes`, `roles`, `queue`, `lanes`, `segments`,
+`installations`, `access`, `reports`; and `events`, what happens to campaigns. Rules: a campaign exists, and goes on,
+without whoever made it: all is in the store, and any process with the same settings may run, pause or ask about it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from stentor.runtime.replies import Replies
 from stentor.runtime.reports import Reports
 from stentor.runtime.resources import Resources
 from stentor.runtime.roles import Roles
+from stentor.runtime.segments import Segments
 from stentor.states import CampaignState
 from stentor.store.migrate import check, migrate
 
@@ -66,7 +67,9 @@ class Stentor:
         """The processes that send: run a campaign, serve, or watch while others do."""
         self.queue = QueueControl(self._resources)
         """The queue as a whole: what is under way, and draining it."""
-        self.campaigns = CampaignControl(self._resources, self.roles, self.queue)
+        self.segments = Segments(self._resources)
+        """Conditions over installations: saved by name, and counted."""
+        self.campaigns = CampaignControl(self._resources, self.roles, self.queue, self.segments)
         """Campaigns: made, started, paused, cancelled, repeated, taken back, found."""
         self.lanes = LaneControl(self._resources)
         """The lanes that are configured, and how they stand."""

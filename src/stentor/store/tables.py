@@ -264,6 +264,15 @@ replies = Table(  # what was answered to requests with an `Idempotency-Key`; see
     Index(None, "at"),
 )
 
+segments = Table(  # conditions over installations that people saved
+    "stentor_segments",
+    METADATA,
+    Column("name", KEY, primary_key=True),
+    Column("segment", StorableText, nullable=False),  # as `audience.segments.written` writes it
+    Column("created_at", Double, nullable=False),
+    Column("changed_at", Double, nullable=False),
+)
+
 api_keys = Table(  # what programs prove themselves with
     "stentor_keys",
     METADATA,

@@ -34,7 +34,7 @@ RICH = Draft(
         ),
         translations={"de": Translation(title="Neues", data={"screen": "de"})},
     ),
-    Selection(source=AUDIENCE, filters={"platform": ["ios"]}, only=["1", "2"]),
+    Selection(source=AUDIENCE, filters={"platform": ["ios"]}, segment="language = de", only=["1", "2"]),
     title="Autumn",
     max_rate=50.0,
 )
@@ -128,7 +128,14 @@ async def test_a_draft_is_written_and_saved(browser: Browser) -> None:
     page = await browser.open("/campaigns/new")
     more = await save(browser, page, "add-language", m__title="Hello", m__body="a\r\nb", language="de")
     saved = await save(
-        browser, more, t__de__title="Hallo", source=AUDIENCE, filter="platform = ios", title="First", max_rate="20"
+        browser,
+        more,
+        t__de__title="Hallo",
+        source=AUDIENCE,
+        filter="platform = ios",
+        title="First",
+        max_rate="20",
+        segment="language==de or language not exists",
     )
     assert "The draft is saved." in saved.text
     campaign = await newest(browser)
@@ -136,7 +143,9 @@ async def test_a_draft_is_written_and_saved(browser: Browser) -> None:
     draft = await stored(browser, campaign.id)
     tree = {"title": "Hello", "body": "a\nb", "translations": {"de": {"title": "Hallo"}}}
     assert (to_file(draft.content), draft.title, draft.max_rate) == (tree, "First", 20.0)
-    assert draft.selection == Selection(source=AUDIENCE, filters={"platform": ["ios"]})
+    assert draft.selection == Selection(
+        source=AUDIENCE, filters={"platform": ["ios"]}, segment="language = de or language not exists"
+    )
     assert campaign.expected == {}, "saving counts nobody"
     again = await save(browser, more, title="First")  # the back button, and a second click
     assert len(await browser.stentor.campaigns.newest()) == 1
@@ -197,6 +206,8 @@ async def test_of_two_tabs_the_second_is_asked(browser: Browser) -> None:
         ({"m__title": "{{ oops"}, "broken template"),
         ({"m__ttl": "soon"}, "ttl"),
         ({"filter": "plan >= 3"}, "a filter asks only for values"),
+        ({"segment": "plan is pro"}, "column 6: expected a comparison"),
+        ({"segment": "pros"}, "there is no segment &#39;pros&#39;"),
         ({"words": "soon"}, "is not a time"),
         ({"max_rate": "0"}, "above 0"),
         ({"source": ""}, "choose whom it is for"),

@@ -32,6 +32,7 @@ from stentor.store.tables import (
     installations,
     payloads,
     receipts,
+    segments,
     tasks,
 )
 from tests.integration.recording.rows import NOW, Rows, fresh_rows
@@ -126,10 +127,13 @@ async def test_nothing_of_a_person_is_left_anywhere(rows: Rows, eraser: Eraser) 
         source="users",
         only=["x", ANNA],
         filters={"user_id": [ANNA], "plan": Condition(none_of=["free"])},
+        segment=f"user_id != {ANNA} and plan = pro",
         failed_of="c0",
         within=Selection(source="registry", filters={"id": Condition(values=[ANNA, "y"], none_of=[ANNA])}),
     )
     await rows.campaign(read=13, audience=msgspec.json.encode(only))
+    saved = {"name": "her", "segment": f"user_id in [{ANNA}, x] or id = {ANNA}", "created_at": NOW, "changed_at": NOW}
+    await rows.insert(segments, saved)
     ended = await put(rows, 1, "aarx", ["a", ANNA, "b", "c"])
     failed = await put(rows, 2, "ar", ["d", "e"])
     pending = await put(rows, 3, "ppp", ["f", "anna-47112", "g"])

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from stentor.api.operations import access, campaigns, events, installations, lanes, messages, outcomes, reports
+from stentor.api.operations import (
+    access,
+    campaigns,
+    events,
+    installations,
+    lanes,
+    messages,
+    outcomes,
+    reports,
+    segments,
+)
 
 ALL = (
     *campaigns.operations,
     *outcomes.operations,
     *events.operations,
     *messages.operations,
+    *segments.operations,
     *installations.operations,
     *lanes.operations,
     *reports.operations,

@@ -11,6 +11,7 @@ from stentor.access.scopes import Scope
 from stentor.api.campaign_pages import list_page
 from stentor.api.operation import Call, Fields, Made, Operations
 from stentor.audience.contract import Condition, Selection
+from stentor.audience.segments.spelling import told
 from stentor.errors import (
     AlreadySent,
     AudienceUnavailable,
@@ -55,12 +56,17 @@ class AudienceFields(Fields, frozen=True, kw_only=True):
     """The name of an audience in the settings; `registry` is Stentor's own table of installations."""
     filters: dict[str, list[str] | Condition] = msgspec.field(default_factory=dict)
     """By column or attribute, the values that are wanted, or a condition. All filters must hold."""
+    segment: str | dict[str, Any] | list[Any] | None = None
+    """A condition that must hold as well: the name of a saved segment, a text such as `country in [DE, AT]`, an object
+    in MongoDB's words, or a list of OneSignal's filters."""
     only: list[str] | None = None
     """Only the installations with these ids."""
 
     @property
     def selection(self) -> Selection:
-        return Selection(source=self.source, filters=self.filters, only=self.only)
+        """Raises: InvalidSegment."""
+        segment, name = told(self.segment)
+        return Selection(source=self.source, filters=self.filters, segment=segment, segment_name=name, only=self.only)
 
 
 class DraftFields(Fields, frozen=True, kw_only=True):
