@@ -64,10 +64,28 @@ A translation says what is otherwise in a language; whatever it leaves out stays
 `title`, `subtitle`, `body`, `image`, `sound`, and any of `data`, `options` and the channels' tables, which are laid
 over the message's field by field; a list, such as `buttons`, takes the place of the whole list.
 
-Each installation gets the language that its `language` column names ([configuration.md](configuration.md)): `de-AT`
-gets the translation `de-AT`, or else `de`, or else the message itself. Tags are BCP 47's (`de`, `pt-BR`, `zh-Hant`), in
-any case. Android's `zh_CN_#Hans` gets `zh-Hans-CN`, else `zh-Hans`, `zh-CN` or `zh`. The registry has a column
-`language` of its own (`stentor import`).
+Each installation gets the translation that serves the language in its `language` column
+([configuration.md](configuration.md)). The rules are CLDR's, the same that phones use:
+
+| an installation says | it gets the first of these that is there, or else the message itself |
+|---|---|
+| `de-AT` | `de-AT`, `de` (or `de-DE`, which is the same) |
+| `es-MX` | `es-MX`, `es-419`, `es` |
+| `pt-AO` | `pt-AO`, `pt-PT`, `pt` (or `pt-BR`, which is the same) |
+| `en-IN` | `en-IN`, `en-001`, `en` |
+| `zh-TW`, `zh_TW`, `zh-rTW`, `zh_TW_#Hant` | `zh-TW`, `zh-Hant`; never `zh`, which is in simplified characters |
+| `zh-HK` | `zh-HK`, `zh-Hant` (or `zh-TW`, which is the same) |
+| `zh-CN` | `zh-CN`, `zh-Hans`, `zh` |
+| `sr-Latn` | `sr-Latn`; never `sr`, which is in Cyrillic |
+| `nb-NO`; `no`; `nn` | `nb`, `no`; `no`, `nb`; `nn`, `no`, `nb` |
+| `iw`, `in`, `tl`, `sh` | as `he`, `id`, `fil`, `sr-Latn` |
+
+- **The exact tag wins** if it is there, in any case and with `-` or `_`.
+- **Nobody gets another script** than their tag implies.
+- A tag that cannot be read gets the message itself. Tags are BCP 47's (`de`, `pt-BR`, `zh-Hant`), Java's and Android's
+  (`zh_CN_#Hans`, `zh-rTW`, `b+zh+Hant+TW`), or POSIX' (`de_AT.UTF-8`).
+
+The registry has a column `language` of its own (`stentor import`).
 
 ## Templates
 

@@ -14,9 +14,9 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -148,7 +148,7 @@ class Content:
     @cached_property
     def languages(self) -> tuple[str, ...]:
         """The message itself, as `DEFAULT`, then the translations' tags in lower case, in order."""
-        return (DEFAULT, *sorted(map(_normal, self.translations)))
+        return (DEFAULT, *sorted(map(languages.normal, self.translations)))
 
     @cached_property
     def variables(self) -> tuple[str, ...]:
@@ -162,14 +162,9 @@ class Content:
         return message.title or message.body
 
     def language_index(self, tag: str | None) -> int:
-        """Which of `languages` serves somebody who reads this one: `de-AT`, else `de`, else the default. Android's
-        locales (`zh_CN_#Hans`) will do."""
-        found = self._indices.get(tag) if tag else 0
-        if found is None:
-            found = self._find_index(tag or "")
-            if len(self._indices) < 1000:  # each is asked for millions of times, but anybody may write anything there
-                self._indices[tag] = found
-        return found
+        """Which of `languages` serves somebody who reads this one, by CLDR: `de-AT`, else `de`, else the default.
+        Android's locales (`zh_CN_#Hans`) will do. See `stentor.languages`."""
+        return self._index_of(tag) if tag and self.translations else 0
 
     def check(self) -> None:
         """Look at every text and language tag, compile every template, and fill those that need nothing.
@@ -184,7 +179,7 @@ class Content:
         known: set[str] = set()
         kinds = get_type_hints(Message)
         for tag, translation in self.translations.items():
-            normal = _normal(tag)
+            normal = languages.normal(tag)
             if not _TAG.fullmatch(normal):
                 raise InvalidMessage("translations", f"{tag!r} is not a language tag such as `de` or `pt-BR`")
             if normal in known:
@@ -227,16 +222,20 @@ class Content:
         return {name for compiled in self._compiled for name in compiled.named}
 
     @cached_property
-    def _indices(self) -> dict[str | None, int]:
-        return {}
-
-    def _find_index(self, tag: str) -> int:
+    def _index_of(self) -> Callable[[str], int]:
+        """Each is asked for millions of times, but anybody may write anything there."""
+        offer = languages.Offer(sorted(self.translations))
         known = self.languages
-        return next((known.index(each) for each in languages.candidates(tag) if each in known), 0)
+
+        def found(tag: str) -> int:
+            tag_served = offer.find(tag)
+            return 0 if tag_served is None else known.index(languages.normal(tag_served))
+
+        return lru_cache(languages.REMEMBERED)(found)
 
     @cached_property
     def _compiled(self) -> tuple[_Compiled, ...]:
-        by_tag = {_normal(tag): translation for tag, translation in self.translations.items()}
+        by_tag = {languages.normal(tag): translation for tag, translation in self.translations.items()}
         known = _Texts()
         with filling():  # one allowance for whatever needs no variables, in all languages
             return tuple(_Compiled(self.message, tag, by_tag.get(tag), known, self.values) for tag in self.languages)
@@ -366,10 +365,6 @@ def _check_channel(name: str) -> None:
         near = difflib.get_close_matches(name, added, n=1, cutoff=0.5)
         hint = f"did you mean `{near[0]}`?" if near else "install the package that adds it, or remove this"
         raise InvalidMessage(f"options.{name}", f"is not a channel that is installed here; {hint}")
-
-
-def _normal(tag: str) -> str:
-    return tag.strip().replace("_", "-").lower()
 
 
 # -- as JSON, and as files ------------------------------------------------------------------------------------------
