@@ -85,6 +85,9 @@ Each installation gets the translation that serves the language in its `language
 - A tag that cannot be read gets the message itself. Tags are BCP 47's (`de`, `pt-BR`, `zh-Hant`), Java's and Android's
   (`zh_CN_#Hans`, `zh-rTW`, `b+zh+Hant+TW`), or POSIX' (`de_AT.UTF-8`).
 
+A dry run tells which translation each language tag of the audience gets, and how many have it: `de-AT → de 1,204`.
+So do the API's preview and the check in the dashboard.
+
 The registry has a column `language` of its own (`stentor import`).
 
 ## Templates

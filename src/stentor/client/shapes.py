@@ -22,6 +22,17 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     """What the provider would be sent."""
 
 
+class TagServed(msgspec.Struct, frozen=True, kw_only=True):
+    """Which translation installations get whose language is written in one way."""
+
+    tag: str
+    """As the installations have it; empty: they say no language."""
+    language: str
+    """The translation that serves this tag; empty for the message itself."""
+    installations: int
+    """How many of those looked at."""
+
+
 class LanguageSize(msgspec.Struct, frozen=True, kw_only=True):
     """How much of a provider's limit the message takes in one language."""
 
@@ -52,6 +63,8 @@ class LanePreview(msgspec.Struct, frozen=True, kw_only=True):
     """Of how many installations the following is told; 0: everybody gets the same."""
     languages: dict[str, int]
     """How many of these get each translation."""
+    tags: list[TagServed]
+    """Which translation each language tag of these gets: the 100 most frequent tags."""
     lacking: dict[str, int]
     """How many of these have no value of a name that a template uses."""
     sizes: list[LanguageSize]

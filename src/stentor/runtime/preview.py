@@ -25,7 +25,7 @@ from stentor.runtime.confirmation import confirmation_of
 from stentor.runtime.draft import Draft
 from stentor.runtime.renditions import LanguageSize, sizes_of
 from stentor.runtime.resources import Resources
-from stentor.runtime.samples import Example, LaneTexts, Texts, examples
+from stentor.runtime.samples import Example, LaneTexts, TagServed, Texts, examples
 
 UNPACED = 100_000.0
 """Pushes a second that are assumed, for estimates, of a lane whose provider names no limit."""
@@ -47,6 +47,8 @@ class LanePreview:
     """How many of them were looked at, for what follows; 0: nothing of the message depends on who gets it."""
     languages: Mapping[str, int] = field(default_factory=dict)
     """How many of these get each of `Content.languages`."""
+    tags: Sequence[TagServed] = ()
+    """Which of `Content.languages` each language tag of these gets, the most frequent tags first."""
     lacking: Mapping[str, int] = field(default_factory=dict)
     """How many of these have no value of a name that a template uses."""
     sizes: Sequence[LanguageSize] = ()
@@ -160,6 +162,7 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
             examples=shown,
             looked_at=told.looked_at if personal else 0,
             languages=told.languages if len(content.languages) > 1 else {},
+            tags=told.served if len(content.languages) > 1 else (),
             lacking=told.lacking,
             sizes=sizes,
         )

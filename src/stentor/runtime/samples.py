@@ -25,6 +25,10 @@ LONGEST = 3.0
 """Seconds for which templates are filled, to count whose cannot be."""
 MOST_REASONS = 3
 """For which templates cannot be filled, that are told."""
+MOST_TAGS = 100
+"""That are told of a lane; the most frequent."""
+LONGEST_TAG = 40
+"""Characters of one that are told: anything may be written there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,18 @@ class Example:
     """As `Prepared.sample`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagServed:
+    """Which translation people get whose language is written in one way."""
+
+    tag: str
+    """As their rows have it; empty: they say nothing."""
+    language: str
+    """What they get, one of `Content.languages`: empty for the message itself."""
+    installations: int
+    """How many of those looked at."""
+
+
 @dataclass(slots=True, kw_only=True)
 class LaneTexts:
     """What the message becomes for those looked at on one lane."""
@@ -46,8 +62,8 @@ class LaneTexts:
     looked_at: int = 0
     languages: Counter[str] = field(default_factory=Counter)
     """How many get each of `Content.languages`."""
-    tagged: int = 0
-    """How many say their language."""
+    tags: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many write their language so, and get that one of `Content.languages`."""
     lacking: Counter[str] = field(default_factory=Counter)
     """How many have no value of this name, which a template uses."""
     filled: int = 0
@@ -60,6 +76,17 @@ class LaneTexts:
     """By language, whose message is longest of those filled, and that message."""
     weights: dict[str, int] = field(default_factory=dict)
     """By language, how long that is."""
+
+    @property
+    def tagged(self) -> bool:
+        """Whether anybody says a language."""
+        return any(tag for tag, _ in self.tags)
+
+    @property
+    def served(self) -> list[TagServed]:
+        """The most frequent tags first."""
+        order = sorted(self.tags.items(), key=lambda each: (-each[1], each[0]))[:MOST_TAGS]
+        return [TagServed(tag=tag, language=language, installations=count) for (tag, language), count in order]
 
     @property
     def problem(self) -> str | None:
@@ -88,7 +115,7 @@ class Texts:
         language = self._content.languages[index]
         seen.looked_at += 1
         seen.languages[language] += 1
-        seen.tagged += tag is not None
+        seen.tags[(tag or "")[:LONGEST_TAG], language] += 1
         seen.lacking.update(name for name in self._content.variables if variables.get(name) is None)
         if self._until is None:
             self._until = steady() + LONGEST

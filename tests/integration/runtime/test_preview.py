@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -75,6 +76,13 @@ async def test_examples_are_of_real_people_in_each_language(stentor: Stentor) ->
         assert lane.looked_at == lane.recipients == 20
     languages = [sum(lane.languages[each] for lane in preview.lanes.values()) for each in ("", "de", "fr")]
     assert languages == [21, 11, 8]
+    tags: Counter[tuple[str, str]] = Counter()
+    for lane in preview.lanes.values():
+        tags.update({(each.tag, each.language): each.installations for each in lane.tags})
+        assert [each.installations for each in lane.tags] == sorted(
+            (each.installations for each in lane.tags), reverse=True
+        )
+    assert tags == {("en", ""): 21, ("de-AT", "de"): 11, ("fr", "fr"): 8}
 
 
 async def test_who_lacks_a_value_is_counted_and_told(stentor: Stentor) -> None:
