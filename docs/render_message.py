@@ -121,6 +121,32 @@ that no text uses is an error. If the audience has a column or attribute of the 
 A message without templates is made once for each language and app. One with templates is made for each recipient, but
 for those of whom all values are the same.
 
+## Numbers, dates and plurals
+
+These filters write a value as the language of the text does, by CLDR, and moments in the installation's time zone
+(`columns.time_zone`):
+
+| write | an English text has | a German one |
+|---|---|---|
+| `{{ n \\| number }}`, `{{ n \\| number(2) }}` (digits) | `1,234.5`, `1,234.50` | `1.234,5`, `1.234,50` |
+| `{{ price \\| currency('EUR') }}` | `€1,234.50` | `1.234,50 €` |
+| `{{ share \\| percent }}` of `0.25` | `25%` | `25 %` |
+| `{{ day \\| date('long') }}`; also `short`, `medium`, `full` | `January 31, 2030` | `31. Januar 2030` |
+| `{{ at \\| time }}`, `{{ at \\| datetime('short') }}` | `6:00 PM`, `1/31/30, 6:00 PM` | `18:00`, `31.01.30, 18:00` |
+| `{{ n \\| plural(one='# item', other='# items') }}` | `1 item`, `3 items` | by its own rules |
+
+- **The language is the translation's.** The region is the installation's if it reads that language: a text in `en` has
+  `31 January 2030` for `en-GB`. Say the message's own language with `language = "en"` beside `title`; else its numbers
+  are written in each installation's language, and a dry run warns of it. With `language`, people whose tag is closest
+  to it get the message itself.
+- **Plurals** have the forms `zero`, `one`, `two`, `few`, `many` and `other`. `other` must be there, and stands for
+  those that aren't; `zero` is also for 0. `#` becomes the count. Each translation has the forms of its language.
+- **A value may be text**, such as `'1234.50'` of a decimal column or `2030-01-31T18:00:00Z`. A number is a moment in
+  epoch seconds, or milliseconds from 100,000,000,000. A moment without a zone is one of UTC. Without a time zone of the
+  installation a moment stays in its own zone; `time('short', zone='Europe/Berlin')` names one.
+- **What cannot be written is an error**: `` `number`: 'abc' is not a number ``, for that recipient alone. A filter that
+  is called wrongly, such as `currency('euro')`, is found by the check.
+
 ## How much a message may take
 
 These bounds are the same for a check, a dry run and sending, and on every machine. What is more is an error that names

@@ -134,10 +134,11 @@ def full(tag: Tag) -> Tag:
 
 def short(tag: Tag) -> Tag:
     """Under its own name, without the script that its language is mostly written in: `zh-CN` of `zh-Hans-CN`, and
-    `zh-Hant-TW` of `zh-TW`."""
+    `zh-Hant-TW` of `zh-TW`. Where the region would imply another script, that stays: in `zh-Hans-HK`."""
     whole = full(tag)
-    region = whole.region if tag.region or _names_region(tag) else ""
-    return Tag(whole.language, "" if whole.script == full(Tag(whole.language)).script else whole.script, region)
+    bare = Tag(whole.language, "", whole.region if tag.region or _names_region(tag) else "")
+    is_usual = whole.script == full(Tag(whole.language)).script == full(bare).script
+    return bare if is_usual else replace(bare, script=whole.script)
 
 
 def _names_region(tag: Tag) -> bool:
@@ -158,7 +159,7 @@ def _parent(tag: Tag) -> Tag | None:
     """Of a short one; None: nothing else is in its script."""
     if (known := _cldr().parents.get(_as_cldr(tag))) is not None:
         return short(_of_cldr(known))
-    return replace(tag, region="") if tag.region else None
+    return short(replace(tag, region="")) if tag.region else None
 
 
 # -- which translation serves whom -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from babel.core import get_global
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stentor.languages import REMEMBERED, Offer, Tag, closest, full, read
@@ -42,6 +42,8 @@ TAGS = st.builds(
         ("sr-ME", "sr-Latn-ME sr-Latn"),
         ("sh", "sr-Latn"),
         ("sr-Cyrl-RS", "sr-RS sr"),
+        ("sr-Cyrl-ME", "sr-Cyrl-ME sr"),
+        ("zh-Hans-HK", "zh-Hans-HK zh"),
         ("nb-NO", "nb-NO nb no"),
         ("no", "no nb"),
         ("nn-NO", "nn-NO nn no nb"),
@@ -111,6 +113,9 @@ def test_the_translation_that_serves_somebody(written: str, offered: str, served
     assert Offer(offered.split()).find(written) == served
 
 
+@example("sr-Cyrl-ME", ["sr-ME"])
+@example("zh-Hans-HK", ["zh-HK", "zh-Hant"])
+@example("zh-HK", ["zh-Hans-HK", "zh"])
 @given(TAGS, st.lists(TAGS, max_size=8, unique=True))
 def test_nobody_is_served_in_another_script(written: str, offered: list[str]) -> None:
     found = Offer(offered).find(written)

@@ -59,6 +59,8 @@ class MessageFile(Message):
 
     translations: Mapping[str, Translation] = field(default_factory=dict)
     """By BCP 47 language tag, what is otherwise in that language."""
+    language: str = ""
+    """The language of the message itself, such as `en`. Its numbers and dates are written so."""
 
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import msgspec
@@ -62,6 +63,17 @@ class Range(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     upto: str
     section: str = ""
     """Of an audience that is made of several: which of them, by its own notation."""
+
+
+LANGUAGE, TIME_ZONE = "(language)", "(time zone)"
+"""Variables that no template can name: how an installation writes numbers and moments. An audience that doesn't say
+leaves them out."""
+_ROLE_OF = MappingProxyType({LANGUAGE: "language", TIME_ZONE: "time_zone"})
+
+
+def role_of(name: str) -> str | None:
+    """Of one of those variables, the part of an installation that it is; None of any other."""
+    return _ROLE_OF.get(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

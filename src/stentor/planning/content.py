@@ -23,8 +23,11 @@ from typing import Any, get_type_hints
 import msgspec
 
 from stentor import channels, languages
+from stentor.audience.contract import LANGUAGE, TIME_ZONE
 from stentor.errors import InvalidConfiguration, InvalidMessage
 from stentor.model import Action, JsonObject, Message
+from stentor.planning.formats import Formats, formats_for
+from stentor.planning.local_filters import NAMES as LOCAL_FILTERS
 from stentor.planning.templates import MOST_PARTS, Text, check_text, filling, is_template
 from stentor.planning.trees import (
     DEEPEST,
@@ -40,10 +43,11 @@ from stentor.planning.trees import (
 
 DEFAULT = ""
 """The first of `Content.languages`: the message itself, for everybody without a translation."""
-VERSION, VERSION_WITH_ACTION, VERSION_WITH_SECTIONS, VERSION_WITH_VALUES = 1, 2, 3, 4
+VERSION, VERSION_WITH_ACTION, VERSION_WITH_SECTIONS, VERSION_WITH_VALUES, VERSION_WITH_LANGUAGE = 1, 2, 3, 4, 5
 """Of what is stored. A Stentor that knows the first alone would send what is to take something back; one that knows two
 would say in the message's language what a translation says in a channel's options; one that knows three would look for
-the campaign's own values in the audience."""
+the campaign's own values in the audience; one that knows four would give people translations where the message itself
+is in their language, and knows no filter that writes numbers or moments."""
 
 MOST_TRANSLATIONS = 255
 """A batch has a byte for each recipient's language, and the message itself is one of them."""
@@ -74,6 +78,7 @@ _ADDRESSES = (
 """Without the numbers of those in lists."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"\.\d+")
+_LOCAL = re.compile(rf"\|\s*(?:{'|'.join(sorted(LOCAL_FILTERS))})\b")
 _PLACEHOLDER = "x"
 _PLACEHOLDER_ADDRESS = "https://example.com/"
 
@@ -144,6 +149,9 @@ class Content:
     """Values for the templates that are the same for everybody, by name. They are shown as they are, so that text from
     elsewhere may be passed here: braces in it mean nothing. A column of the same name is not read."""
     action: Action = Action.SEND
+    language: str = ""
+    """The language of the message itself, as a tag; empty: nobody says. Its numbers and moments are written so, and
+    whoever reads it gets the message itself rather than a translation that is further from it."""
 
     @cached_property
     def languages(self) -> tuple[str, ...]:
@@ -152,7 +160,8 @@ class Content:
 
     @cached_property
     def variables(self) -> tuple[str, ...]:
-        """Names of the columns and attributes that the templates need, in order. Raises: as `check`."""
+        """Names of the columns and attributes that the templates need, in order; `LANGUAGE` and `TIME_ZONE` of the
+        audience's contract among them, where numbers or moments are written. Raises: as `check`."""
         return tuple(sorted({name for compiled in self._compiled for name in compiled.variables}))
 
     @property
@@ -176,15 +185,9 @@ class Content:
             raise InvalidMessage(
                 "translations", f"there are {len(self.translations)}; a message has at most {MOST_TRANSLATIONS}"
             )
-        known: set[str] = set()
+        self._check_tags()
         kinds = get_type_hints(Message)
         for tag, translation in self.translations.items():
-            normal = languages.normal(tag)
-            if not _TAG.fullmatch(normal):
-                raise InvalidMessage("translations", f"{tag!r} is not a language tag such as `de` or `pt-BR`")
-            if normal in known:
-                raise InvalidMessage("translations", f"`{normal}` is there twice, in different spellings")
-            known.add(normal)
             for channel, said in translation.sections.items():
                 check_names(said, kinds[channel], f"translations.{tag}.{channel}.")
         for options in (self.message.options, *(each.options for each in self.translations.values())):
@@ -203,6 +206,19 @@ class Content:
         if unused := sorted(set(self.values) - self._named):
             named = ", ".join(sorted(self._named)) or "no value"
             raise InvalidMessage("values", f"no text of the message uses `{unused[0]}`; its templates name: {named}")
+
+    def _check_tags(self) -> None:
+        """Raises: InvalidMessage: one is none, or there twice."""
+        if self.language and languages.read(self.language) is None:
+            raise InvalidMessage("language", f"{self.language!r} is not a language tag such as `en` or `pt-BR`")
+        known: set[str] = set()
+        for tag in self.translations:
+            normal = languages.normal(tag)
+            if not _TAG.fullmatch(normal):
+                raise InvalidMessage("translations", f"{tag!r} is not a language tag such as `de` or `pt-BR`")
+            if normal in known:
+                raise InvalidMessage("translations", f"`{normal}` is there twice, in different spellings")
+            known.add(normal)
 
     def render(self, language: int, variables: Mapping[str, Any]) -> Message:
         """The message for somebody, `language` being an index of `languages`.
@@ -224,12 +240,13 @@ class Content:
     @cached_property
     def _index_of(self) -> Callable[[str], int]:
         """Each is asked for millions of times, but anybody may write anything there."""
-        offer = languages.Offer(sorted(self.translations))
-        known = self.languages
+        tags = sorted(self.translations)
+        offer = languages.Offer([*tags, self.language] if self.language else tags)
+        indices = {languages.normal(self.language): 0} | {tag: at for at, tag in enumerate(self.languages)}
 
         def found(tag: str) -> int:
-            tag_served = offer.find(tag)
-            return 0 if tag_served is None else known.index(languages.normal(tag_served))
+            served = offer.find(tag)
+            return 0 if served is None else indices[languages.normal(served)]
 
         return lru_cache(languages.REMEMBERED)(found)
 
@@ -238,7 +255,10 @@ class Content:
         by_tag = {languages.normal(tag): translation for tag, translation in self.translations.items()}
         known = _Texts()
         with filling():  # one allowance for whatever needs no variables, in all languages
-            return tuple(_Compiled(self.message, tag, by_tag.get(tag), known, self.values) for tag in self.languages)
+            return tuple(
+                _Compiled(self.message, tag or self.language, by_tag.get(tag), known, self.values)
+                for tag in self.languages
+            )
 
 
 class _Texts:
@@ -276,6 +296,7 @@ class _Compiled:
             except InvalidMessage as error:
                 raise error.within(f"translations.{tag}") from None
         tree: Any = to_tree(message)
+        self._tag = tag
         self._templates: list[tuple[TextPath, Text]] = []
         self._values = values
         self.variables: set[str] = set()
@@ -288,7 +309,7 @@ class _Compiled:
             name = _name(place)
             text = known.get(f"translations.{tag}.{name}" if translation and translation.says(place) else name, source)
             self.named |= text.variables
-            if needed := text.variables - values.keys():
+            if needed := (text.variables - values.keys()) | text.reads:
                 self.variables |= needed
                 self._templates.append((place, text))
             else:
@@ -308,10 +329,14 @@ class _Compiled:
         known = {name: value for name, value in variables.items() if value is not None}
         known |= self._values
         shared = self._templates[0][1].context(known)
-        with filling():
+        with filling(self._formats(variables)):
             return self._filled(
                 [text.fill(text.context(known) if text.writes else shared) for _, text in self._templates]
             )
+
+    def _formats(self, variables: Mapping[str, Any]) -> Formats:
+        language, zone = variables.get(LANGUAGE), variables.get(TIME_ZONE)
+        return formats_for(self._tag, str(language or ""), str(zone or ""))
 
     def outline(self) -> Message:
         names = (_NUMBER.sub("", _name(place)) for place, _ in self._templates)
@@ -376,11 +401,14 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     translations: dict[str, Translation]
     values: dict[str, str] = {}
     action: Action = Action.SEND
+    language: str = ""
 
 
 def encode_content(content: Content) -> bytes:
     """As JSON, for the store."""
-    if content.values:
+    if content.language or _is_local(content):
+        version = VERSION_WITH_LANGUAGE
+    elif content.values:
         version = VERSION_WITH_VALUES
     elif any(each.sections for each in content.translations.values()):
         version = VERSION_WITH_SECTIONS
@@ -393,8 +421,15 @@ def encode_content(content: Content) -> bytes:
             translations=dict(content.translations),
             values=dict(content.values),
             action=content.action,
+            language=content.language,
         )
     )
+
+
+def _is_local(content: Content) -> bool:
+    """Whether a template may have a filter that writes numbers or moments. It may be broken, too."""
+    trees = (to_tree(content.message), *map(to_tree, content.translations.values()))
+    return any(_LOCAL.search(text) for tree in trees for _, text in texts(tree, ()) if is_template(text))
 
 
 def decode_content(stored: bytes) -> Content:
@@ -406,10 +441,16 @@ def decode_content(stored: bytes) -> Content:
         found = msgspec.json.decode(stored, type=_Stored)
     except msgspec.DecodeError as error:
         raise InvalidMessage("content", f"cannot be read: {error}") from None
-    if not VERSION <= found.version <= VERSION_WITH_VALUES:
-        newest = VERSION_WITH_VALUES
+    if not VERSION <= found.version <= VERSION_WITH_LANGUAGE:
+        newest = VERSION_WITH_LANGUAGE
         raise InvalidMessage("content", f"is of format {found.version}; this Stentor reads formats up to {newest}")
-    return Content(message=found.message, translations=found.translations, values=found.values, action=found.action)
+    return Content(
+        message=found.message,
+        translations=found.translations,
+        values=found.values,
+        action=found.action,
+        language=found.language,
+    )
 
 
 def _read_toml(text: str) -> dict[str, Any]:
@@ -421,7 +462,8 @@ def _read_toml(text: str) -> dict[str, Any]:
 
 
 def content_from(path: Path, values: Mapping[str, str] | None = None) -> Content:
-    """Read a message file: TOML, or JSON where its name ends so. `Message`'s fields, and `translations` by language.
+    """Read a message file: TOML, or JSON where its name ends so. `Message`'s fields, `language`, and `translations` by
+    language.
 
     Args:
         values: for its templates; see `Content.values`.
@@ -459,8 +501,10 @@ def content_of(tree: Mapping[str, Any], values: Mapping[str, str] | None = None,
     Raises: InvalidMessage: as `content_from`.
     """
     tree = dict(tree)
-    translations = tree.pop("translations", {})
-    check_names(tree, Message, "", more=("translations",))
+    translations, language = tree.pop("translations", {}), tree.pop("language", "")
+    check_names(tree, Message, "", more=("language", "translations"))
+    if not isinstance(language, str):
+        raise InvalidMessage("language", "must be the tag of the message's own language, such as `en`")
     if not isinstance(translations, dict):
         raise InvalidMessage(
             "translations", "must be an object: each language tag, with the fields that differ in that language"
@@ -471,6 +515,7 @@ def content_of(tree: Mapping[str, Any], values: Mapping[str, str] | None = None,
         message=from_tree(tree, Message),
         translations={tag: from_tree(each, Translation, f"translations.{tag}") for tag, each in translations.items()},
         values=values or {},
+        language=language,
     )
     if check:
         content.check()
@@ -480,6 +525,8 @@ def content_of(tree: Mapping[str, Any], values: Mapping[str, str] | None = None,
 def to_file(content: Content) -> dict[str, Any]:
     """A content as JSON values, as `content_of` reads them, without its `values`; what says nothing is left out."""
     tree = _without_defaults(content.message)
+    if content.language:
+        tree["language"] = content.language
     if content.translations:
         tree["translations"] = {tag: _without_defaults(each) for tag, each in content.translations.items()}
     return tree

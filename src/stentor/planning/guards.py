@@ -34,6 +34,7 @@ from stentor.planning.allowance import (
     weigh,
     weigh_arguments,
 )
+from stentor.planning.local_filters import local_filters
 
 Anything = Callable[..., Any]
 Estimate = Callable[..., int]
@@ -158,9 +159,10 @@ _COMPARING = {
 
 
 def guarded_filters() -> dict[str, Anything]:
-    """Jinja's, by name."""
+    """Jinja's and Stentor's own, by name."""
     names = FILTERS.keys() - _UNSTEADY
-    return {name: _guarded_filter(name, FILTERS[name], _ESTIMATES.get(name)) for name in names}
+    guarded = {name: _guarded_filter(name, FILTERS[name], _ESTIMATES.get(name)) for name in names}
+    return guarded | local_filters()
 
 
 def guarded_tests() -> dict[str, Any]:

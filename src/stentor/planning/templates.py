@@ -27,6 +27,7 @@ from jinja2.runtime import Context, markup_join, str_join
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
+from stentor.audience.contract import LANGUAGE, TIME_ZONE
 from stentor.errors import InvalidMessage
 from stentor.planning.allowance import (
     LARGEST_TEXT,
@@ -41,7 +42,9 @@ from stentor.planning.allowance import (
     weigh,
     weigh_arguments,
 )
+from stentor.planning.formats import Formats, Unwritable, formats_for
 from stentor.planning.guards import GLOBALS, Formatting, check_call, check_operator, guarded_filters, guarded_tests
+from stentor.planning.local_filters import check_local
 
 DEEPEST = 50
 """Blocks and expressions within each other."""
@@ -81,6 +84,9 @@ class Text:
             self.size = _check_depth(tree)
             """How many parts it has."""
             self.variables = frozenset(meta.find_undeclared_variables(tree))
+            is_local, has_moments = check_local(tree)
+            self.reads = frozenset(name for name, of in ((LANGUAGE, is_local), (TIME_ZONE, has_moments)) if of)
+            """What it needs to know of its reader."""
             self.writes = next(tree.find_all(_WRITES), None) is not None
             """Whether it changes its context."""
             tree = _Paying().visit(tree)
@@ -114,6 +120,8 @@ class Text:
         """
         try:
             return check_text(self.name, "".join(self._template.root_render_func(context)))
+        except Unwritable as error:
+            raise InvalidMessage(self.name, error.message or "") from None
         except UndefinedError as error:
             missing = _MISSING.search(error.message or "")
             needs = f"needs `{missing[1]}`, which this installation doesn't have" if missing else _short(error.message)
@@ -124,10 +132,18 @@ class Text:
             raise InvalidMessage(self.name, f"the template failed: {type(error).__name__}: {_short(error)}") from None
 
 
+_NOBODYS = formats_for("", "", "")
+"""How numbers and moments are written for nobody in particular."""
+
+
 @contextmanager
-def filling() -> Iterator[None]:
-    """Fill the texts of one message, with an allowance for all of them."""
-    token = begin(Allowance())
+def filling(formats: Formats = _NOBODYS) -> Iterator[None]:
+    """Fill the texts of one message, with an allowance for all of them.
+
+    Args:
+        formats: how numbers and moments are written for its reader.
+    """
+    token = begin(Allowance(formats))
     try:
         yield
     finally:

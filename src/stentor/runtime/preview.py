@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec.structs import replace
 
-from stentor.audience.contract import NO_LANE, Audience, Selection, Wanted
+from stentor.audience.contract import LANGUAGE, NO_LANE, Audience, Selection, Wanted
 from stentor.audience.sampling import LaneSample, bad_address, look_at, strays
 from stentor.config import REGISTRY, lanes
 from stentor.counted import counted
@@ -172,6 +172,11 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
     if len(content.languages) > 1 and seen and not any(each.tagged for each in texts.lanes.values()):
         warnings.append(
             "none of the installations looked at has a language, so all get the message itself; see `columns.language`"
+        )
+    if LANGUAGE in content.variables and not content.language:
+        warnings.append(
+            "the message itself doesn't say its `language`, so its numbers and dates are written in each installation's"
+            ' own; add, for example, `language = "en"`'
         )
     recipients = sum(each.recipients for each in previews.values())
     return Preview(

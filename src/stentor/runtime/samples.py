@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from stentor.audience.contract import role_of
 from stentor.clock import steady
 from stentor.counted import counted
 from stentor.errors import InvalidMessage
@@ -116,7 +117,8 @@ class Texts:
         seen.looked_at += 1
         seen.languages[language] += 1
         seen.tags[(tag or "")[:LONGEST_TAG], language] += 1
-        seen.lacking.update(name for name in self._content.variables if variables.get(name) is None)
+        needed = (name for name in self._content.variables if role_of(name) is None)
+        seen.lacking.update(name for name in needed if variables.get(name) is None)
         if self._until is None:
             self._until = steady() + LONGEST
         elif language in seen.texts and steady() > self._until:

@@ -7,6 +7,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,24 @@ def titles(preview_lane: object) -> dict[str, tuple[int, str]]:
         alert = payload["aps"]["alert"] if "aps" in payload else payload["message"]["notification"]
         found[each.language] = (int(each.installation), alert["title"])
     return found
+
+
+async def test_numbers_are_written_for_real_people(stentor: Stentor) -> None:
+    content = Content(message=Message(title="{{ 1234.5 | number }} {{ 0 | time }}"))
+    preview = await stentor.campaigns.prepare(Draft(content, USERS))
+    assert not preview.lanes[IOS].lacking
+    assert any("doesn't say its `language`" in each for each in preview.warnings)
+    shown = {}
+    for language in ("en", "de-AT", "fr"):
+        chosen = Selection(source=AUDIENCE, filters={"language": [language]})
+        seen = await stentor.campaigns.prepare(Draft(content, chosen))
+        payload = next(each for lane in seen.lanes.values() for each in lane.examples).payload
+        shown[language] = json.loads(payload)
+    assert "1,234.5 12:00" in str(shown["en"]).replace("\u202f", " ")
+    assert "1.234,5 00:00" in str(shown["de-AT"])
+    said = replace(content, language="en")
+    preview = await stentor.campaigns.prepare(Draft(said, USERS))
+    assert not any("language" in each for each in preview.warnings)
 
 
 async def test_examples_are_of_real_people_in_each_language(stentor: Stentor) -> None:
