@@ -147,6 +147,21 @@ These filters write a value as the language of the text does, by CLDR, and momen
 - **What cannot be written is an error**: `` `number`: 'abc' is not a number ``, for that recipient alone. A filter that
   is called wrongly, such as `currency('euro')`, is found by the check.
 
+## Leaving somebody out
+
+`{{ skip('no open order') }}` ends the message for this recipient: nothing is sent, and the recipient ends as `Skipped`
+with this reason, of at most 100 characters.
+
+```jinja
+{% if open_orders == 0 %}{{ skip('no open order') }}{% endif %}You have {{ open_orders | number }} open orders.
+```
+
+- **Everybody who is left out is counted**: in the dry run, and in the report as "left out by a rule". They are among
+  the rejected, so that all counts still add up to the audience. `campaign explain` gives the reason.
+- **Nothing is wrong with them.** No address counts as dead, and a retry leaves them out, unless it asks for them with
+  `--reason Skipped`.
+- `title = "{{ skip('no translation') }}"` in the message itself leaves out everybody without a translation.
+
 ## How much a message may take
 
 These bounds are the same for a check, a dry run and sending, and on every machine. What is more is an error that names

@@ -46,7 +46,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reached_by: str | None = None
     """Those whom this campaign reached, or perhaps did."""
     reasons: list[str] = []
-    """With `failed_of`: only those that failed for one of these reasons."""
+    """With `failed_of`: only those that failed for one of these reasons. If none is named, nobody who was left out by a
+    rule, as by `skip` in a template."""
     within: Selection | None = None
     """With `failed_of`: whom that campaign was for, so that who of these was never read can be found."""
 

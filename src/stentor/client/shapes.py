@@ -114,7 +114,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     reached_by: str | None = None
     """Those whom this campaign reached, or perhaps did."""
     reasons: list[str] = []
-    """With `failed_of`: only those that failed for one of these reasons."""
+    """With `failed_of`: only those that failed for one of these reasons. If none is named, nobody who was left out by a
+    rule, as by `skip` in a template."""
     within: Selection | None = None
     """With `failed_of`: whom that campaign was for, so that who of these was never read can be found."""
 
@@ -282,6 +283,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Taken by the provider. Providers don't say whether a phone showed the message."""
     failed: int
     """Rejected, expired or ambiguous."""
+    left_out: int
+    """Those of `failed` who got nothing by a rule, such as `skip` in a template. Nothing is wrong with them."""
     cancelled: int
     pending: int
     unread: int

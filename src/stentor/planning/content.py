@@ -28,6 +28,7 @@ from stentor.errors import InvalidConfiguration, InvalidMessage
 from stentor.model import Action, JsonObject, Message
 from stentor.planning.formats import Formats, formats_for
 from stentor.planning.local_filters import NAMES as LOCAL_FILTERS
+from stentor.planning.skipping import NAME as SKIP
 from stentor.planning.templates import MOST_PARTS, Text, check_text, filling, is_template
 from stentor.planning.trees import (
     DEEPEST,
@@ -47,7 +48,7 @@ VERSION, VERSION_WITH_ACTION, VERSION_WITH_SECTIONS, VERSION_WITH_VALUES, VERSIO
 """Of what is stored. A Stentor that knows the first alone would send what is to take something back; one that knows two
 would say in the message's language what a translation says in a channel's options; one that knows three would look for
 the campaign's own values in the audience; one that knows four would give people translations where the message itself
-is in their language, and knows no filter that writes numbers or moments."""
+is in their language, and knows neither `skip` nor a filter that writes numbers or moments."""
 
 MOST_TRANSLATIONS = 255
 """A batch has a byte for each recipient's language, and the message itself is one of them."""
@@ -78,7 +79,7 @@ _ADDRESSES = (
 """Without the numbers of those in lists."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"\.\d+")
-_LOCAL = re.compile(rf"\|\s*(?:{'|'.join(sorted(LOCAL_FILTERS))})\b")
+_LOCAL = re.compile(rf"\|\s*(?:{'|'.join(sorted(LOCAL_FILTERS))})\b|\b{SKIP}\s*\(")
 _PLACEHOLDER = "x"
 _PLACEHOLDER_ADDRESS = "https://example.com/"
 
@@ -223,8 +224,10 @@ class Content:
     def render(self, language: int, variables: Mapping[str, Any]) -> Message:
         """The message for somebody, `language` being an index of `languages`.
 
-        Raises: InvalidMessage: a template needs a variable that is missing, failed, or took more than it may. Names the
-            field.
+        Raises:
+            Skipped: a template says that this recipient gets nothing.
+            InvalidMessage: a template needs a variable that is missing, failed, or took more than it may. Names the
+                field.
         """
         return self._compiled[language].render(variables)
 
@@ -427,7 +430,7 @@ def encode_content(content: Content) -> bytes:
 
 
 def _is_local(content: Content) -> bool:
-    """Whether a template may have a filter that writes numbers or moments. It may be broken, too."""
+    """Whether a template may have a filter that writes numbers or moments, or may skip. It may be broken, too."""
     trees = (to_tree(content.message), *map(to_tree, content.translations.values()))
     return any(_LOCAL.search(text) for tree in trees for _, text in texts(tree, ()) if is_template(text))
 

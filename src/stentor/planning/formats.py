@@ -50,6 +50,8 @@ _OFFSET = re.compile(r"(?:GMT|UTC)? ?([+-])(0?\d|1[0-4]):?([0-5]\d)?", re.ASCII)
 _TRIED = ("0", "1", "-1", "0.5", "-0.004", "12", "1234", "-1234.5", "12345.678", "1234567.891", "-98765432109")
 _ARITHMETIC = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
+Moment = datetime
+
 
 class Unwritable(TemplateRuntimeError):
     """A value cannot be written as a filter is to write it."""
@@ -131,30 +133,28 @@ class Formats:
             raise Unwritable(f"the form `{name}` is not a text")
         return form.replace("#", self.number(count)) if "#" in form else form
 
-    def date(self, value: Any, length: str = "medium", zone: str | None = None) -> str:
+    def date(self, value: Any, length: str = "medium", zone: object = None) -> str:
         return _day(self._locale, _length(length), self._moment(value, zone, "a date").date())
 
-    def time(self, value: Any, length: str = "short", zone: str | None = None) -> str:
+    def time(self, value: Any, length: str = "short", zone: object = None) -> str:
         return self._time(self._moment(value, zone, "a time"), _length(length))
 
-    def datetime(self, value: Any, length: str = "medium", zone: str | None = None) -> str:
+    def datetime(self, value: Any, length: str = "medium", zone: object = None) -> str:
         moment = self._moment(value, zone, "a moment")
         day = _day(self._locale, _length(length), moment.date())
         joined = str(_locale(self._locale).datetime_formats[length])
         return joined.replace("{1}", day).replace("{0}", self._time(moment, length)).replace("'", "")
 
-    def _time(self, moment: datetime, length: str) -> str:
+    def _time(self, moment: Moment, length: str) -> str:
         if length == "short":
             return _time_of_day(self._locale, length, time(moment.hour, moment.minute))
         if length == "medium":
             return _time_of_day(self._locale, length, time(moment.hour, moment.minute, moment.second))
         return _time_with_zone(self._locale, length, moment.replace(microsecond=0))
 
-    def _moment(self, value: Any, zone: str | None, wanted: str) -> datetime:
+    def _moment(self, value: Any, zone: object, wanted: str) -> Moment:
         """In the zone that is named, or else the reader's; a day alone is the same in all zones."""
-        known = self._zone
-        if zone is not None and (known := zone_of(zone) if isinstance(zone, str) else None) is None:
-            raise Unwritable(f"{_quoted(zone)} is not a time zone such as 'Europe/Berlin'")
+        known = self._zone if zone is None else _named_zone(zone)
         found = _read_moment(value, wanted)
         if not isinstance(found, datetime):
             if wanted != "a date":
@@ -202,6 +202,12 @@ def _digits(digits: object) -> int | None:
     if not isinstance(digits, int) or isinstance(digits, bool) or not 0 <= digits <= MOST_DIGITS:
         raise Unwritable(f"{_quoted(digits)} is not a number of digits from 0 to {MOST_DIGITS}")
     return digits
+
+
+def _named_zone(zone: object) -> tzinfo:
+    if not isinstance(zone, str) or (found := zone_of(zone)) is None:
+        raise Unwritable(f"{_quoted(zone)} is not a time zone such as 'Europe/Berlin'")
+    return found
 
 
 def _length(length: object) -> str:
@@ -261,21 +267,21 @@ def _plural(name: str, count: Decimal) -> str:
 def _day(name: str, length: str, day: date) -> str:
     from babel.dates import format_date  # noqa: PLC0415 - see above
 
-    return format_date(day, length, locale=_locale(name))  # type: ignore[arg-type]
+    return format_date(day, length, locale=_locale(name))
 
 
 @lru_cache(REMEMBERED)
 def _time_of_day(name: str, length: str, at: time) -> str:
     from babel.dates import format_time  # noqa: PLC0415 - see above
 
-    return format_time(at, length, locale=_locale(name))  # type: ignore[arg-type]
+    return format_time(at, length, locale=_locale(name))
 
 
 @lru_cache(REMEMBERED)
 def _time_with_zone(name: str, length: str, moment: datetime) -> str:
     from babel.dates import format_time  # noqa: PLC0415 - see above
 
-    return format_time(moment, length, tzinfo=moment.tzinfo, locale=_locale(name))  # type: ignore[arg-type]
+    return format_time(moment, length, tzinfo=moment.tzinfo, locale=_locale(name))
 
 
 # -- numbers ---------------------------------------------------------------------------------------------------------

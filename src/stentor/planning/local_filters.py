@@ -72,14 +72,14 @@ def check_local(tree: nodes.Node) -> tuple[bool, bool]:
 def _check_call(node: nodes.Filter) -> None:
     method = getattr(Formats, node.name)
     try:
-        inspect.signature(method).bind(None, None, *node.args, **{each.key: each.value for each in node.kwargs})
+        inspect.signature(method).bind(None, None, *node.args, **{str(each.key): each.value for each in node.kwargs})
     except TypeError as error:
         raise TemplateSyntaxError(f"`{node.name}`: {error}", node.lineno) from None
     given = [*node.args, *(each.value for each in node.kwargs)]
     if not all(isinstance(each, nodes.Const) for each in given) or node.dyn_args or node.dyn_kwargs:
         return
     args = [each.value for each in node.args if isinstance(each, nodes.Const)]
-    kwargs = {each.key: each.value.value for each in node.kwargs if isinstance(each.value, nodes.Const)}
+    kwargs = {str(each.key): each.value.value for each in node.kwargs if isinstance(each.value, nodes.Const)}
     try:
         method(formats_for("", "", ""), _SAMPLES[node.name], *args, **kwargs)
     except Unwritable as error:

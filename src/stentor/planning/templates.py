@@ -28,7 +28,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 from stentor.audience.contract import LANGUAGE, TIME_ZONE
-from stentor.errors import InvalidMessage
+from stentor.errors import InvalidMessage, Skipped
 from stentor.planning.allowance import (
     LARGEST_TEXT,
     STEP,
@@ -45,6 +45,8 @@ from stentor.planning.allowance import (
 from stentor.planning.formats import Formats, Unwritable, formats_for
 from stentor.planning.guards import GLOBALS, Formatting, check_call, check_operator, guarded_filters, guarded_tests
 from stentor.planning.local_filters import check_local
+from stentor.planning.skipping import FILTER as SKIP
+from stentor.planning.skipping import Skip, Skips, skip
 
 DEEPEST = 50
 """Blocks and expressions within each other."""
@@ -83,9 +85,16 @@ class Text:
             tree = _ENVIRONMENT.parse(source)
             self.size = _check_depth(tree)
             """How many parts it has."""
+            skips = Skips()
+            tree = skips.visit(tree)
             self.variables = frozenset(meta.find_undeclared_variables(tree))
             is_local, has_moments = check_local(tree)
-            self.reads = frozenset(name for name, of in ((LANGUAGE, is_local), (TIME_ZONE, has_moments)) if of)
+            self.reads = frozenset(
+                # One that may skip is filled for each reader, also if it needs nothing of any.
+                name
+                for name, of in ((LANGUAGE, is_local or skips.found), (TIME_ZONE, has_moments))
+                if of
+            )
             """What it needs to know of its reader."""
             self.writes = next(tree.find_all(_WRITES), None) is not None
             """Whether it changes its context."""
@@ -116,10 +125,14 @@ class Text:
 
         It takes from the message's allowance, see `filling`.
 
-        Raises: InvalidMessage: it needs a variable that is missing, failed, or took more than it may.
+        Raises:
+            Skipped: it says that this recipient gets nothing.
+            InvalidMessage: it needs a variable that is missing, failed, or took more than it may.
         """
         try:
             return check_text(self.name, "".join(self._template.root_render_func(context)))
+        except Skip as error:
+            raise Skipped(self.name, error.message or "") from None
         except Unwritable as error:
             raise InvalidMessage(self.name, error.message or "") from None
         except UndefinedError as error:
@@ -336,7 +349,7 @@ class _Environment(ImmutableSandboxedEnvironment):
             undefined=_Missing, keep_trailing_newline=True, optimized=False, finalize=_written, cache_size=0
         )
         self.globals = dict(GLOBALS)
-        self.filters = {**guarded_filters(), _ROUND: _round, _HELD: _held, _JOINED: _joined}
+        self.filters = {**guarded_filters(), _ROUND: _round, _HELD: _held, _JOINED: _joined, SKIP: skip}
         self.tests = guarded_tests()
 
     @staticmethod

@@ -146,7 +146,8 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
                 shown, wrong = await examples(lane, sent, chosen[name].texts)
                 if sample is not None:
                     wrong += [f"{sample} would be rejected: {why}" for why in chosen[name].unfilled]
-                warnings += [f"{name}: {each}" for each in (*wrong, told.problem) if each]
+                    wrong += [f"{sample} gets nothing (Skipped): {why}" for why in chosen[name].skipped]
+                warnings += [f"{name}: {each}" for each in (*wrong, told.problem, told.skips) if each]
             sizes = await sizes_of(lane, sent, content, chosen[name].largest if personal else {})
             shown_to = {chosen[name].texts[each][0] for each in chosen[name].texts} if personal else set()
             warnings += [

@@ -16,7 +16,7 @@ import msgspec
 from stentor.audience.contract import role_of
 from stentor.clock import steady
 from stentor.counted import counted
-from stentor.errors import InvalidMessage
+from stentor.errors import InvalidMessage, Skipped
 from stentor.model import Message
 from stentor.planning.content import Content
 from stentor.providers.lane import CampaignContent, Lane
@@ -71,6 +71,8 @@ class LaneTexts:
     """For how many the templates were filled, or could not be."""
     unfilled: Counter[str] = field(default_factory=Counter)
     """Why they could not be, and for how many."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Why a template says that they get nothing, and for how many."""
     texts: dict[str, tuple[str, Message]] = field(default_factory=dict)
     """By language, whose is an example, and the message as it is for them."""
     largest: dict[str, tuple[str, Message]] = field(default_factory=dict)
@@ -88,6 +90,16 @@ class LaneTexts:
         """The most frequent tags first."""
         order = sorted(self.tags.items(), key=lambda each: (-each[1], each[0]))[:MOST_TAGS]
         return [TagServed(tag=tag, language=language, installations=count) for (tag, language), count in order]
+
+    @property
+    def skips(self) -> str | None:
+        """For people: how many get nothing, as a template says; None where all get something."""
+        if not self.skipped:
+            return None
+        told = [f"{count:,} as {why}" for why, count in self.skipped.most_common(MOST_REASONS)]
+        more = "; and for other reasons" if len(self.skipped) > MOST_REASONS else ""
+        looked_at = counted(self.filled, "installation")
+        return f"{self.skipped.total():,} of {looked_at} looked at get nothing (Skipped): {'; '.join(told)}{more}"
 
     @property
     def problem(self) -> str | None:
@@ -126,6 +138,8 @@ class Texts:
         seen.filled += 1
         try:
             message = self._content.render(index, variables)
+        except Skipped as error:
+            seen.skipped[error.why] += 1
         except InvalidMessage as error:
             seen.unfilled[str(error)] += 1
         else:
