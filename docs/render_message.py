@@ -162,6 +162,23 @@ with this reason, of at most 100 characters.
   `--reason Skipped`.
 - `title = "{{ skip('no translation') }}"` in the message itself leaves out everybody without a translation.
 
+## Liquid
+
+With `templates = "liquid"` beside `title`, the templates of the message and its translations are
+[Liquid](https://shopify.github.io/liquid/), as Braze, OneSignal and Customer.io have it: `{% if plan == 'pro' %}`,
+`{{ first_name | default: 'you' }}`. Everything above holds for it, too: names, missing values, `number`, `currency`,
+`percent`, `date`, `time`, `datetime` and `plural` (`{{ n | plural: one: '# item', other: '# items' }}`), and the bounds
+below.
+
+- **Texts from Braze work as they are.** `${first_name}`, `custom_attribute.${plan}`, `event_properties.${item}` and
+  `api_trigger_properties.${episode}` are read as `first_name`, `plan`, `item` and `episode`, also with braces in a tag:
+  `{% if {{custom_attribute.${plan}}} == 'pro' %}`. What only Braze knows, such as `campaign.${name}` or
+  `connected_content`, is an error of the check.
+- `{% abort_message('not pro') %}` leaves the recipient out, as `skip` does in Jinja.
+- `date` takes a length such as `'long'`, or a format: `{{ at | date: '%d.%m.' }}`.
+- `now` and `today` aren't there, as they say something else at each attempt. `include` and `render` have nothing to
+  take from.
+
 ## How much a message may take
 
 These bounds are the same for a check, a dry run and sending, and on every machine. What is more is an error that names

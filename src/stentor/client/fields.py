@@ -305,6 +305,8 @@ class MessageFile(TypedDict, total=False):
     """By BCP 47 language tag, what is otherwise in that language."""
     language: str
     """The language of the message itself, such as `en`. Its numbers and dates are written so."""
+    templates: Literal["jinja", "liquid"]
+    """What its templates are written in: `jinja` or `liquid`."""
 
 
 class Condition(TypedDict, total=False):

@@ -16,9 +16,10 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Protocol, get_type_hints
 
 import msgspec
 
@@ -48,7 +49,7 @@ VERSION, VERSION_WITH_ACTION, VERSION_WITH_SECTIONS, VERSION_WITH_VALUES, VERSIO
 """Of what is stored. A Stentor that knows the first alone would send what is to take something back; one that knows two
 would say in the message's language what a translation says in a channel's options; one that knows three would look for
 the campaign's own values in the audience; one that knows four would give people translations where the message itself
-is in their language, and knows neither `skip` nor a filter that writes numbers or moments."""
+is in their language, and knows neither Liquid nor `skip`, nor a filter that writes numbers or moments."""
 
 MOST_TRANSLATIONS = 255
 """A batch has a byte for each recipient's language, and the message itself is one of them."""
@@ -82,6 +83,14 @@ _NUMBER = re.compile(r"\.\d+")
 _LOCAL = re.compile(rf"\|\s*(?:{'|'.join(sorted(LOCAL_FILTERS))})\b|\b{SKIP}\s*\(")
 _PLACEHOLDER = "x"
 _PLACEHOLDER_ADDRESS = "https://example.com/"
+
+
+class TemplateLanguage(StrEnum):
+    """What templates are written in."""
+
+    JINJA = "jinja"
+    LIQUID = "liquid"
+    """As Braze, OneSignal and Customer.io have it; Braze's `${name}` is read as a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +162,8 @@ class Content:
     language: str = ""
     """The language of the message itself, as a tag; empty: nobody says. Its numbers and moments are written so, and
     whoever reads it gets the message itself rather than a translation that is further from it."""
+    templates: TemplateLanguage = TemplateLanguage.JINJA
+    """What its templates are written in."""
 
     @cached_property
     def languages(self) -> tuple[str, ...]:
@@ -256,7 +267,7 @@ class Content:
     @cached_property
     def _compiled(self) -> tuple[_Compiled, ...]:
         by_tag = {languages.normal(tag): translation for tag, translation in self.translations.items()}
-        known = _Texts()
+        known = _Texts(self.templates)
         with filling():  # one allowance for whatever needs no variables, in all languages
             return tuple(
                 _Compiled(self.message, tag or self.language, by_tag.get(tag), known, self.values)
@@ -264,22 +275,50 @@ class Content:
             )
 
 
+class _Template(Protocol):
+    """A text that is a template, compiled; see `templates.Text`."""
+
+    size: int
+    variables: frozenset[str]
+    reads: frozenset[str]
+
+    @property
+    def writes(self) -> bool: ...
+    @property
+    def constant(self) -> str: ...
+    def context(self, variables: Mapping[str, Any]) -> Any: ...
+    def fill(self, context: Any) -> str: ...
+
+
 class _Texts:
     """The templates of a content, each compiled once, however many languages share it."""
 
-    def __init__(self) -> None:
-        self._texts: dict[tuple[str, str], Text] = {}
+    def __init__(self, written_in: TemplateLanguage) -> None:
+        self._is_template, self._make = _ways(written_in)
+        self._texts: dict[tuple[str, str], _Template] = {}
         self._size = 0
 
-    def get(self, name: str, source: str) -> Text:
+    def is_template(self, source: str) -> bool:
+        return self._is_template(source)
+
+    def get(self, name: str, source: str) -> _Template:
         """Raises: InvalidMessage: it is broken, or one too many."""
         found = self._texts.get((name, source))
         if found is None:
-            found = self._texts[name, source] = Text(name, source)
+            found = self._texts[name, source] = self._make(name, source)
             self._size += found.size
             if self._size > MOST_PARTS:
                 raise InvalidMessage(name, f"the templates of the message have more than {MOST_PARTS:,} parts in all")
         return found
+
+
+def _ways(written_in: TemplateLanguage) -> tuple[Callable[[str], bool], Callable[[str, str], _Template]]:
+    """How to tell that a text is a template, and how to compile one."""
+    if written_in is TemplateLanguage.JINJA:
+        return is_template, Text
+    from stentor.planning.liquid_text import LiquidText, is_liquid  # noqa: PLC0415 - few messages need it
+
+    return is_liquid, LiquidText
 
 
 class _Compiled:
@@ -300,14 +339,14 @@ class _Compiled:
                 raise error.within(f"translations.{tag}") from None
         tree: Any = to_tree(message)
         self._tag = tag
-        self._templates: list[tuple[TextPath, Text]] = []
+        self._templates: list[tuple[TextPath, _Template]] = []
         self._values = values
         self.variables: set[str] = set()
         """What is needed of each installation."""
         self.named: set[str] = set()
         """That, and the campaign's own values that are used."""
         for place, source in texts(tree, ()):
-            if not is_template(source):
+            if not known.is_template(source):
                 continue
             name = _name(place)
             text = known.get(f"translations.{tag}.{name}" if translation and translation.says(place) else name, source)
@@ -405,11 +444,12 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     values: dict[str, str] = {}
     action: Action = Action.SEND
     language: str = ""
+    templates: TemplateLanguage = TemplateLanguage.JINJA
 
 
 def encode_content(content: Content) -> bytes:
     """As JSON, for the store."""
-    if content.language or _is_local(content):
+    if content.language or content.templates is not TemplateLanguage.JINJA or _is_local(content):
         version = VERSION_WITH_LANGUAGE
     elif content.values:
         version = VERSION_WITH_VALUES
@@ -425,6 +465,7 @@ def encode_content(content: Content) -> bytes:
             values=dict(content.values),
             action=content.action,
             language=content.language,
+            templates=content.templates,
         )
     )
 
@@ -453,6 +494,7 @@ def decode_content(stored: bytes) -> Content:
         values=found.values,
         action=found.action,
         language=found.language,
+        templates=found.templates,
     )
 
 
@@ -465,8 +507,8 @@ def _read_toml(text: str) -> dict[str, Any]:
 
 
 def content_from(path: Path, values: Mapping[str, str] | None = None) -> Content:
-    """Read a message file: TOML, or JSON where its name ends so. `Message`'s fields, `language`, and `translations` by
-    language.
+    """Read a message file: TOML, or JSON where its name ends so. `Message`'s fields, `language`, `templates`, and
+    `translations` by language.
 
     Args:
         values: for its templates; see `Content.values`.
@@ -505,9 +547,12 @@ def content_of(tree: Mapping[str, Any], values: Mapping[str, str] | None = None,
     """
     tree = dict(tree)
     translations, language = tree.pop("translations", {}), tree.pop("language", "")
-    check_names(tree, Message, "", more=("language", "translations"))
+    templates = tree.pop("templates", TemplateLanguage.JINJA)
+    check_names(tree, Message, "", more=("language", "templates", "translations"))
     if not isinstance(language, str):
         raise InvalidMessage("language", "must be the tag of the message's own language, such as `en`")
+    if templates not in list(TemplateLanguage):
+        raise InvalidMessage("templates", f"must be one of {', '.join(TemplateLanguage)}")
     if not isinstance(translations, dict):
         raise InvalidMessage(
             "translations", "must be an object: each language tag, with the fields that differ in that language"
@@ -519,6 +564,7 @@ def content_of(tree: Mapping[str, Any], values: Mapping[str, str] | None = None,
         translations={tag: from_tree(each, Translation, f"translations.{tag}") for tag, each in translations.items()},
         values=values or {},
         language=language,
+        templates=TemplateLanguage(templates),
     )
     if check:
         content.check()
@@ -530,6 +576,8 @@ def to_file(content: Content) -> dict[str, Any]:
     tree = _without_defaults(content.message)
     if content.language:
         tree["language"] = content.language
+    if content.templates is not TemplateLanguage.JINJA:
+        tree["templates"] = content.templates.value
     if content.translations:
         tree["translations"] = {tag: _without_defaults(each) for tag, each in content.translations.items()}
     return tree

@@ -145,6 +145,10 @@ class Formats:
         joined = str(_locale(self._locale).datetime_formats[length])
         return joined.replace("{1}", day).replace("{0}", self._time(moment, length)).replace("'", "")
 
+    def moment(self, value: Any) -> Moment:
+        """A moment in the reader's zone."""
+        return self._moment(value, None, "a moment")
+
     def _time(self, moment: Moment, length: str) -> str:
         if length == "short":
             return _time_of_day(self._locale, length, time(moment.hour, moment.minute))

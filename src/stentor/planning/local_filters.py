@@ -7,7 +7,7 @@ compiled, as far as its arguments are written in the template.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -28,6 +28,8 @@ _SAMPLES = MappingProxyType(
 )
 """A value that each of them can write."""
 NAMES = frozenset(_SAMPLES)
+MOMENTS = frozenset(name for name, sample in _SAMPLES.items() if sample == _MOMENT)
+"""Those that write moments."""
 
 
 def local_filters() -> dict[str, Callable[..., str]]:
@@ -66,7 +68,7 @@ def check_local(tree: nodes.Node) -> tuple[bool, bool]:
     found = [each for each in tree.find_all(nodes.Filter) if each.name in NAMES]
     for each in found:
         _check_call(each)
-    return bool(found), any(_SAMPLES[each.name] == _MOMENT for each in found)
+    return bool(found), any(each.name in MOMENTS for each in found)
 
 
 def _check_call(node: nodes.Filter) -> None:
@@ -80,7 +82,18 @@ def _check_call(node: nodes.Filter) -> None:
         return
     args = [each.value for each in node.args if isinstance(each, nodes.Const)]
     kwargs = {str(each.key): each.value.value for each in node.kwargs if isinstance(each.value, nodes.Const)}
+    if problem := problem_of_call(node.name, args, kwargs):
+        raise TemplateSyntaxError(problem, node.lineno) from None
+
+
+def problem_of_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
+    """What is wrong with such arguments of a filter, whatever the value is; None: nothing."""
+    method = getattr(Formats, name)
     try:
-        method(formats_for("", "", ""), _SAMPLES[node.name], *args, **kwargs)
+        inspect.signature(method).bind(None, None, *args, **kwargs)
+        method(formats_for("", "", ""), _SAMPLES[name], *args, **kwargs)
+    except TypeError as error:
+        return f"`{name}`: {error}"
     except Unwritable as error:
-        raise TemplateSyntaxError(f"`{node.name}`: {error.message}", node.lineno) from None
+        return f"`{name}`: {error.message}"
+    return None

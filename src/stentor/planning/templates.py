@@ -62,7 +62,7 @@ _MISSING = re.compile(r"'(\w+)' is undefined")
 _WRITES = (nodes.Assign, nodes.AssignBlock, nodes.Block, nodes.Macro)
 """What changes a template's context, so that no other may share it."""
 _OF_OTHERS = (nodes.Extends, nodes.FromImport, nodes.Import, nodes.Include)
-_RENDER_ERRORS = (
+RENDER_ERRORS = (
     *(TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, AssertionError),
     *(RuntimeError, MemoryError, OSError),  # a RecursionError is one of the first
 )
@@ -103,7 +103,7 @@ class Text:
             self._template = _ENVIRONMENT.from_string(tree)
             self._template.globals = _ENVIRONMENT.globals  # each context copies them; Jinja's own chain is slow at that
         except TemplateSyntaxError as error:
-            raise InvalidMessage(name, f"broken template, line {error.lineno}: {_short(error.message)}") from None
+            raise InvalidMessage(name, f"broken template, line {error.lineno}: {short(error.message)}") from None
         except TooMuch as error:
             raise InvalidMessage(name, f"the template {error.message}") from None
         except ValueError:  # Python reads no longer ones
@@ -137,12 +137,12 @@ class Text:
             raise InvalidMessage(self.name, error.message or "") from None
         except UndefinedError as error:
             missing = _MISSING.search(error.message or "")
-            needs = f"needs `{missing[1]}`, which this installation doesn't have" if missing else _short(error.message)
+            needs = f"needs `{missing[1]}`, which this installation doesn't have" if missing else short(error.message)
             raise InvalidMessage(self.name, needs) from None
         except TooMuch as error:
             raise InvalidMessage(self.name, f"the template {error.message}") from None
-        except _RENDER_ERRORS as error:
-            raise InvalidMessage(self.name, f"the template failed: {type(error).__name__}: {_short(error)}") from None
+        except RENDER_ERRORS as error:
+            raise InvalidMessage(self.name, f"the template failed: {type(error).__name__}: {short(error)}") from None
 
 
 _NOBODYS = formats_for("", "", "")
@@ -188,7 +188,7 @@ def check_text(name: str, text: str) -> str:
 _NESTED = f"the template nests blocks or expressions more than {DEEPEST} deep"
 
 
-def _short(problem: object) -> str:
+def short(problem: object) -> str:
     said = " ".join(str(problem).split())
     return said if len(said) <= LONGEST_PROBLEM else f"{said[:LONGEST_PROBLEM]}…"
 
