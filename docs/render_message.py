@@ -64,10 +64,31 @@ A translation says what is otherwise in a language; whatever it leaves out stays
 `title`, `subtitle`, `body`, `image`, `sound`, and any of `data`, `options` and the channels' tables, which are laid
 over the message's field by field; a list, such as `buttons`, takes the place of the whole list.
 
-Each installation gets the language that its `language` column names ([configuration.md](configuration.md)): `de-AT`
-gets the translation `de-AT`, or else `de`, or else the message itself. Tags are BCP 47's (`de`, `pt-BR`, `zh-Hant`), in
-any case. Android's `zh_CN_#Hans` gets `zh-Hans-CN`, else `zh-Hans`, `zh-CN` or `zh`. The registry has a column
-`language` of its own (`stentor import`).
+Each installation gets the translation that serves the language in its `language` column
+([configuration.md](configuration.md)). The rules are CLDR's, the same that phones use:
+
+| an installation says | it gets the first of these that is there, or else the message itself |
+|---|---|
+| `de-AT` | `de-AT`, `de` (or `de-DE`, which is the same) |
+| `es-MX` | `es-MX`, `es-419`, `es` |
+| `pt-AO` | `pt-AO`, `pt-PT`, `pt` (or `pt-BR`, which is the same) |
+| `en-IN` | `en-IN`, `en-001`, `en` |
+| `zh-TW`, `zh_TW`, `zh-rTW`, `zh_TW_#Hant` | `zh-TW`, `zh-Hant`; never `zh`, which is in simplified characters |
+| `zh-HK` | `zh-HK`, `zh-Hant` (or `zh-TW`, which is the same) |
+| `zh-CN` | `zh-CN`, `zh-Hans`, `zh` |
+| `sr-Latn` | `sr-Latn`; never `sr`, which is in Cyrillic |
+| `nb-NO`; `no`; `nn` | `nb`, `no`; `no`, `nb`; `nn`, `no`, `nb` |
+| `iw`, `in`, `tl`, `sh` | as `he`, `id`, `fil`, `sr-Latn` |
+
+- **The exact tag wins** if it is there, in any case and with `-` or `_`.
+- **Nobody gets another script** than their tag implies.
+- A tag that cannot be read gets the message itself. Tags are BCP 47's (`de`, `pt-BR`, `zh-Hant`), Java's and Android's
+  (`zh_CN_#Hans`, `zh-rTW`, `b+zh+Hant+TW`), or POSIX' (`de_AT.UTF-8`).
+
+A dry run tells which translation each language tag of the audience gets, and how many have it: `de-AT → de 1,204`.
+So do the API's preview and the check in the dashboard.
+
+The registry has a column `language` of its own (`stentor import`).
 
 ## Templates
 
@@ -99,6 +120,64 @@ that no text uses is an error. If the audience has a column or attribute of the 
 
 A message without templates is made once for each language and app. One with templates is made for each recipient, but
 for those of whom all values are the same.
+
+## Numbers, dates and plurals
+
+These filters write a value as the language of the text does, by CLDR, and moments in the installation's time zone
+(`columns.time_zone`):
+
+| write | an English text has | a German one |
+|---|---|---|
+| `{{ n \\| number }}`, `{{ n \\| number(2) }}` (digits) | `1,234.5`, `1,234.50` | `1.234,5`, `1.234,50` |
+| `{{ price \\| currency('EUR') }}` | `€1,234.50` | `1.234,50 €` |
+| `{{ share \\| percent }}` of `0.25` | `25%` | `25 %` |
+| `{{ day \\| date('long') }}`; also `short`, `medium`, `full` | `January 31, 2030` | `31. Januar 2030` |
+| `{{ at \\| time }}`, `{{ at \\| datetime('short') }}` | `6:00 PM`, `1/31/30, 6:00 PM` | `18:00`, `31.01.30, 18:00` |
+| `{{ n \\| plural(one='# item', other='# items') }}` | `1 item`, `3 items` | by its own rules |
+
+- **The language is the translation's.** The region is the installation's if it reads that language: a text in `en` has
+  `31 January 2030` for `en-GB`. Say the message's own language with `language = "en"` beside `title`; else its numbers
+  are written in each installation's language, and a dry run warns of it. With `language`, people whose tag is closest
+  to it get the message itself.
+- **Plurals** have the forms `zero`, `one`, `two`, `few`, `many` and `other`. `other` must be there, and stands for
+  those that aren't; `zero` is also for 0. `#` becomes the count. Each translation has the forms of its language.
+- **A value may be text**, such as `'1234.50'` of a decimal column or `2030-01-31T18:00:00Z`. A number is a moment in
+  epoch seconds, or milliseconds from 100,000,000,000. A moment without a zone is one of UTC. Without a time zone of the
+  installation a moment stays in its own zone; `time('short', zone='Europe/Berlin')` names one.
+- **What cannot be written is an error**: `` `number`: 'abc' is not a number ``, for that recipient alone. A filter that
+  is called wrongly, such as `currency('euro')`, is found by the check.
+
+## Leaving somebody out
+
+`{{ skip('no open order') }}` ends the message for this recipient: nothing is sent, and the recipient ends as `Skipped`
+with this reason, of at most 100 characters.
+
+```jinja
+{% if open_orders == 0 %}{{ skip('no open order') }}{% endif %}You have {{ open_orders | number }} open orders.
+```
+
+- **Everybody who is left out is counted**: in the dry run, and in the report as "left out by a rule". They are among
+  the rejected, so that all counts still add up to the audience. `campaign explain` gives the reason.
+- **Nothing is wrong with them.** No address counts as dead, and a retry leaves them out, unless it asks for them with
+  `--reason Skipped`.
+- `title = "{{ skip('no translation') }}"` in the message itself leaves out everybody without a translation.
+
+## Liquid
+
+With `templates = "liquid"` beside `title`, the templates of the message and its translations are
+[Liquid](https://shopify.github.io/liquid/), as Braze, OneSignal and Customer.io have it: `{% if plan == 'pro' %}`,
+`{{ first_name | default: 'you' }}`. Everything above holds for it, too: names, missing values, `number`, `currency`,
+`percent`, `date`, `time`, `datetime` and `plural` (`{{ n | plural: one: '# item', other: '# items' }}`), and the bounds
+below.
+
+- **Texts from Braze work as they are.** `${first_name}`, `custom_attribute.${plan}`, `event_properties.${item}` and
+  `api_trigger_properties.${episode}` are read as `first_name`, `plan`, `item` and `episode`, also with braces in a tag:
+  `{% if {{custom_attribute.${plan}}} == 'pro' %}`. What only Braze knows, such as `campaign.${name}` or
+  `connected_content`, is an error of the check.
+- `{% abort_message('not pro') %}` leaves the recipient out, as `skip` does in Jinja.
+- `date` takes a length such as `'long'`, or a format: `{{ at | date: '%d.%m.' }}`.
+- `now` and `today` aren't there, as they say something else at each attempt. `include` and `render` have nothing to
+  take from.
 
 ## How much a message may take
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         WebhookOptions,
         WebPushOptions,
     )
-    from stentor.planning.content import Content, Translation, content_from
+    from stentor.planning.content import Content, TemplateLanguage, Translation, content_from
     from stentor.runtime.blocking import BlockingStentor
     from stentor.runtime.changes import (
         CampaignEnded,
@@ -71,6 +71,7 @@ __all__ = [
     "Stentor",
     "StoreAway",
     "TelegramOptions",
+    "TemplateLanguage",
     "Translation",
     "WebPushOptions",
     "WebhookOptions",
@@ -105,6 +106,7 @@ _HOMES = {
     "Stentor": "stentor.runtime.stentor",
     "StoreAway": "stentor.runtime.changes",
     "TelegramOptions": "stentor.model",
+    "TemplateLanguage": "stentor.planning.content",
     "Translation": "stentor.planning.content",
     "WebPushOptions": "stentor.model",
     "WebhookOptions": "stentor.model",

@@ -31,6 +31,15 @@ class InvalidMessage(StentorError):
         return type(self)(f"{place}.{self.field}", self.problem)
 
 
+class Skipped(InvalidMessage):
+    """A template says that this recipient gets nothing. It is no mistake."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(field, problem)
+        self.why = problem
+        """What the template gives as the reason; see `planning.skipping`."""
+
+
 class InvalidConfiguration(StentorError):
     """A setting, file or option is missing or wrong."""
 

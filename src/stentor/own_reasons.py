@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+SKIPPED = "Skipped"
+"""The reason of those for whom a template of the message says `skip`."""
 MEANINGS = MappingProxyType(
     {
         "DeadLetter": "The batch was put aside, as nobody could read it, every sender that took it crashed, or its"
@@ -25,6 +27,7 @@ MEANINGS = MappingProxyType(
         "NotProcessed": "The provider's server closed the connection before it looked at the message.",
         "Pace": "The recipient waited for its turn within a rate until it was too late.",
         "PayloadTooLarge": "With the recipient's own values, the message is larger than the provider allows.",
+        "Skipped": "A template of the message says that this recipient gets nothing.",
         "TemplateError": "A template of the message failed for this recipient, e.g. because a value is missing.",
         "TooLarge": "With the recipient's own values, the message is too large for a batch.",
         "UnreadableRow": "Something in the recipient's row cannot be read.",
@@ -36,10 +39,15 @@ MEANINGS = MappingProxyType(
 _UNSENT = frozenset(
     {
         *("ForbiddenHost", "InvalidMessage", "MalformedAddress", "NoAddress", "NoLane", "PayloadTooLarge"),
-        *("TemplateError", "TooLarge", "UnreadableRow"),
+        *("Skipped", "TemplateError", "TooLarge", "UnreadableRow"),
     }
 )
 """Those that are found before anything is sent."""
+
+
+LEFT_OUT = frozenset({SKIPPED})
+"""The reasons of those who got nothing by a rule that somebody made. Nothing failed, so that a retry leaves them out,
+too, unless it asks for them."""
 
 
 def sent(reason: str, status: int, tries: int) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stentor import account
+from stentor import account, own_reasons
 from stentor.audience.contract import UNREADABLE_ROW
 from stentor.channels import BUILT_IN, find
 from stentor.outcome import Outcome
@@ -23,7 +23,7 @@ GIVEN = {
     *(restoring.GONE_REASON, contract.MALFORMED_ADDRESS, contract.UNREADABLE, contract.NOWHERE.reason),
     *(contract.not_processed("").reason, contract.ambiguous("").reason, http_lane.PACE, http_lane.MOVED_TWICE),
     *(http_lane.FORBIDDEN_HOST, rendering.TEMPLATE_ERROR, rendering.PAYLOAD_TOO_LARGE, rendering.INVALID_MESSAGE),
-    *(refused.UNRECORDABLE, judging.LIFETIME.reason, settling.UNSENT),
+    *(own_reasons.SKIPPED, refused.UNRECORDABLE, judging.LIFETIME.reason, settling.UNSENT),
 }
 
 

@@ -21,7 +21,7 @@ from stentor.api.idempotency import HEADER, KEY, LONGEST_KEY, REPLAYED
 from stentor.api.operation import Operation
 from stentor.api.problems import CONTENT_TYPE, ProblemDocument, ProblemKind, kind_of
 from stentor.model import Message
-from stentor.planning.content import Translation
+from stentor.planning.content import TemplateLanguage, Translation
 from stentor.recording.message_shapes import MessageShape
 from stentor.recording.shapes import CampaignShape
 from stentor.runtime.installations import Put
@@ -59,6 +59,10 @@ class MessageFile(Message):
 
     translations: Mapping[str, Translation] = field(default_factory=dict)
     """By BCP 47 language tag, what is otherwise in that language."""
+    language: str = ""
+    """The language of the message itself, such as `en`. Its numbers and dates are written so."""
+    templates: TemplateLanguage = TemplateLanguage.JINJA
+    """What its templates are written in: `jinja` or `liquid`."""
 
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.audience.contract import Condition
+from stentor.audience.contract import Condition, role_of
 from stentor.audience.keys import Key, Kind, kind_of
 from stentor.audience.source import Element, Source, nearest_to
 from stentor.audience.values import misfit
@@ -159,7 +159,7 @@ def check_values(source: Source, columns: Sequence[tuple[str, Element]], rows: S
 async def check_attributes(connection: AsyncConnection, source: Source, names: Sequence[str]) -> None:
     """See that every attribute is there for somebody at least: in JSON nothing else tells a name that is misspelt."""
     for name in names:
-        if source.value(name) is None and not await is_known(connection, source, name):
+        if role_of(name) is None and source.value(name) is None and not await is_known(connection, source, name):
             raise InvalidAudience(
                 f"{source.setting}: no installation has an attribute {name!r}; see how it is spelt in what was "
                 "imported."
@@ -168,6 +168,8 @@ async def check_attributes(connection: AsyncConnection, source: Source, names: S
 
 async def is_known(connection: AsyncConnection, source: Source, name: str) -> bool:
     """Whether a filter or template can name it: a column, or an attribute that somebody has."""
+    if (role := role_of(name)) is not None:
+        return bool(getattr(source.settings.columns, role))
     if name in source.columns or source.json_column is None:
         return name in source.columns
     statement = sa.select(source.id).where(source.member, source.has_attribute(name)).limit(1)

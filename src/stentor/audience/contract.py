@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -52,8 +53,9 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reached_by: str | None = None
     """Those whom this campaign reached, or perhaps did."""
     reasons: list[str] | Literal["segment"] = []
-    """With `failed_of`: only those that failed for one of these reasons. With a segment it is no list, so that an older
-    Stentor, which knows no segments and would send to everybody, cannot read the selection."""
+    """With `failed_of`: only those that failed for one of these reasons. If none is named, nobody who was left out by a
+    rule, as by `skip` in a template. With a segment it is no list, so that an older Stentor, which knows no segments
+    and would send to everybody, cannot read the selection."""
     within: Selection | None = None
     """With `failed_of`: whom that campaign was for, so that who of these was never read can be found."""
 
@@ -81,6 +83,17 @@ class Range(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     upto: str
     section: str = ""
     """Of an audience that is made of several: which of them, by its own notation."""
+
+
+LANGUAGE, TIME_ZONE = "(language)", "(time zone)"
+"""Variables that no template can name: how an installation writes numbers and moments. An audience that doesn't say
+leaves them out."""
+_ROLE_OF = MappingProxyType({LANGUAGE: "language", TIME_ZONE: "time_zone"})
+
+
+def role_of(name: str) -> str | None:
+    """Of one of those variables, the part of an installation that it is; None of any other."""
+    return _ROLE_OF.get(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from stentor.audience.contract import Audience, Page, Range, Selection, Wanted
 from stentor.outcome import Outcome
+from stentor.own_reasons import LEFT_OUT
 from stentor.store.database import Database
 from stentor.store.tables import batches, chains, failures
 
@@ -59,7 +60,7 @@ class FailedAudience:
         if selection.reasons:
             self._failed.append(failures.c.reason.in_(selection.reasons))
         else:
-            self._failed.append(~failures.c.dead)
+            self._failed += [~failures.c.dead, failures.c.reason.not_in(sorted(LEFT_OUT))]
         self._cancelled = [batches.c.campaign_id == selection.failed_of, batches.c.cancelled > 0]
 
     async def check(self, wanted: Wanted) -> None:

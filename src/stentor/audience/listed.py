@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from stentor.audience.contract import NO_LANE, Page, Range, Wanted
+from stentor.audience.contract import LANGUAGE, NO_LANE, Page, Range, Wanted
 from stentor.store.database import Database
 from stentor.store.tables import campaigns
 
@@ -106,5 +106,9 @@ def page_of(addresses: Addresses, keys: Sequence[str], lane: str, wanted: Wanted
         addresses=[known[key].encode() for key in found],
         lanes=lane,
         languages=[addresses.language] * len(found) if wanted.language else None,
-        variables=[{} for _ in found] if wanted.variables else None,
+        variables=[_variables(addresses, wanted) for _ in found] if wanted.variables else None,
     )
+
+
+def _variables(addresses: Addresses, wanted: Wanted) -> dict[str, str]:
+    return {LANGUAGE: addresses.language} if LANGUAGE in wanted.variables and addresses.language else {}

@@ -15,7 +15,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.types import NULLTYPE
 
-from stentor.audience.contract import NO_LANE, Condition, Routes, Wanted
+from stentor.audience.contract import NO_LANE, Condition, Routes, Wanted, role_of
 from stentor.audience.keys import Key
 from stentor.config import AudienceConfig
 from stentor.errors import InvalidAudience
@@ -240,6 +240,11 @@ class Source:
         """Which of the variables are columns, those columns, and which are in the JSON."""
         names, elements, inside = [], [], []
         for name in wanted.variables:
+            if (role := role_of(name)) is not None:
+                if said := getattr(self.settings.columns, role):
+                    names.append(name)
+                    elements.append(self._column(said))
+                continue
             column = self.value(name)
             if column is None:
                 inside.append(name)

@@ -236,6 +236,8 @@ def account(report: Report) -> RenderableType:
             facts.add_row(name, f"{number:,}")
     if report.unread:
         facts.add_row("unread", f"about {report.unread:,}: the audience was not read to its end")
+    if report.left_out:
+        facts.add_row("left out by a rule", f"{report.left_out:,}, counted among the rejected")
     if report.dead:
         facts.add_row("dead addresses", f"{report.dead:,}")
     if report.dead_letters:

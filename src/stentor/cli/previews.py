@@ -13,8 +13,12 @@ from stentor import words
 from stentor.audience.contract import Selection
 from stentor.audience.described import described
 from stentor.cli.styles import BAD, CARE
+from stentor.counted import counted
 from stentor.runtime.preview import Preview
 from stentor.runtime.renditions import LanguageSize
+
+MOST_TAGS = 20
+"""Language tags that are shown."""
 
 
 def show_preview(preview: Preview, selection: Selection, out: Console) -> None:
@@ -35,6 +39,10 @@ def show_preview(preview: Preview, selection: Selection, out: Console) -> None:
     if languages := _sum(each.languages for each in preview.lanes.values()):
         told = ", ".join(f"{language or 'the message itself'} {number:,}" for language, number in languages)
         out.print(Text(f"Languages, {looked_at}: {told}"))
+    if tags := _served(preview):
+        told = "; ".join(f"{tag} → {language} {number:,}" for (tag, language), number in tags[:MOST_TAGS])
+        more = f"; and {counted(len(tags) - MOST_TAGS, 'tag')} more" if len(tags) > MOST_TAGS else ""
+        out.print(Text(f"Language tags, {looked_at}: {told}{more}"))
     if lacking := _sum(each.lacking for each in preview.lanes.values()):
         out.print(Text(f"Without a value, {looked_at}: {', '.join(f'{name} {number:,}' for name, number in lacking)}"))
     for lane, each in preview.lanes.items():
@@ -49,6 +57,15 @@ def show_preview(preview: Preview, selection: Selection, out: Console) -> None:
             out.print(_size(lane, found), soft_wrap=True)
     for warning in preview.warnings:
         out.print(Text(f"Note: {warning}", style=CARE))
+
+
+def _served(preview: Preview) -> list[tuple[tuple[str, str], int]]:
+    """Which translation each language tag gets, and how many have it; the most frequent tags first."""
+    total: Counter[tuple[str, str]] = Counter()
+    for lane in preview.lanes.values():
+        for each in lane.tags:
+            total[each.tag or "no language", each.language or "the message itself"] += each.installations
+    return total.most_common()
 
 
 def _size(lane: str, found: LanguageSize) -> Text:

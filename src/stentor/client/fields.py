@@ -303,6 +303,10 @@ class MessageFile(TypedDict, total=False):
     """By name, those of channels that other packages add; what may stand there is in their documentation."""
     translations: Mapping[str, Translation]
     """By BCP 47 language tag, what is otherwise in that language."""
+    language: str
+    """The language of the message itself, such as `en`. Its numbers and dates are written so."""
+    templates: Literal["jinja", "liquid"]
+    """What its templates are written in: `jinja` or `liquid`."""
 
 
 class Condition(TypedDict, total=False):

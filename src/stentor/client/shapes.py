@@ -22,6 +22,17 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
     """What the provider would be sent."""
 
 
+class TagServed(msgspec.Struct, frozen=True, kw_only=True):
+    """Which translation installations get whose language is written in one way."""
+
+    tag: str
+    """As the installations have it; empty: they say no language."""
+    language: str
+    """The translation that serves this tag; empty for the message itself."""
+    installations: int
+    """How many of those looked at."""
+
+
 class LanguageSize(msgspec.Struct, frozen=True, kw_only=True):
     """How much of a provider's limit the message takes in one language."""
 
@@ -52,6 +63,8 @@ class LanePreview(msgspec.Struct, frozen=True, kw_only=True):
     """Of how many installations the following is told; 0: everybody gets the same."""
     languages: dict[str, int]
     """How many of these get each translation."""
+    tags: list[TagServed]
+    """Which translation each language tag of these gets: the 100 most frequent tags."""
     lacking: dict[str, int]
     """How many of these have no value of a name that a template uses."""
     sizes: list[LanguageSize]
@@ -108,8 +121,9 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     reached_by: str | None = None
     """Those whom this campaign reached, or perhaps did."""
     reasons: list[str] | str = []
-    """With `failed_of`: only those that failed for one of these reasons. With a segment it is no list, so that an older
-    Stentor, which knows no segments and would send to everybody, cannot read the selection."""
+    """With `failed_of`: only those that failed for one of these reasons. If none is named, nobody who was left out by a
+    rule, as by `skip` in a template. With a segment it is no list, so that an older Stentor, which knows no segments
+    and would send to everybody, cannot read the selection."""
     within: Selection | None = None
     """With `failed_of`: whom that campaign was for, so that who of these was never read can be found."""
 
@@ -277,6 +291,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Taken by the provider. Providers don't say whether a phone showed the message."""
     failed: int
     """Rejected, expired or ambiguous."""
+    left_out: int
+    """Those of `failed` who got nothing by a rule, such as `skip` in a template. Nothing is wrong with them."""
     cancelled: int
     pending: int
     unread: int

@@ -78,6 +78,8 @@ MORE = (
     _common("ttl", "Worth delivering for", kind="number", hint="In seconds; 14400 is 4 hours. 0: now or never."),
     _common("priority", "Priority", kind="choice", choices=("high", "normal", "low")),
     _common("collapse_key", "Replaces messages with the same key", hint="A device shows only the newest of them."),
+    _common("language", "Language of the message itself", hint="For example en. Its numbers and dates are written so."),
+    _common("templates", "Templates are written in", kind="choice", choices=("jinja", "liquid")),
 )
 CHANNELS = (
     _of("apns", "interruption_level", "How much it may disturb", kind="choice",

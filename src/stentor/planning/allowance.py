@@ -14,6 +14,8 @@ from typing import Any
 
 from jinja2 import TemplateRuntimeError, Undefined
 
+from stentor.planning.formats import Formats
+
 LARGEST_TEXT = 64 * 1024
 """Bytes of a text, and the weight of a value on the way to it."""
 ROUNDS = 10_000
@@ -44,11 +46,12 @@ class TooMuch(TemplateRuntimeError):
 
 
 class Allowance:
-    """What is left of it for one message."""
+    """What is left of it for one message; and how that is written."""
 
-    __slots__ = ("depth", "rounds", "work")
+    __slots__ = ("depth", "formats", "rounds", "work")
 
-    def __init__(self) -> None:
+    def __init__(self, formats: Formats) -> None:
+        self.formats = formats
         self.depth = 0
         self.rounds = ROUNDS
         self.work = WORK

@@ -14,17 +14,22 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from enum import StrEnum
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Protocol, get_type_hints
 
 import msgspec
 
 from stentor import channels, languages
+from stentor.audience.contract import LANGUAGE, TIME_ZONE
 from stentor.errors import InvalidConfiguration, InvalidMessage
 from stentor.model import Action, JsonObject, Message
+from stentor.planning.formats import Formats, formats_for
+from stentor.planning.local_filters import NAMES as LOCAL_FILTERS
+from stentor.planning.skipping import NAME as SKIP
 from stentor.planning.templates import MOST_PARTS, Text, check_text, filling, is_template
 from stentor.planning.trees import (
     DEEPEST,
@@ -40,10 +45,11 @@ from stentor.planning.trees import (
 
 DEFAULT = ""
 """The first of `Content.languages`: the message itself, for everybody without a translation."""
-VERSION, VERSION_WITH_ACTION, VERSION_WITH_SECTIONS, VERSION_WITH_VALUES = 1, 2, 3, 4
+VERSION, VERSION_WITH_ACTION, VERSION_WITH_SECTIONS, VERSION_WITH_VALUES, VERSION_WITH_LANGUAGE = 1, 2, 3, 4, 5
 """Of what is stored. A Stentor that knows the first alone would send what is to take something back; one that knows two
 would say in the message's language what a translation says in a channel's options; one that knows three would look for
-the campaign's own values in the audience."""
+the campaign's own values in the audience; one that knows four would give people translations where the message itself
+is in their language, and knows neither Liquid nor `skip`, nor a filter that writes numbers or moments."""
 
 MOST_TRANSLATIONS = 255
 """A batch has a byte for each recipient's language, and the message itself is one of them."""
@@ -74,8 +80,17 @@ _ADDRESSES = (
 """Without the numbers of those in lists."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"\.\d+")
+_LOCAL = re.compile(rf"\|\s*(?:{'|'.join(sorted(LOCAL_FILTERS))})\b|\b{SKIP}\s*\(")
 _PLACEHOLDER = "x"
 _PLACEHOLDER_ADDRESS = "https://example.com/"
+
+
+class TemplateLanguage(StrEnum):
+    """What templates are written in."""
+
+    JINJA = "jinja"
+    LIQUID = "liquid"
+    """As Braze, OneSignal and Customer.io have it; Braze's `${name}` is read as a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,15 +159,21 @@ class Content:
     """Values for the templates that are the same for everybody, by name. They are shown as they are, so that text from
     elsewhere may be passed here: braces in it mean nothing. A column of the same name is not read."""
     action: Action = Action.SEND
+    language: str = ""
+    """The language of the message itself, as a tag; empty: nobody says. Its numbers and moments are written so, and
+    whoever reads it gets the message itself rather than a translation that is further from it."""
+    templates: TemplateLanguage = TemplateLanguage.JINJA
+    """What its templates are written in."""
 
     @cached_property
     def languages(self) -> tuple[str, ...]:
         """The message itself, as `DEFAULT`, then the translations' tags in lower case, in order."""
-        return (DEFAULT, *sorted(map(_normal, self.translations)))
+        return (DEFAULT, *sorted(map(languages.normal, self.translations)))
 
     @cached_property
     def variables(self) -> tuple[str, ...]:
-        """Names of the columns and attributes that the templates need, in order. Raises: as `check`."""
+        """Names of the columns and attributes that the templates need, in order; `LANGUAGE` and `TIME_ZONE` of the
+        audience's contract among them, where numbers or moments are written. Raises: as `check`."""
         return tuple(sorted({name for compiled in self._compiled for name in compiled.variables}))
 
     @property
@@ -162,14 +183,9 @@ class Content:
         return message.title or message.body
 
     def language_index(self, tag: str | None) -> int:
-        """Which of `languages` serves somebody who reads this one: `de-AT`, else `de`, else the default. Android's
-        locales (`zh_CN_#Hans`) will do."""
-        found = self._indices.get(tag) if tag else 0
-        if found is None:
-            found = self._find_index(tag or "")
-            if len(self._indices) < 1000:  # each is asked for millions of times, but anybody may write anything there
-                self._indices[tag] = found
-        return found
+        """Which of `languages` serves somebody who reads this one, by CLDR: `de-AT`, else `de`, else the default.
+        Android's locales (`zh_CN_#Hans`) will do. See `stentor.languages`."""
+        return self._index_of(tag) if tag and self.translations else 0
 
     def check(self) -> None:
         """Look at every text and language tag, compile every template, and fill those that need nothing.
@@ -181,15 +197,9 @@ class Content:
             raise InvalidMessage(
                 "translations", f"there are {len(self.translations)}; a message has at most {MOST_TRANSLATIONS}"
             )
-        known: set[str] = set()
+        self._check_tags()
         kinds = get_type_hints(Message)
         for tag, translation in self.translations.items():
-            normal = _normal(tag)
-            if not _TAG.fullmatch(normal):
-                raise InvalidMessage("translations", f"{tag!r} is not a language tag such as `de` or `pt-BR`")
-            if normal in known:
-                raise InvalidMessage("translations", f"`{normal}` is there twice, in different spellings")
-            known.add(normal)
             for channel, said in translation.sections.items():
                 check_names(said, kinds[channel], f"translations.{tag}.{channel}.")
         for options in (self.message.options, *(each.options for each in self.translations.values())):
@@ -209,11 +219,26 @@ class Content:
             named = ", ".join(sorted(self._named)) or "no value"
             raise InvalidMessage("values", f"no text of the message uses `{unused[0]}`; its templates name: {named}")
 
+    def _check_tags(self) -> None:
+        """Raises: InvalidMessage: one is none, or there twice."""
+        if self.language and languages.read(self.language) is None:
+            raise InvalidMessage("language", f"{self.language!r} is not a language tag such as `en` or `pt-BR`")
+        known: set[str] = set()
+        for tag in self.translations:
+            normal = languages.normal(tag)
+            if not _TAG.fullmatch(normal):
+                raise InvalidMessage("translations", f"{tag!r} is not a language tag such as `de` or `pt-BR`")
+            if normal in known:
+                raise InvalidMessage("translations", f"`{normal}` is there twice, in different spellings")
+            known.add(normal)
+
     def render(self, language: int, variables: Mapping[str, Any]) -> Message:
         """The message for somebody, `language` being an index of `languages`.
 
-        Raises: InvalidMessage: a template needs a variable that is missing, failed, or took more than it may. Names the
-            field.
+        Raises:
+            Skipped: a template says that this recipient gets nothing.
+            InvalidMessage: a template needs a variable that is missing, failed, or took more than it may. Names the
+                field.
         """
         return self._compiled[language].render(variables)
 
@@ -227,37 +252,73 @@ class Content:
         return {name for compiled in self._compiled for name in compiled.named}
 
     @cached_property
-    def _indices(self) -> dict[str | None, int]:
-        return {}
+    def _index_of(self) -> Callable[[str], int]:
+        """Each is asked for millions of times, but anybody may write anything there."""
+        tags = sorted(self.translations)
+        offer = languages.Offer([*tags, self.language] if self.language else tags)
+        indices = {languages.normal(self.language): 0} | {tag: at for at, tag in enumerate(self.languages)}
 
-    def _find_index(self, tag: str) -> int:
-        known = self.languages
-        return next((known.index(each) for each in languages.candidates(tag) if each in known), 0)
+        def found(tag: str) -> int:
+            served = offer.find(tag)
+            return 0 if served is None else indices[languages.normal(served)]
+
+        return lru_cache(languages.REMEMBERED)(found)
 
     @cached_property
     def _compiled(self) -> tuple[_Compiled, ...]:
-        by_tag = {_normal(tag): translation for tag, translation in self.translations.items()}
-        known = _Texts()
+        by_tag = {languages.normal(tag): translation for tag, translation in self.translations.items()}
+        known = _Texts(self.templates)
         with filling():  # one allowance for whatever needs no variables, in all languages
-            return tuple(_Compiled(self.message, tag, by_tag.get(tag), known, self.values) for tag in self.languages)
+            return tuple(
+                _Compiled(self.message, tag or self.language, by_tag.get(tag), known, self.values)
+                for tag in self.languages
+            )
+
+
+class _Template(Protocol):
+    """A text that is a template, compiled; see `templates.Text`."""
+
+    size: int
+    variables: frozenset[str]
+    reads: frozenset[str]
+
+    @property
+    def writes(self) -> bool: ...
+    @property
+    def constant(self) -> str: ...
+    def context(self, variables: Mapping[str, Any]) -> Any: ...
+    def fill(self, context: Any) -> str: ...
 
 
 class _Texts:
     """The templates of a content, each compiled once, however many languages share it."""
 
-    def __init__(self) -> None:
-        self._texts: dict[tuple[str, str], Text] = {}
+    def __init__(self, written_in: TemplateLanguage) -> None:
+        self._is_template, self._make = _ways(written_in)
+        self._texts: dict[tuple[str, str], _Template] = {}
         self._size = 0
 
-    def get(self, name: str, source: str) -> Text:
+    def is_template(self, source: str) -> bool:
+        return self._is_template(source)
+
+    def get(self, name: str, source: str) -> _Template:
         """Raises: InvalidMessage: it is broken, or one too many."""
         found = self._texts.get((name, source))
         if found is None:
-            found = self._texts[name, source] = Text(name, source)
+            found = self._texts[name, source] = self._make(name, source)
             self._size += found.size
             if self._size > MOST_PARTS:
                 raise InvalidMessage(name, f"the templates of the message have more than {MOST_PARTS:,} parts in all")
         return found
+
+
+def _ways(written_in: TemplateLanguage) -> tuple[Callable[[str], bool], Callable[[str, str], _Template]]:
+    """How to tell that a text is a template, and how to compile one."""
+    if written_in is TemplateLanguage.JINJA:
+        return is_template, Text
+    from stentor.planning.liquid_text import LiquidText, is_liquid  # noqa: PLC0415 - few messages need it
+
+    return is_liquid, LiquidText
 
 
 class _Compiled:
@@ -277,19 +338,20 @@ class _Compiled:
             except InvalidMessage as error:
                 raise error.within(f"translations.{tag}") from None
         tree: Any = to_tree(message)
-        self._templates: list[tuple[TextPath, Text]] = []
+        self._tag = tag
+        self._templates: list[tuple[TextPath, _Template]] = []
         self._values = values
         self.variables: set[str] = set()
         """What is needed of each installation."""
         self.named: set[str] = set()
         """That, and the campaign's own values that are used."""
         for place, source in texts(tree, ()):
-            if not is_template(source):
+            if not known.is_template(source):
                 continue
             name = _name(place)
             text = known.get(f"translations.{tag}.{name}" if translation and translation.says(place) else name, source)
             self.named |= text.variables
-            if needed := text.variables - values.keys():
+            if needed := (text.variables - values.keys()) | text.reads:
                 self.variables |= needed
                 self._templates.append((place, text))
             else:
@@ -309,10 +371,14 @@ class _Compiled:
         known = {name: value for name, value in variables.items() if value is not None}
         known |= self._values
         shared = self._templates[0][1].context(known)
-        with filling():
+        with filling(self._formats(variables)):
             return self._filled(
                 [text.fill(text.context(known) if text.writes else shared) for _, text in self._templates]
             )
+
+    def _formats(self, variables: Mapping[str, Any]) -> Formats:
+        language, zone = variables.get(LANGUAGE), variables.get(TIME_ZONE)
+        return formats_for(self._tag, str(language or ""), str(zone or ""))
 
     def outline(self) -> Message:
         names = (_NUMBER.sub("", _name(place)) for place, _ in self._templates)
@@ -368,10 +434,6 @@ def _check_channel(name: str) -> None:
         raise InvalidMessage(f"options.{name}", f"is not a channel that is installed here; {hint}")
 
 
-def _normal(tag: str) -> str:
-    return tag.strip().replace("_", "-").lower()
-
-
 # -- as JSON, and as files ------------------------------------------------------------------------------------------
 
 
@@ -381,11 +443,15 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     translations: dict[str, Translation]
     values: dict[str, str] = {}
     action: Action = Action.SEND
+    language: str = ""
+    templates: TemplateLanguage = TemplateLanguage.JINJA
 
 
 def encode_content(content: Content) -> bytes:
     """As JSON, for the store."""
-    if content.values:
+    if content.language or content.templates is not TemplateLanguage.JINJA or _is_local(content):
+        version = VERSION_WITH_LANGUAGE
+    elif content.values:
         version = VERSION_WITH_VALUES
     elif any(each.sections for each in content.translations.values()):
         version = VERSION_WITH_SECTIONS
@@ -398,8 +464,16 @@ def encode_content(content: Content) -> bytes:
             translations=dict(content.translations),
             values=dict(content.values),
             action=content.action,
+            language=content.language,
+            templates=content.templates,
         )
     )
+
+
+def _is_local(content: Content) -> bool:
+    """Whether a template may have a filter that writes numbers or moments, or may skip. It may be broken, too."""
+    trees = (to_tree(content.message), *map(to_tree, content.translations.values()))
+    return any(_LOCAL.search(text) for tree in trees for _, text in texts(tree, ()) if is_template(text))
 
 
 def decode_content(stored: bytes) -> Content:
@@ -411,10 +485,17 @@ def decode_content(stored: bytes) -> Content:
         found = msgspec.json.decode(stored, type=_Stored)
     except msgspec.DecodeError as error:
         raise InvalidMessage("content", f"cannot be read: {error}") from None
-    if not VERSION <= found.version <= VERSION_WITH_VALUES:
-        newest = VERSION_WITH_VALUES
+    if not VERSION <= found.version <= VERSION_WITH_LANGUAGE:
+        newest = VERSION_WITH_LANGUAGE
         raise InvalidMessage("content", f"is of format {found.version}; this Stentor reads formats up to {newest}")
-    return Content(message=found.message, translations=found.translations, values=found.values, action=found.action)
+    return Content(
+        message=found.message,
+        translations=found.translations,
+        values=found.values,
+        action=found.action,
+        language=found.language,
+        templates=found.templates,
+    )
 
 
 def _read_toml(text: str) -> dict[str, Any]:
@@ -426,7 +507,8 @@ def _read_toml(text: str) -> dict[str, Any]:
 
 
 def content_from(path: Path, values: Mapping[str, str] | None = None) -> Content:
-    """Read a message file: TOML, or JSON where its name ends so. `Message`'s fields, and `translations` by language.
+    """Read a message file: TOML, or JSON where its name ends so. `Message`'s fields, `language`, `templates`, and
+    `translations` by language.
 
     Args:
         values: for its templates; see `Content.values`.
@@ -464,8 +546,13 @@ def content_of(tree: Mapping[str, Any], values: Mapping[str, str] | None = None,
     Raises: InvalidMessage: as `content_from`.
     """
     tree = dict(tree)
-    translations = tree.pop("translations", {})
-    check_names(tree, Message, "", more=("translations",))
+    translations, language = tree.pop("translations", {}), tree.pop("language", "")
+    templates = tree.pop("templates", TemplateLanguage.JINJA)
+    check_names(tree, Message, "", more=("language", "templates", "translations"))
+    if not isinstance(language, str):
+        raise InvalidMessage("language", "must be the tag of the message's own language, such as `en`")
+    if templates not in list(TemplateLanguage):
+        raise InvalidMessage("templates", f"must be one of {', '.join(TemplateLanguage)}")
     if not isinstance(translations, dict):
         raise InvalidMessage(
             "translations", "must be an object: each language tag, with the fields that differ in that language"
@@ -476,6 +563,8 @@ def content_of(tree: Mapping[str, Any], values: Mapping[str, str] | None = None,
         message=from_tree(tree, Message),
         translations={tag: from_tree(each, Translation, f"translations.{tag}") for tag, each in translations.items()},
         values=values or {},
+        language=language,
+        templates=TemplateLanguage(templates),
     )
     if check:
         content.check()
@@ -485,6 +574,10 @@ def content_of(tree: Mapping[str, Any], values: Mapping[str, str] | None = None,
 def to_file(content: Content) -> dict[str, Any]:
     """A content as JSON values, as `content_of` reads them, without its `values`; what says nothing is left out."""
     tree = _without_defaults(content.message)
+    if content.language:
+        tree["language"] = content.language
+    if content.templates is not TemplateLanguage.JINJA:
+        tree["templates"] = content.templates.value
     if content.translations:
         tree["translations"] = {tag: _without_defaults(each) for tag, each in content.translations.items()}
     return tree

@@ -34,6 +34,7 @@ from stentor.planning.allowance import (
     weigh,
     weigh_arguments,
 )
+from stentor.planning.local_filters import local_filters
 
 Anything = Callable[..., Any]
 Estimate = Callable[..., int]
@@ -86,12 +87,12 @@ def _pprint(value: Any) -> int:
     return 16 * weigh(value)
 
 
-def _replace(s: Any, old: Any, new: Any, count: int | None = None) -> int:
+def weight_of_replaced(s: Any, old: Any, new: Any, count: int | None = None) -> int:
     text = str(s)
     return len(text) + (text.count(str(old)) if str(old) else len(text) + 1) * weigh(new)
 
 
-def _round(value: Any, precision: int = 0, method: str = "common") -> int:
+def weight_of_rounded(value: Any, precision: int = 0, method: str = "common") -> int:
     if abs(precision) > SHORT // 10:
         raise TooMuch(f"rounds to more than {SHORT // 10} digits")
     return weigh(value)
@@ -137,8 +138,8 @@ _ESTIMATES: Mapping[str, Estimate] = {
     "indent": _indent,
     "join": _join,
     "pprint": _pprint,
-    "replace": _replace,
-    "round": _round,
+    "replace": weight_of_replaced,
+    "round": weight_of_rounded,
     "slice": _slice,
     "sum": _sum,
     "tojson": _tojson,
@@ -158,9 +159,10 @@ _COMPARING = {
 
 
 def guarded_filters() -> dict[str, Anything]:
-    """Jinja's, by name."""
+    """Jinja's and Stentor's own, by name."""
     names = FILTERS.keys() - _UNSTEADY
-    return {name: _guarded_filter(name, FILTERS[name], _ESTIMATES.get(name)) for name in names}
+    guarded = {name: _guarded_filter(name, FILTERS[name], _ESTIMATES.get(name)) for name in names}
+    return guarded | local_filters()
 
 
 def guarded_tests() -> dict[str, Any]:
@@ -258,7 +260,7 @@ _METHODS: tuple[tuple[type, Mapping[str, Estimate]], ...] = (
             **dict.fromkeys(("center", "ljust", "rjust", "zfill"), _padded),
             "expandtabs": _tabs,
             "join": _joined,
-            "replace": _replace,
+            "replace": weight_of_replaced,
         },
     ),
     (bytes, {"decode": _given, "hex": _given}),

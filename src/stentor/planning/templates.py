@@ -27,7 +27,8 @@ from jinja2.runtime import Context, markup_join, str_join
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from stentor.errors import InvalidMessage
+from stentor.audience.contract import LANGUAGE, TIME_ZONE
+from stentor.errors import InvalidMessage, Skipped
 from stentor.planning.allowance import (
     LARGEST_TEXT,
     STEP,
@@ -41,7 +42,11 @@ from stentor.planning.allowance import (
     weigh,
     weigh_arguments,
 )
+from stentor.planning.formats import Formats, Unwritable, formats_for
 from stentor.planning.guards import GLOBALS, Formatting, check_call, check_operator, guarded_filters, guarded_tests
+from stentor.planning.local_filters import check_local
+from stentor.planning.skipping import FILTER as SKIP
+from stentor.planning.skipping import Skip, Skips, skip
 
 DEEPEST = 50
 """Blocks and expressions within each other."""
@@ -57,7 +62,7 @@ _MISSING = re.compile(r"'(\w+)' is undefined")
 _WRITES = (nodes.Assign, nodes.AssignBlock, nodes.Block, nodes.Macro)
 """What changes a template's context, so that no other may share it."""
 _OF_OTHERS = (nodes.Extends, nodes.FromImport, nodes.Import, nodes.Include)
-_RENDER_ERRORS = (
+RENDER_ERRORS = (
     *(TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, AssertionError),
     *(RuntimeError, MemoryError, OSError),  # a RecursionError is one of the first
 )
@@ -80,7 +85,17 @@ class Text:
             tree = _ENVIRONMENT.parse(source)
             self.size = _check_depth(tree)
             """How many parts it has."""
+            skips = Skips()
+            tree = skips.visit(tree)
             self.variables = frozenset(meta.find_undeclared_variables(tree))
+            is_local, has_moments = check_local(tree)
+            self.reads = frozenset(
+                # One that may skip is filled for each reader, also if it needs nothing of any.
+                name
+                for name, of in ((LANGUAGE, is_local or skips.found), (TIME_ZONE, has_moments))
+                if of
+            )
+            """What it needs to know of its reader."""
             self.writes = next(tree.find_all(_WRITES), None) is not None
             """Whether it changes its context."""
             tree = _Paying().visit(tree)
@@ -88,7 +103,7 @@ class Text:
             self._template = _ENVIRONMENT.from_string(tree)
             self._template.globals = _ENVIRONMENT.globals  # each context copies them; Jinja's own chain is slow at that
         except TemplateSyntaxError as error:
-            raise InvalidMessage(name, f"broken template, line {error.lineno}: {_short(error.message)}") from None
+            raise InvalidMessage(name, f"broken template, line {error.lineno}: {short(error.message)}") from None
         except TooMuch as error:
             raise InvalidMessage(name, f"the template {error.message}") from None
         except ValueError:  # Python reads no longer ones
@@ -110,24 +125,38 @@ class Text:
 
         It takes from the message's allowance, see `filling`.
 
-        Raises: InvalidMessage: it needs a variable that is missing, failed, or took more than it may.
+        Raises:
+            Skipped: it says that this recipient gets nothing.
+            InvalidMessage: it needs a variable that is missing, failed, or took more than it may.
         """
         try:
             return check_text(self.name, "".join(self._template.root_render_func(context)))
+        except Skip as error:
+            raise Skipped(self.name, error.message or "") from None
+        except Unwritable as error:
+            raise InvalidMessage(self.name, error.message or "") from None
         except UndefinedError as error:
             missing = _MISSING.search(error.message or "")
-            needs = f"needs `{missing[1]}`, which this installation doesn't have" if missing else _short(error.message)
+            needs = f"needs `{missing[1]}`, which this installation doesn't have" if missing else short(error.message)
             raise InvalidMessage(self.name, needs) from None
         except TooMuch as error:
             raise InvalidMessage(self.name, f"the template {error.message}") from None
-        except _RENDER_ERRORS as error:
-            raise InvalidMessage(self.name, f"the template failed: {type(error).__name__}: {_short(error)}") from None
+        except RENDER_ERRORS as error:
+            raise InvalidMessage(self.name, f"the template failed: {type(error).__name__}: {short(error)}") from None
+
+
+_NOBODYS = formats_for("", "", "")
+"""How numbers and moments are written for nobody in particular."""
 
 
 @contextmanager
-def filling() -> Iterator[None]:
-    """Fill the texts of one message, with an allowance for all of them."""
-    token = begin(Allowance())
+def filling(formats: Formats = _NOBODYS) -> Iterator[None]:
+    """Fill the texts of one message, with an allowance for all of them.
+
+    Args:
+        formats: how numbers and moments are written for its reader.
+    """
+    token = begin(Allowance(formats))
     try:
         yield
     finally:
@@ -159,7 +188,7 @@ def check_text(name: str, text: str) -> str:
 _NESTED = f"the template nests blocks or expressions more than {DEEPEST} deep"
 
 
-def _short(problem: object) -> str:
+def short(problem: object) -> str:
     said = " ".join(str(problem).split())
     return said if len(said) <= LONGEST_PROBLEM else f"{said[:LONGEST_PROBLEM]}…"
 
@@ -320,7 +349,7 @@ class _Environment(ImmutableSandboxedEnvironment):
             undefined=_Missing, keep_trailing_newline=True, optimized=False, finalize=_written, cache_size=0
         )
         self.globals = dict(GLOBALS)
-        self.filters = {**guarded_filters(), _ROUND: _round, _HELD: _held, _JOINED: _joined}
+        self.filters = {**guarded_filters(), _ROUND: _round, _HELD: _held, _JOINED: _joined, SKIP: skip}
         self.tests = guarded_tests()
 
     @staticmethod

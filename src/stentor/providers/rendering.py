@@ -14,9 +14,10 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from stentor.batch import encode_variables
 from stentor.clock import steady
-from stentor.errors import InvalidMessage
+from stentor.errors import InvalidMessage, Skipped
 from stentor.model import Action, Message
 from stentor.outcome import Verdict
+from stentor.own_reasons import SKIPPED
 from stentor.providers.contract import Answer, json_object, text
 from stentor.providers.lane import CampaignContent, Variables
 from stentor.providers.payload import PayloadSize, PayloadTooLarge
@@ -150,6 +151,8 @@ class Rendering(ABC, Generic[R]):
     def _render_for(self, campaign: CampaignContent, language: int, variables: Variables) -> R | Answer:
         try:
             message = campaign.content.render(language, variables)
+        except Skipped as error:
+            return Answer(verdict=Verdict.REJECT, reason=SKIPPED, detail=text(error.why))
         except InvalidMessage as error:
             return Answer(verdict=Verdict.REJECT, reason=TEMPLATE_ERROR, detail=text(str(error)))
         try:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stentor.account import Waiting, decode_waiting
 from stentor.counted import counted
 from stentor.outcome import Outcome
+from stentor.own_reasons import LEFT_OUT
 from stentor.recording.audit import KEYS
 from stentor.recording.report import FailureRow, LaneProblem, failure_row, lane_problems
 from stentor.states import FINAL, STOPPED, CampaignState
@@ -178,6 +179,9 @@ def _waiting(row: Row[Any], position: int) -> Waiting | None:
 
 
 def _ending(outcome: Outcome, row: Row[Any], failure: FailureRow | None) -> Event:
+    if failure is not None and failure.reason in LEFT_OUT:
+        detail = f": {failure.detail}" if failure.detail else ""
+        return Event(at=failure.at, text=f"It was left out by a rule, as {failure.reason}{detail}. Nothing was sent.")
     if failure is not None:
         status = f" (HTTP {failure.status})" if failure.status else ""
         detail = f": {failure.detail}" if failure.detail else ""

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Row, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.outcome import Outcome
-from stentor.own_reasons import sent
+from stentor.own_reasons import LEFT_OUT, sent
 from stentor.queue.contract import PLAN
 from stentor.recording.duration import paused_for, sent_for
 from stentor.states import FINAL, STOPPED, CampaignState
@@ -191,12 +191,18 @@ class Report:
         """Who was not read from the audience any more, as the campaign was stopped; by what was counted before."""
         return unread(self.campaign, self.total.read)
 
+    @property
+    def left_out(self) -> int:
+        """How many of the rejected got nothing by a rule; see `own_reasons.LEFT_OUT`."""
+        return sum(each.count for lane in self.reasons.values() for each in lane if each.reason in LEFT_OUT)
+
     def to_retry(self, reasons: Collection[str] = ()) -> int:
         """About how many a retry reaches: those who failed for one of these reasons; or, if none is named, all who
-        failed and whose address isn't dead, who were cancelled, and who were not read."""
+        failed and whose address isn't dead, but those who were left out by a rule; who were cancelled, and who were not
+        read."""
         if reasons:
             return sum(each.count for lane in self.reasons.values() for each in lane if each.reason in reasons)
-        return self.total.failed - self.dead + self.total.cancelled + self.unread
+        return self.total.failed - self.dead - self.left_out + self.total.cancelled + self.unread
 
     @property
     def seconds(self) -> float:

@@ -152,6 +152,8 @@ class ReportShape(Shape, frozen=True, kw_only=True):
     """Taken by the provider. Providers don't say whether a phone showed the message."""
     failed: int
     """Rejected, expired or ambiguous."""
+    left_out: int
+    """Those of `failed` who got nothing by a rule, such as `skip` in a template. Nothing is wrong with them."""
     cancelled: int
     pending: int
     unread: int
@@ -345,6 +347,7 @@ def report(told: Report) -> ReportShape:
         installations=total.read,
         accepted=total.accepted,
         failed=total.failed,
+        left_out=told.left_out,
         cancelled=total.cancelled,
         pending=total.pending,
         unread=told.unread,

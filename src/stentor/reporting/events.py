@@ -47,8 +47,8 @@ TYPES = MappingProxyType(
 )
 """The `type` in the body of a webhook."""
 _ACCOUNT = (
-    *("installations", "accepted", "failed", "cancelled", "pending", "unread", "dead", "reasons", "other_reasons"),
-    *("seconds", "paused", "rate"),
+    *("installations", "accepted", "failed", "cancelled", "pending", "unread", "dead", "left_out"),
+    *("reasons", "other_reasons", "seconds", "paused", "rate"),
 )
 """The fields of a campaign that are its report, in the body of a webhook."""
 ENDINGS = MappingProxyType(
@@ -105,6 +105,8 @@ class ToldCampaign(msgspec.Struct, frozen=True, kw_only=True):
     unread: int
     dead: int
     """Addresses that will never work again."""
+    left_out: int = 0
+    """Those of `failed` who got nothing by a rule, such as `skip` in a template."""
     seconds: float
     paused: float
     rate: float

@@ -94,6 +94,7 @@ def told_campaign(found: Report, message_title: str | None) -> ToldCampaign:
         pending=total.pending,
         unread=found.unread,
         dead=found.dead,
+        left_out=found.left_out,
         seconds=round(found.seconds, 3),
         paused=round(found.paused, 3),
         rate=round(found.rate, 1),

@@ -167,7 +167,9 @@ def _facts(told: ToldCampaign) -> Iterator[tuple[str, str]]:
     of_all = f" ({share(told.accepted, told.installations)})" if told.installations else ""
     yield "Accepted", f"{told.accepted:,}{of_all}"
     dead = f", {told.dead:,} of them because the address is dead" if told.dead else ""
-    yield "Failed", f"{told.failed:,}{dead}"
+    yield "Failed", f"{told.failed - told.left_out:,}{dead}"
+    if told.left_out:
+        yield "Left out by a rule", f"{told.left_out:,}"
     if told.cancelled:
         yield "Cancelled before they were sent", f"{told.cancelled:,}"
     if told.unread:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec.structs import replace
 
-from stentor.audience.contract import NO_LANE, Audience, Selection, Wanted
+from stentor.audience.contract import LANGUAGE, NO_LANE, Audience, Selection, Wanted
 from stentor.audience.sampling import LaneSample, bad_address, look_at, strays
 from stentor.config import REGISTRY, lanes
 from stentor.counted import counted
@@ -25,7 +25,7 @@ from stentor.runtime.confirmation import confirmation_of
 from stentor.runtime.draft import Draft
 from stentor.runtime.renditions import LanguageSize, sizes_of
 from stentor.runtime.resources import Resources
-from stentor.runtime.samples import Example, LaneTexts, Texts, examples
+from stentor.runtime.samples import Example, LaneTexts, TagServed, Texts, examples
 
 UNPACED = 100_000.0
 """Pushes a second that are assumed, for estimates, of a lane whose provider names no limit."""
@@ -47,6 +47,8 @@ class LanePreview:
     """How many of them were looked at, for what follows; 0: nothing of the message depends on who gets it."""
     languages: Mapping[str, int] = field(default_factory=dict)
     """How many of these get each of `Content.languages`."""
+    tags: Sequence[TagServed] = ()
+    """Which of `Content.languages` each language tag of these gets, the most frequent tags first."""
     lacking: Mapping[str, int] = field(default_factory=dict)
     """How many of these have no value of a name that a template uses."""
     sizes: Sequence[LanguageSize] = ()
@@ -145,7 +147,8 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
                 shown, wrong = await examples(lane, sent, chosen[name].texts)
                 if sample is not None:
                     wrong += [f"{sample} would be rejected: {why}" for why in chosen[name].unfilled]
-                warnings += [f"{name}: {each}" for each in (*wrong, told.problem) if each]
+                    wrong += [f"{sample} gets nothing (Skipped): {why}" for why in chosen[name].skipped]
+                warnings += [f"{name}: {each}" for each in (*wrong, told.problem, told.skips) if each]
             sizes = await sizes_of(lane, sent, content, chosen[name].largest if personal else {})
             shown_to = {chosen[name].texts[each][0] for each in chosen[name].texts} if personal else set()
             warnings += [
@@ -161,16 +164,14 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
             examples=shown,
             looked_at=told.looked_at if personal else 0,
             languages=told.languages if len(content.languages) > 1 else {},
+            tags=told.served if len(content.languages) > 1 else (),
             lacking=told.lacking,
             sizes=sizes,
         )
     if unroutable := counts.get(NO_LANE, 0):
         why = f": {nowhere}" if nowhere else ""
         warnings.append(f"{counted(unroutable, 'installation')} on no configured app will be rejected{why}")
-    if len(content.languages) > 1 and seen and not any(each.tagged for each in texts.lanes.values()):
-        warnings.append(
-            "none of the installations looked at has a language, so all get the message itself; see `columns.language`"
-        )
+    warnings += _about_languages(content, texts if seen else None)
     recipients = sum(each.recipients for each in previews.values())
     return Preview(
         title=draft.shown_title,
@@ -180,6 +181,21 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
         warnings=warnings,
         confirmation=confirmation_of(encode_content(content), msgspec.json.encode(selection), recipients),
     )
+
+
+def _about_languages(content: Content, texts: Texts | None) -> list[str]:
+    """What to tell of the message's languages; `texts`, of installations that were looked at."""
+    said = []
+    if len(content.languages) > 1 and texts is not None and not any(each.tagged for each in texts.lanes.values()):
+        said.append(
+            "none of the installations looked at has a language, so all get the message itself; see `columns.language`"
+        )
+    if LANGUAGE in content.variables and not content.language:
+        said.append(
+            "the message itself doesn't say its `language`, so its numbers and dates are written in each installation's"
+            ' own; add, for example, `language = "en"`'
+        )
+    return said
 
 
 def _too_large(found: LanguageSize) -> str:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from stentor.audience.contract import LANGUAGE, role_of
 from stentor.audience.source import nearest_to
 from stentor.config import Config, lanes
 from stentor.errors import InvalidConfiguration, InvalidMessage
@@ -78,10 +79,8 @@ async def push(
             f"a push is for 1 to {MOST_ADDRESSES:,} addresses, not {len(addresses):,}; for more, send to an audience"
         )
     content.check()
-    if content.variables:
-        raise InvalidMessage(
-            f"values.{content.variables[0]}", "is missing; the message needs it, and a push has no audience"
-        )
+    if needed := [name for name in content.variables if role_of(name) is None]:
+        raise InvalidMessage(f"values.{needed[0]}", "is missing; the message needs it, and a push has no audience")
     opened = open_lane(lane.partition("/")[2], known[lane], clock)
     try:
         return await _push(opened, content, [each.strip().encode() for each in addresses], language, clock)
@@ -100,7 +99,8 @@ async def _push(
     )
     recipients = [b"%d" % number for number in range(len(addresses))]
     languages = bytes([content.language_index(language)]) * len(addresses) if len(content.languages) > 1 else None
-    flight = await lane.begin(prepared, recipients, addresses, languages)
+    variables = [{LANGUAGE: language or ""}] * len(addresses) if content.variables else None
+    flight = await lane.begin(prepared, recipients, addresses, languages, variables)
     try:
         async with asyncio.timeout(ANSWER_WITHIN):
             await flight.done()

@@ -16,6 +16,7 @@ from typing import Any
 from stentor.clock import steady
 from stentor.config import Config, default_app, lanes
 from stentor.errors import InvalidMessage
+from stentor.languages import normal
 from stentor.model import Action, Message
 from stentor.planning.content import DEFAULT, Content
 from stentor.providers.channels import open_lane
@@ -186,7 +187,7 @@ def _translation_of(field: str, content: Content) -> str | None:
     parts = field.split(".")
     if len(parts) < 2 or parts[0] != "translations":
         return None
-    return next((tag for tag in content.translations if parts[1] in (tag, tag.strip().replace("_", "-").lower())), None)
+    return next((tag for tag in content.translations if parts[1] in (tag, normal(tag))), None)
 
 
 def _opened(config: Config, clock: Callable[[], float]) -> Iterator[tuple[str, Lane]]:

@@ -13,9 +13,10 @@ from typing import Any
 
 import msgspec
 
+from stentor.audience.contract import role_of
 from stentor.clock import steady
 from stentor.counted import counted
-from stentor.errors import InvalidMessage
+from stentor.errors import InvalidMessage, Skipped
 from stentor.model import Message
 from stentor.planning.content import Content
 from stentor.providers.lane import CampaignContent, Lane
@@ -25,6 +26,10 @@ LONGEST = 3.0
 """Seconds for which templates are filled, to count whose cannot be."""
 MOST_REASONS = 3
 """For which templates cannot be filled, that are told."""
+MOST_TAGS = 100
+"""That are told of a lane; the most frequent."""
+LONGEST_TAG = 40
+"""Characters of one that are told: anything may be written there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,18 @@ class Example:
     """As `Prepared.sample`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagServed:
+    """Which translation people get whose language is written in one way."""
+
+    tag: str
+    """As their rows have it; empty: they say nothing."""
+    language: str
+    """What they get, one of `Content.languages`: empty for the message itself."""
+    installations: int
+    """How many of those looked at."""
+
+
 @dataclass(slots=True, kw_only=True)
 class LaneTexts:
     """What the message becomes for those looked at on one lane."""
@@ -46,20 +63,43 @@ class LaneTexts:
     looked_at: int = 0
     languages: Counter[str] = field(default_factory=Counter)
     """How many get each of `Content.languages`."""
-    tagged: int = 0
-    """How many say their language."""
+    tags: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many write their language so, and get that one of `Content.languages`."""
     lacking: Counter[str] = field(default_factory=Counter)
     """How many have no value of this name, which a template uses."""
     filled: int = 0
     """For how many the templates were filled, or could not be."""
     unfilled: Counter[str] = field(default_factory=Counter)
     """Why they could not be, and for how many."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Why a template says that they get nothing, and for how many."""
     texts: dict[str, tuple[str, Message]] = field(default_factory=dict)
     """By language, whose is an example, and the message as it is for them."""
     largest: dict[str, tuple[str, Message]] = field(default_factory=dict)
     """By language, whose message is longest of those filled, and that message."""
     weights: dict[str, int] = field(default_factory=dict)
     """By language, how long that is."""
+
+    @property
+    def tagged(self) -> bool:
+        """Whether anybody says a language."""
+        return any(tag for tag, _ in self.tags)
+
+    @property
+    def served(self) -> list[TagServed]:
+        """The most frequent tags first."""
+        order = sorted(self.tags.items(), key=lambda each: (-each[1], each[0]))[:MOST_TAGS]
+        return [TagServed(tag=tag, language=language, installations=count) for (tag, language), count in order]
+
+    @property
+    def skips(self) -> str | None:
+        """For people: how many get nothing, as a template says; None where all get something."""
+        if not self.skipped:
+            return None
+        told = [f"{count:,} as {why}" for why, count in self.skipped.most_common(MOST_REASONS)]
+        more = "; and for other reasons" if len(self.skipped) > MOST_REASONS else ""
+        looked_at = counted(self.filled, "installation")
+        return f"{self.skipped.total():,} of {looked_at} looked at get nothing (Skipped): {'; '.join(told)}{more}"
 
     @property
     def problem(self) -> str | None:
@@ -88,8 +128,9 @@ class Texts:
         language = self._content.languages[index]
         seen.looked_at += 1
         seen.languages[language] += 1
-        seen.tagged += tag is not None
-        seen.lacking.update(name for name in self._content.variables if variables.get(name) is None)
+        seen.tags[(tag or "")[:LONGEST_TAG], language] += 1
+        needed = (name for name in self._content.variables if role_of(name) is None)
+        seen.lacking.update(name for name in needed if variables.get(name) is None)
         if self._until is None:
             self._until = steady() + LONGEST
         elif language in seen.texts and steady() > self._until:
@@ -97,6 +138,8 @@ class Texts:
         seen.filled += 1
         try:
             message = self._content.render(index, variables)
+        except Skipped as error:
+            seen.skipped[error.why] += 1
         except InvalidMessage as error:
             seen.unfilled[str(error)] += 1
         else:

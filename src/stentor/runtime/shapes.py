@@ -25,6 +25,17 @@ class ExampleShape(Shape, frozen=True, kw_only=True):
     """What the provider would be sent."""
 
 
+class TagServedShape(Shape, frozen=True, kw_only=True):
+    """Which translation installations get whose language is written in one way."""
+
+    tag: str
+    """As the installations have it; empty: they say no language."""
+    language: str
+    """The translation that serves this tag; empty for the message itself."""
+    installations: int
+    """How many of those looked at."""
+
+
 class LanguageSizeShape(Shape, frozen=True, kw_only=True):
     """How much of a provider's limit the message takes in one language."""
 
@@ -55,6 +66,8 @@ class LanePreviewShape(Shape, frozen=True, kw_only=True):
     """Of how many installations the following is told; 0: everybody gets the same."""
     languages: Mapping[str, int]
     """How many of these get each translation."""
+    tags: Sequence[TagServedShape]
+    """Which translation each language tag of these gets: the 100 most frequent tags."""
     lacking: Mapping[str, int]
     """How many of these have no value of a name that a template uses."""
     sizes: Sequence[LanguageSizeShape]
@@ -186,6 +199,10 @@ def preview(seen: Preview) -> PreviewShape:
                 ],
                 looked_at=lane.looked_at,
                 languages=dict(lane.languages),
+                tags=[
+                    TagServedShape(tag=each.tag, language=each.language, installations=each.installations)
+                    for each in lane.tags
+                ],
                 lacking=dict(lane.lacking),
                 sizes=[
                     LanguageSizeShape(language=each.language, installation=each.installation, **_size(each.size))

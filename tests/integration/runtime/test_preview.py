@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,24 @@ def titles(preview_lane: object) -> dict[str, tuple[int, str]]:
     return found
 
 
+async def test_numbers_are_written_for_real_people(stentor: Stentor) -> None:
+    content = Content(message=Message(title="{{ 1234.5 | number }} {{ 0 | time }}"))
+    preview = await stentor.campaigns.prepare(Draft(content, USERS))
+    assert not preview.lanes[IOS].lacking
+    assert any("doesn't say its `language`" in each for each in preview.warnings)
+    shown = {}
+    for language in ("en", "de-AT", "fr"):
+        chosen = Selection(source=AUDIENCE, filters={"language": [language]})
+        seen = await stentor.campaigns.prepare(Draft(content, chosen))
+        payload = next(each for lane in seen.lanes.values() for each in lane.examples).payload
+        shown[language] = json.loads(payload)
+    assert "1,234.5 12:00" in str(shown["en"]).replace("\u202f", " ")
+    assert "1.234,5 00:00" in str(shown["de-AT"])
+    said = replace(content, language="en")
+    preview = await stentor.campaigns.prepare(Draft(said, USERS))
+    assert not any("language" in each for each in preview.warnings)
+
+
 async def test_examples_are_of_real_people_in_each_language(stentor: Stentor) -> None:
     preview = await stentor.campaigns.prepare(Draft(GREETING, USERS))
     assert preview.lanes.keys() == {IOS, ANDROID}
@@ -75,6 +95,13 @@ async def test_examples_are_of_real_people_in_each_language(stentor: Stentor) ->
         assert lane.looked_at == lane.recipients == 20
     languages = [sum(lane.languages[each] for lane in preview.lanes.values()) for each in ("", "de", "fr")]
     assert languages == [21, 11, 8]
+    tags: Counter[tuple[str, str]] = Counter()
+    for lane in preview.lanes.values():
+        tags.update({(each.tag, each.language): each.installations for each in lane.tags})
+        assert [each.installations for each in lane.tags] == sorted(
+            (each.installations for each in lane.tags), reverse=True
+        )
+    assert tags == {("en", ""): 21, ("de-AT", "de"): 11, ("fr", "fr"): 8}
 
 
 async def test_who_lacks_a_value_is_counted_and_told(stentor: Stentor) -> None:

@@ -21,7 +21,7 @@ from stentor.providers.payload import PayloadSize
 from stentor.recording.report import LaneCounts
 from stentor.runtime.preview import LanePreview
 from stentor.runtime.renditions import LanguageSize
-from stentor.runtime.samples import Example
+from stentor.runtime.samples import Example, TagServed
 from stentor.states import CampaignState
 from stentor.words import moment
 from tests.unit.cli.fake_stentor import PREVIEW, Command, FakeStentor
@@ -256,6 +256,11 @@ def test_what_somebody_would_get_who_gets_which_language_and_who_lacks_what(
         ],
         looked_at=152,
         languages={"": 100, "de": 52},
+        tags=[
+            TagServed(tag="en", language="", installations=70),
+            TagServed(tag="de-AT", language="de", installations=52),
+            TagServed(tag="", language="", installations=30),
+        ],
         lacking={"name": 78},
         sizes=[
             LanguageSize(language="", installation="", size=PayloadSize(size=1204, limit=4096)),
@@ -274,6 +279,7 @@ def test_what_somebody_would_get_who_gets_which_language_and_who_lacks_what(
         "apns/ios 400 5/s 80.0 s",
         "All of it takes at least 90.0 s.",
         "Languages, of 152 looked at: the message itself 100, de 52",
+        "Language tags, of 152 looked at: en → the message itself 70; de-AT → de 52; no language → the message itself",
         "Without a value, of 152 looked at: name 78",
         'apns/ios, e.g. 4711: {"title":"Hello Ann"}',
         'apns/ios, e.g. 4712 (de): {"title":"Hallo Ben"}',
@@ -285,6 +291,7 @@ def test_what_somebody_would_get_who_gets_which_language_and_who_lacks_what(
     found = json.loads(stentor("send", *HELLO, "--dry-run", "--json").stdout)["lanes"]["apns/ios"]
     assert found["examples"][1] == {"installation": "4712", "language": "de", "payload": '{"title":"Hallo Ben"}'}
     assert (found["looked_at"], found["languages"], found["lacking"]) == (152, {"": 100, "de": 52}, {"name": 78})
+    assert found["tags"][1] == {"tag": "de-AT", "language": "de", "installations": 52}
     assert found["sizes"] == [
         {
             "language": "",

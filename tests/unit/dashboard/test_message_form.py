@@ -16,7 +16,7 @@ from stentor.dashboard.form import Form
 from stentor.errors import InvalidInput, InvalidMessage
 from stentor.model import ApnsOptions, FcmOptions, Message, TelegramButton, TelegramOptions, WebPushOptions
 from stentor.planning import content as content_module
-from stentor.planning.content import Content, Translation, content_of, encode_content
+from stentor.planning.content import Content, TemplateLanguage, Translation, content_of, encode_content
 from stentor.runtime.draft import Draft
 
 
@@ -45,6 +45,7 @@ RICH = Content(
         "pt-BR": Translation(data={"screen": "br"}, subtitle=""),
         "fr": Translation(),
     },
+    language="en-GB",
 )
 
 
@@ -86,6 +87,15 @@ def test_one_field_changes_that_field_alone() -> None:
     del before["translations"]["de"]["title"]
     del before["apns"]["thread_id"]
     assert to_file(after.content) == before
+
+
+def test_the_language_and_the_templates_can_be_chosen() -> None:
+    after = sent_back(
+        Draft(RICH, PEOPLE), m__body="{{ name | default: 'you' }}", m__language="en", m__templates="liquid"
+    )
+    assert (after.content.language, after.content.templates) == ("en", TemplateLanguage.LIQUID)
+    again = sent_back(after, m__body="x", m__language="", m__templates="")
+    assert (again.content.language, again.content.templates) == ("", TemplateLanguage.JINJA)
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00{}"), max_size=12)
@@ -138,6 +148,7 @@ def test_languages_come_and_go() -> None:
     ("place", "name"),
     [
         ("title", "m.title"),
+        ("language", "m.language"),
         ("translations.pt-BR.body", "t.pt-BR.body"),
         ("telegram.text", "m.telegram.text"),
         ("data.screen", "data"),

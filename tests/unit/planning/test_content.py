@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stentor.audience.contract import LANGUAGE, TIME_ZONE
 from stentor.errors import InvalidConfiguration, InvalidMessage
 from stentor.model import (
     ApnsOptions,
@@ -28,7 +29,15 @@ from stentor.model import (
     WebPushAction,
     WebPushOptions,
 )
-from stentor.planning.content import Content, Translation, content_from, decode_content, encode_content
+from stentor.planning.content import (
+    Content,
+    Translation,
+    content_from,
+    content_of,
+    decode_content,
+    encode_content,
+    to_file,
+)
 
 EVERYTHING = Message(
     title="Hello {{ name }}",
@@ -284,13 +293,48 @@ def test_languages_fall_back() -> None:
     assert content.languages == ("", "de", "pt-br")
     assert content.variables == ("du", "name")
     asked = ("de", "de-AT", "DE_CH", "de-Latn-DE-1996", "pt-br", "pt", "deu", "fr", "", " de ", "-", None)
-    assert [content.language_index(tag) for tag in asked] == [1, 1, 1, 1, 2, 0, 0, 0, 0, 1, 0, 0]
+    assert [content.language_index(tag) for tag in asked] == [1, 1, 1, 1, 2, 2, 1, 0, 0, 1, 0, 0]
     found = content.render(1, {"du": "dich", "name": "Ann"})
     assert (found.title, found.body, found.data) == ("Angebot für dich", "Ann", {"a": "1", "b": "zwei"})
     with pytest.raises(InvalidMessage, match=r"^body: needs `name`"):
         content.render(1, {"du": "dich"})
     with pytest.raises(InvalidMessage, match=r"^translations\.de\.title: needs `du`"):
         content.render(1, {"name": "Ann"})
+
+
+def test_numbers_and_moments_are_written_for_each_reader() -> None:
+    text = "{{ price | currency('EUR') }}, {{ at | datetime('short') }}"
+    content = Content(
+        message=Message(title=text), translations={"de": Translation(title=f"Nur {text}")}, language="en-GB"
+    )
+    content.check()
+    assert content.variables == (LANGUAGE, TIME_ZONE, "at", "price")
+    known = {"price": 1234.5, "at": "2030-01-31T12:00:00Z"}
+    berlin = {LANGUAGE: "de-AT", TIME_ZONE: "Europe/Vienna"}
+    assert content.render(0, known).title == "€1,234.50, 31/01/2030, 12:00"
+    assert content.render(0, known | berlin).title == "€1,234.50, 31/01/2030, 13:00"
+    assert content.render(1, known).title == "Nur 1.234,50\xa0€, 31.01.30, 12:00"
+    assert content.render(1, known | berlin).title == "Nur €\xa01.234,50, 31.01.30, 13:00"
+    assert content.render(1, known | {LANGUAGE: "\0", TIME_ZONE: "Asia"}).title == content.render(1, known).title
+    with pytest.raises(InvalidMessage, match=r"^translations\.de\.title: needs `price`"):
+        content.render(1, {"at": 0})
+    with pytest.raises(InvalidMessage, match=r"^title: `datetime`: 'soon' is not a moment"):
+        content.render(0, {"price": 1, "at": "soon"})
+    assert Content(message=Message(title="{{ n | number }}")).variables == (LANGUAGE, "n")
+    assert Content(message=Message(title="{{ n | number }}"), values={"n": "1234"}).render(0, {}).title == "1,234"
+
+
+def test_whoever_reads_the_language_of_the_message_itself_gets_it() -> None:
+    content = Content(message=Message(title="Colour"), translations={"en-US": Translation(title="Color")})
+    assert [content.language_index(tag) for tag in ("en-GB", "en-IN", "en-US")] == [1, 1, 1]
+    british = replace(content, language="en-GB")
+    assert [british.language_index(tag) for tag in ("en-GB", "en-IN", "en-US", "en")] == [0, 1, 1, 1]
+    assert content_of(to_file(british)) == british
+    assert decode_content(encode_content(british)) == british
+    with pytest.raises(InvalidMessage, match=r"^language: '!' is not a language tag"):
+        replace(content, language="!").check()
+    with pytest.raises(InvalidMessage, match=r"^language: must be the tag"):
+        content_of({"title": "x", "language": 1})
 
 
 def test_a_translation_says_a_channels_options_in_part() -> None:
@@ -434,8 +478,8 @@ def test_what_was_not_stored_by_us_is_refused(stored: bytes) -> None:
 
 
 def test_another_versions_content_is_refused() -> None:
-    with pytest.raises(InvalidMessage, match="format 5; this Stentor reads formats up to 4"):
-        decode_content(b'{"version":5,"message":{},"translations":{}}')
+    with pytest.raises(InvalidMessage, match="format 6; this Stentor reads formats up to 5"):
+        decode_content(b'{"version":6,"message":{},"translations":{}}')
 
 
 def test_what_an_older_stentor_would_say_wrongly_it_refuses() -> None:
@@ -448,6 +492,9 @@ def test_what_an_older_stentor_would_say_wrongly_it_refuses() -> None:
         return int(stored["version"])
 
     assert [version(), version(data={"a": "b"}), version(telegram={"text": "z"})] == [1, 1, 3]
+    assert [version(body="{{ n }} number"), version(body="{{ n|number }}")] == [1, 5]
+    stored: dict[str, Any] = json.loads(encode_content(Content(message=Message(title="x"), language="en")))
+    assert stored["version"] == 5
 
 
 # -- message files ------------------------------------------------------------------------------------------------

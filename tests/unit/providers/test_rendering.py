@@ -108,6 +108,24 @@ async def test_what_cannot_be_rendered_is_an_answer_about_its_recipient() -> Non
     assert isinstance(none_given, Answer)
 
 
+async def test_who_is_skipped_is_an_answer_with_the_reason() -> None:
+    lane = Counting()
+    title = "{% if n == 0 %}{{ skip('nothing new') }}{% endif %}{{ n }}"
+    prepared = await lane.prepare(campaign(Content(message=Message(title=title))))
+    found = [lane.rendered_for(prepared, index, None, [{"n": 1}, {"n": 0}, {}]) for index in range(3)]
+    assert found[0] == "1"
+    answers = [each for each in found if isinstance(each, Answer)]
+    assert [(each.verdict, each.reason, each.status) for each in answers] == [
+        (Verdict.REJECT, "Skipped", 0),
+        (Verdict.REJECT, "TemplateError", 0),
+    ]
+    assert answers[0].detail == "nothing new"
+    everybody = await lane.prepare(campaign(Content(message=Message(title="{{ skip('all') }}"))))
+    answer = lane.rendered_for(everybody, 0, None, [{}])
+    assert isinstance(answer, Answer)
+    assert answer.reason == "Skipped"
+
+
 async def test_whose_template_takes_too_much_is_rejected_alone() -> None:
     lane = Counting()
     title = "{% for i in range(n) %}{{ '%*d' | format(9 ** 9, i) if i == 5 else i }}{% endfor %}{{ 'x' * n * n * n }}"
