@@ -36,6 +36,7 @@ from stentor.runtime.queue_control import QueueControl
 from stentor.runtime.replies import Replies
 from stentor.runtime.reports import Reports
 from stentor.runtime.roles import Roles
+from stentor.runtime.segments import Segments
 from stentor.states import CampaignState
 from tests.acceptance.conftest import PHONES
 from tests.integration.runtime.rehearsal import change
@@ -50,6 +51,7 @@ PARTS = {
     "reports": Reports,
     "access": AccessControl,
     "installations": Installations,
+    "segments": Segments,
 }
 ACCESS = {
     "access.keys": Keys,

@@ -139,6 +139,8 @@ class BlockingLaneControl(_Twin[LaneControl]):
 
     all = _blocking(LaneControl.all)
     roles = _blocking(LaneControl.roles)
+    processes = _blocking(LaneControl.processes)
+    answer_times = _blocking(LaneControl.answer_times)
 
     def apps(self) -> list[AppFacts]:
         """See `LaneControl.apps`."""
@@ -217,6 +219,7 @@ class BlockingActionLog(_Twin[ActionLog]):
     """See `ActionLog`."""
 
     record = _blocking(ActionLog.record)
+    add = _blocking(ActionLog.add)
     page = _blocking(ActionLog.page)
 
 
