@@ -80,14 +80,16 @@ Times are epoch seconds, durations are seconds. New versions may add fields; exi
 | `send`, `campaign show`, `watch`, `resume`, `cancel`, `retry` | a report: `campaign`, `installations` (read so far), \
 `accepted` (by the provider; providers don't say whether a phone showed the message), \
 `failed` (rejected, expired or ambiguous), `cancelled`, `pending`, \
-`unread` (about how many were not yet read when it was stopped), `lanes`, \
+`unread` (about how many were not yet read when it was stopped), `left_out` (those of `failed` who got nothing by a \
+rule, such as `skip` in a template), `lanes`, \
 `reasons`, `dead` (addresses that will never work again), `dead_letters` (batches that could not be processed) and the \
 latest of them as `put_aside`, `seconds` (not counting the time it was `paused`), `rate`, \
 `problems` (by lane: why it doesn't send; with `show` also which role runs nowhere), `at`; \
 `show` adds `still`: nothing moved while it looked |
 | `send --dry-run` | `title`, `lanes` (each with `recipients`, `ceiling` in pushes per second or null, \
 `seconds` at least, `examples` of what real recipients get; and, of `looked_at` installations, how many get each of \
-the `languages` and how many are `lacking` each value), `recipients`, `unroutable`, `seconds`, `warnings`, `sample` \
+the `languages`, which of them each of the `tags` gets, and how many are `lacking` each value), `recipients`, \
+`unroutable`, `seconds`, `warnings`, `sample` \
 (the payload of a lane's first example), `confirmation` (with it, the API starts only this) |
 | `campaign list` | `campaigns`: a list of campaigns, each with `accepted`, `failed`, `cancelled`, `pending` and \
 `seconds` (from its start to its end, or to now) |

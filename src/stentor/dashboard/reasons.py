@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from stentor.dashboard.places import place
 from stentor.dashboard.templates import number
 from stentor.outcome import Outcome
+from stentor.own_reasons import LEFT_OUT
 from stentor.recording.failing import KindCount
 from stentor.recording.meanings import meaning
 
@@ -49,6 +50,11 @@ def reason_lines(campaign: str, counts: Sequence[KindCount]) -> list[ReasonLine]
 def dead_of(counts: Sequence[KindCount]) -> list[KindCount]:
     """Those of an address that will never work again."""
     return [each for each in counts if each.kind.dead]
+
+
+def left_out_of(counts: Sequence[KindCount]) -> list[KindCount]:
+    """Those who got nothing by a rule; nothing is wrong with them."""
+    return [each for each in counts if each.kind.reason in LEFT_OUT]
 
 
 def how_many(counts: Sequence[KindCount]) -> str:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+<<<<<<< HEAD
 import time
 from collections.abc import AsyncIterator, Iterator
+=======
+from collections.abc import AsyncIterator, Iterator, Sequence
+>>>>>>> content
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from html import unescape
@@ -490,16 +494,32 @@ async def test_reasons_are_not_counted_one_by_one(browser: Browser) -> None:
     assert "it is for fewer than" in retry
 
 
-async def fail(connection: AsyncConnection, campaign: str, each: int) -> None:
+async def test_who_was_left_out_by_a_rule_is_told_apart(browser: Browser) -> None:
+    await browser.sign_in("ada", Scope.SEND)
+    made = await sent(browser.stentor)
+    before = (await browser.stentor.outcomes.report(made.id)).to_retry()
+    kinds = ("Skipped", "NoAnswer")
+    await browser.stentor._resources.database.write(lambda connection: fail(connection, made.id, 3, kinds))
+    assert "3 of them were left out by a rule. Nothing is wrong with them." in text_of(
+        await browser.open(f"/campaigns/{made.id}/reasons")
+    )
+    retry = text_of(await browser.open(f"/campaigns/{made.id}/retry"))
+    assert f"it is for {before + 3} recipients: {before + 3} failed with an address that may still work" in retry
+    assert "3 recipients were left out by a rule, and stay out unless you choose them." in retry
+
+
+async def fail(
+    connection: AsyncConnection, campaign: str, each: int, kinds: Sequence[str] = ("Unregistered", "BadDeviceToken")
+) -> None:
     """Failures of two kinds in one batch, whose sums have them all."""
     batch = (await connection.execute(sa.select(batches.c.id).where(batches.c.campaign_id == campaign))).first()
     assert batch is not None
     lane, ended = "apns/ios", {"outcome": Outcome.REJECTED.value, "status": 410, "detail": "", "tries": 1, "at": 1.0}
     rows_of = [
         {"batch_id": batch.id, "position": 1_000 + each * of + n, "campaign_id": campaign, "lane": lane}
-        | {"installation": f"{reason}-{n}", "reason": reason, "dead": True}
+        | {"installation": f"{reason}-{n}", "reason": reason, "dead": reason in ("Unregistered", "BadDeviceToken")}
         | ended
-        for of, reason in enumerate(("Unregistered", "BadDeviceToken"))
+        for of, reason in enumerate(kinds)
         for n in range(each)
     ]
     await connection.execute(sa.insert(failures), rows_of)

@@ -82,6 +82,24 @@ async def test_numbers_are_written_for_real_people(stentor: Stentor) -> None:
     assert not any("language" in each for each in preview.warnings)
 
 
+async def test_moments_are_written_in_the_zone_of_each(stentor: Stentor, tmp_path: Path) -> None:
+    content = Content(message=Message(title="{{ at | datetime('short') }}", ttl=3600), language="en")
+    database = Database.open(f"sqlite:///{tmp_path / 'stentor.db'}")
+    at = '{"at": "2030-01-31T23:00:00Z"}'
+    zones = {"a": ("en-GB", "Asia/Tokyo"), "b": (None, "no zone"), "c": ("de", None)}
+    people = [
+        Registration(id=key, channel="apns", address=key * 64, language=tag, time_zone=zone, attributes=at)
+        for key, (tag, zone) in zones.items()
+    ]
+    await register(database, people)
+    await database.aclose()
+    shown = {}
+    for key in zones:
+        preview = await stentor.campaigns.prepare(Draft(content, Selection(source="registry")), sample=key)
+        shown[key] = json.loads(preview.sample[IOS])["aps"]["alert"]["title"].replace("\u202f", " ")
+    assert shown == {"a": "01/02/2030, 08:00", "b": "1/31/30, 11:00 PM", "c": "1/31/30, 11:00 PM"}
+
+
 async def test_examples_are_of_real_people_in_each_language(stentor: Stentor) -> None:
     preview = await stentor.campaigns.prepare(Draft(GREETING, USERS))
     assert preview.lanes.keys() == {IOS, ANDROID}

@@ -11,7 +11,7 @@ from stentor.access.scopes import Scope
 from stentor.answer_times import AnswerTimeFigures
 from stentor.dashboard.live import LiveCampaigns
 from stentor.dashboard.page import Pages
-from stentor.dashboard.reasons import dead_of, how_many, reason_lines
+from stentor.dashboard.reasons import dead_of, how_many, left_out_of, reason_lines
 from stentor.dashboard.streaming import stream_to
 from stentor.dashboard.visit import Visit
 from stentor.dashboard.whom import changes_another, whom
@@ -79,6 +79,7 @@ async def show_reasons(visit: Visit, campaign: str) -> Response:
         put_aside=why.put_aside,
         reasons=reason_lines(campaign, why.counts),
         dead=how_many(dead_of(why.counts)),
+        left_out=how_many(left_out_of(why.counts)),
         unseen=UNSEEN if changes_another(found) and changes_unseen(why.progress) else "",
     )
 

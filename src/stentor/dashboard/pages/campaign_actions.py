@@ -10,7 +10,7 @@ from starlette.responses import Response
 from stentor.access.scopes import Scope
 from stentor.counted import counted
 from stentor.dashboard.page import Pages
-from stentor.dashboard.reasons import dead_of, how_many, reason_lines
+from stentor.dashboard.reasons import dead_of, how_many, left_out_of, reason_lines
 from stentor.dashboard.visit import Visit
 from stentor.dashboard.whom import whom
 from stentor.errors import InvalidState
@@ -158,10 +158,10 @@ async def _retry_page(visit: Visit, campaign: str) -> Response:
     refuse_unless_over(found)
     progress = await visit.stentor.outcomes.progress(campaign)
     counts = await visit.stentor.outcomes.failure_counts(campaign)
-    total, dead = progress.total, dead_of(counts)
+    total, dead, left_out = progress.total, dead_of(counts), left_out_of(counts)
     never_read = unread(found, total.read)
-    alive = total.failed - sum(each.count for each in dead)
-    exact = all(each.exact for each in dead)
+    alive = total.failed - sum(each.count for each in (*dead, *left_out))
+    exact = all(each.exact for each in (*dead, *left_out))
     many = alive + total.cancelled + never_read
     about = "fewer than " if not exact else "about " if never_read else ""
     told = [
@@ -177,6 +177,11 @@ async def _retry_page(visit: Visit, campaign: str) -> Response:
             else "recipients have a dead address, and are"
         )
         told.append(f"{how_many(dead)} {them} left out.".capitalize())
+    if left_out:
+        were = "recipient was" if how_many(left_out) == "1" else "recipients were"
+        told.append(
+            f"{how_many(left_out)} {were} left out by a rule, and stay out unless you choose them.".capitalize()
+        )
     return await _confirm(
         visit,
         found,
