@@ -5,12 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-<<<<<<< HEAD
 import time
-from collections.abc import AsyncIterator, Iterator
-=======
 from collections.abc import AsyncIterator, Iterator, Sequence
->>>>>>> content
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from html import unescape
