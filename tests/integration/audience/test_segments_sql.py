@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
-from sqlalchemy.dialects import mysql, sqlite
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from stentor.audience.segments import text
@@ -286,3 +286,20 @@ def test_mariadb_compares_texts_by_their_bytes() -> None:
     condition = compiled(text.read("text = DE"), lambda name: MysqlColumn(sa.column(name), Type.TEXT), NOW)
     said = str(condition.compile(dialect=mysql.dialect(), compile_kwargs={"literal_binds": True}))
     assert said == "text IN ('DE') AND CAST(CAST(text AS CHAR) AS BINARY) = CAST(CAST('DE' AS CHAR) AS BINARY)"
+
+
+def test_postgresql_compares_a_column_as_it_stands() -> None:
+    """So that its indexes are used, and a count is as fast as one that is written by hand."""
+    said = {
+        "text in [DE, AT]": "text IN ('DE', 'AT')",
+        "text != DE": "text != 'DE'",
+        "text starts with D": "(text LIKE 'D' || '%' ESCAPE '/')",
+        "int >= 5": "int >= 5",
+        "int in [1, 2]": "int IN (1, 2)",
+        "bool = true": "bool = true",
+        "zoned > 2026-11-01": "zoned > '2026-11-01 00:00:00+00:00'",
+    }
+    for segment, expected in said.items():
+        condition = compiled(text.read(segment), postgresql_operand, NOW)
+        dialect = postgresql.dialect()
+        assert str(condition.compile(dialect=dialect, compile_kwargs={"literal_binds": True})) == expected
