@@ -14,7 +14,8 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
-from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.dialects import mysql, sqlite
+from sqlalchemy.dialects.postgresql import dialect as postgresql_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from stentor.audience.segments import text
@@ -214,6 +215,39 @@ def postgresql_operand(name: str) -> Operand:
     return PostgresqlAttribute(sa.column("attributes"), name)
 
 
+GRID = [
+    f"{name} {sign} {value}"
+    for name in ("text", "tag")
+    for value in (
+        "5",
+        "0.5",
+        "v5.2",
+        "v5.9",
+        "v0",
+        "now",
+        "2026-11-23",
+        "2024-02-28",
+        "1970-01-01T00:00:05",
+        "true",
+        "DE",
+    )
+    for sign in (("=", "!=") if value == "true" else ("=", "!=", "<", "<=", ">", ">="))
+]
+"""Each kind of value, in each comparison, against each text that might be one."""
+
+
+def test_sqlite_reads_each_text_as_python_does(memory: sqlite3.Connection) -> None:
+    memory.execute("DELETE FROM t")
+    drawn = [{"text": each, "attributes": {"tag": each}} for each in TEXTS]
+    for number, row in enumerate(drawn):
+        memory.execute(
+            "INSERT INTO t (n, text, attributes) VALUES (?, ?, ?)", (number, row["text"], json.dumps(row["attributes"]))
+        )
+    for segment in GRID:
+        tree = text.read(segment)
+        assert found_by_sqlite(memory, tree) == found_by_python(tree, drawn), segment
+
+
 @pytest.fixture
 async def postgresql(postgres: str) -> AsyncIterator[AsyncConnection]:
     """A connection to a database with the table; its time zone is not UTC."""
@@ -252,6 +286,19 @@ async def test_postgresql_finds_the_rows_that_python_finds(
 
 
 MARIADB_COLUMNS = {"text": Type.TEXT, "int": Type.INTEGER, "numeric": Type.NUMERIC, "time": Type.TIME, "day": Type.DATE}
+
+
+async def test_postgresql_reads_each_text_as_python_does(postgresql: AsyncConnection) -> None:
+    table = sa.table("t", *(sa.column(name) for name in ["n", "text", "attributes"]))
+    drawn = [{"text": each, "attributes": {"tag": each}} for each in TEXTS]
+    for number, row in enumerate(drawn):
+        said = {"n": number, "text": row["text"], "attributes": json.dumps(row["attributes"])}
+        await postgresql.execute(sa.insert(table).values(said))
+    for segment in GRID:
+        tree = text.read(segment)
+        condition = compiled(tree, postgresql_operand, NOW)
+        found = await postgresql.execute(sa.select(table.c.n).where(condition).order_by(table.c.n))
+        assert list(found.scalars()) == found_by_python(tree, drawn), segment
 
 
 @pytest.mark.parametrize(
@@ -293,7 +340,7 @@ def test_postgresql_compares_a_column_as_it_stands() -> None:
     said = {
         "text in [DE, AT]": "text IN ('DE', 'AT')",
         "text != DE": "text != 'DE'",
-        "text starts with D": "(text LIKE 'D' || '%' ESCAPE '/')",
+        "text starts with D": "text LIKE 'D' || '%%' ESCAPE '/'",
         "int >= 5": "int >= 5",
         "int in [1, 2]": "int IN (1, 2)",
         "bool = true": "bool = true",
@@ -301,5 +348,5 @@ def test_postgresql_compares_a_column_as_it_stands() -> None:
     }
     for segment, expected in said.items():
         condition = compiled(text.read(segment), postgresql_operand, NOW)
-        dialect = postgresql.dialect()
-        assert str(condition.compile(dialect=dialect, compile_kwargs={"literal_binds": True})) == expected
+        said_in_sql = condition.compile(dialect=postgresql_dialect(), compile_kwargs={"literal_binds": True})
+        assert str(said_in_sql) == expected
