@@ -1008,7 +1008,9 @@ class SegmentsCalls:
         *,
         segment: str | Mapping[str, Any] | list[Any],
     ) -> shapes.Segment:
-        """Save a segment under a name, in the place of one that had it. Campaigns that were made with that one keep it.
+        """Save a segment under a name, in the place of one that had it.
+
+        Campaigns that were made with that one keep it.
 
         Calls `save_segment`, which needs the scope `write`.
 

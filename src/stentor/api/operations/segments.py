@@ -71,7 +71,10 @@ async def get_segment(call: Call, name: str) -> SegmentShape:
 
 @operations.put("/segments/{name}", Scope.WRITE, action="segment.save")
 async def save_segment(call: Call, name: str, body: SavedSegmentFields) -> SegmentShape:
-    """Save a segment under a name, in the place of one that had it. Campaigns that were made with that one keep it."""
+    """Save a segment under a name, in the place of one that had it.
+
+    Campaigns that were made with that one keep it.
+    """
     return shapes.segment(await call.stentor.segments.save(name, body.segment))
 
 

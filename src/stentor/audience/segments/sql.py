@@ -100,6 +100,16 @@ class Operand(ABC):
         reading = self.reading(kind)
         return reading == literals[0] if len(literals) == 1 else reading.in_(literals)
 
+    def is_exactly(self, kind: Sense) -> bool:
+        """Whether every value that there is can be read so."""
+        return False
+
+    def differs(self, kind: Sense, value: Any) -> Element:
+        """That there is a value, and it is another one."""
+        if self.is_exactly(kind):
+            return self.reading(kind) != self.literal(kind, value)
+        return sa.and_(self.exists(), negated(self.equal(kind, [value])))
+
     def ordered(self, kind: Sense, sign: str, value: Any) -> Element:
         """That it is above or below a value."""
         return _ORDER[sign](self.reading(kind), self.literal(kind, value))
@@ -146,7 +156,7 @@ def _leaf(leaf: Leaf, operand: Operand, now: float) -> Element:
         case Compare(_, "=", value):
             return _among(operand, [value], now)
         case Compare(_, "!=", value):
-            return sa.and_(operand.exists(), negated(_among(operand, [value], now)))
+            return operand.differs(*_native(value, now))
         case Compare(_, sign, value):
             kind, said = _native(value, now)
             return operand.ordered(kind, sign, said)

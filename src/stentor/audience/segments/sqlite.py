@@ -151,7 +151,7 @@ def _moment(text: Element) -> Element:
                 sa.func.substr(clock, 1, 2) != "24",
             ),
         ),
-        sa.func.date(day) == day,  # the 31st of February is another day to SQLite
+        sa.func.date(day, "+0 days") == day,  # SQLite takes the 30th of February, and knows better only once it counts
         text >= "0001",
         sa.func.strftime("%s", text).is_not(None),
     )
