@@ -171,6 +171,7 @@ FORMS_OF_ALL = {"/sign-out", "/account/password", "/account/sessions/end-others"
 @pytest.mark.parametrize("role", list(Scope))
 async def test_nobody_sees_a_button_that_leads_nowhere(server: Server, visitors: Visitors, role: Scope) -> None:
     campaign = await started(server, f"Seen by {role.value}")
+    await server.stentor.roles.watch(campaign)  # a link to pause it leads nowhere once it has ended
     somebody = await visitors.somebody(role)
     page = await somebody.tab("/campaigns")
     paths = {"/campaigns", f"/campaigns/{campaign}", "/account", "/lanes"}
