@@ -83,9 +83,9 @@ async def serve(
             serving = group.create_task(server.serve(sockets=[*doors, *opened]))
             housekeeping = group.create_task(_forget(stentor))
             async with _probed(stentor, meter, stop, listen) as address, stentor.shown_as(ROLE):
-                tell(address)
                 for each in (*doors, *opened):
                     logger.info("the API and the dashboard are at %s", address_of(config.api, each))
+                tell(address)
                 if opened_at is not None:
                     door = (*doors, *opened)[0]
                     await opened_at(stentor, config.api.public_url or address_of(config.api, door))

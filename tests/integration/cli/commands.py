@@ -71,12 +71,13 @@ class Running:
                 return found
         raise AssertionError(f"it ended, and said only: {self.log}")
 
-    async def until_all(self, *patterns: str) -> None:
-        """Until each is in some line from now on, in whatever order."""
-        wanted = set(patterns)
-        while wanted:
-            line = (await self.until("|".join(wanted))).string
-            wanted = {pattern for pattern in wanted if not re.search(pattern, line)}
+    async def until_all(self, *patterns: str) -> list[re.Match[str]]:
+        """The first line from now on for each of them, in whatever order the lines come: two processes say them."""
+        found: dict[str, re.Match[str]] = {}
+        while missing := [pattern for pattern in patterns if pattern not in found]:
+            line = (await self.until("|".join(missing))).string
+            found |= {pattern: match for pattern in missing if (match := re.search(pattern, line))}
+        return [found[pattern] for pattern in patterns]
 
     async def stop(self) -> int:
         """SIGTERM; its exit code. Each line that it said is a record."""

@@ -76,10 +76,9 @@ async def test_the_dashboard_that_the_demo_names_opens(tmp_path: Path) -> None:
     named = re.search(r"export STENTOR_CONFIG=(\S+)", said)
     assert named is not None
     async with Cluster(Path(named[1]), STENTOR_API__LISTEN="127.0.0.1:0").running("serve") as served:
-        address = (await served.until(r"the API and the dashboard are at (\S+)"))[1]
-        async with httpx.AsyncClient(base_url=address, timeout=60) as browser:
+        at, _ = await served.until_all(r"the API and the dashboard are at (\S+)", "run `stentor user link` for a link")
+        async with httpx.AsyncClient(base_url=at[1], timeout=60) as browser:
             assert "<h1>Sign in</h1>" in (await browser.get("/sign-in")).text
-        await served.until("run `stentor user link` for a link")
         assert await served.stop() == 0
 
 
