@@ -2,7 +2,7 @@
 
 Rules: every installation of the page is in exactly one batch, in the page's order; ids depend on what is passed in
 alone. Who can be sent nothing (no lane, an unreadable row, or too large by themselves) is in a batch too, one that is
-rejected as planned.
+rejected as planned, and so is whom a rule leaves out.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import compress
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -26,6 +27,17 @@ _UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
 
 IndexOf = Callable[[str | None], int]
 """Language of an installation -> index of the rendering it gets."""
+
+
+class LeftOut(NamedTuple):
+    """Why somebody gets nothing."""
+
+    reason: str
+    """One of `own_reasons`."""
+    detail: str = ""
+
+
+NOBODY: Mapping[bytes, LeftOut] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,25 +77,29 @@ class Divider:
     index_of: IndexOf | None = None
     """None where everybody gets the same rendering."""
 
-    def divide(self, page: Page, prefix: str) -> list[Planned]:
-        """The page's batches; `prefix` makes their ids unlike those of any other page of the campaign."""
+    def divide(self, page: Page, prefix: str, left_out: Mapping[bytes, LeftOut] = NOBODY) -> list[Planned]:
+        """The page's batches; `prefix` makes their ids unlike those of any other page of the campaign.
+
+        Args:
+            left_out: who of the page gets nothing by a rule, by key.
+        """
         columns = self._columns(page)
+        why = {**left_out, **{key: LeftOut(UNREADABLE_ROW, detail) for key, detail in page.refused.items()}}
         found: list[Planned] = []
         for lane, chosen in _by_lane(page):
             mine = columns if chosen is None else _some(columns, chosen)
-            refused = [key in page.refused for key in mine["recipients"]] if page.refused and lane != NO_LANE else []
-            for sendable in (True, False) if any(refused) else (True,):
-                these = _some(mine, [bad is not sendable for bad in refused]) if refused else mine
+            for reason, these in _by_reason(mine, why) if why and lane != NO_LANE else [(None, mine)]:
                 size = len(these["recipients"])
                 pieces = -(-size // self.largest)
                 for piece in range(pieces):
                     part = slice(size * piece // pieces, size * (piece + 1) // pieces)
                     some = {name: column[part] for name, column in these.items()}
                     batch_id = f"{self.campaign_id}/{lane or 'none'}/{prefix}.{len(found)}"
-                    if sendable:
+                    if reason is None:
                         found += self._fit(some, lane, batch_id)
                     else:
-                        found.append(self._refused(some["recipients"], lane, batch_id, page.refused))
+                        details = [why[key].detail for key in some["recipients"]]
+                        found.append(self._refused(some["recipients"], lane, batch_id, reason, details))
         return found
 
     def _columns(self, page: Page) -> dict[str, Any]:
@@ -97,7 +113,7 @@ class Divider:
             columns["languages"] = [index_of[language] for language in page.languages]
         return columns
 
-    def _refused(self, keys: list[bytes], lane: str, batch_id: str, why: Mapping[bytes, str]) -> Planned:
+    def _refused(self, keys: list[bytes], lane: str, batch_id: str, reason: str, details: Sequence[str]) -> Planned:
         return Planned(
             batch=Batch(
                 version=VERSION,
@@ -110,8 +126,8 @@ class Divider:
             ),
             payload=b"",
             keys=msgspec.msgpack.encode(keys),
-            refused=UNREADABLE_ROW,
-            details=[why[key] for key in keys],
+            refused=reason,
+            details=details,
         )
 
     def _fit(self, columns: dict[str, Any], lane: str, batch_id: str) -> Iterator[Planned]:
@@ -149,6 +165,13 @@ class Divider:
 
 def _some(columns: Mapping[str, Any], chosen: Sequence[bool]) -> dict[str, Any]:
     return {name: list(compress(column, chosen)) for name, column in columns.items()}
+
+
+def _by_reason(columns: dict[str, Any], why: Mapping[bytes, LeftOut]) -> Iterator[tuple[str | None, dict[str, Any]]]:
+    """Those who are sent to (None), if there are any, then those who get nothing, by reason."""
+    reasons = [why[key].reason if key in why else None for key in columns["recipients"]]
+    for reason in sorted(set(reasons), key=lambda each: (each is not None, each)):
+        yield reason, _some(columns, [each == reason for each in reasons])
 
 
 def _by_lane(page: Page) -> Iterator[tuple[str, list[bool] | None]]:

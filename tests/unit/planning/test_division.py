@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from stentor.audience.contract import NO_LANE, UNREADABLE_ROW, Page
 from stentor.batch import LARGEST_BATCH, Batch, decode_batch
-from stentor.planning.division import NO_LANE_REASON, TOO_LARGE_REASON, Divider, Planned
+from stentor.planning.division import NO_LANE_REASON, TOO_LARGE_REASON, Divider, LeftOut, Planned
 
 IOS, ANDROID = "apns/ios", "fcm/android"
 LANES = st.sampled_from([IOS, ANDROID, "apns/mac", NO_LANE])
@@ -139,6 +139,19 @@ def test_who_cannot_be_put_into_a_batch_is_refused_and_nobody_else_is(value: obj
     assert (refused.batch.recipients, refused.refused) == ([b"key1"], UNREADABLE_ROW)
     assert "surrogates not allowed" in refused.details[0]
     assert sorted(key for batch in batches(planned) for key in batch.recipients) == [b"key0", b"key1", b"key2"]
+
+
+def test_whom_a_rule_leaves_out_is_in_a_batch_of_the_reason() -> None:
+    page = replace(make_page([IOS, IOS, IOS, IOS, NO_LANE]), refused={b"key3": "it cannot be read"})
+    why = {b"key1": LeftOut("Skipped", "no order"), b"key3": LeftOut("Skipped"), b"key4": LeftOut("Skipped")}
+    planned = Divider(campaign_id="c1", expires_at=9.0, largest=1000).divide(page, "0.0.0", why)
+    found = {(each.batch.lane, each.refused): (each.batch.recipients, list(each.details)) for each in planned}
+    assert found == {
+        (IOS, None): ([b"key0", b"key2"], []),
+        (IOS, "Skipped"): ([b"key1"], ["no order"]),
+        (IOS, UNREADABLE_ROW): ([b"key3"], ["it cannot be read"]),
+        (NO_LANE, NO_LANE_REASON): ([b"key4"], []),
+    }
 
 
 def test_whose_row_cannot_be_read_is_refused_as_planned() -> None:
