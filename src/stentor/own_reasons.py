@@ -9,6 +9,8 @@ from types import MappingProxyType
 
 SKIPPED = "Skipped"
 """The reason of those for whom a template of the message says `skip`."""
+NOT_IN_AUDIENCE = "NotInAudience"
+"""The reason of those who are not in the audience: named by an id that it doesn't have, or gone before their wave."""
 MEANINGS = MappingProxyType(
     {
         "DeadLetter": "The batch was put aside, as nobody could read it, every sender that took it crashed, or its"
@@ -24,6 +26,7 @@ MEANINGS = MappingProxyType(
         "NoAddress": "There is no address, or no record of the message that was to be changed.",
         "NoAnswer": "The message was sent, and the connection broke before the answer came.",
         "NoLane": "The recipient's channel or app isn't configured. Add it under [apps.NAME].",
+        "NotInAudience": "The audience has no installation of this id, or had none any more when its wave began.",
         "NotProcessed": "The provider's server closed the connection before it looked at the message.",
         "Pace": "The recipient waited for its turn within a rate until it was too late.",
         "PayloadTooLarge": "With the recipient's own values, the message is larger than the provider allows.",
@@ -38,8 +41,8 @@ MEANINGS = MappingProxyType(
 """In a sentence or two, by reason."""
 _UNSENT = frozenset(
     {
-        *("ForbiddenHost", "InvalidMessage", "MalformedAddress", "NoAddress", "NoLane", "PayloadTooLarge"),
-        *("Skipped", "TemplateError", "TooLarge", "UnreadableRow"),
+        *("ForbiddenHost", "InvalidMessage", "MalformedAddress", "NoAddress", "NoLane", "NotInAudience"),
+        *("PayloadTooLarge", "Skipped", "TemplateError", "TooLarge", "UnreadableRow"),
     }
 )
 """Those that are found before anything is sent."""

@@ -39,6 +39,7 @@ from stentor.recording.contract import Ledger
 from stentor.recording.losses import Losses
 from stentor.recording.pruning import Pruner
 from stentor.recording.worker import RecordWorker
+from stentor.recording.writing import write
 from stentor.sending.desk import Desk
 from stentor.sending.gate import Problem
 from stentor.sending.sender import LaneSender
@@ -125,9 +126,8 @@ class Ports:
 
 async def plan(ports: Ports, stop: asyncio.Event, *, at_once: int | None = None) -> None:
     """Turn audiences into batches until `stop`, so many steps at once. A step under way is finished first."""
-    worker = PlanWorker(
-        ports.database, ports.queue, ports.sources, ports.settings, ports.lanes, ports.clock, ports.meter, at_once
-    )
+    planner = Planner(ports.database, ports.queue, ports.settings, ports.lanes, write, ports.clock, ports.meter)
+    worker = PlanWorker(ports.database, ports.queue, ports.sources, ports.settings, planner, ports.clock, at_once)
     ports.stages.extend([ports.desk, worker])
     async with asyncio.TaskGroup() as group:
         helpers = [
@@ -187,7 +187,7 @@ async def schedule(ports: Ports, stop: asyncio.Event, *, lost_after: float = LOS
     Args:
         lost_after: seconds for which nobody has touched a batch that counts as lost when the queue doesn't know it.
     """
-    caretaker = Caretaker(ports.database, ports.queue)
+    caretaker = Caretaker(ports.database, ports.queue, ports.clock)
     losses = Losses(ports.database, ports.queue, ports.outbox)
     healer = Healer(ports.database, ports.queue, ports.sources, losses, ports.clock, lost_after)
     chronicle = Chronicle(ports.database, ports.clock)

@@ -51,7 +51,7 @@ class RowRefused(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class Dropped:
     """A value of an imported row that could not be read, and isn't needed."""
 
     field: str
@@ -154,7 +154,7 @@ class RowReader:
         self._checks: dict[str, Callable[[str], BadAddress | None]] = {}
         """Of addresses, by channel."""
 
-    def registration(self, row: Mapping[str, Any]) -> tuple[Registration, list[LeftOut]]:
+    def registration(self, row: Mapping[str, Any]) -> tuple[Registration, list[Dropped]]:
         """The registration that a row (by `pick`) makes, and what of the row could not be read and isn't needed.
 
         Raises:
@@ -189,7 +189,7 @@ class RowReader:
         check = self._checks.get(channel) or self._checks.setdefault(channel, find(channel).check_address)
         if (bad := check(address)) is not None:
             raise RowRefused("address", bad.rule, bad.detail)
-        left_out: list[LeftOut] = []
+        left_out: list[Dropped] = []
         registration = Registration(
             id=key,
             channel=channel,
@@ -202,7 +202,7 @@ class RowReader:
         )
         return registration, left_out
 
-    def _time_zone(self, value: object, left_out: list[LeftOut]) -> str | None:
+    def _time_zone(self, value: object, left_out: list[Dropped]) -> str | None:
         zone = value.strip() if isinstance(value, str) else ""
         if value is None or (isinstance(value, str) and not zone) or zone in self._zones:
             return zone or None
@@ -214,13 +214,13 @@ class RowReader:
             ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             wanted = "expected e.g. Europe/Berlin or GMT+0530"
-            left_out.append(LeftOut("time_zone", "unknown time zone", f"{zone[:40]!r}; {wanted}"))
+            left_out.append(Dropped("time_zone", "unknown time zone", f"{zone[:40]!r}; {wanted}"))
             return None
         self._zones.add(zone)
         return zone
 
 
-def _language(value: object, left_out: list[LeftOut]) -> str | None:
+def _language(value: object, left_out: list[Dropped]) -> str | None:
     if value is None:
         return None
     written = value.strip() if isinstance(value, str) else ""
@@ -228,7 +228,7 @@ def _language(value: object, left_out: list[LeftOut]) -> str | None:
         return written or None
     if (found := languages.read(written)) is not None:
         return str(found)
-    left_out.append(LeftOut("language", "malformed language", f"{written[:20]!r}; expected e.g. de or pt-BR"))
+    left_out.append(Dropped("language", "malformed language", f"{written[:20]!r}; expected e.g. de or pt-BR"))
     return None
 
 
@@ -250,18 +250,18 @@ def _address(value: object) -> str | None:
     return address_of(value) if value and isinstance(value, bytes | dict) else _text("address", value)
 
 
-def _registered_at(value: object, left_out: list[LeftOut]) -> float | None:
+def _registered_at(value: object, left_out: list[Dropped]) -> float | None:
     """Epoch seconds of a number, an ISO time (UTC where it names no zone), or a timestamp."""
     if value is None or value == "":
         return None
     (found,) = epochs([value])
     if not found:
         wanted = "write e.g. 2026-01-31T12:00:00Z, or seconds since 1970, e.g. 1769860800"
-        left_out.append(LeftOut("registered_at", "not a time", f"{str(value)[:20]!r}; {wanted}"))
+        left_out.append(Dropped("registered_at", "not a time", f"{str(value)[:20]!r}; {wanted}"))
     return found or None
 
 
-def _attributes(row: Mapping[str, Any], left_out: list[LeftOut]) -> str | None:
+def _attributes(row: Mapping[str, Any], left_out: list[Dropped]) -> str | None:
     """All that isn't a field, as a JSON object; empty values are nothing said."""
     found: dict[str, Any] = {}
     given = row.get("attributes")
@@ -273,7 +273,7 @@ def _attributes(row: Mapping[str, Any], left_out: list[LeftOut]) -> str | None:
         if type(read) is dict:
             found = read
         else:
-            left_out.append(LeftOut("attributes", "malformed attributes", "expected a JSON object"))
+            left_out.append(Dropped("attributes", "malformed attributes", "expected a JSON object"))
     found = found | {
         name: value for name, value in row.items() if name not in _NO_ATTRIBUTES and value is not None and value != ""
     }
@@ -286,7 +286,7 @@ def _attributes(row: Mapping[str, Any], left_out: list[LeftOut]) -> str | None:
         try:
             _as_json({name: value})
         except RowRefused as why:
-            left_out.append(LeftOut("attributes", why.rule, str(why).removeprefix(f"{why.rule}: ")))
+            left_out.append(Dropped("attributes", why.rule, str(why).removeprefix(f"{why.rule}: ")))
         else:
             kept[name] = value
     return _as_json(kept)

@@ -1,20 +1,22 @@
 """What the queue should have of campaigns that are being planned, and may have lost: their next steps.
 
 The store knows each chain's next step, so a queue that was emptied, replaced, or put to just before its planner died
-gets them again. Rules: putting what is there already changes nothing, and neither does a step that was done meanwhile;
-so any number of caretakers may work at once.
+gets them again; that of a wave it gets when the wave is about to begin. Rules: putting what is there already changes
+nothing, and neither does a step that was done meanwhile; so any number of caretakers may work at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import msgspec
-from sqlalchemy import and_, select
+from sqlalchemy import and_, or_, select
 
 from stentor.errors import StoreUnavailable
 from stentor.planning.planner import Step, start_task, step_task
+from stentor.planning.waves import WAVE
 from stentor.queue.contract import Queue
 from stentor.states import CampaignState
 from stentor.store.database import Database
@@ -22,11 +24,18 @@ from stentor.store.tables import campaigns, chains
 
 INTERVAL = 5.0
 """Seconds between two looks."""
-_PLANNED = (CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.PAUSED, CampaignState.CANCELLING)
+AHEAD = 3 * INTERVAL
+"""Seconds before its wave begins in which a step is put: it waits in the queue then, and begins in time."""
+_ENDING = (CampaignState.CANCELLING, CampaignState.FAILED)
+_PLANNED = (CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.PAUSED, *_ENDING)
 _OPEN = (
-    select(campaigns.c.id, campaigns.c.revision, chains.c.chain, chains.c.next)
+    select(campaigns.c.id, campaigns.c.state, campaigns.c.revision, chains.c.chain, chains.c.next)
     .select_from(campaigns.outerjoin(chains, and_(chains.c.campaign_id == campaigns.c.id, ~chains.c.done)))
-    .where(campaigns.c.state.in_([state.value for state in _PLANNED]), ~campaigns.c.planned)
+    .where(
+        campaigns.c.state.in_([state.value for state in _PLANNED]),
+        ~campaigns.c.planned,
+        or_(campaigns.c.state != CampaignState.FAILED.value, chains.c.chain.startswith(WAVE)),  # the rest is unread
+    )
 )
 
 
@@ -36,9 +45,13 @@ class Caretaker:
     name = "schedule"
     notice: str | None = None
 
-    def __init__(self, database: Database, queue: Queue) -> None:
+    def __init__(self, database: Database, queue: Queue, clock: Callable[[], float] = time.time) -> None:
+        """Args:
+        clock: epoch seconds.
+        """
         self._database = database
         self._queue = queue
+        self._clock = clock
         self.beat: float | None = None
         """When `run` last went round, by the monotonic clock."""
         self.problem: str | None = None
@@ -55,13 +68,24 @@ class Caretaker:
                 self.problem = str(error)
             await asyncio.sleep(INTERVAL)
 
-    async def look(self) -> None:
-        """Raises: StoreUnavailable."""
+    async def look(self, campaign_id: str | None = None) -> None:
+        """Put what is missing.
+
+        Args:
+            campaign_id: None: of all campaigns.
+
+        Raises: StoreUnavailable.
+        """
         put = []
-        for row in await self._database.rows(_OPEN):
+        soon = self._clock() + AHEAD
+        for row in await self._database.rows(
+            _OPEN if campaign_id is None else _OPEN.where(campaigns.c.id == campaign_id)
+        ):
             if row.chain is None:
                 put.append(start_task(row.id, row.revision))
             elif row.next is not None:
-                put.append(step_task(row.id, msgspec.msgpack.decode(row.next, type=Step)))
+                step = msgspec.msgpack.decode(row.next, type=Step)
+                if step.wave is None or step.wave <= soon or row.state in _ENDING:
+                    put.append(step_task(row.id, step))
         if put:
             await self._queue.settle(put=put)

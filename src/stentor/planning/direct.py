@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import NO_LANE, Page
 from stentor.batch import VERSION, Batch
+from stentor.own_reasons import NOT_IN_AUDIENCE
 from stentor.planning.division import Divider, Planned
 from stentor.planning.planner import add_batches
 from stentor.store import campaigns
@@ -21,8 +22,6 @@ from stentor.store.campaigns import Campaign
 from stentor.store.database import insert_or_ignore
 from stentor.store.tables import chains
 
-NOT_IN_AUDIENCE = "NotInAudience"
-"""The reason of whoever was named by an id that the audience doesn't have."""
 CHAIN = "0.0"
 """The only chain of a message; its step 0 is the only one."""
 

@@ -22,7 +22,8 @@ from stentor.queue.contract import Task
 
 NO_LANE_REASON = "NoLane"
 TOO_LARGE_REASON = "TooLarge"
-_UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
+_WAVE = "(wave)"
+UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
 """What MessagePack's encoder raises of a value that it has no form for."""
 
 IndexOf = Callable[[str | None], int]
@@ -52,6 +53,8 @@ class Planned:
     """Why none of it is sent."""
     details: Sequence[str] = ()
     """What more there is to say of that, of each recipient."""
+    wave: float | None = None
+    """When its wave begins, in epoch seconds, if it is held until then."""
 
     @property
     def edition(self) -> str:
@@ -77,18 +80,27 @@ class Divider:
     index_of: IndexOf | None = None
     """None where everybody gets the same rendering."""
 
-    def divide(self, page: Page, prefix: str, left_out: Mapping[bytes, LeftOut] = NOBODY) -> list[Planned]:
+    def divide(
+        self,
+        page: Page,
+        prefix: str,
+        left_out: Mapping[bytes, LeftOut] = NOBODY,
+        waves: Sequence[float | None] | None = None,
+    ) -> list[Planned]:
         """The page's batches; `prefix` makes their ids unlike those of any other page of the campaign.
 
         Args:
             left_out: who of the page gets nothing by a rule, by key.
+            waves: of each installation, when its wave begins, in epoch seconds; None: now.
         """
         columns = self._columns(page)
+        if waves is not None:
+            columns[_WAVE] = waves
         why = {**left_out, **{key: LeftOut(UNREADABLE_ROW, detail) for key, detail in page.refused.items()}}
         found: list[Planned] = []
         for lane, chosen in _by_lane(page):
-            mine = columns if chosen is None else _some(columns, chosen)
-            for reason, these in _by_reason(mine, why) if why and lane != NO_LANE else [(None, mine)]:
+            mine = dict(columns) if chosen is None else _some(columns, chosen)
+            for reason, wave, these in _groups(mine, why, lane):
                 size = len(these["recipients"])
                 pieces = -(-size // self.largest)
                 for piece in range(pieces):
@@ -96,7 +108,7 @@ class Divider:
                     some = {name: column[part] for name, column in these.items()}
                     batch_id = f"{self.campaign_id}/{lane or 'none'}/{prefix}.{len(found)}"
                     if reason is None:
-                        found += self._fit(some, lane, batch_id)
+                        found += self._fit(some, lane, batch_id, wave)
                     else:
                         details = [why[key].detail for key in some["recipients"]]
                         found.append(self._refused(some["recipients"], lane, batch_id, reason, details))
@@ -130,7 +142,7 @@ class Divider:
             details=details,
         )
 
-    def _fit(self, columns: dict[str, Any], lane: str, batch_id: str) -> Iterator[Planned]:
+    def _fit(self, columns: dict[str, Any], lane: str, batch_id: str, wave: float | None) -> Iterator[Planned]:
         """As one batch, or halved until each fits."""
         languages = columns.get("languages")
         batch = Batch(
@@ -149,10 +161,10 @@ class Divider:
         payload, why = b"", ""
         try:
             payload = encode_batch(batch)
-        except _UNENCODABLE as error:
+        except UNENCODABLE as error:
             why = f"a batch cannot hold its row: {error}"
         if payload and len(payload) <= LARGEST_BATCH:
-            yield Planned(batch=batch, payload=payload, keys=keys)
+            yield Planned(batch=batch, payload=payload, keys=keys, wave=wave)
         elif size == 1:
             refused = UNREADABLE_ROW if why else TOO_LARGE_REASON
             yield Planned(batch=batch, payload=b"", keys=keys, refused=refused, details=[why])
@@ -160,11 +172,24 @@ class Divider:
             halves = (slice(0, size // 2), slice(size // 2, size))
             for half, part in enumerate(halves):
                 some = {name: column[part] for name, column in columns.items()}
-                yield from self._fit(some, lane, f"{batch_id}-{half}")
+                yield from self._fit(some, lane, f"{batch_id}-{half}", wave)
 
 
 def _some(columns: Mapping[str, Any], chosen: Sequence[bool]) -> dict[str, Any]:
     return {name: list(compress(column, chosen)) for name, column in columns.items()}
+
+
+def _groups(
+    columns: dict[str, Any], why: Mapping[bytes, LeftOut], lane: str
+) -> Iterator[tuple[str | None, float | None, dict[str, Any]]]:
+    """The columns of a lane, apart by why they get nothing (None: they do), and when those who do get it."""
+    for reason, these in _by_reason(columns, why) if why and lane != NO_LANE else [(None, columns)]:
+        waves = these.pop(_WAVE, None)
+        if waves is None or reason is not None or lane == NO_LANE:
+            yield reason, None, these
+            continue
+        for wave in sorted(set(waves), key=lambda each: (each is not None, each)):
+            yield None, wave, _some(these, [each == wave for each in waves])
 
 
 def _by_reason(columns: dict[str, Any], why: Mapping[bytes, LeftOut]) -> Iterator[tuple[str | None, dict[str, Any]]]:

@@ -15,7 +15,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import msgspec
@@ -23,16 +23,16 @@ from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor import channels
-from stentor.account import DEAD_LETTER, Failure, Waiting, decode_waiting, ends
-from stentor.audience.contract import UNREADABLE_ROW, Selection, Wanted
+from stentor.account import DEAD_LETTER, Failure, Waiting, decode_waiting
+from stentor.audience.contract import UNREADABLE_ROW, Audience, Selection, Wanted
 from stentor.counted import counted
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage, StoreUnavailable, UnknownCampaign
 from stentor.outcome import Outcome
 from stentor.planning.content import decode_content
-from stentor.planning.division import TOO_LARGE_REASON
-from stentor.planning.restoring import GONE_REASON, Lost, Restored, restore, restore_to_end
+from stentor.planning.division import TOO_LARGE_REASON, IndexOf
+from stentor.planning.restoring import GONE_REASON, Lost, Restored, restore, restore_to_end, settlement
 from stentor.planning.worker import Sources
-from stentor.queue.contract import Lease, Queue, Task
+from stentor.queue.contract import Queue, Task
 from stentor.recording.contract import Settlement
 from stentor.states import STOPPED, CampaignState
 from stentor.store import campaigns
@@ -66,10 +66,11 @@ _UNTOUCHED = (
     .where(
         campaigns_table.c.state.in_([state.value for state in _OPEN]),
         batches.c.pending > 0,
+        batches.c.wave.is_(None),
         func.coalesce(batches.c.recorded_at, batches.c.planned_at) <= bindparam("before"),
     )
 )
-_COLUMNS = ("id", "campaign_id", "lane", "size", "edition", "outcomes", "waiting", "recipients")
+_COLUMNS = ("id", "campaign_id", "lane", "size", "edition", "outcomes", "waiting", "recipients", "expires_at")
 _BATCH = select(*(batches.c[name] for name in _COLUMNS)).where(
     batches.c.id == bindparam("batch"), batches.c.pending > 0
 )
@@ -84,6 +85,15 @@ class LossFinder(Protocol):
 
     async def settle(self, settlements: Sequence[Settlement], now: float) -> None:
         """Raises: StoreUnavailable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """A campaign's audience, and what is read of it."""
+
+    audience: Audience
+    wanted: Wanted
+    index_of: IndexOf | None
 
 
 class Healer:
@@ -157,8 +167,6 @@ class Healer:
         try:
             campaign, content = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
             names, ended = await self._end_unreadable(names)
-            if campaign.state in STOPPED or (campaign.expires_at or 0.0) <= self._clock() - SURELY_OVER:
-                return ended + await self._put_to_end(campaign, names)
             return ended + await self._put_again(campaign, content, names)
         except UnknownCampaign:
             return 0  # it was deleted
@@ -192,31 +200,41 @@ class Healer:
                 await self._losses.settle([_end_all(lost, letter, tried)], self._clock())
         return [name for name in names if name not in over], len(over)
 
-    async def _put_to_end(self, campaign: Campaign, names: Sequence[str]) -> int:
-        """Nobody is sent to any more: who takes these settles all, and needs no address for it."""
-        for name in names:
-            if (row := await self._row(name)) is not None:
-                task = restore_to_end(_lost(row), campaign.expires_at or 0.0)
-                await self._put([replace(task, urgent=campaign.is_message)])
-        return len(names)
-
     async def _put_again(self, campaign: Campaign, encoded: bytes, names: Sequence[str]) -> int:
-        content = decode_content(encoded)
-        several = len(content.languages) > 1
-        wanted = Wanted(language=several, variables=tuple(content.variables))
-        index_of = content.language_index if several else None
-        audience = self._sources.open(msgspec.json.decode(campaign.audience, type=Selection))
+        """Nobody is sent to any more if it was stopped or its time is over: who takes such a batch settles all of it,
+        and needs no address for it."""
+        reading: _Reading | None = None
         try:
             for name in names:
-                if (row := await self._row(name)) is not None:
-                    lost = _lost(row)
-                    found = await audience.find([lost.recipients[at].decode() for at in lost.pending], wanted)
-                    restored = restore(lost, campaign.expires_at or 0.0, found, index_of)
-                    task = replace(restored.task, urgent=campaign.is_message)
-                    await self._finish(row, lost, replace(restored, task=task))
+                if (row := await self._row(name)) is None:
+                    continue
+                lost = _lost(row)
+                expires_at = campaign.expires_at or 0.0 if lost.expires_at is None else lost.expires_at
+                if campaign.state in STOPPED or expires_at <= self._clock() - SURELY_OVER:
+                    task = restore_to_end(lost, expires_at)
+                    await self._put([replace(task, urgent=campaign.is_message)])
+                    continue
+                if reading is None:
+                    reading = self._open(campaign, encoded)
+                found = await reading.audience.find(
+                    [lost.recipients[at].decode() for at in lost.pending], reading.wanted
+                )
+                restored = restore(lost, expires_at, found, reading.index_of)
+                task = replace(restored.task, urgent=campaign.is_message)
+                await self._finish(row, lost, replace(restored, task=task))
         finally:
-            await audience.aclose()
+            if reading is not None:
+                await reading.audience.aclose()
         return len(names)
+
+    def _open(self, campaign: Campaign, encoded: bytes) -> _Reading:
+        content = decode_content(encoded)
+        several = len(content.languages) > 1
+        return _Reading(
+            audience=self._sources.open(msgspec.json.decode(campaign.audience, type=Selection)),
+            wanted=Wanted(language=several, variables=tuple(content.variables)),
+            index_of=content.language_index if several else None,
+        )
 
     async def _finish(self, row: Row[Any], lost: Lost, restored: Restored) -> None:
         """Settle first: whoever takes the batch must know already whom to leave out."""
@@ -248,6 +266,7 @@ def _lost(row: Row[Any]) -> Lost:
         edition=row.edition or "",
         recipients=_RECIPIENTS.decode(row.recipients),
         outcomes=bytes(row.size) if row.outcomes is None else bytes(row.outcomes),
+        expires_at=row.expires_at,
     )
 
 
@@ -273,7 +292,4 @@ def _ambiguous(lost: Lost, why: Mapping[int, tuple[str, str]], tried: Mapping[in
         )
         for position, (reason, detail) in why.items()
     ]
-    nobodys = Lease(
-        id=lost.id, lane=lost.lane, campaign_id=lost.campaign_id, payload=b"", deliveries=0, token="", until=0.0
-    )
-    return Settlement(lease=nobodys, batch=None, account=ends(len(lost.recipients), failures))
+    return settlement(lost, failures)

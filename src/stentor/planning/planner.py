@@ -21,17 +21,19 @@ import msgspec
 from sqlalchemy import bindparam, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.audience.contract import NO_LANE, Audience, Range, Wanted
+from stentor.audience.contract import NO_LANE, Audience, Page, Range, Wanted
 from stentor.config import SendingConfig
 from stentor.meter import Meter
 from stentor.outcome import Outcome
-from stentor.planning.division import Divider, Planned
+from stentor.planning import waves
+from stentor.planning.division import Divider, LeftOut, Planned
+from stentor.planning.restoring import Lost, restore_to_end
 from stentor.queue.contract import PLAN, Lease, Queue, Task
 from stentor.states import CampaignState
 from stentor.store import campaigns, flags
 from stentor.store.bulk import insert_ignoring
 from stentor.store.campaigns import Campaign
-from stentor.store.database import insert_or_ignore
+from stentor.store.database import Database, insert_or_ignore
 from stentor.store.tables import batches, chains, failures
 from stentor.store.tables import campaigns as campaigns_table
 
@@ -43,6 +45,8 @@ HELD_BACK_PAUSE = 1.0
 """The same where campaigns are held back."""
 EARLY_PAUSE = 0.1
 """The same where the step before it is not committed yet."""
+LONGEST_PAUSE = 60.0
+"""The same where its time hasn't come: a clock may be set, and a campaign be stopped meanwhile."""
 PATIENT = 8
 """A batch that waits to be tried again counts this much less in a lane's depth: it holds but a few recipients who are
 pending, or those of a paused campaign, which must not keep all others from being planned."""
@@ -73,12 +77,15 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The payload of a plan task."""
 
     chain: str = ""
-    """`wave.range`, and `=channel_app` where it was forked off; empty for the step that starts a campaign."""
+    """`0.range`, and `=channel_app` where it was forked off; `w` and its moment for a wave; empty for the step that
+    starts a campaign."""
     number: int = 0
     part: Range | None = None
     """What is left of the chain's key range."""
     lanes: list[str] | None = None
     """The lanes it plans for; None: all."""
+    wave: float | None = None
+    """When the wave begins whose batches it puts, in epoch seconds; None: it reads the audience."""
 
 
 class StaleStep(Exception):
@@ -87,6 +94,10 @@ class StaleStep(Exception):
 
 class HeldBack(Exception):
     """No campaign may begin just now; see `store.flags.DRAINING`."""
+
+
+class Unfinished(Exception):
+    """A wave has batches that this step couldn't take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +120,8 @@ class Plan:
     audience: Audience
     wanted: Wanted
     divider: Divider
+    waves_of: Callable[[Page, float], Assigned] | None = None
+    """When each of a page gets the message, who gets it not at all, by a moment in epoch seconds; None: all do now."""
     held_back: bool = False
     """Whether no campaign may begin just now."""
 
@@ -144,6 +157,16 @@ async def place(connection: AsyncConnection, lease: Lease) -> ChainPosition | No
     return ChainPosition(number=row.step, next=None if row.done else following)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assigned:
+    """When those of a page get the message."""
+
+    waves: Sequence[float | None] | None = None
+    """Of each, in epoch seconds; None: now."""
+    left_out: Mapping[bytes, LeftOut] = field(default_factory=dict)
+    """Who of them gets nothing by a rule, by key."""
+
+
 @dataclass(slots=True)
 class PlanTally:
     """What a planner has done since its process started, for metrics."""
@@ -159,13 +182,17 @@ class Planner:
 
     def __init__(
         self,
+        database: Database,
         queue: Queue,
         settings: SendingConfig,
         lanes: Collection[str],
+        write: waves.Write,
         clock: Callable[[], float] = time.time,
         meter: Meter | None = None,
     ) -> None:
         self.tally = PlanTally()
+        self._database = database
+        self._write = write
         self._meter = meter or Meter()
         self._queue = queue
         self._settings = settings
@@ -192,12 +219,16 @@ class Planner:
                 await self._wait_or_drop(lease, plan)
             elif plan.place.next is None or plan.place.number > step.number:
                 raise StaleStep
+            elif plan.place.next.wave is not None:
+                await self._wave(lease, plan.place.next, plan.place.next.wave, plan)
             else:
                 await self._page(lease, plan.place.next, plan)
         except StaleStep:
             await self._queue.settle(ack=[lease])
         except HeldBack:
             await self._queue.settle(release=[(lease, HELD_BACK_PAUSE)])
+        except Unfinished:
+            await self._queue.settle(release=[(lease, FULL_PAUSE)])
 
     async def _wait_or_drop(self, lease: Lease, plan: Plan) -> None:
         """A step that was put and isn't committed: it may be any moment, or its planner died and did it otherwise."""
@@ -210,7 +241,7 @@ class Planner:
         campaign = plan.campaign
         now = self._clock()
         if campaign.starts_at is not None and campaign.starts_at > now:
-            await self._queue.settle(release=[(lease, min(campaign.starts_at - now, 60.0))])
+            await self._queue.settle(release=[(lease, min(campaign.starts_at - now, LONGEST_PAUSE))])
             return
         if plan.held_back and campaign.state is CampaignState.SCHEDULED:
             raise HeldBack
@@ -245,36 +276,47 @@ class Planner:
             await self._queue.settle(release=[(lease, FULL_PAUSE)])
             return
         page = await self._meter.during("read", plan.audience.page(part, self._settings.page, plan.wanted, step.lanes))
+        now = self._clock()
         with self._meter.stage("divide"):
-            planned = plan.divider.divide(page, f"{step.chain}.{step.number}")
+            assigned = plan.waves_of(page, now) if plan.waves_of is not None else Assigned()
+            coming_of = assigned.waves and [wave if wave is None or wave > now else None for wave in assigned.waves]
+            planned = plan.divider.divide(page, f"{step.chain}.{step.number}", assigned.left_out, coming_of)
+        coming = sorted({each.wave for each in planned if each.wave is not None})
         following = None
         if page.cursor is not None:
             rest = msgspec.structs.replace(part, after=page.cursor)
             following = msgspec.structs.replace(step, number=step.number + 1, part=rest)
-        now = self._clock()
 
         async def change(connection: AsyncConnection) -> None:
             if following is None:  # of two chains that end at once, the second must see the first
                 await campaigns.lock(connection, plan.campaign.id)
+            elif coming:  # so must a wave that ends see what it gets
+                await campaigns.keep(connection, plan.campaign.id)
             await _advance(connection, plan.campaign.id, step, read=len(page), following=following)
             if forks:
                 rows = [_chain(plan.campaign.id, fork) for fork in forks]
                 await connection.execute(insert_or_ignore(connection, chains), rows)
             await add_batches(connection, planned, now)
+            if coming:
+                await _open_waves(connection, plan.campaign.id, coming)
             if following is None:
                 await _mark_planned(connection, plan.campaign.id)
 
         steps = [*forks, *([following] if following else [])]
         tasks = [step_task(plan.campaign.id, each) for each in steps]
-        tasks += [each.task for each in planned if each.refused is None]
+        tasks += [each.task for each in planned if each.refused is None and each.wave is None]
         await self._meter.during("put", self._queue.settle(change, put=tasks, ack=[lease]))
         self.tally.steps += 1
         for each in planned:
             self.tally.recipients[each.batch.lane] += len(each.batch)
 
     async def give_up(self, lease: Lease) -> None:
-        """Its campaign was stopped: the rest of its audience isn't read, and stays on record as unread."""
+        """Its campaign was stopped: the rest of its audience isn't read, and stays on record as unread. What is held
+        for a wave is put into the queue, for those who take it to end it."""
         step = msgspec.msgpack.decode(lease.payload, type=Step)
+        if step.wave is not None:
+            await self._end_wave(lease, step, step.wave)
+            return
 
         async def change(connection: AsyncConnection) -> None:
             await campaigns.lock(connection, lease.campaign_id)
@@ -286,6 +328,68 @@ class Planner:
             await self._queue.settle(change, ack=[lease])
         except StaleStep:
             await self._queue.settle(ack=[lease])
+
+    async def _wave(self, lease: Lease, step: Step, wave: float, plan: Plan) -> None:
+        """Put some of the batches that are held for a wave, once it begins."""
+        campaign, now = plan.campaign, self._clock()
+        if wave > now:
+            await self._queue.settle(release=[(lease, min(wave - now, LONGEST_PAUSE))])
+            return
+        depths = await self._depths(step)
+        deep = [lane for lane, depth in depths.items() if depth >= self._settings.depth]
+        some = await self._held(campaign.id, wave, deep)
+        keys = [lost.recipients[position].decode() for lost in some for position in lost.pending]
+        found = await self._meter.during("read", plan.audience.find(keys, plan.wanted))
+        assert campaign.starts_at is not None
+        assert campaign.expires_at is not None
+        expires_at = max(wave, campaign.starts_at) + campaign.expires_at - campaign.starts_at
+        with self._meter.stage("divide"):
+            begun = waves.begin(some, found, expires_at=expires_at, index_of=plan.divider.index_of)
+        await self._go_on(lease, step, wave, some, begun, expires_at)
+        self.tally.steps += 1
+
+    async def _end_wave(self, lease: Lease, step: Step, wave: float) -> None:
+        some = await self._held(lease.campaign_id, wave, ())
+        tasks = [restore_to_end(lost, self._clock()) for lost in some]
+        try:
+            await self._go_on(lease, step, wave, some, waves.Begun(tasks=tasks, settlements=()), None)
+        except StaleStep:
+            await self._queue.settle(ack=[lease])
+        except Unfinished:
+            await self._queue.settle(release=[(lease, EARLY_PAUSE)])
+
+    async def _held(self, campaign_id: str, wave: float, deep: Collection[str]) -> list[Lost]:
+        size, batch = self._settings.page, self._settings.batch
+        return await self._database.ask(
+            lambda connection: waves.held(connection, campaign_id, wave, recipients=size, batch=batch, deep=deep)
+        )
+
+    async def _go_on(
+        self, lease: Lease, step: Step, wave: float, some: Sequence[Lost], begun: waves.Begun, expires_at: float | None
+    ) -> None:
+        """Put the batches of a wave that were taken, and its next step; or end it, if there were none.
+
+        Raises:
+            StaleStep: somebody else did this step.
+            Unfinished: there were none to take, and there are some.
+        """
+        campaign_id, now = lease.campaign_id, self._clock()
+        following = msgspec.structs.replace(step, number=step.number + 1) if some else None
+
+        async def change(connection: AsyncConnection) -> None:
+            if following is None:
+                await campaigns.lock(connection, campaign_id)
+                if await waves.is_held(connection, campaign_id, wave):
+                    raise Unfinished
+            await _advance(connection, campaign_id, step, read=0, following=following)
+            await waves.release(connection, [lost.id for lost in some], expires_at)
+            if begun.settlements:
+                await self._write(connection, begun.settlements, now)
+            if following is None:
+                await _mark_planned(connection, campaign_id)
+
+        steps = [step_task(campaign_id, following)] if following else []
+        await self._meter.during("put", self._queue.settle(change, put=[*steps, *begun.tasks], ack=[lease]))
 
     async def _depths(self, step: Step) -> dict[str, int]:
         lanes = [lane for lane in step.lanes or self._lanes if lane != NO_LANE]
@@ -320,6 +424,21 @@ def step_task(campaign_id: str, step: Step) -> Task:
 def _chain(campaign_id: str, step: Step) -> dict[str, Any]:
     """The row of a chain that begins with a step."""
     return {"campaign_id": campaign_id, "chain": step.chain, "step": step.number, "next": _encode(step)}
+
+
+async def _open_waves(connection: AsyncConnection, campaign_id: str, moments: Sequence[float]) -> None:
+    """See that the chains of these waves are there and not at their end; whoever looks after campaigns has their steps
+    put in time. Only where the waves' end is kept off."""
+    steps = {(step := Step(chain=waves.chain_of(wave), wave=wave)).chain: step for wave in moments}
+    rows = [_chain(campaign_id, step) for step in steps.values()]
+    await connection.execute(insert_or_ignore(connection, chains), rows)
+    ended = select(chains.c.chain, chains.c.step).where(
+        chains.c.campaign_id == campaign_id, chains.c.chain.in_(list(steps)), chains.c.done
+    )
+    for row in (await connection.execute(ended)).all():
+        again = msgspec.structs.replace(steps[row.chain], number=row.step)
+        here = (chains.c.campaign_id == campaign_id, chains.c.chain == row.chain)
+        await connection.execute(update(chains).where(*here).values(done=False, next=_encode(again)))
 
 
 def _encode(step: Step) -> bytes:
@@ -357,7 +476,7 @@ async def _mark_planned(connection: AsyncConnection, campaign_id: str) -> None:
 _INSERT_BATCHES = insert_ignoring(
     batches,
     *("id", "campaign_id", "lane", "size", "planned_at", "recipients", "edition"),
-    *("recorded_at", "outcomes", "pending", "rejected"),
+    *("recorded_at", "outcomes", "pending", "rejected", "wave"),
 )
 _INSERT_FAILURES = insert_ignoring(failures, *failures.c.keys())
 
@@ -386,6 +505,7 @@ def _row(planned: Planned, now: float) -> dict[str, Any]:
         "outcomes": bytes([Outcome.REJECTED]) * size if settled else None,
         "pending": 0 if settled else size,
         "rejected": size if settled else 0,
+        "wave": planned.wave,
     }
 
 

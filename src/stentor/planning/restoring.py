@@ -1,4 +1,6 @@
-"""A batch that was lost is made again: the same id, and recipients in the same order, with addresses read anew. Pure.
+"""A batch that was lost or held is made again: the same id, and recipients in the same order, with addresses read anew.
+
+Pure.
 
 Rules: nothing is invented. Whoever is settled, or isn't in the audience under the batch's lane any more, keeps the
 place in the batch with nothing to send to, so all positions mean whom they meant.
@@ -10,11 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stentor.account import Failure, ends
 from stentor.audience.contract import UNREADABLE_ROW, Page
 from stentor.batch import LARGEST_BATCH, VERSION, Batch, encode_batch, encode_variables
 from stentor.outcome import Outcome
-from stentor.planning.division import TOO_LARGE_REASON, IndexOf
-from stentor.queue.contract import Task
+from stentor.planning.division import TOO_LARGE_REASON, UNENCODABLE, IndexOf
+from stentor.queue.contract import Lease, Task
+from stentor.recording.contract import Settlement
 
 GONE_REASON = "Gone"
 NOBODY = Page(keys=[], addresses=[], lanes="")
@@ -31,6 +35,8 @@ class Lost:
     recipients: Sequence[bytes]
     outcomes: bytes
     """An `Outcome` for each."""
+    expires_at: float | None = None
+    """Epoch seconds; None: as its campaign."""
 
     @property
     def pending(self) -> list[int]:
@@ -63,7 +69,15 @@ def restore(lost: Lost, expires_at: float, found: Page, index_of: IndexOf | None
         if rows[position] is not None and lost.recipients[position] in found.refused:
             rows[position] = None
             unsendable[position] = UNREADABLE_ROW
-    payload = _encode(lost, expires_at, found, rows, index_of)
+    payload = b""
+    while not payload:
+        try:
+            payload = _encode(lost, expires_at, found, rows, index_of)
+        except UNENCODABLE:
+            if not (bad := _unencodable(found, rows)):
+                raise
+            unsendable |= dict.fromkeys(bad, UNREADABLE_ROW)
+            rows = [None if position in bad else row for position, row in enumerate(rows)]
     while (excess := len(payload) - LARGEST_BATCH) > 0:  # their own values have grown since
         sizes = {position: _size(found, row) for position, row in enumerate(rows) if row is not None}
         for position in sorted(sizes, key=sizes.__getitem__, reverse=True):
@@ -76,6 +90,14 @@ def restore(lost: Lost, expires_at: float, found: Page, index_of: IndexOf | None
         id=lost.id, lane=lost.lane, campaign_id=lost.campaign_id, payload=payload, edition=lost.edition, again=True
     )
     return Restored(task=task, unsendable=unsendable)
+
+
+def settlement(lost: Lost, failures: Sequence[Failure]) -> Settlement:
+    """That those at some positions of a batch that nobody holds ended as these say."""
+    nobodys = Lease(
+        id=lost.id, lane=lost.lane, campaign_id=lost.campaign_id, payload=b"", deliveries=0, token="", until=0.0
+    )
+    return Settlement(lease=nobodys, batch=None, account=ends(len(lost.recipients), failures))
 
 
 def restore_to_end(lost: Lost, expires_at: float) -> Task:
@@ -108,6 +130,18 @@ def _encode(lost: Lost, expires_at: float, found: Page, rows: Sequence[int | Non
             variables=None if found.variables is None else column(found.variables, {}),
         )
     )
+
+
+def _unencodable(found: Page, rows: Sequence[int | None]) -> list[int]:
+    """Positions of those whose own values a batch cannot hold."""
+    bad = []
+    for position, row in enumerate(rows):
+        if row is not None and found.variables is not None:
+            try:
+                encode_variables(found.variables[row])
+            except UNENCODABLE:
+                bad.append(position)
+    return bad
 
 
 def _size(found: Page, row: int) -> int:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Protocol
 
 import msgspec
@@ -23,7 +24,6 @@ from stentor.audience.contract import Audience, Selection, Wanted
 from stentor.config import SendingConfig
 from stentor.counted import counted
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage, StoreUnavailable, UnknownCampaign
-from stentor.meter import Meter
 from stentor.planning.content import decode_content
 from stentor.planning.division import Divider
 from stentor.planning.planner import (
@@ -84,12 +84,12 @@ class PlanWorker:
         queue: Queue,
         sources: Sources,
         settings: SendingConfig,
-        lanes: Iterable[str],
+        planner: Planner,
         clock: Callable[[], float] = time.time,
-        meter: Meter | None = None,
         at_once: int | None = None,
     ) -> None:
         """Args:
+        planner: does the steps.
         at_once: steps that are done at a time at most; None: as many as an audience has ranges.
         """
         self._database = database
@@ -98,7 +98,7 @@ class PlanWorker:
         self._settings = settings
         self._at_once = at_once or settings.ranges
         self._clock = clock
-        self._planner = Planner(queue, settings, tuple(lanes), clock, meter)
+        self._planner = planner
         self._plans: dict[str, Plan] = {}
         self._stopping = asyncio.Event()
         self._troubles = Recent[str](TOLD_FOR, REMEMBERED)  # by campaign
@@ -301,10 +301,12 @@ def _is_of(plan: Plan | None, campaign: Campaign) -> bool:
 def _where(lease: Lease) -> str:
     """For people: which installations a step is about."""
     try:
-        part = msgspec.msgpack.decode(lease.payload, type=Step).part
+        step = msgspec.msgpack.decode(lease.payload, type=Step)
     except msgspec.DecodeError:
         return f"at the unreadable step {lease.id}"
-    if part is None:
+    if step.wave is not None:
+        return f"at the wave of {datetime.fromtimestamp(step.wave, UTC):%Y-%m-%d %H:%M} UTC"
+    if (part := step.part) is None:
         return "at the start of the audience"
     after, upto = (cursor and (cursor.partition(":")[2] or cursor) for cursor in (part.after, part.upto))
     return f"at the installations {f'after {after}' if after else 'from the first'} up to {upto}"

@@ -18,7 +18,7 @@ from tempfile import SpooledTemporaryFile
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, Select, exists, func, select
+from sqlalchemy import Row, Select, and_, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.account import Waiting, decode_waiting
@@ -295,15 +295,16 @@ def _keys(row: Row[Any]) -> list[bytes]:
 
 
 async def _queue_check(connection: AsyncConnection, campaign_id: str) -> Check:
-    """Whoever is pending is queued, and what is queued is pending."""
+    """Whoever is pending is queued or held for a wave, and what is queued is pending."""
     queued = exists().where(tasks.c.id == batches.c.id)
     pending = exists().where(batches.c.id == tasks.c.id, batches.c.pending > 0)
-    lost = select(batches.c.id).where(batches.c.campaign_id == campaign_id, batches.c.pending > 0, ~queued)
+    begun = and_(batches.c.campaign_id == campaign_id, batches.c.pending > 0, batches.c.wave.is_(None))
+    lost = select(batches.c.id).where(begun, ~queued)
     idle = select(tasks.c.id).where(tasks.c.campaign_id == campaign_id, tasks.c.lane != PLAN, ~pending)
     wrong = _Contradictions()
     wrong.extend(f"batch {name} has pending recipients and isn't queued" for name in await _some(connection, lost))
     wrong.extend(f"batch {name} is queued and has nobody pending" for name in await _some(connection, idle))
-    return _check("queue", "every batch with pending recipients is queued, and no other", wrong)
+    return _check("queue", "every batch with pending recipients is queued or held, and no other", wrong)
 
 
 async def _some(connection: AsyncConnection, query: Select[tuple[str]]) -> Sequence[str]:

@@ -21,7 +21,7 @@ from stentor.store.tables import batches
 
 _PENDING = (
     select(batches.c.id)
-    .where(batches.c.campaign_id == bindparam("campaign"), batches.c.pending > 0)
+    .where(batches.c.campaign_id == bindparam("campaign"), batches.c.pending > 0, batches.c.wave.is_(None))
     .order_by(batches.c.id)
 )
 _STILL_AMONG_FEW = (

@@ -49,6 +49,8 @@ class LaneCounts:
     """In a batch that a sender holds, without an outcome on record; 0 where the queue isn't in the store."""
     retrying: int = 0
     """Tried, not accepted, and waiting to be tried again."""
+    held: int = 0
+    """Waiting for their wave to begin."""
     accepted: int = 0
     rejected: int = 0
     expired: int = 0
@@ -57,7 +59,7 @@ class LaneCounts:
 
     @property
     def pending(self) -> int:
-        return self.queued + self.in_flight + self.retrying
+        return self.queued + self.in_flight + self.retrying + self.held
 
     @property
     def failed(self) -> int:
@@ -76,6 +78,20 @@ def total(counts: Iterable[LaneCounts]) -> LaneCounts:
         for name in sums:
             sums[name] += getattr(lane, name)
     return LaneCounts(**sums)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wave:
+    """Those who are held until a moment."""
+
+    at: float
+    """Epoch seconds."""
+    lanes: Mapping[str, int]
+    """How many, by lane."""
+
+    @property
+    def held(self) -> int:
+        return sum(self.lanes.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +141,8 @@ class Progress:
     """The lanes of which something was read; `audience.contract.NO_LANE` where an installation has none."""
     problems: Mapping[str, LaneProblem] = field(default_factory=dict)
     """The campaign's lanes that don't send just now."""
+    waves: Sequence[Wave] = ()
+    """Those that have not begun, or not been put into the queue to their end, the next one first."""
     still: bool = False
     """Whether somebody looked for some seconds, and it didn't get on although it should."""
     at: float
@@ -279,9 +297,10 @@ async def progress(connection: AsyncConnection, campaign_id: str, now: float) ->
         UnknownCampaign: there is no such campaign.
     """
     campaign = await campaigns.get(connection, campaign_id)
-    counts = await _counts(connection, campaign_id, now)
+    waves = await _waves(connection, campaign_id)
+    counts = await _counts(connection, campaign_id, now, waves)
     problems = await lane_problems(connection, {PLAN, *counts, *campaign.expected})
-    return Progress(campaign=campaign, lanes=counts, problems=problems, at=now)
+    return Progress(campaign=campaign, lanes=counts, problems=problems, waves=waves, at=now)
 
 
 def with_missing(problems: Mapping[str, LaneProblem], missing: Mapping[str, LaneProblem]) -> Mapping[str, LaneProblem]:
@@ -297,7 +316,7 @@ async def report(connection: AsyncConnection, campaign_id: str, now: float) -> R
         UnknownCampaign: there is no such campaign.
     """
     campaign = await campaigns.get(connection, campaign_id)
-    counts = await _counts(connection, campaign_id, now)
+    counts = await _counts(connection, campaign_id, now, await _waves(connection, campaign_id))
     over = campaign.state in FINAL
     aside = await put_aside(connection, campaign_id)
     dead = select(func.count()).where(failed.c.campaign_id == campaign_id, failed.c.dead)
@@ -339,7 +358,23 @@ async def totals(connection: AsyncConnection, campaign_ids: Collection[str]) -> 
     return {row.campaign_id: Totals(**{name: int(row._mapping[name]) for name in sums}) for row in rows}
 
 
-async def _counts(connection: AsyncConnection, campaign_id: str, now: float) -> dict[str, LaneCounts]:
+async def _waves(connection: AsyncConnection, campaign_id: str) -> tuple[Wave, ...]:
+    c = batches.c
+    rows = await connection.execute(
+        select(c.wave, c.lane, func.sum(c.pending).label("held"))
+        .where(c.campaign_id == campaign_id, c.wave.is_not(None))
+        .group_by(c.wave, c.lane)
+        .order_by(c.wave, c.lane)
+    )
+    lanes: dict[float, dict[str, int]] = {}
+    for row in rows:
+        lanes.setdefault(row.wave, {})[row.lane] = int(row.held)
+    return tuple(Wave(at=at, lanes=held) for at, held in lanes.items())
+
+
+async def _counts(
+    connection: AsyncConnection, campaign_id: str, now: float, waves: Collection[Wave]
+) -> dict[str, LaneCounts]:
     names = ("accepted", "rejected", "expired", "cancelled", "ambiguous")
     sums = [func.sum(batches.c[name]).label(name) for name in names]
     rows = await connection.execute(
@@ -352,11 +387,13 @@ async def _counts(connection: AsyncConnection, campaign_id: str, now: float) -> 
     counts = {}
     for row in rows:
         in_flight, retrying = places.get(row.lane, (0, 0))
+        held = sum(wave.lanes.get(row.lane, 0) for wave in waves)
         counts[row.lane] = LaneCounts(
             read=int(row.read),
-            queued=int(row.left) - in_flight - retrying,
+            queued=int(row.left) - in_flight - retrying - held,
             in_flight=in_flight,
             retrying=retrying,
+            held=held,
             **{name: int(row._mapping[name]) for name in names},
         )
     return counts
@@ -374,7 +411,7 @@ async def _places(connection: AsyncConnection, campaign_id: str, now: float) -> 
             batches.c.lane, batches.c.pending, held.label("held"), func.substr(batches.c.waiting, 1, 5).label("head")
         )
         .select_from(batches.outerjoin(tasks, tasks.c.id == batches.c.id))
-        .where(batches.c.campaign_id == campaign_id, batches.c.pending > 0)
+        .where(batches.c.campaign_id == campaign_id, batches.c.pending > 0, batches.c.wave.is_(None))
     )
     places: dict[str, tuple[int, int]] = {}
     for row in rows:

@@ -26,12 +26,14 @@ from stentor.errors import (
 )
 from stentor.model import Action
 from stentor.pipeline import call_off
+from stentor.planning.caretaker import Caretaker
 from stentor.planning.content import Content, decode_content, encode_content
 from stentor.planning.planner import Planner, start_task
 from stentor.planning.retraction import correction, retraction
 from stentor.planning.templates import check_text
 from stentor.recording import pruning
 from stentor.recording.pruning import Prunable
+from stentor.recording.writing import write
 from stentor.runtime.confirmation import Expectation, confirmation_of
 from stentor.runtime.draft import Draft, checked
 from stentor.runtime.preview import Preview, preview_of
@@ -597,11 +599,11 @@ class CampaignControl:
         draft = campaign.state is CampaignState.DRAFT
         await self._move(campaign_id, CampaignState.CANCELLED if draft else CampaignState.CANCELLING)
         planner = Planner(
-            self._backend.queue,
-            self._config.sending,
-            tuple(lanes(self._config)),
-            self._clock,
+            self._database, self._backend.queue, self._config.sending, tuple(lanes(self._config)), write, self._clock
         )
+        await Caretaker(self._database, self._backend.queue, self._clock).look(
+            campaign_id
+        )  # what is held for a wave isn't queued
         await call_off(self._backend.queue, self._backend.ledger, planner, campaign_id, self._clock)
         await self._desk.look()
         return await self.get(campaign_id)

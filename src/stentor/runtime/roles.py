@@ -80,7 +80,7 @@ class Roles:
         if self._backend.outbox is not None:
             roles += ["recorder", "scheduler"]
         else:  # no scheduler for so short a time; what another queue held is put once
-            await Caretaker(self._database, self._backend.queue).look()
+            await Caretaker(self._database, self._backend.queue, self._clock).look()
         relay = self._config.logging.level is not None
         scheduled = "scheduler" in roles
         async with (

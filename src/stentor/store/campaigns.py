@@ -394,6 +394,11 @@ async def _refuse_started(connection: AsyncConnection, campaign_id: str) -> None
     raise InvalidState(f"campaign {campaign_id} is {state}; only a draft can be changed or deleted")
 
 
+async def keep(connection: AsyncConnection, campaign_id: str) -> None:
+    """Have a campaign stay as it is, and nobody `lock` it, until the transaction ends."""
+    await connection.execute(select(campaigns.c.id).where(campaigns.c.id == campaign_id).with_for_update(read=True))
+
+
 async def finish(connection: AsyncConnection, campaign_ids: Collection[str], now: float) -> int:
     """Complete (or end as cancelled) those of some campaigns of which no more will be read and nothing is pending.
 

@@ -106,7 +106,16 @@ batches = Table(  # the counts before the columns: SQLite walks through a blob t
     Column("edition", StorableText),  # which of the batches of this id that may be queued is the one that was planned
     Column("outcomes", LargeBinary),  # a byte for each recipient (`Outcome`); NULL: all pending
     Column("recipients", LargeBinary, nullable=False),  # MessagePack: the keys, in the batch's order
+    Column("wave", Double),  # of one that is held: when its wave begins; NULL: it is in the queue, or was
+    Column("expires_at", Double),  # after which nothing of it is sent; NULL: as the campaign says
     Index(None, "campaign_id", "lane"),
+    Index(
+        "ix_stentor_batches_held",
+        "campaign_id",
+        "wave",
+        sqlite_where=text("wave IS NOT NULL"),
+        postgresql_where=text("wave IS NOT NULL"),
+    ),
     Index(
         "ix_stentor_batches_pending",
         "campaign_id",

@@ -22,6 +22,7 @@ from stentor.planning.planner import Plan, Planner, place, start_task
 from stentor.planning.worker import PlanWorker
 from stentor.queue.contract import PLAN, Lease, Task
 from stentor.queue.sql import SqlQueue
+from stentor.recording.writing import write
 from stentor.states import CampaignState
 from stentor.store import campaigns
 from stentor.store.campaigns import Campaign
@@ -102,7 +103,7 @@ class World:
         return SqlQueue(self.database, self.clock)
 
     def planner(self, lanes: Sequence[str] | None = None) -> Planner:
-        return Planner(self.queue, self.settings, tuple(lanes or self.lanes), self.clock)
+        return Planner(self.database, self.queue, self.settings, tuple(lanes or self.lanes), write, self.clock)
 
     def open(self, selection: Selection) -> People:
         """As `Sources` does."""
@@ -111,7 +112,7 @@ class World:
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[PlanWorker]:
         """A planner that runs meanwhile."""
-        worker = PlanWorker(self.database, self.queue, self, self.settings, self.lanes, self.clock)
+        worker = PlanWorker(self.database, self.queue, self, self.settings, self.planner(), self.clock)
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.run())
             yield worker

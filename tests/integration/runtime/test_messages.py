@@ -27,8 +27,8 @@ from stentor.errors import (
 )
 from stentor.model import Message
 from stentor.outcome import Outcome
+from stentor.own_reasons import NOT_IN_AUDIENCE
 from stentor.planning.content import Content, Translation
-from stentor.planning.direct import NOT_IN_AUDIENCE
 from stentor.planning.healing import Healer
 from stentor.queue.contract import Change
 from stentor.recording.losses import Losses

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from stentor.audience.importing import shorten
 from stentor.audience.registry import Registration
-from stentor.audience.rows import ColumnMapping, LeftOut, RowReader, RowRefused
+from stentor.audience.rows import ColumnMapping, Dropped, RowReader, RowRefused
 from stentor.audience.values import addresses
 
 APNS = "ab" * 32
@@ -29,7 +29,7 @@ def read(row: dict[str, Any], channel: str | None = None, app: str | None = None
 
 def whole(
     row: dict[str, Any], channel: str | None = None, app: str | None = None
-) -> tuple[Registration, list[LeftOut]]:
+) -> tuple[Registration, list[Dropped]]:
     return RowReader(ColumnMapping(channel=channel, app=app), frozenset({"apns", "fcm"})).registration(row)
 
 

@@ -30,7 +30,7 @@ async def test_as_many_as_it_is_told_or_as_an_audience_has_ranges(at_once: int |
     queue = FakeQueue()
     anything = cast("Any", None)
     queue.worker = PlanWorker(
-        anything, cast("Any", queue), anything, SendingConfig(ranges=6), ["apns/ios"], at_once=at_once
+        anything, cast("Any", queue), anything, SendingConfig(ranges=6), anything, at_once=at_once
     )
     await queue.worker.run()
     assert queue.limits == [limit]
