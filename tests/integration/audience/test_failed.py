@@ -137,7 +137,7 @@ async def test_who_was_cancelled_or_never_read_is_in_it_too(database: Database, 
 
 async def test_their_zones(database: Database) -> None:
     places = {KEYS[6]: "Asia/Tokyo", KEYS[7]: "Asia/Tokyo", KEYS[8]: "Europe/Berlin", KEYS[9]: "UTC", KEYS[0]: "UTC"}
-    people = People({key: IOS for key in KEYS[:9]} | {KEYS[9]: "", KEYS[10]: ANDROID}, places=places)
+    people = People(dict.fromkeys(KEYS[:9], IOS) | {KEYS[9]: "", KEYS[10]: ANDROID}, places=places)
     found = audience(database, people)
     assert await found.zones() == {"Asia/Tokyo": 2, "Europe/Berlin": 1, None: 1}, "of those on a lane"
     (part,) = [each for each in await found.ranges(1) if not each.section]

@@ -80,7 +80,7 @@ class Clock:
         self._timing = timing
         self._now = now
         self._wall = timing.wall
-        self.quiet: QuietHours | None = timing.quiet_hours
+        self.quiet: QuietHours | None = timing.quiet
         self._default = timing.default_zone
         self._known = lru_cache(_REMEMBERED)(self._find)
 

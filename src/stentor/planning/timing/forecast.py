@@ -188,13 +188,15 @@ def notes(timing: Timing, found: Forecast) -> list[str]:
         told.append(f"it cannot be started so: {error}")
     reasons = {NO_ZONE: "have no time zone that is known", PAST_LOCAL_TIME: "are past the local time"}
     for reason, count in found.left_out.items():
-        why = reasons.get(reason, f"are in the quiet hours {timing.quiet}")
+        why = reasons.get(reason, f"are in the quiet hours {timing.quiet_hours}")
         told.append(f"{counted(count, 'recipient')} {why} and will get nothing ({reason})")
     late = [each for each in found.zones if each.runs_into_quiet]
     if late:
         some = ", ".join(each.zone or "no zone" for each in late[:NAMED]) + (" …" if len(late) > NAMED else "")
         whom = counted(sum(each.recipients for each in late), "recipient")
-        told.append(f"at this pace not all {whom} in {some} can be sent to before the quiet hours {timing.quiet} begin")
+        told.append(
+            f"at this pace not all {whom} in {some} can be sent to before the quiet hours {timing.quiet_hours} begin"
+        )
     return told
 
 

@@ -28,7 +28,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     """When each recipient of a campaign gets it, counted from when the campaign starts.
 
     Example:
-        Timing(local_at="2030-01-31T18:00", no_zone="Europe/Berlin", past="tomorrow", quiet="22:00-08:00")
+        Timing(local_at="2030-01-31T18:00", no_zone="Europe/Berlin", past="tomorrow", quiet_hours="22:00-08:00")
     """
 
     local_at: str | None = None
@@ -43,7 +43,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     are more than `past_share`; if there are fewer, they are left out."""
     past_share: float = 0.0
     """The share of all recipients whose local time may be past without a rule, from 0 to 1."""
-    quiet: str | None = None
+    quiet_hours: str | None = None
     """Hours on the recipient's clock in which nothing is sent to them: `22:00-08:00`."""
     quiet_then: Literal["hold", "expire"] = "hold"
     """What happens to recipients whose time lies in the quiet hours: `hold` sends when these end, `expire` leaves them
@@ -59,7 +59,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     @property
     def needs_zone(self) -> bool:
         """Whether the zone of a recipient changes anything."""
-        return self.local_at is not None or self.quiet is not None
+        return self.local_at is not None or self.quiet_hours is not None
 
     @property
     def wall(self) -> datetime | None:
@@ -67,9 +67,9 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
         return None if self.local_at is None else read_wall("local_at", self.local_at)
 
     @property
-    def quiet_hours(self) -> QuietHours | None:
-        """`quiet`. Raises: InvalidInput."""
-        return None if self.quiet is None else read_quiet("quiet", self.quiet)
+    def quiet(self) -> QuietHours | None:
+        """`quiet_hours`. Raises: InvalidInput."""
+        return None if self.quiet_hours is None else read_quiet("quiet_hours", self.quiet_hours)
 
     @property
     def default_zone(self) -> tzinfo | None:
@@ -78,7 +78,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
 
     def check(self) -> None:
         """See that it can be meant. Raises: InvalidInput: names the field, and what to write."""
-        _ = self.wall, self.quiet_hours
+        _ = self.wall, self.quiet
         if self.no_zone not in (None, SKIP, NOW) and self.default_zone is None:
             said = f"{str(self.no_zone)[:40]!r} is not a time zone"
             raise InvalidInput("no_zone", f"{said}; write `skip`, `now`, or a zone such as Europe/Berlin or +02:00")
@@ -97,10 +97,10 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
                 raise InvalidInput(name, "is for campaigns at a local time; set `local_at`, or leave it out")
         if self.past is not None and self.past_share:
             raise InvalidInput("past_share", "has no effect beside `past`; leave one of them out")
-        if self.quiet_then != "hold" and self.quiet is None:
-            raise InvalidInput("quiet_then", "is for campaigns with quiet hours; set `quiet`, or leave it out")
+        if self.quiet_then != "hold" and self.quiet_hours is None:
+            raise InvalidInput("quiet_then", "is for campaigns with quiet hours; set `quiet_hours`, or leave it out")
         if self.no_zone is not None and not self.needs_zone:
-            raise InvalidInput("no_zone", "has no effect without `local_at` or `quiet`; leave it out")
+            raise InvalidInput("no_zone", "has no effect without `local_at` or `quiet_hours`; leave it out")
 
 
 ANYTIME = Timing()

@@ -127,7 +127,7 @@ def test_a_time_that_just_passed_still_counts_as_now() -> None:
 
 def test_quiet_hours_hold() -> None:
     """It is 13:00 in Berlin, 21:00 in Tokyo, 22:00 in Brisbane and 01:00 in Auckland."""
-    timing = Timing(quiet="22:00-08:00")
+    timing = Timing(quiet_hours="22:00-08:00")
     assert one(timing, "Europe/Berlin") is None
     assert one(timing, "Asia/Tokyo") is None
     assert one(timing, "Australia/Brisbane") == epoch("2026-12-02T08:00+10:00")
@@ -135,20 +135,20 @@ def test_quiet_hours_hold() -> None:
 
 
 def test_quiet_hours_leave_out() -> None:
-    found = one(Timing(quiet="22:00-08:00", quiet_then="expire"), "Australia/Brisbane")
+    found = one(Timing(quiet_hours="22:00-08:00", quiet_then="expire"), "Australia/Brisbane")
     detail = "it was for 2026-12-01 22:00 in Australia/Brisbane, in the quiet hours 22:00-08:00"
     assert found == LeftOut("QuietExpired", detail)
 
 
 def test_quiet_hours_go_after_the_local_time() -> None:
-    late = Timing(local_at="2026-12-01T23:30", quiet="22:00-08:00")
+    late = Timing(local_at="2026-12-01T23:30", quiet_hours="22:00-08:00")
     assert one(late, "Europe/Berlin") == epoch("2026-12-02T08:00+01:00")
-    assert one(Timing(**AT_SIX, past="now", quiet="20:00-08:00"), "Asia/Tokyo") == epoch("2026-12-02T08:00+09:00")
+    assert one(Timing(**AT_SIX, past="now", quiet_hours="20:00-08:00"), "Asia/Tokyo") == epoch("2026-12-02T08:00+09:00")
 
 
 def test_who_has_no_zone_and_gets_it_now_has_no_quiet_hours() -> None:
-    assert one(Timing(quiet="00:00-23:00", no_zone="now"), None) is None
-    assert one(Timing(quiet="00:00-23:00", no_zone="Europe/Berlin"), None) == epoch("2026-12-01T23:00+01:00")
+    assert one(Timing(quiet_hours="00:00-23:00", no_zone="now"), None) is None
+    assert one(Timing(quiet_hours="00:00-23:00", no_zone="Europe/Berlin"), None) == epoch("2026-12-01T23:00+01:00")
 
 
 @pytest.mark.parametrize("spread", [30.0, 60.0, 3600.0, 7200.0, 86_400.0, 7 * 86_400.0])
@@ -176,7 +176,7 @@ def test_a_spread_is_the_same_whoever_works_it_out() -> None:
 
 
 def test_a_spread_goes_on_after_the_local_time_and_ends_before_quiet_hours() -> None:
-    timing = Timing(local_at="2026-12-01T21:00", spread=7200.0, quiet="22:00-08:00")
+    timing = Timing(local_at="2026-12-01T21:00", spread=7200.0, quiet_hours="22:00-08:00")
     instants, _ = assign(timing, keys(1000), ["Europe/Berlin"] * 1000, NOW, "c")
     found = Counter(instants)
     morning = found.pop(epoch("2026-12-02T08:00+01:00"))
@@ -210,14 +210,14 @@ def test_a_canary_lies_all_over_the_spread() -> None:
 
 
 def test_a_zone_is_worked_out_once() -> None:
-    timing, zones = Timing(quiet="22:00-08:00", no_zone="-01:00"), ["Europe/Berlin", "Asia/Tokyo"] * 5000
+    timing, zones = Timing(quiet_hours="22:00-08:00", no_zone="-01:00"), ["Europe/Berlin", "Asia/Tokyo"] * 5000
     for _ in range(2):
         assign(timing, keys(10_000), zones, NOW, "c")
     assert assigning._clock(timing, NOW)._known.cache_info().misses == 2
 
 
 def test_junk_in_place_of_zones_is_not_kept_as_long_as_it_is() -> None:
-    timing = Timing(quiet="22:00-08:00", no_zone="-02:00")
+    timing = Timing(quiet_hours="22:00-08:00", no_zone="-02:00")
     assign(timing, keys(100), ["x" * (1000 + number) for number in range(100)], NOW, "c")
     assert assigning._clock(timing, NOW)._known.cache_info().currsize == 1
 
@@ -228,7 +228,7 @@ TIMINGS = st.builds(
     | st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31)).map(lambda at: f"{at:%Y-%m-%dT%H:%M}"),
     no_zone=st.sampled_from([None, "skip", "now", "Europe/Berlin", "-03:30"]),
     past=st.sampled_from([None, "now", "skip", "tomorrow"]),
-    quiet=st.sampled_from([None, "22:00-08:00", "12:00-13:00", "02:15-02:45", "00:00-23:59"]),
+    quiet_hours=st.sampled_from([None, "22:00-08:00", "12:00-13:00", "02:15-02:45", "00:00-23:59"]),
     quiet_then=st.sampled_from(["hold", "expire"]),
     spread=st.sampled_from([0.0, 60.0, 7200.0, 86_400.0]),
 )
@@ -250,8 +250,8 @@ def test_whatever_is_said_everybody_has_an_instant_or_a_reason(
             assert key not in left_out
             assert at > now
             used = zone_of(zone) or timing.default_zone
-            if used is not None and timing.quiet_hours is not None:
-                assert timing.quiet_hours.over(at, used) == at, "nobody is disturbed"
+            if used is not None and timing.quiet is not None:
+                assert timing.quiet.over(at, used) == at, "nobody is disturbed"
 
 
 def test_waves_are_in_order_of_the_zones() -> None:

@@ -77,7 +77,7 @@ def test_waves_wait_for_one_another_at_a_pace() -> None:
 
 
 def test_a_wave_that_cannot_end_before_the_quiet_hours_says_so() -> None:
-    timing = Timing(**AT_SIX, past="now", no_zone="now", quiet="22:00-08:00")
+    timing = Timing(**AT_SIX, past="now", no_zone="now", quiet_hours="22:00-08:00")
     assert not any(each.runs_into_quiet for each in of(timing).zones)
     slow = of(timing, rate=0.04)
     assert [each.zone for each in slow.zones if each.runs_into_quiet] == ["Asia/Tokyo", "Europe/Berlin"]
@@ -91,12 +91,13 @@ def test_a_wave_that_cannot_end_before_the_quiet_hours_says_so() -> None:
 def test_a_spread_that_runs_into_the_quiet_hours() -> None:
     """21:00 in Berlin, spread over two hours: half of it goes in the morning, or not at all."""
     counts: dict[str | None, int] = {"Europe/Berlin": 2400}
-    timing = Timing(local_at="2026-12-01T21:00", spread=7200.0, quiet="22:00-08:00")
+    timing = Timing(local_at="2026-12-01T21:00", spread=7200.0, quiet_hours="22:00-08:00")
     (held,) = of(timing, counts=counts).zones
     assert held.first == epoch("2026-12-01T21:00+01:00")
     assert held.last == pytest.approx(epoch("2026-12-02T08:00+01:00"), abs=1)
     (expired,) = of(
-        Timing(local_at="2026-12-01T21:00", spread=7200.0, quiet="22:00-08:00", quiet_then="expire"), counts=counts
+        Timing(local_at="2026-12-01T21:00", spread=7200.0, quiet_hours="22:00-08:00", quiet_then="expire"),
+        counts=counts,
     ).zones
     assert expired.left_out == {"QuietExpired": 1200}
     assert expired.last == pytest.approx(epoch("2026-12-01T21:55+01:00"), abs=1)
@@ -120,7 +121,7 @@ def test_a_spread_that_runs_into_the_quiet_hours() -> None:
         ),
         (Timing(**AT_SIX, no_zone="skip", past_share=0.19), "past: 200 recipients (20.0 %)"),
         (Timing(**AT_SIX, no_zone="skip", past_share=0.2), None),
-        (Timing(quiet="22:00-08:00"), "no_zone: 50 recipients (5.0 %)"),
+        (Timing(quiet_hours="22:00-08:00"), "no_zone: 50 recipients (5.0 %)"),
         (Timing(**AT_SIX, no_zone="Asia/Tokyo"), "past: 250 recipients (25.0 %) have a clock"),
     ],
 )
@@ -141,7 +142,7 @@ def test_a_rule_that_nobody_needs_may_be_left_out() -> None:
 
 
 def test_notes_say_who_gets_nothing() -> None:
-    timing = Timing(**AT_SIX, no_zone="skip", past="skip", quiet="18:00-19:00", quiet_then="expire")
+    timing = Timing(**AT_SIX, no_zone="skip", past="skip", quiet_hours="18:00-19:00", quiet_then="expire")
     assert notes(timing, of(timing)) == [
         "750 recipients are in the quiet hours 18:00-19:00 and will get nothing (QuietExpired)",
         "200 recipients are past the local time and will get nothing (PastLocalTime)",
@@ -162,7 +163,7 @@ ZONES = [*names()[::29], None, "Asia", "junk", "+03:00"]
 def test_it_is_what_the_plan_does(
     counts: dict[str | None, int], no_zone: str, past: Any, quiet: str | None, rate: float
 ) -> None:
-    timing = Timing(**AT_SIX, no_zone=no_zone, past=past, quiet=quiet, quiet_then="expire" if quiet else "hold")
+    timing = Timing(**AT_SIX, no_zone=no_zone, past=past, quiet_hours=quiet, quiet_then="expire" if quiet else "hold")
     found = of(timing, rate, counts)
     said = [zone for zone, count in counts.items() for _ in range(count)]
     instants, left_out = assign(timing, [b"%d" % number for number in range(len(said))], said, NOW, "c")
