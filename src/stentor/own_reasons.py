@@ -11,6 +11,8 @@ SKIPPED = "Skipped"
 """The reason of those for whom a template of the message says `skip`."""
 NOT_IN_AUDIENCE = "NotInAudience"
 """The reason of those who are not in the audience: named by an id that it doesn't have, or gone before their wave."""
+NO_ZONE, PAST_LOCAL_TIME, QUIET_EXPIRED = "NoZone", "PastLocalTime", "QuietExpired"
+"""The reasons of those whom a campaign's timing leaves out."""
 MEANINGS = MappingProxyType(
     {
         "DeadLetter": "The batch was put aside, as nobody could read it, every sender that took it crashed, or its"
@@ -27,9 +29,13 @@ MEANINGS = MappingProxyType(
         "NoAnswer": "The message was sent, and the connection broke before the answer came.",
         "NoLane": "The recipient's channel or app isn't configured. Add it under [apps.NAME].",
         "NotInAudience": "The audience has no installation of this id, or had none any more when its wave began.",
+        "NoZone": "The recipient's time zone isn't known, and the campaign leaves out such recipients.",
         "NotProcessed": "The provider's server closed the connection before it looked at the message.",
         "Pace": "The recipient waited for its turn within a rate until it was too late.",
+        "PastLocalTime": "The campaign's local time was past in the recipient's time zone when the campaign started.",
         "PayloadTooLarge": "With the recipient's own values, the message is larger than the provider allows.",
+        "QuietExpired": "The recipient's time lay in the campaign's quiet hours, and the campaign leaves out such"
+        " recipients.",
         "Skipped": "A template of the message says that this recipient gets nothing.",
         "TemplateError": "A template of the message failed for this recipient, e.g. because a value is missing.",
         "TooLarge": "With the recipient's own values, the message is too large for a batch.",
@@ -41,14 +47,14 @@ MEANINGS = MappingProxyType(
 """In a sentence or two, by reason."""
 _UNSENT = frozenset(
     {
-        *("ForbiddenHost", "InvalidMessage", "MalformedAddress", "NoAddress", "NoLane", "NotInAudience"),
-        *("PayloadTooLarge", "Skipped", "TemplateError", "TooLarge", "UnreadableRow"),
+        *("ForbiddenHost", "InvalidMessage", "MalformedAddress", "NoAddress", "NoLane", "NotInAudience", "NoZone"),
+        *("PastLocalTime", "PayloadTooLarge", "QuietExpired", "Skipped", "TemplateError", "TooLarge", "UnreadableRow"),
     }
 )
 """Those that are found before anything is sent."""
 
 
-LEFT_OUT = frozenset({SKIPPED})
+LEFT_OUT = frozenset({SKIPPED, NO_ZONE, PAST_LOCAL_TIME, QUIET_EXPIRED})
 """The reasons of those who got nothing by a rule that somebody made. Nothing failed, so that a retry leaves them out,
 too, unless it asks for them."""
 

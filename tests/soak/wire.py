@@ -12,12 +12,12 @@ import pytest
 
 from stentor.http2.burst import Burst, Fate, Results
 from stentor.http2.pool import Pool, PoolOptions
-from stentor.http2.transport import Endpoint, Timing, tls_context
+from stentor.http2.transport import Deadlines, Endpoint, tls_context
 from stentor.simulators.faults import load_faults
 from tests.integration.http2.test_faults import apns, check, fcm
 
 PUSHES = int(os.environ.get("STENTOR_SOAK_PUSHES", "500000"))
-OPTIONS = PoolOptions(connects_per_second=5.0, timing=Timing(answer=15.0, silence=5.0, ping=5.0))
+OPTIONS = PoolOptions(connects_per_second=5.0, timing=Deadlines(answer=15.0, silence=5.0, ping=5.0))
 IN_FLIGHT = 30
 
 

@@ -91,6 +91,12 @@ leaves them out."""
 _ROLE_OF = MappingProxyType({LANGUAGE: "language", TIME_ZONE: "time_zone"})
 
 
+LONGEST_ZONE = 65
+"""Characters of what is read of a time zone. No zone has so many."""
+MOST_ZONES = 5000
+"""Values in place of time zones that are counted apart."""
+
+
 def role_of(name: str) -> str | None:
     """Of one of those variables, the part of an installation that it is; None of any other."""
     return _ROLE_OF.get(name)
@@ -101,6 +107,8 @@ class Wanted:
     """What of each installation the message needs beside its address."""
 
     language: bool = False
+    zone: bool = False
+    """Its time zone."""
     variables: tuple[str, ...] = ()
     """Names of columns or attributes."""
 
@@ -118,6 +126,9 @@ class Page:
     registered_at: list[float] | None = None
     """Epoch seconds, 0 where unknown."""
     languages: list[str | None] | None = None
+    zones: list[str | None] | None = None
+    """What its row says of its time zone, which may be anything, but isn't longer than `LONGEST_ZONE`; None: nothing.
+    None in place of the column: the audience says no time zones."""
     variables: list[dict[str, Any]] | None = None
     cursor: str | None = None
     """To go on after; None: nothing is left of the range."""
@@ -159,6 +170,10 @@ class Audience(Protocol):
 
     async def count(self) -> Mapping[str, int]:
         """Installations by lane, NO_LANE among them where there are any."""
+
+    async def zones(self) -> Mapping[str | None, int]:
+        """The installations on a lane by what their rows say of their time zone; None: nothing, or something that
+        hardly anybody else says where there are more than `MOST_ZONES` such things."""
 
     async def nowhere(self) -> Mapping[str, int]:
         """The installations that `count` finds on NO_LANE, by what their rows say of their channel and app, for people;

@@ -9,7 +9,7 @@ their reason is asked for by name; if reasons are, only those who failed for the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from stentor.audience.contract import Audience, Page, Range, Selection, Wanted
+from stentor.audience.contract import NO_LANE, Audience, Page, Range, Selection, Wanted
 from stentor.outcome import Outcome
 from stentor.own_reasons import LEFT_OUT
 from stentor.store.database import Database
@@ -69,13 +69,17 @@ class FailedAudience:
     async def count(self) -> Mapping[str, int]:
         """By the lane each is on now; it may be another than it failed on, or a first one."""
         counts: Counter[str] = Counter()
-        for whole in await self.ranges(1):
-            part: Range | None = whole
-            while part is not None:
-                page = await self.page(part, COUNTED, Wanted())
-                counts.update({page.lanes: len(page)} if isinstance(page.lanes, str) else page.lanes)
-                part = None if page.cursor is None else msgspec.structs.replace(part, after=page.cursor)
+        async for page in self._pages(Wanted()):
+            counts.update({page.lanes: len(page)} if isinstance(page.lanes, str) else page.lanes)
         return +counts
+
+    async def zones(self) -> Mapping[str | None, int]:
+        counts: Counter[str | None] = Counter()
+        async for page in self._pages(Wanted(zone=True)):
+            lanes = [page.lanes] * len(page) if isinstance(page.lanes, str) else page.lanes
+            zones = page.zones or [None] * len(page)
+            counts.update(zone for zone, lane in zip(zones, lanes, strict=True) if lane != NO_LANE)
+        return counts
 
     async def nowhere(self) -> Mapping[str, int]:
         """See the contract. Of those who were not reached it isn't known."""
@@ -116,6 +120,14 @@ class FailedAudience:
 
     async def aclose(self) -> None:
         await self._source.aclose()
+
+    async def _pages(self, wanted: Wanted) -> AsyncIterator[Page]:
+        for whole in await self.ranges(1):
+            part: Range | None = whole
+            while part is not None:
+                page = await self.page(part, COUNTED, wanted)
+                yield page
+                part = None if page.cursor is None else msgspec.structs.replace(part, after=page.cursor)
 
     async def _one(self, query: sa.Select[Any]) -> Any:
         return (await self._database.rows(query))[0][0]
@@ -172,6 +184,7 @@ def _on_lanes(page: Page, lanes: frozenset[str]) -> Page:
         lanes=some(of),
         registered_at=some(page.registered_at),
         languages=some(page.languages),
+        zones=some(page.zones),
         variables=some(page.variables),
         cursor=page.cursor,
         refused=page.refused,

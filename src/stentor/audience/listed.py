@@ -62,6 +62,10 @@ class ListedAudience:
         addresses = await self._addresses()
         return {self._lane_of(addresses): len(addresses.values)} if addresses.values else {}
 
+    async def zones(self) -> Mapping[str | None, int]:
+        """See the contract. An address says nothing of where it is."""
+        return {None: sum(count for lane, count in (await self.count()).items() if lane != NO_LANE)}
+
     async def nowhere(self) -> Mapping[str, int]:
         """See the contract. All are on one lane, which was looked at before the message was made."""
         return {}

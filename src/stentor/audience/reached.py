@@ -80,6 +80,10 @@ class ReachedAudience:
             found[lane] = found.get(lane, 0) + int(row.number)
         return found
 
+    async def zones(self) -> Mapping[str | None, int]:
+        """See the contract. They are not asked for: what takes a message back, or replaces it, goes at once."""
+        return {None: sum(count for lane, count in (await self.count()).items() if lane != NO_LANE)}
+
     async def nowhere(self) -> Mapping[str, int]:
         """See the contract. It isn't known: who is on no lane was on one whose app isn't configured any more."""
         return {}

@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -21,6 +20,7 @@ from stentor.audience.registry import Registration
 from stentor.audience.values import Unusable, address_of, epochs, show
 from stentor.channels import BadAddress, find
 from stentor.store.text import UNSTORABLE
+from stentor.zones import zone_of
 
 FIELDS = ("id", "address", "channel", "app", "language", "time_zone", "registered_at")
 """What a row may say of an installation; all else is an attribute. `attributes` may hold more, as a JSON object."""
@@ -35,9 +35,6 @@ NEEDED = ("id", "address", "channel", "app")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*", re.ASCII)
 _NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")
 """As JSON writes it: after no backslash, or an even number of them."""
-_ZONE = re.compile(r"[A-Za-z0-9_+/-]{1,64}", re.ASCII)
-_OFFSET = re.compile(r"(?:GMT|UTC)? ?([+-])(0?\d|1[0-4]):?([0-5]\d)?", re.ASCII)
-"""As Java and Swift write a zone that has no name: `GMT+0530`, `GMT-08:00`."""
 
 
 class RowRefused(ValueError):
@@ -150,7 +147,6 @@ class RowReader:
         self._mapping = mapping
         self._channels = channels
         self._apps = apps
-        self._zones: set[str] = set()  # those that exist, so no more than there are
         self._checks: dict[str, Callable[[str], BadAddress | None]] = {}
         """Of addresses, by channel."""
 
@@ -196,28 +192,11 @@ class RowReader:
             address=address,
             app=app,
             language=_language(row.get("language"), left_out),
-            time_zone=self._time_zone(row.get("time_zone"), left_out),
+            time_zone=_time_zone(row.get("time_zone"), left_out),
             attributes=_attributes(row, left_out),
             registered_at=_registered_at(row.get("registered_at"), left_out),
         )
         return registration, left_out
-
-    def _time_zone(self, value: object, left_out: list[Dropped]) -> str | None:
-        zone = value.strip() if isinstance(value, str) else ""
-        if value is None or (isinstance(value, str) and not zone) or zone in self._zones:
-            return zone or None
-        if (offset := _OFFSET.fullmatch(zone)) is not None:
-            return f"UTC{offset[1]}{int(offset[2]):02}:{offset[3] or '00'}"
-        try:
-            if not _ZONE.fullmatch(zone):
-                raise ZoneInfoNotFoundError
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            wanted = "expected e.g. Europe/Berlin or GMT+0530"
-            left_out.append(Dropped("time_zone", "unknown time zone", f"{zone[:40]!r}; {wanted}"))
-            return None
-        self._zones.add(zone)
-        return zone
 
 
 def _language(value: object, left_out: list[Dropped]) -> str | None:
@@ -229,6 +208,17 @@ def _language(value: object, left_out: list[Dropped]) -> str | None:
     if (found := languages.read(written)) is not None:
         return str(found)
     left_out.append(Dropped("language", "malformed language", f"{written[:20]!r}; expected e.g. de or pt-BR"))
+    return None
+
+
+def _time_zone(value: object, left_out: list[Dropped]) -> str | None:
+    """Its name, as it is written everywhere."""
+    if (zone := zone_of(value)) is not None:
+        return str(zone)
+    written = value.strip() if isinstance(value, str) else ""
+    if value is not None and (written or not isinstance(value, str)):
+        wanted = "expected e.g. Europe/Berlin or GMT+0530"
+        left_out.append(Dropped("time_zone", "unknown time zone", f"{written[:40]!r}; {wanted}"))
     return None
 
 

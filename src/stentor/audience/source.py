@@ -59,6 +59,7 @@ class Source:
         self.app = self._column(columns.app) if columns.app else None
         self.registered_at = self._column(columns.registered_at) if columns.registered_at else None
         self.language = self._column(columns.language) if columns.language else None
+        self.time_zone = self._column(columns.time_zone) if columns.time_zone else None
 
     def __repr__(self) -> str:
         return f"<Source {self.setting}: {self.name}>"

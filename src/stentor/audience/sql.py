@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience import checks, values
-from stentor.audience.contract import NO_LANE, Page, Range, Routes, Selection, Wanted
+from stentor.audience.contract import LONGEST_ZONE, MOST_ZONES, NO_LANE, Page, Range, Routes, Selection, Wanted
 from stentor.audience.keys import Key, Kind, kind_of, read_cursor, texts
 from stentor.audience.segments.tree import names
 from stentor.audience.selecting import segment_condition, segment_tree
@@ -159,6 +159,22 @@ class SqlAudience:
             if source.lane(channel, app) == NO_LANE:
                 found[source.said(channel, app)] += count
         return dict(found.most_common())
+
+    async def zones(self) -> Mapping[str | None, int]:
+        source = self._source
+        async with self._reading() as connection:
+            conditions = [*await self._selected(connection), source.on_lanes({*source.routes.lanes.values()})]
+            everybody = sa.select(sa.func.count()).select_from(source.table).where(*conditions)
+            count: int = (await _fetch(connection, everybody))[0][0]
+            counts: Counter[str | None] = Counter()
+            if source.time_zone is not None:
+                number = sa.func.count()
+                each = sa.select(source.time_zone, number).select_from(source.table).where(*conditions)
+                each = each.group_by(source.time_zone).order_by(number.desc()).limit(MOST_ZONES)
+                for said, found in await _fetch(connection, each):
+                    counts.update(dict.fromkeys(values.short_texts([said], LONGEST_ZONE), found))
+        counts[None] += count - counts.total()
+        return +counts
 
     async def known(self, names: Collection[str]) -> list[str]:
         if not names:
@@ -317,6 +333,8 @@ class SqlAudience:
         roles = [("channel", source.channel), ("app", source.app), ("registered_at", source.registered_at)]
         if wanted.language:
             roles.append(("language", source.language))
+        if wanted.zone:
+            roles.append(("time_zone", source.time_zone))
         columns += [(role, column) for role, column in roles if column is not None]
         _, elements, inside = source.wanted_variables(wanted)
         columns += [("attributes", element) for element in elements]
@@ -424,6 +442,9 @@ class SqlAudience:
         if wanted.language:
             said = next(columns) if source.language is not None else (None,) * len(keys)
             languages = [str(language).strip() or None if language else None for language in said]
+        zones = None
+        if wanted.zone and source.time_zone is not None:
+            zones = values.short_texts(next(columns), LONGEST_ZONE)
         names = texts(keys, kind)
         refused = (
             {name: unreadable[key] for name, key in zip(names, keys, strict=True) if key in unreadable}
@@ -437,6 +458,7 @@ class SqlAudience:
             lanes=lanes,
             registered_at=registered_at,
             languages=languages,
+            zones=zones,
             variables=variables,
             cursor=_cursor(keys[-1]) if beyond is not None else None,
             refused=refused,

@@ -63,6 +63,12 @@ def address_of(value: Any) -> str:
     return (format(value, "f") if isinstance(value, Decimal) else str(value)).strip()
 
 
+def short_texts(column: Sequence[Any], longest: int) -> list[str | None]:
+    """A column of texts without the space around them, and without what is beyond `longest` characters; None where
+    nothing is said."""
+    return [str(value).strip()[:longest] or None if value else None for value in column]
+
+
 # -- times ------------------------------------------------------------------------------------------------------------
 
 

@@ -117,6 +117,8 @@ def _sums(progress: Progress, pace: LaneRates) -> Text:
     line.append(f"{total.accepted:,} accepted", style=GOOD)
     line.append(f", {total.failed:,} failed")
     line.append(f", {total.retrying:,} retrying")
+    if total.held:
+        line.append(f", {total.held:,} held, the next until {words.clock(progress.waves[0].at)}")
     if total.cancelled:
         line.append(f", {total.cancelled:,} cancelled")
     if progress.state is CampaignState.RUNNING:
@@ -145,6 +147,8 @@ def line(progress: Progress, pace: LaneRates) -> str:
         f"{progress.state}: {total.settled:,} of {everybody:,} ({words.share(total.settled, everybody)})",
         f"{total.failed:,} failed",
     ]
+    if total.held:
+        parts.append(f"{total.held:,} held, the next until {words.clock(progress.waves[0].at)}")
     if total.retrying:
         parts.append(f"{total.retrying:,} retrying")
     if progress.state is CampaignState.RUNNING:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -22,6 +21,7 @@ from stentor.errors import InvalidConfiguration, InvalidInput, InvalidMessage, S
 from stentor.planning.content import content_of, to_file
 from stentor.runtime.draft import Draft
 from stentor.runtime.written import moment
+from stentor.zones import zone_of
 
 _TAG = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
 _FILTER = "filter"
@@ -53,7 +53,7 @@ class DraftForm:
 
     @property
     def tzinfo(self) -> tzinfo:
-        return _zone(self.zone) or UTC
+        return zone_of(self.zone) or UTC
 
     @property
     def languages(self) -> list[str]:
@@ -127,7 +127,7 @@ class DraftForm:
         text = self.words.strip() or self.at
         if not text:
             return None
-        if (zone := _zone(self.zone)) is None:
+        if (zone := zone_of(self.zone or "UTC")) is None:
             raise InvalidInput(
                 "starts_at", f"the time zone {self.zone} is not known here; write the time with its +HH:MM"
             )
@@ -241,13 +241,3 @@ def _audience(selection: Selection) -> tuple[str, tuple[str, ...], str, str]:
 
 def _local(at: float, zone: tzinfo) -> str:
     return datetime.fromtimestamp(at, zone).strftime("%Y-%m-%dT%H:%M")
-
-
-def _zone(name: str) -> tzinfo | None:
-    """None: there is none of this name here."""
-    if not name or name == "UTC":
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None

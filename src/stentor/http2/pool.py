@@ -22,7 +22,7 @@ from stentor.errors import ConnectFailed, PoolClosed
 from stentor.http2.burst import Burst, Fate, Results
 from stentor.http2.connection import Exchange, State
 from stentor.http2.policy import Ceiling, ConnectBudget, CpuShare, Sleep, backoff, connections_to_open
-from stentor.http2.transport import Endpoint, Link, Timing, connect
+from stentor.http2.transport import Deadlines, Endpoint, Link, connect
 
 TICK = 0.1
 """Seconds between looks at deadlines and growth."""
@@ -38,7 +38,7 @@ class PoolOptions:
     """Seconds in which the pool could write nothing at all, after which what waits is reported as not processed."""
     connects_per_second: float = 1.0
     """Connects allowed in the long run, after a first burst of `max_connections`."""
-    timing: Timing = field(default_factory=Timing)
+    timing: Deadlines = field(default_factory=Deadlines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ PROXY_PORT = 8080
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
+class Deadlines:
     """Deadlines of a connection, all in seconds."""
 
     connect: float = 10.0
@@ -137,7 +137,7 @@ class LinkOwner(Protocol):
 class Link(asyncio.Protocol):
     """One connection on one socket. Made by `connect`."""
 
-    def __init__(self, owner: LinkOwner, timing: Timing) -> None:
+    def __init__(self, owner: LinkOwner, timing: Deadlines) -> None:
         self.connection = Connection()
         self.error: str | None = None
         """Why the link ended, for people."""
@@ -351,7 +351,7 @@ class Link(asyncio.Protocol):
         self._owner.on_lost(self)
 
 
-async def connect(endpoint: Endpoint, owner: LinkOwner, timing: Timing) -> Link:
+async def connect(endpoint: Endpoint, owner: LinkOwner, timing: Deadlines) -> Link:
     """Open a link and wait for the peer's SETTINGS, which hold its stream limit.
 
     Raises:
@@ -415,7 +415,7 @@ async def _way_to(endpoint: Endpoint) -> _Way:
     return _Way(await resolve(str(proxy.hostname), proxy.port or PROXY_PORT), targets)
 
 
-async def _connect_in_time(endpoint: Endpoint, owner: LinkOwner, timing: Timing) -> Link:
+async def _connect_in_time(endpoint: Endpoint, owner: LinkOwner, timing: Deadlines) -> Link:
     """Connect by the first address that takes a connection; where nothing comes of that, by one other.
 
     An address may take connections and swallow what is larger than its first packets, so the first one has half of the
@@ -445,7 +445,7 @@ async def _connect_in_time(endpoint: Endpoint, owner: LinkOwner, timing: Timing)
         raise first from None
 
 
-async def _speak(opened: socket.socket, way: _Way, endpoint: Endpoint, owner: LinkOwner, timing: Timing) -> Link:
+async def _speak(opened: socket.socket, way: _Way, endpoint: Endpoint, owner: LinkOwner, timing: Deadlines) -> Link:
     """Make a socket a link: through the proxy where there is one, TLS, and the peer's SETTINGS."""
     loop = asyncio.get_running_loop()
     link = Link(owner, timing)

@@ -16,11 +16,10 @@ from sqlalchemy import and_, or_, select
 
 from stentor.errors import StoreUnavailable
 from stentor.planning.planner import Step, start_task, step_task
-from stentor.planning.waves import WAVE
 from stentor.queue.contract import Queue
 from stentor.states import CampaignState
 from stentor.store.database import Database
-from stentor.store.tables import campaigns, chains
+from stentor.store.tables import WAVES, campaigns, chains
 
 INTERVAL = 5.0
 """Seconds between two looks."""
@@ -34,7 +33,7 @@ _OPEN = (
     .where(
         campaigns.c.state.in_([state.value for state in _PLANNED]),
         ~campaigns.c.planned,
-        or_(campaigns.c.state != CampaignState.FAILED.value, chains.c.chain.startswith(WAVE)),  # the rest is unread
+        or_(campaigns.c.state != CampaignState.FAILED.value, chains.c.chain.startswith(WAVES)),  # the rest is unread
     )
 )
 

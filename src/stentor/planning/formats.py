@@ -11,15 +11,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from copy import copy
-from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import TemplateRuntimeError
 
 from stentor import languages
+from stentor.zones import zone_of
 
 if TYPE_CHECKING:
     from babel import Locale
@@ -45,8 +45,6 @@ REMEMBERED = 2048
 
 _NUMBER = re.compile(r"[+-]?\d{1,40}(\.\d{1,40})?", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
-_ZONE = re.compile(r"[A-Za-z0-9_+/-]{1,64}", re.ASCII)
-_OFFSET = re.compile(r"(?:GMT|UTC)? ?([+-])(0?\d|1[0-4]):?([0-5]\d)?", re.ASCII)
 _TRIED = ("0", "1", "-1", "0.5", "-0.004", "12", "1234", "-1234.5", "12345.678", "1234567.891", "-98765432109")
 _ARITHMETIC = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
@@ -55,21 +53,6 @@ Moment = datetime
 
 class Unwritable(TemplateRuntimeError):
     """A value cannot be written as a filter is to write it."""
-
-
-@lru_cache(REMEMBERED)
-def zone_of(written: str) -> tzinfo | None:
-    """The time zone that is meant, as `Europe/Berlin` or `+02:00`; None: none is."""
-    said = written.strip()
-    if (offset := _OFFSET.fullmatch(said)) is not None:
-        minutes = int(offset[2]) * 60 + int(offset[3] or 0)
-        return timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes))
-    if not _ZONE.fullmatch(said):
-        return None
-    try:
-        return ZoneInfo(said)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # the last of a folder of zones, such as `Asia`
-        return None
 
 
 @lru_cache(REMEMBERED)
@@ -209,7 +192,7 @@ def _digits(digits: object) -> int | None:
 
 
 def _named_zone(zone: object) -> tzinfo:
-    if not isinstance(zone, str) or (found := zone_of(zone)) is None:
+    if (found := zone_of(zone)) is None:
         raise Unwritable(f"{_quoted(zone)} is not a time zone such as 'Europe/Berlin'")
     return found
 

@@ -25,13 +25,11 @@ from stentor.planning.division import NOBODY, IndexOf, LeftOut
 from stentor.planning.restoring import GONE_REASON, Lost, restore, settlement
 from stentor.queue.contract import Task
 from stentor.recording.contract import Settlement
-from stentor.store.tables import batches
+from stentor.store.tables import WAVES, batches
 
 Write = Callable[[AsyncConnection, Sequence[Settlement], float], Awaitable[object]]
 """Records how recipients end, within the transaction of the connection; `recording.writing.write` is one."""
 
-WAVE = "w"
-"""How the chains of waves begin."""
 LEFT = "it left the audience, or moved to another app, before its wave began"
 
 _OF_WAVE = (batches.c.campaign_id == bindparam("campaign"), batches.c.wave == bindparam("at_wave"))
@@ -61,7 +59,7 @@ class Begun:
 
 def chain_of(wave: float) -> str:
     """The name of a wave's chain."""
-    return f"{WAVE}{wave:.3f}".rstrip("0").rstrip(".").replace(".", "_")
+    return f"{WAVES}{wave:.3f}".rstrip("0").rstrip(".").replace(".", "_")
 
 
 async def held(

@@ -104,7 +104,9 @@ async def explain(
         )
     )
     if outcome is Outcome.PENDING:
-        events += await _pending(connection, campaign, place, waiting, now, queue_apart=queue_apart)
+        events += await _pending(
+            connection, campaign, place, waiting, now, held_until=row.wave, queue_apart=queue_apart
+        )
     else:
         events.append(_ending(outcome, row, failure))
     return Explanation(
@@ -205,6 +207,7 @@ async def _pending(
     waiting: Waiting | None,
     now: float,
     *,
+    held_until: float | None,
     queue_apart: bool,
 ) -> list[Event]:
     events = []
@@ -219,7 +222,10 @@ async def _pending(
             )
         )
         events.append(Event(at=waiting.not_before, text="It may be sent again from then on."))
-    events.append(await (_apart(connection, place) if queue_apart else _queued(connection, place, now)))
+    if held_until is not None:
+        events.append(Event(at=held_until, text="It is held until its wave begins at this time; then it is sent."))
+    else:
+        events.append(await (_apart(connection, place) if queue_apart else _queued(connection, place, now)))
     problem: LaneProblem | None = (await lane_problems(connection, {place.lane})).get(place.lane)
     if problem is not None:
         what = f"Lane {place.lane} doesn't send." if problem.waiting is None else f"A part of lane {place.lane} waits."

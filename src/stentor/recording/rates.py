@@ -103,8 +103,9 @@ def lanes_of(progress: Progress) -> list[str]:
 
 
 def remaining(progress: Progress, pace: LaneRates, lane: str) -> float | None:
-    """Seconds until a lane is done at its present rate; None while nobody can tell."""
-    left = expected(progress, lane) - progress.lanes.get(lane, LaneCounts()).settled
+    """Seconds until a lane is done at its present rate, but for those who are held; None while nobody can tell."""
+    counts = progress.lanes.get(lane, LaneCounts())
+    left = expected(progress, lane) - counts.settled - counts.held
     if left <= 0:
         return 0.0
     rate = pace.rate(lane)

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Row, and_, func, select
+from sqlalchemy import ColumnElement, Row, and_, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.outcome import Outcome
@@ -22,7 +22,7 @@ from stentor.states import FINAL, STOPPED, CampaignState
 from stentor.store import campaigns
 from stentor.store.campaigns import Campaign
 from stentor.store.letters import DeadLetter, latest_letters
-from stentor.store.tables import batches, dead_letters, lanes, tasks
+from stentor.store.tables import WAVES, batches, chains, dead_letters, lanes, tasks
 from stentor.store.tables import failures as failed
 
 FAILURES_PAGE = 1000
@@ -143,6 +143,8 @@ class Progress:
     """The campaign's lanes that don't send just now."""
     waves: Sequence[Wave] = ()
     """Those that have not begun, or not been put into the queue to their end, the next one first."""
+    reading: bool = False
+    """Where there are waves: whether more of the audience is still to be read."""
     still: bool = False
     """Whether somebody looked for some seconds, and it didn't get on although it should."""
     at: float
@@ -167,6 +169,14 @@ class Progress:
     @property
     def total(self) -> LaneCounts:
         return total(self.lanes.values())
+
+    @property
+    def resting(self) -> bool:
+        """Whether everybody who is left is held for a wave that hasn't begun."""
+        if not self.waves or self.reading or self.waves[0].at <= self.at:
+            return False
+        left = self.total
+        return left.pending == left.held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +310,8 @@ async def progress(connection: AsyncConnection, campaign_id: str, now: float) ->
     waves = await _waves(connection, campaign_id)
     counts = await _counts(connection, campaign_id, now, waves)
     problems = await lane_problems(connection, {PLAN, *counts, *campaign.expected})
-    return Progress(campaign=campaign, lanes=counts, problems=problems, waves=waves, at=now)
+    reading = bool(waves) and await _reads(connection, campaign_id)
+    return Progress(campaign=campaign, lanes=counts, problems=problems, waves=waves, reading=reading, at=now)
 
 
 def with_missing(problems: Mapping[str, LaneProblem], missing: Mapping[str, LaneProblem]) -> Mapping[str, LaneProblem]:
@@ -356,6 +367,11 @@ async def totals(connection: AsyncConnection, campaign_ids: Collection[str]) -> 
         .group_by(c.campaign_id)
     )
     return {row.campaign_id: Totals(**{name: int(row._mapping[name]) for name in sums}) for row in rows}
+
+
+async def _reads(connection: AsyncConnection, campaign_id: str) -> bool:
+    of_audience = (chains.c.campaign_id == campaign_id, ~chains.c.done, ~chains.c.chain.startswith(WAVES))
+    return bool(await connection.scalar(select(exists().where(*of_audience))))
 
 
 async def _waves(connection: AsyncConnection, campaign_id: str) -> tuple[Wave, ...]:

@@ -81,6 +81,8 @@ class LaneCountsShape(Shape, frozen=True, kw_only=True):
     """In a batch that a sender holds. 0 if the queue is in NATS, which doesn't tell."""
     retrying: int
     """Tried, not accepted, and waiting to be tried again."""
+    held: int
+    """Waiting for their wave to begin: for a local time, say."""
     accepted: int
     """Taken by the provider. Providers don't say whether a phone showed the message."""
     rejected: int
@@ -103,6 +105,14 @@ class LaneProblemShape(Shape, frozen=True, kw_only=True):
     problem is the whole lane's."""
 
 
+class WaveShape(Shape, frozen=True, kw_only=True):
+    """Those who are held until a moment."""
+
+    at: float
+    """When they get the message."""
+    held: int
+
+
 class ProgressShape(Shape, frozen=True, kw_only=True):
     """How far a campaign is at one moment."""
 
@@ -111,6 +121,8 @@ class ProgressShape(Shape, frozen=True, kw_only=True):
     lanes: Mapping[str, LaneCountsShape]
     problems: Mapping[str, LaneProblemShape]
     """The campaign's lanes that don't send just now."""
+    waves: list[WaveShape]
+    """Those who are held, the next ones first."""
     at: float
 
 
@@ -336,6 +348,7 @@ def progress(now: Progress) -> ProgressShape:
         total=counts(now.total),
         lanes={name: counts(lane) for name, lane in now.lanes.items()},
         problems=problems(now.problems),
+        waves=[WaveShape(at=each.at, held=each.held) for each in now.waves],
         at=now.at,
     )
 

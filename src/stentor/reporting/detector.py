@@ -182,7 +182,7 @@ class Detector:
             self._campaigns[campaign_id] = _Still(seen, passing)
             return []
         still_for = passing - before.since
-        if still_for < self._patience(found) or _waits_for_a_retry(found):
+        if still_for < self._patience(found) or _waits_by_right(found):
             return []
         if told_at is not None and now - told_at < AGAIN:
             return []
@@ -309,7 +309,7 @@ def _done(found: Progress) -> dict[str, tuple[int, int]]:
     return {lane: (counts.read, counts.settled) for lane, counts in found.lanes.items()}
 
 
-def _waits_for_a_retry(found: Progress) -> bool:
-    """Whether all that is left was tried, and waits for its next try."""
+def _waits_by_right(found: Progress) -> bool:
+    """Whether all that is left was tried, and waits for its next try; or is held for a wave."""
     total = found.total
-    return found.campaign.planning_over and total.retrying > 0 and not total.queued
+    return found.resting or (found.campaign.planning_over and total.retrying > 0 and not total.queued)

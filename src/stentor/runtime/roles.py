@@ -79,11 +79,10 @@ class Roles:
         roles: list[Role] = ["planner", *self._senders()]
         if self._backend.outbox is not None:
             roles += ["recorder", "scheduler"]
-        else:  # no scheduler for so short a time; what another queue held is put once
-            await Caretaker(self._database, self._backend.queue, self._clock).look()
         relay = self._config.logging.level is not None
         scheduled = "scheduler" in roles
         async with (
+            self._cared_for(scheduled),
             self._reported(scheduled),
             self._chronicled(scheduled),
             Supervisor(self._config, roles, relay=relay) as supervisor,
@@ -270,6 +269,21 @@ class Roles:
                 await rest(LOOK, stop)
             logger.info("stopping")
         self.closings += supervisor.closings
+
+    @asynccontextmanager
+    async def _cared_for(self, by_scheduler: bool) -> AsyncIterator[None]:
+        """Put what another queue held, and waves in time, where no scheduler does."""
+        if by_scheduler:
+            yield
+            return
+        caretaker = Caretaker(self._database, self._backend.queue, self._clock)
+        await caretaker.look()
+        caring = asyncio.create_task(caretaker.run())
+        try:
+            yield
+        finally:
+            caring.cancel()
+            await asyncio.wait([caring])
 
     @asynccontextmanager
     async def _chronicled(self, by_scheduler: bool) -> AsyncIterator[None]:

@@ -83,9 +83,21 @@ def waits(progress: Progress) -> str:
         return "It starts by itself at its time."
     if campaign.state is CampaignState.PAUSED:
         return "It is paused. Nothing is sent until somebody resumes it, and nothing is lost."
+    if campaign.state is CampaignState.RUNNING and progress.waves:
+        return held(progress)
     if campaign.state is CampaignState.CANCELLING:
         return HELD.format(recipients=counted(progress.total.pending, "recipient"))
     return ""
+
+
+def held(progress: Progress) -> str:
+    """Who waits for their time, and when the next of them get the message; only where some do."""
+    first, *later = progress.waves
+    waiting = counted(progress.total.held, "recipient")
+    said = f"{waiting} {'waits' if progress.total.held == 1 else 'wait'} for the right time."
+    at = f"at {words.clock(first.at)}" if first.at > progress.at else "now"
+    said += f" The next {counted(first.held, 'recipient')}: {at}."
+    return f"{said} The last ones: at {words.clock(later[-1].at)}." if later else said
 
 
 def cancelled_first(campaign: Campaign, when: str = "It is") -> str:

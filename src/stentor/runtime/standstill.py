@@ -79,7 +79,7 @@ class Standstill:
             for lane, counts in progress.lanes.items()
             if counts.queued and not counts.in_flight and not counts.retrying and lane != NO_LANE
         }
-        if not (progress.planned or progress.campaign.planning_over):
+        if not (progress.planned or progress.campaign.planning_over) and _is_due(progress):
             waiting.add(PLAN)
         waiting -= {lane for lane, problem in progress.problems.items() if problem.waiting is None}
         depths = await self._queue.depths(sorted(waiting))
@@ -98,7 +98,14 @@ def should_move(progress: Progress) -> bool:
     """Whether a campaign is one that somebody should be working on."""
     if progress.state is CampaignState.SCHEDULED:
         return progress.at > (progress.campaign.starts_at or 0.0)
-    return progress.state in (CampaignState.RUNNING, CampaignState.CANCELLING)
+    if progress.state is CampaignState.RUNNING:
+        return not progress.resting
+    return progress.state is CampaignState.CANCELLING
+
+
+def _is_due(progress: Progress) -> bool:
+    """Whether there is a step for planners to do."""
+    return not progress.waves or progress.reading or progress.waves[0].at <= progress.at
 
 
 def _missing(lane: str, depth: Depth, *, recording: bool, held_for_long: bool) -> tuple[str, Role] | None:

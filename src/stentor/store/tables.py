@@ -74,6 +74,9 @@ campaigns = Table(
     Index(None, "finished_at"),
 )
 
+WAVES = "w"
+"""How the chains of waves begin; all others read the audience, and begin with a digit."""
+
 chains = Table(  # how far each chain of plan steps has come
     "stentor_chains",
     METADATA,

@@ -133,3 +133,17 @@ async def test_who_was_cancelled_or_never_read_is_in_it_too(database: Database, 
     assert await read(whole, 100, [ANDROID]) == ["p8"]
     named = FailedAudience(database, people, Selection(source="people", failed_of="c3", reasons=["Unregistered"]))
     assert await read(named, 100) == []
+
+
+async def test_their_zones(database: Database) -> None:
+    places = {KEYS[6]: "Asia/Tokyo", KEYS[7]: "Asia/Tokyo", KEYS[8]: "Europe/Berlin", KEYS[9]: "UTC", KEYS[0]: "UTC"}
+    people = People(dict.fromkeys(KEYS[:9], IOS) | {KEYS[9]: "", KEYS[10]: ANDROID}, places=places)
+    found = audience(database, people)
+    assert await found.zones() == {"Asia/Tokyo": 2, "Europe/Berlin": 1, None: 1}, "of those on a lane"
+    (part,) = [each for each in await found.ranges(1) if not each.section]
+    page = await found.page(part, 100, Wanted(zone=True), [IOS])
+    assert dict(zip(page.keys, page.zones or [], strict=True)) == {
+        KEYS[6].encode(): "Asia/Tokyo",
+        KEYS[7].encode(): "Asia/Tokyo",
+        KEYS[8].encode(): "Europe/Berlin",
+    }

@@ -185,6 +185,41 @@ async def test_counts_by_lane(devices: Database) -> None:
     assert await audience(devices, constant).count() == {"apns/ipad": 7}
 
 
+ZONES = ["Europe/Berlin", " Europe/Berlin ", None, "", "Asia", "x" * 10_000, "Asia/Tokyo"]
+
+
+async def test_time_zones(devices: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they stand there, whatever that is, and how many have each: of those on a lane."""
+    for (key, *_), zone in zip(ROWS, ZONES, strict=True):
+        await run(devices, "UPDATE devices SET country = :zone WHERE id = :key", {"zone": zone, "key": key})
+    columns = COLUMNS.model_copy(update={"time_zone": "country"})
+    source = audience(devices, SETTINGS.model_copy(update={"columns": columns}))
+    wanted = Wanted(language=True, zone=True, variables=("time_zone", "plan"))
+    await source.check(wanted)
+    pages = await everything(source, wanted=wanted)
+    told = ["Europe/Berlin", "Europe/Berlin", None, None, "Asia", "x" * 65, "Asia/Tokyo"]
+    assert [zone for page in pages for zone in page.zones or []] == told
+    assert [said["time_zone"] for page in pages for said in page.variables or []] == ZONES
+    assert [said for page in pages for said in page.languages or []] == ["de", "en", None, "de", "de", None, "de"]
+    assert (await source.find(["7"], Wanted(zone=True))).zones == ["Asia/Tokyo"]
+    assert (await source.find(["7"], Wanted())).zones is None
+    assert {key for page in pages for key, lane in zip(page.keys, lanes_of(page), strict=True) if not lane} == {
+        b"5",
+        b"6",
+    }
+    assert await source.zones() == {"Europe/Berlin": 2, None: 2, "Asia/Tokyo": 1}
+    some = audience(devices, SETTINGS.model_copy(update={"columns": columns}), filters={"lang": ["de"]})
+    assert await some.zones() == {"Europe/Berlin": 1, None: 1, "Asia/Tokyo": 1}
+    monkeypatch.setattr(sql, "MOST_ZONES", 1)
+    assert sum((await source.zones()).values()) == 5, "nobody is lost where there are too many values"
+
+
+async def test_an_audience_that_says_no_time_zones(devices: Database) -> None:
+    source = audience(devices)
+    assert {page.zones for page in await everything(source, wanted=Wanted(zone=True))} == {None}
+    assert await source.zones() == {None: 5}
+
+
 @pytest.mark.parametrize(
     ("filters", "keys"),
     [

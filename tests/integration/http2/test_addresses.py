@@ -18,7 +18,7 @@ from stentor.http2 import frames, transport
 from stentor.http2.addresses import Address, make_socket, open_socket, others
 from stentor.http2.burst import Fate
 from stentor.http2.pool import Pool, PoolOptions
-from stentor.http2.transport import Endpoint, Link, Timing, connect, tls_context
+from stentor.http2.transport import Deadlines, Endpoint, Link, connect, tls_context
 from stentor.simulators.tls import ServerTls
 from stentor.testing.blackhole import BlackHole
 from tests.integration.addresses import HERE, HERE_TOO, Lead, leads
@@ -26,7 +26,7 @@ from tests.integration.http2.test_pool import Serve, burst, forever, server, tls
 
 __all__ = ["leads", "tls"]
 
-TIMING = Timing(connect=4.0, answer=5.0)
+TIMING = Deadlines(connect=4.0, answer=5.0)
 OPTIONS = PoolOptions(max_connections=1, timing=TIMING)
 
 
@@ -110,9 +110,9 @@ async def test_where_no_address_leads_anywhere_it_is_said_of_the_one_that_was_re
     async with server(forever, tls.context) as port:
         leads(localhost=[HERE_TOO, HERE])
         with pytest.raises(ConnectFailed, match=r"localhost:\d+: connected, and then no HTTP/2 connection within"):
-            await connect(endpoint(port, tls), Nobody(), Timing(connect=1.0))
+            await connect(endpoint(port, tls), Nobody(), Deadlines(connect=1.0))
     with pytest.raises(ConnectFailed, match=rf"{HERE_TOO}.*{HERE}"):
-        await connect(endpoint(port, tls), Nobody(), Timing(connect=1.0))
+        await connect(endpoint(port, tls), Nobody(), Deadlines(connect=1.0))
 
 
 async def test_a_certificate_that_is_not_trusted_is_no_reason_to_try_the_next(tls: ServerTls, leads: Lead) -> None:

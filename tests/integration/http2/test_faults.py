@@ -16,7 +16,7 @@ import pytest
 
 from stentor.http2.burst import Burst, Fate, Results
 from stentor.http2.pool import Pool, PoolOptions
-from stentor.http2.transport import Endpoint, Timing, tls_context
+from stentor.http2.transport import Deadlines, Endpoint, tls_context
 from stentor.model import Message
 from stentor.providers.apns import wire as apns_wire
 from stentor.providers.apns.credentials import ApnsTokenSource
@@ -50,13 +50,13 @@ QUICK = PoolOptions(
     max_connections=4,
     patience=5.0,
     connects_per_second=20.0,
-    timing=Timing(connect=2.0, answer=2.0, silence=0.5, ping=0.5),
+    timing=Deadlines(connect=2.0, answer=2.0, silence=0.5, ping=0.5),
 )
 PATIENT = PoolOptions(
     max_connections=4,
     patience=30.0,
     connects_per_second=20.0,
-    timing=Timing(connect=20.0, answer=20.0, silence=10.0, ping=20.0),
+    timing=Deadlines(connect=20.0, answer=20.0, silence=10.0, ping=20.0),
 )
 """For faults that leave nobody without an answer. Client and simulator share one loop, so on a busy machine both stand
 still for longer than the other options wait."""

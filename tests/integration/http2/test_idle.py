@@ -13,7 +13,7 @@ import pytest
 from stentor.http2 import frames, policy
 from stentor.http2.burst import Burst, Fate
 from stentor.http2.pool import Pool, PoolOptions
-from stentor.http2.transport import Endpoint, Timing, tls_context
+from stentor.http2.transport import Deadlines, Endpoint, tls_context
 from stentor.providers import http_lane
 from stentor.simulators.fast import FastSimulator
 from stentor.simulators.faults import Faults
@@ -22,7 +22,7 @@ from stentor.testing.proxy import Proxy
 from tests.integration.http2.test_faults import apns
 from tests.integration.http2.test_pool import burst
 
-TIMING = Timing(connect=5.0, answer=5.0, idle=0.2, proof=0.5)
+TIMING = Deadlines(connect=5.0, answer=5.0, idle=0.2, proof=0.5)
 OPTIONS = PoolOptions(max_connections=4, connects_per_second=20.0, timing=TIMING)
 ONE = replace(OPTIONS, max_connections=1)
 

@@ -16,7 +16,7 @@ from stentor.errors import InvalidConfiguration, PoolClosed
 from stentor.http2 import frames
 from stentor.http2.burst import Burst, Fate, Template
 from stentor.http2.pool import Pool, PoolOptions
-from stentor.http2.transport import Endpoint, Timing, tls_context
+from stentor.http2.transport import Deadlines, Endpoint, tls_context
 from stentor.simulators.apns import ApnsSimulator
 from stentor.simulators.fast import FastSimulator
 from stentor.simulators.faults import Faults, Latency
@@ -30,7 +30,7 @@ IMPATIENT = PoolOptions(
     max_connections=2,
     patience=1.0,
     connects_per_second=5.0,
-    timing=Timing(connect=0.5, answer=1.0, silence=0.3, ping=0.3),
+    timing=Deadlines(connect=0.5, answer=1.0, silence=0.3, ping=0.3),
 )
 
 
@@ -306,7 +306,7 @@ async def test_a_peer_that_falls_silent_is_pinged_and_given_up(tls: ServerTls) -
         writer.write(frames.settings([]))
         await forever(reader, writer)
 
-    slow = PoolOptions(timing=Timing(connect=1.0, answer=30.0, silence=0.2, ping=0.2))
+    slow = PoolOptions(timing=Deadlines(connect=1.0, answer=30.0, silence=0.2, ping=0.2))
     start = time.monotonic()
     async with server(fall_silent, tls.context) as port, Pool(endpoint(port, tls), slow) as pool:
         results = await pool.send(burst(5))
@@ -325,7 +325,7 @@ async def test_a_peer_that_only_answers_pings_meets_the_deadline_of_each_request
             if length_and_type & 0xFF == frames.PING and not flags:
                 writer.write(frames.ping(payload, ack=True))
 
-    patient = PoolOptions(timing=Timing(connect=1.0, answer=0.8, silence=0.2, ping=0.5))
+    patient = PoolOptions(timing=Deadlines(connect=1.0, answer=0.8, silence=0.2, ping=0.5))
     async with server(ping_back, tls.context) as port, Pool(endpoint(port, tls), patient) as pool:
         results = await pool.send(burst(5))
     assert list(results.fates) == [Fate.AMBIGUOUS] * 5

@@ -43,11 +43,16 @@ class People:
     rows: dict[str, str]
     before_page: Callable[[Range], None] = lambda _: None
     """Called before each page is read; may raise, or change the rows."""
+    places: dict[str, str] = field(default_factory=dict)
+    """Key -> time zone."""
 
     async def check(self, wanted: Wanted) -> None: ...
 
     async def count(self) -> Mapping[str, int]:
         return Counter(self.rows.values())
+
+    async def zones(self) -> Mapping[str | None, int]:
+        return Counter(self.places.get(key) for key, lane in self.rows.items() if lane)
 
     async def nowhere(self) -> Mapping[str, int]:
         return {}
@@ -72,17 +77,18 @@ class People:
             and key <= part.upto
             and (lanes is None or self.rows[key] in lanes)
         ]
-        return self._page(found[:limit], found[limit - 1] if len(found) > limit else None)
+        return self._page(found[:limit], found[limit - 1] if len(found) > limit else None, wanted)
 
     async def find(self, keys: Sequence[str], wanted: Wanted) -> Page:
-        return self._page([key for key in sorted(keys) if key in self.rows], None)
+        return self._page([key for key in sorted(keys) if key in self.rows], None, wanted)
 
     async def aclose(self) -> None: ...
 
-    def _page(self, keys: list[str], cursor: str | None) -> Page:
+    def _page(self, keys: list[str], cursor: str | None, wanted: Wanted) -> Page:
         encoded = [key.encode() for key in keys]
         lanes = [self.rows[key] for key in keys]
-        return Page(keys=encoded, addresses=[b"address" for _ in keys], lanes=lanes, cursor=cursor)
+        zones = [self.places.get(key) for key in keys] if wanted.zone else None
+        return Page(keys=encoded, addresses=[b"address" for _ in keys], lanes=lanes, zones=zones, cursor=cursor)
 
 
 def crowd(*lanes: str, size: int, start: int = 0) -> dict[str, str]:

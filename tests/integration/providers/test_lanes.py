@@ -18,7 +18,7 @@ from stentor.errors import CredentialError, InvalidConfiguration, InvalidMessage
 from stentor.http2 import frames
 from stentor.http2.burst import Header
 from stentor.http2.pool import PoolOptions
-from stentor.http2.transport import Timing
+from stentor.http2.transport import Deadlines
 from stentor.model import FcmOptions, Message
 from stentor.outcome import Scope, Verdict
 from stentor.planning.content import Content, Translation
@@ -46,7 +46,7 @@ QUICK = PoolOptions(
     max_connections=2,
     patience=1.0,
     connects_per_second=20.0,
-    timing=Timing(connect=2.0, answer=2.0, silence=0.5, ping=0.5),
+    timing=Deadlines(connect=2.0, answer=2.0, silence=0.5, ping=0.5),
 )
 PLAIN = Content(message=Message(title="Sale", body="Ends tonight"))
 PERSONAL = Content(

@@ -13,7 +13,7 @@ from aiohttp import web as http
 
 from stentor.clock import steady
 from stentor.http2.pool import PoolOptions
-from stentor.http2.transport import Timing
+from stentor.http2.transport import Deadlines
 from stentor.providers.lane import HostState
 from stentor.providers.webhook.channel import WebhookApp
 from stentor.providers.webhook.lane import WebhookLane
@@ -30,7 +30,7 @@ from tests.integration.sending.doubles import LANE, LaneDouble, Works, quicken, 
 
 ALL = b"\1"
 QUICK = PoolOptions(
-    max_connections=1, connects_per_second=20.0, timing=Timing(connect=5.0, answer=1.0, silence=20.0, ping=20.0)
+    max_connections=1, connects_per_second=20.0, timing=Deadlines(connect=5.0, answer=1.0, silence=20.0, ping=20.0)
 )
 
 

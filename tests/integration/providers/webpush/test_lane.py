@@ -14,7 +14,7 @@ import pytest
 
 from stentor.errors import CredentialError, HostForbidden, InvalidMessage, PoolClosed
 from stentor.http2.pool import PoolOptions
-from stentor.http2.transport import Endpoint, Timing, permitted_addresses, tls_context
+from stentor.http2.transport import Deadlines, Endpoint, permitted_addresses, tls_context
 from stentor.model import Message, WebPushOptions
 from stentor.outcome import Scope, Verdict
 from stentor.planning.content import Content, Translation
@@ -34,7 +34,7 @@ QUICK = PoolOptions(
     max_connections=2,
     patience=0.5,
     connects_per_second=20.0,
-    timing=Timing(connect=2.0, answer=2.0, silence=0.5, ping=0.5),
+    timing=Deadlines(connect=2.0, answer=2.0, silence=0.5, ping=0.5),
 )
 PLAIN = Content(message=Message(title="Sale", body="Ends tonight", webpush=WebPushOptions(url="/sale")))
 
