@@ -84,7 +84,7 @@ class Caretaker:
                 put.append(start_task(row.id, row.revision))
             elif row.next is not None:
                 step = msgspec.msgpack.decode(row.next, type=Step)
-                if step.wave is None or step.wave <= soon or row.state in _ENDING:
+                if step.wave is None or step.wave.at <= soon or row.state in _ENDING:
                     put.append(step_task(row.id, step))
         if put:
             await self._queue.settle(put=put)

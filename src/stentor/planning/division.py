@@ -8,7 +8,7 @@ rejected as planned, and so is whom a rule leaves out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import compress
 from types import MappingProxyType
@@ -41,6 +41,25 @@ class LeftOut(NamedTuple):
 NOBODY: Mapping[bytes, LeftOut] = MappingProxyType({})
 
 
+class Wave(NamedTuple):
+    """Those who get a message at one moment."""
+
+    at: float
+    """Epoch seconds."""
+    gated: bool = False
+    """Whether they wait until the campaign is released as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assigned:
+    """When those of a page get the message."""
+
+    waves: Sequence[Wave | None] | None = None
+    """Of each; None: now."""
+    left_out: Mapping[bytes, LeftOut] = field(default_factory=dict)
+    """Who of them gets nothing by a rule, by key."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
     """A batch as it was planned."""
@@ -53,8 +72,8 @@ class Planned:
     """Why none of it is sent."""
     details: Sequence[str] = ()
     """What more there is to say of that, of each recipient."""
-    wave: float | None = None
-    """When its wave begins, in epoch seconds, if it is held until then."""
+    wave: Wave | None = None
+    """If it is held: until when."""
 
     @property
     def edition(self) -> str:
@@ -85,13 +104,13 @@ class Divider:
         page: Page,
         prefix: str,
         left_out: Mapping[bytes, LeftOut] = NOBODY,
-        waves: Sequence[float | None] | None = None,
+        waves: Sequence[Wave | None] | None = None,
     ) -> list[Planned]:
         """The page's batches; `prefix` makes their ids unlike those of any other page of the campaign.
 
         Args:
             left_out: who of the page gets nothing by a rule, by key.
-            waves: of each installation, when its wave begins, in epoch seconds; None: now.
+            waves: of each installation; None: now.
         """
         columns = self._columns(page)
         if waves is not None:
@@ -142,7 +161,7 @@ class Divider:
             details=details,
         )
 
-    def _fit(self, columns: dict[str, Any], lane: str, batch_id: str, wave: float | None) -> Iterator[Planned]:
+    def _fit(self, columns: dict[str, Any], lane: str, batch_id: str, wave: Wave | None) -> Iterator[Planned]:
         """As one batch, or halved until each fits."""
         languages = columns.get("languages")
         batch = Batch(
@@ -181,7 +200,7 @@ def _some(columns: Mapping[str, Any], chosen: Sequence[bool]) -> dict[str, Any]:
 
 def _groups(
     columns: dict[str, Any], why: Mapping[bytes, LeftOut], lane: str
-) -> Iterator[tuple[str | None, float | None, dict[str, Any]]]:
+) -> Iterator[tuple[str | None, Wave | None, dict[str, Any]]]:
     """The columns of a lane, apart by why they get nothing (None: they do), and when those who do get it."""
     for reason, these in _by_reason(columns, why) if why and lane != NO_LANE else [(None, columns)]:
         waves = these.pop(_WAVE, None)

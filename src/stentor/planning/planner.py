@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import bindparam, exists, func, select, update
@@ -26,7 +26,7 @@ from stentor.config import SendingConfig
 from stentor.meter import Meter
 from stentor.outcome import Outcome
 from stentor.planning import waves
-from stentor.planning.division import Divider, LeftOut, Planned
+from stentor.planning.division import Assigned, Divider, Planned, Wave
 from stentor.planning.restoring import Lost, restore_to_end
 from stentor.queue.contract import PLAN, Lease, Queue, Task
 from stentor.states import CampaignState
@@ -45,6 +45,8 @@ HELD_BACK_PAUSE = 1.0
 """The same where campaigns are held back."""
 EARLY_PAUSE = 0.1
 """The same where the step before it is not committed yet."""
+LATE = 60.0
+"""Seconds after the beginning of its wave from which on a batch is looked at again, as quiet hours may have begun."""
 LONGEST_PAUSE = 60.0
 """The same where its time hasn't come: a clock may be set, and a campaign be stopped meanwhile."""
 PATIENT = 8
@@ -84,8 +86,18 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is left of the chain's key range."""
     lanes: list[str] | None = None
     """The lanes it plans for; None: all."""
-    wave: float | None = None
-    """When the wave begins whose batches it puts, in epoch seconds; None: it reads the audience."""
+    wave: Wave | None = None
+    """The wave whose batches it puts; None: it reads the audience."""
+
+
+class Moments(Protocol):
+    """When the recipients of one campaign get it. Moments are epoch seconds."""
+
+    def assign(self, page: Page, now: float) -> Assigned:
+        """When those of a page that is read now get it, and who gets it not at all."""
+
+    def again(self, page: Page, now: float) -> Assigned:
+        """The same of those whose wave began a while ago, and who weren't put then."""
 
 
 class StaleStep(Exception):
@@ -120,8 +132,8 @@ class Plan:
     audience: Audience
     wanted: Wanted
     divider: Divider
-    waves_of: Callable[[Page, float], Assigned] | None = None
-    """When each of a page gets the message, who gets it not at all, by a moment in epoch seconds; None: all do now."""
+    moments: Moments | None = None
+    """When each of a page gets the message, and who gets it not at all; None: all do now."""
     held_back: bool = False
     """Whether no campaign may begin just now."""
 
@@ -155,16 +167,6 @@ async def place(connection: AsyncConnection, lease: Lease) -> ChainPosition | No
     # A chain that an older Stentor began has no step in its row; the one in the task is as good there.
     following = msgspec.msgpack.decode(row.next, type=Step) if row.next else step
     return ChainPosition(number=row.step, next=None if row.done else following)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assigned:
-    """When those of a page get the message."""
-
-    waves: Sequence[float | None] | None = None
-    """Of each, in epoch seconds; None: now."""
-    left_out: Mapping[bytes, LeftOut] = field(default_factory=dict)
-    """Who of them gets nothing by a rule, by key."""
 
 
 @dataclass(slots=True)
@@ -278,9 +280,8 @@ class Planner:
         page = await self._meter.during("read", plan.audience.page(part, self._settings.page, plan.wanted, step.lanes))
         now = self._clock()
         with self._meter.stage("divide"):
-            assigned = plan.waves_of(page, now) if plan.waves_of is not None else Assigned()
-            coming_of = assigned.waves and [wave if wave is None or wave > now else None for wave in assigned.waves]
-            planned = plan.divider.divide(page, f"{step.chain}.{step.number}", assigned.left_out, coming_of)
+            assigned = plan.moments.assign(page, now) if plan.moments is not None else Assigned()
+            planned = plan.divider.divide(page, f"{step.chain}.{step.number}", assigned.left_out, assigned.waves)
         coming = sorted({each.wave for each in planned if each.wave is not None})
         following = None
         if page.cursor is not None:
@@ -329,11 +330,14 @@ class Planner:
         except StaleStep:
             await self._queue.settle(ack=[lease])
 
-    async def _wave(self, lease: Lease, step: Step, wave: float, plan: Plan) -> None:
+    async def _wave(self, lease: Lease, step: Step, wave: Wave, plan: Plan) -> None:
         """Put some of the batches that are held for a wave, once it begins."""
         campaign, now = plan.campaign, self._clock()
-        if wave > now:
-            await self._queue.settle(release=[(lease, min(wave - now, LONGEST_PAUSE))])
+        if wave.at > now:
+            await self._queue.settle(release=[(lease, min(wave.at - now, LONGEST_PAUSE))])
+            return
+        if wave.gated and campaign.released_at is None:
+            await self._queue.settle(release=[(lease, HELD_PAUSE)])
             return
         depths = await self._depths(step)
         deep = [lane for lane, depth in depths.items() if depth >= self._settings.depth]
@@ -342,30 +346,32 @@ class Planner:
         found = await self._meter.during("read", plan.audience.find(keys, plan.wanted))
         assert campaign.starts_at is not None
         assert campaign.expires_at is not None
-        expires_at = max(wave, campaign.starts_at) + campaign.expires_at - campaign.starts_at
+        expires_at = max(wave.at, campaign.starts_at) + campaign.expires_at - campaign.starts_at
         with self._meter.stage("divide"):
-            begun = waves.begin(some, found, expires_at=expires_at, index_of=plan.divider.index_of)
+            late = plan.moments is not None and now >= wave.at + LATE
+            assigned = plan.moments.again(found, now) if plan.moments is not None and late else Assigned()
+            begun = waves.begin(some, found, assigned, expires_at=expires_at, index_of=plan.divider.index_of)
         await self._go_on(lease, step, wave, some, begun, expires_at)
         self.tally.steps += 1
 
-    async def _end_wave(self, lease: Lease, step: Step, wave: float) -> None:
+    async def _end_wave(self, lease: Lease, step: Step, wave: Wave) -> None:
         some = await self._held(lease.campaign_id, wave, ())
         tasks = [restore_to_end(lost, self._clock()) for lost in some]
         try:
-            await self._go_on(lease, step, wave, some, waves.Begun(tasks=tasks, settlements=()), None)
+            await self._go_on(lease, step, wave, some, waves.Begun(tasks=tasks), None)
         except StaleStep:
             await self._queue.settle(ack=[lease])
         except Unfinished:
             await self._queue.settle(release=[(lease, EARLY_PAUSE)])
 
-    async def _held(self, campaign_id: str, wave: float, deep: Collection[str]) -> list[Lost]:
+    async def _held(self, campaign_id: str, wave: Wave, deep: Collection[str]) -> list[Lost]:
         size, batch = self._settings.page, self._settings.batch
         return await self._database.ask(
             lambda connection: waves.held(connection, campaign_id, wave, recipients=size, batch=batch, deep=deep)
         )
 
     async def _go_on(
-        self, lease: Lease, step: Step, wave: float, some: Sequence[Lost], begun: waves.Begun, expires_at: float | None
+        self, lease: Lease, step: Step, wave: Wave, some: Sequence[Lost], begun: waves.Begun, expires_at: float | None
     ) -> None:
         """Put the batches of a wave that were taken, and its next step; or end it, if there were none.
 
@@ -382,7 +388,10 @@ class Planner:
                 if await waves.is_held(connection, campaign_id, wave):
                     raise Unfinished
             await _advance(connection, campaign_id, step, read=0, following=following)
-            await waves.release(connection, [lost.id for lost in some], expires_at)
+            await waves.release(connection, [lost.id for lost in some if lost.id not in begun.put_off], expires_at)
+            if begun.put_off:
+                await waves.put_off(connection, begun.put_off)
+                await _open_waves(connection, campaign_id, sorted(set(begun.put_off.values())))
             if begun.settlements:
                 await self._write(connection, begun.settlements, now)
             if following is None:
@@ -426,10 +435,10 @@ def _chain(campaign_id: str, step: Step) -> dict[str, Any]:
     return {"campaign_id": campaign_id, "chain": step.chain, "step": step.number, "next": _encode(step)}
 
 
-async def _open_waves(connection: AsyncConnection, campaign_id: str, moments: Sequence[float]) -> None:
+async def _open_waves(connection: AsyncConnection, campaign_id: str, coming: Sequence[Wave]) -> None:
     """See that the chains of these waves are there and not at their end; whoever looks after campaigns has their steps
     put in time. Only where the waves' end is kept off."""
-    steps = {(step := Step(chain=waves.chain_of(wave), wave=wave)).chain: step for wave in moments}
+    steps = {(step := Step(chain=waves.chain_of(wave), wave=wave)).chain: step for wave in coming}
     rows = [_chain(campaign_id, step) for step in steps.values()]
     await connection.execute(insert_or_ignore(connection, chains), rows)
     ended = select(chains.c.chain, chains.c.step).where(
@@ -476,7 +485,7 @@ async def _mark_planned(connection: AsyncConnection, campaign_id: str) -> None:
 _INSERT_BATCHES = insert_ignoring(
     batches,
     *("id", "campaign_id", "lane", "size", "planned_at", "recipients", "edition"),
-    *("recorded_at", "outcomes", "pending", "rejected", "wave"),
+    *("recorded_at", "outcomes", "pending", "rejected", "wave", "gated"),
 )
 _INSERT_FAILURES = insert_ignoring(failures, *failures.c.keys())
 
@@ -505,7 +514,8 @@ def _row(planned: Planned, now: float) -> dict[str, Any]:
         "outcomes": bytes([Outcome.REJECTED]) * size if settled else None,
         "pending": 0 if settled else size,
         "rejected": size if settled else 0,
-        "wave": planned.wave,
+        "wave": planned.wave and planned.wave.at,
+        "gated": planned.wave is not None and planned.wave.gated,
     }
 
 

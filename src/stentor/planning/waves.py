@@ -11,17 +11,18 @@ cannot be sent to when the wave begins ends as rejected, with the reason.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, exists, select, update
+from sqlalchemy import Boolean, bindparam, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.account import Failure
 from stentor.audience.contract import Page
 from stentor.outcome import Outcome
 from stentor.own_reasons import NOT_IN_AUDIENCE
-from stentor.planning.division import NOBODY, IndexOf, LeftOut
+from stentor.planning.division import Assigned, IndexOf, LeftOut, Wave
 from stentor.planning.restoring import GONE_REASON, Lost, restore, settlement
 from stentor.queue.contract import Task
 from stentor.recording.contract import Settlement
@@ -32,7 +33,11 @@ Write = Callable[[AsyncConnection, Sequence[Settlement], float], Awaitable[objec
 
 LEFT = "it left the audience, or moved to another app, before its wave began"
 
-_OF_WAVE = (batches.c.campaign_id == bindparam("campaign"), batches.c.wave == bindparam("at_wave"))
+_OF_WAVE = (
+    batches.c.campaign_id == bindparam("campaign"),
+    batches.c.wave == bindparam("at_wave"),
+    batches.c.gated == bindparam("is_gated", type_=Boolean),
+)
 _HELD = (
     select(batches.c.id, batches.c.lane, batches.c.size, batches.c.edition, batches.c.outcomes, batches.c.recipients)
     .where(*_OF_WAVE, batches.c.lane.not_in(bindparam("deep", expanding=True)))
@@ -45,6 +50,7 @@ _BEGIN = (
     .where(batches.c.id.in_(bindparam("ids", expanding=True)), batches.c.wave.is_not(None))
     .values(wave=None, expires_at=bindparam("until"))
 )
+_PUT_OFF = update(batches).where(batches.c.id.in_(bindparam("ids", expanding=True))).values(wave=bindparam("until"))
 _RECIPIENTS = msgspec.msgpack.Decoder(list[bytes])
 
 
@@ -52,18 +58,21 @@ _RECIPIENTS = msgspec.msgpack.Decoder(list[bytes])
 class Begun:
     """What becomes of batches whose wave begins."""
 
-    tasks: Sequence[Task]
-    settlements: Sequence[Settlement]
+    tasks: Sequence[Task] = ()
+    settlements: Sequence[Settlement] = ()
     """How those end who cannot be sent to."""
+    put_off: Mapping[str, Wave] = field(default_factory=dict)
+    """Which are held until a later wave, by id."""
 
 
-def chain_of(wave: float) -> str:
+def chain_of(wave: Wave) -> str:
     """The name of a wave's chain."""
-    return f"{WAVES}{wave:.3f}".rstrip("0").rstrip(".").replace(".", "_")
+    moment = f"{wave.at:.3f}".rstrip("0").rstrip(".").replace(".", "_")
+    return f"{WAVES}g{moment}" if wave.gated else f"{WAVES}{moment}"
 
 
 async def held(
-    connection: AsyncConnection, campaign_id: str, wave: float, *, recipients: int, batch: int, deep: Collection[str]
+    connection: AsyncConnection, campaign_id: str, wave: Wave, *, recipients: int, batch: int, deep: Collection[str]
 ) -> list[Lost]:
     """Some of the batches that are held for a wave: of so many recipients, or the first one.
 
@@ -72,7 +81,7 @@ async def held(
         deep: lanes that are left out.
     """
     most = max(1, recipients // max(1, batch)) * 8  # a page's waves are small batches
-    at_wave = {"campaign": campaign_id, "at_wave": wave}
+    at_wave = _bound(campaign_id, wave)
     rows = await connection.execute(_HELD, {**at_wave, "deep": sorted(deep), "most": most})
     found: list[Lost] = []
     for row in rows:
@@ -92,9 +101,13 @@ async def held(
     return found
 
 
-async def is_held(connection: AsyncConnection, campaign_id: str, wave: float) -> bool:
+async def is_held(connection: AsyncConnection, campaign_id: str, wave: Wave) -> bool:
     """Whether a batch is held for a wave."""
-    return bool(await connection.scalar(_IS_HELD, {"campaign": campaign_id, "at_wave": wave}))
+    return bool(await connection.scalar(_IS_HELD, _bound(campaign_id, wave)))
+
+
+def _bound(campaign_id: str, wave: Wave) -> dict[str, Any]:
+    return {"campaign": campaign_id, "at_wave": wave.at, "is_gated": wave.gated}
 
 
 async def release(connection: AsyncConnection, ids: Iterable[str], expires_at: float | None) -> None:
@@ -102,24 +115,33 @@ async def release(connection: AsyncConnection, ids: Iterable[str], expires_at: f
     await connection.execute(_BEGIN, {"ids": sorted(ids), "until": expires_at})
 
 
+async def put_off(connection: AsyncConnection, until: Mapping[str, Wave]) -> None:
+    """These batches are held until later waves, by id."""
+    for wave in sorted(set(until.values())):
+        ids = sorted(each for each, at in until.items() if at == wave)
+        await connection.execute(_PUT_OFF, {"ids": ids, "until": wave.at})
+
+
 def begin(
-    some: Sequence[Lost],
-    found: Page,
-    *,
-    expires_at: float,
-    index_of: IndexOf | None = None,
-    left_out: Mapping[bytes, LeftOut] = NOBODY,
+    some: Sequence[Lost], found: Page, assigned: Assigned, *, expires_at: float, index_of: IndexOf | None = None
 ) -> Begun:
     """The tasks of batches whose wave begins. Pure.
 
+    A batch of which somebody must wait longer is put off as a whole, to when all of it may be sent.
+
     Args:
         found: those of their recipients who are in the audience, in any order.
+        assigned: of these, who gets nothing by a rule, and who must wait longer.
         expires_at: epoch seconds after which they are sent no more.
-        left_out: who of them gets nothing by a rule, by key.
     """
     rows = {key: row for row, key in enumerate(found.keys)}
-    tasks, settlements = [], []
+    tasks, settlements, put_off = [], [], {}
     for lost in some:
+        later = [assigned.waves[rows[key]] for key in lost.recipients if key in rows] if assigned.waves else []
+        if until := max((wave for wave in later if wave is not None), default=None):
+            put_off[lost.id] = until
+            continue
+        left_out = assigned.left_out
         mine = [rows[key] for key in lost.recipients if key in rows and key not in left_out]
         restored = restore(lost, expires_at, _rows(found, mine), index_of)
         if restored.unsendable:
@@ -130,7 +152,7 @@ def begin(
             settlements.append(settlement(lost, failures))
         if len(restored.unsendable) < len(lost.pending):
             tasks.append(restored.task)
-    return Begun(tasks=tasks, settlements=settlements)
+    return Begun(tasks=tasks, settlements=settlements, put_off=put_off)
 
 
 def _why(reason: str, found: Page, lost: Lost, position: int) -> LeftOut:

@@ -305,7 +305,7 @@ def _where(lease: Lease) -> str:
     except msgspec.DecodeError:
         return f"at the unreadable step {lease.id}"
     if step.wave is not None:
-        return f"at the wave of {datetime.fromtimestamp(step.wave, UTC):%Y-%m-%d %H:%M} UTC"
+        return f"at the wave of {datetime.fromtimestamp(step.wave.at, UTC):%Y-%m-%d %H:%M} UTC"
     if (part := step.part) is None:
         return "at the start of the audience"
     after, upto = (cursor and (cursor.partition(":")[2] or cursor) for cursor in (part.after, part.upto))

@@ -62,6 +62,8 @@ class Campaign:
     """Recipients by lane, as counted before it was started."""
     max_rate: float | None = None
     """Pushes a second that it is sent at most, over all lanes; None: as fast as they allow."""
+    released_at: float | None = None
+    """Since when those go on who wait for a release."""
     paused: float = 0.0
     """Seconds of pauses after its start that are over."""
     paused_at: float | None = None
@@ -437,6 +439,7 @@ def _campaign(row: Row[Any]) -> Campaign:
         finished_at=row.finished_at,
         expected=msgspec.json.decode(row.expected, type=dict[str, int]) if row.expected else {},
         max_rate=row.max_rate,
+        released_at=row.released_at,
         paused=row.paused,
         paused_at=row.paused_at,
         revision=row.revision,

@@ -66,6 +66,7 @@ campaigns = Table(
     Column("revision", Integer, nullable=False, server_default=text("0")),  # how often it was changed as a draft
     Column("paused_at", Double),  # since when it is paused; NULL where it isn't
     Column("held_until", Double),  # when its start was to be possible at the earliest, if it was held; else NULL
+    Column("released_at", Double),  # since when those go on who wait for a release; NULL: they wait
     Column("asked_start", Double),  # `starts_at` as it was before the start, which may have been held for longer
     Column("kind", StorableText, nullable=False, server_default=text("'campaign'")),  # a `states.CampaignKind`
     Column("addresses", LargeBinary),  # MessagePack: those that a message is for (`audience.listed.Addresses`)
@@ -110,6 +111,7 @@ batches = Table(  # the counts before the columns: SQLite walks through a blob t
     Column("outcomes", LargeBinary),  # a byte for each recipient (`Outcome`); NULL: all pending
     Column("recipients", LargeBinary, nullable=False),  # MessagePack: the keys, in the batch's order
     Column("wave", Double),  # of one that is held: when its wave begins; NULL: it is in the queue, or was
+    Column("gated", Boolean, nullable=False, server_default=text("false")),  # held until a release as well
     Column("expires_at", Double),  # after which nothing of it is sent; NULL: as the campaign says
     Index(None, "campaign_id", "lane"),
     Index(

@@ -13,8 +13,8 @@ from stentor.audience.contract import Page
 from stentor.batch import Batch, decode_batch
 from stentor.own_reasons import NOT_IN_AUDIENCE
 from stentor.planning.caretaker import AHEAD, Caretaker
-from stentor.planning.division import LeftOut
-from stentor.planning.planner import FULL_PAUSE, Assigned, Plan
+from stentor.planning.division import Assigned, LeftOut, Wave
+from stentor.planning.planner import FULL_PAUSE, Plan
 from stentor.queue.contract import PLAN, Lease
 from stentor.recording.audit import audit
 from stentor.recording.losses import Losses
@@ -38,12 +38,19 @@ class Waves(World):
     began: float = 0.0
 
     async def plan(self, lease: Lease) -> Plan:
-        return replace(await super().plan(lease), waves_of=self.assign)
+        return replace(await super().plan(lease), moments=self)
+
+    def wave(self, last: str, now: float) -> Wave | None:
+        at = self.began + LATER.get(last, 0.0)
+        return Wave(at) if at > now else None
+
+    def again(self, page: Page, now: float) -> Assigned:
+        return Assigned()
 
     def assign(self, page: Page, now: float) -> Assigned:
         last = [key.decode()[-1] for key in page.keys]
         return Assigned(
-            waves=[self.began + LATER[each] if each in LATER else None for each in last],
+            waves=[self.wave(each, now) for each in last],
             left_out={key: LeftOut("Skipped", "by a rule") for key in page.keys if key.decode()[-1] == LEFT_OUT},
         )
 

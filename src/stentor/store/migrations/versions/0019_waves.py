@@ -12,6 +12,8 @@ down_revision = "0018"
 def upgrade() -> None:
     op.add_column("stentor_batches", sa.Column("wave", sa.Double))
     op.add_column("stentor_batches", sa.Column("expires_at", sa.Double))
+    op.add_column("stentor_batches", sa.Column("gated", sa.Boolean, nullable=False, server_default=sa.text("false")))
+    op.add_column("stentor_campaigns", sa.Column("released_at", sa.Double))
     op.create_index(
         "ix_stentor_batches_held",
         "stentor_batches",
