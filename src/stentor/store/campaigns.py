@@ -62,6 +62,8 @@ class Campaign:
     """Recipients by lane, as counted before it was started."""
     max_rate: float | None = None
     """Pushes a second that it is sent at most, over all lanes; None: as fast as they allow."""
+    timing: bytes | None = None
+    """JSON: a `planning.contract.Timing`; None: everybody at once."""
     paused: float = 0.0
     """Seconds of pauses after its start that are over."""
     paused_at: float | None = None
@@ -127,6 +129,7 @@ async def add(connection: AsyncConnection, campaign: Campaign, content: bytes, a
             expires_at=campaign.expires_at,
             expected=msgspec.json.encode(campaign.expected),
             max_rate=campaign.max_rate,
+            timing=campaign.timing,
             planned=campaign.planned,
             finished_at=campaign.finished_at,
             kind=campaign.kind.value,
@@ -432,6 +435,7 @@ def _campaign(row: Row[Any]) -> Campaign:
         finished_at=row.finished_at,
         expected=msgspec.json.decode(row.expected, type=dict[str, int]) if row.expected else {},
         max_rate=row.max_rate,
+        timing=None if row.timing is None else bytes(row.timing),
         paused=row.paused,
         paused_at=row.paused_at,
         revision=row.revision,

@@ -68,6 +68,7 @@ campaigns = Table(
     Column("held_until", Double),  # when its start was to be possible at the earliest, if it was held; else NULL
     Column("asked_start", Double),  # `starts_at` as it was before the start, which may have been held for longer
     Column("kind", StorableText, nullable=False, server_default=text("'campaign'")),  # a `states.CampaignKind`
+    Column("timing", LargeBinary),  # JSON: a `planning.contract.Timing`; NULL: everybody at once
     Column("addresses", LargeBinary),  # MessagePack: those that a message is for (`audience.listed.Addresses`)
     Index(None, "state"),
     Index(None, "kind", "created_at"),
