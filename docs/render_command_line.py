@@ -89,7 +89,11 @@ latest of them as `put_aside`, `seconds` (not counting the time it was `paused`)
 | `send --dry-run` | `title`, `lanes` (each with `recipients`, `ceiling` in pushes per second or null, \
 `seconds` at least, `examples` of what real recipients get; and, of `looked_at` installations, how many get each of \
 the `languages`, which of them each of the `tags` gets, and how many are `lacking` each value), `recipients`, \
-`unroutable`, `seconds`, `warnings`, `sample` \
+`unroutable`, `seconds`, `times` (of a campaign with a timing: `zones`, each with its `recipients`, whether its local \
+time is `past`, how many are `left_out` by which reason, when the `first` and the `last` of them are sent to, when \
+quiet hours begin next (`quiet_at`), and whether sending `runs_into_quiet` hours; how many are `without_zone`; else \
+null), \
+`warnings`, `sample` \
 (the payload of a lane's first example), `confirmation` (with it, the API starts only this) |
 | `campaign list` | `campaigns`: a list of campaigns, each with `accepted`, `failed`, `cancelled`, `pending` and \
 `seconds` (from its start to its end, or to now) |
@@ -98,7 +102,8 @@ the `languages`, which of them each of the `tags` gets, and how many are `lackin
 the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
 `starts_at`, `expires_at`, `finished_at`, `planned` (whether the whole audience has been read), `expected` \
 (recipients by lane), `max_rate` (the most pushes per second over all lanes, or \
-null), `revision` (how often it was changed as a draft, or made a draft again), `held_until` \
+null), `timing` (when each recipient gets it; null: everybody at once), `revision` (how often it was changed as a \
+draft, or made a draft again), `held_until` \
 (before when it does not start, as its start was held; or null) |
 | `campaign prune` | `campaigns` (their ids), `recipients`, `failures`, `oldest` (when the first of them ended, \
 or null), `deleted` |

@@ -19,6 +19,8 @@ from rich.text import Text
 from stentor import words
 from stentor.audience.described import described
 from stentor.cli.styles import BAD, CARE, GOOD, REST
+from stentor.planning.contract import decode_timing
+from stentor.planning.timing.sentences import described_timing
 from stentor.recording.audit import Audit
 from stentor.recording.meanings import meaning
 from stentor.recording.rates import LaneRates, expected, lanes_of, remaining, time_left
@@ -227,6 +229,8 @@ def account(report: Report) -> RenderableType:
     facts.add_row("state", state if not campaign.problem else state.append(f": {campaign.problem}"))
     selection = selection_of(campaign)
     facts.add_row("audience", Text(described(selection)))
+    if when := described_timing(decode_timing(campaign.timing)):
+        facts.add_row("timing", Text(when))
     facts.add_row("installations", f"{total.read:,}")
     changes = selection.reached_by is not None  # an undo, or an edit
     unseen = changes_unseen(report)

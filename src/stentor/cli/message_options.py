@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
 
+from stentor.cli.expanding import expanded
 from stentor.errors import InvalidConfiguration, InvalidMessage
 from stentor.model import Message, Priority
 from stentor.planning.content import Content, content_from
@@ -69,26 +68,11 @@ _FILE: Mapping[str, tuple[Any, Any]] = MappingProxyType({"message": (MessageFile
 
 def takes_message(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command these options in the place of its parameter `content`, which is then what they make."""
-    own = inspect.signature(command, eval_str=True)
+    return expanded(command, "content", {**_OPTIONS, **_FILE}, _content)
 
-    @wraps(command)
-    def run(**given: Any) -> None:
-        options = {name: given.pop(name) for name in _OPTIONS}
-        content = content_of(given.pop("message"), options, given.pop("values"))
-        command(content=content, **given)
 
-    parameters = []
-    for name, each in own.parameters.items():
-        if name == "content":
-            parameters += [
-                inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-                for option, (kind, default) in {**_OPTIONS, **_FILE}.items()
-            ]
-        else:
-            parameters.append(each.replace(kind=inspect.Parameter.KEYWORD_ONLY))
-    run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]  # typer reads it
-    run.__annotations__ = {each.name: each.annotation for each in parameters}
-    return run
+def _content(given: Mapping[str, Any]) -> Content:
+    return content_of(given["message"], {name: given[name] for name in _OPTIONS}, given["values"])
 
 
 def content_of(file: Path | None, options: Mapping[str, Any], values: list[str] | None) -> Content:

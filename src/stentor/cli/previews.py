@@ -14,11 +14,15 @@ from stentor.audience.contract import Selection
 from stentor.audience.described import described
 from stentor.cli.styles import BAD, CARE
 from stentor.counted import counted
+from stentor.planning.timing.forecast import Forecast
+from stentor.planning.timing.sentences import described_timing
 from stentor.runtime.preview import Preview
 from stentor.runtime.renditions import LanguageSize
 
 MOST_TAGS = 20
 """Language tags that are shown."""
+MOST_ZONES = 40
+"""Time zones that are shown."""
 
 
 def show_preview(preview: Preview, selection: Selection, out: Console) -> None:
@@ -35,6 +39,7 @@ def show_preview(preview: Preview, selection: Selection, out: Console) -> None:
     out.print(table)
     if preview.seconds > max((each.seconds for each in preview.lanes.values()), default=0.0):
         out.print(f"All of it takes at least {words.lasted(preview.seconds)}.")
+    _show_times(preview.forecast, out)
     looked_at = f"of {sum(each.looked_at for each in preview.lanes.values()):,} looked at"
     if languages := _sum(each.languages for each in preview.lanes.values()):
         told = ", ".join(f"{language or 'the message itself'} {number:,}" for language, number in languages)
@@ -57,6 +62,32 @@ def show_preview(preview: Preview, selection: Selection, out: Console) -> None:
             out.print(_size(lane, found), soft_wrap=True)
     for warning in preview.warnings:
         out.print(Text(f"Note: {warning}", style=CARE))
+
+
+def _show_times(found: Forecast | None, out: Console) -> None:
+    if found is not None:
+        out.print(Text(f"When: {described_timing(found.timing)}"), soft_wrap=True)
+        out.print(_zones(found))
+
+
+def _zones(found: Forecast) -> Table:
+    """When the recipients of each time zone get it, by the clock of this machine."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("time zone", no_wrap=True)
+    table.add_column("installations", justify="right", no_wrap=True)
+    table.add_column("from", no_wrap=True)
+    table.add_column("to, at the earliest", no_wrap=True)
+    table.add_column("")
+    for each in found.zones[:MOST_ZONES]:
+        told = ["past"] if each.is_past else []
+        told += [f"{reason} {number:,}" for reason, number in each.left_out.items()]
+        if each.runs_into_quiet:
+            told.append(f"quiet hours begin {words.clock(each.quiet_at)}")
+        name = each.zone or "(none known)"
+        table.add_row(name, f"{each.recipients:,}", words.clock(each.first), words.clock(each.last), "; ".join(told))
+    if rest := found.zones[MOST_ZONES:]:
+        table.add_row(f"{len(rest):,} more", f"{sum(each.recipients for each in rest):,}", "", "", "")
+    return table
 
 
 def _served(preview: Preview) -> list[tuple[tuple[str, str], int]]:

@@ -34,9 +34,12 @@ from stentor.cli.operations import (
 from stentor.cli.previews import show_preview
 from stentor.cli.printing import say
 from stentor.cli.styles import CARE
+from stentor.cli.timing_options import naming_options, takes_timing
 from stentor.cli.waiting import waited_for
 from stentor.errors import AlreadySent
 from stentor.planning.content import Content
+from stentor.planning.contract import ANYTIME, Timing
+from stentor.planning.timing.forecast import refuse_unruled
 from stentor.recording.report import Report
 from stentor.recording.shapes import campaign as campaign_shape
 from stentor.runtime.draft import Draft
@@ -48,6 +51,7 @@ from stentor.store.campaigns import Campaign
 
 
 @opts.takes_message
+@takes_timing
 def send(
     audience: Annotated[str, typer.Option(help="The name of an audience in the settings, or `registry`.")],
     content: Content,
@@ -68,6 +72,7 @@ def send(
         str | None,
         typer.Option(metavar="TIME", help="When to start: 18:00 (the next one), 2030-01-31T18:00 or +90m."),
     ] = None,
+    timing: Timing = ANYTIME,
     max_rate: Annotated[
         float | None,
         typer.Option(metavar="N", help="Send at most N per second across all lanes, e.g. 500 or 0.5."),
@@ -108,6 +113,8 @@ def send(
       stentor send --message sale.toml --audience users --filter "country in de,at" --filter plan!=free
       stentor send --message sale.toml --audience users --segment "country in [DE, AT] and app_version >= v5.2"
       stentor send --body "Doors open" --ttl 2h --audience users --at 2030-01-31T18:00 --yes --json
+      stentor send --message sale.toml --audience users --local-at 2030-01-31T18:00 --no-zone skip --past tomorrow
+      stentor send --message sale.toml --audience users --quiet-hours 22:00-08:00 --no-zone Europe/Berlin --spread 2h
       stentor send --message sale.toml --audience users --detach
       stentor send --message sale.toml --audience users --max-rate 500
       stentor send --message news.toml --audience users --once "news-$(date +%F)" --yes --quiet
@@ -127,12 +134,14 @@ def send(
         title=name,
         starts_at=None if starts is None else starts.at,
         max_rate=max_rate,
+        timing=timing,
     )
     order = _Order(draft=draft, starts=starts, sample=sample, once=once)
     out = console(as_json=as_json, quiet=quiet)
     manner = _Manner(dry_run=dry_run, detach=detach, yes=yes, as_json=as_json, log=(log_level, log_format))
     try:
-        manner.carry_out(order, out, config)
+        with naming_options():
+            manner.carry_out(order, out, config)
     except AlreadySent as sent:  # as was asked for
         if as_json:
             say({"already_sent": sent.campaign_id})
@@ -164,6 +173,8 @@ class _Order:
     async def start(self, stentor: Stentor, out: Console, *, yes: bool) -> Campaign:
         """Check it, show what it does, ask, and start it."""
         preview = await self.prepare(stentor, out)
+        if preview.forecast is not None:
+            refuse_unruled(preview.forecast)
         confirm("Send it?", yes=yes)
         return await stentor.campaigns.send(self.draft, preview=preview, once=self.once)
 

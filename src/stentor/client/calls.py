@@ -31,6 +31,7 @@ class CampaignsCalls:
         title: str | None = None,
         starts_at: float | None = None,
         max_rate: float | None = None,
+        timing: fields.Timing | None = None,
         sample: str | None = None,
         idempotency_key: str | None = None,
     ) -> shapes.Preview:
@@ -48,6 +49,7 @@ class CampaignsCalls:
             title: What the campaign is called in lists and reports. Left out: as the message's title.
             starts_at: When it starts, in epoch seconds. Left out: as soon as it is started.
             max_rate: The most pushes a second over all lanes. Left out: as fast as the lanes allow.
+            timing: When each recipient gets it, counted from the start. Left out: everybody at once.
             sample: Show what the installation with this id would get. Left out: one of each language.
             idempotency_key: Repeats an earlier request under its key. Left out: a new one.
         """
@@ -62,6 +64,7 @@ class CampaignsCalls:
                     "title": title,
                     "starts_at": starts_at,
                     "max_rate": max_rate,
+                    "timing": timing,
                     "sample": sample,
                 },
                 headers=headers(idempotency_key=idempotency_key),
@@ -78,6 +81,7 @@ class CampaignsCalls:
         title: str | None = None,
         starts_at: float | None = None,
         max_rate: float | None = None,
+        timing: fields.Timing | None = None,
         confirmation: str | None = None,
         expect_recipients: int | None = None,
         tolerance: float | None = None,
@@ -100,6 +104,7 @@ class CampaignsCalls:
             title: What the campaign is called in lists and reports. Left out: as the message's title.
             starts_at: When it starts, in epoch seconds. Left out: as soon as it is started.
             max_rate: The most pushes a second over all lanes. Left out: as fast as the lanes allow.
+            timing: When each recipient gets it, counted from the start. Left out: everybody at once.
             confirmation: A preview's. The message and the audience must be those, and the count about that one.
             expect_recipients: How many recipients there should be.
             tolerance: By which share the count may differ from either. Left out: 0.05.
@@ -123,6 +128,7 @@ class CampaignsCalls:
                     "title": title,
                     "starts_at": starts_at,
                     "max_rate": max_rate,
+                    "timing": timing,
                     "confirmation": confirmation,
                     "expect_recipients": expect_recipients,
                     "tolerance": tolerance,
@@ -222,6 +228,7 @@ class CampaignsCalls:
         title: str | None = None,
         starts_at: float | None = None,
         max_rate: float | None = None,
+        timing: fields.Timing | None = None,
         count: bool | None = None,
         if_match: shapes.Campaign | str | None = None,
     ) -> shapes.Campaign:
@@ -236,6 +243,7 @@ class CampaignsCalls:
             title: What the campaign is called in lists and reports. Left out: as the message's title.
             starts_at: When it starts, in epoch seconds. Left out: as soon as it is started.
             max_rate: The most pushes a second over all lanes. Left out: as fast as the lanes allow.
+            timing: When each recipient gets it, counted from the start. Left out: everybody at once.
             count: False: check the message alone. The audience is counted, and the apps are checked, before the start.
             if_match: The campaign as you got it, or its ETag: refuse if it was changed meanwhile.
         """
@@ -253,6 +261,7 @@ class CampaignsCalls:
                     "title": title,
                     "starts_at": starts_at,
                     "max_rate": max_rate,
+                    "timing": timing,
                 },
                 headers=headers(if_match=if_match),
             ),

@@ -331,3 +331,32 @@ class Audience(TypedDict, total=False):
     in MongoDB's words, or a list of OneSignal's filters."""
     only: list[str] | None
     """Only the installations with these ids."""
+
+
+class Timing(TypedDict, total=False):
+    """When each recipient of a campaign gets it, counted from when the campaign starts."""
+
+    local_at: str | None
+    """The time on the recipient's clock at which it is sent: `2030-01-31T18:00`. None: when the campaign starts."""
+    no_zone: str | None
+    """What happens to recipients without a time zone that is known, if it is needed: `skip` leaves them out, `now`
+    sends to them when the campaign starts, and a zone such as `Europe/Berlin` or `+02:00` stands in for theirs. None:
+    the campaign doesn't start if there are any; those who come later are left out."""
+    past: Literal["now", "skip", "tomorrow"] | None
+    """What happens to recipients whose local time was past when the campaign started: `now` sends to them then, `skip`
+    leaves them out, and `tomorrow` waits for the same time of the next day. None: the campaign doesn't start if they
+    are more than `past_share`; if there are fewer, they are left out."""
+    past_share: float
+    """The share of all recipients whose local time may be past without a rule, from 0 to 1."""
+    quiet_hours: str | None
+    """Hours on the recipient's clock in which nothing is sent to them: `22:00-08:00`."""
+    quiet_then: Literal["hold", "expire"]
+    """What happens to recipients whose time lies in the quiet hours: `hold` sends when these end, `expire` leaves them
+    out."""
+    spread: float
+    """Seconds over which the recipients are spread evenly, from the time that each would have without it."""
+    canary: float
+    """The share of the recipients that is sent to first, from 0 to 1; the others wait until they are released. 0: all
+    at once."""
+    hold: bool
+    """Whether all recipients wait until they are released."""

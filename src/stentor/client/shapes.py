@@ -71,6 +71,43 @@ class LanePreview(msgspec.Struct, frozen=True, kw_only=True):
     """How much of the provider's limit the message takes, in each language. Empty: the provider names no limit."""
 
 
+class ZoneTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """When the recipients in one time zone get a campaign."""
+
+    zone: str
+    """Its name. Empty: of those without a time zone that is known."""
+    recipients: int
+    past: bool
+    """Whether the local time is past there when the campaign starts."""
+    left_out: dict[str, int]
+    """How many of them get nothing by the timing, by the reason."""
+    first: float | None
+    """When the first of them is sent to. Null: nobody is."""
+    last: float | None
+    """When the last of them is sent to, at the earliest."""
+    quiet_at: float | None
+    """When quiet hours begin there next after `first`. Null: the campaign has none."""
+    runs_into_quiet: bool
+    """Whether they can't all be sent to before the quiet hours begin."""
+
+
+class Times(msgspec.Struct, frozen=True, kw_only=True):
+    """When the recipients get a campaign that has a timing."""
+
+    zones: list[ZoneTimes]
+    """Of each time zone. The first to be sent to come first, those who get nothing last."""
+    past: int
+    """Recipients in zones in which the local time is past when the campaign starts."""
+    without_zone: int
+    """Recipients without a time zone that is known."""
+    left_out: dict[str, int]
+    """How many recipients get nothing by the timing, by the reason."""
+    first: float | None
+    """When the first recipient is sent to. Null: nobody is."""
+    last: float | None
+    """When the last recipient is sent to, at the earliest."""
+
+
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
     """What a campaign would do. Nothing was written or sent."""
 
@@ -81,6 +118,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     """Installations whose channel or app isn't configured. They would be rejected."""
     seconds: float
     """How long it takes at least."""
+    times: Times | None
+    """When the recipients get it, by time zone. Null: all do when it starts."""
     warnings: list[str]
     sample: dict[str, str]
     """By lane, the payload of its first example."""
@@ -128,6 +167,35 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """With `failed_of`: whom that campaign was for, so that who of these was never read can be found."""
 
 
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """When each recipient of a campaign gets it, counted from when the campaign starts."""
+
+    local_at: str | None = None
+    """The time on the recipient's clock at which it is sent: `2030-01-31T18:00`. None: when the campaign starts."""
+    no_zone: str | None = None
+    """What happens to recipients without a time zone that is known, if it is needed: `skip` leaves them out, `now`
+    sends to them when the campaign starts, and a zone such as `Europe/Berlin` or `+02:00` stands in for theirs. None:
+    the campaign doesn't start if there are any; those who come later are left out."""
+    past: str | None = None
+    """What happens to recipients whose local time was past when the campaign started: `now` sends to them then, `skip`
+    leaves them out, and `tomorrow` waits for the same time of the next day. None: the campaign doesn't start if they
+    are more than `past_share`; if there are fewer, they are left out."""
+    past_share: float = 0.0
+    """The share of all recipients whose local time may be past without a rule, from 0 to 1."""
+    quiet_hours: str | None = None
+    """Hours on the recipient's clock in which nothing is sent to them: `22:00-08:00`."""
+    quiet_then: str = "hold"
+    """What happens to recipients whose time lies in the quiet hours: `hold` sends when these end, `expire` leaves them
+    out."""
+    spread: float = 0.0
+    """Seconds over which the recipients are spread evenly, from the time that each would have without it."""
+    canary: float = 0.0
+    """The share of the recipients that is sent to first, from 0 to 1; the others wait until they are released. 0: all
+    at once."""
+    hold: bool = False
+    """Whether all recipients wait until they are released."""
+
+
 class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     """A campaign, without its message."""
 
@@ -150,6 +218,8 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     """Recipients by lane, as counted before the start. Empty: a draft that was not counted yet."""
     max_rate: float | None
     """The most pushes a second over all lanes. Null: as fast as the lanes allow."""
+    timing: Timing | None
+    """When each recipient gets it, counted from the start. Null: everybody at once."""
     revision: int
     """How often it was changed as a draft, or made a draft again."""
     held_until: float | None
@@ -180,6 +250,8 @@ class ListedCampaign(msgspec.Struct, frozen=True, kw_only=True):
     """Recipients by lane, as counted before the start. Empty: a draft that was not counted yet."""
     max_rate: float | None
     """The most pushes a second over all lanes. Null: as fast as the lanes allow."""
+    timing: Timing | None
+    """When each recipient gets it, counted from the start. Null: everybody at once."""
     revision: int
     """How often it was changed as a draft, or made a draft again."""
     held_until: float | None

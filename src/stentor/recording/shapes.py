@@ -15,6 +15,7 @@ import msgspec
 
 from stentor.account import Waiting
 from stentor.audience.contract import Selection
+from stentor.planning.contract import Timing, decode_timing
 from stentor.recording.audit import Audit
 from stentor.recording.explain import Explanation
 from stentor.recording.meanings import meaning
@@ -51,6 +52,8 @@ class CampaignShape(Shape, frozen=True, kw_only=True):
     """Recipients by lane, as counted before the start. Empty: a draft that was not counted yet."""
     max_rate: float | None
     """The most pushes a second over all lanes. Null: as fast as the lanes allow."""
+    timing: Timing | None
+    """When each recipient gets it, counted from the start. Null: everybody at once."""
     revision: int
     """How often it was changed as a draft, or made a draft again."""
     held_until: float | None
@@ -313,6 +316,7 @@ def _campaign(each: Campaign) -> dict[str, Any]:
         "planned": each.planned,
         "expected": each.expected,
         "max_rate": each.max_rate,
+        "timing": None if each.timing is None else decode_timing(each.timing),
         "revision": each.revision,
         "held_until": each.held_until,
     }

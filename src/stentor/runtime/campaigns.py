@@ -28,9 +28,11 @@ from stentor.model import Action
 from stentor.pipeline import call_off
 from stentor.planning.caretaker import Caretaker
 from stentor.planning.content import Content, decode_content, encode_content
+from stentor.planning.contract import decode_timing, encode_timing
 from stentor.planning.planner import Planner, start_task
 from stentor.planning.retraction import correction, retraction
 from stentor.planning.templates import check_text
+from stentor.planning.timing.forecast import forecast, refuse_unruled
 from stentor.recording import pruning
 from stentor.recording.pruning import Prunable
 from stentor.recording.writing import write
@@ -112,7 +114,7 @@ class CampaignControl:
 
         Raises:
             InvalidMessage: a provider would refuse it; names the field.
-            InvalidInput: its title, its start, its rate or its segment cannot be meant.
+            InvalidInput: its title, its start, its rate, its timing or its segment cannot be meant.
             InvalidAudience: it cannot be read as configured, nobody is in it, or `sample` isn't.
             CredentialError: an app's credentials cannot be used.
             AudienceUnavailable: its database cannot be reached just now.
@@ -196,6 +198,7 @@ class CampaignControl:
             created_at=now,
             starts_at=draft.starts_at,
             max_rate=draft.max_rate,
+            timing=encode_timing(draft.timing),
             expected=preview.expected if preview is not None else {},
         )
         encoded = encode_content(draft.content)
@@ -229,6 +232,7 @@ class CampaignControl:
             "audience": msgspec.json.encode(draft.selection),
             "starts_at": draft.starts_at,
             "max_rate": draft.max_rate,
+            "timing": encode_timing(draft.timing),
             "expected": msgspec.json.encode(expected),
         }
         await self._database.write(lambda connection: campaigns.change_draft(connection, campaign_id, seen, values))
@@ -288,7 +292,8 @@ class CampaignControl:
             along: is written with it.
 
         Raises:
-            InvalidInput: nobody can be meant to wait for `hold` seconds.
+            InvalidInput: nobody can be meant to wait for `hold` seconds; or the timing says not what happens to
+                recipients without a time zone, or to those whose local time is past, and there are some.
             Unconfirmed: something else was expected.
             ChangedMeanwhile: its revision is another one.
             AlreadySent: another campaign was started with this key.
@@ -303,6 +308,7 @@ class CampaignControl:
             await self.check(campaign_id)
             found = await self.get(campaign_id)
         now = self._clock()
+        await self._refuse_unruled(found, now + hold)
 
         async def change(connection: AsyncConnection) -> None:
             if await flags.hold(connection, flags.DRAINING) is not None:
@@ -344,6 +350,20 @@ class CampaignControl:
         await self._backend.bell.ring()
         return await self.get(campaign_id)
 
+    async def _refuse_unruled(self, campaign: Campaign, now: float) -> None:
+        """Raises: InvalidInput: a draft's timing doesn't say what happens to everybody."""
+        timing = decode_timing(campaign.timing)
+        if campaign.state is not CampaignState.DRAFT or not timing.leaves_open:
+            return
+        starts_at = max(now, campaign.starts_at or now)
+        selection = msgspec.json.decode(campaign.audience, type=Selection)
+        audience = self._resources.sources.open(selection.at(starts_at))
+        try:
+            zones = await audience.zones()
+        finally:
+            await audience.aclose()
+        refuse_unruled(forecast(timing, zones, starts_at, math.inf))
+
     async def confirmation(self, campaign_id: str) -> str:
         """What confirms a draft as it is now, with the count of when it was made: for `Expectation`, so that it is
         started only if nobody changes it meanwhile. Raises: UnknownCampaign."""
@@ -379,6 +399,8 @@ class CampaignControl:
         draft = await self._settled(draft)
         preview = preview or await self.prepare(draft)
         expect.check(encode_content(draft.content), msgspec.json.encode(draft.selection), preview.recipients)
+        if preview.forecast is not None:
+            refuse_unruled(preview.forecast)
         made = await self.create(draft, preview=preview, campaign_id=campaign_id)
         if made.state is not CampaignState.DRAFT:
             return made
@@ -451,7 +473,8 @@ class CampaignControl:
             selection.origin, failed_of=campaign_id, reasons=list(reasons), within=selection
         )
         title = f"{campaign.title} (again)"
-        draft = Draft(content, again, title=title, collapse_id=campaign.collapse_id)
+        timing = decode_timing(campaign.timing).afterwards
+        draft = Draft(content, again, title=title, timing=timing, collapse_id=campaign.collapse_id)
         return await self.create(draft, campaign_id=retry_id)
 
     # -- changing what they sent --------------------------------------------------------------------------------------
@@ -665,6 +688,7 @@ def draft_of(campaign: Campaign, content: bytes) -> Draft:
         title=campaign.title,
         starts_at=campaign.starts_at,
         max_rate=campaign.max_rate,
+        timing=decode_timing(campaign.timing),
         collapse_id=campaign.collapse_id,
     )
 

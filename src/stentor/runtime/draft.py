@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass
+from datetime import UTC
 
 from stentor.audience.contract import Selection
 from stentor.errors import InvalidInput, InvalidMessage
 from stentor.planning.content import Content
+from stentor.planning.contract import ANYTIME, Timing
 from stentor.planning.templates import check_text
 
 LATE = 60.0
@@ -33,6 +35,8 @@ class Draft:
     """Epoch seconds; None: as soon as it is started."""
     max_rate: float | None = None
     """Pushes a second that it is sent at most, over all lanes; None: as fast as they allow."""
+    timing: Timing = ANYTIME
+    """When each recipient gets it, counted from the start."""
     collapse_id: str | None = None
     """The id of the campaign whose pushes these replace on a device that has them; None: its own."""
 
@@ -49,7 +53,7 @@ class Draft:
 
         Raises:
             InvalidMessage: names the field of the message.
-            InvalidInput: the title, the start or the rate cannot be meant.
+            InvalidInput: the title, the start, the rate or the timing cannot be meant.
         """
         self.content.check()
         if self.title is not None:
@@ -57,11 +61,19 @@ class Draft:
         if self.starts_at is not None and self.starts_at < now - LATE:
             raise InvalidInput("starts_at", "the campaign would start in the past; leave the time out to start it now")
         if self.starts_at is not None and not self.starts_at - now <= FARTHEST:
-            years = FARTHEST / (365.25 * 86_400)
-            said = f"the campaign would start more than {years:.0f} years from now; check the date"
+            said = f"the campaign would start more than {_years()} years from now; check the date"
             raise InvalidInput("starts_at", said)
         if self.max_rate is not None and not 0 < self.max_rate < math.inf:
             raise InvalidInput("max_rate", "must be a number of pushes a second above 0; leave it out for no limit")
+        self.timing.check()
+        wall = self.timing.wall
+        if wall is not None and abs(wall.replace(tzinfo=UTC).timestamp() - now) > FARTHEST:
+            said = f"{self.timing.local_at} is more than {_years()} years away; check the date"
+            raise InvalidInput("timing.local_at", said)
+
+
+def _years() -> int:
+    return round(FARTHEST / (365.25 * 86_400))
 
 
 def checked(name: str, text: str) -> str:

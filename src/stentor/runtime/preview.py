@@ -19,6 +19,8 @@ from stentor.config import REGISTRY, lanes
 from stentor.counted import counted
 from stentor.errors import InvalidAudience
 from stentor.planning.content import Content, encode_content
+from stentor.planning.contract import Timing
+from stentor.planning.timing.forecast import Forecast, forecast, notes
 from stentor.providers.channels import open_lane
 from stentor.providers.lane import CampaignContent, Priced
 from stentor.runtime.confirmation import confirmation_of
@@ -67,6 +69,8 @@ class Preview:
     seconds: float
     """How long it takes at least: the slowest lane's time, or all of it at the campaign's own rate."""
     warnings: Sequence[str] = ()
+    forecast: Forecast | None = None
+    """When the recipients get it, by time zone; None: all do when it starts."""
 
     confirmation: str
     """Whoever starts the campaign may demand that this still holds; see `runtime.confirmation`."""
@@ -107,6 +111,7 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
     seen: Mapping[str, LaneSample] = {}
     try:
         counts = await _count(audience, content, selection)
+        zones = await audience.zones() if draft.timing.needs_zone else _of_no_zone(counts)
         nowhere = strays(await audience.nowhere()) if counts.get(NO_LANE) else ""
         hidden = await audience.known(content.values)
         if personal or not selection.reached_by:
@@ -168,19 +173,39 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
             lacking=told.lacking,
             sizes=sizes,
         )
-    if unroutable := counts.get(NO_LANE, 0):
-        why = f": {nowhere}" if nowhere else ""
-        warnings.append(f"{counted(unroutable, 'installation')} on no configured app will be rejected{why}")
-    warnings += _about_languages(content, texts if seen else None)
     recipients = sum(each.recipients for each in previews.values())
+    seconds = max([recipients / limit, *(each.seconds for each in previews.values())])
+    timed = _forecast(draft.timing, zones, max(starts_at, now), recipients / seconds)
+    warnings += _about_strays(counts.get(NO_LANE, 0), nowhere)
+    warnings += _about_languages(content, texts if seen else None)
+    warnings += notes(timed) if timed is not None else ()
     return Preview(
         title=draft.shown_title,
         lanes=previews,
-        unroutable=unroutable,
-        seconds=max([recipients / limit, *(each.seconds for each in previews.values())]),
+        unroutable=counts.get(NO_LANE, 0),
+        seconds=seconds,
         warnings=warnings,
+        forecast=timed,
         confirmation=confirmation_of(encode_content(content), msgspec.json.encode(selection), recipients),
     )
+
+
+def _of_no_zone(counts: Mapping[str, int]) -> Mapping[str | None, int]:
+    """Those on a lane, by their time zones where nobody asks for these."""
+    return {None: sum(count for lane, count in counts.items() if lane != NO_LANE)}
+
+
+def _forecast(timing: Timing, zones: Mapping[str | None, int], now: float, rate: float) -> Forecast | None:
+    """None: the timing changes nobody's instant."""
+    return forecast(timing, zones, now, rate) if timing.changes_instants else None
+
+
+def _about_strays(unroutable: int, nowhere: str) -> list[str]:
+    """What to tell of installations on no lane."""
+    if not unroutable:
+        return []
+    why = f": {nowhere}" if nowhere else ""
+    return [f"{counted(unroutable, 'installation')} on no configured app will be rejected{why}"]
 
 
 def _about_languages(content: Content, texts: Texts | None) -> list[str]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stentor.planning.timing.forecast import Forecast
 from stentor.providers.payload import PayloadSize
 from stentor.recording.shapes import LaneProblemShape, Shape, problem
 from stentor.runtime.preview import Preview
@@ -74,6 +75,43 @@ class LanePreviewShape(Shape, frozen=True, kw_only=True):
     """How much of the provider's limit the message takes, in each language. Empty: the provider names no limit."""
 
 
+class ZoneTimesShape(Shape, frozen=True, kw_only=True):
+    """When the recipients in one time zone get a campaign."""
+
+    zone: str
+    """Its name. Empty: of those without a time zone that is known."""
+    recipients: int
+    past: bool
+    """Whether the local time is past there when the campaign starts."""
+    left_out: Mapping[str, int]
+    """How many of them get nothing by the timing, by the reason."""
+    first: float | None
+    """When the first of them is sent to. Null: nobody is."""
+    last: float | None
+    """When the last of them is sent to, at the earliest."""
+    quiet_at: float | None
+    """When quiet hours begin there next after `first`. Null: the campaign has none."""
+    runs_into_quiet: bool
+    """Whether they can't all be sent to before the quiet hours begin."""
+
+
+class TimesShape(Shape, frozen=True, kw_only=True):
+    """When the recipients get a campaign that has a timing."""
+
+    zones: Sequence[ZoneTimesShape]
+    """Of each time zone. The first to be sent to come first, those who get nothing last."""
+    past: int
+    """Recipients in zones in which the local time is past when the campaign starts."""
+    without_zone: int
+    """Recipients without a time zone that is known."""
+    left_out: Mapping[str, int]
+    """How many recipients get nothing by the timing, by the reason."""
+    first: float | None
+    """When the first recipient is sent to. Null: nobody is."""
+    last: float | None
+    """When the last recipient is sent to, at the earliest."""
+
+
 class PreviewShape(Shape, frozen=True, kw_only=True):
     """What a campaign would do. Nothing was written or sent."""
 
@@ -84,6 +122,8 @@ class PreviewShape(Shape, frozen=True, kw_only=True):
     """Installations whose channel or app isn't configured. They would be rejected."""
     seconds: float
     """How long it takes at least."""
+    times: TimesShape | None
+    """When the recipients get it, by time zone. Null: all do when it starts."""
     warnings: Sequence[str]
     sample: Mapping[str, str]
     """By lane, the payload of its first example."""
@@ -214,9 +254,33 @@ def preview(seen: Preview) -> PreviewShape:
         recipients=seen.recipients,
         unroutable=seen.unroutable,
         seconds=round(seen.seconds, 1),
+        times=None if seen.forecast is None else _times(seen.forecast),
         warnings=list(seen.warnings),
         sample={name: payload.decode(errors="replace") for name, payload in seen.sample.items()},
         confirmation=seen.confirmation,
+    )
+
+
+def _times(found: Forecast) -> TimesShape:
+    return TimesShape(
+        zones=[
+            ZoneTimesShape(
+                zone=each.zone,
+                recipients=each.recipients,
+                past=each.is_past,
+                left_out=dict(each.left_out),
+                first=each.first,
+                last=each.last,
+                quiet_at=each.quiet_at,
+                runs_into_quiet=each.runs_into_quiet,
+            )
+            for each in found.zones
+        ],
+        past=found.past,
+        without_zone=found.without_zone,
+        left_out=dict(found.left_out),
+        first=found.first,
+        last=found.last,
     )
 
 

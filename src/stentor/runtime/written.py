@@ -16,6 +16,7 @@ from stentor.runtime.draft import FARTHEST
 YEAR = 365.25 * 86_400
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?", re.ASCII)
+_SHARE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(%)?", re.ASCII)
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
@@ -30,6 +31,17 @@ def duration(option: str, text: str) -> float:
     if not re.fullmatch(f"(?:{_PART.pattern})+", text):
         raise InvalidConfiguration(f"{option}: {text!r} is not a duration; write e.g. 90s, 15m, 1h30m or 2d")
     return sum(float(number) * UNITS[unit] for number, unit in _PART.findall(text))
+
+
+def share(option: str, text: str) -> float:
+    """The share that `1%` or `0.01` means.
+
+    Raises:
+        InvalidConfiguration: it is neither.
+    """
+    if (found := _SHARE.fullmatch(text.strip())) is None:
+        raise InvalidConfiguration(f"{option}: {text!r} is not a share; write e.g. 1% or 0.01")
+    return float(found[1]) / (100 if found[2] else 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,8 @@ class Campaign:
     """Pushes a second that it is sent at most, over all lanes; None: as fast as they allow."""
     released_at: float | None = None
     """Since when those go on who wait for a release."""
+    timing: bytes | None = None
+    """JSON: a `planning.contract.Timing`; None: everybody at once."""
     paused: float = 0.0
     """Seconds of pauses after its start that are over."""
     paused_at: float | None = None
@@ -129,6 +131,7 @@ async def add(connection: AsyncConnection, campaign: Campaign, content: bytes, a
             expires_at=campaign.expires_at,
             expected=msgspec.json.encode(campaign.expected),
             max_rate=campaign.max_rate,
+            timing=campaign.timing,
             planned=campaign.planned,
             finished_at=campaign.finished_at,
             kind=campaign.kind.value,
@@ -440,6 +443,7 @@ def _campaign(row: Row[Any]) -> Campaign:
         expected=msgspec.json.decode(row.expected, type=dict[str, int]) if row.expected else {},
         max_rate=row.max_rate,
         released_at=row.released_at,
+        timing=None if row.timing is None else bytes(row.timing),
         paused=row.paused,
         paused_at=row.paused_at,
         revision=row.revision,

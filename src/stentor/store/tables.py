@@ -69,6 +69,7 @@ campaigns = Table(
     Column("released_at", Double),  # since when those go on who wait for a release; NULL: they wait
     Column("asked_start", Double),  # `starts_at` as it was before the start, which may have been held for longer
     Column("kind", StorableText, nullable=False, server_default=text("'campaign'")),  # a `states.CampaignKind`
+    Column("timing", LargeBinary),  # JSON: a `planning.contract.Timing`; NULL: everybody at once
     Column("addresses", LargeBinary),  # MessagePack: those that a message is for (`audience.listed.Addresses`)
     Index(None, "state"),
     Index(None, "kind", "created_at"),

@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,10 @@ async def test_where_starts_must_be_confirmed_nothing_starts_without(service: Se
         ({"starts_at": 1}, "invalid-input", "/starts_at"),
         ({"starts_at": 1e300}, "invalid-input", "/starts_at"),
         ({"max_rate": 0}, "invalid-input", "/max_rate"),
+        ({"timing": {"local_at": "18:00"}}, "invalid-input", "/timing/local_at"),
+        ({"timing": {"past": "later"}}, "invalid-input", "/timing/past"),
+        ({"timing": {"locale_at": "x"}}, "invalid-input", "/timing/locale_at"),
+        ({"timing": {"canary": "1%"}}, "invalid-input", "/timing/canary"),
         ({"title": "a\0b"}, "invalid-input", "/title"),
         ({"tolerance": 7}, "invalid-input", "/tolerance"),
     ],
@@ -475,3 +480,23 @@ async def test_a_held_start_is_taken_back(service: Service) -> None:
     assert (changed["title"], changed["expected"]) == ("Other", {})
     await service.made("POST", f"{path}/start", {})
     assert problem(await service.ask("POST", f"{path}/unschedule")) == "wrong-state"
+
+
+async def test_when_each_recipient_gets_it(service: Service) -> None:
+    timing = {"local_at": "2030-01-31T18:00", "quiet_hours": "22:00-08:00", "no_zone": "Europe/Berlin"}
+    seen = await service.made("POST", "/campaigns/preview", {**DRAFT, "timing": timing})
+    (zone,) = seen["times"]["zones"]
+    assert (zone["zone"], zone["recipients"], seen["times"]["without_zone"]) == ("", 40, 40)
+    assert zone["first"] == datetime.fromisoformat("2030-01-31T18:00+01:00").timestamp()
+    assert zone["quiet_at"] == zone["first"] + 4 * 3600
+    made = await service.made("POST", "/campaigns", {**DRAFT, "timing": timing}, status=201)
+    assert made["timing"] == timing
+    path = f"/campaigns/{made['id']}"
+    assert (await service.made("GET", path))["timing"] == timing
+    changed = await service.made("PUT", path, {**DRAFT, "timing": {"local_at": "2030-01-31T18:00"}})
+    assert changed["timing"] == {"local_at": "2030-01-31T18:00"}
+    refused = await service.ask("POST", f"{path}/start", {})
+    assert (problem(refused), refused.json()["errors"][0]["pointer"]) == ("invalid-input", "/timing/no_zone")
+    plain = await service.made("PUT", path, DRAFT)
+    assert plain["timing"] is None
+    assert (await service.made("POST", "/campaigns/preview", DRAFT))["times"] is None

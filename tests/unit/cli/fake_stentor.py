@@ -25,6 +25,7 @@ from stentor.config import Config
 from stentor.errors import AlreadySent, InvalidState, Unconfirmed, UnknownCampaign
 from stentor.outcome import Outcome
 from stentor.planning.content import Content
+from stentor.planning.contract import Timing
 from stentor.recording.audit import Audit, Check
 from stentor.recording.explain import Event, Explanation, Place
 from stentor.recording.pruning import Prunable
@@ -79,6 +80,8 @@ class FakeStentor:
         """What is left at each look of a drain; the last one stays."""
         self.max_rates: list[float | None] = []
         """Of what was prepared and sent."""
+        self.timings: list[Timing] = []
+        """Likewise, of what was prepared."""
         self.samples: list[str | None] = []
         """Of whom examples were wanted."""
         self.confirms = "as it is"
@@ -125,6 +128,7 @@ class FakeStentor:
 
     async def prepare(self, draft: Draft, *, sample: str | None = None) -> Preview:
         self.samples.append(sample)
+        self.timings.append(draft.timing)
         self.max_rates.append(draft.max_rate)
         self.done.append(("prepare", draft.content, draft.selection, draft.title, draft.starts_at))
         await self._count()

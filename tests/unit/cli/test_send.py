@@ -17,13 +17,16 @@ import pytest
 from stentor.audience.contract import Selection
 from stentor.model import Message, Priority
 from stentor.planning.content import Content
+from stentor.planning.contract import ANYTIME, Timing
+from stentor.planning.timing.forecast import Forecast, forecast
 from stentor.providers.payload import PayloadSize
 from stentor.recording.report import LaneCounts
 from stentor.runtime.preview import LanePreview
 from stentor.runtime.renditions import LanguageSize
 from stentor.runtime.samples import Example, TagServed
 from stentor.states import CampaignState
-from stentor.words import moment
+from stentor.words import clock, moment
+from stentor.zones import names
 from tests.unit.cli.fake_stentor import PREVIEW, Command, FakeStentor
 
 HELLO = ("--title", "Hello", "--audience", "users")
@@ -441,3 +444,96 @@ def test_a_campaign_that_reached_nobody_exits_with_a_code_of_its_own(stentor: Co
     assert stentor("send", *HELLO, "--yes").exit_code == 0
     fake.lanes = {}
     assert stentor("send", *HELLO, "--yes").exit_code == 0, "there was nobody to reach"
+
+
+NOW = datetime.fromisoformat("2026-12-01T12:00:00+00:00").timestamp()
+AT_SIX = ("--local-at", "2026-12-01T18:00")
+
+
+def forecast_of(timing: Timing, **counts: int) -> Forecast:
+    zones = {"berlin": "Europe/Berlin", "tokyo": "Asia/Tokyo", "junk": "Asia"}
+    return forecast(timing, {zones[name]: count for name, count in counts.items()}, NOW, 1000.0)
+
+
+def test_when_each_recipient_gets_it(stentor: Command, fake: FakeStentor) -> None:
+    rules = (
+        "--no-zone",
+        "Europe/Berlin",
+        "--past",
+        "tomorrow",
+        "--quiet-hours",
+        "22:00-08:00",
+        "--quiet-then",
+        "expire",
+    )
+    done = stentor("send", *HELLO, *AT_SIX, *rules, "--spread", "2h", "--canary", "1%", "--yes")
+    assert done.exit_code == 0, done.output
+    assert fake.timings[0] == Timing(
+        local_at="2026-12-01T18:00",
+        no_zone="Europe/Berlin",
+        past="tomorrow",
+        quiet_hours="22:00-08:00",
+        quiet_then="expire",
+        spread=7200.0,
+        canary=0.01,
+    )
+    stentor("send", *HELLO, *AT_SIX, "--past-share", "0.05", "--dry-run")
+    assert fake.timings[-1] == Timing(local_at="2026-12-01T18:00", past_share=0.05)
+    stentor("send", *HELLO, "--dry-run")
+    assert fake.timings[-1] == ANYTIME
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--local-at", "18:00"), "--local-at: '18:00' is not a day and a time; write e.g. 2030-01-31T18:00"),
+        (("--quiet-hours", "22-8"), "--quiet-hours: '22-8' are not quiet hours; write e.g. 22:00-08:00"),
+        ((*AT_SIX, "--no-zone", "Asia"), "--no-zone: 'Asia' is not a time zone"),
+        (("--past", "now"), "--past: is for campaigns at a local time; set --local-at, or leave it out"),
+        (("--canary", "half"), "--canary: 'half' is not a share; write e.g. 1% or 0.01"),
+        (("--spread", "2"), None),
+        (("--spread", "soon"), "--spread: 'soon' is not a duration"),
+        (("--spread", "30d"), "--spread: must be between 0 seconds and 7 days"),
+    ],
+)
+def test_a_timing_that_cannot_be_meant(
+    stentor: Command, fake: FakeStentor, options: tuple[str, ...], says: str | None
+) -> None:
+    done = stentor("send", *HELLO, *options, "--yes")
+    assert (done.exit_code == 0) == (says is None)
+    assert says is None or says in words(done.output)
+    assert says is None or not fake.done, "nothing was asked or opened"
+
+
+def test_the_zones_are_shown_before_anybody_is_asked(stentor: Command, fake: FakeStentor) -> None:
+    timing = Timing(local_at="2026-12-01T18:00", no_zone="skip", past="now")
+    fake.preview = replace(PREVIEW, forecast=forecast_of(timing, berlin=600_000, tokyo=300_000, junk=100_000))
+    done = stentor("send", *HELLO, *AT_SIX, "--no-zone", "skip", "--past", "now", "--dry-run")
+    said = words(done.output)
+    assert (
+        "When: at 2026-12-01 18:00 on each recipient's clock, at once if that is past; without a time zone nothing"
+        in said
+    )
+    assert f"Asia/Tokyo 300,000 {clock(NOW)} {clock(NOW + 300)} past" in said
+    assert f"Europe/Berlin 600,000 {clock(NOW + 5 * 3600)} {clock(NOW + 5 * 3600 + 600)}" in said
+    assert "(none known) 100,000 – – NoZone 100,000" in said
+
+
+def test_only_some_of_many_zones_are_shown(stentor: Command, fake: FakeStentor) -> None:
+    counts: dict[str | None, int] = dict.fromkeys(names()[:60], 10)
+    timing = Timing(local_at="2026-12-03T18:00")
+    fake.preview = replace(PREVIEW, forecast=forecast(timing, counts, NOW, 1000.0))
+    assert "20 more 200" in words(stentor("send", *HELLO, *AT_SIX, "--dry-run").output)
+
+
+def test_who_gives_no_rule_is_told_before_anybody_is_asked(stentor: Command, fake: FakeStentor) -> None:
+    timing = Timing(local_at="2026-12-01T18:00", no_zone="skip")
+    fake.preview = replace(PREVIEW, forecast=forecast_of(timing, berlin=600_000, tokyo=300_000))
+    done = stentor("send", *HELLO, *AT_SIX, "--no-zone", "skip")
+    assert done.exit_code == 2
+    said = words(done.output)
+    assert (
+        "--past: 300,000 recipients (33.3 %) have a clock that is past 2026-12-01T18:00 (Asia/Tokyo); say what" in said
+    )
+    assert "Send it?" not in said
+    assert not [each for each in fake.done if each[0] == "send"]

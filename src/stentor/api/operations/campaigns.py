@@ -25,6 +25,7 @@ from stentor.errors import (
     UnknownCampaign,
 )
 from stentor.planning.content import Content, content_of, to_file
+from stentor.planning.contract import ANYTIME, Timing
 from stentor.recording import shapes
 from stentor.recording.shapes import CampaignShape, ListedCampaignShape, Shape
 from stentor.runtime.campaigns import LONGEST_HOLD, MOST_TESTS
@@ -83,13 +84,19 @@ class DraftFields(Fields, frozen=True, kw_only=True):
     """When it starts, in epoch seconds. Left out: as soon as it is started."""
     max_rate: float | None = None
     """The most pushes a second over all lanes. Left out: as fast as the lanes allow."""
+    timing: Timing = ANYTIME
+    """When each recipient gets it, counted from the start. Left out: everybody at once."""
 
     @property
     def draft(self) -> Draft:
         """Raises: InvalidMessage."""
-        content = content_of(self.message, self.values)
         return Draft(
-            content, self.audience.selection, title=self.title, starts_at=self.starts_at, max_rate=self.max_rate
+            content_of(self.message, self.values),
+            self.audience.selection,
+            title=self.title,
+            starts_at=self.starts_at,
+            max_rate=self.max_rate,
+            timing=self.timing,
         )
 
 

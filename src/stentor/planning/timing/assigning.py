@@ -13,9 +13,9 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from stentor.own_reasons import NO_ZONE, PAST_LOCAL_TIME, QUIET_EXPIRED
+from stentor.planning.contract import NOW, Timing
 from stentor.planning.division import LeftOut
 from stentor.planning.timing.quiet import QuietHours
-from stentor.planning.timing.rules import NOW, Timing
 from stentor.planning.timing.wall import instant, shown
 from stentor.zones import LONGEST, zone_of
 

@@ -15,9 +15,9 @@ from typing import NamedTuple
 from stentor.counted import counted
 from stentor.errors import InvalidInput
 from stentor.own_reasons import NO_ZONE, PAST_LOCAL_TIME
+from stentor.planning.contract import Timing
 from stentor.planning.division import LeftOut
 from stentor.planning.timing.assigning import Clock, spread_slices
-from stentor.planning.timing.rules import Timing
 from stentor.zones import zone_of
 
 NAMED = 3
@@ -52,6 +52,7 @@ class ZoneForecast:
 class Forecast:
     """What a timing means for an audience."""
 
+    timing: Timing
     zones: Sequence[ZoneForecast]
     """The first to be sent to first, those who get nothing last."""
     recipients: int
@@ -101,8 +102,7 @@ def forecast(timing: Timing, counts: Mapping[str | None, int], now: float, rate:
     clock = Clock(timing, now)
     merged: Counter[str] = Counter()
     for said, count in counts.items():
-        zone = zone_of(said)
-        merged["" if zone is None else str(zone)] += count
+        merged[str(zone_of(said) or "")] += count
     step, slices = spread_slices(timing.spread) if timing.spread else (0.0, 1)
     waves: list[_Wave] = []
     left_out: dict[str, Counter[str]] = {}
@@ -119,7 +119,7 @@ def forecast(timing: Timing, counts: Mapping[str | None, int], now: float, rate:
         _of_zone(clock, zone, count, +left_out[zone], first.get(zone), last.get(zone)) for zone, count in merged.items()
     ]
     found.sort(key=lambda each: (math.inf if each.first is None else each.first, -each.recipients, each.zone))
-    return Forecast(zones=found, recipients=merged.total())
+    return Forecast(timing=timing, zones=found, recipients=merged.total())
 
 
 def _of_zone(
@@ -160,30 +160,33 @@ def _sent(waves: Iterable[_Wave], rate: float) -> tuple[dict[str, float], dict[s
     return first, last
 
 
-def refuse_unruled(timing: Timing, found: Forecast) -> None:
+def refuse_unruled(found: Forecast) -> None:
     """See that the timing says what happens to everybody.
 
     Raises: InvalidInput: it names no rule for those without a zone, or for those whose local time is past.
     """
+    timing = found.timing
     if timing.needs_zone and timing.no_zone is None and found.without_zone:
         whom = _so_many(found.without_zone, found.recipients)
         said = "`skip` (leave them out), `now`, or a zone that stands in, such as Europe/Berlin"
-        raise InvalidInput("no_zone", f"{whom} no time zone that is known; say what happens to them: {said}")
+        raise InvalidInput("timing.no_zone", f"{whom} no time zone that is known; say what happens to them: {said}")
     if timing.local_at is not None and timing.past is None and found.past > timing.past_share * found.recipients:
         zones = sorted((each for each in found.zones if each.is_past), key=lambda each: -each.recipients)
         named = ", ".join(each.zone or "no zone" for each in zones[:NAMED]) + (" …" if len(zones) > NAMED else "")
         whom = _so_many(found.past, found.recipients)
         said = "`now`, `skip` (leave them out) or `tomorrow`"
         raise InvalidInput(
-            "past", f"{whom} a clock that is past {timing.local_at} ({named}); say what happens to them: {said}"
+            "timing.past", f"{whom} a clock that is past {timing.local_at} ({named}); say what happens to them: {said}"
         )
 
 
-def notes(timing: Timing, found: Forecast) -> list[str]:
+def notes(found: Forecast) -> list[str]:
     """What people should know of it before the start."""
-    told = []
+    timing, told = found.timing, []
+    if timing.needs_zone and found.without_zone == found.recipients:
+        told.append("none of the recipients has a time zone that is known; see `columns.time_zone`")
     try:
-        refuse_unruled(timing, found)
+        refuse_unruled(found)
     except InvalidInput as error:
         told.append(f"it cannot be started so: {error}")
     reasons = {NO_ZONE: "have no time zone that is known", PAST_LOCAL_TIME: "are past the local time"}

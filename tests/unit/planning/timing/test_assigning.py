@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stentor.planning.contract import Timing
 from stentor.planning.division import LeftOut
 from stentor.planning.timing import assigning
 from stentor.planning.timing.assigning import MOST_SLICES, assign, in_canary, spread_slices
-from stentor.planning.timing.rules import Timing
 from stentor.zones import names, zone_of
 
 NOW = datetime.fromisoformat("2026-12-01T12:00Z").timestamp()

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stentor.errors import InvalidInput
+from stentor.planning.contract import Timing
 from stentor.planning.timing.assigning import assign
 from stentor.planning.timing.forecast import Forecast, forecast, notes, refuse_unruled
-from stentor.planning.timing.rules import Timing
 from stentor.zones import names
 
 NOW = datetime.fromisoformat("2026-12-01T12:00Z").timestamp()
@@ -39,7 +39,7 @@ def of(timing: Timing, rate: float = 1e9, counts: dict[str | None, int] = COUNTS
 
 def refused(timing: Timing, counts: dict[str | None, int] = COUNTS) -> str | None:
     try:
-        refuse_unruled(timing, of(timing, counts=counts))
+        refuse_unruled(of(timing, counts=counts))
     except InvalidInput as error:
         return str(error)
     return None
@@ -82,7 +82,7 @@ def test_a_wave_that_cannot_end_before_the_quiet_hours_says_so() -> None:
     slow = of(timing, rate=0.04)
     assert [each.zone for each in slow.zones if each.runs_into_quiet] == ["Asia/Tokyo", "Europe/Berlin"]
     assert slow.zones[-1].quiet_at == epoch("2026-12-01T22:00-05:00")
-    assert notes(timing, slow)[-1] == (
+    assert notes(slow)[-1] == (
         "at this pace not all 900 recipients in Asia/Tokyo, Europe/Berlin can be sent to before the quiet hours"
         " 22:00-08:00 begin"
     )
@@ -111,24 +111,24 @@ def test_a_spread_that_runs_into_the_quiet_hours() -> None:
         (Timing(**AT_SIX, no_zone="skip", past="now"), None),
         (
             Timing(**AT_SIX, past="now"),
-            "no_zone: 50 recipients (5.0 %) have no time zone that is known; say what happens to them: `skip` (leave"
-            " them out), `now`, or a zone that stands in, such as Europe/Berlin",
+            "timing.no_zone: 50 recipients (5.0 %) have no time zone that is known; say what happens to them: `skip`"
+            " (leave them out), `now`, or a zone that stands in, such as Europe/Berlin",
         ),
         (
             Timing(**AT_SIX, no_zone="skip"),
-            "past: 200 recipients (20.0 %) have a clock that is past 2026-12-01T18:00 (Asia/Tokyo); say what happens to"
-            " them: `now`, `skip` (leave them out) or `tomorrow`",
+            "timing.past: 200 recipients (20.0 %) have a clock that is past 2026-12-01T18:00 (Asia/Tokyo); say what happens"
+            " to them: `now`, `skip` (leave them out) or `tomorrow`",
         ),
-        (Timing(**AT_SIX, no_zone="skip", past_share=0.19), "past: 200 recipients (20.0 %)"),
+        (Timing(**AT_SIX, no_zone="skip", past_share=0.19), "timing.past: 200 recipients (20.0 %)"),
         (Timing(**AT_SIX, no_zone="skip", past_share=0.2), None),
-        (Timing(quiet_hours="22:00-08:00"), "no_zone: 50 recipients (5.0 %)"),
-        (Timing(**AT_SIX, no_zone="Asia/Tokyo"), "past: 250 recipients (25.0 %) have a clock"),
+        (Timing(quiet_hours="22:00-08:00"), "timing.no_zone: 50 recipients (5.0 %)"),
+        (Timing(**AT_SIX, no_zone="Asia/Tokyo"), "timing.past: 250 recipients (25.0 %) have a clock"),
     ],
 )
 def test_a_start_without_a_rule_is_refused(timing: Timing, says: str | None) -> None:
     found = refused(timing)
     assert found == says if says is None or found is None else found.startswith(says)
-    told = notes(timing, of(timing))
+    told = notes(of(timing))
     assert any("it cannot be started so" in each for each in told) == (says is not None)
 
 
@@ -136,14 +136,14 @@ def test_a_rule_that_nobody_needs_may_be_left_out() -> None:
     assert refused(Timing(**AT_SIX), {"Europe/Berlin": 5}) is None
     assert refused(Timing(**AT_SIX), {}) is None
     assert refused(Timing(**AT_SIX), {"Asia/Tokyo": 1}) == (
-        "past: 1 recipient has a clock that is past 2026-12-01T18:00 (Asia/Tokyo); say what happens to them: `now`, `skip`"
-        " (leave them out) or `tomorrow`"
+        "timing.past: 1 recipient has a clock that is past 2026-12-01T18:00 (Asia/Tokyo); say what happens to them:"
+        " `now`, `skip` (leave them out) or `tomorrow`"
     )
 
 
 def test_notes_say_who_gets_nothing() -> None:
     timing = Timing(**AT_SIX, no_zone="skip", past="skip", quiet_hours="18:00-19:00", quiet_then="expire")
-    assert notes(timing, of(timing)) == [
+    assert notes(of(timing)) == [
         "750 recipients are in the quiet hours 18:00-19:00 and will get nothing (QuietExpired)",
         "200 recipients are past the local time and will get nothing (PastLocalTime)",
         "50 recipients have no time zone that is known and will get nothing (NoZone)",

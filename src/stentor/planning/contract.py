@@ -1,4 +1,4 @@
-"""When each recipient of a campaign gets it, as it is stored with the campaign. Pure."""
+"""What other stages may know of planning: when each recipient of a campaign gets it, as it is stored with it. Pure."""
 
 from __future__ import annotations
 
@@ -62,14 +62,31 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
         return self.local_at is not None or self.quiet_hours is not None
 
     @property
+    def leaves_open(self) -> bool:
+        """Whether it doesn't say what happens to some recipients, if there are such."""
+        return (self.needs_zone and self.no_zone is None) or (self.local_at is not None and self.past is None)
+
+    @property
+    def changes_instants(self) -> bool:
+        """Whether not everybody's instant is the start."""
+        return self.needs_zone or bool(self.spread)
+
+    @property
+    def afterwards(self) -> Timing:
+        """What still holds if the message is sent again to those whom it didn't reach: the quiet hours."""
+        if self.quiet_hours is None:
+            return ANYTIME
+        return Timing(quiet_hours=self.quiet_hours, quiet_then=self.quiet_then, no_zone=self.no_zone)
+
+    @property
     def wall(self) -> datetime | None:
         """`local_at`, without a zone. Raises: InvalidInput."""
-        return None if self.local_at is None else read_wall("local_at", self.local_at)
+        return None if self.local_at is None else read_wall("timing.local_at", self.local_at)
 
     @property
     def quiet(self) -> QuietHours | None:
         """`quiet_hours`. Raises: InvalidInput."""
-        return None if self.quiet_hours is None else read_quiet("quiet_hours", self.quiet_hours)
+        return None if self.quiet_hours is None else read_quiet("timing.quiet_hours", self.quiet_hours)
 
     @property
     def default_zone(self) -> tzinfo | None:
@@ -81,26 +98,32 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
         _ = self.wall, self.quiet
         if self.no_zone not in (None, SKIP, NOW) and self.default_zone is None:
             said = f"{str(self.no_zone)[:40]!r} is not a time zone"
-            raise InvalidInput("no_zone", f"{said}; write `skip`, `now`, or a zone such as Europe/Berlin or +02:00")
+            raise InvalidInput(
+                "timing.no_zone", f"{said}; write `skip`, `now`, or a zone such as Europe/Berlin or +02:00"
+            )
         if self.past is not None and self.past not in _PASTS:
-            raise InvalidInput("past", f"write one of {', '.join(_PASTS)}")
+            raise InvalidInput("timing.past", f"write one of {', '.join(_PASTS)}")
         if self.quiet_then not in _THENS:
-            raise InvalidInput("quiet_then", f"write one of {', '.join(_THENS)}")
+            raise InvalidInput("timing.quiet_then", f"write one of {', '.join(_THENS)}")
         if not 0 <= self.past_share <= 1:
-            raise InvalidInput("past_share", "must be a share from 0 to 1, e.g. 0.05 for 5 %")
+            raise InvalidInput("timing.past_share", "must be a share from 0 to 1, e.g. 0.05 for 5 %")
         if not 0 <= self.canary < 1:
-            raise InvalidInput("canary", "must be a share above 0 and below 1, e.g. 0.01 for 1 %")
+            raise InvalidInput("timing.canary", "must be a share above 0 and below 1, e.g. 0.01 for 1 %")
         if not 0 <= self.spread <= LONGEST_SPREAD:
-            raise InvalidInput("spread", f"must be between 0 seconds and {LONGEST_SPREAD / 86_400:.0f} days")
+            raise InvalidInput("timing.spread", f"must be between 0 seconds and {LONGEST_SPREAD / 86_400:.0f} days")
         for name, is_said in (("past", self.past is not None), ("past_share", bool(self.past_share))):
             if is_said and self.local_at is None:
-                raise InvalidInput(name, "is for campaigns at a local time; set `local_at`, or leave it out")
+                raise InvalidInput(
+                    f"timing.{name}", "is for campaigns at a local time; set `local_at`, or leave it out"
+                )
         if self.past is not None and self.past_share:
-            raise InvalidInput("past_share", "has no effect beside `past`; leave one of them out")
+            raise InvalidInput("timing.past_share", "has no effect beside `past`; leave one of them out")
         if self.quiet_then != "hold" and self.quiet_hours is None:
-            raise InvalidInput("quiet_then", "is for campaigns with quiet hours; set `quiet_hours`, or leave it out")
+            raise InvalidInput(
+                "timing.quiet_then", "is for campaigns with quiet hours; set `quiet_hours`, or leave it out"
+            )
         if self.no_zone is not None and not self.needs_zone:
-            raise InvalidInput("no_zone", "has no effect without `local_at` or `quiet_hours`; leave it out")
+            raise InvalidInput("timing.no_zone", "has no effect without `local_at` or `quiet_hours`; leave it out")
 
 
 ANYTIME = Timing()
