@@ -9,6 +9,7 @@ needs a migration (`store/migrations`); a test compares the two.
 from __future__ import annotations
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     Column,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Table,
+    event,
     text,
 )
 from sqlalchemy.types import TypeEngine
@@ -217,6 +219,13 @@ payloads = Table(  # apart from the tasks: SQLite writes a whole row again, blob
     METADATA,
     Column("id", KEY, ForeignKey("stentor_tasks.id", ondelete="CASCADE"), primary_key=True),
     Column("payload", LargeBinary, nullable=False),
+)
+
+_STORED_AS_IT_IS = "ALTER TABLE stentor_payloads ALTER COLUMN payload SET STORAGE EXTERNAL"
+event.listen(  # tokens hardly get smaller, and trying to costs 1.7 ms of the 2.3 that a task of 75 KB takes
+    payloads,
+    "after_create",
+    DDL(_STORED_AS_IT_IS).execute_if(dialect="postgresql"),  # type: ignore[no-untyped-call]  # SQLAlchemy's
 )
 
 dead_letters = Table(
