@@ -120,12 +120,19 @@ def _sums(progress: Progress, pace: LaneRates) -> Text:
     line.append(f", {total.failed:,} failed")
     line.append(f", {total.retrying:,} retrying")
     if total.held:
-        line.append(f", {total.held:,} held, the next until {words.clock(progress.waves[0].at)}")
+        line.append(f", {_held(progress)}")
     if total.cancelled:
         line.append(f", {total.cancelled:,} cancelled")
     if progress.state is CampaignState.RUNNING:
         line.append(f", {rate:,.0f}/s{_left(progress, pace)}")
     return line
+
+
+def _held(progress: Progress) -> str:
+    told = f"{progress.total.held:,} held"
+    if progress.next_wave is not None:
+        told += f", the next until {words.clock(progress.next_wave)}"
+    return told
 
 
 def _left(progress: Progress, pace: LaneRates) -> str:
@@ -150,7 +157,7 @@ def line(progress: Progress, pace: LaneRates) -> str:
         f"{total.failed:,} failed",
     ]
     if total.held:
-        parts.append(f"{total.held:,} held, the next until {words.clock(progress.waves[0].at)}")
+        parts.append(_held(progress))
     if total.retrying:
         parts.append(f"{total.retrying:,} retrying")
     if progress.state is CampaignState.RUNNING:

@@ -57,6 +57,11 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     """Whether all recipients wait until they are released."""
 
     @property
+    def is_gated(self) -> bool:
+        """Whether recipients wait until the campaign is released."""
+        return self.canary > 0 or self.hold
+
+    @property
     def needs_zone(self) -> bool:
         """Whether the zone of a recipient changes anything."""
         return self.local_at is not None or self.quiet_hours is not None

@@ -174,5 +174,6 @@ def _rows(page: Page, rows: Sequence[int]) -> Page:
         lanes=page.lanes if isinstance(page.lanes, str) else [page.lanes[row] for row in rows],
         registered_at=None if page.registered_at is None else [page.registered_at[row] for row in rows],
         languages=None if page.languages is None else [page.languages[row] for row in rows],
+        zones=None if page.zones is None else [page.zones[row] for row in rows],
         variables=None if page.variables is None else [page.variables[row] for row in rows],
     )

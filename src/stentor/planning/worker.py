@@ -25,6 +25,7 @@ from stentor.config import SendingConfig
 from stentor.counted import counted
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage, StoreUnavailable, UnknownCampaign
 from stentor.planning.content import decode_content
+from stentor.planning.contract import ANYTIME, decode_timing
 from stentor.planning.division import Divider
 from stentor.planning.planner import (
     HELD_PAUSE,
@@ -38,6 +39,7 @@ from stentor.planning.planner import (
     place,
 )
 from stentor.planning.recent import Recent
+from stentor.planning.timing.moments import Moments
 from stentor.queue.contract import PLAN, Change, Lease, Queue
 from stentor.states import MOVES, CampaignState
 from stentor.store import campaigns, flags
@@ -240,7 +242,7 @@ class PlanWorker:
         if plan is not None and _is_of(plan, campaign):
             return replace(plan, campaign=campaign, place=at, held_back=held_back)
         selection = msgspec.json.decode(campaign.audience, type=Selection).at(campaign.starts_at)
-        content = decode_content(encoded)
+        content, timing = decode_content(encoded), decode_timing(campaign.timing)
         audience = self._sources.open(selection)
         # One of a start that was taken back is dropped: it may be for others by now, and say something else.
         dropped = [self._plans.pop(campaign_id)] if plan is not None else []
@@ -252,13 +254,14 @@ class PlanWorker:
             place=at,
             held_back=held_back,
             audience=audience,
-            wanted=Wanted(language=several, variables=tuple(content.variables)),
+            wanted=Wanted(language=several, zone=timing.needs_zone, variables=tuple(content.variables)),
             divider=Divider(
                 campaign_id=campaign_id,
                 expires_at=campaign.expires_at,
                 largest=self._settings.batch,
                 index_of=content.language_index if several else None,
             ),
+            moments=None if timing == ANYTIME else Moments(timing, campaign_id, campaign.starts_at or self._clock()),
         )
         for each in dropped:
             await each.audience.aclose()

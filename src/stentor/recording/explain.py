@@ -105,7 +105,7 @@ async def explain(
     )
     if outcome is Outcome.PENDING:
         events += await _pending(
-            connection, campaign, place, waiting, now, held_until=row.wave, queue_apart=queue_apart
+            connection, campaign, place, waiting, now, wave=_wave(row, campaign), queue_apart=queue_apart
         )
     else:
         events.append(_ending(outcome, row, failure))
@@ -180,6 +180,14 @@ def _waiting(row: Row[Any], position: int) -> Waiting | None:
     return next((waits for waits in waiting if waits.position == position), None)
 
 
+def _wave(row: Row[Any], campaign: Campaign) -> Event | None:
+    if row.wave is None:
+        return None
+    if row.gated and campaign.released_at is None:
+        return Event(at=row.wave, text="It may be sent from then on, and waits until the campaign is released.")
+    return Event(at=row.wave, text="It is held until its wave begins at this time; then it is sent.")
+
+
 def _ending(outcome: Outcome, row: Row[Any], failure: FailureRow | None) -> Event:
     if failure is not None and failure.reason in LEFT_OUT:
         detail = f": {failure.detail}" if failure.detail else ""
@@ -207,7 +215,7 @@ async def _pending(
     waiting: Waiting | None,
     now: float,
     *,
-    held_until: float | None,
+    wave: Event | None,
     queue_apart: bool,
 ) -> list[Event]:
     events = []
@@ -222,8 +230,8 @@ async def _pending(
             )
         )
         events.append(Event(at=waiting.not_before, text="It may be sent again from then on."))
-    if held_until is not None:
-        events.append(Event(at=held_until, text="It is held until its wave begins at this time; then it is sent."))
+    if wave is not None:
+        events.append(wave)
     else:
         events.append(await (_apart(connection, place) if queue_apart else _queued(connection, place, now)))
     problem: LaneProblem | None = (await lane_problems(connection, {place.lane})).get(place.lane)

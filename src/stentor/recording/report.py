@@ -86,6 +86,8 @@ class Wave:
 
     at: float
     """Epoch seconds."""
+    gated: bool = False
+    """Whether they wait for a release as well."""
     lanes: Mapping[str, int]
     """How many, by lane."""
 
@@ -142,7 +144,8 @@ class Progress:
     problems: Mapping[str, LaneProblem] = field(default_factory=dict)
     """The campaign's lanes that don't send just now."""
     waves: Sequence[Wave] = ()
-    """Those that have not begun, or not been put into the queue to their end, the next one first."""
+    """Those that have not begun, or not been put into the queue to their end, the next one first; those who wait for a
+    release last."""
     reading: bool = False
     """Where there are waves: whether more of the audience is still to be read."""
     still: bool = False
@@ -171,9 +174,19 @@ class Progress:
         return total(self.lanes.values())
 
     @property
+    def next_wave(self) -> float | None:
+        """When the next wave begins, or has begun, in epoch seconds; None: there is none, or all wait for a release."""
+        return next((wave.at for wave in self.waves if not wave.gated), None)
+
+    @property
+    def gated(self) -> int:
+        """How many wait for a release."""
+        return sum(wave.held for wave in self.waves if wave.gated)
+
+    @property
     def resting(self) -> bool:
         """Whether everybody who is left is held for a wave that hasn't begun."""
-        if not self.waves or self.reading or self.waves[0].at <= self.at:
+        if not self.waves or self.reading or (self.next_wave is not None and self.next_wave <= self.at):
             return False
         left = self.total
         return left.pending == left.held
@@ -307,7 +320,7 @@ async def progress(connection: AsyncConnection, campaign_id: str, now: float) ->
         UnknownCampaign: there is no such campaign.
     """
     campaign = await campaigns.get(connection, campaign_id)
-    waves = await _waves(connection, campaign_id)
+    waves = await _waves(connection, campaign)
     counts = await _counts(connection, campaign_id, now, waves)
     problems = await lane_problems(connection, {PLAN, *counts, *campaign.expected})
     reading = bool(waves) and await _reads(connection, campaign_id)
@@ -327,7 +340,7 @@ async def report(connection: AsyncConnection, campaign_id: str, now: float) -> R
         UnknownCampaign: there is no such campaign.
     """
     campaign = await campaigns.get(connection, campaign_id)
-    counts = await _counts(connection, campaign_id, now, await _waves(connection, campaign_id))
+    counts = await _counts(connection, campaign_id, now, await _waves(connection, campaign))
     over = campaign.state in FINAL
     aside = await put_aside(connection, campaign_id)
     dead = select(func.count()).where(failed.c.campaign_id == campaign_id, failed.c.dead)
@@ -374,18 +387,20 @@ async def _reads(connection: AsyncConnection, campaign_id: str) -> bool:
     return bool(await connection.scalar(select(exists().where(*of_audience))))
 
 
-async def _waves(connection: AsyncConnection, campaign_id: str) -> tuple[Wave, ...]:
+async def _waves(connection: AsyncConnection, campaign: Campaign) -> tuple[Wave, ...]:
     c = batches.c
     rows = await connection.execute(
-        select(c.wave, c.lane, func.sum(c.pending).label("held"))
-        .where(c.campaign_id == campaign_id, c.wave.is_not(None))
-        .group_by(c.wave, c.lane)
+        select(c.wave, c.gated, c.lane, func.sum(c.pending).label("held"))
+        .where(c.campaign_id == campaign.id, c.wave.is_not(None))
+        .group_by(c.wave, c.gated, c.lane)
         .order_by(c.wave, c.lane)
     )
-    lanes: dict[float, dict[str, int]] = {}
+    lanes: dict[tuple[bool, float], dict[str, int]] = {}
     for row in rows:
-        lanes.setdefault(row.wave, {})[row.lane] = int(row.held)
-    return tuple(Wave(at=at, lanes=held) for at, held in lanes.items())
+        gated = bool(row.gated) and campaign.released_at is None
+        of_lane = lanes.setdefault((gated, row.wave), {})
+        of_lane[row.lane] = of_lane.get(row.lane, 0) + int(row.held)
+    return tuple(Wave(at=at, gated=gated, lanes=lanes[gated, at]) for gated, at in sorted(lanes))
 
 
 async def _counts(

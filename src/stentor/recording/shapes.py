@@ -113,6 +113,8 @@ class WaveShape(Shape, frozen=True, kw_only=True):
 
     at: float
     """When they get the message."""
+    gated: bool
+    """Whether they wait for a release as well."""
     held: int
 
 
@@ -352,7 +354,7 @@ def progress(now: Progress) -> ProgressShape:
         total=counts(now.total),
         lanes={name: counts(lane) for name, lane in now.lanes.items()},
         problems=problems(now.problems),
-        waves=[WaveShape(at=each.at, held=each.held) for each in now.waves],
+        waves=[WaveShape(at=each.at, gated=each.gated, held=each.held) for each in now.waves],
         at=now.at,
     )
 

@@ -91,13 +91,22 @@ def waits(progress: Progress) -> str:
 
 
 def held(progress: Progress) -> str:
-    """Who waits for their time, and when the next of them get the message; only where some do."""
-    first, *later = progress.waves
-    waiting = counted(progress.total.held, "recipient")
-    said = f"{waiting} {'waits' if progress.total.held == 1 else 'wait'} for the right time."
-    at = f"at {words.clock(first.at)}" if first.at > progress.at else "now"
-    said += f" The next {counted(first.held, 'recipient')}: {at}."
-    return f"{said} The last ones: at {words.clock(later[-1].at)}." if later else said
+    """Who waits, and for what, and when the next of them get the message; only where some do."""
+    said = []
+    if coming := [wave for wave in progress.waves if not wave.gated]:
+        first, last = coming[0], coming[-1]
+        waiting = counted(sum(wave.held for wave in coming), "recipient")
+        said.append(f"{waiting} wait for the right time.")
+        at = f"at {words.clock(first.at)}" if first.at > progress.at else "now"
+        said.append(f"The next: {counted(first.held, 'recipient')} {at}.")
+        if last is not first:
+            said.append(f"The last ones: at {words.clock(last.at)}.")
+    if progress.gated:
+        said.append(
+            f"{counted(progress.gated, 'recipient')} wait until you release them: `stentor campaign release"
+            f" {progress.campaign_id}`."
+        )
+    return " ".join(said)
 
 
 def cancelled_first(campaign: Campaign, when: str = "It is") -> str:

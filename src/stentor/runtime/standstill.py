@@ -105,7 +105,9 @@ def should_move(progress: Progress) -> bool:
 
 def _is_due(progress: Progress) -> bool:
     """Whether there is a step for planners to do."""
-    return not progress.waves or progress.reading or progress.waves[0].at <= progress.at
+    if not progress.waves or progress.reading:
+        return True
+    return progress.next_wave is not None and progress.next_wave <= progress.at
 
 
 def _missing(lane: str, depth: Depth, *, recording: bool, held_for_long: bool) -> tuple[str, Role] | None:
