@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         WebPushOptions,
     )
     from stentor.planning.content import Content, TemplateLanguage, Translation, content_from
+    from stentor.planning.contract import Timing
     from stentor.runtime.blocking import BlockingStentor
     from stentor.runtime.changes import (
         CampaignEnded,
@@ -72,6 +73,7 @@ __all__ = [
     "StoreAway",
     "TelegramOptions",
     "TemplateLanguage",
+    "Timing",
     "Translation",
     "WebPushOptions",
     "WebhookOptions",
@@ -107,6 +109,7 @@ _HOMES = {
     "StoreAway": "stentor.runtime.changes",
     "TelegramOptions": "stentor.model",
     "TemplateLanguage": "stentor.planning.content",
+    "Timing": "stentor.planning.contract",
     "Translation": "stentor.planning.content",
     "WebPushOptions": "stentor.model",
     "WebhookOptions": "stentor.model",

@@ -134,7 +134,8 @@ class Columns(Section):
     language: str | None = Field(default=None, examples=["language"])
     """The column with the language, e.g. `de` or `pt-BR`."""
     time_zone: str | None = Field(default=None, examples=["time_zone"])
-    """The column with the time zone, e.g. `Europe/Berlin`."""
+    """The column with the time zone, e.g. `Europe/Berlin` or `+02:00`: for campaigns with a timing, and for moments in
+    messages."""
     registered_at: str | None = Field(default=None, examples=["updated_at"])
     """The column that says when the address was last registered: epoch seconds, a timestamp, a date, or one of these as
     text."""

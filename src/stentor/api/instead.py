@@ -12,7 +12,7 @@ _INSTEAD = tuple(
     for command, operation in (
         (r"`stentor campaign list`", "`GET /v1/campaigns`"),
         (r"`stentor campaign show`", "`GET /v1/campaigns/{campaign}`"),
-        (r"`stentor campaign (resume|pause|cancel|retry|undo) ([^`]+)`", r"`POST /v1/campaigns/\2/\1`"),
+        (r"`stentor campaign (resume|release|pause|cancel|retry|undo) ([^`]+)`", r"`POST /v1/campaigns/\2/\1`"),
         (r"`stentor drain --end`", "`DELETE /v1/queue/drain`"),
         (r"`stentor import`", "`PUT /v1/installations`"),
         (r"`stentor key list`", "`GET /v1/keys`"),

@@ -209,6 +209,24 @@ def resume(
     close(perform_on(config, campaign, work, (log_level, log_format)), out, as_json=as_json)
 
 
+def release(campaign: CampaignName, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Send to everybody else, after the canary: to those who wait for this. With a hold, these are all recipients.
+
+    Who has a time of its own that is yet to come still waits for that time.
+
+    \b
+    Examples:
+      stentor campaign release last
+    """
+    released = perform_on(config, campaign, lambda stentor, found: stentor.campaigns.release(found.id))
+    if as_json:
+        say(shapes.campaign(released))
+    else:
+        console().print(
+            f"Campaign {released.id} is released. `stentor campaign watch {released.id}` shows how it goes."
+        )
+
+
 def cancel(campaign: CampaignName, yes: Yes = False, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Stop a campaign for good. Sending stops within a second; everyone not reached yet counts as cancelled.
 
@@ -358,6 +376,7 @@ for name, command in (
     ("unschedule", unschedule),
     ("pause", pause),
     ("resume", resume),
+    ("release", release),
     ("cancel", cancel),
     ("failures", failures),
     ("explain", explain),

@@ -29,6 +29,7 @@ SAID = {
     "installation-deleted": "The installation is no longer in the registry.",
     "campaign-started": "The campaign is started.",
     "campaign-paused": "The campaign is paused. Sending stops within a second.",
+    "campaign-released": "The campaign is released: everybody else gets it, too.",
     "campaign-resumed": "The campaign goes on.",
     "campaign-cancelled": "The campaign is stopped for good. Nothing more is sent.",
     "campaign-again": "This new campaign is for those who were not reached. It is a draft. Press Fire to send it.",

@@ -131,6 +131,16 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
             raise InvalidInput("timing.no_zone", "has no effect without `local_at` or `quiet_hours`; leave it out")
 
 
+def waits_for_release(timing: bytes | None, released_at: float | None) -> bool:
+    """Whether recipients of a campaign wait until it is released.
+
+    Args:
+        timing: as it is stored.
+        released_at: epoch seconds; None: it wasn't.
+    """
+    return timing is not None and released_at is None and decode_timing(timing).is_gated
+
+
 ANYTIME = Timing()
 """Everybody at once."""
 

@@ -54,6 +54,8 @@ class CampaignShape(Shape, frozen=True, kw_only=True):
     """The most pushes a second over all lanes. Null: as fast as the lanes allow."""
     timing: Timing | None
     """When each recipient gets it, counted from the start. Null: everybody at once."""
+    released_at: float | None
+    """Since when those get it, too, who wait for a release: all but the canary. Null: not released."""
     revision: int
     """How often it was changed as a draft, or made a draft again."""
     held_until: float | None
@@ -318,6 +320,7 @@ def _campaign(each: Campaign) -> dict[str, Any]:
         "planned": each.planned,
         "expected": each.expected,
         "max_rate": each.max_rate,
+        "released_at": each.released_at,
         "timing": None if each.timing is None else decode_timing(each.timing),
         "revision": each.revision,
         "held_until": each.held_until,

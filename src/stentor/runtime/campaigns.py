@@ -607,6 +607,35 @@ class CampaignControl:
         await self._backend.bell.ring()
         return await self.get(campaign_id)
 
+    async def release(self, campaign_id: str, *, along: Along[Campaign] | None = None) -> Campaign:
+        """Send to those as well who wait for this: all but the canary, or everybody if the campaign has a hold.
+
+        Whoever's own time is yet to come still waits for that. Released already, it stays so.
+
+        Args:
+            along: is written with it.
+
+        Raises:
+            InvalidState: nobody of it waits for a release, or it isn't under way.
+            UnknownCampaign: there is none of this id.
+        """
+
+        async def change(connection: AsyncConnection) -> None:
+            campaign = await campaigns.lock(connection, campaign_id)
+            if not decode_timing(campaign.timing).is_gated:
+                raise InvalidState(
+                    f"campaign {campaign_id} has neither a canary nor a hold; nobody waits for a release"
+                )
+            if campaign.state not in (CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.PAUSED):
+                raise InvalidState(f"campaign {campaign_id} is {campaign.state}; only one under way can be released")
+            if campaign.released_at is None:
+                await campaigns.release(connection, campaign_id, self._clock())
+            await _write(along, connection, campaign_id)
+
+        await self._database.write(change)
+        await self._backend.bell.ring()
+        return await self.get(campaign_id)
+
     async def cancel(self, campaign_id: str) -> Campaign:
         """Send nothing more of it, ever, and settle what is queued as cancelled. Takes effect within a second.
 

@@ -10,6 +10,7 @@ from stentor import words
 from stentor.answer_times import AnswerTimeFigures
 from stentor.channels import is_on_record
 from stentor.counted import counted
+from stentor.planning.contract import waits_for_release
 from stentor.queue.contract import PLAN
 from stentor.recording.report import LaneProblem, Progress, Report
 from stentor.states import FINAL, CampaignState
@@ -125,6 +126,8 @@ def actions(campaign: Campaign, *, changes: bool) -> tuple[str, ...]:
         "start": state is CampaignState.DRAFT,
         "pause": state in (CampaignState.RUNNING, CampaignState.SCHEDULED),
         "resume": state is CampaignState.PAUSED,
+        "release": waits_for_release(campaign.timing, campaign.released_at)
+        and state in (CampaignState.RUNNING, CampaignState.SCHEDULED, CampaignState.PAUSED),
         "retry": state in FINAL,
         "edit": not changes and state not in (CampaignState.DRAFT, CampaignState.SCHEDULED),
         "undo": not changes and state not in (CampaignState.DRAFT, CampaignState.SCHEDULED),

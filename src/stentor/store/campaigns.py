@@ -399,6 +399,11 @@ async def _refuse_started(connection: AsyncConnection, campaign_id: str) -> None
     raise InvalidState(f"campaign {campaign_id} is {state}; only a draft can be changed or deleted")
 
 
+async def release(connection: AsyncConnection, campaign_id: str, now: float) -> None:
+    """Have those go on who wait for it. `now` in epoch seconds."""
+    await connection.execute(update(campaigns).where(campaigns.c.id == campaign_id).values(released_at=now))
+
+
 async def keep(connection: AsyncConnection, campaign_id: str) -> None:
     """Have a campaign stay as it is, and nobody `lock` it, until the transaction ends."""
     await connection.execute(select(campaigns.c.id).where(campaigns.c.id == campaign_id).with_for_update(read=True))

@@ -376,6 +376,14 @@ async def resume_campaign(call: Call, campaign: str) -> CampaignShape:
 
 
 @operations.post(
+    "/campaigns/{campaign}/release", Scope.SEND, action="campaign.release", raises=(UnknownCampaign, InvalidState)
+)
+async def release_campaign(call: Call, campaign: str) -> CampaignShape:
+    """Send to those as well who wait for this: all but the canary, or everybody if the campaign has a hold."""
+    return shapes.campaign(await call.stentor.campaigns.release(campaign, along=call.along(shapes.campaign)))
+
+
+@operations.post(
     "/campaigns/{campaign}/cancel", Scope.SEND, action="campaign.cancel", raises=(UnknownCampaign, InvalidState)
 )
 async def cancel_campaign(call: Call, campaign: str) -> CampaignShape:

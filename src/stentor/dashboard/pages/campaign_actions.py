@@ -76,6 +76,24 @@ async def resume(visit: Visit, campaign: str) -> Response:
     return visit.go(f"/campaigns/{campaign}", "campaign-resumed")
 
 
+@pages.get("/campaigns/{campaign}/release", Scope.SEND)
+async def ask_to_release(visit: Visit, campaign: str) -> Response:
+    progress = await visit.stentor.outcomes.progress(campaign)
+    total = progress.total
+    told = [
+        f"{counted(progress.gated, 'recipient')} read so far {'waits' if progress.gated == 1 else 'wait'} for this.",
+        f"Of those who got it first, {total.accepted:,} were accepted and {total.failed:,} failed.",
+        "Whoever has a time of its own that is yet to come still waits for that time.",
+    ]
+    return await _confirm(visit, progress.campaign, "release", "Release", told, button="Send to everybody else")
+
+
+@pages.post("/campaigns/{campaign}/release", Scope.SEND, action="campaign.release")
+async def release(visit: Visit, campaign: str) -> Response:
+    await visit.stentor.campaigns.release(campaign)
+    return visit.go(f"/campaigns/{campaign}", "campaign-released")
+
+
 @pages.get("/campaigns/{campaign}/cancel", Scope.SEND)
 async def ask_to_cancel(visit: Visit, campaign: str) -> Response:
     progress = await visit.stentor.outcomes.progress(campaign)

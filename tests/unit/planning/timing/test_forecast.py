@@ -116,8 +116,8 @@ def test_a_spread_that_runs_into_the_quiet_hours() -> None:
         ),
         (
             Timing(**AT_SIX, no_zone="skip"),
-            "timing.past: 200 recipients (20.0 %) have a clock that is past 2026-12-01T18:00 (Asia/Tokyo); say what happens"
-            " to them: `now`, `skip` (leave them out) or `tomorrow`",
+            "timing.past: 200 recipients (20.0 %) have a clock that is past 2026-12-01T18:00 (Asia/Tokyo); say what"
+            " happens to them: `now`, `skip` (leave them out) or `tomorrow`",
         ),
         (Timing(**AT_SIX, no_zone="skip", past_share=0.19), "timing.past: 200 recipients (20.0 %)"),
         (Timing(**AT_SIX, no_zone="skip", past_share=0.2), None),
