@@ -623,9 +623,7 @@ class CampaignControl:
         async def change(connection: AsyncConnection) -> None:
             campaign = await campaigns.lock(connection, campaign_id)
             if not decode_timing(campaign.timing).is_gated:
-                raise InvalidState(
-                    f"campaign {campaign_id} has neither a canary nor a hold; nobody waits for a release"
-                )
+                raise InvalidState(f"campaign {campaign_id} has neither a canary nor a hold: nobody waits")
             if campaign.state not in (CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.PAUSED):
                 raise InvalidState(f"campaign {campaign_id} is {campaign.state}; only one under way can be released")
             if campaign.released_at is None:
