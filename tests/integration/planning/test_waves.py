@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass, field, replace
 
 import pytest
 import sqlalchemy as sa
@@ -14,12 +14,13 @@ from stentor.batch import Batch, decode_batch
 from stentor.own_reasons import NOT_IN_AUDIENCE
 from stentor.planning.caretaker import AHEAD, Caretaker
 from stentor.planning.division import Assigned, LeftOut, Wave
-from stentor.planning.planner import FULL_PAUSE, Plan
+from stentor.planning.planner import FULL_PAUSE, HELD_PAUSE, LATE, Plan
 from stentor.queue.contract import PLAN, Lease
 from stentor.recording.audit import audit
 from stentor.recording.losses import Losses
 from stentor.recording.report import LaneCounts, progress
 from stentor.states import CampaignState
+from stentor.store import campaigns
 from stentor.store.tables import failures
 from stentor.testing.queue import ManualClock
 from tests.integration.planning.world import ANDROID, CAMPAIGN, HOLD, IOS, World, crowd, world
@@ -36,21 +37,22 @@ class Waves(World):
     """A world in which each second recipient, all those on Android, gets the message later."""
 
     began: float = 0.0
+    gated: Collection[str] = ()
+    late: Assigned = field(default_factory=Assigned)
 
     async def plan(self, lease: Lease) -> Plan:
         return replace(await super().plan(lease), moments=self)
 
-    def wave(self, last: str, now: float) -> Wave | None:
-        at = self.began + LATER.get(last, 0.0)
-        return Wave(at) if at > now else None
+    def wave(self, key: str, now: float) -> Wave | None:
+        at, gated = self.began + LATER.get(key[-1], 0.0), key in self.gated
+        return Wave(at, gated=gated) if at > now or gated else None
 
     def again(self, page: Page, now: float) -> Assigned:
-        return Assigned()
+        return self.late
 
     def assign(self, page: Page, now: float) -> Assigned:
-        last = [key.decode()[-1] for key in page.keys]
         return Assigned(
-            waves=[self.wave(each, now) for each in last],
+            waves=[self.wave(key.decode(), now) for key in page.keys],
             left_out={key: LeftOut("Skipped", "by a rule") for key in page.keys if key.decode()[-1] == LEFT_OUT},
         )
 
@@ -263,3 +265,43 @@ async def test_a_deep_lane_holds_up_no_other_lane_of_a_wave(timed: Waves) -> Non
     await timed.queue.settle(ack=await timed.queue.take(ANDROID, 1000, HOLD))
     timed.clock.move(FULL_PAUSE)
     assert keys(await timed.due()) == sorted({*everybody(60, HOUR)} - {*moved})
+
+
+async def test_those_who_wait_for_a_release_hold_up_nobody_of_the_same_moment(timed: Waves) -> None:
+    """All on iOS, who would get it now, and every other one of an hour later wait for a release."""
+    gated = {key for key in crowd(IOS, size=60) if int(key) % 4 in (0, 2, 3) and key[-1] != LEFT_OUT}
+    timed.gated = {key for key in gated if LATER.get(key[-1]) != 2 * HOUR}
+    await timed.start()
+    assert await timed.due() == []
+    timed.clock.move(HOUR)
+    free = sorted({*everybody(60, HOUR)} - timed.gated)
+    assert free
+    assert keys(await timed.due()) == free
+    await timed.database.write(lambda connection: campaigns.release(connection, CAMPAIGN, timed.clock()))
+    timed.clock.move(HELD_PAUSE)
+    released = await timed.due()
+    assert keys(released) == sorted(timed.gated)
+    assert {batch.expires_at - timed.began for batch in released} == {LIFETIME, HOUR + LIFETIME}
+
+
+async def test_who_is_late_for_a_wave_is_looked_at_again(timed: Waves) -> None:
+    """The wave comes to be put when some of it must wait longer, and others get nothing."""
+    await timed.start()
+    await timed.due()
+    timed.clock.move(HOUR + LATE)
+    wave = everybody(60, HOUR)
+    waits, out = wave[0], wave[-1]
+    timed.late = Assigned(
+        waves=[Wave(timed.clock() + 60) if key == waits else None for key in wave],
+        left_out={out.encode(): LeftOut("QuietExpired", "at night")},
+    )
+    first = keys(await timed.due())
+    assert waits not in first
+    assert out in first, "it has its place in its batch"
+    assert {*await timed.held()} == {HOUR + LATE + 60, 2 * HOUR}
+    timed.late = Assigned()
+    timed.clock.move(60)
+    assert sorted(first + keys(await timed.due())) == wave
+    async with timed.database.read() as connection:
+        rows = (await connection.execute(sa.select(failures).where(failures.c.reason == "QuietExpired"))).all()
+    assert [(row.installation, row.detail) for row in rows] == [(out, "at night")]
