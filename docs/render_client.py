@@ -44,6 +44,7 @@ NAMES: Mapping[str, str] = {
     "test_campaign": "campaigns.test",
     "pause_campaign": "campaigns.pause",
     "resume_campaign": "campaigns.resume",
+    "release_campaign": "campaigns.release",
     "cancel_campaign": "campaigns.cancel",
     "retry_campaign": "campaigns.retry",
     "preview_undo": "campaigns.prepare_undo",

@@ -42,6 +42,7 @@ class BlockingCampaignsCalls(Twin[CampaignsCalls]):
     test = blocking(CampaignsCalls.test)
     pause = blocking(CampaignsCalls.pause)
     resume = blocking(CampaignsCalls.resume)
+    release = blocking(CampaignsCalls.release)
     cancel = blocking(CampaignsCalls.cancel)
     retry = blocking(CampaignsCalls.retry)
     prepare_undo = blocking(CampaignsCalls.prepare_undo)

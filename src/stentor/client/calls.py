@@ -456,6 +456,28 @@ class CampaignsCalls:
             shapes.Campaign,
         )
 
+    async def release(
+        self,
+        campaign: str,
+        *,
+        idempotency_key: str | None = None,
+    ) -> shapes.Campaign:
+        """Send to those as well who wait for this: all but the canary, or everybody if the campaign has a hold.
+
+        Calls `release_campaign`, which needs the scope `send`.
+
+        Args:
+            idempotency_key: Repeats an earlier request under its key. Left out: a new one.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="POST",
+                path=path("/v1/campaigns/{campaign}/release", campaign=campaign),
+                headers=headers(idempotency_key=idempotency_key),
+            ),
+            shapes.Campaign,
+        )
+
     async def cancel(
         self,
         campaign: str,

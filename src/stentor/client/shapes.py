@@ -220,6 +220,8 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     """The most pushes a second over all lanes. Null: as fast as the lanes allow."""
     timing: Timing | None
     """When each recipient gets it, counted from the start. Null: everybody at once."""
+    released_at: float | None
+    """Since when those get it, too, who wait for a release: all but the canary. Null: not released."""
     revision: int
     """How often it was changed as a draft, or made a draft again."""
     held_until: float | None
@@ -252,6 +254,8 @@ class ListedCampaign(msgspec.Struct, frozen=True, kw_only=True):
     """The most pushes a second over all lanes. Null: as fast as the lanes allow."""
     timing: Timing | None
     """When each recipient gets it, counted from the start. Null: everybody at once."""
+    released_at: float | None
+    """Since when those get it, too, who wait for a release: all but the canary. Null: not released."""
     revision: int
     """How often it was changed as a draft, or made a draft again."""
     held_until: float | None
@@ -292,6 +296,8 @@ class LaneCounts(msgspec.Struct, frozen=True, kw_only=True):
     """In a batch that a sender holds. 0 if the queue is in NATS, which doesn't tell."""
     retrying: int
     """Tried, not accepted, and waiting to be tried again."""
+    held: int
+    """Waiting for their wave to begin: for a local time, say."""
     accepted: int
     """Taken by the provider. Providers don't say whether a phone showed the message."""
     rejected: int
@@ -314,6 +320,16 @@ class LaneProblem(msgspec.Struct, frozen=True, kw_only=True):
     problem is the whole lane's."""
 
 
+class Wave(msgspec.Struct, frozen=True, kw_only=True):
+    """Those who are held until a moment."""
+
+    at: float
+    """When they get the message."""
+    gated: bool
+    """Whether they wait for a release as well."""
+    held: int
+
+
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a campaign is at one moment."""
 
@@ -322,6 +338,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     lanes: dict[str, LaneCounts]
     problems: dict[str, LaneProblem]
     """The campaign's lanes that don't send just now."""
+    waves: list[Wave]
+    """Those who are held, the next ones first."""
     at: float
 
 
