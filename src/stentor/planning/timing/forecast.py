@@ -188,7 +188,7 @@ def notes(found: Forecast) -> list[str]:
     try:
         refuse_unruled(found)
     except InvalidInput as error:
-        told.append(f"it cannot be started so: {error}")
+        told.append(f"it cannot be started so: {error.problem} ({error.field})")
     reasons = {NO_ZONE: "have no time zone that is known", PAST_LOCAL_TIME: "are past the local time"}
     for reason, count in found.left_out.items():
         why = reasons.get(reason, f"are in the quiet hours {timing.quiet_hours}")
