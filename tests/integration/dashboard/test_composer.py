@@ -490,8 +490,9 @@ async def test_when_each_person_gets_it(browser: Browser) -> None:
     }
     page = await save(browser, page, **said)
     assert (await stored(browser, campaign.id)).timing == Timing(local_at="2030-01-31T18:00", quiet_hours="22:00-08:00")
-    check = await browser.open(f"/campaigns/{campaign.id}/check?count=now")
-    assert "at 2030-01-31 18:00 on each recipient&#39;s clock, nothing if that is past" in check.text
+    told = await browser.open(f"/campaigns/{campaign.id}/check")
+    assert "at 2030-01-31 18:00 on each recipient&#39;s clock; quiet hours 22:00-08:00" in told.text
+    check = await counted(browser, campaign.id)
     assert "it cannot be started so: 40 recipients have no time zone that is known" in check.text
     confirmation = re.search(r'name="confirmation" value="([^"]+)"', check.text)
     assert confirmation is not None
@@ -508,7 +509,7 @@ async def test_when_each_person_gets_it(browser: Browser) -> None:
         spread=7200.0,
         canary=0.015,
     )
-    check = await browser.open(f"/campaigns/{campaign.id}/check?count=now")
+    check = await counted(browser, campaign.id)
     assert "31 Jan 2030, 17:00 UTC" in check.text
     shown = await browser.open(f"/campaigns/{campaign.id}")
     assert "1.5 % first, the others wait to be released" in shown.text
