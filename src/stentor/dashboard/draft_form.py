@@ -17,8 +17,10 @@ from stentor.audience.segments.spelling import told
 from stentor.audience.written import filters, writable
 from stentor.dashboard import message_form
 from stentor.dashboard.form import Form
+from stentor.dashboard.timing_form import TimingForm, form_of_timing, read_timing
 from stentor.errors import InvalidConfiguration, InvalidInput, InvalidMessage, StentorError
 from stentor.planning.content import content_of, to_file
+from stentor.planning.contract import ANYTIME
 from stentor.runtime.draft import Draft
 from stentor.runtime.written import moment
 from stentor.zones import zone_of
@@ -50,6 +52,7 @@ class DraftForm:
     words: str = ""
     """A time as the command line takes it; it goes before `at`."""
     max_rate: str = ""
+    timing: TimingForm = field(default_factory=TimingForm)
 
     @property
     def tzinfo(self) -> tzinfo:
@@ -82,6 +85,7 @@ class DraftForm:
             title=self.title.strip() or None,
             starts_at=self._starts_at(stored, now),
             max_rate=self._rate(),
+            timing=self.timing.timing(ANYTIME if stored is None else stored.timing),
             collapse_id=None if stored is None else stored.collapse_id,
         )
 
@@ -161,6 +165,7 @@ def form_of(draft: Draft) -> DraftForm:
         title="" if draft.title == (draft.content.name or "untitled") else draft.title or "",
         at="" if draft.starts_at is None else _local(draft.starts_at, UTC),
         max_rate="" if draft.max_rate is None else f"{draft.max_rate:g}",
+        timing=form_of_timing(draft.timing),
     )
 
 
@@ -185,6 +190,7 @@ def read(form: Form) -> DraftForm:
         zone=form.get("zone"),
         words=form.get("words"),
         max_rate=form.get("max_rate"),
+        timing=read_timing(form),
     )
 
 

@@ -192,3 +192,20 @@ async def test_what_another_adds_meanwhile_is_changed(postgres: str) -> None:
     finally:
         await other.close()
         await database.aclose()
+
+
+async def test_time_zones(database: Database) -> None:
+    zones = {"a": "Europe/Berlin", "b": "UTC+02:00", "c": None, "d": "Europe/Berlin"}
+    await register(
+        database,
+        [Registration(id=key, channel="apns", address=f"t{key}", time_zone=zone) for key, zone in zones.items()],
+    )
+    await kill(database, "d")
+    found = await page(database, Wanted(zone=True))
+    assert dict(zip(found.keys, found.zones or [], strict=True)) == {
+        b"a": "Europe/Berlin",
+        b"b": "UTC+02:00",
+        b"c": None,
+    }
+    everybody = RegistryAudience(database, Selection(source="registry"), Routes(lanes={("apns", None): "apns/ios"}))
+    assert await everybody.zones() == {"Europe/Berlin": 1, "UTC+02:00": 1, None: 1}

@@ -20,6 +20,7 @@ from stentor.dashboard import counting
 from stentor.dashboard.counting import Counts
 from stentor.model import ApnsOptions, Message
 from stentor.planning.content import Content, Translation, to_file
+from stentor.planning.contract import ANYTIME, Timing
 from stentor.runtime.draft import Draft
 from stentor.states import CampaignState
 from stentor.store.campaigns import Campaign
@@ -37,6 +38,16 @@ RICH = Draft(
     Selection(source=AUDIENCE, filters={"platform": ["ios"]}, segment="language = de", only=["1", "2"]),
     title="Autumn",
     max_rate=50.0,
+    timing=Timing(
+        local_at="2030-01-31 18:00:30",
+        past_share=0.05,
+        no_zone="+02:00",
+        quiet_hours="22:00-08:00",
+        quiet_then="expire",
+        spread=5400.0,
+        canary=0.015,
+        hold=True,
+    ),
 )
 
 
@@ -211,6 +222,13 @@ async def test_of_two_tabs_the_second_is_asked(browser: Browser) -> None:
         ({"words": "soon"}, "is not a time"),
         ({"max_rate": "0"}, "above 0"),
         ({"source": ""}, "choose whom it is for"),
+        ({"timing__quiet_from": ""}, "are not quiet hours; write e.g. 22:00-08:00"),
+        ({"timing__no_zone": "zone", "timing__stand_in": ""}, "write a time zone such as Europe/Berlin below"),
+        ({"timing__stand_in": "Asia"}, "is not a time zone"),
+        ({"timing__spread": "soon"}, "is not a duration; write e.g. 90m or 2h"),
+        ({"timing__canary": "half"}, "must be a number of percent, such as 1"),
+        ({"timing__canary": "100"}, "must be a share above 0 and below 1"),
+        ({"timing__local_at": "2070-01-01T18:00"}, "is more than 10 years away; check the date"),
     ],
 )
 async def test_what_is_wrong_is_told_and_what_was_typed_stays(
@@ -458,3 +476,51 @@ async def test_a_draft_that_nobody_counted_is_counted_before_its_start(browser: 
     await counted(browser, campaign.id)
     again = await browser.open(f"/campaigns/{campaign.id}/start")
     assert "The message goes to 40 recipients" in again.text
+
+
+async def test_when_each_person_gets_it(browser: Browser) -> None:
+    """Written, shown before the start by time zone, and not started while it says too little."""
+    await browser.sign_in("ada", Scope.SEND)
+    campaign = await made(browser, replace(RICH, selection=Selection(source=AUDIENCE), timing=ANYTIME))
+    page = await browser.open(f"/campaigns/{campaign.id}/compose")
+    said: dict[str, Any] = {
+        "timing__local_at": "2030-01-31T18:00",
+        "timing__quiet_from": "22:00",
+        "timing__quiet_to": "08:00",
+    }
+    page = await save(browser, page, **said)
+    assert (await stored(browser, campaign.id)).timing == Timing(local_at="2030-01-31T18:00", quiet_hours="22:00-08:00")
+    told = await browser.open(f"/campaigns/{campaign.id}/check")
+    assert "at 2030-01-31 18:00 on each recipient&#39;s clock; quiet hours 22:00-08:00" in told.text
+    check = await counted(browser, campaign.id)
+    assert "it cannot be started so: 40 recipients have no time zone that is known" in check.text
+    confirmation = re.search(r'name="confirmation" value="([^"]+)"', check.text)
+    assert confirmation is not None
+    fired = await browser.submit(check, f"/campaigns/{campaign.id}/fire", confirmation=confirmation[1], sure="yes")
+    assert fired.status_code == 409
+    assert "40 recipients have no time zone that is known; say what happens to them" in fired.text
+    rules: dict[str, Any] = {"timing__no_zone": "zone", "timing__stand_in": "Europe/Berlin", "timing__past": "tomorrow"}
+    await save(browser, page, **rules, timing__spread="2h", timing__canary="1,5 %")
+    assert (await stored(browser, campaign.id)).timing == Timing(
+        local_at="2030-01-31T18:00",
+        past="tomorrow",
+        quiet_hours="22:00-08:00",
+        no_zone="Europe/Berlin",
+        spread=7200.0,
+        canary=0.015,
+    )
+    check = await counted(browser, campaign.id)
+    assert "31 Jan 2030, 17:00 UTC" in check.text
+    shown = await browser.open(f"/campaigns/{campaign.id}")
+    assert "1.5 % first, the others wait to be released" in shown.text
+    plain = await save(
+        browser,
+        await browser.open(f"/campaigns/{campaign.id}/compose"),
+        timing__local_at="",
+        timing__quiet_from="",
+        timing__quiet_to="",
+        timing__spread="",
+        timing__canary="",
+    )
+    assert plain.status_code == 200
+    assert (await stored(browser, campaign.id)).timing == ANYTIME, "rules that have no effect are dropped"

@@ -15,6 +15,8 @@ from stentor.dashboard.reasons import dead_of, how_many, left_out_of, reason_lin
 from stentor.dashboard.streaming import stream_to
 from stentor.dashboard.visit import Visit
 from stentor.dashboard.whom import changes_another, whom
+from stentor.planning.contract import decode_timing
+from stentor.planning.timing.sentences import described_timing
 from stentor.recording import shapes
 from stentor.runtime.sentences import UNSEEN, actions, changes_unseen
 from stentor.states import FINAL, CampaignState
@@ -34,6 +36,7 @@ async def show_campaign(visit: Visit, campaign: str) -> Response:
         "campaign.html",
         campaign=found,
         whom=whom(found, people=visit.may("write")),
+        when=described_timing(decode_timing(found.timing)),
         reached_by=shapes.selection_of(found).reached_by,
         failed_of=shapes.selection_of(found).failed_of,
         live=live.render(progress),

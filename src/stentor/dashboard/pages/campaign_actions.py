@@ -14,6 +14,8 @@ from stentor.dashboard.reasons import dead_of, how_many, left_out_of, reason_lin
 from stentor.dashboard.visit import Visit
 from stentor.dashboard.whom import whom
 from stentor.errors import InvalidState
+from stentor.planning.contract import decode_timing
+from stentor.planning.timing.sentences import described_timing
 from stentor.recording.report import unread
 from stentor.runtime.campaigns import refuse_unless_over
 from stentor.runtime.confirmation import Expectation
@@ -167,6 +169,7 @@ async def _start_page(visit: Visit, campaign: str) -> Response:
         template="campaign_start.html",
         name=content.name,
         whom=whom(found, people=True),
+        when=described_timing(decode_timing(found.timing)),
         confirmation=await visit.stentor.campaigns.confirmation(campaign),
     )
 

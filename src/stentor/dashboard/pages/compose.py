@@ -10,7 +10,7 @@ from starlette.responses import Response
 from stentor import channels
 from stentor.access.scopes import Scope
 from stentor.config import REGISTRY
-from stentor.dashboard import draft_form, message_form, mockups
+from stentor.dashboard import draft_form, message_form, mockups, timing_form
 from stentor.dashboard.draft_form import DraftForm
 from stentor.dashboard.page import Pages
 from stentor.dashboard.templates import rate
@@ -25,6 +25,7 @@ from stentor.errors import (
     UnknownCampaign,
 )
 from stentor.planning.content import Content, content_of
+from stentor.planning.timing.sentences import described_timing
 from stentor.runtime.draft import Draft
 from stentor.states import CampaignState
 from stentor.store.campaigns import Campaign
@@ -190,11 +191,16 @@ def _differences(theirs: Draft, ours: Draft) -> list[tuple[str, str, str]]:
         ("Languages", ", ".join(theirs.content.translations), ", ".join(ours.content.translations)),
         ("For", draft_form.audience_in_words(theirs), draft_form.audience_in_words(ours)),
         ("Most a second", _rate(theirs.max_rate), _rate(ours.max_rate)),
+        ("Timing", _timing(theirs), _timing(ours)),
     ]
     found = [row for row in rows if row[1] != row[2]]
     if theirs.content != ours.content and not any(row[0] in ("Title", "Text", "Languages") for row in found):
         found.append(("Message", "other options, data or translations", "yours"))
     return found
+
+
+def _timing(draft: Draft) -> str:
+    return described_timing(draft.timing) or "everybody at once"
 
 
 def _rate(value: float | None) -> str:
@@ -221,6 +227,7 @@ async def _page(visit: Visit, desk: _Desk, filled: DraftForm, problems: dict[str
         form=filled,
         problems=wrong,
         fields=message_form,
+        timing_fields=timing_form,
         groups=groups,
         sources=_sources(visit),
         spare=spare,

@@ -22,6 +22,7 @@ from stentor.errors import (
     StentorError,
     Unconfirmed,
 )
+from stentor.planning.timing.sentences import described_timing
 from stentor.recording.meanings import meaning
 from stentor.recording.shapes import selection_of
 from stentor.runtime.campaigns import MOST_TESTS
@@ -34,6 +35,8 @@ from stentor.store.campaigns import new_id
 pages = Pages()
 HOLD = 10.0
 """Seconds for which a start is held unless somebody chooses otherwise."""
+MOST_ZONES = 40
+"""Time zones that are shown."""
 HOLDS = (10, 30, 60, 300)
 """What may be chosen."""
 REFUSED = (
@@ -135,6 +138,7 @@ async def _check_page(
         status,
         draft=draft,
         audience=audience_in_words(draft),
+        when=described_timing(draft.timing),
         most_tests=MOST_TESTS,
         ids=visit.form.raw("ids"),
         reserved=new_id(visit.now),
@@ -148,7 +152,7 @@ async def _counted(visit: Visit, campaign_id: str) -> dict[str, Any]:
     """The check of a draft as it is stored, how long it takes already, or why it cannot be sent."""
     campaign = await visit.stentor.campaigns.get(campaign_id)
     shown: dict[str, Any] = {"campaign": campaign, "campaign_id": campaign_id, "holds": HOLDS}
-    shown |= {"preview": None, "seconds": 0.0, "error": ""}
+    shown |= {"preview": None, "seconds": 0.0, "error": "", "most_zones": MOST_ZONES}
     assert visit.session is not None
     try:
         found: Preview | float = await visit.counts.ask(

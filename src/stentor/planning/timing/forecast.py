@@ -188,9 +188,12 @@ def notes(found: Forecast) -> list[str]:
     try:
         refuse_unruled(found)
     except InvalidInput as error:
-        told.append(f"it cannot be started so: {error}")
+        told.append(f"it cannot be started so: {error.problem} ({error.field})")
+    unruled = {NO_ZONE: timing.no_zone is None, PAST_LOCAL_TIME: timing.past is None and not timing.past_share}
     reasons = {NO_ZONE: "have no time zone that is known", PAST_LOCAL_TIME: "are past the local time"}
     for reason, count in found.left_out.items():
+        if unruled.get(reason):
+            continue  # told above
         why = reasons.get(reason, f"are in the quiet hours {timing.quiet_hours}")
         told.append(f"{counted(count, 'recipient')} {why} and will get nothing ({reason})")
     late = [each for each in found.zones if each.runs_into_quiet]

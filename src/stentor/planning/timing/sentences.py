@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from stentor.planning.contract import NOW, SKIP, Timing
+
+_PASTS: Mapping[str | None, str] = MappingProxyType(
+    {
+        "now": ", at once if that is past",
+        "tomorrow": ", the next day if that is past",
+        "skip": ", nothing if that is past",
+    }
+)
 
 
 def described_timing(timing: Timing) -> str:
@@ -13,14 +24,12 @@ def described_timing(timing: Timing) -> str:
 def _parts(timing: Timing) -> list[str]:
     said = []
     if timing.local_at is not None:
-        past = {"now": "at once if that is past", "tomorrow": "the next day if that is past"}
-        rule = past.get(timing.past or "", "nothing if that is past")
-        said.append(f"at {timing.local_at.replace('T', ' ')} on each recipient's clock, {rule}")
+        said.append(f"at {timing.local_at.replace('T', ' ')} on each recipient's clock{_PASTS.get(timing.past, '')}")
     if timing.quiet_hours is not None:
         held = "then sent when they end" if timing.quiet_then == "hold" else "who falls into them gets nothing"
         said.append(f"quiet hours {timing.quiet_hours}, {held}")
-    if timing.needs_zone:
-        rule = {NOW: "at once", SKIP: "nothing", None: "nothing"}.get(timing.no_zone, f"as in {timing.no_zone}")
+    if timing.needs_zone and timing.no_zone is not None:
+        rule = {NOW: "at once", SKIP: "nothing"}.get(timing.no_zone, f"as in {timing.no_zone}")
         said.append(f"without a time zone {rule}")
     if timing.spread:
         said.append(f"spread over {_length(timing.spread)}")

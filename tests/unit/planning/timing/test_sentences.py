@@ -16,7 +16,11 @@ AT_SIX: dict[str, Any] = {"local_at": "2026-12-01T18:00"}
     ("values", "said"),
     [
         ({}, ""),
-        (AT_SIX, "at 2026-12-01 18:00 on each recipient's clock, nothing if that is past; without a time zone nothing"),
+        (AT_SIX, "at 2026-12-01 18:00 on each recipient's clock"),
+        (
+            {**AT_SIX, "past": "skip", "no_zone": "skip"},
+            "at 2026-12-01 18:00 on each recipient's clock, nothing if that is past; without a time zone nothing",
+        ),
         (
             {**AT_SIX, "past": "tomorrow", "no_zone": "+02:00"},
             "at 2026-12-01 18:00 on each recipient's clock, the next day if that is past; without a time zone as in"
