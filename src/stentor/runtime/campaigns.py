@@ -40,7 +40,7 @@ from stentor.runtime.renditions import Composition, composition_of
 from stentor.runtime.resources import Resources
 from stentor.runtime.roles import Roles
 from stentor.runtime.segments import Segments
-from stentor.states import FINAL, CampaignState
+from stentor.states import FINAL, CampaignKind, CampaignState
 from stentor.store import campaigns, flags
 from stentor.store import once as keys
 from stentor.store.along import Along
@@ -166,6 +166,8 @@ class CampaignControl:
         preview: Preview | None = None,
         campaign_id: str | None = None,
         count: bool = True,
+        kind: CampaignKind = CampaignKind.CAMPAIGN,
+        along: Along[Campaign] | None = None,
     ) -> Campaign:
         """Store a campaign as a draft, after the checks of `prepare`.
 
@@ -173,6 +175,8 @@ class CampaignControl:
             count: False: its audience and its apps are not looked at yet; `check` or `start` does that.
             preview: what `prepare` said of it just now, so that it isn't checked and counted twice.
             campaign_id: its id, of `store.campaigns.new_id`. If there is one of this id, that is returned.
+            kind: what it is a draft of.
+            along: is written with it.
 
         Raises: as `prepare`.
         """
@@ -195,23 +199,37 @@ class CampaignControl:
             starts_at=draft.starts_at,
             max_rate=draft.max_rate,
             expected=preview.expected if preview is not None else {},
+            kind=kind,
+            pause_above=draft.pause_above,
         )
-        encoded = encode_content(draft.content)
-        await self._database.write(lambda connection: campaigns.add(connection, campaign, encoded))
+        encoded, made_id = encode_content(draft.content), campaign_id
+
+        async def add(connection: AsyncConnection) -> None:
+            await campaigns.add(connection, campaign, encoded)
+            await _write(along, connection, made_id)
+
+        await self._database.write(add)
         return await self.get(campaign_id)
 
     async def change(
-        self, campaign_id: str, draft: Draft, *, revision: int | None = None, count: bool = True
+        self,
+        campaign_id: str,
+        draft: Draft,
+        *,
+        revision: int | None = None,
+        count: bool = True,
+        kind: CampaignKind = CampaignKind.CAMPAIGN,
+        along: Along[Campaign] | None = None,
     ) -> Campaign:
         """Make a draft another one, after the checks of `prepare`.
 
         Args:
-            count: as for `create`.
+            count, kind, along: as for `create`.
             revision: what `Campaign.revision` was when it was looked at; None: whatever it is.
 
         Raises:
             UnknownCampaign: there is none of this id.
-            InvalidState: it was started.
+            InvalidState: it was started, or is the draft of something else.
             ChangedMeanwhile: its revision is another one. And as `prepare`.
         """
         draft = await self._settled(draft)
@@ -220,7 +238,10 @@ class CampaignControl:
         else:
             draft.check(self._clock())
             expected = {}
-        seen = (await self.get(campaign_id)).revision if revision is None else revision
+        found = await self.get(campaign_id)
+        if found.kind is not kind:
+            raise InvalidState(f"{campaign_id} is no draft of a {kind}, but of a {found.kind}")
+        seen = found.revision if revision is None else revision
         values = {
             "title": check_text("title", draft.shown_title),
             "content": encode_content(draft.content),
@@ -228,8 +249,14 @@ class CampaignControl:
             "starts_at": draft.starts_at,
             "max_rate": draft.max_rate,
             "expected": msgspec.json.encode(expected),
+            "pause_above": draft.pause_above,
         }
-        await self._database.write(lambda connection: campaigns.change_draft(connection, campaign_id, seen, values))
+
+        async def change(connection: AsyncConnection) -> None:
+            await campaigns.change_draft(connection, campaign_id, seen, values)
+            await _write(along, connection, campaign_id)
+
+        await self._database.write(change)
         return await self.get(campaign_id)
 
     async def draft(self, campaign_id: str) -> Draft:
@@ -664,6 +691,7 @@ def draft_of(campaign: Campaign, content: bytes) -> Draft:
         starts_at=campaign.starts_at,
         max_rate=campaign.max_rate,
         collapse_id=campaign.collapse_id,
+        pause_above=campaign.pause_above,
     )
 
 
