@@ -43,7 +43,7 @@ from stentor.runtime.draft import Draft
 from stentor.runtime.preview import Preview
 from stentor.runtime.shapes import preview as preview_shape
 from stentor.runtime.stentor import Stentor
-from stentor.runtime.written import Moment, moment
+from stentor.runtime.written import Moment, moment, share
 from stentor.store.campaigns import Campaign
 
 
@@ -72,6 +72,7 @@ def send(
         float | None,
         typer.Option(metavar="N", help="Send at most N per second across all lanes, e.g. 500 or 0.5."),
     ] = None,
+    pause_above: opts.PauseAbove = None,
     name: Annotated[str | None, typer.Option(help="What the campaign is called in lists and reports.")] = None,
     once: Annotated[
         str | None,
@@ -109,7 +110,7 @@ def send(
       stentor send --message sale.toml --audience users --segment "country in [DE, AT] and app_version >= v5.2"
       stentor send --body "Doors open" --ttl 2h --audience users --at 2030-01-31T18:00 --yes --json
       stentor send --message sale.toml --audience users --detach
-      stentor send --message sale.toml --audience users --max-rate 500
+      stentor send --message sale.toml --audience users --max-rate 500 --pause-above 20%
       stentor send --message news.toml --audience users --once "news-$(date +%F)" --yes --quiet
       stentor send --title "{{ show }}: {{ title }}" --set show=News --set title="50 % {off}" --audience users
     """
@@ -127,6 +128,7 @@ def send(
         title=name,
         starts_at=None if starts is None else starts.at,
         max_rate=max_rate,
+        pause_above=None if pause_above is None else share("--pause-above", pause_above),
     )
     order = _Order(draft=draft, starts=starts, sample=sample, once=once)
     out = console(as_json=as_json, quiet=quiet)

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from cronsim import CronSim, CronSimError
 
+from stentor.counted import counted
 from stentor.errors import InvalidInput
 
 FIELDS = 5
@@ -50,7 +51,7 @@ class Recurrence:
         _zone(self.zone)
         fields = len(self.cron.split())
         if len(self.cron) > LONGEST_LINE or fields != FIELDS:
-            raise InvalidInput("cron", f"has {fields} fields; {_EXAMPLE}")
+            raise InvalidInput("cron", f"has {counted(fields, 'field')} instead of {FIELDS}; {_EXAMPLE}")
         try:
             CronSim(self.cron, datetime(2026, 1, 1, tzinfo=UTC))
         except CronSimError as error:
@@ -71,13 +72,13 @@ class Recurrence:
         """What is due at `now`, given that `since` is the first instant that nobody has looked at; None: nothing."""
         if since > now:
             return None
-        counted = 1 + sum(1 for _ in islice(self._until(since, now), COUNTED - 1))
+        instants = 1 + sum(1 for _ in islice(self._until(since, now), COUNTED - 1))
         newest = since
         for back in _BACK:
             newest = max(self._until(max(since, now - back), now), default=since)
             if newest > since or now - back <= since:
                 break
-        return Due(newest=newest, oldest=since, instants=counted)
+        return Due(newest=newest, oldest=since, instants=instants)
 
     def written(self, moment: float) -> str:
         """An instant as the clocks of the zone show it: `Mon 2026-11-30 18:00 CET`."""

@@ -51,6 +51,8 @@ class CampaignShape(Shape, frozen=True, kw_only=True):
     """Recipients by lane, as counted before the start. Empty: a draft that was not counted yet."""
     max_rate: float | None
     """The most pushes a second over all lanes. Null: as fast as the lanes allow."""
+    pause_above: float | None
+    """The share of failures on a lane above which it pauses by itself. Null: it never does."""
     revision: int
     """How often it was changed as a draft, or made a draft again."""
     held_until: float | None
@@ -301,6 +303,7 @@ def _campaign(each: Campaign) -> dict[str, Any]:
         "planned": each.planned,
         "expected": each.expected,
         "max_rate": each.max_rate,
+        "pause_above": each.pause_above,
         "revision": each.revision,
         "held_until": each.held_until,
     }

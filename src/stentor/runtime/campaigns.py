@@ -31,6 +31,7 @@ from stentor.planning.planner import Planner, start_task
 from stentor.planning.retraction import correction, retraction
 from stentor.planning.templates import check_text
 from stentor.recording import pruning
+from stentor.recording.failure_share import encode_tallies, tallies
 from stentor.recording.pruning import Prunable
 from stentor.runtime.confirmation import Expectation, confirmation_of
 from stentor.runtime.draft import Draft, checked
@@ -200,7 +201,7 @@ class CampaignControl:
             max_rate=draft.max_rate,
             expected=preview.expected if preview is not None else {},
             kind=kind,
-            pause_above=draft.pause_above,
+            pause_above=self._pause_above(draft),
         )
         encoded, made_id = encode_content(draft.content), campaign_id
 
@@ -249,7 +250,7 @@ class CampaignControl:
             "starts_at": draft.starts_at,
             "max_rate": draft.max_rate,
             "expected": msgspec.json.encode(expected),
-            "pause_above": draft.pause_above,
+            "pause_above": self._pause_above(draft),
         }
 
         async def change(connection: AsyncConnection) -> None:
@@ -587,7 +588,7 @@ class CampaignControl:
         return await self._move(campaign_id, CampaignState.PAUSED, along)
 
     async def resume(self, campaign_id: str, *, along: Along[Campaign] | None = None) -> Campaign:
-        """Go on with a paused campaign.
+        """Go on with a paused campaign. If it pauses by a share of failures, only what comes after counts from now on.
 
         Args:
             along: is written with it.
@@ -602,7 +603,10 @@ class CampaignControl:
             waits = (campaign.starts_at or 0.0) > self._clock()
             to = CampaignState.SCHEDULED if waits else CampaignState.RUNNING
             if campaign.state is CampaignState.PAUSED:
-                await campaigns.move(connection, campaign_id, to)
+                values: dict[str, Any] = {}
+                if campaign.pause_above is not None:  # what came before is somebody's decision now
+                    values["pause_from"] = encode_tallies(await tallies(connection, campaign_id))
+                await campaigns.move(connection, campaign_id, to, **values)
             await _write(along, connection, campaign_id)
 
         await self._database.write(change)
@@ -661,6 +665,9 @@ class CampaignControl:
         if campaign_id is None or not await self._database.ask(lambda c: campaigns.states(c, [campaign_id])):
             return None
         return await self.get(campaign_id)
+
+    def _pause_above(self, draft: Draft) -> float | None:
+        return self._config.sending.pause_above if draft.pause_above is None else draft.pause_above
 
     async def _refuse_while_draining(self) -> None:
         if await self._queue.draining():

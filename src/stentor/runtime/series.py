@@ -88,14 +88,14 @@ class SeriesControl:
         *,
         count: bool = True,
         series_id: str | None = None,
-        along: Along[Campaign] | None = None,
+        along: Along[Series] | None = None,
     ) -> Series:
         """Save a series. Its first run is the next one that is due.
 
         Args:
             count: False: its audience and its apps are not looked at now; each run looks at them anyway.
             series_id: its id. If there is a series of this id, that is returned.
-            along: is written with it, with the draft that it has.
+            along: is written with it.
 
         Raises:
             InvalidInput: its name, its cron line or its time zone cannot be used, or it is never due.
@@ -116,11 +116,11 @@ class SeriesControl:
             changed_at=now,
         )
 
-        async def add(connection: AsyncConnection, draft: Campaign) -> None:
+        async def add(connection: AsyncConnection, _: Campaign) -> None:
             if not await rows.add(connection, made):
                 raise _taken(new.name)
             if along is not None:
-                await along(connection, draft)
+                await along(connection, made)
 
         await self._campaigns.create(
             _template(new), campaign_id=made.id, count=count, kind=CampaignKind.SERIES, along=add
@@ -134,7 +134,7 @@ class SeriesControl:
         *,
         revision: int | None = None,
         count: bool = True,
-        along: Along[Campaign] | None = None,
+        along: Along[Series] | None = None,
     ) -> Series:
         """Make a series another one. Runs that were made already stay as they are.
 
@@ -161,15 +161,14 @@ class SeriesControl:
             first = _first(recurrence, now)
             values["next_at"] = None if found.paused else first
 
-        async def change(connection: AsyncConnection, draft: Campaign) -> None:
-            if not await rows.change(connection, series_id, seen, values):
-                there = await rows.get(connection, series_id)
-                if there is None:
-                    raise _unknown(series_id)
-                if any(getattr(there, name) != value for name, value in values.items()):  # else by this very call
-                    raise ChangedMeanwhile
+        async def change(connection: AsyncConnection, _: Campaign) -> None:
+            changed = await rows.change(connection, series_id, seen, values)
+            if (there := await rows.get(connection, series_id)) is None:
+                raise _unknown(series_id)
+            if not changed and any(getattr(there, name) != value for name, value in values.items()):
+                raise ChangedMeanwhile  # else it was changed by this very call
             if along is not None:
-                await along(connection, draft)
+                await along(connection, there)
 
         await self._campaigns.change(series_id, _template(new), count=count, kind=CampaignKind.SERIES, along=change)
         return await self.get(series_id)

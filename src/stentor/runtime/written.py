@@ -32,6 +32,19 @@ def duration(option: str, text: str) -> float:
     return sum(float(number) * UNITS[unit] for number, unit in _PART.findall(text))
 
 
+def share(option: str, text: str) -> float:
+    """The share that `20%` or `0.2` is.
+
+    Raises:
+        InvalidConfiguration: it is neither, or not above 0 and at most 1.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(%?)", text.strip(), re.ASCII)
+    value = 0.0 if found is None else float(found[1]) / (100 if found[2] else 1)
+    if not 0 < value <= 1:
+        raise InvalidConfiguration(f"{option}: {text!r} is not a share above 0 % and at most 100 %; write e.g. 20%")
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """A time that somebody wrote, as it was understood."""

@@ -205,6 +205,14 @@ async def whole(connection: AsyncConnection, campaign_id: str) -> tuple[Campaign
     return _campaign(row), bytes(row.content)
 
 
+async def pause_from(connection: AsyncConnection, campaign_id: str) -> bytes | None:
+    """What its lanes had when it was resumed, encoded; None: it never was."""
+    found: bytes | None = (
+        await connection.execute(select(campaigns.c.pause_from).where(campaigns.c.id == campaign_id))
+    ).scalar()
+    return found
+
+
 async def newest(
     connection: AsyncConnection,
     *,

@@ -83,6 +83,11 @@ class SeriesRun:
     at: float
     """When it got its state."""
 
+    @property
+    def was_started(self) -> bool:
+        """Whether there is a campaign, unless it was pruned."""
+        return self.state is RunState.STARTED
+
 
 def run_id(series_id: str, due: float) -> str:
     """The id of the campaign of a run: the same whoever makes it."""

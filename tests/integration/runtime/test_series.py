@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -33,6 +34,7 @@ from stentor.runtime.series import SeriesDraft
 from stentor.runtime.series_maker import CampaignMaker
 from stentor.runtime.series_runner import AGAIN, LATE, LEASE, SeriesRunner
 from stentor.runtime.stentor import Stentor
+from stentor.runtime.worker import work
 from stentor.states import CampaignState
 from stentor.store import campaigns
 from stentor.store.along import Along
@@ -478,7 +480,7 @@ async def test_a_series_that_is_deleted_meanwhile_starts_nothing(either: World) 
 
 async def test_what_cannot_be_a_series_is_refused_before_anything_is_saved(world: World) -> None:
     add = world.stentor.series.add
-    with pytest.raises(InvalidInput, match="cron: has 2 fields"):
+    with pytest.raises(InvalidInput, match="cron: has 2 fields instead of 5"):
         await add(replace(DAILY, cron="daily 18:00"))
     with pytest.raises(InvalidInput, match="zone: "):
         await add(replace(DAILY, zone="Berlin"))
@@ -536,6 +538,24 @@ async def test_the_next_times_are_shown_before_it_is_saved(world: World) -> None
         for day in (*("Mon 2026-11-30", "Tue 2026-12-01", "Wed 2026-12-02", "Thu 2026-12-03", "Fri 2026-12-04"),)
     ]
     assert found.explained == "At 18:00 on Monday through Friday"
+
+
+async def test_a_scheduler_process_makes_the_runs(world: World) -> None:
+    """By the store's clock, in which it is the evening in a second."""
+    made = await world.stentor.series.add(DAILY)
+    offset = EVENING - 1 - time.time()
+    stop = asyncio.Event()
+    working = asyncio.create_task(work("scheduler", world.config, stop, clock=lambda: time.time() + offset))
+    try:
+        async with asyncio.timeout(60):
+            while not await world.states(made):  # noqa: ASYNC110 - another process' work, as it were
+                await asyncio.sleep(0.1)
+            while (await world.states(made))[0][1] is RunState.DUE:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+    finally:
+        stop.set()
+        await working
+    assert await world.states(made) == [(EVENING, RunState.STARTED)]
 
 
 def test_reports_can_be_told_of_runs_alone() -> None:

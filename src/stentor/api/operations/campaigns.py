@@ -83,13 +83,21 @@ class DraftFields(Fields, frozen=True, kw_only=True):
     """When it starts, in epoch seconds. Left out: as soon as it is started."""
     max_rate: float | None = None
     """The most pushes a second over all lanes. Left out: as fast as the lanes allow."""
+    pause_above: Annotated[float, Meta(gt=0, le=1)] | None = None
+    """The share of failures on a lane above which it pauses by itself, e.g. 0.2; 1: never. Left out: as the settings
+    say."""
 
     @property
     def draft(self) -> Draft:
         """Raises: InvalidMessage."""
         content = content_of(self.message, self.values)
         return Draft(
-            content, self.audience.selection, title=self.title, starts_at=self.starts_at, max_rate=self.max_rate
+            content,
+            self.audience.selection,
+            title=self.title,
+            starts_at=self.starts_at,
+            max_rate=self.max_rate,
+            pause_above=self.pause_above,
         )
 
 
