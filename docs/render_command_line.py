@@ -101,9 +101,9 @@ the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
 null), `pause_above` (the share of failures on a lane above which it pauses by itself, or null), \
 `revision` (how often it was changed as a draft, or made a draft again), `held_until` \
 (before when it does not start, as its start was held; or null) |
-| `series add`, `pause`, `resume` | the series: `id`, `name`, `cron`, `zone`, `missed` (`skip` or `one`), `paused`, \
-`next_at` (or null: it is paused), `revision`, `created_at`, `changed_at`; `add --dry-run` prints `explained` (the \
-cron line in English), `times`, and the same as `local` |
+| `series add`, `change`, `pause`, `resume` | the series: `id`, `name`, `cron`, `zone`, `missed` (`skip` or `one`), \
+`paused`, `next_at` (or null: it is paused), `revision`, `created_at`, `changed_at`; `add --dry-run` prints \
+`explained` (the cron line in English), `times`, and the same as `local` |
 | `series list`, `series show` | `series`: a list of series, each with `last_run` (or null); or one of these |
 | `series runs` | `runs`: each with `due`, `state` (`due`, `started`, `failed`, `skipped` or `missed`), `campaign` (or \
 null: it was not started), `reason`, `runs` (how many in a row were missed), `at` |

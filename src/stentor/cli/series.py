@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,7 +21,7 @@ from stentor.cli.operations import AsJson, ConfigFile, Yes, confirm, console, pe
 from stentor.cli.previews import show_preview
 from stentor.cli.printing import say
 from stentor.cli.waiting import waited_for
-from stentor.planning.content import Content
+from stentor.planning.content import Content, content_from
 from stentor.runtime import series_shapes as shapes
 from stentor.runtime.draft import Draft
 from stentor.runtime.series import MOST, NextTimes, SeriesDraft
@@ -214,6 +216,53 @@ def runs(
         campaign = each.campaign_id if each.was_started else "–"
         table.add_row(words.clock(each.due), each.state.value, campaign, Text(each.reason or ""))
     console().print(table if found else "It has had no run yet.")
+
+
+@app.command()
+def change(
+    name: SeriesName,
+    cron: Annotated[str | None, typer.Option(metavar="LINE", help="When its runs are due from now on.")] = None,
+    zone: Annotated[str | None, typer.Option(metavar="ZONE", help="The time zone whose clocks --cron means.")] = None,
+    missed: Annotated[Missed | None, typer.Option(help="What becomes of runs that no scheduler made in time.")] = None,
+    called: Annotated[str | None, typer.Option("--name", help="Its new name.")] = None,
+    message: Annotated[
+        Path | None, typer.Option(help="A TOML or JSON file with the message that its runs send from now on.")
+    ] = None,
+    yes: Yes = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change when a series is due, its name, or its message. What you leave out stays as it is.
+
+    \b
+    Examples:
+      stentor series change "Evening news" --cron "0 19 * * mon-fri"
+      stentor series change "Evening news" --message better.toml --yes
+    """
+    out = console(as_json=as_json)
+
+    async def work(stentor: Stentor) -> Series:
+        found = await stentor.series.find(name)
+        before = await stentor.series.draft(found.id)
+        draft = before.draft
+        if message is not None:
+            draft = replace(draft, content=content_from(message, draft.content.values))
+        new = SeriesDraft(
+            name=called or before.name,
+            draft=draft,
+            cron=cron or before.cron,
+            zone=zone or before.zone,
+            missed=missed or before.missed,
+        )
+        new.check()
+        _show_times(stentor, new, out)
+        confirm("Save it?", yes=yes)
+        return await stentor.series.change(found.id, new, revision=found.revision)
+
+    found = perform(config, work)
+    if as_json:
+        say(shapes.series(found))
+    out.print(Text(f"Changed {found.name}."), soft_wrap=True)
 
 
 @app.command()

@@ -1132,7 +1132,9 @@ class SeriesCalls:
         )
 
     async def delete(self, series: str) -> None:
-        """Delete a recurring campaign and the list of its runs. Campaigns that its runs have made stay, and go on.
+        """Delete a recurring campaign and the list of its runs.
+
+        Campaigns that its runs have made stay, and go on.
 
         Calls `delete_series`, which needs the scope `send`.
         """

@@ -21,7 +21,7 @@ from stentor.dashboard.form import Form
 from stentor.errors import InvalidConfiguration, InvalidInput, InvalidMessage, StentorError
 from stentor.planning.content import content_of, to_file
 from stentor.runtime.draft import Draft
-from stentor.runtime.written import moment
+from stentor.runtime.written import moment, share
 
 _TAG = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
 _FILTER = "filter"
@@ -50,6 +50,8 @@ class DraftForm:
     words: str = ""
     """A time as the command line takes it; it goes before `at`."""
     max_rate: str = ""
+    pause_above: str = ""
+    """In percent."""
 
     @property
     def tzinfo(self) -> tzinfo:
@@ -82,6 +84,7 @@ class DraftForm:
             title=self.title.strip() or None,
             starts_at=self._starts_at(stored, now),
             max_rate=self._rate(),
+            pause_above=self._pause_above(),
             collapse_id=None if stored is None else stored.collapse_id,
         )
 
@@ -147,6 +150,15 @@ class DraftForm:
         except ValueError:
             raise InvalidInput("max_rate", "must be a number, such as 500") from None
 
+    def _pause_above(self) -> float | None:
+        text = self.pause_above.strip()
+        if not text:
+            return None
+        try:
+            return share("pause_above", text if text.endswith("%") else f"{text}%")
+        except InvalidConfiguration:
+            raise InvalidInput("pause_above", "must be a percentage above 0 and at most 100, such as 20") from None
+
 
 def form_of(draft: Draft) -> DraftForm:
     """The form of a draft that is stored. Its time is in UTC."""
@@ -161,6 +173,7 @@ def form_of(draft: Draft) -> DraftForm:
         title="" if draft.title == (draft.content.name or "untitled") else draft.title or "",
         at="" if draft.starts_at is None else _local(draft.starts_at, UTC),
         max_rate="" if draft.max_rate is None else f"{draft.max_rate:g}",
+        pause_above="" if draft.pause_above is None else f"{100 * draft.pause_above:g}",
     )
 
 
@@ -185,6 +198,7 @@ def read(form: Form) -> DraftForm:
         zone=form.get("zone"),
         words=form.get("words"),
         max_rate=form.get("max_rate"),
+        pause_above=form.get("pause_above"),
     )
 
 

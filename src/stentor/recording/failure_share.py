@@ -17,6 +17,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import NO_LANE
+from stentor.counted import counted
 from stentor.errors import InvalidState, StoreUnavailable, UnknownCampaign
 from stentor.outcome import Outcome
 from stentor.own_reasons import LEFT_OUT
@@ -195,8 +196,8 @@ def _said(lane: str, found: LaneTally, above: float, *, resumed: bool) -> str:
     since = " since it was resumed" if resumed else ""
     share = 100 * found.failed / found.counted
     return (
-        f"{lane}: {found.failed:,} of {found.counted:,} outcomes{since} are failures ({share:.1f} %), more than the "
-        f"{100 * above:g} % above which it pauses"
+        f"{lane}: {found.failed:,} of {counted(found.counted, 'outcome')}{since} are failures ({share:.1f} %), more"
+        f" than the {100 * above:g} % above which it pauses"
     )
 
 
@@ -214,4 +215,5 @@ async def _mostly(connection: AsyncConnection, campaign_id: str, lane: str) -> s
     if row is None:
         return ""
     means = meaning(lane, row.reason, Outcome(row.outcome))
-    return f"; most often {row.reason} ({row.many:,} times){f': {means}' if means else ''}".rstrip(".")
+    often = counted(row.many, "time")
+    return f"; most often {row.reason} ({often}){f': {means}' if means else ''}".rstrip(".")

@@ -201,7 +201,7 @@ class CampaignControl:
             max_rate=draft.max_rate,
             expected=preview.expected if preview is not None else {},
             kind=kind,
-            pause_above=self._pause_above(draft),
+            pause_above=self._pause_above(draft, kind),
         )
         encoded, made_id = encode_content(draft.content), campaign_id
 
@@ -250,7 +250,7 @@ class CampaignControl:
             "starts_at": draft.starts_at,
             "max_rate": draft.max_rate,
             "expected": msgspec.json.encode(expected),
-            "pause_above": self._pause_above(draft),
+            "pause_above": self._pause_above(draft, kind),
         }
 
         async def change(connection: AsyncConnection) -> None:
@@ -666,8 +666,9 @@ class CampaignControl:
             return None
         return await self.get(campaign_id)
 
-    def _pause_above(self, draft: Draft) -> float | None:
-        return self._config.sending.pause_above if draft.pause_above is None else draft.pause_above
+    def _pause_above(self, draft: Draft, kind: CampaignKind) -> float | None:
+        of_all = self._config.sending.pause_above if kind is CampaignKind.CAMPAIGN else None
+        return of_all if draft.pause_above is None else draft.pause_above
 
     async def _refuse_while_draining(self) -> None:
         if await self._queue.draining():

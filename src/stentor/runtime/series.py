@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import ChangedMeanwhile, InvalidInput, UnknownSeries
+from stentor.model import Action
 from stentor.planning.recurrence import Recurrence
 from stentor.runtime.campaigns import CampaignControl, draft_of
 from stentor.runtime.draft import Draft, checked
@@ -53,6 +54,9 @@ class SeriesDraft:
             raise InvalidInput("name", f"must have 1 to {LONGEST_NAME} characters, and no spaces around them")
         if self.draft.starts_at is not None:
             raise InvalidInput("starts_at", "is for a campaign that is sent once; the runs of a series start when due")
+        selection = self.draft.selection
+        if selection.failed_of or selection.reached_by or self.draft.content.action is not Action.SEND:
+            raise InvalidInput("audience", "is what another campaign left; a series needs an audience of its own")
         return Recurrence(self.cron, self.zone)
 
 
@@ -213,7 +217,8 @@ class SeriesControl:
         """What a series is. Raises: UnknownSeries."""
         found = await self.get(series_id)
         made = await self._campaigns.draft(series_id)
-        draft = replace(made, selection=by_name(made).selection, collapse_id=None)
+        title = None if made.title == found.name else made.title
+        draft = replace(by_name(made), title=title, collapse_id=None)
         return SeriesDraft(name=found.name, draft=draft, cron=found.cron, zone=found.zone, missed=found.missed)
 
     async def runs(self, series_id: str, *, before: float | None = None, limit: int = MOST) -> Sequence[SeriesRun]:

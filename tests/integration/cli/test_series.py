@@ -41,6 +41,17 @@ async def test_a_series_is_shown_saved_listed_paused_and_deleted(tmp_path: Path,
         assert line in out
     assert (await cluster.json("series", "list", "--json"))["series"][0]["last_run"] is None
     assert (await cluster.run("series", "runs", "Evening news"))[1] == "It has had no run yet.\n"
+    file = tmp_path / "better.toml"
+    file.write_text('title = "Better"\n')
+    change = ("series", "change", "Evening news", "--cron", "0 19 * * *", "--message", str(file), "--yes")
+    code, out, err = await cluster.run(*change)
+    assert (code, out.splitlines()[0], out.splitlines()[-1]) == (
+        *(0, "At 19:00 every day (Europe/Berlin). The next runs are due:"),
+        "Changed Evening news.",
+    ), err
+    shown = (await cluster.run("series", "show", "Evening news"))[1]
+    assert "Message:      Better\n" in shown
+    assert "Pauses above: 20 % failures on a lane\n" in shown
     assert (await cluster.run("series", "pause", "Evening news"))[1] == (
         f"Evening news is paused. `stentor series resume {made['id']}` goes on.\n"
     )

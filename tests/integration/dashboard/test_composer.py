@@ -210,6 +210,7 @@ async def test_of_two_tabs_the_second_is_asked(browser: Browser) -> None:
         ({"segment": "pros"}, "there is no segment &#39;pros&#39;"),
         ({"words": "soon"}, "is not a time"),
         ({"max_rate": "0"}, "above 0"),
+        ({"pause_above": "0"}, "must be a percentage above 0"),
         ({"source": ""}, "choose whom it is for"),
     ],
 )

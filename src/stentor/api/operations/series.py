@@ -29,7 +29,7 @@ USUAL = 100
 MOST_TIMES = 100
 
 
-class SeriesFields(DraftFields, frozen=True, kw_only=True):
+class NewSeriesFields(DraftFields, frozen=True, kw_only=True):
     """What a recurring campaign is to be. It has no `starts_at`."""
 
     name: str
@@ -47,7 +47,7 @@ class SeriesFields(DraftFields, frozen=True, kw_only=True):
         return SeriesDraft(name=self.name, draft=self.draft, cron=self.cron, zone=self.zone, missed=self.missed)
 
 
-class NextTimesFields(Fields, frozen=True, kw_only=True):
+class NextTimesQuestionFields(Fields, frozen=True, kw_only=True):
     """What is asked of a cron line."""
 
     cron: str
@@ -94,13 +94,13 @@ class RunsPage(Shape, frozen=True, kw_only=True):
 
 
 @operations.post("/series/next", Scope.WRITE)
-async def preview_series(call: Call, body: NextTimesFields) -> NextTimesShape:
+async def preview_series(call: Call, body: NextTimesQuestionFields) -> NextTimesShape:
     """When a series would be due next. Nothing is saved."""
     return shapes.next_times(call.stentor.series.next_times(body.cron, body.zone, body.count))
 
 
 @operations.post("/series", Scope.SEND, status=201, action="series.create", raises=CHECKS, shape=SeriesShape)
-async def create_series(call: Call, query: SeriesCheckQuery, body: SeriesFields) -> Made:
+async def create_series(call: Call, query: SeriesCheckQuery, body: NewSeriesFields) -> Made:
     """Save a recurring campaign. The schedulers make and start its runs when they are due.
 
     It is checked and counted as a campaign is.
@@ -142,7 +142,7 @@ async def get_series_message(call: Call, series: str) -> ContentShape:
 @operations.put(
     "/series/{series}", Scope.SEND, action="series.change", raises=(*CHECKS, UnknownSeries, ChangedMeanwhile)
 )
-async def change_series(call: Call, series: str, query: SeriesCheckQuery, body: SeriesFields) -> SeriesShape:
+async def change_series(call: Call, series: str, query: SeriesCheckQuery, body: NewSeriesFields) -> SeriesShape:
     """Make a recurring campaign another one. With `If-Match`, only if nobody changed it meanwhile.
 
     Campaigns that its runs have made stay as they are.
@@ -169,7 +169,10 @@ async def resume_series(call: Call, series: str) -> SeriesShape:
 
 @operations.delete("/series/{series}", Scope.SEND, action="series.delete", raises=(UnknownSeries,))
 async def delete_series(call: Call, series: str) -> None:
-    """Delete a recurring campaign and the list of its runs. Campaigns that its runs have made stay, and go on."""
+    """Delete a recurring campaign and the list of its runs.
+
+    Campaigns that its runs have made stay, and go on.
+    """
     await call.stentor.series.delete(series)
 
 
