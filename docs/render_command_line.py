@@ -102,9 +102,16 @@ null), \
 the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
 `starts_at`, `expires_at`, `finished_at`, `planned` (whether the whole audience has been read), `expected` \
 (recipients by lane), `max_rate` (the most pushes per second over all lanes, or \
-null), `timing` (when each recipient gets it; null: everybody at once), `revision` (how often it was changed as a \
-draft, or made a draft again), `held_until` \
+null), `timing` (when each recipient gets it; null: everybody at once), `released_at` (since when those get it, too, \
+who wait for a release; or null), `pause_above` (the share of failures on a lane above which it pauses by itself, or \
+null), `revision` (how often it was changed as a draft, or made a draft again), `held_until` \
 (before when it does not start, as its start was held; or null) |
+| `series add`, `change`, `pause`, `resume` | the series: `id`, `name`, `cron`, `zone`, `missed` (`skip` or `one`), \
+`paused`, `next_at` (or null: it is paused), `revision`, `created_at`, `changed_at`; `add --dry-run` prints \
+`explained` (the cron line in English), `times`, and the same as `local` |
+| `series list`, `series show` | `series`: a list of series, each with `last_run` (or null); or one of these |
+| `series runs` | `runs`: each with `due`, `state` (`due`, `started`, `failed`, `skipped` or `missed`), `campaign` (or \
+null: it was not started), `reason`, `runs` (how many in a row were missed), `at` |
 | `campaign prune` | `campaigns` (their ids), `recipients`, `failures`, `oldest` (when the first of them ended, \
 or null), `deleted` |
 | `drain` | `drained`, and what is left: `campaigns` (state by id), `recipients` without an outcome, queued `batches`, \

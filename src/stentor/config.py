@@ -218,6 +218,11 @@ class SendingConfig(Section):
     """How many times a batch may crash its sender before the batch is put aside."""
     stop_within: float = Field(default=10.0, gt=0)
     """When a sender is told to stop, it finishes or returns its batches within this many seconds."""
+    pause_above: float | None = Field(default=None, gt=0, le=1, examples=[0.2])
+    """A campaign that names no share of its own pauses by itself if more than this share of a lane's outcomes are
+    failures. Dead addresses don't count. Left out: only campaigns that name a share do."""
+    pause_after: int = Field(default=100, ge=1)
+    """How many outcomes a lane must have before a campaign can pause by itself."""
 
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -341,7 +346,7 @@ class AccessConfig(Section):
     """Signing in at an OpenID provider."""
 
 
-ReportedEvent = Literal["completed", "failed", "cancelled", "paused", "stalled", "lane_stopped"]
+ReportedEvent = Literal["completed", "failed", "cancelled", "paused", "stalled", "lane_stopped", "run_not_sent"]
 REPORTED: tuple[ReportedEvent, ...] = get_args(ReportedEvent)
 
 

@@ -206,6 +206,10 @@ class UnknownSegment(StentorError):
     """There is no segment of this name; `stentor segment list` shows all segments."""
 
 
+class UnknownSeries(StentorError):
+    """There is no such series; `stentor series list` shows all series."""
+
+
 class UnknownUser(StentorError):
     """There is no such user; `stentor user list` shows all users."""
 

@@ -36,6 +36,7 @@ from stentor.providers.lane import Lane
 from stentor.queue.contract import PLAN, Outbox, Queue
 from stentor.recording.chronicle import Chronicle
 from stentor.recording.contract import Ledger
+from stentor.recording.failure_share import FailureWatch
 from stentor.recording.losses import Losses
 from stentor.recording.pruning import Pruner
 from stentor.recording.worker import RecordWorker
@@ -182,7 +183,8 @@ async def record(ports: Ports, stop: asyncio.Event) -> None:
 
 
 async def schedule(ports: Ports, stop: asyncio.Event, *, lost_after: float = LOST_AFTER) -> None:
-    """See that campaigns begin, go on and end, whatever became of the queue, log it, and delete old ones, until `stop`.
+    """See that campaigns begin, go on and end, whatever became of the queue, log it, pause those of which too much
+    fails, and delete old ones, until `stop`.
 
     Args:
         lost_after: seconds for which nobody has touched a batch that counts as lost when the queue doesn't know it.
@@ -191,7 +193,8 @@ async def schedule(ports: Ports, stop: asyncio.Event, *, lost_after: float = LOS
     losses = Losses(ports.database, ports.queue, ports.outbox)
     healer = Healer(ports.database, ports.queue, ports.sources, losses, ports.clock, lost_after)
     chronicle = Chronicle(ports.database, ports.clock)
-    at_work: list[_Schedules] = [ports.desk, caretaker, healer, chronicle]
+    watch = FailureWatch(ports.database, ports.settings.pause_after, ports.clock)
+    at_work: list[_Schedules] = [ports.desk, caretaker, healer, chronicle, watch]
     if ports.keep is not None:
         at_work.append(Pruner(ports.database, ports.clock, ports.keep))
     ports.stages.extend(at_work)

@@ -35,6 +35,8 @@ class CampaignKind(StrEnum):
     """One message for an audience."""
     MESSAGE = "message"
     """A transactional message to a few recipients, who are planned as it is made; it goes before campaigns."""
+    SERIES = "series"
+    """What a series sends: a draft that is never started itself. Each run is a campaign that is made of it."""
 
 
 _S = CampaignState

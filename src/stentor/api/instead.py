@@ -17,6 +17,7 @@ _INSTEAD = tuple(
         (r"`stentor import`", "`PUT /v1/installations`"),
         (r"`stentor key list`", "`GET /v1/keys`"),
         (r"`stentor report list`", "`GET /v1/reports`"),
+        (r"`stentor series list`", "`GET /v1/series`"),
         (r"`stentor user enable ([^`]+)`", "`POST /v1/users/{user}/enable`"),
         (r"`stentor user list`", "`GET /v1/users`"),
         (r"\bname one with --target\b", "name one as `target`"),

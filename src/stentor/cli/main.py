@@ -37,6 +37,7 @@ from stentor.errors import (
     UnknownKey,
     UnknownReport,
     UnknownSegment,
+    UnknownSeries,
     UnknownUser,
 )
 from stentor.loading import load
@@ -61,6 +62,7 @@ COMMANDS = {
     "key": "stentor.cli.key:app",
     "user": "stentor.cli.user:app",
     "report": "stentor.cli.report:app",
+    "series": "stentor.cli.series:app",
     "segment": "stentor.cli.segment:app",
     "installation": "stentor.cli.installation:app",
     "message": "stentor.cli.message:app",
@@ -103,6 +105,7 @@ USAGE_ERRORS = (
     UnknownKey,
     UnknownReport,
     UnknownSegment,
+    UnknownSeries,
     UnknownUser,
 )
 

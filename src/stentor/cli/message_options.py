@@ -46,6 +46,14 @@ Values = Annotated[
 ]
 
 
+PauseAbove = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Pause by itself if more than this share of a lane's outcomes are failures, e.g. 20%; 100% is never."
+        " Default: as `sending.pause_above` says.",
+    ),
+]
 _OPTIONS: Mapping[str, tuple[Any, Any]] = MappingProxyType(
     {
         "title": (Title, None),

@@ -46,7 +46,7 @@ from stentor.runtime.draft import Draft
 from stentor.runtime.preview import Preview
 from stentor.runtime.shapes import preview as preview_shape
 from stentor.runtime.stentor import Stentor
-from stentor.runtime.written import Moment, moment
+from stentor.runtime.written import Moment, moment, share
 from stentor.store.campaigns import Campaign
 
 
@@ -77,6 +77,7 @@ def send(
         float | None,
         typer.Option(metavar="N", help="Send at most N per second across all lanes, e.g. 500 or 0.5."),
     ] = None,
+    pause_above: opts.PauseAbove = None,
     name: Annotated[str | None, typer.Option(help="What the campaign is called in lists and reports.")] = None,
     once: Annotated[
         str | None,
@@ -116,7 +117,7 @@ def send(
       stentor send --message sale.toml --audience users --local-at 2030-01-31T18:00 --no-zone skip --past tomorrow
       stentor send --message sale.toml --audience users --quiet-hours 22:00-08:00 --no-zone Europe/Berlin --spread 2h
       stentor send --message sale.toml --audience users --detach
-      stentor send --message sale.toml --audience users --max-rate 500
+      stentor send --message sale.toml --audience users --max-rate 500 --pause-above 20%
       stentor send --message news.toml --audience users --once "news-$(date +%F)" --yes --quiet
       stentor send --title "{{ show }}: {{ title }}" --set show=News --set title="50 % {off}" --audience users
     """
@@ -135,6 +136,7 @@ def send(
         starts_at=None if starts is None else starts.at,
         max_rate=max_rate,
         timing=timing,
+        pause_above=None if pause_above is None else share("--pause-above", pause_above),
     )
     order = _Order(draft=draft, starts=starts, sample=sample, once=once)
     out = console(as_json=as_json, quiet=quiet)

@@ -19,6 +19,7 @@ from stentor.client.calls import (
     QueueCalls,
     ReportsCalls,
     SegmentsCalls,
+    SeriesCalls,
     SessionsCalls,
     UsersCalls,
 )
@@ -63,6 +64,22 @@ class BlockingOutcomesCalls(Twin[OutcomesCalls]):
     save_failures = blocking(OutcomesCalls.save_failures)
     export_recipients = iterating(OutcomesCalls.export_recipients)
     save_recipients = blocking(OutcomesCalls.save_recipients)
+
+
+class BlockingSeriesCalls(Twin[SeriesCalls]):
+    """See `SeriesCalls`."""
+
+    next_times = blocking(SeriesCalls.next_times)
+    add = blocking(SeriesCalls.add)
+    page = blocking(SeriesCalls.page)
+    get = blocking(SeriesCalls.get)
+    draft = blocking(SeriesCalls.draft)
+    content = blocking(SeriesCalls.content)
+    change = blocking(SeriesCalls.change)
+    pause = blocking(SeriesCalls.pause)
+    resume = blocking(SeriesCalls.resume)
+    delete = blocking(SeriesCalls.delete)
+    runs = blocking(SeriesCalls.runs)
 
 
 class BlockingMessagesCalls(Twin[MessagesCalls]):

@@ -32,6 +32,7 @@ class CampaignsCalls:
         starts_at: float | None = None,
         max_rate: float | None = None,
         timing: fields.Timing | None = None,
+        pause_above: float | None = None,
         sample: str | None = None,
         idempotency_key: str | None = None,
     ) -> shapes.Preview:
@@ -50,6 +51,8 @@ class CampaignsCalls:
             starts_at: When it starts, in epoch seconds. Left out: as soon as it is started.
             max_rate: The most pushes a second over all lanes. Left out: as fast as the lanes allow.
             timing: When each recipient gets it, counted from the start. Left out: everybody at once.
+            pause_above: The share of failures on a lane above which it pauses by itself, e.g. 0.2; 1: never. Left out:
+                as the settings say.
             sample: Show what the installation with this id would get. Left out: one of each language.
             idempotency_key: Repeats an earlier request under its key. Left out: a new one.
         """
@@ -65,6 +68,7 @@ class CampaignsCalls:
                     "starts_at": starts_at,
                     "max_rate": max_rate,
                     "timing": timing,
+                    "pause_above": pause_above,
                     "sample": sample,
                 },
                 headers=headers(idempotency_key=idempotency_key),
@@ -82,6 +86,7 @@ class CampaignsCalls:
         starts_at: float | None = None,
         max_rate: float | None = None,
         timing: fields.Timing | None = None,
+        pause_above: float | None = None,
         confirmation: str | None = None,
         expect_recipients: int | None = None,
         tolerance: float | None = None,
@@ -105,6 +110,8 @@ class CampaignsCalls:
             starts_at: When it starts, in epoch seconds. Left out: as soon as it is started.
             max_rate: The most pushes a second over all lanes. Left out: as fast as the lanes allow.
             timing: When each recipient gets it, counted from the start. Left out: everybody at once.
+            pause_above: The share of failures on a lane above which it pauses by itself, e.g. 0.2; 1: never. Left out:
+                as the settings say.
             confirmation: A preview's. The message and the audience must be those, and the count about that one.
             expect_recipients: How many recipients there should be.
             tolerance: By which share the count may differ from either. Left out: 0.05.
@@ -129,6 +136,7 @@ class CampaignsCalls:
                     "starts_at": starts_at,
                     "max_rate": max_rate,
                     "timing": timing,
+                    "pause_above": pause_above,
                     "confirmation": confirmation,
                     "expect_recipients": expect_recipients,
                     "tolerance": tolerance,
@@ -229,6 +237,7 @@ class CampaignsCalls:
         starts_at: float | None = None,
         max_rate: float | None = None,
         timing: fields.Timing | None = None,
+        pause_above: float | None = None,
         count: bool | None = None,
         if_match: shapes.Campaign | str | None = None,
     ) -> shapes.Campaign:
@@ -244,6 +253,8 @@ class CampaignsCalls:
             starts_at: When it starts, in epoch seconds. Left out: as soon as it is started.
             max_rate: The most pushes a second over all lanes. Left out: as fast as the lanes allow.
             timing: When each recipient gets it, counted from the start. Left out: everybody at once.
+            pause_above: The share of failures on a lane above which it pauses by itself, e.g. 0.2; 1: never. Left out:
+                as the settings say.
             count: False: check the message alone. The audience is counted, and the apps are checked, before the start.
             if_match: The campaign as you got it, or its ETag: refuse if it was changed meanwhile.
         """
@@ -262,6 +273,7 @@ class CampaignsCalls:
                     "starts_at": starts_at,
                     "max_rate": max_rate,
                     "timing": timing,
+                    "pause_above": pause_above,
                 },
                 headers=headers(if_match=if_match),
             ),
@@ -869,6 +881,333 @@ class OutcomesCalls:
             },
             file,
             format,
+        )
+
+
+class SeriesCalls:
+    """Series: campaigns that recur, and what became of their runs."""
+
+    def __init__(self, connection: ApiConnection) -> None:
+        self._connection = connection
+
+    async def next_times(
+        self,
+        *,
+        cron: str,
+        zone: str | None = None,
+        count: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> shapes.NextTimes:
+        """When a series would be due next. Nothing is saved.
+
+        Calls `preview_series`, which needs the scope `write`.
+
+        Args:
+            cron: Minute, hour, day, month and weekday, as cron has them.
+            zone: The IANA name of the time zone whose clocks `cron` means. Left out: UTC.
+            count: How many times. Left out: 5.
+            idempotency_key: Repeats an earlier request under its key. Left out: a new one.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="POST",
+                path="/v1/series/next",
+                body={
+                    "cron": cron,
+                    "zone": zone,
+                    "count": count,
+                },
+                headers=headers(idempotency_key=idempotency_key),
+            ),
+            shapes.NextTimes,
+        )
+
+    async def add(
+        self,
+        *,
+        message: fields.MessageFile,
+        audience: fields.Audience,
+        values: Mapping[str, str] | None = None,
+        title: str | None = None,
+        starts_at: float | None = None,
+        max_rate: float | None = None,
+        timing: fields.Timing | None = None,
+        pause_above: float | None = None,
+        name: str,
+        cron: str,
+        zone: str | None = None,
+        missed: Literal["skip", "one"] | None = None,
+        count: bool | None = None,
+        idempotency_key: str | None = None,
+    ) -> shapes.Series:
+        """Save a recurring campaign. The schedulers make and start its runs when they are due.
+
+        It is checked and counted as a campaign is.
+
+        Calls `create_series`, which needs the scope `send`.
+
+        Args:
+            message: What is sent, as a message file has it: fields of the message, options of channels, `translations`.
+            audience: Whom a campaign is for.
+            values: Values for the templates that are the same for everybody. They are shown as they are.
+            title: What the campaign is called in lists and reports. Left out: as the message's title.
+            starts_at: When it starts, in epoch seconds. Left out: as soon as it is started.
+            max_rate: The most pushes a second over all lanes. Left out: as fast as the lanes allow.
+            timing: When each recipient gets it, counted from the start. Left out: everybody at once.
+            pause_above: The share of failures on a lane above which it pauses by itself, e.g. 0.2; 1: never. Left out:
+                as the settings say.
+            name: What it is called. No two series are called alike.
+            cron: Minute, hour, day, month and weekday, as cron has them, e.g. `0 18 * * mon-fri`.
+            zone: The IANA name of the time zone whose clocks `cron` means, e.g. `Europe/Berlin`. Left out: UTC.
+            missed: What becomes of runs that were due while no scheduler ran: `skip`, or `one`, which sends the newest
+                late. Left out: skip.
+            count: False: check the message alone. Each run is counted and checked anyway.
+            idempotency_key: Repeats an earlier request under its key. Left out: a new one.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="POST",
+                path="/v1/series",
+                query={
+                    "count": count,
+                },
+                body={
+                    "message": message,
+                    "audience": audience,
+                    "values": values,
+                    "title": title,
+                    "starts_at": starts_at,
+                    "max_rate": max_rate,
+                    "timing": timing,
+                    "pause_above": pause_above,
+                    "name": name,
+                    "cron": cron,
+                    "zone": zone,
+                    "missed": missed,
+                },
+                headers=headers(idempotency_key=idempotency_key),
+            ),
+            shapes.Series,
+        )
+
+    async def page(
+        self,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> shapes.SeriesPage:
+        """Recurring campaigns, in the order of their names, each with its newest run.
+
+        Calls `list_series`, which needs the scope `view`.
+
+        Args:
+            limit: How many series. Left out: 100.
+            after: `next` of the page before.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path="/v1/series",
+                query={
+                    "limit": limit,
+                    "after": after,
+                },
+            ),
+            shapes.SeriesPage,
+        )
+
+    async def get(self, series: str) -> shapes.Series:
+        """A recurring campaign.
+
+        Calls `get_series`, which needs the scope `view`.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path=path("/v1/series/{series}", series=series),
+            ),
+            shapes.Series,
+        )
+
+    async def draft(self, series: str) -> shapes.SeriesDraft:
+        """What the runs of a recurring campaign are made of, without the message.
+
+        Calls `get_series_draft`, which needs the scope `write`.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path=path("/v1/series/{series}/draft", series=series),
+            ),
+            shapes.SeriesDraft,
+        )
+
+    async def content(self, series: str) -> shapes.Content:
+        """What a recurring campaign sends, in all its languages.
+
+        Calls `get_series_message`, which needs the scope `write`.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path=path("/v1/series/{series}/message", series=series),
+            ),
+            shapes.Content,
+        )
+
+    async def change(
+        self,
+        series: str,
+        *,
+        message: fields.MessageFile,
+        audience: fields.Audience,
+        values: Mapping[str, str] | None = None,
+        title: str | None = None,
+        starts_at: float | None = None,
+        max_rate: float | None = None,
+        timing: fields.Timing | None = None,
+        pause_above: float | None = None,
+        name: str,
+        cron: str,
+        zone: str | None = None,
+        missed: Literal["skip", "one"] | None = None,
+        count: bool | None = None,
+        if_match: shapes.Campaign | str | None = None,
+    ) -> shapes.Series:
+        """Make a recurring campaign another one. With `If-Match`, only if nobody changed it meanwhile.
+
+        Campaigns that its runs have made stay as they are.
+
+        Calls `change_series`, which needs the scope `send`.
+
+        Args:
+            message: What is sent, as a message file has it: fields of the message, options of channels, `translations`.
+            audience: Whom a campaign is for.
+            values: Values for the templates that are the same for everybody. They are shown as they are.
+            title: What the campaign is called in lists and reports. Left out: as the message's title.
+            starts_at: When it starts, in epoch seconds. Left out: as soon as it is started.
+            max_rate: The most pushes a second over all lanes. Left out: as fast as the lanes allow.
+            timing: When each recipient gets it, counted from the start. Left out: everybody at once.
+            pause_above: The share of failures on a lane above which it pauses by itself, e.g. 0.2; 1: never. Left out:
+                as the settings say.
+            name: What it is called. No two series are called alike.
+            cron: Minute, hour, day, month and weekday, as cron has them, e.g. `0 18 * * mon-fri`.
+            zone: The IANA name of the time zone whose clocks `cron` means, e.g. `Europe/Berlin`. Left out: UTC.
+            missed: What becomes of runs that were due while no scheduler ran: `skip`, or `one`, which sends the newest
+                late. Left out: skip.
+            count: False: check the message alone. Each run is counted and checked anyway.
+            if_match: The campaign as you got it, or its ETag: refuse if it was changed meanwhile.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="PUT",
+                path=path("/v1/series/{series}", series=series),
+                query={
+                    "count": count,
+                },
+                body={
+                    "message": message,
+                    "audience": audience,
+                    "values": values,
+                    "title": title,
+                    "starts_at": starts_at,
+                    "max_rate": max_rate,
+                    "timing": timing,
+                    "pause_above": pause_above,
+                    "name": name,
+                    "cron": cron,
+                    "zone": zone,
+                    "missed": missed,
+                },
+                headers=headers(if_match=if_match),
+            ),
+            shapes.Series,
+        )
+
+    async def pause(
+        self,
+        series: str,
+        *,
+        idempotency_key: str | None = None,
+    ) -> shapes.Series:
+        """Make no more runs until it is resumed. A run under way goes on.
+
+        Calls `pause_series`, which needs the scope `send`.
+
+        Args:
+            idempotency_key: Repeats an earlier request under its key. Left out: a new one.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="POST",
+                path=path("/v1/series/{series}/pause", series=series),
+                headers=headers(idempotency_key=idempotency_key),
+            ),
+            shapes.Series,
+        )
+
+    async def resume(
+        self,
+        series: str,
+        *,
+        idempotency_key: str | None = None,
+    ) -> shapes.Series:
+        """Go on with the next run that is due. Those in between are left out.
+
+        Calls `resume_series`, which needs the scope `send`.
+
+        Args:
+            idempotency_key: Repeats an earlier request under its key. Left out: a new one.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="POST",
+                path=path("/v1/series/{series}/resume", series=series),
+                headers=headers(idempotency_key=idempotency_key),
+            ),
+            shapes.Series,
+        )
+
+    async def delete(self, series: str) -> None:
+        """Delete a recurring campaign and the list of its runs.
+
+        Campaigns that its runs have made stay, and go on.
+
+        Calls `delete_series`, which needs the scope `send`.
+        """
+        await self._connection.ask(
+            ApiRequest(
+                method="DELETE",
+                path=path("/v1/series/{series}", series=series),
+            ),
+            None,
+        )
+
+    async def runs(
+        self,
+        series: str,
+        *,
+        limit: int | None = None,
+        before: float | None = None,
+    ) -> shapes.RunsPage:
+        """What became of the runs of a recurring campaign, the newest first. The newest thousand are kept.
+
+        Calls `list_series_runs`, which needs the scope `view`.
+
+        Args:
+            limit: How many runs. Left out: 100.
+            before: `next` of the page before.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path=path("/v1/series/{series}/runs", series=series),
+                query={
+                    "limit": limit,
+                    "before": before,
+                },
+            ),
+            shapes.RunsPage,
         )
 
 

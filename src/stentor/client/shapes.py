@@ -222,6 +222,8 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     """When each recipient gets it, counted from the start. Null: everybody at once."""
     released_at: float | None
     """Since when those get it, too, who wait for a release: all but the canary. Null: not released."""
+    pause_above: float | None
+    """The share of failures on a lane above which it pauses by itself. Null: it never does."""
     revision: int
     """How often it was changed as a draft, or made a draft again."""
     held_until: float | None
@@ -256,6 +258,8 @@ class ListedCampaign(msgspec.Struct, frozen=True, kw_only=True):
     """When each recipient gets it, counted from the start. Null: everybody at once."""
     released_at: float | None
     """Since when those get it, too, who wait for a release: all but the canary. Null: not released."""
+    pause_above: float | None
+    """The share of failures on a lane above which it pauses by itself. Null: it never does."""
     revision: int
     """How often it was changed as a draft, or made a draft again."""
     held_until: float | None
@@ -544,6 +548,101 @@ class CampaignsNow(msgspec.Struct, frozen=True, kw_only=True):
     """Those that are started and not over, and those that ended within the last minute; by id."""
     problems: dict[str, LaneProblem]
     """Every lane that doesn't send."""
+
+
+class NextTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """When the runs of a series are due."""
+
+    explained: str
+    """The cron line in English."""
+    times: list[float]
+    local: list[str]
+    """The same as the clocks of the time zone show them."""
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """A recurring campaign."""
+
+    id: str
+    name: str
+    cron: str
+    """Minute, hour, day, month and weekday, as cron has them."""
+    zone: str
+    """The IANA name of the time zone whose clocks `cron` means."""
+    missed: str
+    """What becomes of runs that were due while no scheduler ran: `skip`, or `one`, which sends the newest late."""
+    paused: bool
+    next_at: float | None
+    """When the next run is due. Null: it is paused."""
+    revision: int
+    """How often it was changed, paused or resumed."""
+    created_at: float
+    changed_at: float
+
+
+class SeriesRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a run of a series."""
+
+    due: float
+    state: str
+    """`due`: being made, or tried again. `started`: `campaign` says the rest. `failed`: it could not be made.
+    `skipped`: the run before it was not over. `missed`: no scheduler ran."""
+    campaign: str | None
+    """The run's campaign, if it was started. It may have been pruned since."""
+    reason: str | None
+    """Why it was not sent, or why making it is tried again."""
+    runs: int
+    """If several in a row were missed: how many, from `due` on. Else 1."""
+    at: float
+    """When it got its state."""
+
+
+class ListedSeries(msgspec.Struct, frozen=True, kw_only=True):
+    """A recurring campaign in a list."""
+
+    id: str
+    name: str
+    cron: str
+    """Minute, hour, day, month and weekday, as cron has them."""
+    zone: str
+    """The IANA name of the time zone whose clocks `cron` means."""
+    missed: str
+    """What becomes of runs that were due while no scheduler ran: `skip`, or `one`, which sends the newest late."""
+    paused: bool
+    next_at: float | None
+    """When the next run is due. Null: it is paused."""
+    revision: int
+    """How often it was changed, paused or resumed."""
+    created_at: float
+    changed_at: float
+    last_run: SeriesRun | None
+    """Its newest run. Null: there was none yet."""
+
+
+class SeriesPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some series, in the order of their names."""
+
+    series: list[ListedSeries]
+    next: str | None
+    """What the next page comes after. Null: this is the last one."""
+
+
+class SeriesDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """What the runs of a series are made of, without the message."""
+
+    title: str | None
+    """What its runs are called, before their date."""
+    audience: Selection
+    max_rate: float | None
+    pause_above: float | None
+
+
+class RunsPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some runs of a series, the newest first."""
+
+    runs: list[SeriesRun]
+    next: float | None
+    """What the next page comes before. Null: this is the last one."""
 
 
 class MessageRecipient(msgspec.Struct, frozen=True, kw_only=True):
@@ -882,7 +981,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """Its id, the same at every try."""
     campaign: str | None
     kind: str
-    """`completed`, `failed`, `cancelled`, `paused`, `stalled`, `lane_stopped` or `lane_recovered`."""
+    """`completed`, `failed`, `cancelled`, `paused`, `stalled`, `lane_stopped`, `lane_resumed` or `run_not_sent`."""
     lane: str | None
     at: float
     """When it happened."""

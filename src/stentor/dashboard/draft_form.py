@@ -22,7 +22,7 @@ from stentor.errors import InvalidConfiguration, InvalidInput, InvalidMessage, S
 from stentor.planning.content import content_of, to_file
 from stentor.planning.contract import ANYTIME
 from stentor.runtime.draft import Draft
-from stentor.runtime.written import moment
+from stentor.runtime.written import moment, share
 from stentor.zones import zone_of
 
 _TAG = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
@@ -53,6 +53,8 @@ class DraftForm:
     """A time as the command line takes it; it goes before `at`."""
     max_rate: str = ""
     timing: TimingForm = field(default_factory=TimingForm)
+    pause_above: str = ""
+    """In percent."""
 
     @property
     def tzinfo(self) -> tzinfo:
@@ -86,6 +88,7 @@ class DraftForm:
             starts_at=self._starts_at(stored, now),
             max_rate=self._rate(),
             timing=self.timing.timing(ANYTIME if stored is None else stored.timing),
+            pause_above=self._pause_above(),
             collapse_id=None if stored is None else stored.collapse_id,
         )
 
@@ -151,6 +154,15 @@ class DraftForm:
         except ValueError:
             raise InvalidInput("max_rate", "must be a number, such as 500") from None
 
+    def _pause_above(self) -> float | None:
+        text = self.pause_above.strip()
+        if not text:
+            return None
+        try:
+            return share("pause_above", text if text.endswith("%") else f"{text}%")
+        except InvalidConfiguration:
+            raise InvalidInput("pause_above", "must be a percentage above 0 and at most 100, such as 20") from None
+
 
 def form_of(draft: Draft) -> DraftForm:
     """The form of a draft that is stored. Its time is in UTC."""
@@ -166,6 +178,7 @@ def form_of(draft: Draft) -> DraftForm:
         at="" if draft.starts_at is None else _local(draft.starts_at, UTC),
         max_rate="" if draft.max_rate is None else f"{draft.max_rate:g}",
         timing=form_of_timing(draft.timing),
+        pause_above="" if draft.pause_above is None else f"{100 * draft.pause_above:g}",
     )
 
 
@@ -191,6 +204,7 @@ def read(form: Form) -> DraftForm:
         words=form.get("words"),
         max_rate=form.get("max_rate"),
         timing=read_timing(form),
+        pause_above=form.get("pause_above"),
     )
 
 

@@ -34,5 +34,9 @@ SAID = {
     "campaign-cancelled": "The campaign is stopped for good. Nothing more is sent.",
     "campaign-again": "This new campaign is for those who were not reached. It is a draft. Press Fire to send it.",
     "campaign-undo": "This new campaign takes the message back. It is a draft. Press Fire to take the message back.",
+    "series-saved": "The series is saved. A scheduler makes its runs when they are due.",
+    "series-paused": "The series is paused. A run that is being sent goes on.",
+    "series-resumed": "The series goes on with its next run.",
+    "series-deleted": "The series is deleted. The campaigns of its runs stay.",
     "campaign-edit": "This new campaign puts the new message in place. It is a draft. Press Fire to do it.",
 }

@@ -56,6 +56,8 @@ class CampaignShape(Shape, frozen=True, kw_only=True):
     """When each recipient gets it, counted from the start. Null: everybody at once."""
     released_at: float | None
     """Since when those get it, too, who wait for a release: all but the canary. Null: not released."""
+    pause_above: float | None
+    """The share of failures on a lane above which it pauses by itself. Null: it never does."""
     revision: int
     """How often it was changed as a draft, or made a draft again."""
     held_until: float | None
@@ -322,6 +324,7 @@ def _campaign(each: Campaign) -> dict[str, Any]:
         "max_rate": each.max_rate,
         "released_at": each.released_at,
         "timing": None if each.timing is None else decode_timing(each.timing),
+        "pause_above": each.pause_above,
         "revision": each.revision,
         "held_until": each.held_until,
     }

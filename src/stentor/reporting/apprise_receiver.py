@@ -43,6 +43,7 @@ _SEVERITY = MappingProxyType(
         EventKind.STALLED: "warning",
         EventKind.LANE_STOPPED: "failure",
         EventKind.LANE_RESUMED: "success",
+        EventKind.RUN_NOT_SENT: "warning",
         EventKind.TEST: "info",
     }
 )

@@ -25,6 +25,8 @@ class EventKind(StrEnum):
     STALLED = "stalled"
     LANE_STOPPED = "lane_stopped"
     LANE_RESUMED = "lane_resumed"
+    RUN_NOT_SENT = "run_not_sent"
+    """A run of a series."""
     TEST = "test"
 
     @property
@@ -42,6 +44,7 @@ TYPES = MappingProxyType(
         EventKind.STALLED: "campaign.stalled",
         EventKind.LANE_STOPPED: "lane.stopped",
         EventKind.LANE_RESUMED: "lane.resumed",
+        EventKind.RUN_NOT_SENT: "series.run_not_sent",
         EventKind.TEST: "report.test",
     }
 )
@@ -118,6 +121,20 @@ class ToldCampaign(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: float | None = None
 
 
+class ToldRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of a series that is not sent."""
+
+    series: str
+    """The id of the series."""
+    name: str
+    """What the series is called."""
+    due: float
+    """Epoch seconds."""
+    state: str
+    """`failed`, `skipped` or `missed`."""
+    reason: str
+
+
 class ReportEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened."""
 
@@ -127,6 +144,7 @@ class ReportEvent(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     """Epoch seconds."""
     campaign: ToldCampaign | None = None
+    run: ToldRun | None = None
     problems: list[ToldProblem] = []
     """The lane that it is about; of a campaign that stands still, what keeps it."""
     waiting: list[str] = []
@@ -153,6 +171,8 @@ def body_of(event: ReportEvent) -> dict[str, Any]:
         told = msgspec.to_builtins(event.campaign)
         data["report"] = {name: told.pop(name) for name in _ACCOUNT}
         data["campaign"] = told
+    if event.run is not None:
+        data["run"] = msgspec.to_builtins(event.run)
     if event.kind in (EventKind.LANE_STOPPED, EventKind.LANE_RESUMED):
         data["lane"] = event.problems[0].lane
         data["waiting"] = event.waiting

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from html import escape
 
 from stentor.queue.contract import PLAN
-from stentor.reporting.events import EventKind, ReportEvent, ToldCampaign, ToldProblem, ToldReason
+from stentor.reporting.events import EventKind, ReportEvent, ToldCampaign, ToldProblem, ToldReason, ToldRun
 
 ACCEPTED = "Accepted means that the provider took the message. Providers don't say whether a phone showed it."
 TEST = "This is a test: reports from Stentor arrive here. The campaign below is an example."
@@ -78,6 +79,8 @@ def letter_of(event: ReportEvent) -> Letter:
     """What people are told of an event."""
     if event.campaign is not None:
         return _of_campaign(event, event.campaign)
+    if event.run is not None:
+        return _of_run(event.run)
     return _of_lane(event, event.problems[0])
 
 
@@ -201,6 +204,16 @@ def _why(problems: Sequence[ToldProblem], told: ToldCampaign) -> Iterator[str]:
         yield f"{'Planning' if each.lane == PLAN else each.lane}: {_said(each)}"
     if not problems:
         yield f"`stentor campaign show {told.id}` says where its recipients are."
+
+
+def _of_run(told: ToldRun) -> Letter:
+    name, due = one_line(told.name), f"{datetime.fromtimestamp(told.due, UTC):%Y-%m-%d %H:%M} UTC"
+    how = {"failed": "could not be sent", "skipped": "was left out"}.get(told.state, "was missed")
+    return Letter(
+        title=f"A run of “{name}” {how}",
+        lead=[_sentence(told.reason), "The series goes on with its next run."],
+        facts=[("Series", f"{name} ({told.series})"), ("Due", due)],
+    )
 
 
 def _of_lane(event: ReportEvent, about: ToldProblem) -> Letter:

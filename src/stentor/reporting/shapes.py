@@ -13,7 +13,7 @@ class DeliveryShape(Shape, frozen=True, kw_only=True):
     """Its id, the same at every try."""
     campaign: str | None
     kind: str
-    """`completed`, `failed`, `cancelled`, `paused`, `stalled`, `lane_stopped` or `lane_recovered`."""
+    """`completed`, `failed`, `cancelled`, `paused`, `stalled`, `lane_stopped`, `lane_resumed` or `run_not_sent`."""
     lane: str | None
     at: float
     """When it happened."""

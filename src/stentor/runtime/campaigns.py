@@ -34,6 +34,7 @@ from stentor.planning.retraction import correction, retraction
 from stentor.planning.templates import check_text
 from stentor.planning.timing.forecast import forecast, refuse_unruled
 from stentor.recording import pruning
+from stentor.recording.failure_share import encode_tallies, tallies
 from stentor.recording.pruning import Prunable
 from stentor.recording.writing import write
 from stentor.runtime.confirmation import Expectation, confirmation_of
@@ -44,7 +45,7 @@ from stentor.runtime.renditions import Composition, composition_of
 from stentor.runtime.resources import Resources
 from stentor.runtime.roles import Roles
 from stentor.runtime.segments import Segments
-from stentor.states import FINAL, CampaignState
+from stentor.states import FINAL, CampaignKind, CampaignState
 from stentor.store import campaigns, flags
 from stentor.store import once as keys
 from stentor.store.along import Along
@@ -170,6 +171,8 @@ class CampaignControl:
         preview: Preview | None = None,
         campaign_id: str | None = None,
         count: bool = True,
+        kind: CampaignKind = CampaignKind.CAMPAIGN,
+        along: Along[Campaign] | None = None,
     ) -> Campaign:
         """Store a campaign as a draft, after the checks of `prepare`.
 
@@ -177,6 +180,8 @@ class CampaignControl:
             count: False: its audience and its apps are not looked at yet; `check` or `start` does that.
             preview: what `prepare` said of it just now, so that it isn't checked and counted twice.
             campaign_id: its id, of `store.campaigns.new_id`. If there is one of this id, that is returned.
+            kind: what it is a draft of.
+            along: is written with it.
 
         Raises: as `prepare`.
         """
@@ -200,23 +205,37 @@ class CampaignControl:
             max_rate=draft.max_rate,
             timing=encode_timing(draft.timing),
             expected=preview.expected if preview is not None else {},
+            kind=kind,
+            pause_above=self._pause_above(draft, kind),
         )
-        encoded = encode_content(draft.content)
-        await self._database.write(lambda connection: campaigns.add(connection, campaign, encoded))
+        encoded, made_id = encode_content(draft.content), campaign_id
+
+        async def add(connection: AsyncConnection) -> None:
+            await campaigns.add(connection, campaign, encoded)
+            await _write(along, connection, made_id)
+
+        await self._database.write(add)
         return await self.get(campaign_id)
 
     async def change(
-        self, campaign_id: str, draft: Draft, *, revision: int | None = None, count: bool = True
+        self,
+        campaign_id: str,
+        draft: Draft,
+        *,
+        revision: int | None = None,
+        count: bool = True,
+        kind: CampaignKind = CampaignKind.CAMPAIGN,
+        along: Along[Campaign] | None = None,
     ) -> Campaign:
         """Make a draft another one, after the checks of `prepare`.
 
         Args:
-            count: as for `create`.
+            count, kind, along: as for `create`.
             revision: what `Campaign.revision` was when it was looked at; None: whatever it is.
 
         Raises:
             UnknownCampaign: there is none of this id.
-            InvalidState: it was started.
+            InvalidState: it was started, or is the draft of something else.
             ChangedMeanwhile: its revision is another one. And as `prepare`.
         """
         draft = await self._settled(draft)
@@ -225,7 +244,10 @@ class CampaignControl:
         else:
             draft.check(self._clock())
             expected = {}
-        seen = (await self.get(campaign_id)).revision if revision is None else revision
+        found = await self.get(campaign_id)
+        if found.kind is not kind:
+            raise InvalidState(f"{campaign_id} is no draft of a {kind}, but of a {found.kind}")
+        seen = found.revision if revision is None else revision
         values = {
             "title": check_text("title", draft.shown_title),
             "content": encode_content(draft.content),
@@ -234,8 +256,14 @@ class CampaignControl:
             "max_rate": draft.max_rate,
             "timing": encode_timing(draft.timing),
             "expected": msgspec.json.encode(expected),
+            "pause_above": self._pause_above(draft, kind),
         }
-        await self._database.write(lambda connection: campaigns.change_draft(connection, campaign_id, seen, values))
+
+        async def change(connection: AsyncConnection) -> None:
+            await campaigns.change_draft(connection, campaign_id, seen, values)
+            await _write(along, connection, campaign_id)
+
+        await self._database.write(change)
         return await self.get(campaign_id)
 
     async def draft(self, campaign_id: str) -> Draft:
@@ -585,7 +613,7 @@ class CampaignControl:
         return await self._move(campaign_id, CampaignState.PAUSED, along)
 
     async def resume(self, campaign_id: str, *, along: Along[Campaign] | None = None) -> Campaign:
-        """Go on with a paused campaign.
+        """Go on with a paused campaign. If it pauses by a share of failures, only what comes after counts from now on.
 
         Args:
             along: is written with it.
@@ -600,7 +628,10 @@ class CampaignControl:
             waits = (campaign.starts_at or 0.0) > self._clock()
             to = CampaignState.SCHEDULED if waits else CampaignState.RUNNING
             if campaign.state is CampaignState.PAUSED:
-                await campaigns.move(connection, campaign_id, to)
+                values: dict[str, Any] = {}
+                if campaign.pause_above is not None:  # what came before is somebody's decision now
+                    values["pause_from"] = encode_tallies(await tallies(connection, campaign_id))
+                await campaigns.move(connection, campaign_id, to, **values)
             await _write(along, connection, campaign_id)
 
         await self._database.write(change)
@@ -687,6 +718,10 @@ class CampaignControl:
             return None
         return await self.get(campaign_id)
 
+    def _pause_above(self, draft: Draft, kind: CampaignKind) -> float | None:
+        of_all = self._config.sending.pause_above if kind is CampaignKind.CAMPAIGN else None
+        return of_all if draft.pause_above is None else draft.pause_above
+
     async def _refuse_while_draining(self) -> None:
         if await self._queue.draining():
             raise InvalidState(HELD_BACK)
@@ -717,6 +752,7 @@ def draft_of(campaign: Campaign, content: bytes) -> Draft:
         max_rate=campaign.max_rate,
         timing=decode_timing(campaign.timing),
         collapse_id=campaign.collapse_id,
+        pause_above=campaign.pause_above,
     )
 
 

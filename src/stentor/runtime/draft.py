@@ -40,6 +40,10 @@ class Draft:
     collapse_id: str | None = None
     """The id of the campaign whose pushes these replace on a device that has them; None: its own."""
 
+    pause_above: float | None = None
+    """The share of failures on a lane above which it pauses by itself, e.g. 0.2; 1: it never does; None: as the
+    settings say."""
+
     @property
     def shown_title(self) -> str:
         """What the campaign is called."""
@@ -65,6 +69,8 @@ class Draft:
             raise InvalidInput("starts_at", said)
         if self.max_rate is not None and not 0 < self.max_rate < math.inf:
             raise InvalidInput("max_rate", "must be a number of pushes a second above 0; leave it out for no limit")
+        if self.pause_above is not None and not 0 < self.pause_above <= 1:
+            raise InvalidInput("pause_above", "must be a share above 0 and at most 1, e.g. 0.2 for 20 %; 1 is never")
         self.timing.check()
         wall = self.timing.wall
         if wall is not None and abs(wall.replace(tzinfo=UTC).timestamp() - now) > FARTHEST:

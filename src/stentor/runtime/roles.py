@@ -18,6 +18,7 @@ from dataclasses import replace
 from stentor.errors import InvalidConfiguration, InvalidState, StoreUnavailable
 from stentor.planning.caretaker import Caretaker
 from stentor.recording import chronicle
+from stentor.recording.failure_share import FailureWatch
 from stentor.recording.report import LaneProblem, Progress, Report
 from stentor.reporting.reporter import Reporter
 from stentor.runtime.child import Role
@@ -85,6 +86,7 @@ class Roles:
             self._cared_for(scheduled),
             self._reported(scheduled),
             self._chronicled(scheduled),
+            self._failures_watched(scheduled),
             Supervisor(self._config, roles, relay=relay) as supervisor,
         ):
             self._supervisor = supervisor
@@ -301,6 +303,21 @@ class Roles:
             await asyncio.wait([keeping])
         with suppress(StoreUnavailable):
             await kept.look()
+
+    @asynccontextmanager
+    async def _failures_watched(self, by_scheduler: bool) -> AsyncIterator[None]:
+        """Pause campaigns meanwhile of which too much fails, where no scheduler does."""
+        if by_scheduler:
+            yield
+            return
+        watching = asyncio.create_task(
+            FailureWatch(self._database, self._config.sending.pause_after, self._clock).run()
+        )
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
 
     @asynccontextmanager
     async def _reported(self, by_scheduler: bool) -> AsyncIterator[None]:

@@ -1,8 +1,9 @@
 """`Stentor`: everything that can be done, for programs; the command line is made of it.
 
-Its parts, by what they are about: `campaigns`, `messages`, `outcomes`, `roles`, `queue`, `lanes`, `segments`,
-`installations`, `access`, `reports`; and `events`, what happens to campaigns. Rules: a campaign exists, and goes on,
-without whoever made it: all is in the store, and any process with the same settings may run, pause or ask about it.
+Its parts, by what they are about: `campaigns`, `series`, `messages`, `outcomes`, `roles`, `queue`, `lanes`,
+`segments`, `installations`, `access`, `reports`; and `events`, what happens to campaigns. Rules: a campaign exists, and
+goes on, without whoever made it: all is in the store, and any process with the same settings may run, pause or ask
+about it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from stentor.runtime.reports import Reports
 from stentor.runtime.resources import Resources
 from stentor.runtime.roles import Roles
 from stentor.runtime.segments import Segments
+from stentor.runtime.series import SeriesControl
 from stentor.states import CampaignState
 from stentor.store.migrate import check, migrate
 
@@ -71,6 +73,8 @@ class Stentor:
         """Conditions over installations: saved by name, and counted."""
         self.campaigns = CampaignControl(self._resources, self.roles, self.queue, self.segments)
         """Campaigns: made, started, paused, cancelled, repeated, taken back, found."""
+        self.series = SeriesControl(self._resources, self.campaigns)
+        """Campaigns that recur: saved, paused, changed, and what became of their runs."""
         self.lanes = LaneControl(self._resources)
         """The lanes that are configured, and how they stand."""
         self.replies = Replies(self._resources)

@@ -16,10 +16,13 @@ from stentor.pipeline import Ports
 from stentor.providers.lane import Lane
 from stentor.runtime import child
 from stentor.runtime.child import Role
+from stentor.runtime.desk import StoreDesk
 from stentor.runtime.ports import open_backend, ports_for
 from stentor.runtime.presence import Presence
 from stentor.runtime.probes import watched
 from stentor.runtime.reports import reporter_for
+from stentor.runtime.resources import Resources
+from stentor.runtime.series_runner import Maker, SeriesRunner
 from stentor.runtime.sources import ConfiguredSources
 from stentor.settings import sqlite_path
 from stentor.store import sqlite_driver
@@ -66,11 +69,13 @@ async def work(
     agreed = StoreClock(database, clock)
     backend = open_backend(config, database, agreed)
     ports = ports_for(config, database, backend, sources, meter=meter, clock=agreed)
+    desk = StoreDesk(database, agreed, backend.bell)
+    resources = Resources(config=config, clock=agreed, database=database, backend=backend, sources=sources, desk=desk)
     try:
         await backend.ready()
         presence = Presence(database, role, ports.stages, clock=clock)
         async with watched(role, ports, stop, listen, tell, [lambda: backend.problem]), agreed.kept(), presence.kept():
-            await _run(role, config, ports, lanes, stop, at_once)
+            await _run(role, resources, ports, lanes, stop, at_once)
         return {"startup": startup, **_stages(role, config, meter, startup)}
     finally:
         await backend.aclose()
@@ -90,7 +95,7 @@ def _lanes(role: Role, config: Config, clock: Callable[[], float]) -> list[Lane]
 
 
 async def _run(
-    role: Role, config: Config, ports: Ports, lanes: Sequence[Lane], stop: asyncio.Event, at_once: int | None
+    role: Role, resources: Resources, ports: Ports, lanes: Sequence[Lane], stop: asyncio.Event, at_once: int | None
 ) -> None:
     match role:
         case "planner":
@@ -98,19 +103,28 @@ async def _run(
         case "recorder":
             await pipeline.record(ports, stop)
         case "scheduler":
-            await _schedule(config, ports, stop)
+            await _schedule(resources, ports, stop)
         case "sender":
             await pipeline.send(ports, lanes, stop)
 
 
-async def _schedule(config: Config, ports: Ports, stop: asyncio.Event) -> None:
-    """Schedule, and tell people what happens."""
+async def _schedule(resources: Resources, ports: Ports, stop: asyncio.Event) -> None:
+    """Schedule, make the runs of series, and tell people what happens."""
+    config = resources.config
     reporter = reporter_for(config, ports.database, ports.queue, ports.outbox, ports.clock)
-    ports.stages.append(reporter)
+    runner = SeriesRunner(ports.database, lambda: _maker(resources), config.reports, ports.clock)
+    ports.stages.extend([reporter, runner])
     async with asyncio.TaskGroup() as group:
-        reporting = group.create_task(reporter.run())
+        helpers = [group.create_task(reporter.run()), group.create_task(runner.run())]
         await pipeline.schedule(ports, stop)
-        reporting.cancel()
+        for each in helpers:
+            each.cancel()
+
+
+def _maker(resources: Resources) -> Maker:
+    from stentor.runtime.series_maker import CampaignMaker  # noqa: PLC0415 - with all providers, and rarely needed
+
+    return CampaignMaker(resources)
 
 
 def _stages(role: Role, config: Config, meter: Meter, startup: float) -> dict[str, float]:

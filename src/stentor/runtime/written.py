@@ -16,7 +16,7 @@ from stentor.runtime.draft import FARTHEST
 YEAR = 365.25 * 86_400
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?", re.ASCII)
-_SHARE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(%)?", re.ASCII)
+_SHARE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?|\.\d{1,9})\s*(%?)", re.ASCII)
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
@@ -34,14 +34,16 @@ def duration(option: str, text: str) -> float:
 
 
 def share(option: str, text: str) -> float:
-    """The share that `1%` or `0.01` means.
+    """The share that `20%` or `0.2` is.
 
     Raises:
-        InvalidConfiguration: it is neither.
+        InvalidConfiguration: it is neither, or not above 0 and at most 1.
     """
-    if (found := _SHARE.fullmatch(text.strip())) is None:
-        raise InvalidConfiguration(f"{option}: {text!r} is not a share; write e.g. 1% or 0.01")
-    return float(found[1]) / (100 if found[2] else 1)
+    found = _SHARE.fullmatch(text.strip())
+    value = 0.0 if found is None else float(found[1]) / (100 if found[2] else 1)
+    if not 0 < value <= 1:
+        raise InvalidConfiguration(f"{option}: {text!r} is not a share above 0 % and at most 100 %; write e.g. 20%")
+    return value
 
 
 @dataclass(frozen=True, slots=True)

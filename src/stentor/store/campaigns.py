@@ -31,10 +31,12 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 _CHAINS = exists().where(chains.c.campaign_id == campaigns.c.id)
 _COLUMNS: list[ColumnElement[Any]] = [
-    *[column for column in campaigns.c if column.name not in ("content", "addresses")],
+    *[column for column in campaigns.c if column.name not in ("content", "addresses", "pause_from")],
     _CHAINS.label("begun"),
     _CHAINS.where(chains.c.done, chains.c.next.is_not(None)).label("left"),
 ]
+_NO_SERIES = campaigns.c.kind != CampaignKind.SERIES.value
+_OF_SERIES = "{id} is a series, whose runs start by themselves; see `stentor series --help`"
 _ALL = select(*_COLUMNS)
 _ONE = _ALL.where(campaigns.c.id == bindparam("campaign"))
 _WHOLE = _ONE.add_columns(campaigns.c.content)
@@ -79,6 +81,8 @@ class Campaign:
     planning_over: bool = False
     """Whether no more of its audience will be read: it was read to the end, or the campaign was stopped."""
     kind: CampaignKind = CampaignKind.CAMPAIGN
+    pause_above: float | None = None
+    """The share of failures on a lane above which it pauses by itself; None: it never does."""
 
     @property
     def is_message(self) -> bool:
@@ -105,6 +109,11 @@ class CampaignStanding:
 def new_id(now: float) -> str:
     """An id that sorts by time: 8 letters and digits for the second, 8 of chance."""
     return _stamp(now) + "".join(secrets.choice(_ALPHABET) for _ in range(8))
+
+
+def id_of(moment: float, chance: bytes) -> str:
+    """As `new_id`, with what is told in the place of chance: 8 bytes, or more."""
+    return _stamp(moment) + "".join(_ALPHABET[each & 31] for each in chance[:8])
 
 
 def _stamp(now: float) -> str:
@@ -136,6 +145,7 @@ async def add(connection: AsyncConnection, campaign: Campaign, content: bytes, a
             finished_at=campaign.finished_at,
             kind=campaign.kind.value,
             addresses=addresses,
+            pause_above=campaign.pause_above,
         )
     )
 
@@ -198,6 +208,14 @@ async def whole(connection: AsyncConnection, campaign_id: str) -> tuple[Campaign
     if row is None:
         raise _unknown(campaign_id)
     return _campaign(row), bytes(row.content)
+
+
+async def pause_from(connection: AsyncConnection, campaign_id: str) -> bytes | None:
+    """What its lanes had when it was resumed, encoded; None: it never was."""
+    found: bytes | None = (
+        await connection.execute(select(campaigns.c.pause_from).where(campaigns.c.id == campaign_id))
+    ).scalar()
+    return found
 
 
 async def newest(
@@ -285,7 +303,7 @@ async def move(
     Returns: whether it moved; False where it was in that state already.
 
     Raises:
-        InvalidState: the table of moves doesn't allow it.
+        InvalidState: the table of moves doesn't allow it, or it is the draft of a series.
         UnknownCampaign: there is no such campaign.
     """
     allowed = [state.value for state, after in MOVES.items() if to in after]
@@ -295,11 +313,16 @@ async def move(
     if to in FINAL:
         values["finished_at"] = at
     moved = await connection.execute(
-        update(campaigns).where(campaigns.c.id == campaign_id, campaigns.c.state.in_(allowed)).values(values)
+        update(campaigns)
+        .where(campaigns.c.id == campaign_id, campaigns.c.state.in_(allowed), _NO_SERIES)
+        .values(values)
     )
     if moved.rowcount:
         return True
-    state = (await get(connection, campaign_id)).state
+    found = await get(connection, campaign_id)
+    state = found.state
+    if found.kind is CampaignKind.SERIES:
+        raise InvalidState(_OF_SERIES.format(id=campaign_id))
     if state is to:
         return False
     raise InvalidState(f"campaign {campaign_id} is {state}, so it can't become {to}")
@@ -374,12 +397,13 @@ async def discard(connection: AsyncConnection, campaign_id: str, revision: int |
     Raises: InvalidState: it was started; ChangedMeanwhile: it was changed more often.
     """
     unchanged = [] if revision is None else [campaigns.c.revision == revision]
-    gone = await connection.execute(delete(campaigns).where(*_draft(campaign_id), *unchanged))
+    gone = await connection.execute(delete(campaigns).where(*_draft(campaign_id), *unchanged, _NO_SERIES))
     if gone.rowcount:
         await once.release_all(connection, campaign_id)
-    if gone.rowcount or not (found := await states(connection, [campaign_id])):
+    if gone.rowcount or not await states(connection, [campaign_id]):
         return
-    if found[campaign_id] is not CampaignState.DRAFT:
+    found = await get(connection, campaign_id)
+    if found.state is not CampaignState.DRAFT or found.kind is CampaignKind.SERIES:
         await _refuse_started(connection, campaign_id)
     raise ChangedMeanwhile(f"campaign {campaign_id} was changed by somebody else meanwhile; look at it again")
 
@@ -395,7 +419,10 @@ def _draft(campaign_id: str) -> tuple[ColumnElement[bool], ...]:
 
 
 async def _refuse_started(connection: AsyncConnection, campaign_id: str) -> None:
-    state = (await get(connection, campaign_id)).state
+    found = await get(connection, campaign_id)
+    if found.kind is CampaignKind.SERIES:
+        raise InvalidState(_OF_SERIES.format(id=campaign_id))
+    state = found.state
     raise InvalidState(f"campaign {campaign_id} is {state}; only a draft can be changed or deleted")
 
 
@@ -456,4 +483,5 @@ def _campaign(row: Row[Any]) -> Campaign:
         planned=bool(row.planned and not row.left and (row.begun or row.state not in STOPPED)),
         planning_over=bool(row.planned),
         kind=CampaignKind(row.kind),
+        pause_above=row.pause_above,
     )

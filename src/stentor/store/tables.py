@@ -73,6 +73,8 @@ campaigns = Table(
     Column("kind", StorableText, nullable=False, server_default=text("'campaign'")),  # a `states.CampaignKind`
     Column("timing", LargeBinary),  # JSON: a `planning.contract.Timing`; NULL: everybody at once
     Column("addresses", LargeBinary),  # MessagePack: those that a message is for (`audience.listed.Addresses`)
+    Column("pause_above", Double),  # the share of failures on a lane above which it pauses by itself; NULL: never
+    Column("pause_from", LargeBinary),  # JSON: by lane, what it had when it was resumed (`recording.failure_share`)
     Index(None, "state"),
     Index(None, "kind", "created_at"),
     Index(None, "finished_at"),
@@ -295,6 +297,42 @@ segments = Table(  # conditions over installations that people saved
     Column("segment", StorableText, nullable=False),  # as `audience.segments.written` writes it
     Column("created_at", Double, nullable=False),
     Column("changed_at", Double, nullable=False),
+)
+
+series = Table(  # recurring campaigns; each has a draft of its own id, of the kind `series`
+    "stentor_series",
+    METADATA,
+    Column("id", KEY, ForeignKey("stentor_campaigns.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", KEY, nullable=False),
+    Column("cron", StorableText, nullable=False),
+    Column("zone", StorableText, nullable=False),  # an IANA name
+    Column("missed", StorableText, nullable=False),  # a `store.series.Missed`
+    Column("paused", Boolean, nullable=False, server_default=text("false")),
+    Column("next_at", Double),  # when the next run is due; NULL: it is paused, or there is none
+    Column("revision", Integer, nullable=False, server_default=text("0")),  # how often it was changed
+    Column("created_at", Double, nullable=False),
+    Column("changed_at", Double, nullable=False),
+    Index(None, "name", unique=True),
+    Index(None, "next_at"),
+)
+
+series_runs = Table(  # what became of each run of a series
+    "stentor_series_runs",
+    METADATA,
+    Column("series_id", KEY, ForeignKey("stentor_series.id", ondelete="CASCADE"), primary_key=True),
+    Column("due", Double, primary_key=True),
+    Column("campaign_id", KEY, nullable=False),  # whether or not there is such a campaign (`store.series.run_id`)
+    Column("state", StorableText, nullable=False),  # a `store.series.RunState`
+    Column("reason", StorableText),  # why it was not sent, or why it is tried again
+    Column("runs", Integer, nullable=False, server_default=text("1")),  # of a stretch that was missed: how many
+    Column("at", Double, nullable=False),  # when it was claimed, or got its state
+    Column("until", Double, nullable=False, server_default=text("0")),  # for how long a scheduler has it to itself
+    Index(
+        "ix_stentor_series_runs_due",
+        "until",
+        sqlite_where=text("state = 'due'"),
+        postgresql_where=text("state = 'due'"),
+    ),
 )
 
 api_keys = Table(  # what programs prove themselves with

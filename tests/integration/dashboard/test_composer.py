@@ -221,6 +221,7 @@ async def test_of_two_tabs_the_second_is_asked(browser: Browser) -> None:
         ({"segment": "pros"}, "there is no segment &#39;pros&#39;"),
         ({"words": "soon"}, "is not a time"),
         ({"max_rate": "0"}, "above 0"),
+        ({"pause_above": "0"}, "must be a percentage above 0"),
         ({"source": ""}, "choose whom it is for"),
         ({"timing__quiet_from": ""}, "are not quiet hours; write e.g. 22:00-08:00"),
         ({"timing__no_zone": "zone", "timing__stand_in": ""}, "write a time zone such as Europe/Berlin below"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -26,6 +26,7 @@ from stentor.runtime.stentor import Stentor
 from stentor.states import CampaignState
 from tests.integration.runtime.rehearsal import AUDIENCE, Facts, change, write
 
+Until = Callable[[Callable[[Progress], bool]], Awaitable[Progress]]
 DRAFT = Draft(Content(message=Message(title="News", ttl=3600)), Selection(source=AUDIENCE))
 pytestmark = pytest.mark.timeout(150)
 
@@ -44,7 +45,7 @@ async def stentor(tmp_path: Path, facts: Facts) -> AsyncIterator[Stentor]:
 
 
 @asynccontextmanager
-async def running(stentor: Stentor, campaign_id: str) -> AsyncIterator[Callable[[Callable[[Progress], bool]], object]]:
+async def running(stentor: Stentor, campaign_id: str) -> AsyncIterator[Until]:
     """Roles are at work meanwhile; `until` waits for what is shown of the campaign."""
     stop = asyncio.Event()
     at_work = asyncio.create_task(stentor.roles.run(campaign_id, stop=stop))

@@ -74,7 +74,8 @@ def test_uncommenting_gives_a_valid_configuration(tmp_path: Path) -> None:
     assert isinstance(ios, ApnsApp)
     assert ios.key_file == tmp_path / "AuthKey_ABCDE12345.p8"
     assert users.columns.channel == "platform"
-    assert config.sending == Config().sending, "what has a default is shown with it"
+    default = Config().sending.model_copy(update={"pause_above": 0.2})
+    assert config.sending == default, "what has a default is shown with it, all else with its example"
 
 
 def test_every_setting_is_there_once_explained() -> None:

@@ -53,6 +53,7 @@ def fields(filled: draft_form.DraftForm) -> list[tuple[str, str]]:
     """What a browser sends of a form that nobody changed."""
     sent = [("base", filled.base), ("source", filled.source), ("only", filled.only), ("title", filled.title)]
     sent += [("at", filled.at), ("zone", filled.zone), ("words", ""), ("max_rate", filled.max_rate)]
+    sent += [("pause_above", filled.pause_above)]
     sent += [("filter", each) for each in (*filled.filters, "", "")]
     for name, found in (("data", message_form.data_rows(filled.tree)), ("value", list(filled.values))):
         for key, value in [*found, ("", "")]:
@@ -73,7 +74,7 @@ def sent_back(draft: Draft, **changed: str) -> Draft:
 
 
 def test_nothing_is_lost_by_opening_and_saving() -> None:
-    draft = Draft(RICH, PEOPLE, title="Autumn", starts_at=NOW + 90.25, max_rate=0.5, collapse_id="c")
+    draft = Draft(RICH, PEOPLE, title="Autumn", starts_at=NOW + 90.25, max_rate=0.5, collapse_id="c", pause_above=0.125)
     after = sent_back(draft)
     assert encode_content(after.content) == encode_content(draft.content)
     assert replace(after, content=RICH) == draft
@@ -174,6 +175,8 @@ def test_people_chosen_by_another_campaign_stay_chosen() -> None:
         ({"words": "soon"}, "starts_at"),
         ({"at": "2030-01-01T10:00", "zone": "Nowhere/Land"}, "starts_at"),
         ({"max_rate": "many"}, "max_rate"),
+        ({"pause_above": "101"}, "pause_above"),
+        ({"pause_above": "some"}, "pause_above"),
     ],
 )
 def test_what_cannot_be_meant_names_its_field(changed: dict[str, str], field: str) -> None:

@@ -12,12 +12,14 @@ from stentor.api.operations import (
     outcomes,
     reports,
     segments,
+    series,
 )
 
 ALL = (
     *campaigns.operations,
     *outcomes.operations,
     *events.operations,
+    *series.operations,
     *messages.operations,
     *segments.operations,
     *installations.operations,

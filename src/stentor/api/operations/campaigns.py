@@ -86,6 +86,9 @@ class DraftFields(Fields, frozen=True, kw_only=True):
     """The most pushes a second over all lanes. Left out: as fast as the lanes allow."""
     timing: Timing = ANYTIME
     """When each recipient gets it, counted from the start. Left out: everybody at once."""
+    pause_above: Annotated[float, Meta(gt=0, le=1)] | None = None
+    """The share of failures on a lane above which it pauses by itself, e.g. 0.2; 1: never. Left out: as the settings
+    say."""
 
     @property
     def draft(self) -> Draft:
@@ -97,6 +100,7 @@ class DraftFields(Fields, frozen=True, kw_only=True):
             starts_at=self.starts_at,
             max_rate=self.max_rate,
             timing=self.timing,
+            pause_above=self.pause_above,
         )
 
 

@@ -16,6 +16,7 @@ from stentor.dashboard.pages import (
     lanes,
     log,
     messages,
+    series,
     sign_in,
     users,
 )
@@ -36,5 +37,6 @@ ALL = (
     *campaign_changes.pages,
     *compose.pages,
     *fire.pages,
+    *series.pages,
 )
 """All of them."""

@@ -123,4 +123,7 @@ def _can(visit: Visit, campaign: Campaign) -> tuple[str, ...]:
     written = campaign.state is CampaignState.DRAFT and not changes and visit.may("write")
     held = campaign.state is CampaignState.SCHEDULED and visit.may("send")
     first = ("compose",) if written else ("held",) if held else ()
-    return (*first, *(actions(campaign, changes=changes) if visit.may("send") else ()))
+    repeat = (
+        ("repeat",) if visit.may("send") and not changes and shapes.selection_of(campaign).failed_of is None else ()
+    )
+    return (*first, *repeat, *(actions(campaign, changes=changes) if visit.may("send") else ()))

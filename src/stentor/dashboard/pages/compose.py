@@ -192,6 +192,7 @@ def _differences(theirs: Draft, ours: Draft) -> list[tuple[str, str, str]]:
         ("For", draft_form.audience_in_words(theirs), draft_form.audience_in_words(ours)),
         ("Most a second", _rate(theirs.max_rate), _rate(ours.max_rate)),
         ("Timing", _timing(theirs), _timing(ours)),
+        ("Pauses above", _percent(theirs.pause_above), _percent(ours.pause_above)),
     ]
     found = [row for row in rows if row[1] != row[2]]
     if theirs.content != ours.content and not any(row[0] in ("Title", "Text", "Languages") for row in found):
@@ -201,6 +202,10 @@ def _differences(theirs: Draft, ours: Draft) -> list[tuple[str, str, str]]:
 
 def _timing(draft: Draft) -> str:
     return described_timing(draft.timing) or "everybody at once"
+
+
+def _percent(value: float | None) -> str:
+    return "as the settings say" if value is None else f"{100 * value:g} % failures"
 
 
 def _rate(value: float | None) -> str:
