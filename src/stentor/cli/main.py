@@ -33,6 +33,7 @@ from stentor.errors import (
     InvalidState,
     StentorError,
     UnknownCampaign,
+    UnknownExclusionList,
     UnknownInstallation,
     UnknownKey,
     UnknownReport,
@@ -102,6 +103,7 @@ USAGE_ERRORS = (
     UnknownInstallation,
     UnknownKey,
     UnknownReport,
+    UnknownExclusionList,
     UnknownSegment,
     UnknownUser,
 )

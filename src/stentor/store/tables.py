@@ -69,6 +69,8 @@ campaigns = Table(
     Column("asked_start", Double),  # `starts_at` as it was before the start, which may have been held for longer
     Column("kind", StorableText, nullable=False, server_default=text("'campaign'")),  # a `states.CampaignKind`
     Column("addresses", LargeBinary),  # MessagePack: those that a message is for (`audience.listed.Addresses`)
+    Column("care", LargeBinary),  # JSON: whom it leaves alone (`store.caring.CareSettings`); NULL: nobody in particular
+    Column("same_as", KEY),  # the first campaign that sent its message, if it sends that again; NULL: its own
     Index(None, "state"),
     Index(None, "kind", "created_at"),
     Index(None, "finished_at"),
@@ -106,6 +108,9 @@ batches = Table(  # the counts before the columns: SQLite walks through a blob t
     Column("edition", StorableText),  # which of the batches of this id that may be queued is the one that was planned
     Column("outcomes", LargeBinary),  # a byte for each recipient (`Outcome`); NULL: all pending
     Column("recipients", LargeBinary, nullable=False),  # MessagePack: the keys, in the batch's order
+    Column("first_key", LargeBinary),  # how the least of the keys begins, by its bytes; NULL: of before it was kept
+    Column("last_key", LargeBinary),  # the same of the greatest
+    Index("ix_stentor_batches_keys", "campaign_id", "first_key", "last_key"),
     Index(None, "campaign_id", "lane"),
     Index(
         "ix_stentor_batches_pending",
@@ -271,6 +276,32 @@ segments = Table(  # conditions over installations that people saved
     Column("segment", StorableText, nullable=False),  # as `audience.segments.written` writes it
     Column("created_at", Double, nullable=False),
     Column("changed_at", Double, nullable=False),
+)
+
+opt_outs = Table(  # who said no to a category of messages, or to all
+    "stentor_opt_outs",
+    METADATA,
+    Column("hash", KEY, primary_key=True),  # of the installation's key (`store.opt_outs.hash_of`), in hex
+    Column("category", KEY, primary_key=True),  # `caps.EVERYTHING`: all categories
+    Column("installation", KEY),  # its key; NULL: it was erased, and its no stays
+    Column("at", Double, nullable=False),
+    Index(None, "installation", "category"),
+)
+
+exclusion_lists = Table(  # lists of installations that campaigns leave out
+    "stentor_exclusion_lists",
+    METADATA,
+    Column("name", KEY, primary_key=True),
+    Column("created_at", Double, nullable=False),
+    Column("changed_at", Double, nullable=False),
+)
+
+exclusions = Table(
+    "stentor_exclusions",
+    METADATA,
+    Column("list", KEY, ForeignKey("stentor_exclusion_lists.name", ondelete="CASCADE"), primary_key=True),
+    Column("installation", KEY, primary_key=True),
+    Index(None, "installation"),
 )
 
 api_keys = Table(  # what programs prove themselves with

@@ -14,8 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import NO_LANE, Page, Range, Selection, Wanted
+from stentor.caps import read_caps
 from stentor.config import SendingConfig
 from stentor.model import Message
+from stentor.planning.care.look import Care
 from stentor.planning.content import Content, encode_content
 from stentor.planning.division import Divider
 from stentor.planning.planner import Plan, Planner, place, start_task
@@ -96,6 +98,11 @@ class World:
     clock: ManualClock = field(default_factory=ManualClock)
     settings: SendingConfig = field(default_factory=lambda: SendingConfig(page=10, batch=5, ranges=3, depth=8))
     lanes: tuple[str, ...] = (IOS, ANDROID)
+    caps: tuple[str, ...] = ()
+
+    @property
+    def care(self) -> Care:
+        return Care(self.database, read_caps(self.caps), self.clock)
 
     @property
     def queue(self) -> SqlQueue:
@@ -112,6 +119,7 @@ class World:
     async def worker(self) -> AsyncIterator[PlanWorker]:
         """A planner that runs meanwhile."""
         worker = PlanWorker(self.database, self.queue, self, self.settings, self.lanes, self.clock)
+        worker.heed(read_caps(self.caps))
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.run())
             yield worker
@@ -149,11 +157,13 @@ class World:
         return await self.queue.take(PLAN, limit, HOLD)
 
     async def plan(self, lease: Lease) -> Plan:
+        campaign = await self.campaign(lease.campaign_id)
         return Plan(
-            campaign=await self.campaign(lease.campaign_id),
+            campaign=campaign,
             place=await self.database.ask(lambda connection: place(connection, lease)),
             audience=self.people,
             wanted=Wanted(),
+            care=self.care.of(campaign, Content(message=Message(title="News"))),
             divider=Divider(campaign_id=lease.campaign_id, expires_at=9e9, largest=self.settings.batch),
         )
 
