@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.audience.contract import NO_LANE, Page, Range, Selection, Wanted
+from stentor.audience.contract import NO_LANE, TIME_ZONE, Page, Range, Selection, Wanted
 from stentor.caps import read_caps
 from stentor.config import SendingConfig
 from stentor.model import Message
@@ -44,6 +44,8 @@ class People:
     rows: dict[str, str]
     before_page: Callable[[Range], None] = lambda _: None
     """Called before each page is read; may raise, or change the rows."""
+    zones: dict[str, str] = field(default_factory=dict)
+    """key -> time zone."""
 
     async def check(self, wanted: Wanted) -> None: ...
 
@@ -73,17 +75,24 @@ class People:
             and key <= part.upto
             and (lanes is None or self.rows[key] in lanes)
         ]
-        return self._page(found[:limit], found[limit - 1] if len(found) > limit else None)
+        return self._page(found[:limit], found[limit - 1] if len(found) > limit else None, wanted)
 
     async def find(self, keys: Sequence[str], wanted: Wanted) -> Page:
-        return self._page([key for key in sorted(keys) if key in self.rows], None)
+        return self._page([key for key in sorted(keys) if key in self.rows], None, wanted)
 
     async def aclose(self) -> None: ...
 
-    def _page(self, keys: list[str], cursor: str | None) -> Page:
+    def _page(self, keys: list[str], cursor: str | None, wanted: Wanted) -> Page:
         encoded = [key.encode() for key in keys]
         lanes = [self.rows[key] for key in keys]
-        return Page(keys=encoded, addresses=[b"address" for _ in keys], lanes=lanes, cursor=cursor)
+        variables = [{TIME_ZONE: self.zones[key]} if key in self.zones else {} for key in keys]
+        return Page(
+            keys=encoded,
+            addresses=[b"address" for _ in keys],
+            lanes=lanes,
+            variables=variables if TIME_ZONE in wanted.variables else None,
+            cursor=cursor,
+        )
 
 
 def crowd(*lanes: str, size: int, start: int = 0) -> dict[str, str]:
@@ -158,12 +167,13 @@ class World:
 
     async def plan(self, lease: Lease) -> Plan:
         campaign = await self.campaign(lease.campaign_id)
+        care = self.care.of(campaign, Content(message=Message(title="News")))
         return Plan(
             campaign=campaign,
             place=await self.database.ask(lambda connection: place(connection, lease)),
             audience=self.people,
-            wanted=Wanted(),
-            care=self.care.of(campaign, Content(message=Message(title="News"))),
+            wanted=Wanted(variables=care.wanted(())),
+            care=care,
             divider=Divider(campaign_id=lease.campaign_id, expires_at=9e9, largest=self.settings.batch),
         )
 

@@ -7,9 +7,8 @@ little longer than it says, and never shorter. A message that is sent again coun
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import compress
@@ -21,13 +20,18 @@ from stentor.outcome import Outcome
 _WAITS = bytes(outcome == Outcome.PENDING for outcome in range(256))
 _REACHED = bytes(outcome in (Outcome.ACCEPTED, Outcome.AMBIGUOUS) for outcome in range(256))
 """By outcome, 1 where it counts."""
-_NEVER_OVER = math.inf
+
+
+Times = list[tuple[float, Collection[bytes]]]
+"""Who got a message when, the latest first. Nobody is in it twice for one message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
     """A batch of another message, as far as it is on record."""
 
+    campaign: str
+    """Its id. Nobody is in two batches of one."""
     message: str
     """The same for all campaigns that send one message."""
     category: str | None
@@ -51,35 +55,50 @@ def capped(
     sent: Sequence[Sent],
     keys: Collection[bytes],
     now: float,
-    zone_of: Callable[[bytes], tzinfo | None] = lambda _: None,
+    zone_of: Callable[[bytes], tzinfo | None] | None = None,
 ) -> dict[bytes, Enough]:
-    """Who of `keys` had enough already.
+    """Who of `keys` had enough already. Those with the same answer share one object.
 
     Args:
         sent: all that may count.
         now: epoch seconds.
-        zone_of: of an installation, for caps by its calendar; None: unknown, so UTC.
+        zone_of: of an installation, for caps by its calendar; what is None: unknown, so UTC.
     """
     ours = keys if isinstance(keys, frozenset) else frozenset(keys)
+    parts = list(_parts(sent, now))
     found: dict[bytes, Enough] = {}
     for cap in caps:
-        oldest = now - cap.seconds
-        times: defaultdict[bytes, list[float]] = defaultdict(list)
-        for latest in _latest(sent, cap.category, oldest, ours):
-            for key, at in latest.items():
-                times[key].append(at)
-        starts = _Starts(cap, now)
-        for key, when in times.items():
-            if len(when) < cap.most:
-                continue
-            since = oldest if cap.rolling else starts.of(zone_of(key))
-            counted = sorted(at for at in when if at >= since)
-            if len(counted) < cap.most:
-                continue
-            last = min(now, counted[-cap.most])  # once this one is over, fewer are left than the cap allows
-            free_at = last + cap.seconds if cap.rolling else starts.following(zone_of(key))
-            if key not in found or found[key].free_at < free_at:
-                found[key] = Enough(cap, free_at)
+        times = _times(parts, cap.category, now - cap.seconds)
+        enough = _rolling(cap, times, ours) if cap.rolling else _by_calendar(cap, times, ours, now, zone_of)
+        for key in found.keys() & enough.keys():
+            if enough[key].free_at <= found[key].free_at:
+                del enough[key]
+        found |= enough
+    return found
+
+
+def _rolling(cap: Cap, times: Times, ours: frozenset[bytes]) -> dict[bytes, Enough]:
+    """Once the last of the messages that are too many is over, fewer are left than the cap allows."""
+    found: dict[bytes, Enough] = {}
+    for at, those in _nth(cap.most, times):
+        found |= dict.fromkeys(ours.intersection(those), Enough(cap, at + cap.seconds))
+    return found
+
+
+def _by_calendar(
+    cap: Cap, times: Times, ours: frozenset[bytes], now: float, zone_of: Callable[[bytes], tzinfo | None] | None
+) -> dict[bytes, Enough]:
+    by_zone: defaultdict[tzinfo | None, set[bytes]] = defaultdict(set)
+    if zone_of is not None:
+        for key in ours.intersection(key for _, those in _nth(cap.most, times) for key in those):
+            by_zone[zone_of(key)].add(key)
+    found: dict[bytes, Enough] = {}
+    for zone, those in by_zone.items() if zone_of is not None else [(None, ours)]:
+        began, following = _bounds(cap, zone, now)
+        within = [(at, those.intersection(some)) for at, some in times if at >= began]
+        enough = Enough(cap, following)
+        for _, some in _nth(cap.most, within):
+            found |= dict.fromkeys(some, enough)
     return found
 
 
@@ -92,52 +111,61 @@ def reached(batch: Sent, among: frozenset[bytes]) -> frozenset[bytes]:
     return among.intersection(compress(batch.keys, counts))
 
 
-def _latest(
-    sent: Sequence[Sent], category: str | None, oldest: float, ours: frozenset[bytes]
-) -> Sequence[Mapping[bytes, float]]:
-    """Of each message, when each of `ours` got it the last time; infinite while it may still be sent."""
-    found: defaultdict[str, dict[bytes, float]] = defaultdict(dict)
-    waiting: list[tuple[str, frozenset[bytes]]] = []
-    for batch in sorted(sent, key=lambda each: each.at):
-        if category is not None and batch.category != category:
+def _parts(sent: Sequence[Sent], now: float) -> Iterator[tuple[Sent, float, Sequence[bytes]]]:
+    """Of each batch who of it counts, and when. What is under way counts as sent now."""
+    for batch in sent:
+        outcomes = batch.outcomes
+        if outcomes is None:
+            yield batch, now, batch.keys
             continue
-        if batch.outcomes is None:
-            waiting.append((batch.message, ours.intersection(batch.keys)))
-            continue
-        if Outcome.PENDING in batch.outcomes:
-            waiting.append((batch.message, ours.intersection(compress(batch.keys, batch.outcomes.translate(_WAITS)))))
-        if batch.at >= oldest:
-            got = ours.intersection(compress(batch.keys, batch.outcomes.translate(_REACHED)))
-            found[batch.message].update(dict.fromkeys(got, batch.at))
-    for message, those in waiting:
-        found[message].update(dict.fromkeys(those, _NEVER_OVER))
-    return list(found.values())
+        if Outcome.PENDING in outcomes:
+            yield batch, now, [*compress(batch.keys, outcomes.translate(_WAITS))]
+        yield batch, min(batch.at, now), [*compress(batch.keys, outcomes.translate(_REACHED))]
 
 
-class _Starts:
-    """When a calendar's day or week began, and when the next one begins, in each zone."""
+def _times(parts: Sequence[tuple[Sent, float, Sequence[bytes]]], category: str | None, oldest: float) -> Times:
+    by_message: defaultdict[str, Times] = defaultdict(list)
+    campaigns: defaultdict[str, set[str]] = defaultdict(set)
+    for batch, at, those in parts:
+        if at >= oldest and category in (None, batch.category):
+            by_message[batch.message].append((at, those))
+            campaigns[batch.message].add(batch.campaign)
+    found: Times = []
+    for message, times in by_message.items():
+        found += times if len(campaigns[message]) == 1 else _once(times)
+    return sorted(found, key=_when, reverse=True)
 
-    def __init__(self, cap: Cap, now: float) -> None:
-        self._days = 7 if cap.calendar == "week" else 1
-        self._now = now
-        self._known: dict[tzinfo | None, tuple[float, float]] = {}
 
-    def of(self, zone: tzinfo | None) -> float:
-        return self._both(zone)[0]
+def _once(times: Times) -> Times:
+    """A message that was sent again: everybody once, at the latest time."""
+    found: Times = []
+    had: set[bytes] = set()
+    for at, those in sorted(times, key=_when, reverse=True):
+        found.append((at, frozenset(those) - had))
+        had.update(those)
+    return found
 
-    def following(self, zone: tzinfo | None) -> float:
-        return self._both(zone)[1]
 
-    def _both(self, zone: tzinfo | None) -> tuple[float, float]:
-        if (known := self._known.get(zone)) is not None:
-            return known
-        where = zone or UTC
-        today = datetime.fromtimestamp(self._now, where).date()
-        first = today - timedelta(days=today.weekday() if self._days == 7 else 0)
-        # A midnight that a clock skips is the moment at which it does; of two the first one counts.
-        both = [
-            datetime(day.year, day.month, day.day, tzinfo=where).timestamp()
-            for day in (first, first + timedelta(days=self._days))
-        ]
-        self._known[zone] = both[0], both[1]
-        return both[0], both[1]
+def _when(got: tuple[float, Collection[bytes]]) -> float:
+    return got[0]
+
+
+def _nth(most: int, times: Times) -> Iterator[tuple[float, Collection[bytes]]]:
+    """Who got the message that makes it so many, counted from the latest one; and when they got that."""
+    counts = Counter[bytes]()
+    for at, those in times:
+        counts.update(those)
+        if reached := [key for key in those if counts[key] == most]:
+            yield at, reached
+
+
+def _bounds(cap: Cap, zone: tzinfo | None, now: float) -> tuple[float, float]:
+    """When a calendar's day or week began, and when the next one begins. A midnight that a clock skips is the moment at
+    which it does; of two the first one counts."""
+    where, days = zone or UTC, 7 if cap.calendar == "week" else 1
+    today = datetime.fromtimestamp(now, where).date()
+    first = today - timedelta(days=today.weekday() if days == 7 else 0)
+    began, following = (
+        datetime(day.year, day.month, day.day, tzinfo=where).timestamp() for day in (first, first + timedelta(days))
+    )
+    return began, following

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import TIME_ZONE, Page
@@ -25,7 +25,7 @@ from stentor.model import Action
 from stentor.own_reasons import CAPPED, EXCLUDED, OPTED_OUT
 from stentor.planning.care.counting import Enough, Sent, capped, reached
 from stentor.planning.content import Content
-from stentor.planning.division import NOBODY, LeftOut
+from stentor.planning.division import LeftOut
 from stentor.planning.formats import zone_of
 from stentor.states import CampaignKind, CampaignState
 from stentor.store import exclusions as exclusion_rows
@@ -79,13 +79,18 @@ class Looked:
     """Who of a page is left alone, and the page without what only the look needed."""
 
     page: Page
-    left_out: Mapping[bytes, LeftOut] = NOBODY
-    free_at: Mapping[bytes, float] = field(default_factory=dict)
-    """Of each who had enough: from when on a message may be sent, in epoch seconds, if whatever is under way is
-    accepted now."""
+    left_out: Mapping[bytes, LeftOut] = field(default_factory=dict)
+    enough: Mapping[bytes, Enough] = field(default_factory=dict)
+    """Who had as much as a cap allows; those of them who are left out by another rule, too."""
     care: CampaignCare
     basis: _Basis | None = None
     """None where no cap applies."""
+
+    @property
+    def free_at(self) -> dict[bytes, float]:
+        """Of each who is left out by a cap: from when on a message may be sent, in epoch seconds, if whatever is under
+        way is accepted now."""
+        return {key: each.free_at for key, each in self.enough.items() if self.left_out[key].reason == CAPPED}
 
     async def hold(self, connection: AsyncConnection) -> None:
         """To be called first in the transaction that puts the page's batches. Until it ends, nobody else puts any that
@@ -174,7 +179,7 @@ class CampaignCare:
             now = self._clock()
             basis, sent = await self._sent(connection, bounds(page.keys), now)
             enough = capped(self._caps, sent, keys, now, _zones(page))
-            left_out |= {key: LeftOut(CAPPED, detail) for key, detail in _told(enough).items()}
+            left_out = _left_out(enough)
         if self._care.not_reached_by:
             left_out |= await self._reached(connection, page, keys)
         if self._care.exclude:
@@ -183,7 +188,7 @@ class CampaignCare:
         return Looked(
             page=_without_zones(page, variables) if self.wants_zones else page,
             left_out=left_out,
-            free_at={key: each.free_at for key, each in enough.items() if left_out[key].reason == CAPPED},
+            enough=enough,
             care=self,
             basis=basis,
         )
@@ -215,6 +220,7 @@ class CampaignCare:
         basis = _Basis(bounds=around, since=since, seen=frozenset(row.id for row in found))
         return basis, [
             Sent(
+                campaign=row.campaign_id,
                 message=counted[row.campaign_id].message,
                 category=counted[row.campaign_id].category,
                 keys=_KEYS.decode(row.recipients),
@@ -262,39 +268,61 @@ class CampaignCare:
         some = batches.c.accepted + batches.c.ambiguous + batches.c.pending > 0
         found: dict[bytes, LeftOut] = {}
         for row in await connection.execute(select(*_COLUMNS).where(lies, some)):
-            batch = Sent(message="", category=None, keys=_KEYS.decode(row.recipients), outcomes=row.outcomes, at=0.0)
+            batch = Sent(
+                campaign=row.campaign_id,
+                message="",
+                category=None,
+                keys=_KEYS.decode(row.recipients),
+                outcomes=row.outcomes,
+                at=0.0,
+            )
             why = LeftOut(EXCLUDED, f"reached by campaign {told[row.campaign_id]}")
             found |= dict.fromkeys(reached(batch, keys), why)
         return found
 
     async def _listed(self, connection: AsyncConnection, page: Page) -> dict[bytes, LeftOut]:
         """Those on an exclusion list of the campaign. Raises: InvalidAudience: a list is gone."""
-        c, known = exclusions.c, await exclusion_rows.names(connection)
+        known = await exclusion_rows.names(connection)
         if missing := [each for each in self._care.exclude if each not in known]:
             raise InvalidAudience(
                 f"the exclusion list {missing[0]}, which the campaign leaves out, was deleted; make it again with"
                 f" `stentor exclusion add {missing[0]} …`, and resume the campaign"
             )
-        wanted = among(connection, c.installation, [key.decode(errors="replace") for key in page.keys])
-        rows = await connection.execute(select(c.list, c.installation).where(c.list.in_(self._care.exclude), wanted))
+        on_them = select(exclusions.c.list, exclusions.c.installation).where(exclusions.c.list.in_(self._care.exclude))
+        rows = await _of_page(connection, page, on_them, exclusions.c.installation)
         return {row.installation.encode(): LeftOut(EXCLUDED, f"on the list {row.list}") for row in rows}
 
     async def _opted_out(self, connection: AsyncConnection, page: Page) -> dict[bytes, LeftOut]:
         """Those who said no."""
-        key = self._hashing_key = self._hashing_key or await opt_outs.hashing_key(connection)
-        if key is None:
-            return {}
         c = opt_outs_table.c
-        hashed = {opt_outs.hash_of(key, each): each for each in page.keys}
-        categories = {EVERYTHING, self._care.category or EVERYTHING}
-        rows = await connection.execute(
-            select(c.hash, c.category).where(among(connection, c.hash, [*hashed]), c.category.in_(sorted(categories)))
-        )
-        found: dict[bytes, LeftOut] = {}
-        for row in rows:
-            said = "to all messages" if row.category == EVERYTHING else f"to {row.category}"
-            found[hashed[row.hash]] = LeftOut(OPTED_OUT, f"said no {said}")
-        return found
+        categories = sorted({EVERYTHING, self._care.category or EVERYTHING})
+        no = select(c.hash, c.installation, c.category).where(c.category.in_(categories))
+        found = {
+            row.installation.encode(): row.category for row in await _of_page(connection, page, no, c.installation)
+        }
+        if (await connection.execute(no.where(c.installation.is_(None)).limit(1))).first() is not None:
+            key = self._hashing_key = self._hashing_key or await opt_outs.hashing_key(connection)
+            assert key is not None, "it is there before the first no"
+            hashed = {opt_outs.hash_of(key, each): each for each in page.keys}
+            erased = no.where(among(connection, c.hash, [*hashed]))
+            found |= {hashed[row.hash]: row.category for row in await connection.execute(erased)}
+        said = {each: LeftOut(OPTED_OUT, f"said no to {each}") for each in categories}
+        said[EVERYTHING] = LeftOut(OPTED_OUT, "said no to all messages")
+        return {each: said[category] for each, category in found.items()}
+
+
+async def _of_page(
+    connection: AsyncConnection, page: Page, query: Select[Any], installation: ColumnElement[Any]
+) -> Sequence[Row[Any]]:
+    """The rows of a query that may be about a page's installations: all between its first and its last, if these are no
+    more than the page has; else its own."""
+    first, last = min(page.keys).decode(errors="replace"), max(page.keys).decode(errors="replace")
+    between = query.where(installation >= first, installation <= last).limit(len(page) + 1)
+    rows = (await connection.execute(between)).all()
+    if len(rows) <= len(page):
+        return rows
+    keys = [key.decode(errors="replace") for key in page.keys]
+    return (await connection.execute(query.where(among(connection, installation, keys)))).all()
 
 
 def _around(
@@ -314,10 +342,10 @@ def _counts(since: float) -> ColumnElement[bool]:
     return or_(batches.c.pending > 0, some)
 
 
-def _zones(page: Page) -> Callable[[bytes], tzinfo | None]:
+def _zones(page: Page) -> Callable[[bytes], tzinfo | None] | None:
     """The zone of each of a page's installations, as far as it is known."""
     if page.variables is None:
-        return lambda _: None
+        return None
     said = {key: values.get(TIME_ZONE) for key, values in zip(page.keys, page.variables, strict=True)}
 
     def zone(key: bytes) -> tzinfo | None:
@@ -337,10 +365,10 @@ def _without_zones(page: Page, variables: Collection[str]) -> Page:
     return replace(page, variables=kept)
 
 
-def _told(enough: Mapping[bytes, Enough]) -> dict[bytes, str]:
+def _left_out(enough: Mapping[bytes, Enough]) -> dict[bytes, LeftOut]:
     """Of each who had enough, the cap and from when on a message may be sent, for people."""
-    told: dict[Any, str] = {}
-    for each in set(enough.values()):
-        free = datetime.fromtimestamp(each.free_at, UTC).replace(microsecond=0)
-        told[each] = f"{each.cap}; the next may be sent from {free:%Y-%m-%d %H:%M:%S} UTC"
-    return {key: told[each] for key, each in enough.items()}
+    told: dict[int, LeftOut] = {}
+    for each in {id(each): each for each in enough.values()}.values():  # few, and shared by many
+        free = datetime.fromtimestamp(each.free_at, UTC)
+        told[id(each)] = LeftOut(CAPPED, f"{each.cap}; the next may be sent from {free:%Y-%m-%d %H:%M:%S} UTC")
+    return {key: told[id(each)] for key, each in enough.items()}

@@ -24,11 +24,12 @@ def sent(
     at: float = NOON - HOUR,
     outcome: Outcome | None = Outcome.ACCEPTED,
     message: str = "m1",
+    again: int = 0,
     category: str | None = None,
 ) -> Sent:
     """A batch with this outcome for all; None: nothing is on record of it yet."""
     outcomes = None if outcome is None else bytes([outcome]) * len(keys)
-    return Sent(message=message, category=category, keys=keys, outcomes=outcomes, at=at)
+    return Sent(campaign=f"{message} {again}", message=message, category=category, keys=keys, outcomes=outcomes, at=at)
 
 
 def who(cap: str, *batches: Sent, zone: str | None = None, now: float = NOON) -> set[bytes]:
@@ -62,13 +63,13 @@ def test_what_is_over_does_not_count_and_what_is_under_way_always_does() -> None
 
 
 def test_a_message_that_is_sent_again_counts_once() -> None:
-    again = [sent(A, outcome=Outcome.AMBIGUOUS), sent(A, at=NOON)]
+    again = [sent(A, outcome=Outcome.AMBIGUOUS), sent(A, at=NOON, again=1)]
     assert who("2 in 24h", *again) == set()
     assert who("2 in 24h", *again, sent(A, message="m2")) == {A}
 
 
 def test_a_message_that_is_sent_again_counts_at_its_latest_time() -> None:
-    assert who("1 in 24h", sent(A, at=NOON), sent(A, at=NOON - 30 * HOUR)) == {A}
+    assert who("1 in 24h", sent(A, at=NOON), sent(A, at=NOON - 30 * HOUR, again=1)) == {A}
 
 
 def test_a_cap_of_a_category_counts_that_category_alone() -> None:
@@ -132,14 +133,15 @@ def test_of_two_caps_the_one_that_holds_longer_is_told() -> None:
 
 def test_who_was_reached_perhaps_or_is_about_to_be_was_reached() -> None:
     outcomes = bytes([Outcome.ACCEPTED, Outcome.REJECTED, Outcome.AMBIGUOUS, Outcome.PENDING])
-    batch = Sent(message="", category=None, keys=[A, B, C, b"d"], outcomes=outcomes, at=0.0)
+    batch = Sent(campaign="c", message="", category=None, keys=[A, B, C, b"d"], outcomes=outcomes, at=0.0)
     assert reached(batch, frozenset([A, B, C, b"d", b"e"])) == {A, C, b"d"}
     assert reached(sent(A, B, outcome=None), frozenset([A])) == {A}
 
 
 _BATCHES = st.lists(
     st.builds(
-        lambda keys, at, message: Sent(
+        lambda keys, at, message, number: Sent(
+            campaign=f"{message} {number}",
             message=message,
             category=None,
             keys=[key for key, _ in keys],
@@ -149,8 +151,10 @@ _BATCHES = st.lists(
         st.lists(st.tuples(st.sampled_from([A, B, C]), st.integers(0, 5)), max_size=3, unique_by=lambda each: each[0]),
         st.integers(0, 48),
         st.sampled_from(["m1", "m2", "m3", "m4"]),
+        st.integers(0, 10**9),
     ),
     max_size=8,
+    unique_by=lambda each: each.campaign,
 )
 
 
