@@ -14,6 +14,7 @@ import random
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -67,7 +68,7 @@ async def fill(database: Database, keys: Sequence[bytes], before: int, no: int) 
     for number in range(before):
         name = f"before{number}"
         found = campaign(name, CampaignState.COMPLETED, CareSettings(category="news"))
-        await database.write(lambda c, found=found: campaigns.add(c, found, b""))
+        await database.write(partial(campaigns.add, campaign=found, content=b""))
         for start in range(0, len(keys), 50 * BATCH):
             planned = [
                 Planned(
@@ -86,7 +87,7 @@ async def fill(database: Database, keys: Sequence[bytes], before: int, no: int) 
                 for at in range(start, min(start + 50 * BATCH, len(keys)), BATCH)
                 if (some := keys[at : at + BATCH])
             ]
-            await database.write(lambda c, planned=planned: add_batches(c, planned, time.time()))
+            await database.write(partial(add_batches, planned=planned, now=time.time()))
         for size in {BATCH, len(keys) % BATCH}:
             told = {"outcomes": bytes([Outcome.ACCEPTED]) * size, "now": time.time(), "campaign": name, "size": size}
 
@@ -96,9 +97,9 @@ async def fill(database: Database, keys: Sequence[bytes], before: int, no: int) 
             await database.write(record)
     chosen = [each.decode() for each in random.Random(1).sample(list(keys), no)]
     for start in range(0, no, 5000):
-        some = chosen[start : start + 5000]
-        await database.write(lambda c, some=some: opt_outs.add(c, some, "news", time.time()))
-        await database.write(lambda c, some=some: exclusions.add(c, "list", some, time.time()))
+        part = chosen[start : start + 5000]
+        await database.write(partial(opt_outs.add, installations=part, category="news", now=time.time()))
+        await database.write(partial(exclusions.add, name="list", installations=part, now=time.time()))
     if database.dialect == POSTGRESQL:
 
         async def analyze(connection: AsyncConnection) -> None:

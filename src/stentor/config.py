@@ -474,7 +474,7 @@ class Config(Section):
         for name, audience in self.audiences.items():
             self._check_app(name, audience)
         for cap in self.care.read:
-            if self.store.keep_days is not None and cap.seconds > (self.store.keep_days + 1) * DAY:
+            if self.store.keep_days is not None and cap.seconds > self.store.keep_days * DAY:
                 raise ValueError(
                     f"care.caps: `{cap}` looks back further than `store.keep_days` = {self.store.keep_days:g}, after"
                     " which campaigns are deleted; raise that, or shorten the cap"

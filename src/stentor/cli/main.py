@@ -63,6 +63,8 @@ COMMANDS = {
     "user": "stentor.cli.user:app",
     "report": "stentor.cli.report:app",
     "segment": "stentor.cli.segment:app",
+    "opt-out": "stentor.cli.care:opt_outs",
+    "exclusion": "stentor.cli.care:exclusions",
     "installation": "stentor.cli.installation:app",
     "message": "stentor.cli.message:app",
     "simulate": "stentor.cli.simulate:app",

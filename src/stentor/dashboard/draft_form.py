@@ -22,6 +22,7 @@ from stentor.errors import InvalidConfiguration, InvalidInput, InvalidMessage, S
 from stentor.planning.content import content_of, to_file
 from stentor.runtime.draft import Draft
 from stentor.runtime.written import moment
+from stentor.store.caring import NO_CARE
 
 _TAG = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
 _FILTER = "filter"
@@ -82,6 +83,7 @@ class DraftForm:
             title=self.title.strip() or None,
             starts_at=self._starts_at(stored, now),
             max_rate=self._rate(),
+            care=NO_CARE if stored is None else stored.care,
             collapse_id=None if stored is None else stored.collapse_id,
         )
 

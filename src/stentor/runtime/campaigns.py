@@ -226,12 +226,15 @@ class CampaignControl:
             ChangedMeanwhile: its revision is another one. And as `prepare`.
         """
         draft = await self._settled(draft)
+        found = await self.get(campaign_id)
+        exempt = draft.care.exempt or found.care.exempt  # what it is doesn't change with what it says
+        draft = replace(draft, care=msgspec.structs.replace(draft.care, exempt=exempt))
         if count:
             expected = (await self.prepare(draft)).expected
         else:
             draft.check(self._clock())
             expected = {}
-        seen = (await self.get(campaign_id)).revision if revision is None else revision
+        seen = found.revision if revision is None else revision
         values = {
             "title": check_text("title", draft.shown_title),
             "content": encode_content(draft.content),

@@ -13,7 +13,7 @@ from functools import partial
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.caps import EVERYTHING, read_category, read_name
+from stentor.caps import DAY, EVERYTHING, read_cap, read_category, read_name
 from stentor.errors import InvalidInput, UnknownCampaign, UnknownExclusionList
 from stentor.runtime.draft import checked_care
 from stentor.runtime.resources import Resources
@@ -36,6 +36,7 @@ class CareControl:
     def __init__(self, resources: Resources) -> None:
         self._database = resources.database
         self._clock = resources.clock
+        self._keep_days = resources.config.store.keep_days
 
     # -- opt-outs -----------------------------------------------------------------------------------------------------
 
@@ -175,6 +176,10 @@ class CareControl:
         Raises: InvalidInput: there is no such list or campaign; or a category or a cap cannot be meant.
         """
         checked = checked_care(care)
+        for cap in map(read_cap, checked.caps):
+            if self._keep_days is not None and cap.seconds > self._keep_days * DAY:
+                said = f"`{cap}` looks back further than campaigns are kept (`store.keep_days` = {self._keep_days:g})"
+                raise InvalidInput("caps", said)
 
         async def question(connection: AsyncConnection) -> CareSettings:
             known = await exclusions.names(connection) if checked.exclude else []

@@ -27,7 +27,7 @@ Times = list[tuple[float, Collection[bytes]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class EarlierBatch:
     """A batch of another message, as far as it is on record."""
 
     campaign: str
@@ -52,7 +52,7 @@ class Enough(NamedTuple):
 
 def capped(
     caps: Sequence[Cap],
-    sent: Sequence[Sent],
+    sent: Sequence[EarlierBatch],
     keys: Collection[bytes],
     now: float,
     zone_of: Callable[[bytes], tzinfo | None] | None = None,
@@ -95,14 +95,14 @@ def _by_calendar(
     found: dict[bytes, Enough] = {}
     for zone, those in by_zone.items() if zone_of is not None else [(None, ours)]:
         began, following = _bounds(cap, zone, now)
-        within = [(at, those.intersection(some)) for at, some in times if at >= began]
+        within: Times = [(at, those.intersection(some)) for at, some in times if at >= began]
         enough = Enough(cap, following)
         for _, some in _nth(cap.most, within):
             found |= dict.fromkeys(some, enough)
     return found
 
 
-def reached(batch: Sent, among: frozenset[bytes]) -> frozenset[bytes]:
+def reached(batch: EarlierBatch, among: frozenset[bytes]) -> frozenset[bytes]:
     """Who of a batch was reached, perhaps was, or still waits in it."""
     outcomes = batch.outcomes
     if outcomes is None:
@@ -111,7 +111,7 @@ def reached(batch: Sent, among: frozenset[bytes]) -> frozenset[bytes]:
     return among.intersection(compress(batch.keys, counts))
 
 
-def _parts(sent: Sequence[Sent], now: float) -> Iterator[tuple[Sent, float, Sequence[bytes]]]:
+def _parts(sent: Sequence[EarlierBatch], now: float) -> Iterator[tuple[EarlierBatch, float, Sequence[bytes]]]:
     """Of each batch who of it counts, and when. What is under way counts as sent now."""
     for batch in sent:
         outcomes = batch.outcomes
@@ -123,7 +123,7 @@ def _parts(sent: Sequence[Sent], now: float) -> Iterator[tuple[Sent, float, Sequ
         yield batch, min(batch.at, now), [*compress(batch.keys, outcomes.translate(_REACHED))]
 
 
-def _times(parts: Sequence[tuple[Sent, float, Sequence[bytes]]], category: str | None, oldest: float) -> Times:
+def _times(parts: Sequence[tuple[EarlierBatch, float, Sequence[bytes]]], category: str | None, oldest: float) -> Times:
     by_message: defaultdict[str, Times] = defaultdict(list)
     campaigns: defaultdict[str, set[str]] = defaultdict(set)
     for batch, at, those in parts:

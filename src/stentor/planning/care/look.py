@@ -23,7 +23,7 @@ from stentor.caps import EVERYTHING, Cap, read_cap
 from stentor.errors import InvalidAudience
 from stentor.model import Action
 from stentor.own_reasons import CAPPED, EXCLUDED, OPTED_OUT
-from stentor.planning.care.counting import Enough, Sent, capped, reached
+from stentor.planning.care.counting import EarlierBatch, Enough, capped, reached
 from stentor.planning.content import Content
 from stentor.planning.division import LeftOut
 from stentor.planning.formats import zone_of
@@ -209,7 +209,7 @@ class CampaignCare:
 
     async def _sent(
         self, connection: AsyncConnection, around: tuple[bytes, bytes], now: float
-    ) -> tuple[_Basis, list[Sent]]:
+    ) -> tuple[_Basis, list[EarlierBatch]]:
         """What may count of the messages of others around some keys."""
         since = now - max(cap.seconds for cap in self._caps)
         counted = await self._counted(connection, since)
@@ -219,7 +219,7 @@ class CampaignCare:
         found = rows.all()
         basis = _Basis(bounds=around, since=since, seen=frozenset(row.id for row in found))
         return basis, [
-            Sent(
+            EarlierBatch(
                 campaign=row.campaign_id,
                 message=counted[row.campaign_id].message,
                 category=counted[row.campaign_id].category,
@@ -268,7 +268,7 @@ class CampaignCare:
         some = batches.c.accepted + batches.c.ambiguous + batches.c.pending > 0
         found: dict[bytes, LeftOut] = {}
         for row in await connection.execute(select(*_COLUMNS).where(lies, some)):
-            batch = Sent(
+            batch = EarlierBatch(
                 campaign=row.campaign_id,
                 message="",
                 category=None,
@@ -318,11 +318,12 @@ async def _of_page(
     more than the page has; else its own."""
     first, last = min(page.keys).decode(errors="replace"), max(page.keys).decode(errors="replace")
     between = query.where(installation >= first, installation <= last).limit(len(page) + 1)
-    rows = (await connection.execute(between)).all()
+    rows: Sequence[Row[Any]] = (await connection.execute(between)).all()
     if len(rows) <= len(page):
         return rows
     keys = [key.decode(errors="replace") for key in page.keys]
-    return (await connection.execute(query.where(among(connection, installation, keys)))).all()
+    found: Sequence[Row[Any]] = (await connection.execute(query.where(among(connection, installation, keys)))).all()
+    return found
 
 
 def _around(

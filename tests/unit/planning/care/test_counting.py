@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stentor.caps import Cap, read_cap
 from stentor.outcome import Outcome
-from stentor.planning.care.counting import Enough, Sent, capped, reached
+from stentor.planning.care.counting import EarlierBatch, Enough, capped, reached
 
 A, B, C = b"a", b"b", b"c"
 NOON = datetime(2030, 5, 15, 12, tzinfo=UTC).timestamp()  # a Wednesday
@@ -26,13 +26,15 @@ def sent(
     message: str = "m1",
     again: int = 0,
     category: str | None = None,
-) -> Sent:
+) -> EarlierBatch:
     """A batch with this outcome for all; None: nothing is on record of it yet."""
     outcomes = None if outcome is None else bytes([outcome]) * len(keys)
-    return Sent(campaign=f"{message} {again}", message=message, category=category, keys=keys, outcomes=outcomes, at=at)
+    return EarlierBatch(
+        campaign=f"{message} {again}", message=message, category=category, keys=keys, outcomes=outcomes, at=at
+    )
 
 
-def who(cap: str, *batches: Sent, zone: str | None = None, now: float = NOON) -> set[bytes]:
+def who(cap: str, *batches: EarlierBatch, zone: str | None = None, now: float = NOON) -> set[bytes]:
     where = None if zone is None else ZoneInfo(zone)
     return set(capped([read_cap(cap)], batches, [A, B, C], now, lambda _: where))
 
@@ -133,14 +135,14 @@ def test_of_two_caps_the_one_that_holds_longer_is_told() -> None:
 
 def test_who_was_reached_perhaps_or_is_about_to_be_was_reached() -> None:
     outcomes = bytes([Outcome.ACCEPTED, Outcome.REJECTED, Outcome.AMBIGUOUS, Outcome.PENDING])
-    batch = Sent(campaign="c", message="", category=None, keys=[A, B, C, b"d"], outcomes=outcomes, at=0.0)
+    batch = EarlierBatch(campaign="c", message="", category=None, keys=[A, B, C, b"d"], outcomes=outcomes, at=0.0)
     assert reached(batch, frozenset([A, B, C, b"d", b"e"])) == {A, C, b"d"}
     assert reached(sent(A, B, outcome=None), frozenset([A])) == {A}
 
 
 _BATCHES = st.lists(
     st.builds(
-        lambda keys, at, message, number: Sent(
+        lambda keys, at, message, number: EarlierBatch(
             campaign=f"{message} {number}",
             message=message,
             category=None,
@@ -159,7 +161,7 @@ _BATCHES = st.lists(
 
 
 @given(_BATCHES, st.integers(1, 3))
-def test_it_counts_as_counting_one_by_one_does(batches: list[Sent], most: int) -> None:
+def test_it_counts_as_counting_one_by_one_does(batches: list[EarlierBatch], most: int) -> None:
     latest: defaultdict[bytes, dict[str, float]] = defaultdict(dict)
     for batch in batches:
         for key, outcome in zip(batch.keys, batch.outcomes or b"", strict=True):
