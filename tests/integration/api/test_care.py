@@ -59,4 +59,4 @@ async def test_a_campaign_says_whom_it_leaves_alone(service: Service) -> None:
     for name, value in (("exclude", ["nobody"]), ("caps", ["0 a day"]), ("category", "all"), ("not_reached_by", ["x"])):
         answer = await service.ask("POST", "/campaigns", {**DRAFT, name: value})
         assert problem(answer) == "invalid-input", name
-        assert [each["field"] for each in answer.json()["errors"]] == [name]
+        assert [each["pointer"] for each in answer.json()["errors"]] == [f"/{name}"]

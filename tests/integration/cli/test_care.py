@@ -51,6 +51,6 @@ async def test_whom_campaigns_leave_alone_is_kept_and_heeded(tmp_path: Path, fac
     assert (await cluster.json(*rest))["left_out"] == {"Excluded": 35, "OptedOut": 1}
     assert await cluster.run("exclusion", "delete", "staff", "--yes") == (0, "Deleted staff.\n", "")
     code, _, error = await cluster.run(*sent, "--dry-run")
-    assert (code, "there is no exclusion list staff" in error) == (2, True)
+    assert (code, "there is no exclusion list 'staff'" in error) == (2, True)
     code, _, error = await cluster.run("send", "--title", "x", "--audience", AUDIENCE, "--cap", "0 a day", "--dry-run")
     assert (code, "leave the cap out" in error) == (2, True)

@@ -356,6 +356,7 @@ async def test_a_no_outlives_the_person_and_nobody_can_tell_whose_it_was(rows: R
 
 
 async def test_where_a_batch_lies_no_longer_names_the_person(rows: Rows, eraser: Eraser) -> None:
+    await rows.campaign(read=2)
     name = await put(rows, 1, "aa", [ANNA, "zoe"])
     bounds = sa.update(batches).values(first_key=ANNA.encode(), last_key=b"zoe")
     await rows.database.write(lambda connection: connection.execute(bounds))
