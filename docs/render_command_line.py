@@ -93,7 +93,8 @@ the `languages`, which of them each of the `tags` gets, and how many are `lackin
 time is `past`, how many are `left_out` by which reason, when the `first` and the `last` of them are sent to, when \
 quiet hours begin next (`quiet_at`), and whether sending `runs_into_quiet` hours; how many are `without_zone`; else \
 null), \
-`warnings`, `sample` \
+`warnings`, `left_out` (how many of them get nothing by which rule) and whether that is an estimate \
+(`left_out_about`), `sample` \
 (the payload of a lane's first example), `confirmation` (with it, the API starts only this) |
 | `campaign list` | `campaigns`: a list of campaigns, each with `accepted`, `failed`, `cancelled`, `pending` and \
 `seconds` (from its start to its end, or to now) |
@@ -105,7 +106,8 @@ the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
 null), `timing` (when each recipient gets it; null: everybody at once), `released_at` (since when those get it, too, \
 who wait for a release; or null), `pause_above` (the share of failures on a lane above which it pauses by itself, or \
 null), `revision` (how often it was changed as a draft, or made a draft again), `held_until` \
-(before when it does not start, as its start was held; or null) |
+(before when it does not start, as its start was held; or null), and whom it leaves alone: `category`, `exclude`, \
+`not_reached_by`, `caps` |
 | `series add`, `change`, `pause`, `resume` | the series: `id`, `name`, `cron`, `zone`, `missed` (`skip` or `one`), \
 `paused`, `next_at` (or null: it is paused), `revision`, `created_at`, `changed_at`; `add --dry-run` prints \
 `explained` (the cron line in English), `times`, and the same as `local` |
@@ -123,6 +125,10 @@ messages from senders that are still `unrecorded`; `drain --end` says `draining`
 | `installation delete` | `id`, `deleted` |
 | `installation erase` | `registered`, `places` (in campaigns), `cancelled` (of these, not sent to any more), \
 `campaigns` (their ids), `left` (what could not be removed yet, and why) |
+| `opt-out list` | `opt_outs`: each with `installation`, `category` (`all`: all messages) and `at`; `opt-out add` and \
+`import` print how many are new (`added`), `opt-out remove` how many were `removed` |
+| `exclusion list` | `lists`: each with `name`, `installations` (how many), `created_at`, `changed_at`; with a list's \
+name: its `installations`. `exclusion add` and `import` print `added`, `exclusion remove` prints `removed` |
 | `campaign audit` | `campaign`, `state`, `exact`, `checks` (`name`, `ok`, `detail`), `at` |
 | `campaign failures` | one line per recipient: `installation`, `lane`, `outcome`, `reason`, `status`, `detail`, \
 `dead`, `tries`, `at`, `batch_id`, `position`, `meaning`; with `--addresses`, `address` or null |

@@ -210,6 +210,10 @@ class UnknownSeries(StentorError):
     """There is no such series; `stentor series list` shows all series."""
 
 
+class UnknownExclusionList(StentorError):
+    """There is no exclusion list of this name; `stentor exclusion list` shows all lists."""
+
+
 class UnknownUser(StentorError):
     """There is no such user; `stentor user list` shows all users."""
 

@@ -13,10 +13,15 @@ NOT_IN_AUDIENCE = "NotInAudience"
 """The reason of those who are not in the audience: named by an id that it doesn't have, or gone before their wave."""
 NO_ZONE, PAST_LOCAL_TIME, QUIET_EXPIRED = "NoZone", "PastLocalTime", "QuietExpired"
 """The reasons of those whom a campaign's timing leaves out."""
+OPTED_OUT, EXCLUDED, CAPPED = "OptedOut", "Excluded", "Capped"
+"""The reasons of those who said no, who are on a list or had another campaign, and who had enough already."""
 MEANINGS = MappingProxyType(
     {
+        "Capped": "The recipient got as many messages already as a frequency cap allows.",
         "DeadLetter": "The batch was put aside, as nobody could read it, every sender that took it crashed, or its"
         " outcomes could not be recorded.",
+        "Excluded": "The recipient is on an exclusion list of the campaign, or was reached by a campaign that it"
+        " names.",
         "ForbiddenHost": "The address leads to a host that may not be sent to, such as one in a private network.",
         "Gone": "The batch was lost with the queue's storage, and the recipient is no longer in the audience. It is"
         " unknown whether the message was sent before.",
@@ -31,6 +36,7 @@ MEANINGS = MappingProxyType(
         "NotInAudience": "The audience has no installation of this id, or had none any more when its wave began.",
         "NoZone": "The recipient's time zone isn't known, and the campaign leaves out such recipients.",
         "NotProcessed": "The provider's server closed the connection before it looked at the message.",
+        "OptedOut": "The recipient said no to the campaign's category, or to all messages.",
         "Pace": "The recipient waited for its turn within a rate until it was too late.",
         "PastLocalTime": "The campaign's local time was past in the recipient's time zone when the campaign started.",
         "PayloadTooLarge": "With the recipient's own values, the message is larger than the provider allows.",
@@ -49,12 +55,13 @@ _UNSENT = frozenset(
     {
         *("ForbiddenHost", "InvalidMessage", "MalformedAddress", "NoAddress", "NoLane", "NotInAudience", "NoZone"),
         *("PastLocalTime", "PayloadTooLarge", "QuietExpired", "Skipped", "TemplateError", "TooLarge", "UnreadableRow"),
+        *(OPTED_OUT, EXCLUDED, CAPPED),
     }
 )
 """Those that are found before anything is sent."""
 
 
-LEFT_OUT = frozenset({SKIPPED, NO_ZONE, PAST_LOCAL_TIME, QUIET_EXPIRED})
+LEFT_OUT = frozenset({SKIPPED, OPTED_OUT, EXCLUDED, CAPPED, NO_ZONE, PAST_LOCAL_TIME, QUIET_EXPIRED})
 """The reasons of those who got nothing by a rule that somebody made. Nothing failed, so that a retry leaves them out,
 too, unless it asks for them."""
 

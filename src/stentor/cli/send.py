@@ -48,6 +48,7 @@ from stentor.runtime.shapes import preview as preview_shape
 from stentor.runtime.stentor import Stentor
 from stentor.runtime.written import Moment, moment, share
 from stentor.store.campaigns import Campaign
+from stentor.store.caring import CareSettings
 
 
 @opts.takes_message
@@ -78,6 +79,24 @@ def send(
         typer.Option(metavar="N", help="Send at most N per second across all lanes, e.g. 500 or 0.5."),
     ] = None,
     pause_above: opts.PauseAbove = None,
+    category: Annotated[
+        str | None,
+        typer.Option(metavar="CATEGORY", help="What it is about, e.g. news. Who said no to that gets nothing."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LIST", help="Leave out who is on this exclusion list. Repeatable."),
+    ] = None,
+    not_reached_by: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CAMPAIGN", help="Leave out whoever this campaign reached. Repeatable."),
+    ] = None,
+    cap: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CAP", help="Leave out who got as many messages already, e.g. '1 a day' or '3 in 24h'. Repeatable."
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="What the campaign is called in lists and reports.")] = None,
     once: Annotated[
         str | None,
@@ -118,6 +137,7 @@ def send(
       stentor send --message sale.toml --audience users --quiet-hours 22:00-08:00 --no-zone Europe/Berlin --spread 2h
       stentor send --message sale.toml --audience users --detach
       stentor send --message sale.toml --audience users --max-rate 500 --pause-above 20%
+      stentor send --message sale.toml --audience users --category offers --exclude staff --cap "1 a day"
       stentor send --message news.toml --audience users --once "news-$(date +%F)" --yes --quiet
       stentor send --title "{{ show }}: {{ title }}" --set show=News --set title="50 % {off}" --audience users
     """
@@ -137,6 +157,13 @@ def send(
         max_rate=max_rate,
         timing=timing,
         pause_above=None if pause_above is None else share("--pause-above", pause_above),
+        care=CareSettings(
+            category=category,
+            exclude=tuple(exclude or ()),
+            not_reached_by=tuple(not_reached_by or ()),
+            caps=tuple(cap or ()),
+            exempt=bool(test_to),
+        ),
     )
     order = _Order(draft=draft, starts=starts, sample=sample, once=once)
     out = console(as_json=as_json, quiet=quiet)

@@ -33,6 +33,10 @@ class CampaignsCalls:
         max_rate: float | None = None,
         timing: fields.Timing | None = None,
         pause_above: float | None = None,
+        category: str | None = None,
+        exclude: list[str] | None = None,
+        not_reached_by: list[str] | None = None,
+        caps: list[str] | None = None,
         sample: str | None = None,
         idempotency_key: str | None = None,
     ) -> shapes.Preview:
@@ -53,6 +57,10 @@ class CampaignsCalls:
             timing: When each recipient gets it, counted from the start. Left out: everybody at once.
             pause_above: The share of failures on a lane above which it pauses by itself, e.g. 0.2; 1: never. Left out:
                 as the settings say.
+            category: What it is about, e.g. `news`: who said no to that gets nothing.
+            exclude: Names of exclusion lists. Who is on one gets nothing.
+            not_reached_by: Ids of campaigns. Whoever one of them reached, or perhaps did, gets nothing.
+            caps: Frequency caps of its own, beside those of the settings: `1 a day`, `3 in 24h of news`.
             sample: Show what the installation with this id would get. Left out: one of each language.
             idempotency_key: Repeats an earlier request under its key. Left out: a new one.
         """
@@ -69,6 +77,10 @@ class CampaignsCalls:
                     "max_rate": max_rate,
                     "timing": timing,
                     "pause_above": pause_above,
+                    "category": category,
+                    "exclude": exclude,
+                    "not_reached_by": not_reached_by,
+                    "caps": caps,
                     "sample": sample,
                 },
                 headers=headers(idempotency_key=idempotency_key),
@@ -87,6 +99,10 @@ class CampaignsCalls:
         max_rate: float | None = None,
         timing: fields.Timing | None = None,
         pause_above: float | None = None,
+        category: str | None = None,
+        exclude: list[str] | None = None,
+        not_reached_by: list[str] | None = None,
+        caps: list[str] | None = None,
         confirmation: str | None = None,
         expect_recipients: int | None = None,
         tolerance: float | None = None,
@@ -112,6 +128,10 @@ class CampaignsCalls:
             timing: When each recipient gets it, counted from the start. Left out: everybody at once.
             pause_above: The share of failures on a lane above which it pauses by itself, e.g. 0.2; 1: never. Left out:
                 as the settings say.
+            category: What it is about, e.g. `news`: who said no to that gets nothing.
+            exclude: Names of exclusion lists. Who is on one gets nothing.
+            not_reached_by: Ids of campaigns. Whoever one of them reached, or perhaps did, gets nothing.
+            caps: Frequency caps of its own, beside those of the settings: `1 a day`, `3 in 24h of news`.
             confirmation: A preview's. The message and the audience must be those, and the count about that one.
             expect_recipients: How many recipients there should be.
             tolerance: By which share the count may differ from either. Left out: 0.05.
@@ -137,6 +157,10 @@ class CampaignsCalls:
                     "max_rate": max_rate,
                     "timing": timing,
                     "pause_above": pause_above,
+                    "category": category,
+                    "exclude": exclude,
+                    "not_reached_by": not_reached_by,
+                    "caps": caps,
                     "confirmation": confirmation,
                     "expect_recipients": expect_recipients,
                     "tolerance": tolerance,
@@ -238,6 +262,10 @@ class CampaignsCalls:
         max_rate: float | None = None,
         timing: fields.Timing | None = None,
         pause_above: float | None = None,
+        category: str | None = None,
+        exclude: list[str] | None = None,
+        not_reached_by: list[str] | None = None,
+        caps: list[str] | None = None,
         count: bool | None = None,
         if_match: shapes.Campaign | str | None = None,
     ) -> shapes.Campaign:
@@ -255,6 +283,10 @@ class CampaignsCalls:
             timing: When each recipient gets it, counted from the start. Left out: everybody at once.
             pause_above: The share of failures on a lane above which it pauses by itself, e.g. 0.2; 1: never. Left out:
                 as the settings say.
+            category: What it is about, e.g. `news`: who said no to that gets nothing.
+            exclude: Names of exclusion lists. Who is on one gets nothing.
+            not_reached_by: Ids of campaigns. Whoever one of them reached, or perhaps did, gets nothing.
+            caps: Frequency caps of its own, beside those of the settings: `1 a day`, `3 in 24h of news`.
             count: False: check the message alone. The audience is counted, and the apps are checked, before the start.
             if_match: The campaign as you got it, or its ETag: refuse if it was changed meanwhile.
         """
@@ -274,6 +306,10 @@ class CampaignsCalls:
                     "max_rate": max_rate,
                     "timing": timing,
                     "pause_above": pause_above,
+                    "category": category,
+                    "exclude": exclude,
+                    "not_reached_by": not_reached_by,
+                    "caps": caps,
                 },
                 headers=headers(if_match=if_match),
             ),
@@ -933,6 +969,10 @@ class SeriesCalls:
         max_rate: float | None = None,
         timing: fields.Timing | None = None,
         pause_above: float | None = None,
+        category: str | None = None,
+        exclude: list[str] | None = None,
+        not_reached_by: list[str] | None = None,
+        caps: list[str] | None = None,
         name: str,
         cron: str,
         zone: str | None = None,
@@ -956,6 +996,10 @@ class SeriesCalls:
             timing: When each recipient gets it, counted from the start. Left out: everybody at once.
             pause_above: The share of failures on a lane above which it pauses by itself, e.g. 0.2; 1: never. Left out:
                 as the settings say.
+            category: What it is about, e.g. `news`: who said no to that gets nothing.
+            exclude: Names of exclusion lists. Who is on one gets nothing.
+            not_reached_by: Ids of campaigns. Whoever one of them reached, or perhaps did, gets nothing.
+            caps: Frequency caps of its own, beside those of the settings: `1 a day`, `3 in 24h of news`.
             name: What it is called. No two series are called alike.
             cron: Minute, hour, day, month and weekday, as cron has them, e.g. `0 18 * * mon-fri`.
             zone: The IANA name of the time zone whose clocks `cron` means, e.g. `Europe/Berlin`. Left out: UTC.
@@ -980,6 +1024,10 @@ class SeriesCalls:
                     "max_rate": max_rate,
                     "timing": timing,
                     "pause_above": pause_above,
+                    "category": category,
+                    "exclude": exclude,
+                    "not_reached_by": not_reached_by,
+                    "caps": caps,
                     "name": name,
                     "cron": cron,
                     "zone": zone,
@@ -1067,6 +1115,10 @@ class SeriesCalls:
         max_rate: float | None = None,
         timing: fields.Timing | None = None,
         pause_above: float | None = None,
+        category: str | None = None,
+        exclude: list[str] | None = None,
+        not_reached_by: list[str] | None = None,
+        caps: list[str] | None = None,
         name: str,
         cron: str,
         zone: str | None = None,
@@ -1090,6 +1142,10 @@ class SeriesCalls:
             timing: When each recipient gets it, counted from the start. Left out: everybody at once.
             pause_above: The share of failures on a lane above which it pauses by itself, e.g. 0.2; 1: never. Left out:
                 as the settings say.
+            category: What it is about, e.g. `news`: who said no to that gets nothing.
+            exclude: Names of exclusion lists. Who is on one gets nothing.
+            not_reached_by: Ids of campaigns. Whoever one of them reached, or perhaps did, gets nothing.
+            caps: Frequency caps of its own, beside those of the settings: `1 a day`, `3 in 24h of news`.
             name: What it is called. No two series are called alike.
             cron: Minute, hour, day, month and weekday, as cron has them, e.g. `0 18 * * mon-fri`.
             zone: The IANA name of the time zone whose clocks `cron` means, e.g. `Europe/Berlin`. Left out: UTC.
@@ -1114,6 +1170,10 @@ class SeriesCalls:
                     "max_rate": max_rate,
                     "timing": timing,
                     "pause_above": pause_above,
+                    "category": category,
+                    "exclude": exclude,
+                    "not_reached_by": not_reached_by,
+                    "caps": caps,
                     "name": name,
                     "cron": cron,
                     "zone": zone,
@@ -1447,6 +1507,226 @@ class SegmentsCalls:
                 silence=self._connection.timeout + 180.0,
             ),
             shapes.SegmentCount,
+        )
+
+
+class CareCalls:
+    """Whom campaigns leave alone: opt-outs and exclusion lists."""
+
+    def __init__(self, connection: ApiConnection) -> None:
+        self._connection = connection
+
+    async def opt_outs_page(
+        self,
+        *,
+        category: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> shapes.OptOutsPage:
+        """Who said no, and to what.
+
+        Calls `list_opt_outs`, which needs the scope `write`.
+
+        Args:
+            category: Only of this category; `all`: only those of all messages.
+            limit: How many. Left out: 100.
+            cursor: `next` of the page before.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path="/v1/opt-outs",
+                query={
+                    "category": category,
+                    "limit": limit,
+                    "cursor": cursor,
+                },
+            ),
+            shapes.OptOutsPage,
+        )
+
+    def opt_outs(
+        self,
+        *,
+        category: str | None = None,
+    ) -> AsyncGenerator[shapes.OptOut, None]:
+        """Each of them, from all pages: see `opt_outs_page`."""
+        return paged(
+            lambda cursor: self.opt_outs_page(category=category, limit=1000, cursor=cursor),
+            lambda page: page.opt_outs,
+        )
+
+    async def opt_out(
+        self,
+        *,
+        installations: list[str],
+        category: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> shapes.Added:
+        """Record that installations want no messages of campaigns, or none of a category.
+
+        Calls `add_opt_outs`, which needs the scope `write`.
+
+        Args:
+            installations: Their ids. They need not be in any audience.
+            category: What they say no to. Left out: to all messages.
+            idempotency_key: Repeats an earlier request under its key. Left out: a new one.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="POST",
+                path="/v1/opt-outs",
+                body={
+                    "installations": installations,
+                    "category": category,
+                },
+                headers=headers(idempotency_key=idempotency_key),
+            ),
+            shapes.Added,
+        )
+
+    async def opt_outs_of(self, installation: str) -> shapes.InstallationOptOuts:
+        """What an installation said no to. Empty if it said nothing, or isn't known.
+
+        Calls `get_opt_outs`, which needs the scope `write`.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path=path("/v1/opt-outs/{installation}", installation=installation),
+            ),
+            shapes.InstallationOptOuts,
+        )
+
+    async def set_opt_outs(
+        self,
+        installation: str,
+        *,
+        categories: list[str],
+    ) -> shapes.InstallationOptOuts:
+        """Have an installation say no to exactly these categories.
+
+        Calls `set_opt_outs`, which needs the scope `write`.
+
+        Args:
+            categories: All that it says no to: names of categories, or `all`. Empty: to nothing.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="PUT",
+                path=path("/v1/opt-outs/{installation}", installation=installation),
+                body={
+                    "categories": categories,
+                },
+            ),
+            shapes.InstallationOptOuts,
+        )
+
+    async def exclusion_lists(self) -> shapes.ExclusionLists:
+        """The exclusion lists, and how many installations are on each.
+
+        Calls `list_exclusions`, which needs the scope `write`.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path="/v1/exclusions",
+            ),
+            shapes.ExclusionLists,
+        )
+
+    async def excluded(
+        self,
+        name: str,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> shapes.ExcludedPage:
+        """Who is on an exclusion list.
+
+        Calls `get_exclusions`, which needs the scope `write`.
+
+        Args:
+            limit: How many. Left out: 100.
+            after: `next` of the page before.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path=path("/v1/exclusions/{name}", name=name),
+                query={
+                    "limit": limit,
+                    "after": after,
+                },
+            ),
+            shapes.ExcludedPage,
+        )
+
+    async def exclude(
+        self,
+        name: str,
+        *,
+        installations: list[str],
+        idempotency_key: str | None = None,
+    ) -> shapes.Added:
+        """Put installations on a list, which is made if there is none of this name.
+
+        Calls `add_exclusions`, which needs the scope `write`.
+
+        Args:
+            installations: Their ids.
+            idempotency_key: Repeats an earlier request under its key. Left out: a new one.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="POST",
+                path=path("/v1/exclusions/{name}/add", name=name),
+                body={
+                    "installations": installations,
+                },
+                headers=headers(idempotency_key=idempotency_key),
+            ),
+            shapes.Added,
+        )
+
+    async def readmit(
+        self,
+        name: str,
+        *,
+        installations: list[str],
+        idempotency_key: str | None = None,
+    ) -> shapes.Removed:
+        """Take installations off a list.
+
+        Calls `remove_exclusions`, which needs the scope `write`.
+
+        Args:
+            installations: Their ids.
+            idempotency_key: Repeats an earlier request under its key. Left out: a new one.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="POST",
+                path=path("/v1/exclusions/{name}/remove", name=name),
+                body={
+                    "installations": installations,
+                },
+                headers=headers(idempotency_key=idempotency_key),
+            ),
+            shapes.Removed,
+        )
+
+    async def delete_exclusion_list(self, name: str) -> None:
+        """Delete a list. A campaign that leaves it out and is still being planned is paused.
+
+        Calls `delete_exclusions`, which needs the scope `write`.
+        """
+        await self._connection.ask(
+            ApiRequest(
+                method="DELETE",
+                path=path("/v1/exclusions/{name}", name=name),
+            ),
+            None,
         )
 
 

@@ -23,6 +23,7 @@ from stentor.planning.content import content_of, to_file
 from stentor.planning.contract import ANYTIME
 from stentor.runtime.draft import Draft
 from stentor.runtime.written import moment, share
+from stentor.store.caring import CareSettings
 from stentor.zones import zone_of
 
 _TAG = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
@@ -55,6 +56,13 @@ class DraftForm:
     timing: TimingForm = field(default_factory=TimingForm)
     pause_above: str = ""
     """In percent."""
+    category: str = ""
+    exclude: str = ""
+    """Names of lists, with commas between."""
+    not_reached_by: str = ""
+    """Ids of campaigns, with commas between."""
+    caps: str = ""
+    """With commas between."""
 
     @property
     def tzinfo(self) -> tzinfo:
@@ -89,6 +97,7 @@ class DraftForm:
             max_rate=self._rate(),
             timing=self.timing.timing(ANYTIME if stored is None else stored.timing),
             pause_above=self._pause_above(),
+            care=self._care(stored),
             collapse_id=None if stored is None else stored.collapse_id,
         )
 
@@ -146,6 +155,16 @@ class DraftForm:
         except InvalidConfiguration as error:
             raise InvalidInput("starts_at", str(error).removeprefix("at: ")) from None
 
+    def _care(self, stored: Draft | None) -> CareSettings:
+        if stored is not None and is_fixed(stored.selection):
+            return stored.care
+        return CareSettings(
+            category=self.category.strip() or None,
+            exclude=_listed(self.exclude),
+            not_reached_by=_listed(self.not_reached_by),
+            caps=_listed(self.caps),
+        )
+
     def _rate(self) -> float | None:
         if not self.max_rate.strip():
             return None
@@ -179,6 +198,10 @@ def form_of(draft: Draft) -> DraftForm:
         max_rate="" if draft.max_rate is None else f"{draft.max_rate:g}",
         timing=form_of_timing(draft.timing),
         pause_above="" if draft.pause_above is None else f"{100 * draft.pause_above:g}",
+        category=draft.care.category or "",
+        exclude=", ".join(draft.care.exclude),
+        not_reached_by=", ".join(draft.care.not_reached_by),
+        caps=", ".join(draft.care.caps),
     )
 
 
@@ -205,6 +228,10 @@ def read(form: Form) -> DraftForm:
         max_rate=form.get("max_rate"),
         timing=read_timing(form),
         pause_above=form.get("pause_above"),
+        category=form.get("category"),
+        exclude=form.get("exclude"),
+        not_reached_by=form.get("not_reached_by"),
+        caps=form.get("caps"),
     )
 
 
@@ -250,6 +277,10 @@ def problems_of(error: StentorError) -> dict[str, str]:
 
 def _with(filled: DraftForm, language: str) -> dict[str, Any]:
     return message_form.with_language(filled.tree, language)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in text.split(",") if each.strip())
 
 
 def _audience(selection: Selection) -> tuple[str, tuple[str, ...], str, str]:

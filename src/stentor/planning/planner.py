@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import msgspec
@@ -26,6 +26,7 @@ from stentor.config import SendingConfig
 from stentor.meter import Meter
 from stentor.outcome import Outcome
 from stentor.planning import waves
+from stentor.planning.care.look import CampaignCare, Looked, Overtaken, bounds
 from stentor.planning.division import Assigned, Divider, Planned, Wave
 from stentor.planning.restoring import Lost, restore_to_end
 from stentor.queue.contract import PLAN, Lease, Queue, Task
@@ -131,9 +132,12 @@ class Plan:
     """Where the step's chain is; None where there is no such chain (yet)."""
     audience: Audience
     wanted: Wanted
+    variables: tuple[str, ...] = ()
+    """Those that the message needs of `wanted`."""
     divider: Divider
     moments: Moments | None = None
     """When each of a page gets the message, and who gets it not at all; None: all do now."""
+    care: CampaignCare
     held_back: bool = False
     """Whether no campaign may begin just now."""
 
@@ -227,6 +231,8 @@ class Planner:
                 await self._page(lease, plan.place.next, plan)
         except StaleStep:
             await self._queue.settle(ack=[lease])
+        except Overtaken:
+            await self._queue.settle(release=[(lease, 0.0)])
         except HeldBack:
             await self._queue.settle(release=[(lease, HELD_BACK_PAUSE)])
         except Unfinished:
@@ -279,9 +285,11 @@ class Planner:
             return
         page = await self._meter.during("read", plan.audience.page(part, self._settings.page, plan.wanted, step.lanes))
         now = self._clock()
+        looked = await self._meter.during("care", plan.care.look(page, plan.variables))
         with self._meter.stage("divide"):
             assigned = plan.moments.assign(page, now) if plan.moments is not None else Assigned()
-            planned = plan.divider.divide(page, f"{step.chain}.{step.number}", assigned.left_out, assigned.waves)
+            left_out = {**assigned.left_out, **looked.left_out}
+            planned = plan.divider.divide(looked.page, f"{step.chain}.{step.number}", left_out, assigned.waves)
         coming = sorted({each.wave for each in planned if each.wave is not None})
         following = None
         if page.cursor is not None:
@@ -289,6 +297,7 @@ class Planner:
             following = msgspec.structs.replace(step, number=step.number + 1, part=rest)
 
         async def change(connection: AsyncConnection) -> None:
+            await looked.hold(connection)
             if following is None:  # of two chains that end at once, the second must see the first
                 await campaigns.lock(connection, plan.campaign.id)
             elif coming:  # so must a wave that ends see what it gets
@@ -347,11 +356,13 @@ class Planner:
         assert campaign.starts_at is not None
         assert campaign.expires_at is not None
         expires_at = max(wave.at, campaign.starts_at) + campaign.expires_at - campaign.starts_at
+        looked = await self._meter.during("care", plan.care.look(found, plan.variables))
         with self._meter.stage("divide"):
             late = plan.moments is not None and now >= wave.at + LATE
             assigned = plan.moments.again(found, now) if plan.moments is not None and late else Assigned()
-            begun = waves.begin(some, found, assigned, expires_at=expires_at, index_of=plan.divider.index_of)
-        await self._go_on(lease, step, wave, some, begun, expires_at)
+            assigned = replace(assigned, left_out={**assigned.left_out, **looked.left_out})
+            begun = waves.begin(some, looked.page, assigned, expires_at=expires_at, index_of=plan.divider.index_of)
+        await self._go_on(lease, step, wave, some, begun, expires_at, looked)
         self.tally.steps += 1
 
     async def _end_wave(self, lease: Lease, step: Step, wave: Wave) -> None:
@@ -371,7 +382,14 @@ class Planner:
         )
 
     async def _go_on(
-        self, lease: Lease, step: Step, wave: Wave, some: Sequence[Lost], begun: waves.Begun, expires_at: float | None
+        self,
+        lease: Lease,
+        step: Step,
+        wave: Wave,
+        some: Sequence[Lost],
+        begun: waves.Begun,
+        expires_at: float | None,
+        looked: Looked | None = None,
     ) -> None:
         """Put the batches of a wave that were taken, and its next step; or end it, if there were none.
 
@@ -383,6 +401,8 @@ class Planner:
         following = msgspec.structs.replace(step, number=step.number + 1) if some else None
 
         async def change(connection: AsyncConnection) -> None:
+            if looked is not None:
+                await looked.hold(connection)
             if following is None:
                 await campaigns.lock(connection, campaign_id)
                 if await waves.is_held(connection, campaign_id, wave):
@@ -484,7 +504,7 @@ async def _mark_planned(connection: AsyncConnection, campaign_id: str) -> None:
 
 _INSERT_BATCHES = insert_ignoring(
     batches,
-    *("id", "campaign_id", "lane", "size", "planned_at", "recipients", "edition"),
+    *("id", "campaign_id", "lane", "size", "planned_at", "recipients", "edition", "first_key", "last_key"),
     *("recorded_at", "outcomes", "pending", "rejected", "wave", "gated"),
 )
 _INSERT_FAILURES = insert_ignoring(failures, *failures.c.keys())
@@ -502,6 +522,7 @@ async def add_batches(connection: AsyncConnection, planned: Sequence[Planned], n
 def _row(planned: Planned, now: float) -> dict[str, Any]:
     batch, size = planned.batch, len(planned.batch)
     settled = planned.refused is not None
+    first, last = bounds(batch.recipients)
     return {
         "id": batch.id,
         "campaign_id": batch.campaign_id,
@@ -510,6 +531,8 @@ def _row(planned: Planned, now: float) -> dict[str, Any]:
         "planned_at": now,
         "recipients": planned.keys,
         "edition": planned.edition,
+        "first_key": first,
+        "last_key": last,
         "recorded_at": now if settled else None,
         "outcomes": bytes([Outcome.REJECTED]) * size if settled else None,
         "pending": 0 if settled else size,

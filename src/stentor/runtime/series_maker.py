@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from stentor.errors import InvalidState, UnknownCampaign
 from stentor.runtime.campaigns import CampaignControl
+from stentor.runtime.care import CareControl
 from stentor.runtime.outcomes import Outcomes
 from stentor.runtime.queue_control import QueueControl
 from stentor.runtime.resources import Resources
@@ -25,7 +26,9 @@ class CampaignMaker:
     def __init__(self, resources: Resources) -> None:
         self._database = resources.database
         roles = Roles(resources, Outcomes(resources), elsewhere=True)
-        self._campaigns = CampaignControl(resources, roles, QueueControl(resources), Segments(resources))
+        self._campaigns = CampaignControl(
+            resources, roles, QueueControl(resources), Segments(resources), CareControl(resources)
+        )
 
     async def send(self, series: Series, run: SeriesRun, along: Along[Campaign]) -> None:
         """See `series_runner.Maker`."""

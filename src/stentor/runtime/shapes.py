@@ -125,6 +125,10 @@ class PreviewShape(Shape, frozen=True, kw_only=True):
     times: TimesShape | None
     """When the recipients get it, by time zone. Null: all do when it starts."""
     warnings: Sequence[str]
+    left_out: Mapping[str, int]
+    """Those of `recipients` who would get nothing by a rule, by reason: `OptedOut`, `Excluded`, `Capped`."""
+    left_out_about: bool
+    """Whether these are estimates, by a part of the audience that was looked at."""
     sample: Mapping[str, str]
     """By lane, the payload of its first example."""
     confirmation: str
@@ -256,6 +260,8 @@ def preview(seen: Preview) -> PreviewShape:
         seconds=round(seen.seconds, 1),
         times=None if seen.forecast is None else _times(seen.forecast),
         warnings=list(seen.warnings),
+        left_out=dict(seen.left_out),
+        left_out_about=not seen.left_out_exact,
         sample={name: payload.decode(errors="replace") for name, payload in seen.sample.items()},
         confirmation=seen.confirmation,
     )

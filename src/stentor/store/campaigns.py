@@ -19,6 +19,7 @@ from stentor.counted import counted
 from stentor.errors import ChangedMeanwhile, InvalidState, UnknownCampaign
 from stentor.states import FINAL, MOVES, STOPPED, CampaignKind, CampaignState
 from stentor.store import once
+from stentor.store.caring import NO_CARE, CareSettings, decode_care, encode_care
 from stentor.store.database import insert_or_ignore
 from stentor.store.tables import batches, campaigns, chains
 
@@ -83,6 +84,10 @@ class Campaign:
     kind: CampaignKind = CampaignKind.CAMPAIGN
     pause_above: float | None = None
     """The share of failures on a lane above which it pauses by itself; None: it never does."""
+    care: CareSettings = NO_CARE
+    """Whom it leaves alone."""
+    same_as: str | None = None
+    """The first campaign that sent its message, if it sends that again; None: the message is its own."""
 
     @property
     def is_message(self) -> bool:
@@ -146,6 +151,8 @@ async def add(connection: AsyncConnection, campaign: Campaign, content: bytes, a
             kind=campaign.kind.value,
             addresses=addresses,
             pause_above=campaign.pause_above,
+            care=encode_care(campaign.care),
+            same_as=campaign.same_as,
         )
     )
 
@@ -484,4 +491,6 @@ def _campaign(row: Row[Any]) -> Campaign:
         planning_over=bool(row.planned),
         kind=CampaignKind(row.kind),
         pause_above=row.pause_above,
+        care=decode_care(row.care),
+        same_as=row.same_as,
     )

@@ -75,6 +75,8 @@ campaigns = Table(
     Column("addresses", LargeBinary),  # MessagePack: those that a message is for (`audience.listed.Addresses`)
     Column("pause_above", Double),  # the share of failures on a lane above which it pauses by itself; NULL: never
     Column("pause_from", LargeBinary),  # JSON: by lane, what it had when it was resumed (`recording.failure_share`)
+    Column("care", LargeBinary),  # JSON: whom it leaves alone (`store.caring.CareSettings`); NULL: nobody in particular
+    Column("same_as", KEY),  # the first campaign that sent its message, if it sends that again; NULL: its own
     Index(None, "state"),
     Index(None, "kind", "created_at"),
     Index(None, "finished_at"),
@@ -118,6 +120,9 @@ batches = Table(  # the counts before the columns: SQLite walks through a blob t
     Column("wave", Double),  # of one that is held: when its wave begins; NULL: it is in the queue, or was
     Column("gated", Boolean, nullable=False, server_default=text("false")),  # held until a release as well
     Column("expires_at", Double),  # after which nothing of it is sent; NULL: as the campaign says
+    Column("first_key", LargeBinary),  # how the least of the keys begins, by its bytes; NULL: of before it was kept
+    Column("last_key", LargeBinary),  # the same of the greatest
+    Index("ix_stentor_batches_keys", "campaign_id", "first_key", "last_key"),
     Index(None, "campaign_id", "lane"),
     Index(
         "ix_stentor_batches_held",
@@ -333,6 +338,32 @@ series_runs = Table(  # what became of each run of a series
         sqlite_where=text("state = 'due'"),
         postgresql_where=text("state = 'due'"),
     ),
+)
+
+opt_outs = Table(  # who said no to a category of messages, or to all
+    "stentor_opt_outs",
+    METADATA,
+    Column("hash", KEY, primary_key=True),  # of the installation's key (`store.opt_outs.hash_of`), in hex
+    Column("category", KEY, primary_key=True),  # `caps.EVERYTHING`: all categories
+    Column("installation", KEY),  # its key; NULL: it was erased, and its no stays
+    Column("at", Double, nullable=False),
+    Index(None, "installation", "category"),
+)
+
+exclusion_lists = Table(  # lists of installations that campaigns leave out
+    "stentor_exclusion_lists",
+    METADATA,
+    Column("name", KEY, primary_key=True),
+    Column("created_at", Double, nullable=False),
+    Column("changed_at", Double, nullable=False),
+)
+
+exclusions = Table(
+    "stentor_exclusions",
+    METADATA,
+    Column("list", KEY, ForeignKey("stentor_exclusion_lists.name", ondelete="CASCADE"), primary_key=True),
+    Column("installation", KEY, primary_key=True),
+    Index(None, "installation"),
 )
 
 api_keys = Table(  # what programs prove themselves with

@@ -24,6 +24,7 @@ from stentor.planning.contract import ANYTIME, Timing
 from stentor.runtime.draft import Draft
 from stentor.states import CampaignState
 from stentor.store.campaigns import Campaign
+from stentor.store.caring import CareSettings
 from tests.integration.dashboard.conftest import Browser
 from tests.integration.runtime.rehearsal import AUDIENCE
 
@@ -48,6 +49,7 @@ RICH = Draft(
         canary=0.015,
         hold=True,
     ),
+    care=CareSettings(category="news", caps=("1 a day", "3 in 24h of news")),
 )
 
 
@@ -146,6 +148,8 @@ async def test_a_draft_is_written_and_saved(browser: Browser) -> None:
         filter="platform = ios",
         title="First",
         max_rate="20",
+        category="News",
+        caps="1 per day",
         segment="language==de or language not exists",
     )
     assert "The draft is saved." in saved.text
@@ -154,6 +158,7 @@ async def test_a_draft_is_written_and_saved(browser: Browser) -> None:
     draft = await stored(browser, campaign.id)
     tree = {"title": "Hello", "body": "a\nb", "translations": {"de": {"title": "Hallo"}}}
     assert (to_file(draft.content), draft.title, draft.max_rate) == (tree, "First", 20.0)
+    assert draft.care == CareSettings(category="news", caps=("1 a day",))
     assert draft.selection == Selection(
         source=AUDIENCE, filters={"platform": ["ios"]}, segment="language = de or language not exists"
     )
@@ -222,6 +227,8 @@ async def test_of_two_tabs_the_second_is_asked(browser: Browser) -> None:
         ({"words": "soon"}, "is not a time"),
         ({"max_rate": "0"}, "above 0"),
         ({"pause_above": "0"}, "must be a percentage above 0"),
+        ({"caps": "1 a day, 0 a week"}, "leave the cap out"),
+        ({"exclude": "staff"}, "there is no exclusion list"),
         ({"source": ""}, "choose whom it is for"),
         ({"timing__quiet_from": ""}, "are not quiet hours; write e.g. 22:00-08:00"),
         ({"timing__no_zone": "zone", "timing__stand_in": ""}, "write a time zone such as Europe/Berlin below"),

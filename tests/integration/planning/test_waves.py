@@ -56,14 +56,14 @@ class Waves(World):
             left_out={key: LeftOut("Skipped", "by a rule") for key in page.keys if key.decode()[-1] == LEFT_OUT},
         )
 
-    async def care(self) -> None:
+    async def look_after(self) -> None:
         """As schedulers do."""
         await Caretaker(self.database, self.queue, self.clock).look()
 
     async def due(self) -> list[Batch]:
         """What has come to be sent by now, taken and ended."""
         found = []
-        await self.care()
+        await self.look_after()
         for _ in range(100):
             for lane in self.lanes:
                 leases = await self.queue.take(lane, 1000, HOLD)
@@ -133,11 +133,11 @@ async def test_the_account_holds_while_some_are_held(timed: Waves) -> None:
 async def test_a_wave_is_queued_shortly_before_and_not_at_the_start(timed: Waves) -> None:
     await timed.start()
     await timed.do_all()
-    await timed.care()
+    await timed.look_after()
     assert (await timed.queue.depths([PLAN]))[PLAN].total == 0
     timed.clock.move(HOUR - AHEAD)
-    await timed.care()
-    await timed.care()
+    await timed.look_after()
+    await timed.look_after()
     assert (await timed.queue.depths([PLAN]))[PLAN].ready == 1
     await timed.do_one()
     assert (await timed.queue.depths([PLAN]))[PLAN].delayed == 1
@@ -182,7 +182,7 @@ async def test_a_planner_that_dies_between_two_steps_of_a_wave_loses_and_doubles
     await timed.start()
     await timed.due()
     timed.clock.move(2 * HOUR)
-    await timed.care()
+    await timed.look_after()
     found: list[Batch] = []
     for _ in range(40):
         if not (leases := await timed.take()):
@@ -225,7 +225,7 @@ async def test_pausing_holds_waves_back_and_resuming_lets_them_go(timed: Waves) 
     await timed.due()
     await timed.move(CampaignState.PAUSED)
     timed.clock.move(HOUR)
-    await timed.care()
+    await timed.look_after()
     for lease in await timed.take(10):
         await timed.do(lease)
     assert await timed.held() == {HOUR: 24, 2 * HOUR: 6}
@@ -255,7 +255,7 @@ async def test_a_deep_lane_holds_up_no_other_lane_of_a_wave(timed: Waves) -> Non
     await timed.due()
     timed.clock.move(HOUR)
     await timed.clog(ANDROID, timed.settings.depth)
-    await timed.care()
+    await timed.look_after()
     for _ in range(20):
         for lease in await timed.take():
             await timed.do(lease)

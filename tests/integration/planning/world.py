@@ -13,9 +13,11 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.audience.contract import NO_LANE, Page, Range, Selection, Wanted
+from stentor.audience.contract import NO_LANE, TIME_ZONE, Page, Range, Selection, Wanted
+from stentor.caps import read_caps
 from stentor.config import SendingConfig
 from stentor.model import Message
+from stentor.planning.care.look import Care
 from stentor.planning.content import Content, encode_content
 from stentor.planning.division import Divider
 from stentor.planning.planner import Plan, Planner, place, start_task
@@ -88,7 +90,15 @@ class People:
         encoded = [key.encode() for key in keys]
         lanes = [self.rows[key] for key in keys]
         zones = [self.places.get(key) for key in keys] if wanted.zone else None
-        return Page(keys=encoded, addresses=[b"address" for _ in keys], lanes=lanes, zones=zones, cursor=cursor)
+        variables = [{TIME_ZONE: self.places[key]} if key in self.places else {} for key in keys]
+        return Page(
+            keys=encoded,
+            addresses=[b"address" for _ in keys],
+            lanes=lanes,
+            zones=zones,
+            variables=variables if TIME_ZONE in wanted.variables else None,
+            cursor=cursor,
+        )
 
 
 def crowd(*lanes: str, size: int, start: int = 0) -> dict[str, str]:
@@ -103,6 +113,11 @@ class World:
     clock: ManualClock = field(default_factory=ManualClock)
     settings: SendingConfig = field(default_factory=lambda: SendingConfig(page=10, batch=5, ranges=3, depth=8))
     lanes: tuple[str, ...] = (IOS, ANDROID)
+    caps: tuple[str, ...] = ()
+
+    @property
+    def care(self) -> Care:
+        return Care(self.database, read_caps(self.caps), self.clock)
 
     @property
     def queue(self) -> SqlQueue:
@@ -119,6 +134,7 @@ class World:
     async def worker(self) -> AsyncIterator[PlanWorker]:
         """A planner that runs meanwhile."""
         worker = PlanWorker(self.database, self.queue, self, self.settings, self.planner(), self.clock)
+        worker.heed(read_caps(self.caps))
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.run())
             yield worker
@@ -156,11 +172,14 @@ class World:
         return await self.queue.take(PLAN, limit, HOLD)
 
     async def plan(self, lease: Lease) -> Plan:
+        campaign = await self.campaign(lease.campaign_id)
+        care = self.care.of(campaign, Content(message=Message(title="News")))
         return Plan(
-            campaign=await self.campaign(lease.campaign_id),
+            campaign=campaign,
             place=await self.database.ask(lambda connection: place(connection, lease)),
             audience=self.people,
-            wanted=Wanted(),
+            wanted=Wanted(variables=care.wanted(())),
+            care=care,
             divider=Divider(campaign_id=lease.campaign_id, expires_at=9e9, largest=self.settings.batch),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stentor.api.operations import (
     access,
     campaigns,
+    care,
     events,
     installations,
     lanes,
@@ -22,6 +23,7 @@ ALL = (
     *series.operations,
     *messages.operations,
     *segments.operations,
+    *care.operations,
     *installations.operations,
     *lanes.operations,
     *reports.operations,

@@ -35,6 +35,7 @@ from stentor.runtime.sentences import made_of
 from stentor.runtime.shapes import PreviewShape, preview
 from stentor.states import CampaignState
 from stentor.store.campaigns import Campaign
+from stentor.store.caring import CareSettings
 
 operations = Operations("Campaigns")
 MOST, USUAL = 200, 50
@@ -89,18 +90,34 @@ class DraftFields(Fields, frozen=True, kw_only=True):
     pause_above: Annotated[float, Meta(gt=0, le=1)] | None = None
     """The share of failures on a lane above which it pauses by itself, e.g. 0.2; 1: never. Left out: as the settings
     say."""
+    category: str | None = None
+    """What it is about, e.g. `news`: who said no to that gets nothing."""
+    exclude: list[str] = msgspec.field(default_factory=list)
+    """Names of exclusion lists. Who is on one gets nothing."""
+    not_reached_by: list[str] = msgspec.field(default_factory=list)
+    """Ids of campaigns. Whoever one of them reached, or perhaps did, gets nothing."""
+    caps: list[str] = msgspec.field(default_factory=list)
+    """Frequency caps of its own, beside those of the settings: `1 a day`, `3 in 24h of news`."""
 
     @property
     def draft(self) -> Draft:
         """Raises: InvalidMessage."""
+        content = content_of(self.message, self.values)
+        care = CareSettings(
+            category=self.category,
+            exclude=tuple(self.exclude),
+            not_reached_by=tuple(self.not_reached_by),
+            caps=tuple(self.caps),
+        )
         return Draft(
-            content_of(self.message, self.values),
+            content,
             self.audience.selection,
             title=self.title,
             starts_at=self.starts_at,
             max_rate=self.max_rate,
             timing=self.timing,
             pause_above=self.pause_above,
+            care=care,
         )
 
 

@@ -29,6 +29,7 @@ from stentor.planning.timing.sentences import described_timing
 from stentor.runtime.draft import Draft
 from stentor.states import CampaignState
 from stentor.store.campaigns import Campaign
+from stentor.store.caring import CareSettings
 
 pages = Pages()
 NOTHING_SAVED = ("add-language", "remove-language", "add-row", "as-json", "as-fields")
@@ -190,6 +191,7 @@ def _differences(theirs: Draft, ours: Draft) -> list[tuple[str, str, str]]:
         ("Text", theirs.content.message.body or "", ours.content.message.body or ""),
         ("Languages", ", ".join(theirs.content.translations), ", ".join(ours.content.translations)),
         ("For", draft_form.audience_in_words(theirs), draft_form.audience_in_words(ours)),
+        ("Leaves alone", _alone(theirs.care), _alone(ours.care)),
         ("Most a second", _rate(theirs.max_rate), _rate(ours.max_rate)),
         ("Timing", _timing(theirs), _timing(ours)),
         ("Pauses above", _percent(theirs.pause_above), _percent(ours.pause_above)),
@@ -206,6 +208,11 @@ def _timing(draft: Draft) -> str:
 
 def _percent(value: float | None) -> str:
     return "as the settings say" if value is None else f"{100 * value:g} % failures"
+
+
+def _alone(care: CareSettings) -> str:
+    category = [] if care.category is None else [care.category]
+    return ", ".join((*category, *care.exclude, *care.not_reached_by, *care.caps)) or "nobody"
 
 
 def _rate(value: float | None) -> str:
