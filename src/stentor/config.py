@@ -32,6 +32,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from stentor import channels
+from stentor.caps import DAY, Cap, read_cap, read_caps
 from stentor.errors import InvalidConfiguration
 from stentor.settings import (
     ALTERNATIVE,
@@ -219,6 +220,25 @@ class SendingConfig(Section):
     """When a sender is told to stop, it finishes or returns its batches within this many seconds."""
 
 
+def _cap(said: str) -> str:
+    return str(read_cap(said))
+
+
+class CareConfig(Section):
+    """How often people are sent to. docs/care.md says how it is counted."""
+
+    caps: Annotated[tuple[Annotated[str, AfterValidator(_cap)], ...], BeforeValidator(split)] = Field(
+        default=(), examples=[["3 in 24h", "1 a day of news"]]
+    )
+    """How many messages of campaigns an installation gets at most: `3 in 24h` in any 24 hours, `1 a day` or `5 a week`
+    in a calendar day or week of its time zone, `1 a day of news` of one category. All caps must hold."""
+
+    @property
+    def read(self) -> tuple[Cap, ...]:
+        """The caps."""
+        return read_caps(self.caps)
+
+
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 
@@ -402,6 +422,7 @@ SECTIONS: tuple[tuple[str, type[Section]], ...] = (
     ("audiences.NAME", AudienceConfig),
     ("audiences.NAME.columns", Columns),
     ("sending", SendingConfig),
+    ("care", CareConfig),
     ("logging", LoggingConfig),
     ("api", ApiConfig),
     ("access", AccessConfig),
@@ -425,6 +446,7 @@ class Config(Section):
     apps: dict[str, Annotated[App, _ByChannel(channels.BUILT_IN)]] = Field(default_factory=dict)
     audiences: dict[str, AudienceConfig] = Field(default_factory=dict)
     sending: SendingConfig = Field(default_factory=SendingConfig)
+    care: CareConfig = Field(default_factory=CareConfig)
     logging: LoggingConfig = Field(default_factory=LoggingConfig)
     api: ApiConfig = Field(default_factory=ApiConfig)
     access: AccessConfig = Field(default_factory=AccessConfig)
@@ -451,6 +473,12 @@ class Config(Section):
                 )
         for name, audience in self.audiences.items():
             self._check_app(name, audience)
+        for cap in self.care.read:
+            if self.store.keep_days is not None and cap.seconds > self.store.keep_days * DAY:
+                raise ValueError(
+                    f"care.caps: `{cap}` looks back further than `store.keep_days` = {self.store.keep_days:g}, after"
+                    " which campaigns are deleted; raise that, or shorten the cap"
+                )
         return self
 
     @property

@@ -9,10 +9,15 @@ from types import MappingProxyType
 
 SKIPPED = "Skipped"
 """The reason of those for whom a template of the message says `skip`."""
+OPTED_OUT, EXCLUDED, CAPPED = "OptedOut", "Excluded", "Capped"
+"""The reasons of those who said no, who are on a list or had another campaign, and who had enough already."""
 MEANINGS = MappingProxyType(
     {
+        "Capped": "The recipient got as many messages already as a frequency cap allows.",
         "DeadLetter": "The batch was put aside, as nobody could read it, every sender that took it crashed, or its"
         " outcomes could not be recorded.",
+        "Excluded": "The recipient is on an exclusion list of the campaign, or was reached by a campaign that it"
+        " names.",
         "ForbiddenHost": "The address leads to a host that may not be sent to, such as one in a private network.",
         "Gone": "The batch was lost with the queue's storage, and the recipient is no longer in the audience. It is"
         " unknown whether the message was sent before.",
@@ -25,6 +30,7 @@ MEANINGS = MappingProxyType(
         "NoAnswer": "The message was sent, and the connection broke before the answer came.",
         "NoLane": "The recipient's channel or app isn't configured. Add it under [apps.NAME].",
         "NotProcessed": "The provider's server closed the connection before it looked at the message.",
+        "OptedOut": "The recipient said no to the campaign's category, or to all messages.",
         "Pace": "The recipient waited for its turn within a rate until it was too late.",
         "PayloadTooLarge": "With the recipient's own values, the message is larger than the provider allows.",
         "Skipped": "A template of the message says that this recipient gets nothing.",
@@ -39,13 +45,13 @@ MEANINGS = MappingProxyType(
 _UNSENT = frozenset(
     {
         *("ForbiddenHost", "InvalidMessage", "MalformedAddress", "NoAddress", "NoLane", "PayloadTooLarge"),
-        *("Skipped", "TemplateError", "TooLarge", "UnreadableRow"),
+        *("Skipped", "TemplateError", "TooLarge", "UnreadableRow", OPTED_OUT, EXCLUDED, CAPPED),
     }
 )
 """Those that are found before anything is sent."""
 
 
-LEFT_OUT = frozenset({SKIPPED})
+LEFT_OUT = frozenset({SKIPPED, OPTED_OUT, EXCLUDED, CAPPED})
 """The reasons of those who got nothing by a rule that somebody made. Nothing failed, so that a retry leaves them out,
 too, unless it asks for them."""
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from stentor import channels
+from stentor.caps import Cap
 from stentor.config import SendingConfig
 from stentor.errors import StoreUnavailable
 from stentor.meter import Meter
@@ -114,6 +115,8 @@ class Ports:
     settings: SendingConfig
     lanes: Sequence[str]
     """All that are configured."""
+    caps: Sequence[Cap] = ()
+    """How often an installation is sent to at most, by the configuration."""
     keep: float | None = None
     """Seconds for which campaigns are kept after their end; None: for ever."""
     clock: Callable[[], float]
@@ -128,6 +131,7 @@ async def plan(ports: Ports, stop: asyncio.Event, *, at_once: int | None = None)
     worker = PlanWorker(
         ports.database, ports.queue, ports.sources, ports.settings, ports.lanes, ports.clock, ports.meter, at_once
     )
+    worker.heed(ports.caps)
     ports.stages.extend([ports.desk, worker])
     async with asyncio.TaskGroup() as group:
         helpers = [

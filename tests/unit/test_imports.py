@@ -32,7 +32,7 @@ LAYERS = [  # a layer may import the layers below it, and never one above
     {
         *{"model", "batch", "account", "states", "outcome", "errors", "config", "settings", "channels", "findings"},
         *{"cells", "counted", "clock", "meter", "own_reasons", "absence", "version", "languages", "twin"},
-        *{"loading", "wrong_types", "answer_times"},
+        *{"loading", "wrong_types", "answer_times", "caps"},
     },
 ]
 BASE = len(LAYERS) - 1  # the only layer whose modules may import each other

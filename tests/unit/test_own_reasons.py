@@ -23,6 +23,7 @@ GIVEN = {
     *(restoring.GONE_REASON, contract.MALFORMED_ADDRESS, contract.UNREADABLE, contract.NOWHERE.reason),
     *(contract.not_processed("").reason, contract.ambiguous("").reason, http_lane.PACE, http_lane.MOVED_TWICE),
     *(http_lane.FORBIDDEN_HOST, rendering.TEMPLATE_ERROR, rendering.PAYLOAD_TOO_LARGE, rendering.INVALID_MESSAGE),
+    *(own_reasons.OPTED_OUT, own_reasons.EXCLUDED, own_reasons.CAPPED),
     *(own_reasons.SKIPPED, refused.UNRECORDABLE, judging.LIFETIME.reason, settling.UNSENT),
 }
 

@@ -25,6 +25,7 @@ from stentor.audience.contract import NO_LANE, Audience, Range, Wanted
 from stentor.config import SendingConfig
 from stentor.meter import Meter
 from stentor.outcome import Outcome
+from stentor.planning.care.look import CampaignCare, Overtaken, bounds
 from stentor.planning.division import Divider, Planned
 from stentor.queue.contract import PLAN, Lease, Queue, Task
 from stentor.states import CampaignState
@@ -108,7 +109,10 @@ class Plan:
     """Where the step's chain is; None where there is no such chain (yet)."""
     audience: Audience
     wanted: Wanted
+    variables: tuple[str, ...] = ()
+    """Those that the message needs of `wanted`."""
     divider: Divider
+    care: CampaignCare
     held_back: bool = False
     """Whether no campaign may begin just now."""
 
@@ -196,6 +200,8 @@ class Planner:
                 await self._page(lease, plan.place.next, plan)
         except StaleStep:
             await self._queue.settle(ack=[lease])
+        except Overtaken:
+            await self._queue.settle(release=[(lease, 0.0)])
         except HeldBack:
             await self._queue.settle(release=[(lease, HELD_BACK_PAUSE)])
 
@@ -245,8 +251,9 @@ class Planner:
             await self._queue.settle(release=[(lease, FULL_PAUSE)])
             return
         page = await self._meter.during("read", plan.audience.page(part, self._settings.page, plan.wanted, step.lanes))
+        looked = await self._meter.during("care", plan.care.look(page, plan.variables))
         with self._meter.stage("divide"):
-            planned = plan.divider.divide(page, f"{step.chain}.{step.number}")
+            planned = plan.divider.divide(looked.page, f"{step.chain}.{step.number}", looked.left_out)
         following = None
         if page.cursor is not None:
             rest = msgspec.structs.replace(part, after=page.cursor)
@@ -254,6 +261,7 @@ class Planner:
         now = self._clock()
 
         async def change(connection: AsyncConnection) -> None:
+            await looked.hold(connection)
             if following is None:  # of two chains that end at once, the second must see the first
                 await campaigns.lock(connection, plan.campaign.id)
             await _advance(connection, plan.campaign.id, step, read=len(page), following=following)
@@ -356,7 +364,7 @@ async def _mark_planned(connection: AsyncConnection, campaign_id: str) -> None:
 
 _INSERT_BATCHES = insert_ignoring(
     batches,
-    *("id", "campaign_id", "lane", "size", "planned_at", "recipients", "edition"),
+    *("id", "campaign_id", "lane", "size", "planned_at", "recipients", "edition", "first_key", "last_key"),
     *("recorded_at", "outcomes", "pending", "rejected"),
 )
 _INSERT_FAILURES = insert_ignoring(failures, *failures.c.keys())
@@ -374,6 +382,7 @@ async def add_batches(connection: AsyncConnection, planned: Sequence[Planned], n
 def _row(planned: Planned, now: float) -> dict[str, Any]:
     batch, size = planned.batch, len(planned.batch)
     settled = planned.refused is not None
+    first, last = bounds(batch.recipients)
     return {
         "id": batch.id,
         "campaign_id": batch.campaign_id,
@@ -382,6 +391,8 @@ def _row(planned: Planned, now: float) -> dict[str, Any]:
         "planned_at": now,
         "recipients": planned.keys,
         "edition": planned.edition,
+        "first_key": first,
+        "last_key": last,
         "recorded_at": now if settled else None,
         "outcomes": bytes([Outcome.REJECTED]) * size if settled else None,
         "pending": 0 if settled else size,

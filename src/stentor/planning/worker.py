@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
@@ -20,10 +20,12 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.audience.contract import Audience, Selection, Wanted
+from stentor.caps import Cap
 from stentor.config import SendingConfig
 from stentor.counted import counted
 from stentor.errors import AudienceUnavailable, InvalidAudience, InvalidMessage, StoreUnavailable, UnknownCampaign
 from stentor.meter import Meter
+from stentor.planning.care.look import Care
 from stentor.planning.content import decode_content
 from stentor.planning.division import Divider
 from stentor.planning.planner import (
@@ -98,6 +100,7 @@ class PlanWorker:
         self._settings = settings
         self._at_once = at_once or settings.ranges
         self._clock = clock
+        self._care = Care(database, (), clock)
         self._planner = Planner(queue, settings, tuple(lanes), clock, meter)
         self._plans: dict[str, Plan] = {}
         self._stopping = asyncio.Event()
@@ -105,6 +108,10 @@ class PlanWorker:
         self._failures = Recent[int](COUNTED_FOR, REMEMBERED)  # of steps that failed unforeseen and aren't done, by id
         self.beat = time.monotonic()
         """When `run` last went round, by the monotonic clock."""
+
+    def heed(self, caps: Sequence[Cap]) -> None:
+        """Have no installation sent to more often than these caps of the configuration say. Before `run`."""
+        self._care = Care(self._database, caps, self._clock)
 
     @property
     def tally(self) -> PlanTally:
@@ -246,13 +253,15 @@ class PlanWorker:
         dropped = [self._plans.pop(campaign_id)] if plan is not None else []
         while len(self._plans) >= PLANS:
             dropped.append(self._plans.pop(next(iter(self._plans))))
-        several = len(content.languages) > 1
+        several, care = len(content.languages) > 1, self._care.of(campaign, content)
         plan = self._plans[campaign_id] = Plan(
             campaign=campaign,
             place=at,
             held_back=held_back,
             audience=audience,
-            wanted=Wanted(language=several, variables=tuple(content.variables)),
+            wanted=Wanted(language=several, variables=care.wanted(content.variables)),
+            variables=tuple(content.variables),
+            care=care,
             divider=Divider(
                 campaign_id=campaign_id,
                 expires_at=campaign.expires_at,

@@ -55,6 +55,7 @@ def ports_for(
         desk=StoreDesk(database, clock, backend.bell),
         settings=config.sending,
         lanes=tuple(lanes(config)),
+        caps=config.care.read,
         keep=None if config.store.keep_days is None else config.store.keep_days * DAY,
         clock=clock,
         meter=meter,

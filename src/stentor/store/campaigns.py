@@ -19,6 +19,7 @@ from stentor.counted import counted
 from stentor.errors import ChangedMeanwhile, InvalidState, UnknownCampaign
 from stentor.states import FINAL, MOVES, STOPPED, CampaignKind, CampaignState
 from stentor.store import once
+from stentor.store.caring import NO_CARE, CareSettings, decode_care, encode_care
 from stentor.store.database import insert_or_ignore
 from stentor.store.tables import batches, campaigns, chains
 
@@ -75,6 +76,10 @@ class Campaign:
     planning_over: bool = False
     """Whether no more of its audience will be read: it was read to the end, or the campaign was stopped."""
     kind: CampaignKind = CampaignKind.CAMPAIGN
+    care: CareSettings = NO_CARE
+    """Whom it leaves alone."""
+    same_as: str | None = None
+    """The first campaign that sent its message, if it sends that again; None: the message is its own."""
 
     @property
     def is_message(self) -> bool:
@@ -131,6 +136,8 @@ async def add(connection: AsyncConnection, campaign: Campaign, content: bytes, a
             finished_at=campaign.finished_at,
             kind=campaign.kind.value,
             addresses=addresses,
+            care=encode_care(campaign.care),
+            same_as=campaign.same_as,
         )
     )
 
@@ -439,4 +446,6 @@ def _campaign(row: Row[Any]) -> Campaign:
         planned=bool(row.planned and not row.left and (row.begun or row.state not in STOPPED)),
         planning_over=bool(row.planned),
         kind=CampaignKind(row.kind),
+        care=decode_care(row.care),
+        same_as=row.same_as,
     )

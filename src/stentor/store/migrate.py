@@ -1,9 +1,8 @@
 """Brings the store's tables to this Stentor's form, and tells whether they are.
 
 Rules: a migration that was released is never changed; a new one is a file in `migrations/versions`, numbered on, and
-its number goes into REVISIONS. Where there are no tables yet, all are made at once as the last migration leaves them; a
-test compares the two. All that is missing is done in one transaction, once, however many processes ask at the same
-time: whoever comes second finds it done. Nobody works on tables that lack something: what somebody removed isn't
+its number goes into REVISIONS. All that is missing is done in one transaction, once, however many processes ask at the
+same time: whoever comes second finds it done. Nobody works on tables that lack something: what somebody removed isn't
 made anew, as what was in it is gone. Checking costs two queries and doesn't load Alembic.
 
 While a cluster is upgraded, older roles run on tables that a newer one has migrated. So the tables say which Stentors
@@ -21,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, bindparam, select, text
+from sqlalchemy import Connection, String, bindparam, column, select, table, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -32,7 +31,7 @@ from stentor.store.tables import METADATA, schema
 
 REVISIONS: Final = (
     *("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012"),
-    *("0013", "0014", "0015", "0016", "0017", "0018"),
+    *("0013", "0014", "0015", "0016", "0017", "0018", "0020"),
 )
 """All revisions there are, the oldest first."""
 COMPATIBLE_WITH: Final = "0001"
@@ -46,13 +45,7 @@ LOOK_AGAIN = 0.01
 """Seconds after which whoever waits for another migration in this process looks again."""
 _ALEMBIC: Final = threading.Lock()
 """Held while Alembic runs: it keeps the migration that it is at in a module of its own, one for the whole process."""
-_VERSION_TABLE = Table(
-    VERSION_TABLE,
-    MetaData(),
-    Column("version_num", String(32), nullable=False),
-    PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
-)
-"""As Alembic makes it."""
+_VERSION = table(VERSION_TABLE, column("version_num", String))
 SHOWN = 5
 """Missing tables and columns that are named at most."""
 _COLUMNS = {
@@ -148,7 +141,7 @@ async def _bring_up(connection: AsyncConnection, name: str) -> None:
     if found is None or found.revision in REVISIONS[:-1]:
         if connection.dialect.name == POSTGRESQL:
             await _see_that_we_may(connection, name, upgrade=found is not None)
-        await connection.run_sync(make_tables if found is None else run_migrations)
+        await connection.run_sync(_run_alembic)
         await connection.execute(schema.delete())
         await connection.execute(schema.insert(), {"compatible": COMPATIBLE_WITH})
         found = await _look(connection, name)
@@ -178,22 +171,14 @@ async def _see_that_we_may(connection: AsyncConnection, name: str, *, upgrade: b
         )
 
 
-def make_tables(connection: Connection) -> None:
-    """All tables at once, as the migrations one after the other would leave them."""
-    METADATA.create_all(connection, checkfirst=False)
-    _VERSION_TABLE.create(connection, checkfirst=True)  # somebody may have emptied it
-    connection.execute(_VERSION_TABLE.insert(), {"version_num": REVISIONS[-1]})
-
-
-def run_migrations(connection: Connection, to: str = "head") -> None:
-    """Those that were not run yet, one after the other, up to a revision."""
+def _run_alembic(connection: Connection) -> None:
     from alembic import command  # noqa: PLC0415  # takes longer to load than all else here, and is seldom needed
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config(attributes={"connection": connection, "version_table": VERSION_TABLE})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    command.upgrade(config, to)
+    command.upgrade(config, "head")
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +215,8 @@ async def _look(connection: AsyncConnection, name: str) -> _Found | None:
     names = [VERSION_TABLE, *METADATA.tables]
     rows = (await connection.execute(_COLUMNS[connection.dialect.name], {"names": names})).all()
     columns = frozenset((table, column) for table, column in rows)
-    marked = (VERSION_TABLE, _VERSION_TABLE.c.version_num.name) in columns
-    revision = await connection.scalar(select(_VERSION_TABLE.c.version_num)) if marked else None
+    marked = (VERSION_TABLE, _VERSION.c.version_num.name) in columns
+    revision = await connection.scalar(select(_VERSION.c.version_num)) if marked else None
     if revision is not None:
         return _Found(revision, columns)
     if {table for table, _ in columns} <= {VERSION_TABLE}:

@@ -9,7 +9,6 @@ needs a migration (`store/migrations`); a test compares the two.
 from __future__ import annotations
 
 from sqlalchemy import (
-    DDL,
     BigInteger,
     Boolean,
     Column,
@@ -20,7 +19,6 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Table,
-    event,
     text,
 )
 from sqlalchemy.types import TypeEngine
@@ -71,6 +69,8 @@ campaigns = Table(
     Column("asked_start", Double),  # `starts_at` as it was before the start, which may have been held for longer
     Column("kind", StorableText, nullable=False, server_default=text("'campaign'")),  # a `states.CampaignKind`
     Column("addresses", LargeBinary),  # MessagePack: those that a message is for (`audience.listed.Addresses`)
+    Column("care", LargeBinary),  # JSON: whom it leaves alone (`store.caring.CareSettings`); NULL: nobody in particular
+    Column("same_as", KEY),  # the first campaign that sent its message, if it sends that again; NULL: its own
     Index(None, "state"),
     Index(None, "kind", "created_at"),
     Index(None, "finished_at"),
@@ -108,6 +108,9 @@ batches = Table(  # the counts before the columns: SQLite walks through a blob t
     Column("edition", StorableText),  # which of the batches of this id that may be queued is the one that was planned
     Column("outcomes", LargeBinary),  # a byte for each recipient (`Outcome`); NULL: all pending
     Column("recipients", LargeBinary, nullable=False),  # MessagePack: the keys, in the batch's order
+    Column("first_key", LargeBinary),  # how the least of the keys begins, by its bytes; NULL: of before it was kept
+    Column("last_key", LargeBinary),  # the same of the greatest
+    Index("ix_stentor_batches_keys", "campaign_id", "first_key", "last_key"),
     Index(None, "campaign_id", "lane"),
     Index(
         "ix_stentor_batches_pending",
@@ -206,13 +209,6 @@ payloads = Table(  # apart from the tasks: SQLite writes a whole row again, blob
     Column("payload", LargeBinary, nullable=False),
 )
 
-_STORED_AS_IT_IS = "ALTER TABLE stentor_payloads ALTER COLUMN payload SET STORAGE EXTERNAL"
-event.listen(  # tokens hardly get smaller, and trying to costs 1.7 ms of the 2.3 that a task of 75 KB takes
-    payloads,
-    "after_create",
-    DDL(_STORED_AS_IT_IS).execute_if(dialect="postgresql"),  # type: ignore[no-untyped-call]  # SQLAlchemy's
-)
-
 dead_letters = Table(
     "stentor_dead_letters",
     METADATA,
@@ -280,6 +276,32 @@ segments = Table(  # conditions over installations that people saved
     Column("segment", StorableText, nullable=False),  # as `audience.segments.written` writes it
     Column("created_at", Double, nullable=False),
     Column("changed_at", Double, nullable=False),
+)
+
+opt_outs = Table(  # who said no to a category of messages, or to all
+    "stentor_opt_outs",
+    METADATA,
+    Column("hash", KEY, primary_key=True),  # of the installation's key (`store.opt_outs.hash_of`), in hex
+    Column("category", KEY, primary_key=True),  # `caps.EVERYTHING`: all categories
+    Column("installation", KEY),  # its key; NULL: it was erased, and its no stays
+    Column("at", Double, nullable=False),
+    Index(None, "installation", "category"),
+)
+
+exclusion_lists = Table(  # lists of installations that campaigns leave out
+    "stentor_exclusion_lists",
+    METADATA,
+    Column("name", KEY, primary_key=True),
+    Column("created_at", Double, nullable=False),
+    Column("changed_at", Double, nullable=False),
+)
+
+exclusions = Table(
+    "stentor_exclusions",
+    METADATA,
+    Column("list", KEY, ForeignKey("stentor_exclusion_lists.name", ondelete="CASCADE"), primary_key=True),
+    Column("installation", KEY, primary_key=True),
+    Index(None, "installation"),
 )
 
 api_keys = Table(  # what programs prove themselves with

@@ -13,9 +13,11 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.audience.contract import NO_LANE, Page, Range, Selection, Wanted
+from stentor.audience.contract import NO_LANE, TIME_ZONE, Page, Range, Selection, Wanted
+from stentor.caps import read_caps
 from stentor.config import SendingConfig
 from stentor.model import Message
+from stentor.planning.care.look import Care
 from stentor.planning.content import Content, encode_content
 from stentor.planning.division import Divider
 from stentor.planning.planner import Plan, Planner, place, start_task
@@ -42,6 +44,8 @@ class People:
     rows: dict[str, str]
     before_page: Callable[[Range], None] = lambda _: None
     """Called before each page is read; may raise, or change the rows."""
+    zones: dict[str, str] = field(default_factory=dict)
+    """key -> time zone."""
 
     async def check(self, wanted: Wanted) -> None: ...
 
@@ -71,17 +75,24 @@ class People:
             and key <= part.upto
             and (lanes is None or self.rows[key] in lanes)
         ]
-        return self._page(found[:limit], found[limit - 1] if len(found) > limit else None)
+        return self._page(found[:limit], found[limit - 1] if len(found) > limit else None, wanted)
 
     async def find(self, keys: Sequence[str], wanted: Wanted) -> Page:
-        return self._page([key for key in sorted(keys) if key in self.rows], None)
+        return self._page([key for key in sorted(keys) if key in self.rows], None, wanted)
 
     async def aclose(self) -> None: ...
 
-    def _page(self, keys: list[str], cursor: str | None) -> Page:
+    def _page(self, keys: list[str], cursor: str | None, wanted: Wanted) -> Page:
         encoded = [key.encode() for key in keys]
         lanes = [self.rows[key] for key in keys]
-        return Page(keys=encoded, addresses=[b"address" for _ in keys], lanes=lanes, cursor=cursor)
+        variables = [{TIME_ZONE: self.zones[key]} if key in self.zones else {} for key in keys]
+        return Page(
+            keys=encoded,
+            addresses=[b"address" for _ in keys],
+            lanes=lanes,
+            variables=variables if TIME_ZONE in wanted.variables else None,
+            cursor=cursor,
+        )
 
 
 def crowd(*lanes: str, size: int, start: int = 0) -> dict[str, str]:
@@ -96,6 +107,11 @@ class World:
     clock: ManualClock = field(default_factory=ManualClock)
     settings: SendingConfig = field(default_factory=lambda: SendingConfig(page=10, batch=5, ranges=3, depth=8))
     lanes: tuple[str, ...] = (IOS, ANDROID)
+    caps: tuple[str, ...] = ()
+
+    @property
+    def care(self) -> Care:
+        return Care(self.database, read_caps(self.caps), self.clock)
 
     @property
     def queue(self) -> SqlQueue:
@@ -112,6 +128,7 @@ class World:
     async def worker(self) -> AsyncIterator[PlanWorker]:
         """A planner that runs meanwhile."""
         worker = PlanWorker(self.database, self.queue, self, self.settings, self.lanes, self.clock)
+        worker.heed(read_caps(self.caps))
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.run())
             yield worker
@@ -149,11 +166,14 @@ class World:
         return await self.queue.take(PLAN, limit, HOLD)
 
     async def plan(self, lease: Lease) -> Plan:
+        campaign = await self.campaign(lease.campaign_id)
+        care = self.care.of(campaign, Content(message=Message(title="News")))
         return Plan(
-            campaign=await self.campaign(lease.campaign_id),
+            campaign=campaign,
             place=await self.database.ask(lambda connection: place(connection, lease)),
             audience=self.people,
-            wanted=Wanted(),
+            wanted=Wanted(variables=care.wanted(())),
+            care=care,
             divider=Divider(campaign_id=lease.campaign_id, expires_at=9e9, largest=self.settings.batch),
         )
 
