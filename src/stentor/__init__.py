@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from stentor.runtime.draft import Draft
     from stentor.runtime.push import Pushed, push
     from stentor.runtime.stentor import Stentor
+    from stentor.store.caring import CareSettings
 
 __all__ = [
     "ApnsOptions",
@@ -52,6 +53,7 @@ __all__ = [
     "CampaignEnded",
     "CampaignEvent",
     "CampaignsNow",
+    "CareSettings",
     "Condition",
     "Config",
     "Content",
@@ -87,6 +89,7 @@ _HOMES = {
     "CampaignEnded": "stentor.runtime.changes",
     "CampaignEvent": "stentor.runtime.changes",
     "CampaignsNow": "stentor.runtime.changes",
+    "CareSettings": "stentor.store.caring",
     "Condition": "stentor.audience.contract",
     "Config": "stentor.config",
     "Content": "stentor.planning.content",

@@ -206,6 +206,10 @@ class UnknownSegment(StentorError):
     """There is no segment of this name; `stentor segment list` shows all segments."""
 
 
+class UnknownExclusionList(StentorError):
+    """There is no exclusion list of this name; `stentor exclusion list` shows all lists."""
+
+
 class UnknownUser(StentorError):
     """There is no such user; `stentor user list` shows all users."""
 

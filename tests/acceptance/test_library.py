@@ -27,6 +27,7 @@ from stentor.errors import InvalidState, StentorError, UnknownCampaign
 from stentor.recording.report import Progress
 from stentor.runtime.access_control import AccessControl
 from stentor.runtime.campaigns import CampaignControl
+from stentor.runtime.care import CareControl
 from stentor.runtime.draft import Draft
 from stentor.runtime.installations import Installations
 from stentor.runtime.lanes import LaneControl
@@ -52,6 +53,7 @@ PARTS = {
     "access": AccessControl,
     "installations": Installations,
     "segments": Segments,
+    "care": CareControl,
 }
 ACCESS = {
     "access.keys": Keys,

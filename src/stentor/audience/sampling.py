@@ -8,11 +8,11 @@ says of them (`Channel.check_address`), and none is quoted.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stentor.audience.contract import NO_LANE, Audience, Wanted
+from stentor.audience.contract import NO_LANE, Audience, Page, Wanted
 from stentor.channels import BadAddress, find
 from stentor.counted import counted
 
@@ -62,20 +62,32 @@ See = Callable[[str, str, str | None, Mapping[str, Any]], None]
 """Is told of an installation: its lane, its key, its language, and its variables."""
 
 
+Watch = Callable[[Page], Awaitable[None]]
+"""Is told of each page that is read."""
+
+
 async def look_at(
-    audience: Audience, wanted: Wanted, see: See = lambda *_: None, *, addresses: bool = True
+    audience: Audience,
+    wanted: Wanted,
+    see: See = lambda *_: None,
+    *,
+    addresses: bool = True,
+    watch: Watch | None = None,
 ) -> Mapping[str, LaneSample]:
     """What is seen of some installations, by lane; those on none aren't looked at.
 
     Args:
         see: called for each of them whose row can be read.
         addresses: whether their addresses are looked at, too.
+        watch: called with each page.
 
     Raises: InvalidAudience, AudienceUnavailable: as reading it does.
     """
     found: dict[str, LaneSample] = defaultdict(LaneSample)
     for part in await audience.ranges(PARTS):
         page = await audience.page(part, OF_EACH, wanted)
+        if watch is not None:
+            await watch(page)
         lanes = [page.lanes] * len(page) if isinstance(page.lanes, str) else page.lanes
         tags = page.languages or [None] * len(page)
         variables = page.variables or [{}] * len(page)

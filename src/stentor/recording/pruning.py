@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stentor.audience.contract import Selection
 from stentor.errors import StoreUnavailable
 from stentor.states import FINAL
+from stentor.store.caring import decode_care
 from stentor.store.database import Database
 from stentor.store.tables import actions, batches, campaigns, chains, dead_letters, failures, tasks
 
@@ -119,14 +120,16 @@ async def _prune_one(database: Database, campaign_id: str, on_step: Callable[[],
 
 async def _needed(connection: AsyncConnection) -> set[str]:
     """The ids of campaigns that others, which have not ended, read."""
-    rows = await connection.execute(select(campaigns.c.audience).where(campaigns.c.state.not_in(_ENDED)))
+    query = select(campaigns.c.audience, campaigns.c.care).where(campaigns.c.state.not_in(_ENDED))
+    rows = (await connection.execute(query)).all()
     selections = [msgspec.json.decode(bytes(row.audience), type=Selection) for row in rows]
-    return {
+    named = {
         each
         for selection in selections
         for each in (selection.failed_of, selection.reached_by, selection.addresses_of)
         if each
     }
+    return named.union(*(decode_care(row.care).not_reached_by for row in rows))
 
 
 class Pruner:

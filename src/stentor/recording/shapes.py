@@ -55,6 +55,14 @@ class CampaignShape(Shape, frozen=True, kw_only=True):
     """How often it was changed as a draft, or made a draft again."""
     held_until: float | None
     """Before when it does not start, because its start was held. Null: it was not."""
+    category: str | None
+    """What it is about: who said no to that gets nothing. Null: nothing in particular."""
+    exclude: Sequence[str]
+    """The exclusion lists whose installations get nothing."""
+    not_reached_by: Sequence[str]
+    """The campaigns whose recipients get nothing: those who were reached, or perhaps were."""
+    caps: Sequence[str]
+    """Its own frequency caps, beside those of the configuration."""
 
 
 class ListedCampaignShape(CampaignShape, frozen=True, kw_only=True):
@@ -303,6 +311,10 @@ def _campaign(each: Campaign) -> dict[str, Any]:
         "max_rate": each.max_rate,
         "revision": each.revision,
         "held_until": each.held_until,
+        "category": each.care.category,
+        "exclude": each.care.exclude,
+        "not_reached_by": each.care.not_reached_by,
+        "caps": each.care.caps,
     }
 
 

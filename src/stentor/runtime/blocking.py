@@ -22,6 +22,7 @@ from stentor.config import Config
 from stentor.recording.report import Progress, Report
 from stentor.runtime.access_control import AccessControl
 from stentor.runtime.campaigns import CampaignControl
+from stentor.runtime.care import CareControl
 from stentor.runtime.changes import CampaignEvent
 from stentor.runtime.installations import Installations, Rejected, Upserted
 from stentor.runtime.lanes import AppFacts, LaneControl
@@ -268,6 +269,23 @@ class BlockingInstallations(_Twin[Installations]):
         )
 
 
+class BlockingCareControl(_Twin[CareControl]):
+    """See `CareControl`."""
+
+    opt_out = _blocking(CareControl.opt_out)
+    opt_in = _blocking(CareControl.opt_in)
+    set_opt_outs = _blocking(CareControl.set_opt_outs)
+    opt_outs_of = _blocking(CareControl.opt_outs_of)
+    opt_outs = _blocking(CareControl.opt_outs)
+    exclude = _blocking(CareControl.exclude)
+    readmit = _blocking(CareControl.readmit)
+    exclusion_lists = _blocking(CareControl.exclusion_lists)
+    exclusion_list = _blocking(CareControl.exclusion_list)
+    excluded = _blocking(CareControl.excluded)
+    delete_exclusion_list = _blocking(CareControl.delete_exclusion_list)
+    settled = _blocking(CareControl.settled)
+
+
 class BlockingSegments(_Twin[Segments]):
     """See `Segments`."""
 
@@ -299,6 +317,7 @@ class BlockingStentor:
         self._stentor = Stentor(config, clock)
         self._runner = asyncio.Runner()
         self.campaigns = BlockingCampaignControl(self._stentor.campaigns, self._runner)
+        self.care = BlockingCareControl(self._stentor.care, self._runner)
         self.segments = BlockingSegments(self._stentor.segments, self._runner)
         self.messages = BlockingMessageControl(self._stentor.messages, self._runner)
         self.outcomes = BlockingOutcomes(self._stentor.outcomes, self._runner)

@@ -32,6 +32,7 @@ from stentor.planning.retraction import correction, retraction
 from stentor.planning.templates import check_text
 from stentor.recording import pruning
 from stentor.recording.pruning import Prunable
+from stentor.runtime.care import CareControl
 from stentor.runtime.confirmation import Expectation, confirmation_of
 from stentor.runtime.draft import Draft, checked
 from stentor.runtime.preview import Preview, preview_of
@@ -45,6 +46,7 @@ from stentor.store import campaigns, flags
 from stentor.store import once as keys
 from stentor.store.along import Along
 from stentor.store.campaigns import Campaign, new_id
+from stentor.store.caring import CareSettings, encode_care, whom
 
 ANYTHING = Expectation()
 MOST_TESTS = 100
@@ -62,7 +64,9 @@ Any other lifetime is kept as it is."""
 class CampaignControl:
     """The campaigns of one store. Every method may raise `StoreUnavailable`."""
 
-    def __init__(self, resources: Resources, roles: Roles, queue: QueueControl, segments: Segments) -> None:
+    def __init__(
+        self, resources: Resources, roles: Roles, queue: QueueControl, segments: Segments, care: CareControl
+    ) -> None:
         self._resources = resources
         self._config = resources.config
         self._clock = resources.clock
@@ -72,6 +76,7 @@ class CampaignControl:
         self._roles = roles
         self._queue = queue
         self._segments = segments
+        self._care = care
 
     # -- finding them -------------------------------------------------------------------------------------------------
 
@@ -121,8 +126,10 @@ class CampaignControl:
         return await preview_of(draft, now, sample=sample, resources=self._resources)
 
     async def _settled(self, draft: Draft) -> Draft:
-        """A draft whose segment is looked up, so that a campaign keeps the one that it was made with."""
-        return replace(draft, selection=await self._segments.settled(draft.selection))
+        """A draft whose segment is looked up, so that a campaign keeps the one that it was made with; and so are the
+        lists and campaigns that it names."""
+        selection = await self._segments.settled(draft.selection)
+        return replace(draft, selection=selection, care=await self._care.settled(draft.care))
 
     async def compose(self, content: Content, person: Mapping[str, Any] | None = None) -> Composition:
         """What a message becomes on each channel that has an app, in each of its languages: what people will see, how
@@ -166,6 +173,7 @@ class CampaignControl:
         preview: Preview | None = None,
         campaign_id: str | None = None,
         count: bool = True,
+        same_as: str | None = None,
     ) -> Campaign:
         """Store a campaign as a draft, after the checks of `prepare`.
 
@@ -173,6 +181,7 @@ class CampaignControl:
             count: False: its audience and its apps are not looked at yet; `check` or `start` does that.
             preview: what `prepare` said of it just now, so that it isn't checked and counted twice.
             campaign_id: its id, of `store.campaigns.new_id`. If there is one of this id, that is returned.
+            same_as: the first campaign that sent its message, if it sends that again.
 
         Raises: as `prepare`.
         """
@@ -195,6 +204,8 @@ class CampaignControl:
             starts_at=draft.starts_at,
             max_rate=draft.max_rate,
             expected=preview.expected if preview is not None else {},
+            care=draft.care,
+            same_as=same_as,
         )
         encoded = encode_content(draft.content)
         await self._database.write(lambda connection: campaigns.add(connection, campaign, encoded))
@@ -215,18 +226,22 @@ class CampaignControl:
             ChangedMeanwhile: its revision is another one. And as `prepare`.
         """
         draft = await self._settled(draft)
+        found = await self.get(campaign_id)
+        exempt = draft.care.exempt or found.care.exempt  # what it is doesn't change with what it says
+        draft = replace(draft, care=msgspec.structs.replace(draft.care, exempt=exempt))
         if count:
             expected = (await self.prepare(draft)).expected
         else:
             draft.check(self._clock())
             expected = {}
-        seen = (await self.get(campaign_id)).revision if revision is None else revision
+        seen = found.revision if revision is None else revision
         values = {
             "title": check_text("title", draft.shown_title),
             "content": encode_content(draft.content),
             "audience": msgspec.json.encode(draft.selection),
             "starts_at": draft.starts_at,
             "max_rate": draft.max_rate,
+            "care": encode_care(draft.care),
             "expected": msgspec.json.encode(expected),
         }
         await self._database.write(lambda connection: campaigns.change_draft(connection, campaign_id, seen, values))
@@ -324,7 +339,7 @@ class CampaignControl:
                 ):
                     return  # by this very call: its transaction was committed, and the word of that was lost
                 raise InvalidState(f"campaign {campaign_id} is {campaign.state}; only a draft can be started")
-            expect.check(encoded, campaign.audience, campaign.expected_recipients)
+            expect.check(encoded, whom(campaign.audience, campaign.care), campaign.expected_recipients)
             if once is not None:
                 refuse_a_second_holder(once, await keys.claim(connection, once, campaign_id, now), campaign_id)
             await campaigns.move(
@@ -346,7 +361,7 @@ class CampaignControl:
         """What confirms a draft as it is now, with the count of when it was made: for `Expectation`, so that it is
         started only if nobody changes it meanwhile. Raises: UnknownCampaign."""
         found, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
-        return confirmation_of(encoded, found.audience, found.expected_recipients)
+        return confirmation_of(encoded, whom(found.audience, found.care), found.expected_recipients)
 
     async def send(
         self,
@@ -376,7 +391,8 @@ class CampaignControl:
             await self.refuse_a_second(once)
         draft = await self._settled(draft)
         preview = preview or await self.prepare(draft)
-        expect.check(encode_content(draft.content), msgspec.json.encode(draft.selection), preview.recipients)
+        selected = whom(msgspec.json.encode(draft.selection), draft.care)
+        expect.check(encode_content(draft.content), selected, preview.recipients)
         made = await self.create(draft, preview=preview, campaign_id=campaign_id)
         if made.state is not CampaignState.DRAFT:
             return made
@@ -418,7 +434,8 @@ class CampaignControl:
         campaign, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
         selection = msgspec.json.decode(campaign.audience, type=Selection)
         only = Selection(source=selection.source, only=list(installations))
-        draft = Draft(decode_content(encoded), only, title=f"{campaign.title} (test)")
+        care = CareSettings(exempt=True)
+        draft = Draft(decode_content(encoded), only, title=f"{campaign.title} (test)", care=care)
         return await self.send(draft, campaign_id=test_id)
 
     async def retry(self, campaign_id: str, *, reasons: Sequence[str] = (), retry_id: str | None = None) -> Campaign:
@@ -449,8 +466,8 @@ class CampaignControl:
             selection.origin, failed_of=campaign_id, reasons=list(reasons), within=selection
         )
         title = f"{campaign.title} (again)"
-        draft = Draft(content, again, title=title, collapse_id=campaign.collapse_id)
-        return await self.create(draft, campaign_id=retry_id)
+        draft = Draft(content, again, title=title, collapse_id=campaign.collapse_id, care=campaign.care)
+        return await self.create(draft, campaign_id=retry_id, same_as=campaign.same_as or campaign.id)
 
     # -- changing what they sent --------------------------------------------------------------------------------------
 
@@ -513,14 +530,15 @@ class CampaignControl:
         if campaign.state in (CampaignState.DRAFT, CampaignState.SCHEDULED):
             raise InvalidState(f"campaign {campaign_id} is {campaign.state}: it has sent nothing that could be changed")
         selection = msgspec.json.decode(campaign.audience, type=Selection)
-        whom = msgspec.structs.replace(selection.origin, reached_by=campaign_id)
+        reached = msgspec.structs.replace(selection.origin, reached_by=campaign_id)
         if better is None:
             change = retraction(content, campaign.collapse_id)
         else:
             better.check()
             change = correction(content, better, action)
         title = f"{campaign.title} ({'taken back' if action is Action.UNDO else 'edited'})"
-        return campaign, Draft(change, whom, title=title, collapse_id=campaign.collapse_id)
+        care = CareSettings(exempt=True)
+        return campaign, Draft(change, reached, title=title, collapse_id=campaign.collapse_id, care=care)
 
     async def unschedule(self, campaign_id: str, *, along: Along[Campaign] | None = None) -> Campaign:
         """Make a campaign that waits for its start, or is held, a draft again. Nothing of it is sent.
@@ -616,7 +634,8 @@ class CampaignControl:
     async def prune(self, older_than: float) -> Prunable:
         """Delete the campaigns that ended so many seconds ago or earlier, with all that is known of their recipients.
 
-        Kept are those of which a recipient has no outcome yet, and those that a retry or an undo under way still reads.
+        Kept are those of which a recipient has no outcome yet, those that a retry or an undo under way still reads, and
+        those that a frequency cap of the configuration still counts.
 
         Raises: InvalidConfiguration: that is less than a day.
         """
@@ -625,7 +644,7 @@ class CampaignControl:
     def _before(self, older_than: float) -> float:
         if not pruning.LEAST <= older_than < math.inf:
             raise InvalidConfiguration("campaigns are kept for a day at least, as late outcomes still need them")
-        return self._clock() - older_than
+        return self._clock() - max(older_than, *(cap.seconds for cap in self._config.care.read), pruning.LEAST)
 
     # -- helpers ------------------------------------------------------------------------------------------------------
 
@@ -663,6 +682,7 @@ def draft_of(campaign: Campaign, content: bytes) -> Draft:
         title=campaign.title,
         starts_at=campaign.starts_at,
         max_rate=campaign.max_rate,
+        care=campaign.care,
         collapse_id=campaign.collapse_id,
     )
 

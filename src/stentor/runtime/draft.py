@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from typing import TypeVar
+
+import msgspec
 
 from stentor.audience.contract import Selection
+from stentor.caps import read_caps, read_category, read_name
 from stentor.errors import InvalidInput, InvalidMessage
 from stentor.planning.content import Content
 from stentor.planning.templates import check_text
+from stentor.store.caring import NO_CARE, CareSettings
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 LATE = 60.0
 """Seconds for which a start that has passed still counts as now: who made the draft may have been asked meanwhile."""
@@ -33,6 +43,8 @@ class Draft:
     """Epoch seconds; None: as soon as it is started."""
     max_rate: float | None = None
     """Pushes a second that it is sent at most, over all lanes; None: as fast as they allow."""
+    care: CareSettings = NO_CARE
+    """Whom it leaves alone: its category, exclusion lists, campaigns that reached them, caps of its own."""
     collapse_id: str | None = None
     """The id of the campaign whose pushes these replace on a device that has them; None: its own."""
 
@@ -62,6 +74,7 @@ class Draft:
             raise InvalidInput("starts_at", said)
         if self.max_rate is not None and not 0 < self.max_rate < math.inf:
             raise InvalidInput("max_rate", "must be a number of pushes a second above 0; leave it out for no limit")
+        checked_care(self.care)
 
 
 def checked(name: str, text: str) -> str:
@@ -70,3 +83,21 @@ def checked(name: str, text: str) -> str:
         return check_text(name, text)
     except InvalidMessage as error:
         raise InvalidInput(name, error.problem) from None
+
+
+def checked_care(care: CareSettings) -> CareSettings:
+    """The same with names in small letters, and caps as they are always written.
+
+    Raises: InvalidInput: a category, the name of a list, or a cap is none.
+    """
+    category = None if care.category is None else _read("category", read_category, care.category)
+    exclude = tuple(dict.fromkeys(_read("exclude", partial(read_name, what="list"), each) for each in care.exclude))
+    caps = tuple(str(each) for each in _read("caps", read_caps, care.caps))
+    return msgspec.structs.replace(care, category=category, exclude=exclude, caps=caps)
+
+
+def _read(name: str, read: Callable[[S], T], said: S) -> T:
+    try:
+        return read(said)
+    except ValueError as error:
+        raise InvalidInput(name, str(error)) from None

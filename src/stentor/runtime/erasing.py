@@ -33,6 +33,7 @@ from stentor.batch import decode_batch, encode_batch
 from stentor.config import REGISTRY
 from stentor.errors import BatchTooNew, BatchUnreadable
 from stentor.outcome import Outcome
+from stentor.planning.care.look import bounds
 from stentor.planning.planner import Step
 from stentor.queue.contract import PLAN, Lease
 from stentor.recording.contract import Known, Settlement
@@ -41,7 +42,7 @@ from stentor.recording.writing import write
 from stentor.runtime.resources import Resources
 from stentor.sending.settling import inherit
 from stentor.states import CampaignState
-from stentor.store import segments
+from stentor.store import exclusions, opt_outs, segments
 from stentor.store.database import SQLITE
 from stentor.store.letters import OF_OUTCOMES
 from stentor.store.tables import (
@@ -194,7 +195,8 @@ class Eraser:
         return await self._database.write(change)
 
     async def _forget(self, installation_id: str) -> None:
-        """Take it out of the registry, of the log of who did what, and of answers that are kept for who asks again."""
+        """Take it out of the registry, of exclusion lists, of the log of who did what, and of answers that are kept for
+        who asks again. What it said no to stays, and nobody can tell who said it."""
         gone = delete(installations).where(installations.c.id == installation_id)
         nameless = update(actions).where(actions.c.object == installation_id).values(object=PLACEHOLDER)
         told = msgspec.json.encode(installation_id)  # with its quotes, so that key 7 isn't looked for in every 17
@@ -203,6 +205,8 @@ class Eraser:
         async def change(connection: AsyncConnection) -> None:
             await connection.execute(nameless)
             await connection.execute(kept)
+            await opt_outs.erase(connection, installation_id)
+            await exclusions.erase(connection, installation_id)
             await connection.execute(gone)
 
         await self._database.write(change)
@@ -301,8 +305,9 @@ class Eraser:
         account = _ended(row, task, places, self._clock())
         settlement = Settlement(lease=_nobodys(row), batch=None, account=account)
         await write(connection, [settlement], self._clock())
-        anew = msgspec.msgpack.encode(keys)
-        await connection.execute(update(batches).where(batches.c.id == batch_id).values(recipients=anew))
+        first, last = bounds(keys)
+        anew = {"recipients": msgspec.msgpack.encode(keys), "first_key": first, "last_key": last}
+        await connection.execute(update(batches).where(batches.c.id == batch_id).values(anew))
         for at in places:
             explained = and_(failures.c.batch_id == batch_id, failures.c.position == at)
             nobody = update(failures).where(explained).values(installation=keys[at].decode(), detail="")

@@ -6,6 +6,7 @@ sent.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from stentor.runtime.draft import Draft
 from stentor.runtime.renditions import LanguageSize, sizes_of
 from stentor.runtime.resources import Resources
 from stentor.runtime.samples import Example, LaneTexts, TagServed, Texts, examples
+from stentor.runtime.spared import SparedSample
+from stentor.store.caring import whom
 
 UNPACED = 100_000.0
 """Pushes a second that are assumed, for estimates, of a lane whose provider names no limit."""
@@ -67,6 +70,10 @@ class Preview:
     seconds: float
     """How long it takes at least: the slowest lane's time, or all of it at the campaign's own rate."""
     warnings: Sequence[str] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Those of the recipients who would get nothing by a rule, by reason: `OptedOut`, `Excluded`, `Capped`."""
+    left_out_exact: bool = True
+    """False: about so many, by a part of the audience that was looked at."""
 
     confirmation: str
     """Whoever starts the campaign may demand that this still holds; see `runtime.confirmation`."""
@@ -105,15 +112,13 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
     audience = resources.sources.open(asked)
     texts, personal = Texts(content), _is_personal(content)
     seen: Mapping[str, LaneSample] = {}
+    spared = SparedSample(resources, draft)
     try:
         counts = await _count(audience, content, selection)
         nowhere = strays(await audience.nowhere()) if counts.get(NO_LANE) else ""
         hidden = await audience.known(content.values)
         if personal or not selection.reached_by:
-            # The addresses of those who were reached are receipts, or were good enough before.
-            # What is the same for everybody needn't be made for each: `lane.prepare` below sees what becomes of it.
-            see = (texts.see,) if personal else ()
-            seen = await look_at(audience, _wanted(content), *see, addresses=not selection.reached_by)
+            seen = await _look(audience, draft, texts if personal else None, spared)
         chosen: Mapping[str, LaneTexts] = texts.lanes
         left_out: list[str] = []
         if sample is not None:
@@ -173,13 +178,18 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
         warnings.append(f"{counted(unroutable, 'installation')} on no configured app will be rejected{why}")
     warnings += _about_languages(content, texts if seen else None)
     recipients = sum(each.recipients for each in previews.values())
+    alone, exact = spared.of(recipients)
     return Preview(
         title=draft.shown_title,
         lanes=previews,
         unroutable=unroutable,
         seconds=max([recipients / limit, *(each.seconds for each in previews.values())]),
         warnings=warnings,
-        confirmation=confirmation_of(encode_content(content), msgspec.json.encode(selection), recipients),
+        left_out=alone,
+        left_out_exact=exact,
+        confirmation=confirmation_of(
+            encode_content(content), whom(msgspec.json.encode(selection), draft.care), recipients
+        ),
     )
 
 
@@ -201,6 +211,21 @@ def _about_languages(content: Content, texts: Texts | None) -> list[str]:
 def _too_large(found: LanguageSize) -> str:
     whom = f"{found.installation} would be rejected" if found.installation else "the message would be rejected"
     return f"{whom}: {found.problem}"
+
+
+async def _look(
+    audience: Audience, draft: Draft, texts: Texts | None, spared: SparedSample
+) -> Mapping[str, LaneSample]:
+    """Look at some of an audience.
+
+    Args:
+        texts: what becomes of the message; None: what is the same for everybody needn't be made for each, as
+            `lane.prepare` sees what becomes of it.
+    """
+    wanted = dataclasses.replace(_wanted(draft.content), variables=spared.care.wanted(draft.content.variables))
+    see = () if texts is None else (texts.see,)
+    addresses = not draft.selection.reached_by  # those are receipts, or were good enough before
+    return await look_at(audience, wanted, *see, addresses=addresses, watch=spared.look_at)
 
 
 def _is_personal(content: Content) -> bool:

@@ -85,6 +85,10 @@ class PreviewShape(Shape, frozen=True, kw_only=True):
     seconds: float
     """How long it takes at least."""
     warnings: Sequence[str]
+    left_out: Mapping[str, int]
+    """Those of `recipients` who would get nothing by a rule, by reason: `OptedOut`, `Excluded`, `Capped`."""
+    left_out_about: bool
+    """Whether these are estimates, by a part of the audience that was looked at."""
     sample: Mapping[str, str]
     """By lane, the payload of its first example."""
     confirmation: str
@@ -215,6 +219,8 @@ def preview(seen: Preview) -> PreviewShape:
         unroutable=seen.unroutable,
         seconds=round(seen.seconds, 1),
         warnings=list(seen.warnings),
+        left_out=dict(seen.left_out),
+        left_out_about=not seen.left_out_exact,
         sample={name: payload.decode(errors="replace") for name, payload in seen.sample.items()},
         confirmation=seen.confirmation,
     )

@@ -1,8 +1,9 @@
 """`Stentor`: everything that can be done, for programs; the command line is made of it.
 
 Its parts, by what they are about: `campaigns`, `messages`, `outcomes`, `roles`, `queue`, `lanes`, `segments`,
-`installations`, `access`, `reports`; and `events`, what happens to campaigns. Rules: a campaign exists, and goes on,
-without whoever made it: all is in the store, and any process with the same settings may run, pause or ask about it.
+`care`, `installations`, `access`, `reports`; and `events`, what happens to campaigns. Rules: a campaign exists, and
+goes on, without whoever made it: all is in the store, and any process with the same settings may run, pause or ask
+about it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Self
 from stentor.config import Config
 from stentor.runtime.access_control import AccessControl
 from stentor.runtime.campaigns import CampaignControl
+from stentor.runtime.care import CareControl
 from stentor.runtime.changes import CampaignEvent
 from stentor.runtime.child import Role
 from stentor.runtime.events import Events
@@ -69,7 +71,9 @@ class Stentor:
         """The queue as a whole: what is under way, and draining it."""
         self.segments = Segments(self._resources)
         """Conditions over installations: saved by name, and counted."""
-        self.campaigns = CampaignControl(self._resources, self.roles, self.queue, self.segments)
+        self.care = CareControl(self._resources)
+        """Whom campaigns leave alone: opt-outs and exclusion lists."""
+        self.campaigns = CampaignControl(self._resources, self.roles, self.queue, self.segments, self.care)
         """Campaigns: made, started, paused, cancelled, repeated, taken back, found."""
         self.lanes = LaneControl(self._resources)
         """The lanes that are configured, and how they stand."""

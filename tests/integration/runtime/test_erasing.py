@@ -21,6 +21,7 @@ from stentor.recording.audit import Audit, audit
 from stentor.runtime import erasing
 from stentor.runtime.erasing import Erased, Eraser, Erasing
 from stentor.runtime.resources import Resources
+from stentor.store import exclusions, opt_outs
 from stentor.store.letters import OF_OUTCOMES
 from stentor.store.tables import (
     METADATA,
@@ -330,3 +331,36 @@ async def test_no_statement_looks_through_more_than_a_page(
     monkeypatch.setattr(type(rows.database), "rows", counted)
     await eraser.erase(ANNA)
     assert looked == [2, 2, 1, 0]
+
+
+async def test_a_no_outlives_the_person_and_nobody_can_tell_whose_it_was(rows: Rows, eraser: Eraser) -> None:
+    """An erased person who registers again is still left alone."""
+
+    async def say_no(connection: Any) -> None:
+        await opt_outs.add(connection, [ANNA, "anna-47112"], "news", NOW)
+        await exclusions.add(connection, "staff", [ANNA, "anna-47112"], NOW)
+
+    await rows.database.write(say_no)
+    await eraser.erase(ANNA)
+    async with rows.database.read() as connection:
+        assert [each.category for each in await opt_outs.of(connection, ANNA)] == ["news"]
+        assert [each.installation for each in await opt_outs.page(connection, None, None, 10)] == ["anna-47112"]
+        assert await exclusions.page(connection, "staff", None, 10) == ["anna-47112"]
+        for table in METADATA.sorted_tables:
+            for row in await connection.execute(sa.select(table)):
+                assert not any(each == ANNA for each in row), table.name
+    assert await rows.database.write(lambda connection: opt_outs.add(connection, [ANNA], "news", NOW)) == 0
+    async with rows.database.read() as connection:
+        listed = await opt_outs.page(connection, "news", None, 10)
+    assert [each.installation for each in listed] == [ANNA, "anna-47112"], "it was named again, and is known again"
+
+
+async def test_where_a_batch_lies_no_longer_names_the_person(rows: Rows, eraser: Eraser) -> None:
+    await rows.campaign(read=2)
+    name = await put(rows, 1, "aa", [ANNA, "zoe"])
+    bounds = sa.update(batches).values(first_key=ANNA.encode(), last_key=b"zoe")
+    await rows.database.write(lambda connection: connection.execute(bounds))
+    await eraser.erase(ANNA)
+    (row,) = await rows.database.rows(sa.select(batches.c.first_key, batches.c.last_key).where(batches.c.id == name))
+    assert bytes(row.first_key).startswith(b"erased-")
+    assert bytes(row.last_key) == b"zoe"
