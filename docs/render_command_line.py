@@ -89,7 +89,8 @@ latest of them as `put_aside`, `seconds` (not counting the time it was `paused`)
 | `send --dry-run` | `title`, `lanes` (each with `recipients`, `ceiling` in pushes per second or null, \
 `seconds` at least, `examples` of what real recipients get; and, of `looked_at` installations, how many get each of \
 the `languages`, which of them each of the `tags` gets, and how many are `lacking` each value), `recipients`, \
-`unroutable`, `seconds`, `warnings`, `sample` \
+`unroutable`, `seconds`, `warnings`, `left_out` (how many of them get nothing by which rule) and whether that is an \
+estimate (`left_out_about`), `sample` \
 (the payload of a lane's first example), `confirmation` (with it, the API starts only this) |
 | `campaign list` | `campaigns`: a list of campaigns, each with `accepted`, `failed`, `cancelled`, `pending` and \
 `seconds` (from its start to its end, or to now) |
@@ -99,7 +100,8 @@ the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
 `starts_at`, `expires_at`, `finished_at`, `planned` (whether the whole audience has been read), `expected` \
 (recipients by lane), `max_rate` (the most pushes per second over all lanes, or \
 null), `revision` (how often it was changed as a draft, or made a draft again), `held_until` \
-(before when it does not start, as its start was held; or null) |
+(before when it does not start, as its start was held; or null), and whom it leaves alone: `category`, `exclude`, \
+`not_reached_by`, `caps` |
 | `campaign prune` | `campaigns` (their ids), `recipients`, `failures`, `oldest` (when the first of them ended, \
 or null), `deleted` |
 | `drain` | `drained`, and what is left: `campaigns` (state by id), `recipients` without an outcome, queued `batches`, \
@@ -111,6 +113,10 @@ messages from senders that are still `unrecorded`; `drain --end` says `draining`
 | `installation delete` | `id`, `deleted` |
 | `installation erase` | `registered`, `places` (in campaigns), `cancelled` (of these, not sent to any more), \
 `campaigns` (their ids), `left` (what could not be removed yet, and why) |
+| `opt-out list` | `opt_outs`: each with `installation`, `category` (`all`: all messages) and `at`; `opt-out add` and \
+`import` print how many are new (`added`), `opt-out remove` how many were `removed` |
+| `exclusion list` | `lists`: each with `name`, `installations` (how many), `created_at`, `changed_at`; with a list's \
+name: its `installations`. `exclusion add` and `import` print `added`, `exclusion remove` prints `removed` |
 | `campaign audit` | `campaign`, `state`, `exact`, `checks` (`name`, `ok`, `detail`), `at` |
 | `campaign failures` | one line per recipient: `installation`, `lane`, `outcome`, `reason`, `status`, `detail`, \
 `dead`, `tries`, `at`, `batch_id`, `position`, `meaning`; with `--addresses`, `address` or null |

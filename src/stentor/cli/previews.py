@@ -23,16 +23,9 @@ MOST_TAGS = 20
 
 def show_preview(preview: Preview, selection: Selection, out: Console) -> None:
     """What it is called, how many are on which lane, at what pace, and what they get."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("lane", no_wrap=True)
-    for heading in ("installations", "at most", "takes at least"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for lane, each in preview.lanes.items():
-        ceiling = "no limit" if each.ceiling == float("inf") else f"{each.ceiling:,.0f}/s"
-        table.add_row(words.lane_name(lane), f"{each.recipients:,}", ceiling, words.lasted(each.seconds))
     out.print(Text(preview.title, style="bold"))
     out.print(Text(f"To {described(selection)}:"))
-    out.print(table)
+    out.print(_lanes(preview))
     if preview.seconds > max((each.seconds for each in preview.lanes.values()), default=0.0):
         out.print(f"All of it takes at least {words.lasted(preview.seconds)}.")
     looked_at = f"of {sum(each.looked_at for each in preview.lanes.values()):,} looked at"
@@ -45,6 +38,8 @@ def show_preview(preview: Preview, selection: Selection, out: Console) -> None:
         out.print(Text(f"Language tags, {looked_at}: {told}{more}"))
     if lacking := _sum(each.lacking for each in preview.lanes.values()):
         out.print(Text(f"Without a value, {looked_at}: {', '.join(f'{name} {number:,}' for name, number in lacking)}"))
+    if preview.left_out:
+        out.print(_left_out(preview))
     for lane, each in preview.lanes.items():
         for example in each.examples:
             whose = " ".join(
@@ -57,6 +52,24 @@ def show_preview(preview: Preview, selection: Selection, out: Console) -> None:
             out.print(_size(lane, found), soft_wrap=True)
     for warning in preview.warnings:
         out.print(Text(f"Note: {warning}", style=CARE))
+
+
+def _lanes(preview: Preview) -> Table:
+    """How many are on which lane, and at what pace."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("lane", no_wrap=True)
+    for heading in ("installations", "at most", "takes at least"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for lane, each in preview.lanes.items():
+        ceiling = "no limit" if each.ceiling == float("inf") else f"{each.ceiling:,.0f}/s"
+        table.add_row(words.lane_name(lane), f"{each.recipients:,}", ceiling, words.lasted(each.seconds))
+    return table
+
+
+def _left_out(preview: Preview) -> Text:
+    """How many get nothing by which rule."""
+    told = ", ".join(f"{reason} {number:,}" for reason, number in preview.left_out.items())
+    return Text(f"Left out by rules{'' if preview.left_out_exact else ', about'}: {told}")
 
 
 def _served(preview: Preview) -> list[tuple[tuple[str, str], int]]:

@@ -45,6 +45,7 @@ from stentor.runtime.shapes import preview as preview_shape
 from stentor.runtime.stentor import Stentor
 from stentor.runtime.written import Moment, moment
 from stentor.store.campaigns import Campaign
+from stentor.store.caring import CareSettings
 
 
 @opts.takes_message
@@ -71,6 +72,24 @@ def send(
     max_rate: Annotated[
         float | None,
         typer.Option(metavar="N", help="Send at most N per second across all lanes, e.g. 500 or 0.5."),
+    ] = None,
+    category: Annotated[
+        str | None,
+        typer.Option(metavar="CATEGORY", help="What it is about, e.g. news. Who said no to that gets nothing."),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LIST", help="Leave out who is on this exclusion list. Repeatable."),
+    ] = None,
+    not_reached_by: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CAMPAIGN", help="Leave out whoever this campaign reached. Repeatable."),
+    ] = None,
+    cap: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CAP", help="Leave out who got as many messages already, e.g. '1 a day' or '3 in 24h'. Repeatable."
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What the campaign is called in lists and reports.")] = None,
     once: Annotated[
@@ -110,6 +129,7 @@ def send(
       stentor send --body "Doors open" --ttl 2h --audience users --at 2030-01-31T18:00 --yes --json
       stentor send --message sale.toml --audience users --detach
       stentor send --message sale.toml --audience users --max-rate 500
+      stentor send --message sale.toml --audience users --category offers --exclude staff --cap "1 a day"
       stentor send --message news.toml --audience users --once "news-$(date +%F)" --yes --quiet
       stentor send --title "{{ show }}: {{ title }}" --set show=News --set title="50 % {off}" --audience users
     """
@@ -127,6 +147,13 @@ def send(
         title=name,
         starts_at=None if starts is None else starts.at,
         max_rate=max_rate,
+        care=CareSettings(
+            category=category,
+            exclude=tuple(exclude or ()),
+            not_reached_by=tuple(not_reached_by or ()),
+            caps=tuple(cap or ()),
+            exempt=bool(test_to),
+        ),
     )
     order = _Order(draft=draft, starts=starts, sample=sample, once=once)
     out = console(as_json=as_json, quiet=quiet)

@@ -10,6 +10,7 @@ import asyncio
 from stentor.client.calls import (
     AccessCalls,
     CampaignsCalls,
+    CareCalls,
     InstallationsCalls,
     KeysCalls,
     LanesCalls,
@@ -80,6 +81,21 @@ class BlockingSegmentsCalls(Twin[SegmentsCalls]):
     save = blocking(SegmentsCalls.save)
     delete = blocking(SegmentsCalls.delete)
     count = blocking(SegmentsCalls.count)
+
+
+class BlockingCareCalls(Twin[CareCalls]):
+    """See `CareCalls`."""
+
+    opt_outs_page = blocking(CareCalls.opt_outs_page)
+    opt_outs = iterating(CareCalls.opt_outs)
+    opt_out = blocking(CareCalls.opt_out)
+    opt_outs_of = blocking(CareCalls.opt_outs_of)
+    set_opt_outs = blocking(CareCalls.set_opt_outs)
+    exclusion_lists = blocking(CareCalls.exclusion_lists)
+    excluded = blocking(CareCalls.excluded)
+    exclude = blocking(CareCalls.exclude)
+    readmit = blocking(CareCalls.readmit)
+    delete_exclusion_list = blocking(CareCalls.delete_exclusion_list)
 
 
 class BlockingInstallationsCalls(Twin[InstallationsCalls]):

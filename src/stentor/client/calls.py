@@ -31,6 +31,10 @@ class CampaignsCalls:
         title: str | None = None,
         starts_at: float | None = None,
         max_rate: float | None = None,
+        category: str | None = None,
+        exclude: list[str] | None = None,
+        not_reached_by: list[str] | None = None,
+        caps: list[str] | None = None,
         sample: str | None = None,
         idempotency_key: str | None = None,
     ) -> shapes.Preview:
@@ -48,6 +52,10 @@ class CampaignsCalls:
             title: What the campaign is called in lists and reports. Left out: as the message's title.
             starts_at: When it starts, in epoch seconds. Left out: as soon as it is started.
             max_rate: The most pushes a second over all lanes. Left out: as fast as the lanes allow.
+            category: What it is about, e.g. `news`: who said no to that gets nothing.
+            exclude: Names of exclusion lists. Who is on one gets nothing.
+            not_reached_by: Ids of campaigns. Whoever one of them reached, or perhaps did, gets nothing.
+            caps: Frequency caps of its own, beside those of the settings: `1 a day`, `3 in 24h of news`.
             sample: Show what the installation with this id would get. Left out: one of each language.
             idempotency_key: Repeats an earlier request under its key. Left out: a new one.
         """
@@ -62,6 +70,10 @@ class CampaignsCalls:
                     "title": title,
                     "starts_at": starts_at,
                     "max_rate": max_rate,
+                    "category": category,
+                    "exclude": exclude,
+                    "not_reached_by": not_reached_by,
+                    "caps": caps,
                     "sample": sample,
                 },
                 headers=headers(idempotency_key=idempotency_key),
@@ -78,6 +90,10 @@ class CampaignsCalls:
         title: str | None = None,
         starts_at: float | None = None,
         max_rate: float | None = None,
+        category: str | None = None,
+        exclude: list[str] | None = None,
+        not_reached_by: list[str] | None = None,
+        caps: list[str] | None = None,
         confirmation: str | None = None,
         expect_recipients: int | None = None,
         tolerance: float | None = None,
@@ -100,6 +116,10 @@ class CampaignsCalls:
             title: What the campaign is called in lists and reports. Left out: as the message's title.
             starts_at: When it starts, in epoch seconds. Left out: as soon as it is started.
             max_rate: The most pushes a second over all lanes. Left out: as fast as the lanes allow.
+            category: What it is about, e.g. `news`: who said no to that gets nothing.
+            exclude: Names of exclusion lists. Who is on one gets nothing.
+            not_reached_by: Ids of campaigns. Whoever one of them reached, or perhaps did, gets nothing.
+            caps: Frequency caps of its own, beside those of the settings: `1 a day`, `3 in 24h of news`.
             confirmation: A preview's. The message and the audience must be those, and the count about that one.
             expect_recipients: How many recipients there should be.
             tolerance: By which share the count may differ from either. Left out: 0.05.
@@ -123,6 +143,10 @@ class CampaignsCalls:
                     "title": title,
                     "starts_at": starts_at,
                     "max_rate": max_rate,
+                    "category": category,
+                    "exclude": exclude,
+                    "not_reached_by": not_reached_by,
+                    "caps": caps,
                     "confirmation": confirmation,
                     "expect_recipients": expect_recipients,
                     "tolerance": tolerance,
@@ -222,6 +246,10 @@ class CampaignsCalls:
         title: str | None = None,
         starts_at: float | None = None,
         max_rate: float | None = None,
+        category: str | None = None,
+        exclude: list[str] | None = None,
+        not_reached_by: list[str] | None = None,
+        caps: list[str] | None = None,
         count: bool | None = None,
         if_match: shapes.Campaign | str | None = None,
     ) -> shapes.Campaign:
@@ -236,6 +264,10 @@ class CampaignsCalls:
             title: What the campaign is called in lists and reports. Left out: as the message's title.
             starts_at: When it starts, in epoch seconds. Left out: as soon as it is started.
             max_rate: The most pushes a second over all lanes. Left out: as fast as the lanes allow.
+            category: What it is about, e.g. `news`: who said no to that gets nothing.
+            exclude: Names of exclusion lists. Who is on one gets nothing.
+            not_reached_by: Ids of campaigns. Whoever one of them reached, or perhaps did, gets nothing.
+            caps: Frequency caps of its own, beside those of the settings: `1 a day`, `3 in 24h of news`.
             count: False: check the message alone. The audience is counted, and the apps are checked, before the start.
             if_match: The campaign as you got it, or its ETag: refuse if it was changed meanwhile.
         """
@@ -253,6 +285,10 @@ class CampaignsCalls:
                     "title": title,
                     "starts_at": starts_at,
                     "max_rate": max_rate,
+                    "category": category,
+                    "exclude": exclude,
+                    "not_reached_by": not_reached_by,
+                    "caps": caps,
                 },
                 headers=headers(if_match=if_match),
             ),
@@ -1077,6 +1113,226 @@ class SegmentsCalls:
                 silence=self._connection.timeout + 180.0,
             ),
             shapes.SegmentCount,
+        )
+
+
+class CareCalls:
+    """Whom campaigns leave alone: opt-outs and exclusion lists."""
+
+    def __init__(self, connection: ApiConnection) -> None:
+        self._connection = connection
+
+    async def opt_outs_page(
+        self,
+        *,
+        category: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> shapes.OptOutsPage:
+        """Who said no, and to what.
+
+        Calls `list_opt_outs`, which needs the scope `write`.
+
+        Args:
+            category: Only of this category; `all`: only those of all messages.
+            limit: How many. Left out: 100.
+            cursor: `next` of the page before.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path="/v1/opt-outs",
+                query={
+                    "category": category,
+                    "limit": limit,
+                    "cursor": cursor,
+                },
+            ),
+            shapes.OptOutsPage,
+        )
+
+    def opt_outs(
+        self,
+        *,
+        category: str | None = None,
+    ) -> AsyncGenerator[shapes.OptOut, None]:
+        """Each of them, from all pages: see `opt_outs_page`."""
+        return paged(
+            lambda cursor: self.opt_outs_page(category=category, limit=1000, cursor=cursor),
+            lambda page: page.opt_outs,
+        )
+
+    async def opt_out(
+        self,
+        *,
+        installations: list[str],
+        category: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> shapes.Added:
+        """Record that installations want no messages of campaigns, or none of a category.
+
+        Calls `add_opt_outs`, which needs the scope `write`.
+
+        Args:
+            installations: Their ids. They need not be in any audience.
+            category: What they say no to. Left out: to all messages.
+            idempotency_key: Repeats an earlier request under its key. Left out: a new one.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="POST",
+                path="/v1/opt-outs",
+                body={
+                    "installations": installations,
+                    "category": category,
+                },
+                headers=headers(idempotency_key=idempotency_key),
+            ),
+            shapes.Added,
+        )
+
+    async def opt_outs_of(self, installation: str) -> shapes.InstallationOptOuts:
+        """What an installation said no to. Empty if it said nothing, or isn't known.
+
+        Calls `get_opt_outs`, which needs the scope `write`.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path=path("/v1/opt-outs/{installation}", installation=installation),
+            ),
+            shapes.InstallationOptOuts,
+        )
+
+    async def set_opt_outs(
+        self,
+        installation: str,
+        *,
+        categories: list[str],
+    ) -> shapes.InstallationOptOuts:
+        """Have an installation say no to exactly these categories.
+
+        Calls `set_opt_outs`, which needs the scope `write`.
+
+        Args:
+            categories: All that it says no to: names of categories, or `all`. Empty: to nothing.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="PUT",
+                path=path("/v1/opt-outs/{installation}", installation=installation),
+                body={
+                    "categories": categories,
+                },
+            ),
+            shapes.InstallationOptOuts,
+        )
+
+    async def exclusion_lists(self) -> shapes.ExclusionLists:
+        """The exclusion lists, and how many installations are on each.
+
+        Calls `list_exclusions`, which needs the scope `write`.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path="/v1/exclusions",
+            ),
+            shapes.ExclusionLists,
+        )
+
+    async def excluded(
+        self,
+        name: str,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> shapes.ExcludedPage:
+        """Who is on an exclusion list.
+
+        Calls `get_exclusions`, which needs the scope `write`.
+
+        Args:
+            limit: How many. Left out: 100.
+            after: `next` of the page before.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path=path("/v1/exclusions/{name}", name=name),
+                query={
+                    "limit": limit,
+                    "after": after,
+                },
+            ),
+            shapes.ExcludedPage,
+        )
+
+    async def exclude(
+        self,
+        name: str,
+        *,
+        installations: list[str],
+        idempotency_key: str | None = None,
+    ) -> shapes.Added:
+        """Put installations on a list, which is made if there is none of this name.
+
+        Calls `add_exclusions`, which needs the scope `write`.
+
+        Args:
+            installations: Their ids.
+            idempotency_key: Repeats an earlier request under its key. Left out: a new one.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="POST",
+                path=path("/v1/exclusions/{name}/add", name=name),
+                body={
+                    "installations": installations,
+                },
+                headers=headers(idempotency_key=idempotency_key),
+            ),
+            shapes.Added,
+        )
+
+    async def readmit(
+        self,
+        name: str,
+        *,
+        installations: list[str],
+        idempotency_key: str | None = None,
+    ) -> shapes.Removed:
+        """Take installations off a list.
+
+        Calls `remove_exclusions`, which needs the scope `write`.
+
+        Args:
+            installations: Their ids.
+            idempotency_key: Repeats an earlier request under its key. Left out: a new one.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="POST",
+                path=path("/v1/exclusions/{name}/remove", name=name),
+                body={
+                    "installations": installations,
+                },
+                headers=headers(idempotency_key=idempotency_key),
+            ),
+            shapes.Removed,
+        )
+
+    async def delete_exclusion_list(self, name: str) -> None:
+        """Delete a list. A campaign that leaves it out and is still being planned is paused.
+
+        Calls `delete_exclusions`, which needs the scope `write`.
+        """
+        await self._connection.ask(
+            ApiRequest(
+                method="DELETE",
+                path=path("/v1/exclusions/{name}", name=name),
+            ),
+            None,
         )
 
 

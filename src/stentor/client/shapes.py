@@ -82,6 +82,10 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     """How long it takes at least."""
     warnings: list[str]
+    left_out: dict[str, int]
+    """Those of `recipients` who would get nothing by a rule, by reason: `OptedOut`, `Excluded`, `Capped`."""
+    left_out_about: bool
+    """Whether these are estimates, by a part of the audience that was looked at."""
     sample: dict[str, str]
     """By lane, the payload of its first example."""
     confirmation: str
@@ -154,6 +158,14 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     """How often it was changed as a draft, or made a draft again."""
     held_until: float | None
     """Before when it does not start, because its start was held. Null: it was not."""
+    category: str | None
+    """What it is about: who said no to that gets nothing. Null: nothing in particular."""
+    exclude: list[str]
+    """The exclusion lists whose installations get nothing."""
+    not_reached_by: list[str]
+    """The campaigns whose recipients get nothing: those who were reached, or perhaps were."""
+    caps: list[str]
+    """Its own frequency caps, beside those of the configuration."""
     etag: str = ""
     """The header `ETag`, for `if_match`. Empty inside of a list."""
 
@@ -184,6 +196,14 @@ class ListedCampaign(msgspec.Struct, frozen=True, kw_only=True):
     """How often it was changed as a draft, or made a draft again."""
     held_until: float | None
     """Before when it does not start, because its start was held. Null: it was not."""
+    category: str | None
+    """What it is about: who said no to that gets nothing. Null: nothing in particular."""
+    exclude: list[str]
+    """The exclusion lists whose installations get nothing."""
+    not_reached_by: list[str]
+    """The campaigns whose recipients get nothing: those who were reached, or perhaps were."""
+    caps: list[str]
+    """Its own frequency caps, beside those of the configuration."""
     accepted: int
     failed: int
     """Rejected, expired or ambiguous."""
@@ -554,6 +574,68 @@ class SegmentCount(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the count is an estimate: the exact one was not ready in time."""
     samples: list[SegmentSample]
     """The first of them, 20 at most. Empty as well if they were not found in time."""
+
+
+class OptOut(msgspec.Struct, frozen=True, kw_only=True):
+    """That an installation said no."""
+
+    installation: str
+    category: str
+    """The messages it said no to; `all`: all messages."""
+    at: float
+    """When, in epoch seconds."""
+
+
+class OptOutsPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some opt-outs, in the order of installation and category."""
+
+    opt_outs: list[OptOut]
+    next: str | None
+    """The cursor of the next page. Null: this is the last one."""
+
+
+class Added(msgspec.Struct, frozen=True, kw_only=True):
+    """See `Added` in the API's document."""
+
+    added: int
+    """How many are new."""
+
+
+class InstallationOptOuts(msgspec.Struct, frozen=True, kw_only=True):
+    """What an installation said no to."""
+
+    opt_outs: list[OptOut]
+
+
+class ExclusionList(msgspec.Struct, frozen=True, kw_only=True):
+    """A list of installations that campaigns leave out."""
+
+    name: str
+    installations: int
+    """How many are on it."""
+    created_at: float
+    changed_at: float
+
+
+class ExclusionLists(msgspec.Struct, frozen=True, kw_only=True):
+    """All lists, in the order of their names."""
+
+    lists: list[ExclusionList]
+
+
+class ExcludedPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some installations on a list, in order."""
+
+    installations: list[str]
+    next: str | None
+    """What the next page comes after. Null: this is the last one."""
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    """See `Removed` in the API's document."""
+
+    removed: int
+    """How many were there."""
 
 
 class Installation(msgspec.Struct, frozen=True, kw_only=True):

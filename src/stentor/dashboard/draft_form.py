@@ -22,6 +22,7 @@ from stentor.errors import InvalidConfiguration, InvalidInput, InvalidMessage, S
 from stentor.planning.content import content_of, to_file
 from stentor.runtime.draft import Draft
 from stentor.runtime.written import moment
+from stentor.store.caring import CareSettings
 
 _TAG = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
 _FILTER = "filter"
@@ -50,6 +51,13 @@ class DraftForm:
     words: str = ""
     """A time as the command line takes it; it goes before `at`."""
     max_rate: str = ""
+    category: str = ""
+    exclude: str = ""
+    """Names of lists, with commas between."""
+    not_reached_by: str = ""
+    """Ids of campaigns, with commas between."""
+    caps: str = ""
+    """With commas between."""
 
     @property
     def tzinfo(self) -> tzinfo:
@@ -82,6 +90,7 @@ class DraftForm:
             title=self.title.strip() or None,
             starts_at=self._starts_at(stored, now),
             max_rate=self._rate(),
+            care=self._care(stored),
             collapse_id=None if stored is None else stored.collapse_id,
         )
 
@@ -139,6 +148,16 @@ class DraftForm:
         except InvalidConfiguration as error:
             raise InvalidInput("starts_at", str(error).removeprefix("at: ")) from None
 
+    def _care(self, stored: Draft | None) -> CareSettings:
+        if stored is not None and is_fixed(stored.selection):
+            return stored.care
+        return CareSettings(
+            category=self.category.strip() or None,
+            exclude=_listed(self.exclude),
+            not_reached_by=_listed(self.not_reached_by),
+            caps=_listed(self.caps),
+        )
+
     def _rate(self) -> float | None:
         if not self.max_rate.strip():
             return None
@@ -161,6 +180,10 @@ def form_of(draft: Draft) -> DraftForm:
         title="" if draft.title == (draft.content.name or "untitled") else draft.title or "",
         at="" if draft.starts_at is None else _local(draft.starts_at, UTC),
         max_rate="" if draft.max_rate is None else f"{draft.max_rate:g}",
+        category=draft.care.category or "",
+        exclude=", ".join(draft.care.exclude),
+        not_reached_by=", ".join(draft.care.not_reached_by),
+        caps=", ".join(draft.care.caps),
     )
 
 
@@ -185,6 +208,10 @@ def read(form: Form) -> DraftForm:
         zone=form.get("zone"),
         words=form.get("words"),
         max_rate=form.get("max_rate"),
+        category=form.get("category"),
+        exclude=form.get("exclude"),
+        not_reached_by=form.get("not_reached_by"),
+        caps=form.get("caps"),
     )
 
 
@@ -230,6 +257,10 @@ def problems_of(error: StentorError) -> dict[str, str]:
 
 def _with(filled: DraftForm, language: str) -> dict[str, Any]:
     return message_form.with_language(filled.tree, language)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in text.split(",") if each.strip())
 
 
 def _audience(selection: Selection) -> tuple[str, tuple[str, ...], str, str]:

@@ -23,6 +23,7 @@ from stentor.planning.content import Content, Translation, to_file
 from stentor.runtime.draft import Draft
 from stentor.states import CampaignState
 from stentor.store.campaigns import Campaign
+from stentor.store.caring import CareSettings
 from tests.integration.dashboard.conftest import Browser
 from tests.integration.runtime.rehearsal import AUDIENCE
 
@@ -37,6 +38,7 @@ RICH = Draft(
     Selection(source=AUDIENCE, filters={"platform": ["ios"]}, segment="language = de", only=["1", "2"]),
     title="Autumn",
     max_rate=50.0,
+    care=CareSettings(category="news", caps=("1 a day", "3 in 24h of news")),
 )
 
 
@@ -135,6 +137,8 @@ async def test_a_draft_is_written_and_saved(browser: Browser) -> None:
         filter="platform = ios",
         title="First",
         max_rate="20",
+        category="News",
+        caps="1 per day",
         segment="language==de or language not exists",
     )
     assert "The draft is saved." in saved.text
@@ -143,6 +147,7 @@ async def test_a_draft_is_written_and_saved(browser: Browser) -> None:
     draft = await stored(browser, campaign.id)
     tree = {"title": "Hello", "body": "a\nb", "translations": {"de": {"title": "Hallo"}}}
     assert (to_file(draft.content), draft.title, draft.max_rate) == (tree, "First", 20.0)
+    assert draft.care == CareSettings(category="news", caps=("1 a day",))
     assert draft.selection == Selection(
         source=AUDIENCE, filters={"platform": ["ios"]}, segment="language = de or language not exists"
     )
@@ -210,6 +215,8 @@ async def test_of_two_tabs_the_second_is_asked(browser: Browser) -> None:
         ({"segment": "pros"}, "there is no segment &#39;pros&#39;"),
         ({"words": "soon"}, "is not a time"),
         ({"max_rate": "0"}, "above 0"),
+        ({"caps": "1 a day, 0 a week"}, "leave the cap out"),
+        ({"exclude": "staff"}, "there is no exclusion list"),
         ({"source": ""}, "choose whom it is for"),
     ],
 )

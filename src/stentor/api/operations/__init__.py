@@ -5,6 +5,7 @@ from __future__ import annotations
 from stentor.api.operations import (
     access,
     campaigns,
+    care,
     events,
     installations,
     lanes,
@@ -20,6 +21,7 @@ ALL = (
     *events.operations,
     *messages.operations,
     *segments.operations,
+    *care.operations,
     *installations.operations,
     *lanes.operations,
     *reports.operations,

@@ -34,6 +34,7 @@ from stentor.runtime.sentences import made_of
 from stentor.runtime.shapes import PreviewShape, preview
 from stentor.states import CampaignState
 from stentor.store.campaigns import Campaign
+from stentor.store.caring import CareSettings
 
 operations = Operations("Campaigns")
 MOST, USUAL = 200, 50
@@ -83,13 +84,32 @@ class DraftFields(Fields, frozen=True, kw_only=True):
     """When it starts, in epoch seconds. Left out: as soon as it is started."""
     max_rate: float | None = None
     """The most pushes a second over all lanes. Left out: as fast as the lanes allow."""
+    category: str | None = None
+    """What it is about, e.g. `news`: who said no to that gets nothing."""
+    exclude: list[str] = msgspec.field(default_factory=list)
+    """Names of exclusion lists. Who is on one gets nothing."""
+    not_reached_by: list[str] = msgspec.field(default_factory=list)
+    """Ids of campaigns. Whoever one of them reached, or perhaps did, gets nothing."""
+    caps: list[str] = msgspec.field(default_factory=list)
+    """Frequency caps of its own, beside those of the settings: `1 a day`, `3 in 24h of news`."""
 
     @property
     def draft(self) -> Draft:
         """Raises: InvalidMessage."""
         content = content_of(self.message, self.values)
+        care = CareSettings(
+            category=self.category,
+            exclude=tuple(self.exclude),
+            not_reached_by=tuple(self.not_reached_by),
+            caps=tuple(self.caps),
+        )
         return Draft(
-            content, self.audience.selection, title=self.title, starts_at=self.starts_at, max_rate=self.max_rate
+            content,
+            self.audience.selection,
+            title=self.title,
+            starts_at=self.starts_at,
+            max_rate=self.max_rate,
+            care=care,
         )
 
 

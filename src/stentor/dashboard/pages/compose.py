@@ -28,6 +28,7 @@ from stentor.planning.content import Content, content_of
 from stentor.runtime.draft import Draft
 from stentor.states import CampaignState
 from stentor.store.campaigns import Campaign
+from stentor.store.caring import CareSettings
 
 pages = Pages()
 NOTHING_SAVED = ("add-language", "remove-language", "add-row", "as-json", "as-fields")
@@ -189,12 +190,18 @@ def _differences(theirs: Draft, ours: Draft) -> list[tuple[str, str, str]]:
         ("Text", theirs.content.message.body or "", ours.content.message.body or ""),
         ("Languages", ", ".join(theirs.content.translations), ", ".join(ours.content.translations)),
         ("For", draft_form.audience_in_words(theirs), draft_form.audience_in_words(ours)),
+        ("Leaves alone", _alone(theirs.care), _alone(ours.care)),
         ("Most a second", _rate(theirs.max_rate), _rate(ours.max_rate)),
     ]
     found = [row for row in rows if row[1] != row[2]]
     if theirs.content != ours.content and not any(row[0] in ("Title", "Text", "Languages") for row in found):
         found.append(("Message", "other options, data or translations", "yours"))
     return found
+
+
+def _alone(care: CareSettings) -> str:
+    category = [] if care.category is None else [care.category]
+    return ", ".join((*category, *care.exclude, *care.not_reached_by, *care.caps)) or "nobody"
 
 
 def _rate(value: float | None) -> str:
