@@ -6,7 +6,7 @@ import asyncio
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -28,7 +28,7 @@ from stentor.states import CampaignKind
 from stentor.store import campaigns
 from stentor.store import migrate as migrations
 from stentor.store.database import SQLITE, Database
-from stentor.store.migrate import MIGRATIONS, REVISIONS, VERSION_TABLE, check, migrate, run_migrations
+from stentor.store.migrate import MIGRATIONS, REVISIONS, VERSION_TABLE, check, migrate
 from stentor.store.tables import METADATA
 from stentor.testing.postgres import Postgres
 
@@ -83,20 +83,6 @@ async def dump(database: Database) -> Dump:
     return sorted(row for row in found if not any(VERSION_TABLE in value for value in row))
 
 
-async def versions(database: Database) -> Dump:
-    """What Alembic keeps: its table, and what is in it."""
-    about = (
-        "SELECT sql FROM sqlite_master WHERE tbl_name = :table"
-        if database.dialect == SQLITE
-        else "SELECT column_name, data_type, character_maximum_length, is_nullable, indexname, indexdef FROM pg_indexes"
-        " JOIN information_schema.columns ON table_name = tablename WHERE tablename = :table"
-    )
-    async with database.read() as connection:
-        made = await connection.execute(text(about), {"table": VERSION_TABLE})
-        found = [tuple(_plain(value) for value in row) for row in made]
-        return [*found, *map(tuple, await connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")))]
-
-
 def _plain(value: object) -> str:
     """SQLite keeps a table's SQL as it was written: with its own spaces and order of table constraints."""
     parts = re.split(r",\s*(?![^()]*\))", re.sub(r"\s+", " ", str(value)))
@@ -106,8 +92,7 @@ def _plain(value: object) -> str:
 async def test_the_upgraded_schema_is_the_metadatas(
     database: Database, tmp_path: Path, postgres_server: Postgres
 ) -> None:
-    """So that it makes no difference whether the tables were made at once, or brought up step by step."""
-    await database.write(lambda connection: connection.run_sync(run_migrations))
+    await migrate(database)
 
     def compare(connection: Connection) -> list[object]:
         options = {
@@ -122,13 +107,11 @@ async def test_the_upgraded_schema_is_the_metadatas(
 
     async with postgres_server.database() as url:
         fresh = Database.open(f"sqlite:///{tmp_path / 'fresh.db'}" if database.dialect == SQLITE else url)
-        await migrate(fresh)
+        await fresh.write(lambda connection: connection.run_sync(METADATA.create_all))
         expected = await dump(fresh)
-        version, stepped = await versions(fresh), await versions(database)
         await fresh.aclose()
     assert await dump(database) == expected
     assert len(expected) > 20
-    assert version == stepped
 
 
 async def test_the_dump_tells_schemas_apart(database: Database) -> None:
@@ -185,34 +168,23 @@ async def test_many_tasks_and_processes_migrate_at_once(
 
 
 def count_runs(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
-    """The connections on which tables are made or changed in this process from now on."""
+    """The connections that Alembic is run on in this process from now on."""
     runs: list[Connection] = []
+    run = migrations._run_alembic
 
-    def counted(run: Callable[[Connection], None]) -> Callable[[Connection], None]:
-        def counting(connection: Connection) -> None:
-            runs.append(connection)
-            run(connection)
+    def counted(connection: Connection) -> None:
+        runs.append(connection)
+        run(connection)
 
-        return counting
-
-    for name in ("make_tables", "run_migrations"):
-        monkeypatch.setattr(migrations, name, counted(getattr(migrations, name)))
+    monkeypatch.setattr(migrations, "_run_alembic", counted)
     return runs
 
 
-async def become(database: Database, revision: str | None) -> None:
-    """As a Stentor of that revision left it; None: nobody was there."""
-    if revision is not None:
-        await database.write(lambda connection: connection.run_sync(run_migrations, revision))
-
-
-@pytest.mark.parametrize("revision", [None, "0001"])
 async def test_of_many_roles_with_connections_of_their_own_one_migrates(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, revision: str | None
+    database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    roles = [Database.open(database_url, connections=1) for _ in range(8)]
-    await become(roles[0], revision)
     runs = count_runs(monkeypatch)
+    roles = [Database.open(database_url, connections=1) for _ in range(8)]
     await asyncio.gather(*map(migrate, roles))
     assert len(runs) == 1
     for role in roles:
@@ -240,8 +212,6 @@ async def test_several_databases_may_be_migrated_at_once_in_one_process(
     ):
         urls = [one, f"sqlite:///{tmp_path / 'one.db'}", two, f"sqlite:///{tmp_path / 'two.db'}"]
         databases = [Database.open(url) for url in urls]
-        for each in databases:
-            await become(each, "0001")
         threads = [asyncio.to_thread(in_a_thread, url) for url in (three, f"sqlite:///{tmp_path / 'three.db'}")]
         await asyncio.gather(*map(migrate, databases), *threads)
         databases += [Database.open(three), Database.open(f"sqlite:///{tmp_path / 'three.db'}")]
@@ -272,11 +242,9 @@ async def test_whoever_gives_up_waiting_lets_the_next_one_go_on(tmp_path: Path) 
     await database.aclose()
 
 
-@pytest.mark.parametrize("revision", [None, "0001"])
-async def test_a_migration_that_fails_leaves_nothing_behind(database: Database, revision: str | None) -> None:
-    await become(database, revision)
+async def test_a_migration_that_fails_leaves_nothing_behind(database: Database) -> None:
     await execute(database, "CREATE TABLE others (id INTEGER)")
-    await execute(database, "CREATE INDEX ix_stentor_installations_alive ON others (id)")  # of one of the last tables
+    await execute(database, "CREATE INDEX ix_stentor_tasks_campaign_id ON others (id)")  # of one of the last tables
     before = await dump(database)
     with pytest.raises(
         StoreOutdated, match=r"can't be brought to this version, and are as they were: .* already exists"
@@ -451,7 +419,7 @@ async def a_newer_one_migrates(database: Database, monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as newer:
         newer.setattr(migrations, "REVISIONS", (*REVISIONS, "9999"))
         newer.setattr(migrations, "COMPATIBLE_WITH", compatible_with)
-        newer.setattr(migrations, "run_migrations", add)
+        newer.setattr(migrations, "_run_alembic", add)
         await migrate(database)
 
 
@@ -514,15 +482,10 @@ async def test_a_version_table_without_a_version_is_no_migrated_database(databas
     await check(database)
 
 
-async def test_neither_making_the_tables_nor_checking_them_needs_alembic(tmp_path: Path) -> None:
-    code = f"{MIGRATE}\nsys.exit('alembic' in sys.modules)"
-    url = f"sqlite:///{tmp_path / 'stentor.db'}"
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, url, stdin=subprocess.PIPE)
-    await process.communicate(b"go\n")
-    assert process.returncode == 0
-    made = Database.open(url)
-    await check(made)
-    await made.aclose()
+async def test_checking_needs_no_alembic() -> None:
+    code = "import sys, stentor.store.migrate; sys.exit('alembic' in sys.modules)"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+    assert await process.wait() == 0
 
 
 def test_the_revisions_are_those_of_the_scripts() -> None:
