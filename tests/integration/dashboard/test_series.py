@@ -88,7 +88,7 @@ async def test_what_cannot_be_a_series_is_told_at_its_field(
     await browser.sign_in("ada", Scope.SEND)
     await series(browser, "Taken")
     path = f"/campaigns/{(await campaign(browser)).id}/repeat"
-    fields = {"name": "Daily", "cron": "0 18 * * *", "zone": "UTC", "missed": "skip", **changed}
+    fields: dict[str, Any] = {"name": "Daily", "cron": "0 18 * * *", "zone": "UTC", "missed": "skip", **changed}
     fields["shown"] = f"{fields['cron']} {fields['zone']}"
     answer = await browser.submit(await browser.open(path), path, do="save", **fields)
     assert answer.status_code == 422
