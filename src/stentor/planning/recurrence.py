@@ -57,8 +57,6 @@ class Recurrence:
         except CronSimError as error:
             problem = str(error).removeprefix("Bad ")
             raise InvalidInput("cron", f"the {problem} cannot be read; {_EXAMPLE}") from None
-        except (ValueError, TypeError, AssertionError):  # of lines such as `L-3`, which its parser runs into
-            raise InvalidInput("cron", f"cannot be read; {_EXAMPLE}") from None
 
     def after(self, moment: float) -> float | None:
         """The first instant after a moment (epoch seconds); None: there is none in fifty years."""

@@ -57,6 +57,12 @@ async def test_a_series_is_made_of_a_campaign_after_its_times_were_shown(browser
     assert "At 18:00 on Monday. The next runs are due:" in shown.text
     assert len(re.findall(r"<li>Mon \d{4}-\d\d-\d\d 18:00 CES?T</li>", shown.text)) == 5
     assert await browser.stentor.series.list() == []
+    other = {**fields, "cron": "0 9 * * tue", "shown": "0 18 * * mon Europe/Berlin"}
+    changed = await browser.submit(shown, path, do="save", **other)
+    assert "At 09:00 on Tuesday. The next runs are due:" in changed.text
+    assert await browser.stentor.series.list() == [], "its times were not shown yet"
+    fields["shown"] = "0 18 * * mon Europe/Berlin"
+    assert f'name="shown" value="{fields["shown"]}"' in shown.text
     for _ in range(2):  # a double click
         saved = await browser.submit(shown, path, do="save", **fields)
         assert "The series is saved." in saved.text
@@ -83,6 +89,7 @@ async def test_what_cannot_be_a_series_is_told_at_its_field(
     await series(browser, "Taken")
     path = f"/campaigns/{(await campaign(browser)).id}/repeat"
     fields: dict[str, Any] = {"name": "Daily", "cron": "0 18 * * *", "zone": "UTC", "missed": "skip", **changed}
+    fields["shown"] = f"{fields['cron']} {fields['zone']}"
     answer = await browser.submit(await browser.open(path), path, do="save", **fields)
     assert answer.status_code == 422
     assert told in answer.text

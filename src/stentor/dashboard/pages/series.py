@@ -90,8 +90,8 @@ async def ask_to_repeat(visit: Visit, campaign: str) -> Response:
 
 @pages.post("/campaigns/{campaign}/repeat", Scope.SEND, action="series.create")
 async def repeat(visit: Visit, campaign: str) -> Response:
-    """Save a series that sends what a campaign has, or, first, show when it would be due."""
-    if visit.form.get("do") != "save":
+    """Show when a series would be due, or save it, if that was shown."""
+    if visit.form.get("do") != "save" or visit.form.get("shown") != _shown(visit):
         visit.deed.nothing = True
         return await _form(visit, campaign, asked=True)
     try:
@@ -132,8 +132,14 @@ async def _form(
         id=visit.reserved,
         missed=MISSED,
         times=times,
+        shown=_shown(visit),
         errors=wrong,
     )
+
+
+def _shown(visit: Visit) -> str:
+    """What the times that are shown are of: whoever changes that sees the new ones before anything is saved."""
+    return f"{visit.form.get('cron')} {visit.form.get('zone')}"
 
 
 def _missed(text: str) -> Missed:
