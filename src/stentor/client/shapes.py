@@ -99,7 +99,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom a campaign is for. Stored with it."""
+    """Whom a campaign is for."""
 
     source: str
     """The name of an audience in the configuration; `registry` is the embedded one. Empty with `addresses_of`."""
@@ -120,12 +120,11 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """Those of this campaign that were not reached."""
     reached_by: str | None = None
     """Those whom this campaign reached, or perhaps did."""
-    reasons: list[str] | str = []
+    reasons: list[str] = []
     """With `failed_of`: only those that failed for one of these reasons. If none is named, nobody who was left out by a
-    rule, as by `skip` in a template. With a segment it is no list, so that an older Stentor, which knows no segments
-    and would send to everybody, cannot read the selection."""
+    rule, as by `skip` in a template."""
     within: Selection | None = None
-    """With `failed_of`: whom that campaign was for, so that who of these was never read can be found."""
+    """With `failed_of`: whom that campaign was for."""
 
 
 class Campaign(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,6 +29,19 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """A JSON object with a fixed set of fields."""
 
 
+class SelectionShape(Selection, frozen=True, kw_only=True, omit_defaults=True):
+    """Whom a campaign is for."""
+
+    reasons: list[str] = []
+    """With `failed_of`: only those that failed for one of these reasons. If none is named, nobody who was left out by a
+    rule, as by `skip` in a template."""
+    within: SelectionShape | None = None
+    """With `failed_of`: whom that campaign was for."""
+
+    def __post_init__(self) -> None:
+        """What keeps older Stentors from a stored selection is not told."""
+
+
 class CampaignShape(Shape, frozen=True, kw_only=True):
     """A campaign, without its message."""
 
@@ -38,7 +51,7 @@ class CampaignShape(Shape, frozen=True, kw_only=True):
     """`draft`, `scheduled`, `running`, `paused`, `cancelling`, `completed`, `cancelled` or `failed`."""
     problem: str | None
     """Why it failed, or why it was paused other than by somebody."""
-    audience: Selection
+    audience: SelectionShape
     created_at: float
     starts_at: float | None
     """When it starts or started. The message's lifetime counts from here."""
@@ -276,11 +289,18 @@ def without_people(shape: S) -> S:
     """The same for whoever may not see addresses and data of people: of an audience its name alone, wherever there is a
     campaign in it."""
     if isinstance(shape, CampaignShape):
-        return msgspec.structs.replace(shape, audience=Selection(source=shape.audience.source))
+        return msgspec.structs.replace(shape, audience=SelectionShape(source=shape.audience.source))
     of = getattr(shape, "campaign", None)
     if isinstance(of, CampaignShape):
         return msgspec.structs.replace(shape, campaign=without_people(of))
     return shape
+
+
+def _selection(each: Selection) -> SelectionShape:
+    said = {name: getattr(each, name) for name in each.__struct_fields__}
+    said["reasons"] = [] if isinstance(each.reasons, str) else each.reasons
+    said["within"] = None if each.within is None else _selection(each.within)
+    return SelectionShape(**said)
 
 
 def campaign(each: Campaign) -> CampaignShape:
@@ -293,7 +313,7 @@ def _campaign(each: Campaign) -> dict[str, Any]:
         "title": each.title,
         "state": each.state.value,
         "problem": each.problem,
-        "audience": selection_of(each),
+        "audience": _selection(selection_of(each)),
         "created_at": each.created_at,
         "starts_at": each.starts_at,
         "expires_at": each.expires_at,
