@@ -99,7 +99,14 @@ the campaign: `id`, `title`, `state`, `problem`, `audience`, `created_at`, \
 `starts_at`, `expires_at`, `finished_at`, `planned` (whether the whole audience has been read), `expected` \
 (recipients by lane), `max_rate` (the most pushes per second over all lanes, or \
 null), `revision` (how often it was changed as a draft, or made a draft again), `held_until` \
-(before when it does not start, as its start was held; or null) |
+(before when it does not start, as its start was held; or null), `template` \
+(the `name` and the `version` of the saved template that it was made from, or null) |
+| `template save`, `show`, `restore` | a version of a template: `name`, `version`, `newest`, `title`, `created_at` \
+(of the template), `saved_at`, `saved_by`, `restored` (the version that it is a copy of, or null), `message` |
+| `template list`, `versions` | `templates`: the newest version of each, without `message`; or `versions`: those of \
+one template |
+| `template compare` | `changes`: each with `field` (its path in a message file), `told` (the change in a sentence), \
+`before` and `after` as JSON; each left out if the field isn't there |
 | `campaign prune` | `campaigns` (their ids), `recipients`, `failures`, `oldest` (when the first of them ended, \
 or null), `deleted` |
 | `drain` | `drained`, and what is left: `campaigns` (state by id), `recipients` without an outcome, queued `batches`, \

@@ -206,6 +206,10 @@ class UnknownSegment(StentorError):
     """There is no segment of this name; `stentor segment list` shows all segments."""
 
 
+class UnknownTemplate(StentorError):
+    """There is no template of this name; `stentor template list` shows all templates."""
+
+
 class UnknownUser(StentorError):
     """There is no such user; `stentor user list` shows all users."""
 

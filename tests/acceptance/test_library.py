@@ -37,6 +37,7 @@ from stentor.runtime.replies import Replies
 from stentor.runtime.reports import Reports
 from stentor.runtime.roles import Roles
 from stentor.runtime.segments import Segments
+from stentor.runtime.templates import TemplateControl
 from stentor.states import CampaignState
 from tests.acceptance.conftest import PHONES
 from tests.integration.runtime.rehearsal import change
@@ -52,6 +53,7 @@ PARTS = {
     "access": AccessControl,
     "installations": Installations,
     "segments": Segments,
+    "templates": TemplateControl,
 }
 ACCESS = {
     "access.keys": Keys,

@@ -220,6 +220,7 @@ _BY_ERROR: tuple[tuple[type[StentorError], ProblemKind], ...] = (  # the first t
     (errors.UnknownKey, NOT_FOUND),
     (errors.UnknownReport, NOT_FOUND),
     (errors.UnknownSegment, NOT_FOUND),
+    (errors.UnknownTemplate, NOT_FOUND),
     (errors.UnknownUser, NOT_FOUND),
     (errors.AlreadySent, ALREADY_SENT),
     (errors.Unconfirmed, UNCONFIRMED),

@@ -223,6 +223,8 @@ def account(report: Report) -> RenderableType:
     facts.add_row("state", state if not campaign.problem else state.append(f": {campaign.problem}"))
     selection = selection_of(campaign)
     facts.add_row("audience", Text(described(selection)))
+    if campaign.template is not None:
+        facts.add_row("template", Text(f"{campaign.template.name}, version {campaign.template.version}"))
     facts.add_row("installations", f"{total.read:,}")
     changes = selection.reached_by is not None  # an undo, or an edit
     unseen = changes_unseen(report)

@@ -37,6 +37,7 @@ from stentor.errors import (
     UnknownKey,
     UnknownReport,
     UnknownSegment,
+    UnknownTemplate,
     UnknownUser,
 )
 from stentor.loading import load
@@ -62,6 +63,7 @@ COMMANDS = {
     "user": "stentor.cli.user:app",
     "report": "stentor.cli.report:app",
     "segment": "stentor.cli.segment:app",
+    "template": "stentor.cli.template:app",
     "installation": "stentor.cli.installation:app",
     "message": "stentor.cli.message:app",
     "simulate": "stentor.cli.simulate:app",
@@ -103,6 +105,7 @@ USAGE_ERRORS = (
     UnknownKey,
     UnknownReport,
     UnknownSegment,
+    UnknownTemplate,
     UnknownUser,
 )
 

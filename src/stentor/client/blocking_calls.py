@@ -20,6 +20,7 @@ from stentor.client.calls import (
     ReportsCalls,
     SegmentsCalls,
     SessionsCalls,
+    TemplatesCalls,
     UsersCalls,
 )
 from stentor.twin import Twin, blocking, iterating
@@ -80,6 +81,19 @@ class BlockingSegmentsCalls(Twin[SegmentsCalls]):
     save = blocking(SegmentsCalls.save)
     delete = blocking(SegmentsCalls.delete)
     count = blocking(SegmentsCalls.count)
+
+
+class BlockingTemplatesCalls(Twin[TemplatesCalls]):
+    """See `TemplatesCalls`."""
+
+    page = blocking(TemplatesCalls.page)
+    get = blocking(TemplatesCalls.get)
+    versions = blocking(TemplatesCalls.versions)
+    version = blocking(TemplatesCalls.version)
+    compare = blocking(TemplatesCalls.compare)
+    save = blocking(TemplatesCalls.save)
+    restore = blocking(TemplatesCalls.restore)
+    delete = blocking(TemplatesCalls.delete)
 
 
 class BlockingInstallationsCalls(Twin[InstallationsCalls]):

@@ -127,6 +127,13 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """With `failed_of`: whom that campaign was for."""
 
 
+class UsedTemplate(msgspec.Struct, frozen=True, kw_only=True):
+    """The version of a template that a campaign was made from."""
+
+    name: str
+    version: int
+
+
 class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     """A campaign, without its message."""
 
@@ -153,6 +160,8 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     """How often it was changed as a draft, or made a draft again."""
     held_until: float | None
     """Before when it does not start, because its start was held. Null: it was not."""
+    template: UsedTemplate | None
+    """The saved template, and its version, that the message was made from. Null: none."""
     etag: str = ""
     """The header `ETag`, for `if_match`. Empty inside of a list."""
 
@@ -183,6 +192,8 @@ class ListedCampaign(msgspec.Struct, frozen=True, kw_only=True):
     """How often it was changed as a draft, or made a draft again."""
     held_until: float | None
     """Before when it does not start, because its start was held. Null: it was not."""
+    template: UsedTemplate | None
+    """The saved template, and its version, that the message was made from. Null: none."""
     accepted: int
     failed: int
     """Rejected, expired or ambiguous."""
@@ -487,6 +498,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None
     """When what is not sent yet expires."""
     finished_at: float | None
+    template: UsedTemplate | None
+    """The saved template, and its version, that it was made from. Null: none."""
     settled: bool
     """Whether everybody has an outcome."""
     recipients: list[MessageRecipient]
@@ -505,6 +518,8 @@ class ListedMessage(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None
     """When what is not sent yet expires."""
     finished_at: float | None
+    template: UsedTemplate | None
+    """The saved template, and its version, that it was made from. Null: none."""
 
 
 class MessagesPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -553,6 +568,84 @@ class SegmentCount(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the count is an estimate: the exact one was not ready in time."""
     samples: list[SegmentSample]
     """The first of them, 20 at most. Empty as well if they were not found in time."""
+
+
+class TemplateVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a saved template, without its message."""
+
+    name: str
+    version: int
+    """From 1."""
+    newest: int
+    """The template's newest version."""
+    title: str
+    """What its message is called: its title, or else its body, cut to 200 characters."""
+    created_at: float
+    """When the template was saved first."""
+    saved_at: float
+    """When this version was."""
+    saved_by: str
+    """By whom. Empty if that is not known."""
+    restored: int | None
+    """The version that it is a copy of. Null: somebody wrote it."""
+
+
+class TemplatesPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some templates, in the order of their names, each in its newest version."""
+
+    templates: list[TemplateVersion]
+    next: str | None
+    """What the next page comes after. Null: this is the last one."""
+
+
+class Template(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a saved template."""
+
+    name: str
+    version: int
+    """From 1."""
+    newest: int
+    """The template's newest version."""
+    title: str
+    """What its message is called: its title, or else its body, cut to 200 characters."""
+    created_at: float
+    """When the template was saved first."""
+    saved_at: float
+    """When this version was."""
+    saved_by: str
+    """By whom. Empty if that is not known."""
+    restored: int | None
+    """The version that it is a copy of. Null: somebody wrote it."""
+    message: dict[str, Any]
+    """As a message file has it, with its languages."""
+
+
+class TemplateVersionsPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some versions of a template, the newest first."""
+
+    versions: list[TemplateVersion]
+    next: int | None
+    """What the next page comes before. Null: this is the last one."""
+
+
+class TemplateChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A field of which one version says something else than another."""
+
+    field: str
+    """Its dotted path, as in a message file: `translations.de.title`."""
+    told: str
+    """The change in a sentence. Long texts are cut."""
+    before: Any | None = None
+    """What it was, as JSON. Left out: the field was not there."""
+    after: Any | None = None
+    """What it became. Left out: the field is gone."""
+
+
+class TemplateComparison(msgspec.Struct, frozen=True, kw_only=True):
+    """What one version of a template has otherwise than another."""
+
+    changes: list[TemplateChange]
+    """Empty: they say the same."""
 
 
 class Installation(msgspec.Struct, frozen=True, kw_only=True):

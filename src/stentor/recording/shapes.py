@@ -21,6 +21,7 @@ from stentor.recording.meanings import meaning
 from stentor.recording.pruning import Prunable
 from stentor.recording.report import FailureRow, LaneCounts, LaneProblem, Progress, Report, Totals
 from stentor.store.campaigns import Campaign
+from stentor.store.templates import UsedTemplate
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -32,7 +33,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 class SelectionShape(Selection, frozen=True, kw_only=True, omit_defaults=True):
     """Whom a campaign is for."""
 
-    reasons: list[str] = []
+    reasons: list[str] = msgspec.field(default_factory=list)
     """With `failed_of`: only those that failed for one of these reasons. If none is named, nobody who was left out by a
     rule, as by `skip` in a template."""
     within: SelectionShape | None = None
@@ -68,6 +69,8 @@ class CampaignShape(Shape, frozen=True, kw_only=True):
     """How often it was changed as a draft, or made a draft again."""
     held_until: float | None
     """Before when it does not start, because its start was held. Null: it was not."""
+    template: UsedTemplate | None
+    """The saved template, and its version, that the message was made from. Null: none."""
 
 
 class ListedCampaignShape(CampaignShape, frozen=True, kw_only=True):
@@ -323,6 +326,7 @@ def _campaign(each: Campaign) -> dict[str, Any]:
         "max_rate": each.max_rate,
         "revision": each.revision,
         "held_until": each.held_until,
+        "template": each.template,
     }
 
 

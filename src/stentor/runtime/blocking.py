@@ -33,6 +33,7 @@ from stentor.runtime.roles import Roles
 from stentor.runtime.segments import Segments
 from stentor.runtime.stentor import Stentor
 from stentor.runtime.supervisor import Closing
+from stentor.runtime.templates import TemplateControl
 from stentor.twin import Twin as _Twin
 from stentor.twin import blocking as _blocking
 from stentor.twin import iterated as _iterated
@@ -279,6 +280,19 @@ class BlockingSegments(_Twin[Segments]):
     count = _blocking(Segments.count)
 
 
+class BlockingTemplateControl(_Twin[TemplateControl]):
+    """See `TemplateControl`."""
+
+    save = _blocking(TemplateControl.save)
+    get = _blocking(TemplateControl.get)
+    list = _blocking(TemplateControl.list)
+    versions = _blocking(TemplateControl.versions)
+    compare = _blocking(TemplateControl.compare)
+    restore = _blocking(TemplateControl.restore)
+    delete = _blocking(TemplateControl.delete)
+    filled = _blocking(TemplateControl.filled)
+
+
 class BlockingStentor:
     """The parts of `Stentor`, each of whose operations returns when it is done. For use by one thread.
 
@@ -300,6 +314,7 @@ class BlockingStentor:
         self._runner = asyncio.Runner()
         self.campaigns = BlockingCampaignControl(self._stentor.campaigns, self._runner)
         self.segments = BlockingSegments(self._stentor.segments, self._runner)
+        self.templates = BlockingTemplateControl(self._stentor.templates, self._runner)
         self.messages = BlockingMessageControl(self._stentor.messages, self._runner)
         self.outcomes = BlockingOutcomes(self._stentor.outcomes, self._runner)
         self.roles = BlockingRoles(self._stentor.roles, self._runner)

@@ -195,6 +195,7 @@ class CampaignControl:
             starts_at=draft.starts_at,
             max_rate=draft.max_rate,
             expected=preview.expected if preview is not None else {},
+            template=draft.template,
         )
         encoded = encode_content(draft.content)
         await self._database.write(lambda connection: campaigns.add(connection, campaign, encoded))
@@ -228,6 +229,7 @@ class CampaignControl:
             "starts_at": draft.starts_at,
             "max_rate": draft.max_rate,
             "expected": msgspec.json.encode(expected),
+            **campaigns.template_columns(draft.template),
         }
         await self._database.write(lambda connection: campaigns.change_draft(connection, campaign_id, seen, values))
         return await self.get(campaign_id)
@@ -418,7 +420,8 @@ class CampaignControl:
         campaign, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
         selection = msgspec.json.decode(campaign.audience, type=Selection)
         only = Selection(source=selection.source, only=list(installations))
-        draft = Draft(decode_content(encoded), only, title=f"{campaign.title} (test)")
+        title = f"{campaign.title} (test)"
+        draft = Draft(decode_content(encoded), only, title=title, template=campaign.template)
         return await self.send(draft, campaign_id=test_id)
 
     async def retry(self, campaign_id: str, *, reasons: Sequence[str] = (), retry_id: str | None = None) -> Campaign:
@@ -449,7 +452,7 @@ class CampaignControl:
             selection.origin, failed_of=campaign_id, reasons=list(reasons), within=selection
         )
         title = f"{campaign.title} (again)"
-        draft = Draft(content, again, title=title, collapse_id=campaign.collapse_id)
+        draft = Draft(content, again, title=title, template=campaign.template, collapse_id=campaign.collapse_id)
         return await self.create(draft, campaign_id=retry_id)
 
     # -- changing what they sent --------------------------------------------------------------------------------------
@@ -663,6 +666,7 @@ def draft_of(campaign: Campaign, content: bytes) -> Draft:
         title=campaign.title,
         starts_at=campaign.starts_at,
         max_rate=campaign.max_rate,
+        template=campaign.template,
         collapse_id=campaign.collapse_id,
     )
 

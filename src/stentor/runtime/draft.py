@@ -9,6 +9,7 @@ from stentor.audience.contract import Selection
 from stentor.errors import InvalidInput, InvalidMessage
 from stentor.planning.content import Content
 from stentor.planning.templates import check_text
+from stentor.store.templates import UsedTemplate
 
 LATE = 60.0
 """Seconds for which a start that has passed still counts as now: who made the draft may have been asked meanwhile."""
@@ -33,6 +34,8 @@ class Draft:
     """Epoch seconds; None: as soon as it is started."""
     max_rate: float | None = None
     """Pushes a second that it is sent at most, over all lanes; None: as fast as they allow."""
+    template: UsedTemplate | None = None
+    """The saved template that the content was made from (`Stentor.templates.filled`); None: none."""
     collapse_id: str | None = None
     """The id of the campaign whose pushes these replace on a device that has them; None: its own."""
 

@@ -1,8 +1,9 @@
 """`Stentor`: everything that can be done, for programs; the command line is made of it.
 
 Its parts, by what they are about: `campaigns`, `messages`, `outcomes`, `roles`, `queue`, `lanes`, `segments`,
-`installations`, `access`, `reports`; and `events`, what happens to campaigns. Rules: a campaign exists, and goes on,
-without whoever made it: all is in the store, and any process with the same settings may run, pause or ask about it.
+`templates`, `installations`, `access`, `reports`; and `events`, what happens to campaigns. Rules: a campaign exists,
+and goes on, without whoever made it: all is in the store, and any process with the same settings may run, pause or ask
+about it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from stentor.runtime.reports import Reports
 from stentor.runtime.resources import Resources
 from stentor.runtime.roles import Roles
 from stentor.runtime.segments import Segments
+from stentor.runtime.templates import TemplateControl
 from stentor.states import CampaignState
 from stentor.store.migrate import check, migrate
 
@@ -69,6 +71,8 @@ class Stentor:
         """The queue as a whole: what is under way, and draining it."""
         self.segments = Segments(self._resources)
         """Conditions over installations: saved by name, and counted."""
+        self.templates = TemplateControl(self._resources)
+        """Messages saved by name, in all their versions."""
         self.campaigns = CampaignControl(self._resources, self.roles, self.queue, self.segments)
         """Campaigns: made, started, paused, cancelled, repeated, taken back, found."""
         self.lanes = LaneControl(self._resources)

@@ -21,6 +21,7 @@ from stentor.states import FINAL, MOVES, STOPPED, CampaignKind, CampaignState
 from stentor.store import once
 from stentor.store.database import insert_or_ignore
 from stentor.store.tables import batches, campaigns, chains
+from stentor.store.templates import UsedTemplate
 
 NAMED = 5
 """Campaigns that are named at most where a name could mean several."""
@@ -75,6 +76,8 @@ class Campaign:
     planning_over: bool = False
     """Whether no more of its audience will be read: it was read to the end, or the campaign was stopped."""
     kind: CampaignKind = CampaignKind.CAMPAIGN
+    template: UsedTemplate | None = None
+    """The saved template that it was made from; None: none."""
 
     @property
     def is_message(self) -> bool:
@@ -131,8 +134,17 @@ async def add(connection: AsyncConnection, campaign: Campaign, content: bytes, a
             finished_at=campaign.finished_at,
             kind=campaign.kind.value,
             addresses=addresses,
+            **template_columns(campaign.template),
         )
     )
+
+
+def template_columns(used: UsedTemplate | None) -> dict[str, Any]:
+    """The columns that tell what a campaign was made from."""
+    return {
+        "template_name": None if used is None else used.name,
+        "template_version": None if used is None else used.version,
+    }
 
 
 async def get(connection: AsyncConnection, campaign_id: str) -> Campaign:
@@ -439,4 +451,7 @@ def _campaign(row: Row[Any]) -> Campaign:
         planned=bool(row.planned and not row.left and (row.begun or row.state not in STOPPED)),
         planning_over=bool(row.planned),
         kind=CampaignKind(row.kind),
+        template=None
+        if row.template_name is None
+        else UsedTemplate(name=row.template_name, version=row.template_version),
     )

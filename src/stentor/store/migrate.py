@@ -31,7 +31,7 @@ from stentor.store.tables import METADATA, schema
 
 REVISIONS: Final = (
     *("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012"),
-    *("0013", "0014", "0015", "0016", "0017", "0018"),
+    *("0013", "0014", "0015", "0016", "0017", "0018", "0023"),
 )
 """All revisions there are, the oldest first."""
 COMPATIBLE_WITH: Final = "0001"

@@ -69,6 +69,8 @@ campaigns = Table(
     Column("asked_start", Double),  # `starts_at` as it was before the start, which may have been held for longer
     Column("kind", StorableText, nullable=False, server_default=text("'campaign'")),  # a `states.CampaignKind`
     Column("addresses", LargeBinary),  # MessagePack: those that a message is for (`audience.listed.Addresses`)
+    Column("template_name", StorableText),  # the saved template that it was made from; NULL: none
+    Column("template_version", Integer),
     Index(None, "state"),
     Index(None, "kind", "created_at"),
     Index(None, "finished_at"),
@@ -271,6 +273,27 @@ segments = Table(  # conditions over installations that people saved
     Column("segment", StorableText, nullable=False),  # as `audience.segments.written` writes it
     Column("created_at", Double, nullable=False),
     Column("changed_at", Double, nullable=False),
+)
+
+templates = Table(  # messages that people saved
+    "stentor_templates",
+    METADATA,
+    Column("name", KEY, primary_key=True),
+    Column("version", Integer, nullable=False),  # the newest that there ever was
+    Column("deleted", Boolean, nullable=False),  # its row stays, so that its name keeps counting
+    Column("created_at", Double, nullable=False),
+)
+
+template_versions = Table(
+    "stentor_template_versions",
+    METADATA,
+    Column("name", KEY, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("content", LargeBinary, nullable=False),  # JSON, as in a campaign
+    Column("title", StorableText, nullable=False),
+    Column("saved_at", Double, nullable=False),
+    Column("saved_by", StorableText, nullable=False),  # the name of a user, of a key, or of somebody on the machine
+    Column("restored", Integer),  # the version that it is a copy of
 )
 
 api_keys = Table(  # what programs prove themselves with

@@ -12,6 +12,7 @@ from stentor.api.operations import (
     outcomes,
     reports,
     segments,
+    templates,
 )
 
 ALL = (
@@ -20,6 +21,7 @@ ALL = (
     *events.operations,
     *messages.operations,
     *segments.operations,
+    *templates.operations,
     *installations.operations,
     *lanes.operations,
     *reports.operations,
