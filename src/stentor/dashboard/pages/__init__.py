@@ -9,6 +9,7 @@ from stentor.dashboard.pages import (
     campaign_changes,
     campaigns,
     compose,
+    compose_template,
     failures,
     fire,
     installations,
@@ -16,7 +17,9 @@ from stentor.dashboard.pages import (
     lanes,
     log,
     messages,
+    segments,
     sign_in,
+    templates,
     users,
 )
 
@@ -35,6 +38,9 @@ ALL = (
     *campaign_actions.pages,
     *campaign_changes.pages,
     *compose.pages,
+    *compose_template.pages,
     *fire.pages,
+    *templates.pages,
+    *segments.pages,
 )
 """All of them."""
