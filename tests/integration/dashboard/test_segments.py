@@ -35,6 +35,8 @@ async def test_a_segment_is_written_counted_saved_changed_and_deleted(browser: B
     done = await browser.submit(page, "/segments/new", **form, do="save")
     assert "The segment is saved." in done.text
     assert "language = de" in (await browser.open("/segments")).text
+    wrong = await browser.submit(page, "/segments/new", name="x", segment="plan is pro", source=AUDIENCE, do="save")
+    assert (wrong.status_code, wrong.text.count("plan is pro\n     ^")) == (422, 1)
     taken = await browser.submit(page, "/segments/new", **form, do="save")
     assert (taken.status_code, "there is a segment of this name already" in taken.text) == (422, True)
     changed = {"segment": "language = en", "seen": "language = de", "do": "save"}

@@ -61,5 +61,4 @@ async def _show_conflict(visit: Visit, desk: Desk, filled: DraftForm, name: str,
         over = str((await visit.stentor.templates.get(name)).used)
     except UnknownTemplate:
         over = ""
-    problems = {"": told, "template_name": told}
-    return await composer(visit, desk, filled, problems, template_name=name, template_over=over)
+    return await composer(visit, desk, filled, {"template_name": told}, template_name=name, template_over=over)
