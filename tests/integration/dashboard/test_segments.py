@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ async def test_a_segment_is_written_counted_saved_changed_and_deleted(browser: B
     await browser.sign_in("ada", Scope.WRITE)
     assert "There is no saved segment yet." in (await browser.open("/segments")).text
     page = await browser.open("/segments/new")
-    form = {"name": "german", "segment": "language==de", "source": AUDIENCE}
+    form: Any = {"name": "german", "segment": "language==de", "source": AUDIENCE}
     counted = await browser.submit(page, "/segments/new", **form, do="count")
     assert ">10 <span>installations</span>" in counted.text
     assert "language = de" in counted.text
@@ -39,7 +40,7 @@ async def test_a_segment_is_written_counted_saved_changed_and_deleted(browser: B
     assert (wrong.status_code, wrong.text.count("plan is pro\n     ^")) == (422, 1)
     taken = await browser.submit(page, "/segments/new", **form, do="save")
     assert (taken.status_code, "there is a segment of this name already" in taken.text) == (422, True)
-    changed = {"segment": "language = en", "seen": "language = de", "do": "save"}
+    changed: Any = {"segment": "language = en", "seen": "language = de", "do": "save"}
     assert "language = en" in (await browser.submit(done, "/segments/german", **changed)).text
     told = await browser.submit(done, "/segments/german", **changed)
     assert (told.status_code, "It is now: language = en." in told.text) == (409, True)
@@ -85,7 +86,7 @@ async def test_addresses_cannot_be_asked_for(browser: Browser) -> None:
     await browser.sign_in("ada", Scope.WRITE)
     page = await browser.open("/segments/new")
     for column in ("push_token", "token", "address"):
-        form = {"segment": f"{column} exists", "source": AUDIENCE, "do": "count"}
+        form: Any = {"segment": f"{column} exists", "source": AUDIENCE, "do": "count"}
         told = await browser.submit(page, "/segments/new", **form)
         assert f"no column or attribute &#39;{column}&#39;" in told.text
 

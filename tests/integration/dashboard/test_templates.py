@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -140,11 +141,12 @@ async def test_whose_template_would_go_over_one_they_did_not_see_is_told_first(b
 async def test_what_cannot_be_a_template_is_told_beside_its_field(browser: Browser) -> None:
     await browser.sign_in("ada", Scope.WRITE)
     page = await browser.open("/campaigns/new")
-    for changed, said in [
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"m__title": "x", "template_name": "two words"}, "a template&#39;s name is one word"),
         ({"m__title": "{{ broken", "template_name": "sale"}, 'class="error" id="m.title-about"'),
         ({"template_name": "sale"}, "says nothing"),
-    ]:
+    ]
+    for changed, said in wrong:
         told = await save(browser, page, "save-template", path=SAVE, **changed)
         assert told.status_code == 422
         assert said in told.text

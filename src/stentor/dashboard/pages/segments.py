@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from starlette.responses import Response
 
@@ -167,7 +168,7 @@ def _trouble(error: InvalidInput) -> Trouble:
     return Trouble(field=error.field, problem=error.problem, pointed=pointed)
 
 
-def _shown(found: SegmentCount | None) -> dict[str, object]:
+def _shown(found: SegmentCount | None) -> dict[str, Any]:
     """What a count shows of itself."""
     samples = [] if found is None else found.samples
     return {
