@@ -126,7 +126,10 @@ async def save_template(call: Call, name: str, body: SavedTemplateFields) -> Tem
     If the newest version says the same, there is no new one. With `If-Match`, or with `over`, nothing is saved if
     somebody saved another version meanwhile. Campaigns that were made from an earlier version keep it.
     """
-    over = await _seen(call, name, body.over)
+    seen = await _newest(call, name)
+    if seen is not None:
+        call.match(seen)
+    over = _over(body.over, seen)
     saved = await call.stentor.templates.save(
         name, content_of(body.message), over=over, by=call.caller.name, along=call.along(shapes.template)
     )
@@ -141,7 +144,10 @@ async def save_template(call: Call, name: str, body: SavedTemplateFields) -> Tem
 )
 async def restore_template(call: Call, name: str, body: RestoredTemplateFields) -> TemplateShape:
     """Save an older version of a template again, as a new one."""
-    over = await _seen(call, name, body.over)
+    seen = await _newest(call, name)
+    if seen is not None:
+        call.match(seen)
+    over = _over(body.over, seen)
     saved = await call.stentor.templates.restore(
         name, body.version, over=over, by=call.caller.name, along=call.along(shapes.template)
     )
@@ -153,19 +159,25 @@ async def restore_template(call: Call, name: str, body: RestoredTemplateFields) 
 )
 async def delete_template(call: Call, name: str) -> None:
     """Delete a template with all its versions. Campaigns that were made from it stay as they are."""
-    await call.stentor.templates.delete(name, over=await _seen(call, name, None))
+    seen = await _newest(call, name)
+    if seen is not None:
+        call.match(seen)
+    await call.stentor.templates.delete(name, over=_over(None, seen))
 
 
-async def _seen(call: Call, name: str, over: int | None) -> int | None:
-    """The newest version that the caller saw: by the body, or else by `If-Match`.
+async def _newest(call: Call, name: str) -> TemplateShape | None:
+    """The newest version, for `If-Match`; None: the caller does not say what they saw.
 
-    Raises: ChangedMeanwhile: what they saw by `If-Match` is no more.
+    Raises: ChangedMeanwhile: there is no template of this name any more.
     """
     if "if-match" not in call.request.headers:
-        return over
+        return None
     try:
-        found = await call.stentor.templates.get(name)
+        return shapes.template(await call.stentor.templates.get(name))
     except UnknownTemplate:
         raise ChangedMeanwhile(f"there is no template {name[:50]!r} any more; nothing was changed") from None
-    call.match(shapes.template(found))
-    return found.version.version if over is None else over
+
+
+def _over(said: int | None, seen: TemplateShape | None) -> int | None:
+    """The newest version that the caller saw: by the body, or else by `If-Match`."""
+    return seen.version if said is None and seen is not None else said

@@ -37,7 +37,7 @@ SPARE_ROWS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class ComposerDesk:
     """What the page is about: a draft that is stored, or one to be."""
 
     campaign_id: str
@@ -67,7 +67,7 @@ async def new_campaign(visit: Visit) -> Response:
     filled = DraftForm(source=sources[0] if len(sources) == 1 else "", saved_segment=visit.query("segment"))
     if template := visit.query("template"):
         filled = await with_template(visit, filled, template)
-    return await composer(visit, Desk(campaign_id=visit.reserved), filled)
+    return await composer(visit, ComposerDesk(campaign_id=visit.reserved), filled)
 
 
 @pages.post("/campaigns/new", Scope.WRITE, action="campaign.create")
@@ -76,7 +76,7 @@ async def make_campaign(visit: Visit) -> Response:
     try:
         return await _act(visit, await find_desk(visit, campaign_id))  # it was made already, e.g. by a second click
     except UnknownCampaign:
-        return await _act(visit, Desk(campaign_id=campaign_id))
+        return await _act(visit, ComposerDesk(campaign_id=campaign_id))
 
 
 @pages.get("/campaigns/{campaign}/compose", Scope.WRITE)
@@ -135,13 +135,15 @@ async def _shown(visit: Visit, filled: DraftForm, content: Content) -> dict[str,
 # -- what a form does -------------------------------------------------------------------------------------------------
 
 
-async def find_desk(visit: Visit, campaign_id: str) -> Desk:
+async def find_desk(visit: Visit, campaign_id: str) -> ComposerDesk:
     """Raises: UnknownCampaign."""
     campaign = await visit.stentor.campaigns.get(campaign_id)
-    return Desk(campaign_id=campaign_id, campaign=campaign, stored=await visit.stentor.campaigns.draft(campaign_id))
+    return ComposerDesk(
+        campaign_id=campaign_id, campaign=campaign, stored=await visit.stentor.campaigns.draft(campaign_id)
+    )
 
 
-async def _act(visit: Visit, desk: Desk) -> Response:
+async def _act(visit: Visit, desk: ComposerDesk) -> Response:
     button = visit.form.get("do")
     visit.deed.about = desk.campaign_id
     filled = draft_form.read(visit.form)
@@ -162,7 +164,7 @@ async def _act(visit: Visit, desk: Desk) -> Response:
     return visit.go(f"/campaigns/{saved.id}/compose", "draft-saved")
 
 
-async def _save(visit: Visit, desk: Desk, draft: Draft) -> Campaign:
+async def _save(visit: Visit, desk: ComposerDesk, draft: Draft) -> Campaign:
     """Raises: ChangedMeanwhile. And as `create` without a count."""
     campaigns = visit.stentor.campaigns
     if desk.campaign is None:
@@ -176,7 +178,7 @@ def _revision(visit: Visit) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
 
 
-async def _conflict(visit: Visit, desk: Desk, filled: DraftForm) -> Response:
+async def _conflict(visit: Visit, desk: ComposerDesk, filled: DraftForm) -> Response:
     """Somebody else saved the draft since this form was opened: both are shown, and one is chosen."""
     desk = await find_desk(visit, desk.campaign_id)
     assert desk.campaign is not None
@@ -223,7 +225,7 @@ async def with_template(visit: Visit, filled: DraftForm, said: str) -> DraftForm
 
 
 async def composer(
-    visit: Visit, desk: Desk, filled: DraftForm, problems: dict[str, str] | None = None, **more: Any
+    visit: Visit, desk: ComposerDesk, filled: DraftForm, problems: dict[str, str] | None = None, **more: Any
 ) -> Response:
     """The page.
 

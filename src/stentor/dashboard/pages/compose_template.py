@@ -10,7 +10,7 @@ from stentor.access.scopes import Scope
 from stentor.dashboard import draft_form
 from stentor.dashboard.draft_form import DraftForm, used_template
 from stentor.dashboard.page import Pages
-from stentor.dashboard.pages.compose import Desk, composer, find_desk
+from stentor.dashboard.pages.compose import ComposerDesk, composer, find_desk
 from stentor.dashboard.visit import Visit
 from stentor.errors import ChangedMeanwhile, InvalidInput, InvalidMessage, UnknownCampaign, UnknownTemplate
 from stentor.planning.content import content_of
@@ -39,11 +39,11 @@ async def save_as_template(visit: Visit) -> Response:
     return await composer(visit, desk, replace(filled, template=str(saved.used)), template_name=name, said=said)
 
 
-async def _desk_of(visit: Visit) -> Desk:
+async def _desk_of(visit: Visit) -> ComposerDesk:
     try:
         return await find_desk(visit, visit.reserved)
     except UnknownCampaign:
-        return Desk(campaign_id=visit.reserved)
+        return ComposerDesk(campaign_id=visit.reserved)
 
 
 def _seen(visit: Visit, filled: DraftForm, name: str) -> int:
@@ -55,7 +55,7 @@ def _seen(visit: Visit, filled: DraftForm, name: str) -> int:
     return 0
 
 
-async def _show_conflict(visit: Visit, desk: Desk, filled: DraftForm, name: str, told: str) -> Response:
+async def _show_conflict(visit: Visit, desk: ComposerDesk, filled: DraftForm, name: str, told: str) -> Response:
     """Somebody saved a version that this one did not see: it is told, and a second press makes the next version."""
     try:
         over = str((await visit.stentor.templates.get(name)).used)

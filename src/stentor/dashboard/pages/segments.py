@@ -44,7 +44,7 @@ class SegmentForm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
+class SegmentTrouble:
     """What is wrong with what is in the editor."""
 
     field: str
@@ -131,7 +131,7 @@ async def _act(visit: Visit, found: SavedSegment | None) -> Response:
         await _refuse_unseen(visit, found, filled)
         saved = await visit.stentor.segments.save(filled.name, filled.text)
     except ChangedMeanwhile as error:
-        return await _editor(visit, found, filled, Trouble(field="", problem=str(error)), status=409)
+        return await _editor(visit, found, filled, SegmentTrouble(field="", problem=str(error)), status=409)
     except InvalidInput as error:
         return await _editor(visit, found, filled, _trouble(error), status=422)
     return visit.go(f"/segments/{saved.name}", "segment-saved")
@@ -152,20 +152,20 @@ async def _refuse_unseen(visit: Visit, found: SavedSegment | None, filled: Segme
         raise InvalidSegment("there is a segment of this name already; open that one to change it", field="name")
 
 
-async def _counted(visit: Visit, filled: SegmentForm) -> tuple[SegmentCount | None, Trouble | None]:
+async def _counted(visit: Visit, filled: SegmentForm) -> tuple[SegmentCount | None, SegmentTrouble | None]:
     if not filled.source:
-        return None, Trouble(field="source", problem="Choose the audience in which it is counted.")
+        return None, SegmentTrouble(field="source", problem="Choose the audience in which it is counted.")
     try:
         return await visit.stentor.segments.count(filled.source, filled.text), None
     except InvalidInput as error:
         return None, _trouble(error)
     except (InvalidAudience, AudienceUnavailable) as error:
-        return None, Trouble(field="", problem=str(error))
+        return None, SegmentTrouble(field="", problem=str(error))
 
 
-def _trouble(error: InvalidInput) -> Trouble:
+def _trouble(error: InvalidInput) -> SegmentTrouble:
     pointed = error.pointed or "" if isinstance(error, InvalidSegment) else ""
-    return Trouble(field=error.field, problem=error.problem, pointed=pointed)
+    return SegmentTrouble(field=error.field, problem=error.problem, pointed=pointed)
 
 
 def _shown(found: SegmentCount | None) -> dict[str, Any]:
@@ -188,7 +188,7 @@ async def _editor(
     visit: Visit,
     found: SavedSegment | None,
     filled: SegmentForm,
-    trouble: Trouble | None = None,
+    trouble: SegmentTrouble | None = None,
     counted: SegmentCount | None = None,
     *,
     status: int = 200,
