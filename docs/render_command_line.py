@@ -107,13 +107,20 @@ null), `timing` (when each recipient gets it; null: everybody at once), `release
 who wait for a release; or null), `pause_above` (the share of failures on a lane above which it pauses by itself, or \
 null), `revision` (how often it was changed as a draft, or made a draft again), `held_until` \
 (before when it does not start, as its start was held; or null), and whom it leaves alone: `category`, `exclude`, \
-`not_reached_by`, `caps` |
+`not_reached_by`, `caps`, and `template` (the `name` and the `version` of the saved template that it was made from, or \
+null) |
 | `series add`, `change`, `pause`, `resume` | the series: `id`, `name`, `cron`, `zone`, `missed` (`skip` or `one`), \
 `paused`, `next_at` (or null: it is paused), `revision`, `created_at`, `changed_at`; `add --dry-run` prints \
 `explained` (the cron line in English), `times`, and the same as `local` |
 | `series list`, `series show` | `series`: a list of series, each with `last_run` (or null); or one of these |
 | `series runs` | `runs`: each with `due`, `state` (`due`, `started`, `failed`, `skipped` or `missed`), `campaign` (or \
 null: it was not started), `reason`, `runs` (how many in a row were missed), `at` |
+| `template save`, `show`, `restore` | a version of a template: `name`, `version`, `newest`, `title`, `created_at` \
+(of the template), `saved_at`, `saved_by`, `restored` (the version that it is a copy of, or null), `message` |
+| `template list`, `versions` | `templates`: the newest version of each, without `message`; or `versions`: those of \
+one template |
+| `template compare` | `changes`: each with `field` (its path in a message file), `told` (the change in a sentence), \
+`before` and `after` as JSON; each left out if the field isn't there |
 | `campaign prune` | `campaigns` (their ids), `recipients`, `failures`, `oldest` (when the first of them ended, \
 or null), `deleted` |
 | `drain` | `drained`, and what is left: `campaigns` (state by id), `recipients` without an outcome, queued `batches`, \

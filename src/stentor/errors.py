@@ -214,6 +214,10 @@ class UnknownExclusionList(StentorError):
     """There is no exclusion list of this name; `stentor exclusion list` shows all lists."""
 
 
+class UnknownTemplate(StentorError):
+    """There is no template of this name; `stentor template list` shows all templates."""
+
+
 class UnknownUser(StentorError):
     """There is no such user; `stentor user list` shows all users."""
 

@@ -38,12 +38,15 @@ from stentor.runtime.replies import Replies
 from stentor.runtime.reports import Reports
 from stentor.runtime.roles import Roles
 from stentor.runtime.segments import Segments
+from stentor.runtime.series import SeriesControl
+from stentor.runtime.templates import TemplateControl
 from stentor.states import CampaignState
 from tests.acceptance.conftest import PHONES
 from tests.integration.runtime.rehearsal import change
 
 PARTS = {
     "campaigns": CampaignControl,
+    "series": SeriesControl,
     "messages": MessageControl,
     "outcomes": Outcomes,
     "roles": Roles,
@@ -54,6 +57,7 @@ PARTS = {
     "installations": Installations,
     "segments": Segments,
     "care": CareControl,
+    "templates": TemplateControl,
 }
 ACCESS = {
     "access.keys": Keys,

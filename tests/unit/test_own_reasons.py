@@ -24,6 +24,7 @@ GIVEN = {
     *(contract.not_processed("").reason, contract.ambiguous("").reason, http_lane.PACE, http_lane.MOVED_TWICE),
     *(http_lane.FORBIDDEN_HOST, rendering.TEMPLATE_ERROR, rendering.PAYLOAD_TOO_LARGE, rendering.INVALID_MESSAGE),
     *(own_reasons.NO_ZONE, own_reasons.PAST_LOCAL_TIME, own_reasons.QUIET_EXPIRED),
+    own_reasons.NOT_IN_AUDIENCE,
     *(own_reasons.OPTED_OUT, own_reasons.EXCLUDED, own_reasons.CAPPED),
     *(own_reasons.SKIPPED, refused.UNRECORDABLE, judging.LIFETIME.reason, settling.UNSENT),
 }

@@ -222,6 +222,7 @@ _BY_ERROR: tuple[tuple[type[StentorError], ProblemKind], ...] = (  # the first t
     (errors.UnknownSegment, NOT_FOUND),
     (errors.UnknownSeries, NOT_FOUND),
     (errors.UnknownExclusionList, NOT_FOUND),
+    (errors.UnknownTemplate, NOT_FOUND),
     (errors.UnknownUser, NOT_FOUND),
     (errors.AlreadySent, ALREADY_SENT),
     (errors.Unconfirmed, UNCONFIRMED),

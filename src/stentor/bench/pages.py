@@ -23,6 +23,8 @@ from stentor.access.scopes import Scope
 from stentor.bench.filling import REASONS, fill
 from stentor.config import Config
 from stentor.counted import counted
+from stentor.model import Message
+from stentor.planning.content import Content
 from stentor.runtime.stentor import Stentor
 from stentor.store.database import Database
 
@@ -49,6 +51,14 @@ PLACES = (
     "/installations/{installation}/edit",
     "/installations/{installation}/delete",
     "/installations/{installation}/erase",
+    "/templates",
+    "/templates/{name}",
+    "/templates/{name}?version=1",
+    "/templates/{name}/delete",
+    "/segments",
+    "/segments/new",
+    "/segments/{name}",
+    "/segments/{name}/delete",
     "/lanes",
     "/lanes/drain",
     "/users",
@@ -62,6 +72,8 @@ PLACES = (
     "/account",
 )
 """The pages, with what is put into their addresses."""
+NAME = "sale"
+"""Of a template and of a segment."""
 FIRST = "/campaigns"
 """What is opened first, with its styles and scripts."""
 _ASSET = re.compile(r'(?:href|src)="(/[^"]+\.(?:css|js|svg)[^"]*)"')
@@ -119,7 +131,10 @@ async def _run(url: str, amounts: Amounts, times: int, site: Site, say: Callable
         user = await access.users.add(caller, "bench", Scope.ADMIN)
         key = (await access.keys.create(caller, "bench", Scope.VIEW)).key
         browser = _Browser(site.open(stentor, config), f"{site.cookie}={(await access.sessions.begin(user)).token}")
-        named = {"campaign": campaign, "installation": "00000001", "user": user.id, "key": key.id}
+        for title in ("Sale", "Big sale"):
+            await stentor.templates.save(NAME, Content(message=Message(title=title)))
+        await stentor.segments.save(NAME, "language in [de, en]")
+        named = {"name": NAME, "campaign": campaign, "installation": "00000001", "user": user.id, "key": key.id}
         pages = {}
         for place in PLACES:
             say(f"asking for {place}")

@@ -6,7 +6,7 @@ can be drawn in a test. It fits 80 columns. Nothing but figures, lanes and reaso
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -28,6 +28,7 @@ from stentor.recording.report import LaneCounts, LaneProblem, Progress, Report
 from stentor.recording.shapes import selection_of
 from stentor.runtime.sentences import UNSEEN, changes_unseen, standing_still
 from stentor.states import FINAL, CampaignState
+from stentor.store.campaigns import Campaign
 
 LINE_EVERY = 5.0
 """Seconds between two lines where there is no terminal."""
@@ -236,8 +237,8 @@ def account(report: Report) -> RenderableType:
     facts.add_row("state", state if not campaign.problem else state.append(f": {campaign.problem}"))
     selection = selection_of(campaign)
     facts.add_row("audience", Text(described(selection)))
-    if when := described_timing(decode_timing(campaign.timing)):
-        facts.add_row("timing", Text(when))
+    for name, told in _made_of(campaign):
+        facts.add_row(name, Text(told))
     facts.add_row("installations", f"{total.read:,}")
     changes = selection.reached_by is not None  # an undo, or an edit
     unseen = changes_unseen(report)
@@ -264,6 +265,13 @@ def account(report: Report) -> RenderableType:
     if report.paused:
         facts.add_row("paused", words.lasted(report.paused))
     return Group(facts, "", _reasons(report)) if report.reasons else facts
+
+
+def _made_of(campaign: Campaign) -> Iterator[tuple[str, str]]:
+    if when := described_timing(decode_timing(campaign.timing)):
+        yield "timing", when
+    if campaign.template is not None:
+        yield "template", f"{campaign.template.name}, version {campaign.template.version}"
 
 
 def proof(found: Audit) -> RenderableType:

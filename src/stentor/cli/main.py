@@ -39,6 +39,7 @@ from stentor.errors import (
     UnknownReport,
     UnknownSegment,
     UnknownSeries,
+    UnknownTemplate,
     UnknownUser,
 )
 from stentor.loading import load
@@ -67,6 +68,7 @@ COMMANDS = {
     "segment": "stentor.cli.segment:app",
     "opt-out": "stentor.cli.care:opt_outs",
     "exclusion": "stentor.cli.care:exclusions",
+    "template": "stentor.cli.template:app",
     "installation": "stentor.cli.installation:app",
     "message": "stentor.cli.message:app",
     "simulate": "stentor.cli.simulate:app",
@@ -110,6 +112,7 @@ USAGE_ERRORS = (
     UnknownExclusionList,
     UnknownSegment,
     UnknownSeries,
+    UnknownTemplate,
     UnknownUser,
 )
 

@@ -14,7 +14,6 @@ from stentor.cli import message_options as opts
 from stentor.cli.operations import FAILED, AsJson, ConfigFile, Quiet, console, perform
 from stentor.config import REGISTRY
 from stentor.errors import AlreadySent
-from stentor.planning.content import Content
 from stentor.recording import message_shapes as shapes
 from stentor.recording.messages import WAITING, MessageOutcome, RecipientOutcome
 from stentor.runtime.stentor import Stentor
@@ -45,7 +44,7 @@ def send(
         str | None, typer.Option(help="With --address: the translation that they get, e.g. de or pt-BR.")
     ] = None,
     *,
-    content: Content,
+    said: opts.Said,
     name: Annotated[str | None, typer.Option(help="What the message is called in lists.")] = None,
     once: Annotated[
         str | None,
@@ -69,6 +68,7 @@ def send(
     Examples:
       stentor message send 4711 --audience users --title "Your order was shipped"
       stentor message send 4711 4712 --audience users --message shipped.toml --set order=88 --once order-88-shipped
+      stentor message send 4711 --audience users --template shipped --set order=88
       stentor message send --lane apns/ios --address 0123…cdef --title "Your code is 4711" --ttl 10m
       stentor message send --lane telegram/bot --address - --body "The build failed." --detach --json < chats.txt
     """
@@ -76,6 +76,7 @@ def send(
 
     async def work(stentor: Stentor) -> MessageOutcome:
         async def queue() -> MessageOutcome:
+            content, used = await said.told(stentor)
             return await stentor.messages.send(
                 content,
                 to or (),
@@ -84,6 +85,7 @@ def send(
                 addresses=chosen or (),
                 language=language,
                 title=name,
+                template=used,
                 once=once,
             )
 

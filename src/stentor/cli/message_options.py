@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -14,7 +17,9 @@ from stentor.cli.expanding import expanded
 from stentor.errors import InvalidConfiguration, InvalidMessage
 from stentor.model import Message, Priority
 from stentor.planning.content import Content, content_from
+from stentor.runtime.stentor import Stentor
 from stentor.runtime.written import duration, pairs
+from stentor.store.templates import UsedTemplate
 
 Title = Annotated[str | None, typer.Option(help="The title people see.")]
 Body = Annotated[str | None, typer.Option(help="The text people see.")]
@@ -54,6 +59,15 @@ PauseAbove = Annotated[
         " Default: as `sending.pause_above` says.",
     ),
 ]
+TemplateName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME[@VERSION]",
+        help="A saved template, in place of a message (`stentor template list`). Left out: its newest version.",
+    ),
+]
+
+
 _OPTIONS: Mapping[str, tuple[Any, Any]] = MappingProxyType(
     {
         "title": (Title, None),
@@ -70,17 +84,58 @@ _OPTIONS: Mapping[str, tuple[Any, Any]] = MappingProxyType(
     }
 )
 """The type and the default of each option that stands for a field of the message."""
-_FILE: Mapping[str, tuple[Any, Any]] = MappingProxyType({"message": (MessageFile, None), "values": (Values, None)})
-"""Those of the options that stand for all of it."""
+_FILE: Mapping[str, tuple[Any, Any]] = MappingProxyType({"message": (MessageFile, None)})
+_FILLED: Mapping[str, tuple[Any, Any]] = MappingProxyType({**_FILE, "values": (Values, None)})
+_TEMPLATE: Mapping[str, tuple[Any, Any]] = MappingProxyType({**_FILLED, "template": (TemplateName, None)})
+_IN_PLACE_OF: Mapping[str, Mapping[str, tuple[Any, Any]]] = MappingProxyType(
+    {"content": _FILLED, "unfilled": _FILE, "said": _TEMPLATE}
+)
+"""By the parameter of a command, those of the options that stand for all of the message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a command is to send: a message, or a saved template."""
+
+    content: Content | None
+    template: str | None
+    """`NAME` or `NAME@VERSION`; in place of the content."""
+    values: Sequence[str]
+    """Of `--set`, for the template."""
+
+    async def told(self, stentor: Stentor) -> tuple[Content, UsedTemplate | None]:
+        """The content, and the template that it was made from.
+
+        Raises:
+            InvalidInput: there is no such template.
+            InvalidConfiguration: the values cannot be read, or are of no use to the template.
+        """
+        if self.content is not None:
+            return self.content, None
+        assert self.template is not None
+        with naming_set():
+            return await stentor.templates.filled(self.template, pairs("--set", self.values))
 
 
 def takes_message(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command these options in the place of its parameter `content`, which is then what they make."""
-    return expanded(command, "content", {**_OPTIONS, **_FILE}, _content)
+    """Give a command these options in the place of one of its parameters, which is then what they make.
+
+    The parameter is `content`, or `unfilled` for a message without values of its own: a `Content`. Or it is `said`, for
+    a message or a saved template: a `Said`.
+    """
+    (place,) = inspect.signature(command).parameters.keys() & _IN_PLACE_OF.keys()
+    return expanded(command, place, {**_OPTIONS, **_IN_PLACE_OF[place]}, partial(_made, place))
 
 
-def _content(given: Mapping[str, Any]) -> Content:
-    return content_of(given["message"], {name: given[name] for name in _OPTIONS}, given["values"])
+def _made(place: str, given: Mapping[str, Any]) -> Content | Said | None:
+    options = {name: given[name] for name in _OPTIONS}
+    file, values, template = given["message"], given.get("values"), given.get("template")
+    if template is None:
+        content = content_of(file, options, values)
+    else:
+        _refuse_beside("--template NAME", _read(options) | ({} if file is None else {"message": file}))
+        content = None
+    return Said(content=content, template=template, values=values or ()) if place == "said" else content
 
 
 def content_of(file: Path | None, options: Mapping[str, Any], values: list[str] | None) -> Content:
@@ -94,21 +149,31 @@ def content_of(file: Path | None, options: Mapping[str, Any], values: list[str] 
         InvalidConfiguration: neither or both are given, or an option cannot be read.
         InvalidMessage: as `content_from`.
     """
+    given = _read(options)
+    if file is None:
+        if not given:
+            raise InvalidConfiguration("there is no message: give --title and --body, or --message FILE")
+        return with_values(values, lambda filled: Content(message=Message(**given), values=filled))
+    _refuse_beside("--message FILE", given)
+    return with_values(values, lambda filled: content_from(file, filled))
+
+
+def _read(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a message that were given as options. Raises: InvalidConfiguration: one cannot be read."""
     read: dict[str, Any] = {
         **options,
         "data": pairs("--data", options["data"] or []) or None,
         "silent": options["silent"] or None,
         "ttl": None if options["ttl"] is None else round(duration("--ttl", options["ttl"])),
     }
-    given = {option: value for option, value in read.items() if value is not None}
-    if file is None:
-        if not given:
-            raise InvalidConfiguration("there is no message: give --title and --body, or --message FILE")
-        return with_values(values, lambda filled: Content(message=Message(**given), values=filled))
+    return {option: value for option, value in read.items() if value is not None}
+
+
+def _refuse_beside(whole: str, given: Mapping[str, Any]) -> None:
+    """Raises: InvalidConfiguration: something is given beside what has all of the message."""
     if given:
         names = ", ".join(f"--{option.replace('_', '-')}" for option in given)
-        raise InvalidConfiguration(f"--message FILE has the whole message, so {names} can't be given as well")
-    return with_values(values, lambda filled: content_from(file, filled))
+        raise InvalidConfiguration(f"{whole} has the whole message, so {names} can't be given as well")
 
 
 def with_values(values: list[str] | None, make: Callable[[dict[str, str]], Content]) -> Content:

@@ -37,7 +37,6 @@ from stentor.cli.styles import CARE
 from stentor.cli.timing_options import naming_options, takes_timing
 from stentor.cli.waiting import waited_for
 from stentor.errors import AlreadySent
-from stentor.planning.content import Content
 from stentor.planning.contract import ANYTIME, Timing
 from stentor.planning.timing.forecast import refuse_unruled
 from stentor.recording.report import Report
@@ -55,7 +54,7 @@ from stentor.store.caring import CareSettings
 @takes_timing
 def send(
     audience: Annotated[str, typer.Option(help="The name of an audience in the settings, or `registry`.")],
-    content: Content,
+    said: opts.Said,
     chosen: Annotated[list[str] | None, typer.Option("--filter", metavar="FILTER", help=filters.HELP)] = None,
     segment: Annotated[
         str | None,
@@ -129,6 +128,7 @@ def send(
     Examples:
       stentor send --title Hello --body "It works." --audience users --dry-run
       stentor send --message sale.toml --audience users --dry-run --sample 4711
+      stentor send --template sale --set city=Bern --audience users
       stentor send --message sale.toml --audience users --test-to 4711
       stentor send --message sale.toml --audience users --filter "country in de,at" --filter plan!=free
       stentor send --message sale.toml --audience users --segment "country in [DE, AT] and app_version >= v5.2"
@@ -143,18 +143,21 @@ def send(
     """
     starts = None if at is None else moment("--at", at, time.time())
     condition, saved = told(segment)
-    draft = Draft(
-        content,
-        Selection(
-            source=audience,
-            filters=filters.filters(chosen or []),
-            segment=condition,
-            segment_name=saved,
-            only=test_to or None,
-        ),
+    selection = Selection(
+        source=audience,
+        filters=filters.filters(chosen or []),
+        segment=condition,
+        segment_name=saved,
+        only=test_to or None,
+    )
+    order = _Order(
+        said=said,
+        selection=selection,
         title=name,
-        starts_at=None if starts is None else starts.at,
         max_rate=max_rate,
+        starts=starts,
+        sample=sample,
+        once=once,
         timing=timing,
         pause_above=None if pause_above is None else share("--pause-above", pause_above),
         care=CareSettings(
@@ -165,7 +168,6 @@ def send(
             exempt=bool(test_to),
         ),
     )
-    order = _Order(draft=draft, starts=starts, sample=sample, once=once)
     out = console(as_json=as_json, quiet=quiet)
     manner = _Manner(dry_run=dry_run, detach=detach, yes=yes, as_json=as_json, log=(log_level, log_format))
     try:
@@ -181,37 +183,57 @@ def send(
 class _Order:
     """What is to be sent, to whom and when."""
 
-    draft: Draft
+    said: opts.Said
+    selection: Selection
+    title: str | None
+    max_rate: float | None
     starts: Moment | None
     sample: str | None
     once: str | None
+    timing: Timing
+    pause_above: float | None
+    care: CareSettings
 
-    async def prepare(self, stentor: Stentor, out: Console) -> Preview:
+    async def prepare(self, stentor: Stentor, out: Console) -> tuple[Draft, Preview]:
         """Check it, and show what it would do."""
         await self._refuse_a_second(stentor)
-        selection = self.draft.selection
-        async with waited_for(f"Counting {described(selection)}", out):
-            preview = await stentor.campaigns.prepare(self.draft, sample=self.sample)
-        show_preview(preview, selection, out)
+        draft = await self._draft(stentor)
+        async with waited_for(f"Counting {described(self.selection)}", out):
+            preview = await stentor.campaigns.prepare(draft, sample=self.sample)
+        show_preview(preview, self.selection, out)
         if self.starts is not None:
             out.print(f"Starts {words.moment(self.starts.at)}.")
             if self.starts.doubt:
                 out.print(Text(f"Note: --at {self.starts.doubt}.", style=CARE), soft_wrap=True)
-        return preview
+        return draft, preview
 
     async def start(self, stentor: Stentor, out: Console, *, yes: bool) -> Campaign:
         """Check it, show what it does, ask, and start it."""
-        preview = await self.prepare(stentor, out)
+        draft, preview = await self.prepare(stentor, out)
         if preview.forecast is not None:
             refuse_unruled(preview.forecast)
         confirm("Send it?", yes=yes)
-        return await stentor.campaigns.send(self.draft, preview=preview, once=self.once)
+        return await stentor.campaigns.send(draft, preview=preview, once=self.once)
 
     async def see_through(self, stentor: Stentor, out: Console, *, yes: bool, as_json: bool) -> Report:
         """Start it, and send it from here to its end."""
         await self._refuse_a_second(stentor)
         async with stentor.roles.at_work():  # they start while everything is checked and somebody is asked
             return await drive(stentor, await self.start(stentor, out, yes=yes), out, as_json=as_json)
+
+    async def _draft(self, stentor: Stentor) -> Draft:
+        content, used = await self.said.told(stentor)
+        return Draft(
+            content,
+            self.selection,
+            title=self.title,
+            starts_at=None if self.starts is None else self.starts.at,
+            max_rate=self.max_rate,
+            timing=self.timing,
+            pause_above=self.pause_above,
+            care=self.care,
+            template=used,
+        )
 
     async def _refuse_a_second(self, stentor: Stentor) -> None:
         if self.once is not None:
@@ -231,7 +253,7 @@ class _Manner:
     def carry_out(self, order: _Order, out: Console, config: Path | None) -> None:
         """Raises: AlreadySent: its key was used before."""
         if self.dry_run:
-            preview = perform(config, lambda stentor: order.prepare(stentor, out))
+            _, preview = perform(config, lambda stentor: order.prepare(stentor, out))
             if self.as_json:
                 say(preview_shape(preview))
             said = "See the notes above" if preview.warnings else "All is in order"

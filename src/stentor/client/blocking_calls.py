@@ -22,6 +22,7 @@ from stentor.client.calls import (
     SegmentsCalls,
     SeriesCalls,
     SessionsCalls,
+    TemplatesCalls,
     UsersCalls,
 )
 from stentor.twin import Twin, blocking, iterating
@@ -114,6 +115,19 @@ class BlockingCareCalls(Twin[CareCalls]):
     exclude = blocking(CareCalls.exclude)
     readmit = blocking(CareCalls.readmit)
     delete_exclusion_list = blocking(CareCalls.delete_exclusion_list)
+
+
+class BlockingTemplatesCalls(Twin[TemplatesCalls]):
+    """See `TemplatesCalls`."""
+
+    page = blocking(TemplatesCalls.page)
+    get = blocking(TemplatesCalls.get)
+    versions = blocking(TemplatesCalls.versions)
+    version = blocking(TemplatesCalls.version)
+    compare = blocking(TemplatesCalls.compare)
+    save = blocking(TemplatesCalls.save)
+    restore = blocking(TemplatesCalls.restore)
+    delete = blocking(TemplatesCalls.delete)
 
 
 class BlockingInstallationsCalls(Twin[InstallationsCalls]):

@@ -25,7 +25,8 @@ class CampaignsCalls:
     async def prepare(
         self,
         *,
-        message: fields.MessageFile,
+        message: fields.MessageFile | None = None,
+        template: str | None = None,
         audience: fields.Audience,
         values: Mapping[str, str] | None = None,
         title: str | None = None,
@@ -49,6 +50,8 @@ class CampaignsCalls:
 
         Args:
             message: What is sent, as a message file has it: fields of the message, options of channels, `translations`.
+            template: In place of a message: the name of a saved template, or `NAME@VERSION`. The campaign keeps its
+                text.
             audience: Whom a campaign is for.
             values: Values for the templates that are the same for everybody. They are shown as they are.
             title: What the campaign is called in lists and reports. Left out: as the message's title.
@@ -70,6 +73,7 @@ class CampaignsCalls:
                 path="/v1/campaigns/preview",
                 body={
                     "message": message,
+                    "template": template,
                     "audience": audience,
                     "values": values,
                     "title": title,
@@ -91,7 +95,8 @@ class CampaignsCalls:
     async def create(
         self,
         *,
-        message: fields.MessageFile,
+        message: fields.MessageFile | None = None,
+        template: str | None = None,
         audience: fields.Audience,
         values: Mapping[str, str] | None = None,
         title: str | None = None,
@@ -120,6 +125,8 @@ class CampaignsCalls:
 
         Args:
             message: What is sent, as a message file has it: fields of the message, options of channels, `translations`.
+            template: In place of a message: the name of a saved template, or `NAME@VERSION`. The campaign keeps its
+                text.
             audience: Whom a campaign is for.
             values: Values for the templates that are the same for everybody. They are shown as they are.
             title: What the campaign is called in lists and reports. Left out: as the message's title.
@@ -150,6 +157,7 @@ class CampaignsCalls:
                 },
                 body={
                     "message": message,
+                    "template": template,
                     "audience": audience,
                     "values": values,
                     "title": title,
@@ -254,7 +262,8 @@ class CampaignsCalls:
         self,
         campaign: str,
         *,
-        message: fields.MessageFile,
+        message: fields.MessageFile | None = None,
+        template: str | None = None,
         audience: fields.Audience,
         values: Mapping[str, str] | None = None,
         title: str | None = None,
@@ -275,6 +284,8 @@ class CampaignsCalls:
 
         Args:
             message: What is sent, as a message file has it: fields of the message, options of channels, `translations`.
+            template: In place of a message: the name of a saved template, or `NAME@VERSION`. The campaign keeps its
+                text.
             audience: Whom a campaign is for.
             values: Values for the templates that are the same for everybody. They are shown as they are.
             title: What the campaign is called in lists and reports. Left out: as the message's title.
@@ -299,6 +310,7 @@ class CampaignsCalls:
                 },
                 body={
                     "message": message,
+                    "template": template,
                     "audience": audience,
                     "values": values,
                     "title": title,
@@ -961,7 +973,8 @@ class SeriesCalls:
     async def add(
         self,
         *,
-        message: fields.MessageFile,
+        message: fields.MessageFile | None = None,
+        template: str | None = None,
         audience: fields.Audience,
         values: Mapping[str, str] | None = None,
         title: str | None = None,
@@ -988,6 +1001,8 @@ class SeriesCalls:
 
         Args:
             message: What is sent, as a message file has it: fields of the message, options of channels, `translations`.
+            template: In place of a message: the name of a saved template, or `NAME@VERSION`. The campaign keeps its
+                text.
             audience: Whom a campaign is for.
             values: Values for the templates that are the same for everybody. They are shown as they are.
             title: What the campaign is called in lists and reports. Left out: as the message's title.
@@ -1017,6 +1032,7 @@ class SeriesCalls:
                 },
                 body={
                     "message": message,
+                    "template": template,
                     "audience": audience,
                     "values": values,
                     "title": title,
@@ -1107,7 +1123,8 @@ class SeriesCalls:
         self,
         series: str,
         *,
-        message: fields.MessageFile,
+        message: fields.MessageFile | None = None,
+        template: str | None = None,
         audience: fields.Audience,
         values: Mapping[str, str] | None = None,
         title: str | None = None,
@@ -1134,6 +1151,8 @@ class SeriesCalls:
 
         Args:
             message: What is sent, as a message file has it: fields of the message, options of channels, `translations`.
+            template: In place of a message: the name of a saved template, or `NAME@VERSION`. The campaign keeps its
+                text.
             audience: Whom a campaign is for.
             values: Values for the templates that are the same for everybody. They are shown as they are.
             title: What the campaign is called in lists and reports. Left out: as the message's title.
@@ -1163,6 +1182,7 @@ class SeriesCalls:
                 },
                 body={
                     "message": message,
+                    "template": template,
                     "audience": audience,
                     "values": values,
                     "title": title,
@@ -1280,7 +1300,8 @@ class MessagesCalls:
     async def send(
         self,
         *,
-        message: fields.MessageFile,
+        message: fields.MessageFile | None = None,
+        template: str | None = None,
         values: Mapping[str, str] | None = None,
         to: list[str] | None = None,
         audience: str | None = None,
@@ -1301,6 +1322,7 @@ class MessagesCalls:
 
         Args:
             message: What is sent, as a message file has it.
+            template: In place of a message: the name of a saved template, or `NAME@VERSION`.
             values: Values for the templates. They are shown as they are.
             to: Ids of installations of the audience: at most 100.
             audience: The name of an audience in the settings. Left out: Stentor's own table of installations. Left out:
@@ -1323,6 +1345,7 @@ class MessagesCalls:
                 },
                 body={
                     "message": message,
+                    "template": template,
                     "values": values,
                     "to": to,
                     "audience": audience,
@@ -1725,6 +1748,206 @@ class CareCalls:
             ApiRequest(
                 method="DELETE",
                 path=path("/v1/exclusions/{name}", name=name),
+            ),
+            None,
+        )
+
+
+class TemplatesCalls:
+    """Messages saved by name, in all their versions."""
+
+    def __init__(self, connection: ApiConnection) -> None:
+        self._connection = connection
+
+    async def page(
+        self,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> shapes.TemplatesPage:
+        """Saved templates, in the order of their names.
+
+        Calls `list_templates`, which needs the scope `view`.
+
+        Args:
+            limit: How many templates. Left out: 100.
+            after: `next` of the page before.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path="/v1/templates",
+                query={
+                    "limit": limit,
+                    "after": after,
+                },
+            ),
+            shapes.TemplatesPage,
+        )
+
+    async def get(self, name: str) -> shapes.Template:
+        """A saved template in its newest version.
+
+        Calls `get_template`, which needs the scope `view`.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path=path("/v1/templates/{name}", name=name),
+            ),
+            shapes.Template,
+        )
+
+    async def versions(
+        self,
+        name: str,
+        *,
+        limit: int | None = None,
+        before: int | None = None,
+    ) -> shapes.TemplateVersionsPage:
+        """The versions of a template, the newest first.
+
+        Calls `list_template_versions`, which needs the scope `view`.
+
+        Args:
+            limit: How many versions. Left out: 100.
+            before: `next` of the page before.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path=path("/v1/templates/{name}/versions", name=name),
+                query={
+                    "limit": limit,
+                    "before": before,
+                },
+            ),
+            shapes.TemplateVersionsPage,
+        )
+
+    async def version(self, name: str, version: str) -> shapes.Template:
+        """A version of a template.
+
+        Calls `get_template_version`, which needs the scope `view`.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path=path("/v1/templates/{name}/versions/{version}", name=name, version=version),
+            ),
+            shapes.Template,
+        )
+
+    async def compare(
+        self,
+        name: str,
+        *,
+        version: int,
+        to: int | None = None,
+    ) -> shapes.TemplateComparison:
+        """What one version of a template has otherwise than an earlier one, field by field and in plain words.
+
+        Calls `compare_template`, which needs the scope `view`.
+
+        Args:
+            version: The earlier version.
+            to: The version that it is compared with. Left out: the newest.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="GET",
+                path=path("/v1/templates/{name}/changes", name=name),
+                query={
+                    "version": version,
+                    "to": to,
+                },
+            ),
+            shapes.TemplateComparison,
+        )
+
+    async def save(
+        self,
+        name: str,
+        *,
+        message: fields.MessageFile,
+        over: int | None = None,
+        if_match: shapes.Campaign | str | None = None,
+    ) -> shapes.Template:
+        """Save a message under a name, as a new version.
+
+        If the newest version says the same, there is no new one. With `If-Match`, or with `over`, nothing is saved if
+        somebody saved another version meanwhile. Campaigns that were made from an earlier version keep it.
+
+        Calls `save_template`, which needs the scope `write`.
+
+        Args:
+            message: As a message file has it: fields of the message, options of channels, `translations`.
+            over: The newest version that you saw. If there is a newer one, nothing is saved. 0: there must be no
+                template of this name yet. Left out: it is saved whatever there is.
+            if_match: The campaign as you got it, or its ETag: refuse if it was changed meanwhile.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="PUT",
+                path=path("/v1/templates/{name}", name=name),
+                body={
+                    "message": message,
+                    "over": over,
+                },
+                headers=headers(if_match=if_match),
+            ),
+            shapes.Template,
+        )
+
+    async def restore(
+        self,
+        name: str,
+        *,
+        version: int,
+        over: int | None = None,
+        if_match: shapes.Campaign | str | None = None,
+        idempotency_key: str | None = None,
+    ) -> shapes.Template:
+        """Save an older version of a template again, as a new one.
+
+        Calls `restore_template`, which needs the scope `write`.
+
+        Args:
+            over: The newest version that you saw. If there is a newer one, nothing is restored.
+            if_match: The campaign as you got it, or its ETag: refuse if it was changed meanwhile.
+            idempotency_key: Repeats an earlier request under its key. Left out: a new one.
+        """
+        return await self._connection.ask(
+            ApiRequest(
+                method="POST",
+                path=path("/v1/templates/{name}/restore", name=name),
+                body={
+                    "version": version,
+                    "over": over,
+                },
+                headers=headers(if_match=if_match, idempotency_key=idempotency_key),
+            ),
+            shapes.Template,
+        )
+
+    async def delete(
+        self,
+        name: str,
+        *,
+        if_match: shapes.Campaign | str | None = None,
+    ) -> None:
+        """Delete a template with all its versions. Campaigns that were made from it stay as they are.
+
+        Calls `delete_template`, which needs the scope `write`.
+
+        Args:
+            if_match: The campaign as you got it, or its ETag: refuse if it was changed meanwhile.
+        """
+        await self._connection.ask(
+            ApiRequest(
+                method="DELETE",
+                path=path("/v1/templates/{name}", name=name),
+                headers=headers(if_match=if_match),
             ),
             None,
         )

@@ -142,7 +142,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom a campaign is for. Stored with it."""
+    """Whom a campaign is for."""
 
     source: str
     """The name of an audience in the configuration; `registry` is the embedded one. Empty with `addresses_of`."""
@@ -163,12 +163,11 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """Those of this campaign that were not reached."""
     reached_by: str | None = None
     """Those whom this campaign reached, or perhaps did."""
-    reasons: list[str] | str = []
+    reasons: list[str] = []
     """With `failed_of`: only those that failed for one of these reasons. If none is named, nobody who was left out by a
-    rule, as by `skip` in a template. With a segment it is no list, so that an older Stentor, which knows no segments
-    and would send to everybody, cannot read the selection."""
+    rule, as by `skip` in a template."""
     within: Selection | None = None
-    """With `failed_of`: whom that campaign was for, so that who of these was never read can be found."""
+    """With `failed_of`: whom that campaign was for."""
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,6 +197,13 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     at once."""
     hold: bool = False
     """Whether all recipients wait until they are released."""
+
+
+class UsedTemplate(msgspec.Struct, frozen=True, kw_only=True):
+    """The version of a template that a campaign was made from."""
+
+    name: str
+    version: int
 
 
 class Campaign(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,6 +246,8 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     """The campaigns whose recipients get nothing: those who were reached, or perhaps were."""
     caps: list[str]
     """Its own frequency caps, beside those of the configuration."""
+    template: UsedTemplate | None
+    """The saved template, and its version, that the message was made from. Null: none."""
     etag: str = ""
     """The header `ETag`, for `if_match`. Empty inside of a list."""
 
@@ -284,6 +292,8 @@ class ListedCampaign(msgspec.Struct, frozen=True, kw_only=True):
     """The campaigns whose recipients get nothing: those who were reached, or perhaps were."""
     caps: list[str]
     """Its own frequency caps, beside those of the configuration."""
+    template: UsedTemplate | None
+    """The saved template, and its version, that the message was made from. Null: none."""
     accepted: int
     failed: int
     """Rejected, expired or ambiguous."""
@@ -697,6 +707,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None
     """When what is not sent yet expires."""
     finished_at: float | None
+    template: UsedTemplate | None
+    """The saved template, and its version, that it was made from. Null: none."""
     settled: bool
     """Whether everybody has an outcome."""
     recipients: list[MessageRecipient]
@@ -715,6 +727,8 @@ class ListedMessage(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None
     """When what is not sent yet expires."""
     finished_at: float | None
+    template: UsedTemplate | None
+    """The saved template, and its version, that it was made from. Null: none."""
 
 
 class MessagesPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -825,6 +839,84 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
 
     removed: int
     """How many were there."""
+
+
+class TemplateVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a saved template, without its message."""
+
+    name: str
+    version: int
+    """From 1."""
+    newest: int
+    """The template's newest version."""
+    title: str
+    """What its message is called: its title, or else its body, cut to 200 characters."""
+    created_at: float
+    """When the template was saved first."""
+    saved_at: float
+    """When this version was."""
+    saved_by: str
+    """By whom. Empty if that is not known."""
+    restored: int | None
+    """The version that it is a copy of. Null: somebody wrote it."""
+
+
+class TemplatesPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some templates, in the order of their names, each in its newest version."""
+
+    templates: list[TemplateVersion]
+    next: str | None
+    """What the next page comes after. Null: this is the last one."""
+
+
+class Template(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a saved template."""
+
+    name: str
+    version: int
+    """From 1."""
+    newest: int
+    """The template's newest version."""
+    title: str
+    """What its message is called: its title, or else its body, cut to 200 characters."""
+    created_at: float
+    """When the template was saved first."""
+    saved_at: float
+    """When this version was."""
+    saved_by: str
+    """By whom. Empty if that is not known."""
+    restored: int | None
+    """The version that it is a copy of. Null: somebody wrote it."""
+    message: dict[str, Any]
+    """As a message file has it, with its languages."""
+
+
+class TemplateVersionsPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some versions of a template, the newest first."""
+
+    versions: list[TemplateVersion]
+    next: int | None
+    """What the next page comes before. Null: this is the last one."""
+
+
+class TemplateChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A field of which one version says something else than another."""
+
+    field: str
+    """Its dotted path, as in a message file: `translations.de.title`."""
+    told: str
+    """The change in a sentence. Long texts are cut."""
+    before: Any | None = None
+    """What it was, as JSON. Left out: the field was not there."""
+    after: Any | None = None
+    """What it became. Left out: the field is gone."""
+
+
+class TemplateComparison(msgspec.Struct, frozen=True, kw_only=True):
+    """What one version of a template has otherwise than another."""
+
+    changes: list[TemplateChange]
+    """Empty: they say the same."""
 
 
 class Installation(msgspec.Struct, frozen=True, kw_only=True):

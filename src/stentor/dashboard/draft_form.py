@@ -22,8 +22,10 @@ from stentor.errors import InvalidConfiguration, InvalidInput, InvalidMessage, S
 from stentor.planning.content import content_of, to_file
 from stentor.planning.contract import ANYTIME
 from stentor.runtime.draft import Draft
+from stentor.runtime.templates import read as read_template
 from stentor.runtime.written import moment, share
 from stentor.store.caring import CareSettings
+from stentor.store.templates import UsedTemplate
 from stentor.zones import zone_of
 
 _TAG = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
@@ -38,11 +40,15 @@ class DraftForm:
     """The message, of which the form was made and which it changes."""
     as_json: str | None = None
     """The message as somebody writes it as a file; None: in fields."""
+    template: str = ""
+    """`NAME@VERSION` of the saved template that the message was made from."""
     values: Sequence[tuple[str, str]] = ()
     source: str = ""
     filters: Sequence[str] = ()
     segment: str = ""
     """A condition, or the name of a saved segment."""
+    saved_segment: str = ""
+    """The name of a saved segment that was chosen."""
     only: str = ""
     """Ids, one a line."""
     title: str = ""
@@ -98,6 +104,7 @@ class DraftForm:
             timing=self.timing.timing(ANYTIME if stored is None else stored.timing),
             pause_above=self._pause_above(),
             care=self._care(stored),
+            template=used_template(self.template),
             collapse_id=None if stored is None else stored.collapse_id,
         )
 
@@ -126,7 +133,7 @@ class DraftForm:
         before = None if stored is None else stored.selection
         if before is not None and is_fixed(before):
             return before
-        shown = (self.source, tuple(self.filters), self.segment, self.only)
+        shown = (self.source, tuple(self.filters), self.segment, self.saved_segment, self.only)
         if before is not None and _audience(before) == shown:
             return before
         try:
@@ -135,7 +142,9 @@ class DraftForm:
             raise InvalidInput(_FILTER, str(error).removeprefix(f"{_FILTER}: ")) from None
         if not self.source:
             raise InvalidInput("source", "choose whom it is for")
-        segment, name = told(self.segment.strip())
+        if self.segment.strip() and self.saved_segment:
+            raise InvalidInput("segment", "choose a saved segment, or write a condition; not both")
+        segment, name = told(self.segment.strip() or self.saved_segment)
         only = [line.strip() for line in self.only.splitlines() if line.strip()]
         return Selection(source=self.source, filters=wanted, segment=segment, segment_name=name, only=only or None)
 
@@ -185,13 +194,15 @@ class DraftForm:
 
 def form_of(draft: Draft) -> DraftForm:
     """The form of a draft that is stored. Its time is in UTC."""
-    source, rows, segment, only = _audience(draft.selection)
+    source, rows, segment, saved, only = _audience(draft.selection)
     return DraftForm(
         tree=to_file(draft.content),
+        template="" if draft.template is None else str(draft.template),
         values=message_form.rows_of(draft.content.values),
         source=source,
         filters=rows,
         segment=segment,
+        saved_segment=saved,
         only=only,
         title="" if draft.title == (draft.content.name or "untitled") else draft.title or "",
         at="" if draft.starts_at is None else _local(draft.starts_at, UTC),
@@ -216,10 +227,12 @@ def read(form: Form) -> DraftForm:
     return DraftForm(
         tree=tree,
         as_json=form.raw("json") if written else None,
+        template=form.get("template"),
         values=message_form.pairs(form, "value"),
         source=form.get("source"),
         filters=form.all(_FILTER),
         segment=form.raw("segment"),
+        saved_segment=form.get("saved_segment"),
         only=form.raw("only"),
         title=form.get("title"),
         at=form.get("at"),
@@ -283,11 +296,18 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(each.strip() for each in text.split(",") if each.strip())
 
 
-def _audience(selection: Selection) -> tuple[str, tuple[str, ...], str, str]:
-    """Source, filters, segment and ids as the form shows them."""
+def used_template(said: str) -> UsedTemplate | None:
+    """What the form says of the template that its message was made from. Raises: InvalidInput: it is none."""
+    name, version = read_template(said)
+    return None if version is None else UsedTemplate(name=name, version=version)
+
+
+def _audience(selection: Selection) -> tuple[str, tuple[str, ...], str, str, str]:
+    """Source, filters, segment, saved segment and ids as the form shows them."""
     rows = writable(selection.filters) or []
-    segment = selection.segment_name or selection.segment or ""
-    return selection.source, tuple(rows), segment, "\n".join(selection.only or [])
+    saved = selection.segment_name or ""
+    segment = "" if saved else selection.segment or ""
+    return selection.source, tuple(rows), segment, saved, "\n".join(selection.only or [])
 
 
 def _local(at: float, zone: tzinfo) -> str:

@@ -5,6 +5,10 @@ from __future__ import annotations
 SAID = {
     "signed-out": "You are signed out.",
     "draft-saved": "The draft is saved.",
+    "template-restored": "The older version is saved again, as the newest one.",
+    "template-deleted": "The template is deleted. Campaigns that were made from it stay as they are.",
+    "segment-saved": "The segment is saved.",
+    "segment-deleted": "The segment is deleted. Campaigns that were made with it keep it.",
     "draft-deleted": "The draft is deleted.",
     "taken-back": "Taken back: nothing was sent. This is a draft again, with the time to start that it had before.",
     "too-late": "Too late: it has started already. You can pause or cancel it here.",

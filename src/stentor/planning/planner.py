@@ -91,7 +91,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The wave whose batches it puts; None: it reads the audience."""
 
 
-class Moments(Protocol):
+class Schedule(Protocol):
     """When the recipients of one campaign get it. Moments are epoch seconds."""
 
     def assign(self, page: Page, now: float) -> Assigned:
@@ -135,7 +135,7 @@ class Plan:
     variables: tuple[str, ...] = ()
     """Those that the message needs of `wanted`."""
     divider: Divider
-    moments: Moments | None = None
+    moments: Schedule | None = None
     """When each of a page gets the message, and who gets it not at all; None: all do now."""
     care: CampaignCare
     held_back: bool = False

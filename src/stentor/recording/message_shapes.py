@@ -13,6 +13,7 @@ import msgspec
 
 from stentor.recording.messages import MessageOutcome
 from stentor.store.campaigns import Campaign
+from stentor.store.templates import UsedTemplate
 
 
 class MessageRecipientShape(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +48,8 @@ class ListedMessageShape(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None
     """When what is not sent yet expires."""
     finished_at: float | None
+    template: UsedTemplate | None
+    """The saved template, and its version, that it was made from. Null: none."""
 
 
 class MessageShape(ListedMessageShape, frozen=True, kw_only=True):
@@ -57,6 +60,9 @@ class MessageShape(ListedMessageShape, frozen=True, kw_only=True):
     recipients: Sequence[MessageRecipientShape]
     """In the order in which they were named."""
     at: float
+
+
+_FACTS = ("id", "title", "created_at", "expires_at", "finished_at", "template")
 
 
 def listed_message(campaign: Campaign) -> ListedMessageShape:
@@ -73,6 +79,6 @@ def message(outcome: MessageOutcome) -> MessageShape:
 
 def _facts(campaign: Campaign) -> dict[str, Any]:
     return {
-        **{name: getattr(campaign, name) for name in ("id", "title", "created_at", "expires_at", "finished_at")},
+        **{name: getattr(campaign, name) for name in _FACTS},
         "state": campaign.state.value,
     }

@@ -81,7 +81,7 @@ def total(counts: Iterable[LaneCounts]) -> LaneCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wave:
+class HeldWave:
     """Those who are held until a moment."""
 
     at: float
@@ -143,7 +143,7 @@ class Progress:
     """The lanes of which something was read; `audience.contract.NO_LANE` where an installation has none."""
     problems: Mapping[str, LaneProblem] = field(default_factory=dict)
     """The campaign's lanes that don't send just now."""
-    waves: Sequence[Wave] = ()
+    waves: Sequence[HeldWave] = ()
     """Those that have not begun, or not been put into the queue to their end, the next one first; those who wait for a
     release last."""
     reading: bool = False
@@ -387,7 +387,7 @@ async def _reads(connection: AsyncConnection, campaign_id: str) -> bool:
     return bool(await connection.scalar(select(exists().where(*of_audience))))
 
 
-async def _waves(connection: AsyncConnection, campaign: Campaign) -> tuple[Wave, ...]:
+async def _waves(connection: AsyncConnection, campaign: Campaign) -> tuple[HeldWave, ...]:
     c = batches.c
     rows = await connection.execute(
         select(c.wave, c.gated, c.lane, func.sum(c.pending).label("held"))
@@ -400,11 +400,11 @@ async def _waves(connection: AsyncConnection, campaign: Campaign) -> tuple[Wave,
         gated = bool(row.gated) and campaign.released_at is None
         of_lane = lanes.setdefault((gated, row.wave), {})
         of_lane[row.lane] = of_lane.get(row.lane, 0) + int(row.held)
-    return tuple(Wave(at=at, gated=gated, lanes=lanes[gated, at]) for gated, at in sorted(lanes))
+    return tuple(HeldWave(at=at, gated=gated, lanes=lanes[gated, at]) for gated, at in sorted(lanes))
 
 
 async def _counts(
-    connection: AsyncConnection, campaign_id: str, now: float, waves: Collection[Wave]
+    connection: AsyncConnection, campaign_id: str, now: float, waves: Collection[HeldWave]
 ) -> dict[str, LaneCounts]:
     names = ("accepted", "rejected", "expired", "cancelled", "ambiguous")
     sums = [func.sum(batches.c[name]).label(name) for name in names]

@@ -22,12 +22,26 @@ from stentor.recording.meanings import meaning
 from stentor.recording.pruning import Prunable
 from stentor.recording.report import FailureRow, LaneCounts, LaneProblem, Progress, Report, Totals
 from stentor.store.campaigns import Campaign
+from stentor.store.templates import UsedTemplate
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """A JSON object with a fixed set of fields."""
+
+
+class SelectionShape(Selection, frozen=True, kw_only=True, omit_defaults=True):
+    """Whom a campaign is for."""
+
+    reasons: list[str] = msgspec.field(default_factory=list)
+    """With `failed_of`: only those that failed for one of these reasons. If none is named, nobody who was left out by a
+    rule, as by `skip` in a template."""
+    within: SelectionShape | None = None
+    """With `failed_of`: whom that campaign was for."""
+
+    def __post_init__(self) -> None:
+        """What keeps older Stentors from a stored selection is not told."""
 
 
 class CampaignShape(Shape, frozen=True, kw_only=True):
@@ -39,7 +53,7 @@ class CampaignShape(Shape, frozen=True, kw_only=True):
     """`draft`, `scheduled`, `running`, `paused`, `cancelling`, `completed`, `cancelled` or `failed`."""
     problem: str | None
     """Why it failed, or why it was paused other than by somebody."""
-    audience: Selection
+    audience: SelectionShape
     created_at: float
     starts_at: float | None
     """When it starts or started. The message's lifetime counts from here."""
@@ -70,6 +84,8 @@ class CampaignShape(Shape, frozen=True, kw_only=True):
     """The campaigns whose recipients get nothing: those who were reached, or perhaps were."""
     caps: Sequence[str]
     """Its own frequency caps, beside those of the configuration."""
+    template: UsedTemplate | None
+    """The saved template, and its version, that the message was made from. Null: none."""
 
 
 class ListedCampaignShape(CampaignShape, frozen=True, kw_only=True):
@@ -305,11 +321,18 @@ def without_people(shape: S) -> S:
     """The same for whoever may not see addresses and data of people: of an audience its name alone, wherever there is a
     campaign in it."""
     if isinstance(shape, CampaignShape):
-        return msgspec.structs.replace(shape, audience=Selection(source=shape.audience.source))
+        return msgspec.structs.replace(shape, audience=SelectionShape(source=shape.audience.source))
     of = getattr(shape, "campaign", None)
     if isinstance(of, CampaignShape):
         return msgspec.structs.replace(shape, campaign=without_people(of))
     return shape
+
+
+def shown_selection(each: Selection) -> SelectionShape:
+    said = {name: getattr(each, name) for name in each.__struct_fields__}
+    said["reasons"] = [] if isinstance(each.reasons, str) else each.reasons
+    said["within"] = None if each.within is None else shown_selection(each.within)
+    return SelectionShape(**said)
 
 
 def campaign(each: Campaign) -> CampaignShape:
@@ -322,7 +345,7 @@ def _campaign(each: Campaign) -> dict[str, Any]:
         "title": each.title,
         "state": each.state.value,
         "problem": each.problem,
-        "audience": selection_of(each),
+        "audience": shown_selection(selection_of(each)),
         "created_at": each.created_at,
         "starts_at": each.starts_at,
         "expires_at": each.expires_at,
@@ -339,6 +362,7 @@ def _campaign(each: Campaign) -> dict[str, Any]:
         "exclude": each.care.exclude,
         "not_reached_by": each.care.not_reached_by,
         "caps": each.care.caps,
+        "template": each.template,
     }
 
 

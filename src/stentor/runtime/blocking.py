@@ -32,8 +32,10 @@ from stentor.runtime.queue_control import Backlog, QueueControl
 from stentor.runtime.reports import Reports, TargetInfo
 from stentor.runtime.roles import Roles
 from stentor.runtime.segments import Segments
+from stentor.runtime.series import SHOWN, NextTimes, SeriesControl
 from stentor.runtime.stentor import Stentor
 from stentor.runtime.supervisor import Closing
+from stentor.runtime.templates import TemplateControl
 from stentor.twin import Twin as _Twin
 from stentor.twin import blocking as _blocking
 from stentor.twin import iterated as _iterated
@@ -70,6 +72,7 @@ class BlockingCampaignControl(_Twin[CampaignControl]):
     edit = _blocking(CampaignControl.edit)
     pause = _blocking(CampaignControl.pause)
     resume = _blocking(CampaignControl.resume)
+    release = _blocking(CampaignControl.release)
     cancel = _blocking(CampaignControl.cancel)
     prunable = _blocking(CampaignControl.prunable)
     prune = _blocking(CampaignControl.prune)
@@ -297,6 +300,39 @@ class BlockingSegments(_Twin[Segments]):
     count = _blocking(Segments.count)
 
 
+class BlockingSeriesControl(_Twin[SeriesControl]):
+    """See `SeriesControl`."""
+
+    add = _blocking(SeriesControl.add)
+    change = _blocking(SeriesControl.change)
+    pause = _blocking(SeriesControl.pause)
+    resume = _blocking(SeriesControl.resume)
+    delete = _blocking(SeriesControl.delete)
+    get = _blocking(SeriesControl.get)
+    find = _blocking(SeriesControl.find)
+    list = _blocking(SeriesControl.list)
+    draft = _blocking(SeriesControl.draft)
+    runs = _blocking(SeriesControl.runs)
+    newest_runs = _blocking(SeriesControl.newest_runs)
+
+    def next_times(self, cron: str, zone: str, count: int = SHOWN) -> NextTimes:
+        """See `SeriesControl.next_times`."""
+        return self._part.next_times(cron, zone, count)
+
+
+class BlockingTemplateControl(_Twin[TemplateControl]):
+    """See `TemplateControl`."""
+
+    save = _blocking(TemplateControl.save)
+    get = _blocking(TemplateControl.get)
+    list = _blocking(TemplateControl.list)
+    versions = _blocking(TemplateControl.versions)
+    compare = _blocking(TemplateControl.compare)
+    restore = _blocking(TemplateControl.restore)
+    delete = _blocking(TemplateControl.delete)
+    filled = _blocking(TemplateControl.filled)
+
+
 class BlockingStentor:
     """The parts of `Stentor`, each of whose operations returns when it is done. For use by one thread.
 
@@ -318,7 +354,9 @@ class BlockingStentor:
         self._runner = asyncio.Runner()
         self.campaigns = BlockingCampaignControl(self._stentor.campaigns, self._runner)
         self.care = BlockingCareControl(self._stentor.care, self._runner)
+        self.series = BlockingSeriesControl(self._stentor.series, self._runner)
         self.segments = BlockingSegments(self._stentor.segments, self._runner)
+        self.templates = BlockingTemplateControl(self._stentor.templates, self._runner)
         self.messages = BlockingMessageControl(self._stentor.messages, self._runner)
         self.outcomes = BlockingOutcomes(self._stentor.outcomes, self._runner)
         self.roles = BlockingRoles(self._stentor.roles, self._runner)

@@ -218,6 +218,7 @@ class CampaignControl:
             pause_above=self._pause_above(draft, kind),
             care=draft.care,
             same_as=same_as,
+            template=draft.template,
         )
         encoded, made_id = encode_content(draft.content), campaign_id
 
@@ -272,6 +273,7 @@ class CampaignControl:
             "care": encode_care(draft.care),
             "expected": msgspec.json.encode(expected),
             "pause_above": self._pause_above(draft, kind),
+            **campaigns.template_columns(draft.template),
         }
 
         async def change(connection: AsyncConnection) -> None:
@@ -486,8 +488,9 @@ class CampaignControl:
         campaign, encoded = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
         selection = msgspec.json.decode(campaign.audience, type=Selection)
         only = Selection(source=selection.source, only=list(installations))
+        title = f"{campaign.title} (test)"
         care = CareSettings(exempt=True)
-        draft = Draft(decode_content(encoded), only, title=f"{campaign.title} (test)", care=care)
+        draft = Draft(decode_content(encoded), only, title=title, care=care, template=campaign.template)
         return await self.send(draft, campaign_id=test_id)
 
     async def retry(self, campaign_id: str, *, reasons: Sequence[str] = (), retry_id: str | None = None) -> Campaign:
@@ -519,7 +522,15 @@ class CampaignControl:
         )
         title = f"{campaign.title} (again)"
         timing = decode_timing(campaign.timing).afterwards
-        draft = Draft(content, again, title=title, timing=timing, collapse_id=campaign.collapse_id, care=campaign.care)
+        draft = Draft(
+            content,
+            again,
+            title=title,
+            timing=timing,
+            collapse_id=campaign.collapse_id,
+            care=campaign.care,
+            template=campaign.template,
+        )
         return await self.create(draft, campaign_id=retry_id, same_as=campaign.same_as or campaign.id)
 
     # -- changing what they sent --------------------------------------------------------------------------------------
@@ -771,6 +782,7 @@ def draft_of(campaign: Campaign, content: bytes) -> Draft:
         max_rate=campaign.max_rate,
         timing=decode_timing(campaign.timing),
         care=campaign.care,
+        template=campaign.template,
         collapse_id=campaign.collapse_id,
         pause_above=campaign.pause_above,
     )

@@ -18,6 +18,7 @@ from stentor.planning.content import Content
 from stentor.planning.contract import ANYTIME, Timing
 from stentor.planning.templates import check_text
 from stentor.store.caring import NO_CARE, CareSettings
+from stentor.store.templates import UsedTemplate
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -49,6 +50,8 @@ class Draft:
     """When each recipient gets it, counted from the start."""
     care: CareSettings = NO_CARE
     """Whom it leaves alone: its category, exclusion lists, campaigns that reached them, caps of its own."""
+    template: UsedTemplate | None = None
+    """The saved template that the content was made from (`Stentor.templates.filled`); None: none."""
     collapse_id: str | None = None
     """The id of the campaign whose pushes these replace on a device that has them; None: its own."""
 

@@ -34,6 +34,7 @@ from stentor.states import CampaignKind, CampaignState
 from stentor.store import campaigns, flags
 from stentor.store import once as keys
 from stentor.store.campaigns import Campaign, new_id
+from stentor.store.templates import UsedTemplate
 
 MOST_RECIPIENTS = 100
 """Of one message; more are an audience, and the message to them is a campaign."""
@@ -63,6 +64,7 @@ class MessageControl:
         addresses: Sequence[str] = (),
         language: str | None = None,
         title: str | None = None,
+        template: UsedTemplate | None = None,
         once: str | None = None,
         message_id: str | None = None,
     ) -> MessageOutcome:
@@ -80,6 +82,7 @@ class MessageControl:
                 are called `address-1`, `address-2` and so on, in this order.
             language: of those at the addresses, e.g. `de`; None: they get the message itself.
             title: for people; the message's title if left out.
+            template: the saved template that the content was made from (`Stentor.templates.filled`).
             once: a key under which only one message or campaign is ever sent.
             message_id: its id, of `store.campaigns.new_id`; left out, one is made.
 
@@ -129,6 +132,7 @@ class MessageControl:
             expected=_expected(planned),
             planned=True,
             kind=CampaignKind.MESSAGE,
+            template=template,
         )
         stored_addresses = None if listed is None else encode_addresses(listed)
         await self._store(message, encode_content(content), stored_addresses, planned, once)

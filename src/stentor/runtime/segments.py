@@ -24,8 +24,8 @@ from stentor.runtime.resources import Resources
 from stentor.store import segments as rows
 from stentor.store.segments import SavedSegment
 
-RESERVED = frozenset({"count"})
-"""Names that the API's paths have for something else."""
+RESERVED = frozenset({"count", "new"})
+"""Names that paths of the API and the dashboard have for something else."""
 MOST = 500
 """Segments of a page at most."""
 SAMPLES = 20

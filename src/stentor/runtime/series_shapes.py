@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stentor.audience.contract import Selection
-from stentor.recording.shapes import Shape
+from stentor.recording.shapes import SelectionShape, Shape, shown_selection
 from stentor.runtime.series import NextTimes, SeriesDraft
 from stentor.store.series import Series, SeriesRun
 
@@ -59,7 +58,7 @@ class SeriesDraftShape(Shape, frozen=True, kw_only=True):
 
     title: str | None
     """What its runs are called, before their date."""
-    audience: Selection
+    audience: SelectionShape
     max_rate: float | None
     pause_above: float | None
 
@@ -99,7 +98,9 @@ def run(each: SeriesRun) -> SeriesRunShape:
 
 def draft(each: SeriesDraft) -> SeriesDraftShape:
     of = each.draft
-    return SeriesDraftShape(title=of.title, audience=of.selection, max_rate=of.max_rate, pause_above=of.pause_above)
+    return SeriesDraftShape(
+        title=of.title, audience=shown_selection(of.selection), max_rate=of.max_rate, pause_above=of.pause_above
+    )
 
 
 def next_times(found: NextTimes) -> NextTimesShape:

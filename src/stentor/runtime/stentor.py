@@ -1,9 +1,9 @@
 """`Stentor`: everything that can be done, for programs; the command line is made of it.
 
 Its parts, by what they are about: `campaigns`, `series`, `messages`, `outcomes`, `roles`, `queue`, `lanes`,
-`segments`, `care`, `installations`, `access`, `reports`; and `events`, what happens to campaigns. Rules: a campaign
-exists, and goes on, without whoever made it: all is in the store, and any process with the same settings may run, pause
-or ask about it.
+`segments`, `templates`, `care`, `installations`, `access`, `reports`; and `events`, what happens to campaigns. Rules: a
+campaign exists, and goes on, without whoever made it: all is in the store, and any process with the same settings may
+run, pause or ask about it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from stentor.runtime.resources import Resources
 from stentor.runtime.roles import Roles
 from stentor.runtime.segments import Segments
 from stentor.runtime.series import SeriesControl
+from stentor.runtime.templates import TemplateControl
 from stentor.states import CampaignState
 from stentor.store.migrate import check, migrate
 
@@ -74,6 +75,8 @@ class Stentor:
         """Conditions over installations: saved by name, and counted."""
         self.care = CareControl(self._resources)
         """Whom campaigns leave alone: opt-outs and exclusion lists."""
+        self.templates = TemplateControl(self._resources)
+        """Messages saved by name, in all their versions."""
         self.campaigns = CampaignControl(self._resources, self.roles, self.queue, self.segments, self.care)
         """Campaigns: made, started, paused, cancelled, repeated, taken back, found."""
         self.series = SeriesControl(self._resources, self.campaigns)

@@ -22,6 +22,7 @@ from stentor.store import once
 from stentor.store.caring import NO_CARE, CareSettings, decode_care, encode_care
 from stentor.store.database import insert_or_ignore
 from stentor.store.tables import batches, campaigns, chains
+from stentor.store.templates import UsedTemplate
 
 NAMED = 5
 """Campaigns that are named at most where a name could mean several."""
@@ -88,6 +89,8 @@ class Campaign:
     """Whom it leaves alone."""
     same_as: str | None = None
     """The first campaign that sent its message, if it sends that again; None: the message is its own."""
+    template: UsedTemplate | None = None
+    """The saved template that it was made from; None: none."""
 
     @property
     def is_message(self) -> bool:
@@ -153,8 +156,17 @@ async def add(connection: AsyncConnection, campaign: Campaign, content: bytes, a
             pause_above=campaign.pause_above,
             care=encode_care(campaign.care),
             same_as=campaign.same_as,
+            **template_columns(campaign.template),
         )
     )
+
+
+def template_columns(used: UsedTemplate | None) -> dict[str, Any]:
+    """The columns that tell what a campaign was made from."""
+    return {
+        "template_name": None if used is None else used.name,
+        "template_version": None if used is None else used.version,
+    }
 
 
 async def get(connection: AsyncConnection, campaign_id: str) -> Campaign:
@@ -493,4 +505,7 @@ def _campaign(row: Row[Any]) -> Campaign:
         pause_above=row.pause_above,
         care=decode_care(row.care),
         same_as=row.same_as,
+        template=None
+        if row.template_name is None
+        else UsedTemplate(name=row.template_name, version=row.template_version),
     )

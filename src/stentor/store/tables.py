@@ -77,6 +77,8 @@ campaigns = Table(
     Column("pause_from", LargeBinary),  # JSON: by lane, what it had when it was resumed (`recording.failure_share`)
     Column("care", LargeBinary),  # JSON: whom it leaves alone (`store.caring.CareSettings`); NULL: nobody in particular
     Column("same_as", KEY),  # the first campaign that sent its message, if it sends that again; NULL: its own
+    Column("template_name", StorableText),  # the saved template that it was made from; NULL: none
+    Column("template_version", Integer),
     Index(None, "state"),
     Index(None, "kind", "created_at"),
     Index(None, "finished_at"),
@@ -364,6 +366,27 @@ exclusions = Table(
     Column("list", KEY, ForeignKey("stentor_exclusion_lists.name", ondelete="CASCADE"), primary_key=True),
     Column("installation", KEY, primary_key=True),
     Index(None, "installation"),
+)
+
+templates = Table(  # messages that people saved
+    "stentor_templates",
+    METADATA,
+    Column("name", KEY, primary_key=True),
+    Column("version", Integer, nullable=False),  # the newest that there ever was
+    Column("deleted", Boolean, nullable=False),  # its row stays, so that its name keeps counting
+    Column("created_at", Double, nullable=False),
+)
+
+template_versions = Table(
+    "stentor_template_versions",
+    METADATA,
+    Column("name", KEY, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("content", LargeBinary, nullable=False),  # JSON, as in a campaign
+    Column("title", StorableText, nullable=False),
+    Column("saved_at", Double, nullable=False),
+    Column("saved_by", StorableText, nullable=False),  # the name of a user, of a key, or of somebody on the machine
+    Column("restored", Integer),  # the version that it is a copy of
 )
 
 api_keys = Table(  # what programs prove themselves with

@@ -66,7 +66,7 @@ async def test_who_may_only_view_sees_no_segment(service: Service) -> None:
 async def test_a_campaign_takes_each_spelling(service: Service, segment: Any) -> None:
     assert (await service.made("POST", "/campaigns/preview", draft(segment)))["recipients"] == 8
     made = await service.made("POST", "/campaigns", draft(segment), status=201)
-    assert made["audience"]["segment"] == "language = de"
+    assert made["audience"] == {"source": AUDIENCE, "segment": "language = de"}
 
 
 async def test_an_error_in_a_segment_names_its_place(service: Service) -> None:

@@ -102,9 +102,13 @@ class _Fields(HTMLParser):
 
 
 async def save(
-    browser: Browser, page: httpx.Response, do: str = "save", *, follow: bool = True, **changed: str
+    browser: Browser, page: httpx.Response, do: str = "save", *, follow: bool = True, path: str = "", **changed: str
 ) -> httpx.Response:
-    """Send the composer's form, with some fields filled in otherwise; `m__title` is `m.title`."""
+    """Send the composer's form, with some fields filled in otherwise; `m__title` is `m.title`.
+
+    Args:
+        path: where the button sends it, if not to where the form does.
+    """
     reader = _Fields()
     reader.feed(page.text)
     names = {name.replace("__", "."): value for name, value in changed.items()}
@@ -112,9 +116,9 @@ async def save(
     for name, value in reader.found:
         sent.setdefault(name, []).append(value)
     sent |= {name: [value] for name, value in names.items()}
-    path = re.search(r'<form id="composer" method="post" action="([^"]+)"', page.text)
-    assert path is not None, page.text
-    return await browser.post(path[1], follow=follow, **{**sent, "do": do})
+    own = re.search(r'<form id="composer" method="post" action="([^"]+)"', page.text)
+    assert own is not None, page.text
+    return await browser.post(path or own[1], follow=follow, **{**sent, "do": do})
 
 
 async def made(browser: Browser, draft: Draft = RICH) -> Campaign:

@@ -199,7 +199,8 @@ async def test_no_secret_is_told_to_anybody(tmp_path: Path, facts: Facts) -> Non
             places = {"campaign": campaign, "message_id": campaign, "installation": "1", "key": key.key.id}
             places["user"] = (await program.get("/v1/users")).json()["users"][0]["id"]
             (await program.put("/v1/segments/german", json={"segment": "language in [de]"})).raise_for_status()
-            places["name"] = "german"
+            (await program.put("/v1/templates/german", json={"message": {"title": "{{ city }}"}})).raise_for_status()
+            places |= {"name": "german", "version": "1"}
             await reader.operations(program, places)
             assert f"/campaigns/{campaign}" in await reader.pages(person)
             await metrics(reader)

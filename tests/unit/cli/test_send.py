@@ -490,7 +490,7 @@ def test_when_each_recipient_gets_it(stentor: Command, fake: FakeStentor) -> Non
         (("--quiet-hours", "22-8"), "--quiet-hours: '22-8' are not quiet hours; write e.g. 22:00-08:00"),
         ((*AT_SIX, "--no-zone", "Asia"), "--no-zone: 'Asia' is not a time zone"),
         (("--past", "now"), "--past: is for campaigns at a local time; set --local-at, or leave it out"),
-        (("--canary", "half"), "--canary: 'half' is not a share; write e.g. 1% or 0.01"),
+        (("--canary", "half"), "--canary: 'half' is not a share above 0 % and at most 100 %; write e.g. 20%"),
         (("--spread", "2"), None),
         (("--spread", "soon"), "--spread: 'soon' is not a duration"),
         (("--spread", "30d"), "--spread: must be between 0 seconds and 7 days"),

@@ -22,7 +22,7 @@ async def asynchronous(client: Client) -> None:
     assert_type(client.campaigns.all(state="draft"), AsyncGenerator[shapes.ListedCampaign, None])
     assert_type(client.events(), AsyncGenerator[WatchedEvent, None])
     assert_type((await client.outcomes.report(campaign.id)).reasons, list[shapes.Reason])
-    await client.campaigns.create(message={"titel": "x"}, audience={"source": "users"})  # type: ignore[typeddict-unknown-key]
+    await client.campaigns.create(message={"titel": "x"}, audience={"source": "users"})  # type: ignore[arg-type]
     await client.campaigns.create(message={"title": "x"}, audience={})  # type: ignore[typeddict-item]
     await client.campaigns.test(campaign.id, installations="4711")  # type: ignore[arg-type]
     await client.access.keys.create(name="shop", scope="root")  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from stentor.api.operations import (
     reports,
     segments,
     series,
+    templates,
 )
 
 ALL = (
@@ -24,6 +25,7 @@ ALL = (
     *messages.operations,
     *segments.operations,
     *care.operations,
+    *templates.operations,
     *installations.operations,
     *lanes.operations,
     *reports.operations,

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from stentor.access.scopes import Scope
 from stentor.api.campaign_pages import list_page
 from stentor.api.operation import Call, Fields, Made, Operations
+from stentor.api.said import content_said
 from stentor.audience.contract import Condition, Selection
 from stentor.audience.segments.spelling import told
 from stentor.errors import (
@@ -33,6 +34,8 @@ from stentor.runtime.confirmation import TOLERANCE, Expectation
 from stentor.runtime.draft import Draft
 from stentor.runtime.sentences import made_of
 from stentor.runtime.shapes import PreviewShape, preview
+from stentor.runtime.stentor import Stentor
+from stentor.runtime.template_shapes import MessageTree
 from stentor.states import CampaignState
 from stentor.store.campaigns import Campaign
 from stentor.store.caring import CareSettings
@@ -42,9 +45,6 @@ MOST, USUAL = 200, 50
 """Campaigns of a page."""
 CHECKS = (InvalidMessage, InvalidAudience, CredentialError, AudienceUnavailable)
 """What a draft can be refused for."""
-
-MessageTree = Annotated[dict[str, Any], Meta(extra_json_schema={"$ref": "#/components/schemas/MessageFile"})]
-
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0, le=LONGEST_HOLD)]
@@ -72,10 +72,12 @@ class AudienceFields(Fields, frozen=True, kw_only=True):
 
 
 class DraftFields(Fields, frozen=True, kw_only=True):
-    """What a campaign is to be."""
+    """What a campaign is to be. It has either a message or a template."""
 
-    message: MessageTree
+    message: MessageTree | UnsetType = UNSET
     """What is sent, as a message file has it: fields of the message, options of channels, `translations`."""
+    template: str | None = None
+    """In place of a message: the name of a saved template, or `NAME@VERSION`. The campaign keeps its text."""
     audience: AudienceFields
     values: dict[str, str] = msgspec.field(default_factory=dict)
     """Values for the templates that are the same for everybody. They are shown as they are."""
@@ -99,10 +101,9 @@ class DraftFields(Fields, frozen=True, kw_only=True):
     caps: list[str] = msgspec.field(default_factory=list)
     """Frequency caps of its own, beside those of the settings: `1 a day`, `3 in 24h of news`."""
 
-    @property
-    def draft(self) -> Draft:
-        """Raises: InvalidMessage."""
-        content = content_of(self.message, self.values)
+    async def draft(self, stentor: Stentor) -> Draft:
+        """Raises: InvalidMessage, InvalidInput: names the field."""
+        content, used = await content_said(stentor, self.message, self.template, self.values)
         care = CareSettings(
             category=self.category,
             exclude=tuple(self.exclude),
@@ -118,6 +119,7 @@ class DraftFields(Fields, frozen=True, kw_only=True):
             timing=self.timing,
             pause_above=self.pause_above,
             care=care,
+            template=used,
         )
 
 
@@ -242,7 +244,7 @@ async def preview_campaign(call: Call, body: PreviewRequestFields) -> PreviewSha
     Says how many get it on each lane, how long that takes at least, and what real recipients would get. Its
     `confirmation` can be demanded when the campaign is started.
     """
-    return preview(await call.stentor.campaigns.prepare(body.draft, sample=body.sample))
+    return preview(await call.stentor.campaigns.prepare(await body.draft(call.stentor), sample=body.sample))
 
 
 @operations.post(
@@ -261,15 +263,17 @@ async def create_campaign(call: Call, query: CreateQuery, body: NewCampaignField
     """
     if query.start:
         call.caller.require(Scope.SEND)
+    draft = await body.draft(call.stentor)
+    if query.start:
         expect = _expectation(call, body)
         made = await call.stentor.campaigns.send(
-            body.draft, once=body.once, expect=expect, campaign_id=call.reserved, along=call.along(_made)
+            draft, once=body.once, expect=expect, campaign_id=call.reserved, along=call.along(_made)
         )
     else:
         for name, value in (("confirmation", body.confirmation), ("once", body.once)):
             if value is not None:
                 raise InvalidInput(name, "is for a start; add `start=true`, or give it when you start the draft")
-        made = await call.stentor.campaigns.create(body.draft, campaign_id=call.reserved, count=query.count)
+        made = await call.stentor.campaigns.create(draft, campaign_id=call.reserved, count=query.count)
     return _made(made)
 
 
@@ -305,7 +309,8 @@ async def change_campaign(call: Call, campaign: str, query: ChangeQuery, body: D
     """Make a draft another one. With `If-Match`, only if nobody changed it meanwhile."""
     found = await call.stentor.campaigns.get(campaign)
     call.match(shapes.campaign(found))
-    changed = await call.stentor.campaigns.change(campaign, body.draft, revision=found.revision, count=query.count)
+    draft = await body.draft(call.stentor)
+    changed = await call.stentor.campaigns.change(campaign, draft, revision=found.revision, count=query.count)
     return shapes.campaign(changed)
 
 

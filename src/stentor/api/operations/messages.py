@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from stentor.access.scopes import Scope
 from stentor.api.operation import Call, Fields, Made, Operations
-from stentor.api.operations.campaigns import CHECKS, MessageTree
+from stentor.api.operations.campaigns import CHECKS
+from stentor.api.said import content_said
 from stentor.config import REGISTRY
 from stentor.errors import AlreadySent, InvalidState, UnknownCampaign
-from stentor.planning.content import content_of
 from stentor.recording.message_shapes import ListedMessageShape, MessageShape, listed_message, message
 from stentor.recording.shapes import Shape
+from stentor.runtime.template_shapes import MessageTree
 
 operations = Operations("Messages")
 MOST, USUAL = 200, 50
@@ -23,10 +24,12 @@ LONGEST_WAIT = 30.0
 
 
 class NewMessageFields(Fields, frozen=True, kw_only=True):
-    """A message, and whom it is for: `to`, or `lane` and `addresses`."""
+    """A message or a template, and whom it is for: `to`, or `lane` and `addresses`."""
 
-    message: MessageTree
+    message: MessageTree | UnsetType = UNSET
     """What is sent, as a message file has it."""
+    template: str | None = None
+    """In place of a message: the name of a saved template, or `NAME@VERSION`."""
     values: dict[str, str] = msgspec.field(default_factory=dict)
     """Values for the templates. They are shown as they are."""
     to: list[str] = msgspec.field(default_factory=list)
@@ -77,14 +80,16 @@ async def send_message(call: Call, query: MessageQuery, body: NewMessageFields) 
     if call.again and call.reserved is not None and await messages.exists(call.reserved):
         made = await messages.get(call.reserved)
     else:
+        content, used = await content_said(call.stentor, body.message, body.template, body.values)
         made = await messages.send(
-            content_of(body.message, body.values),
+            content,
             body.to,
             audience=body.audience,
             lane=body.lane,
             addresses=body.addresses,
             language=body.language,
             title=body.title,
+            template=used,
             once=body.once,
             message_id=call.reserved,
         )

@@ -21,6 +21,7 @@ from stentor.runtime.series_shapes import (
     SeriesRunShape,
     SeriesShape,
 )
+from stentor.runtime.stentor import Stentor
 from stentor.store.series import Missed, Series
 
 operations = Operations("Series")
@@ -41,10 +42,10 @@ class NewSeriesFields(DraftFields, frozen=True, kw_only=True):
     missed: Missed = Missed.SKIP
     """What becomes of runs that were due while no scheduler ran: `skip`, or `one`, which sends the newest late."""
 
-    @property
-    def series(self) -> SeriesDraft:
-        """Raises: InvalidMessage."""
-        return SeriesDraft(name=self.name, draft=self.draft, cron=self.cron, zone=self.zone, missed=self.missed)
+    async def series(self, stentor: Stentor) -> SeriesDraft:
+        """Raises: InvalidMessage, InvalidInput: names the field."""
+        draft = await self.draft(stentor)
+        return SeriesDraft(name=self.name, draft=draft, cron=self.cron, zone=self.zone, missed=self.missed)
 
 
 class NextTimesQuestionFields(Fields, frozen=True, kw_only=True):
@@ -106,7 +107,7 @@ async def create_series(call: Call, query: SeriesCheckQuery, body: NewSeriesFiel
     It is checked and counted as a campaign is.
     """
     made = await call.stentor.series.add(
-        body.series, count=query.count, series_id=call.reserved, along=call.along(_made)
+        await body.series(call.stentor), count=query.count, series_id=call.reserved, along=call.along(_made)
     )
     return _made(made)
 
@@ -150,7 +151,11 @@ async def change_series(call: Call, series: str, query: SeriesCheckQuery, body: 
     found = await call.stentor.series.get(series)
     call.match(shapes.series(found))
     changed = await call.stentor.series.change(
-        series, body.series, revision=found.revision, count=query.count, along=call.along(shapes.series)
+        series,
+        await body.series(call.stentor),
+        revision=found.revision,
+        count=query.count,
+        along=call.along(shapes.series),
     )
     return shapes.series(changed)
 

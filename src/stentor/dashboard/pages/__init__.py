@@ -9,6 +9,7 @@ from stentor.dashboard.pages import (
     campaign_changes,
     campaigns,
     compose,
+    compose_template,
     failures,
     fire,
     installations,
@@ -16,8 +17,10 @@ from stentor.dashboard.pages import (
     lanes,
     log,
     messages,
+    segments,
     series,
     sign_in,
+    templates,
     users,
 )
 
@@ -36,7 +39,10 @@ ALL = (
     *campaign_actions.pages,
     *campaign_changes.pages,
     *compose.pages,
+    *compose_template.pages,
     *fire.pages,
     *series.pages,
+    *templates.pages,
+    *segments.pages,
 )
 """All of them."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.responses import Response
@@ -24,7 +25,7 @@ from stentor.errors import (
     StentorError,
     UnknownCampaign,
 )
-from stentor.planning.content import Content, content_of
+from stentor.planning.content import Content, content_of, to_file
 from stentor.planning.timing.sentences import described_timing
 from stentor.runtime.draft import Draft
 from stentor.states import CampaignState
@@ -32,13 +33,13 @@ from stentor.store.campaigns import Campaign
 from stentor.store.caring import CareSettings
 
 pages = Pages()
-NOTHING_SAVED = ("add-language", "remove-language", "add-row", "as-json", "as-fields")
+NOTHING_SAVED = ("add-language", "remove-language", "add-row", "as-json", "as-fields", "use-template")
 """Buttons that change what is in the form."""
 SPARE_ROWS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Desk:
+class ComposerDesk:
     """What the page is about: a draft that is stored, or one to be."""
 
     campaign_id: str
@@ -65,32 +66,34 @@ class Group:
 @pages.get("/campaigns/new", Scope.WRITE)
 async def new_campaign(visit: Visit) -> Response:
     sources = _sources(visit)
-    filled = DraftForm(source=sources[0] if len(sources) == 1 else "")
-    return await _page(visit, _Desk(campaign_id=visit.reserved), filled)
+    filled = DraftForm(source=sources[0] if len(sources) == 1 else "", saved_segment=visit.query("segment"))
+    if template := visit.query("template"):
+        filled = await with_template(visit, filled, template)
+    return await composer(visit, ComposerDesk(campaign_id=visit.reserved), filled)
 
 
 @pages.post("/campaigns/new", Scope.WRITE, action="campaign.create")
 async def make_campaign(visit: Visit) -> Response:
     campaign_id = visit.reserved
     try:
-        return await _act(visit, await _desk(visit, campaign_id))  # it was made already, e.g. by a second click
+        return await _act(visit, await find_desk(visit, campaign_id))  # it was made already, e.g. by a second click
     except UnknownCampaign:
-        return await _act(visit, _Desk(campaign_id=campaign_id))
+        return await _act(visit, ComposerDesk(campaign_id=campaign_id))
 
 
 @pages.get("/campaigns/{campaign}/compose", Scope.WRITE)
 async def show_draft(visit: Visit, campaign: str) -> Response:
-    desk = await _desk(visit, campaign)
+    desk = await find_desk(visit, campaign)
     assert desk.campaign is not None
     assert desk.stored is not None
     if desk.campaign.state is not CampaignState.DRAFT:
         return visit.go(f"/campaigns/{campaign}")
-    return await _page(visit, desk, draft_form.form_of(desk.stored))
+    return await composer(visit, desk, draft_form.form_of(desk.stored))
 
 
 @pages.post("/campaigns/{campaign}/compose", Scope.WRITE, action="campaign.change")
 async def change_draft(visit: Visit, campaign: str) -> Response:
-    return await _act(visit, await _desk(visit, campaign))
+    return await _act(visit, await find_desk(visit, campaign))
 
 
 @pages.get("/campaigns/{campaign}/discard", Scope.WRITE)
@@ -134,32 +137,36 @@ async def _shown(visit: Visit, filled: DraftForm, content: Content) -> dict[str,
 # -- what a form does -------------------------------------------------------------------------------------------------
 
 
-async def _desk(visit: Visit, campaign_id: str) -> _Desk:
+async def find_desk(visit: Visit, campaign_id: str) -> ComposerDesk:
     """Raises: UnknownCampaign."""
     campaign = await visit.stentor.campaigns.get(campaign_id)
-    return _Desk(campaign_id=campaign_id, campaign=campaign, stored=await visit.stentor.campaigns.draft(campaign_id))
+    return ComposerDesk(
+        campaign_id=campaign_id, campaign=campaign, stored=await visit.stentor.campaigns.draft(campaign_id)
+    )
 
 
-async def _act(visit: Visit, desk: _Desk) -> Response:
+async def _act(visit: Visit, desk: ComposerDesk) -> Response:
     button = visit.form.get("do")
     visit.deed.about = desk.campaign_id
     filled = draft_form.read(visit.form)
     try:
         if button.partition(":")[0] in NOTHING_SAVED:
             visit.deed.nothing = True
-            return await _page(visit, desk, draft_form.pressed(filled, button, visit.form.get("language")))
+            if button == "use-template":
+                filled = await with_template(visit, filled, visit.form.get("from_template"))
+            return await composer(visit, desk, draft_form.pressed(filled, button, visit.form.get("language")))
         draft = filled.draft(desk.stored, visit.now)
         saved = await _save(visit, desk, draft)
     except ChangedMeanwhile:
         return await _conflict(visit, desk, filled)
     except (InvalidMessage, InvalidInput) as error:
-        return await _page(visit, desk, filled, draft_form.problems_of(error))
+        return await composer(visit, desk, filled, draft_form.problems_of(error))
     if button == "check":
         return visit.go(f"/campaigns/{saved.id}/check")
     return visit.go(f"/campaigns/{saved.id}/compose", "draft-saved")
 
 
-async def _save(visit: Visit, desk: _Desk, draft: Draft) -> Campaign:
+async def _save(visit: Visit, desk: ComposerDesk, draft: Draft) -> Campaign:
     """Raises: ChangedMeanwhile. And as `create` without a count."""
     campaigns = visit.stentor.campaigns
     if desk.campaign is None:
@@ -173,9 +180,9 @@ def _revision(visit: Visit) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
 
 
-async def _conflict(visit: Visit, desk: _Desk, filled: DraftForm) -> Response:
+async def _conflict(visit: Visit, desk: ComposerDesk, filled: DraftForm) -> Response:
     """Somebody else saved the draft since this form was opened: both are shown, and one is chosen."""
-    desk = await _desk(visit, desk.campaign_id)
+    desk = await find_desk(visit, desk.campaign_id)
     assert desk.campaign is not None
     assert desk.stored is not None
     kept = [(name, value) for name, value in visit.form.fields if name not in ("csrf", "revision", "do")]
@@ -222,10 +229,30 @@ def _rate(value: float | None) -> str:
 # -- the page ---------------------------------------------------------------------------------------------------------
 
 
-async def _page(visit: Visit, desk: _Desk, filled: DraftForm, problems: dict[str, str] | None = None) -> Response:
+async def with_template(visit: Visit, filled: DraftForm, said: str) -> DraftForm:
+    """The form with the message of a saved template.
+
+    Args:
+        said: `NAME` or `NAME@VERSION`.
+
+    Raises: InvalidInput: there is none.
+    """
+    content, used = await visit.stentor.templates.filled(said)
+    as_json = filled.as_json and json.dumps(to_file(content), ensure_ascii=False, indent=2)
+    return replace(filled, tree=to_file(content), as_json=as_json, template=str(used))
+
+
+async def composer(
+    visit: Visit, desk: ComposerDesk, filled: DraftForm, problems: dict[str, str] | None = None, **more: Any
+) -> Response:
+    """The page.
+
+    Args:
+        problems: what is wrong, by the form's field.
+        more: what else the page shows.
+    """
     wrong = problems or {}
-    more = visit.form.get("do")
-    spare = SPARE_ROWS if more.startswith("add-row") else 1
+    spare = SPARE_ROWS if visit.form.get("do").startswith("add-row") else 1
     configured = {app.channel for app in visit.config.apps.values()}
     groups = [
         Group(channel=name, fields=[each for each in message_form.CHANNELS if each.channel == name])
@@ -249,6 +276,9 @@ async def _page(visit: Visit, desk: _Desk, filled: DraftForm, problems: dict[str
         revision=visit.form.get("revision") or desk.revision,
         starts_at=None if desk.stored is None else desk.stored.starts_at,
         sample=visit.form.get("sample"),
+        templates=[each.name for each in await visit.stentor.templates.list()],
+        segments=[each.name for each in await visit.stentor.segments.list()],
+        **{"template_name": filled.template.partition("@")[0], "template_over": "", **more},
     )
 
 
