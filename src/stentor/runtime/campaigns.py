@@ -34,7 +34,7 @@ from stentor.recording import pruning
 from stentor.recording.pruning import Prunable
 from stentor.runtime.confirmation import Expectation, confirmation_of
 from stentor.runtime.draft import Draft, checked
-from stentor.runtime.preview import Preview, preview_of
+from stentor.runtime.preview import Preview, counted_of, preview_of
 from stentor.runtime.queue_control import QueueControl
 from stentor.runtime.renditions import Composition, composition_of
 from stentor.runtime.resources import Resources
@@ -90,7 +90,7 @@ class CampaignControl:
 
     async def get(self, campaign_id: str) -> Campaign:
         """Raises: UnknownCampaign."""
-        return await self._database.ask(lambda connection: campaigns.get(connection, campaign_id))
+        return await self._database.ask_one(lambda connection: campaigns.get(connection, campaign_id))
 
     async def find(self, name: str) -> Campaign:
         """The campaign of this id or title, or with this in its id. Raises: UnknownCampaign: none or several are."""
@@ -165,25 +165,30 @@ class CampaignControl:
         *,
         preview: Preview | None = None,
         campaign_id: str | None = None,
+        is_new: bool = False,
         count: bool = True,
+        along: Along[Campaign] | None = None,
     ) -> Campaign:
-        """Store a campaign as a draft, after the checks of `prepare`.
+        """Store a campaign as a draft, unless `prepare` would refuse it.
 
         Args:
             count: False: its audience and its apps are not looked at yet; `check` or `start` does that.
             preview: what `prepare` said of it just now, so that it isn't checked and counted twice.
             campaign_id: its id, of `store.campaigns.new_id`. If there is one of this id, that is returned.
+            is_new: whether nobody can have made one of this id, so that it needn't be looked for first.
+            along: is written with it.
 
         Raises: as `prepare`.
         """
-        if (found := await self._made(campaign_id)) is not None:
+        if not is_new and (found := await self._made(campaign_id)) is not None:
             return found
         now = self._clock()
         draft = await self._settled(draft)
-        if count and preview is None:
-            preview = await self.prepare(draft)
-        elif preview is None:
+        if preview is not None:
+            expected = preview.expected
+        else:
             draft.check(now)
+            expected = await counted_of(draft, now, self._resources) if count else {}
         campaign_id = campaign_id or new_id(now)
         campaign = Campaign(
             id=campaign_id,
@@ -194,16 +199,23 @@ class CampaignControl:
             created_at=now,
             starts_at=draft.starts_at,
             max_rate=draft.max_rate,
-            expected=preview.expected if preview is not None else {},
+            expected=expected,
         )
         encoded = encode_content(draft.content)
-        await self._database.write(lambda connection: campaigns.add(connection, campaign, encoded))
-        return await self.get(campaign_id)
+
+        async def add(connection: AsyncConnection) -> Campaign:
+            is_made = await campaigns.add(connection, campaign, encoded)
+            made = campaign if is_made else await campaigns.get(connection, campaign.id)
+            if along is not None:
+                await along(connection, made)
+            return made
+
+        return await self._database.write(add)
 
     async def change(
         self, campaign_id: str, draft: Draft, *, revision: int | None = None, count: bool = True
     ) -> Campaign:
-        """Make a draft another one, after the checks of `prepare`.
+        """Make a draft another one, unless `prepare` would refuse it.
 
         Args:
             count: as for `create`.
@@ -215,11 +227,9 @@ class CampaignControl:
             ChangedMeanwhile: its revision is another one. And as `prepare`.
         """
         draft = await self._settled(draft)
-        if count:
-            expected = (await self.prepare(draft)).expected
-        else:
-            draft.check(self._clock())
-            expected = {}
+        now = self._clock()
+        draft.check(now)
+        expected = await counted_of(draft, now, self._resources) if count else {}
         seen = (await self.get(campaign_id)).revision if revision is None else revision
         values = {
             "title": check_text("title", draft.shown_title),
@@ -356,19 +366,20 @@ class CampaignControl:
         once: str | None = None,
         expect: Expectation = ANYTHING,
         campaign_id: str | None = None,
+        is_new: bool = False,
         along: Along[Campaign] | None = None,
     ) -> Campaign:
         """Make a campaign and start it. `Roles.run`, here or in any other process, then sends it.
 
         Args:
-            preview, campaign_id: as for `create`. A campaign of this id that was started already is returned.
+            preview, campaign_id, is_new: as for `create`. A campaign of this id that was started already is returned.
             once: as for `start`, e.g. `episode-12`: however often a program is run, this is sent once.
             expect: what must hold; the count is of now.
             along: is written with the start.
 
         Raises: as `prepare`; AlreadySent, InvalidState, Unconfirmed: as `start`.
         """
-        made = await self._made(campaign_id)
+        made = None if is_new else await self._made(campaign_id)
         if made is not None and made.state is not CampaignState.DRAFT:
             return made
         await self._refuse_while_draining()
@@ -377,7 +388,7 @@ class CampaignControl:
         draft = await self._settled(draft)
         preview = preview or await self.prepare(draft)
         expect.check(encode_content(draft.content), msgspec.json.encode(draft.selection), preview.recipients)
-        made = await self.create(draft, preview=preview, campaign_id=campaign_id)
+        made = await self.create(draft, preview=preview, campaign_id=campaign_id, is_new=is_new)
         if made.state is not CampaignState.DRAFT:
             return made
         try:
