@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -55,6 +55,8 @@ class _Answered:
     response: Response
     kept: bytes | None = None
     """The body for whoever repeats the request, if it is another one."""
+    kept_along: KeptReply | None = None
+    """What was kept in the transaction of what was done."""
     lasting: bool = True
     """Whether whoever repeats the request is to get the same answer; what may be other tomorrow is asked again."""
 
@@ -78,6 +80,8 @@ class _Keeper:
         self._caller = caller
         self._claim = claim
         self._row: LoggedAction | None = None
+        self.reply: KeptReply | None = None
+        """What was kept as the answer; None: nothing yet."""
 
     @property
     def logged(self) -> bool:
@@ -93,6 +97,7 @@ class _Keeper:
         if self._claim is not None:
             reply = _answered(operation, self._request, answer).reply
             await replies.answer_with(connection, self._claim, reply)
+            self.reply = reply
 
 
 class RestApi:
@@ -250,7 +255,7 @@ class RestApi:
         if passes or len(response.body) > idempotency.LARGEST:
             await self._stentor.replies.give_back(claim)
             return response
-        await self._stentor.replies.answer(claim, answered.reply)
+        await self._stentor.replies.answer(claim, answered.reply, kept=answered.kept_along)
         return response
 
     async def _run(
@@ -275,7 +280,7 @@ class RestApi:
             raise
         if not keeper.logged:
             await self._note(operation, request, caller, answer, "")
-        return _answered(operation, request, answer)
+        return replace(_answered(operation, request, answer), kept_along=keeper.reply)
 
     async def _begin(self, claim: KeyClaim | None, said: str) -> None:
         """See `Call.begin`."""

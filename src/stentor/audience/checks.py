@@ -5,6 +5,7 @@ Each problem names the setting in `stentor.toml` that is at fault, and what to w
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,12 +22,16 @@ from stentor.audience.contract import Condition, role_of
 from stentor.audience.keys import Key, Kind, kind_of
 from stentor.audience.source import Element, Source, nearest_to
 from stentor.audience.values import misfit
+from stentor.clock import steady
 from stentor.errors import InvalidAudience
 from stentor.store.text import UNSTORABLE
 
 _SQLITE_MISTAKES = {0, 1, 20}  # none (the driver's own), SQLITE_ERROR (SQL that makes no sense), SQLITE_MISMATCH
 _BAD_DATA = "22"
 _MISTAKES = (_BAD_DATA, "42", "0A")  # SQLSTATE: that, bad SQL or no right to it, not supported
+UNIQUE_FOR = 60.0
+"""Seconds for which a table is believed to have the unique index that it had. Whoever reads it sees a key that is there
+twice all the same."""
 _QUOTED = re.compile(r'"([^"]*)"')
 
 
@@ -55,6 +60,24 @@ def mistake(error: DBAPIError) -> str | None:
 def _beginning(quoted: re.Match[str]) -> str:
     value = quoted[1]
     return f'"{value[: min(8, len(value) // 2)]}…"' if value else '""'
+
+
+class UniqueColumns:
+    """The columns of one database that have a unique index, as far as it was asked: to ask takes five statements."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str], float] = {}  # by table and column, until when that is believed
+
+    async def has(self, connection: AsyncConnection, source: Source) -> bool:
+        """Whether the table of a source sees to it that each key is there once."""
+        key = (source.settings.table or "", source.settings.columns.id)
+        if steady() < self._seen.get(key, -math.inf):
+            return True
+        self._seen.pop(key, None)
+        if not await connection.run_sync(_is_unique, source):
+            return False
+        self._seen[key] = steady() + UNIQUE_FOR
+        return True
 
 
 class Unreadable(Exception):
@@ -93,11 +116,15 @@ async def check_columns(connection: AsyncConnection, source: Source) -> None:
         InvalidAudience: as all functions here.
     """
     settings = source.settings
-    if settings.table is not None:
-        await connection.run_sync(_check_table, source)
     with blaming(f"{source.setting}.{'table' if settings.table is not None else 'query'}"):
         everything: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(source.table)
-        result = await connection.execute(everything.limit(0))
+        try:
+            result = await connection.execute(everything.limit(0))
+        except DBAPIError as error:
+            if settings.table is not None and mistake(error):
+                await connection.rollback()  # PostgreSQL does nothing more in a transaction in which something failed
+                await connection.run_sync(_check_table, source)
+            raise
     known = list(result.keys())
     columns = settings.columns
     roles = ("id", "address", "channel", "app", "language", "time_zone", "registered_at")
@@ -205,7 +232,7 @@ def not_unique(source: Source, key: Key) -> InvalidAudience:
     )
 
 
-async def check_keys(connection: AsyncConnection, source: Source) -> None:
+async def check_keys(connection: AsyncConnection, source: Source, unique: UniqueColumns) -> None:
     """See that no key is NULL, and that none comes twice: by the table's own word, else by looking."""
     # NULL is not a member, so `where` alone is asked.
     nameless: sa.Select[Any] = (
@@ -216,7 +243,7 @@ async def check_keys(connection: AsyncConnection, source: Source) -> None:
             f"{source.setting}.columns.id: {source.settings.columns.id} is NULL for some rows of {source.name}; "
             f"fill it, or leave them out with {source.setting}.where."
         )
-    if source.settings.table is not None and await connection.run_sync(_is_unique, source):
+    if source.settings.table is not None and await unique.has(connection, source):
         return
     twice = sa.select(source.id).where(source.member).group_by(source.id).having(sa.func.count() > 1).limit(1)
     rows: Sequence[Any] = (await connection.execute(twice)).all()

@@ -11,7 +11,7 @@ a server to go to: there the rows are merged here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any
@@ -22,6 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
+from stentor.audience.checks import UniqueColumns
 from stentor.audience.contract import Routes, Selection
 from stentor.audience.sql import SqlAudience
 from stentor.config import AudienceConfig, Columns
@@ -48,8 +49,10 @@ SETTINGS = AudienceConfig(
 class RegistryAudience(SqlAudience):
     """A selection of the registry's installations. Every attribute can be a variable or a filter."""
 
-    def __init__(self, database: Database, selection: Selection, routes: Routes) -> None:
-        super().__init__(database, SETTINGS, selection, routes, json_column="attributes")
+    def __init__(
+        self, database: Database, selection: Selection, routes: Routes, unique: UniqueColumns | None = None
+    ) -> None:
+        super().__init__(database, SETTINGS, selection, routes, json_column="attributes", unique=unique)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +112,9 @@ async def register(database: Database, rows: Sequence[Registration]) -> Register
         batch = latest[start : start + BATCH]
 
         async def change(connection: AsyncConnection, batch: Sequence[Registration] = batch) -> Registered:
-            return await register_in(connection, batch)
+            return await _register_here(connection, batch)
 
-        total += await database.write(change)
+        total += await (database.write(change) if database.dialect == SQLITE else _merged(database.write_one, batch))
     return total
 
 
@@ -119,12 +122,24 @@ async def register_in(connection: AsyncConnection, batch: Sequence[Registration]
     """As `register`, of at most a thousand with an id each, within the caller's transaction."""
     if connection.dialect.name == SQLITE:
         return await _register_here(connection, batch)
+
+    async def execute(statement: sa.Executable, rows: Mapping[str, Any]) -> Sequence[sa.Row[Any]]:
+        return (await connection.execute(statement, rows)).all()
+
+    return await _merged(execute, batch)
+
+
+async def _merged(
+    execute: Callable[[sa.Executable, Mapping[str, Any]], Awaitable[Sequence[sa.Row[Any]]]],
+    batch: Sequence[Registration],
+) -> Registered:
+    """What PostgreSQL makes of at most a thousand with an id each: usually by one statement."""
     *texts, times = zip(*map(_VALUES, _in_order(batch)), strict=True)
     rows = given(_SAID, [*map(storable_column, texts), times])
     total = Registered()
     missed = len(batch)
     while missed:  # somebody else added some of them meanwhile: they are known the next time, and the rest is as it is
-        found = (await connection.execute(_MERGE, rows)).one()
+        (found,) = await execute(_MERGE, rows)
         total += Registered(found.added, found.changed, found.revived)
         missed = len(batch) - found.known - found.added
     return total

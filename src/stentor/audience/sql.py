@@ -58,18 +58,23 @@ class SqlAudience:
         routes: Routes,
         *,
         json_column: str | None = None,
+        unique: checks.UniqueColumns | None = None,
     ) -> None:
         """Args:
         database: where the audience is; whoever opened it closes it.
         json_column: a column of further attributes, a JSON object as text.
+        unique: what is remembered of this database's tables; None: nothing yet.
         """
         self._database = database
         self._selection = selection
         self._source = Source(f"audiences.{selection.source}", settings, routes, database.dialect, json_column)
         self._segment: Element | None = None
         """The condition of the selection's segment, once it was needed."""
+        self._kind: Kind | None = None
+        """Of all keys, once it was needed: it is the column's, and stays the same."""
         self._groups: Sequence[_Row] | None = None
         self._is_counted = False
+        self._unique = unique or checks.UniqueColumns()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._selection.source}: {self._source.name}>"
@@ -78,8 +83,9 @@ class SqlAudience:
         source = self._source
         async with self._reading() as connection:
             await checks.check_columns(connection, source)
-            with checks.blaming(f"{source.setting}.where"):
-                await checks.check_where(connection, source)
+            if source.settings.where:
+                with checks.blaming(f"{source.setting}.where"):
+                    await checks.check_where(connection, source)
             source.wanted_variables(wanted)
             for name, values in self._selection.filters.items():
                 with checks.blaming(f"the filter on {name}"):
@@ -90,8 +96,9 @@ class SqlAudience:
                     await checks.check_condition(connection, source, await self._segment_of(connection))
                 named += names(segment_tree(self._selection.segment))
             await checks.check_attributes(connection, source, named)
-            await self._ends(connection, [source.member])
-            await checks.check_keys(connection, source)
+            if (ends := await self._ends(connection, [source.member])) is not None:
+                self._kind = ends[2]
+            await checks.check_keys(connection, source, self._unique)
             rows, _ = await self._rows(connection, wanted, [source.member], LOOKED_AT)
             checks.check_values(source, self._columns(wanted), rows)
             groups = await self._group(connection, await self._selected(connection))
@@ -274,8 +281,9 @@ class SqlAudience:
         return self._segment
 
     async def _among(self, connection: AsyncConnection, keys: Iterable[str]) -> Element:
-        ends = await self._ends(connection, [self._source.member])
-        return self._source.one_of(_parse(keys, ends[2])) if ends and keys else sa.false()
+        if self._kind is None and (ends := await self._ends(connection, [self._source.member])) is not None:
+            self._kind = ends[2]
+        return self._source.one_of(_parse(keys, self._kind)) if self._kind and keys else sa.false()
 
     async def _ends(self, connection: AsyncConnection, conditions: Sequence[Element]) -> tuple[Key, Key, Kind] | None:
         """The first key, the last, and their kind; None where there is none.
@@ -283,19 +291,16 @@ class SqlAudience:
         Raises:
             InvalidAudience: they are of no kind that can be a key.
         """
-        first = await self._keys(connection, *conditions)
-        last = await self._keys(connection, *conditions, last=True)
-        if not (first and last):
-            return None
-        low, high = first[0][0], last[0][0]
-        return low, high, checks.kind_of_keys(self._source, low, high)
-
-    async def _keys(self, connection: AsyncConnection, *conditions: Element, last: bool = False) -> Sequence[_Row]:
-        """The first (or last) key that fulfils the conditions, if any."""
         key = self._source.id
-        return await _fetch(
-            connection, sa.select(key).where(*conditions).order_by(key.desc() if last else key).limit(1)
-        )
+        keys = sa.select(key).where(*conditions).limit(1)
+        ends = (keys.order_by(key).scalar_subquery(), keys.order_by(key.desc()).scalar_subquery())
+        ((low, high),) = await _fetch(connection, sa.select(*ends))
+        return None if low is None else (low, high, checks.kind_of_keys(self._source, low, high))
+
+    async def _keys(self, connection: AsyncConnection, *conditions: Element) -> Sequence[_Row]:
+        """The first key that fulfils the conditions, if any."""
+        key = self._source.id
+        return await _fetch(connection, sa.select(key).where(*conditions).order_by(key).limit(1))
 
     async def _is_small(self, connection: AsyncConnection, conditions: Sequence[Element]) -> bool:
         some = sa.select(self._source.id).where(*conditions).limit(FEW + 1).subquery()

@@ -118,8 +118,8 @@ class CampaignsCalls:
     ) -> shapes.Campaign:
         """Make a campaign; with `start=true`, start it as well.
 
-        It is checked and counted as a preview is. Nothing is made if it is refused. What sends it are the roles:
-        `stentor serve`, or `stentor worker`.
+        It is counted, and refused if a preview would refuse it; then nothing is made. A draft says nothing of what a
+        preview only warns of. What sends it are the roles: `stentor serve`, or `stentor worker`.
 
         Calls `create_campaign`, which needs the scope `write`.
 

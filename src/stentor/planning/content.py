@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Protocol, get_type_hints
+from typing import Any, Protocol
 
 import msgspec
 
@@ -36,6 +36,7 @@ from stentor.planning.trees import (
     TextPath,
     check_names,
     from_tree,
+    hints_of,
     laid_over,
     leads_somewhere,
     texts,
@@ -190,15 +191,22 @@ class Content:
     def check(self) -> None:
         """Look at every text and language tag, compile every template, and fill those that need nothing.
 
+        Nothing of it ever changes, so what was found right once is not looked at again.
+
         Raises: InvalidMessage: names the field, and the line of a template.
         """
+        _ = self._is_right
+
+    @cached_property
+    def _is_right(self) -> bool:
+        """True. Raises: as `check`."""
         _check_values(self.values)
         if len(self.translations) > MOST_TRANSLATIONS:
             raise InvalidMessage(
                 "translations", f"there are {len(self.translations)}; a message has at most {MOST_TRANSLATIONS}"
             )
         self._check_tags()
-        kinds = get_type_hints(Message)
+        kinds = hints_of(Message)
         for tag, translation in self.translations.items():
             for channel, said in translation.sections.items():
                 check_names(said, kinds[channel], f"translations.{tag}.{channel}.")
@@ -218,6 +226,7 @@ class Content:
         if unused := sorted(set(self.values) - self._named):
             named = ", ".join(sorted(self._named)) or "no value"
             raise InvalidMessage("values", f"no text of the message uses `{unused[0]}`; its templates name: {named}")
+        return True
 
     def _check_tags(self) -> None:
         """Raises: InvalidMessage: one is none, or there twice."""

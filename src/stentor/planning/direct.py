@@ -56,13 +56,14 @@ async def add_message(
     content: bytes,
     addresses: bytes | None,
     planned: Sequence[Planned],
-) -> None:
+) -> bool:
     """Store a message with its batches; once, however often it is told. See `campaigns.add`."""
-    await campaigns.add(connection, campaign, content, addresses)
+    is_new = await campaigns.add(connection, campaign, content, addresses)
     read = sum(len(each.batch) for each in planned)
     chain = {"campaign_id": campaign.id, "chain": CHAIN, "step": 1, "read": read, "done": True}
     await connection.execute(insert_or_ignore(connection, chains).values(**chain))
     await add_batches(connection, planned, campaign.created_at)
+    return is_new
 
 
 def _absent(named: Sequence[str], found: Sequence[str]) -> list[str]:

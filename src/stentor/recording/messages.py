@@ -77,11 +77,15 @@ async def message_outcome(connection: AsyncConnection, message_id: str, now: flo
     rows = (await connection.execute(query)).all()
     found = (await connection.execute(select(failed).where(failed.c.campaign_id == message_id))).all()
     failures = {(row.batch_id, row.position): row for row in found}
-    recipients = [each for row in rows for each in _recipients(row, failures)]
+    return outcome_of(campaign, [each for row in rows for each in _recipients(row, failures)], now)
+
+
+def outcome_of(campaign: Campaign, recipients: Sequence[RecipientOutcome], now: float) -> MessageOutcome:
+    """A message with its recipients, who come in the order of their batches."""
     named = msgspec.json.decode(campaign.audience, type=Selection).only or []
     place = {key.lower(): position for position, key in enumerate(named)}
-    recipients.sort(key=lambda each: place.get(each.installation.lower(), len(place)))
-    return MessageOutcome(campaign=campaign, recipients=tuple(recipients), at=now)
+    in_order = sorted(recipients, key=lambda each: place.get(each.installation.lower(), len(place)))
+    return MessageOutcome(campaign=campaign, recipients=tuple(in_order), at=now)
 
 
 def _recipients(row: Row[Any], failures: dict[tuple[str, int], Row[Any]]) -> Sequence[RecipientOutcome]:

@@ -40,7 +40,7 @@ from stentor.recording.writing import write
 from stentor.runtime.care import CareControl
 from stentor.runtime.confirmation import Expectation, confirmation_of
 from stentor.runtime.draft import Draft, checked
-from stentor.runtime.preview import Preview, preview_of
+from stentor.runtime.preview import Preview, counted_of, preview_of
 from stentor.runtime.queue_control import QueueControl
 from stentor.runtime.renditions import Composition, composition_of
 from stentor.runtime.resources import Resources
@@ -100,7 +100,7 @@ class CampaignControl:
 
     async def get(self, campaign_id: str) -> Campaign:
         """Raises: UnknownCampaign."""
-        return await self._database.ask(lambda connection: campaigns.get(connection, campaign_id))
+        return await self._database.ask_one(lambda connection: campaigns.get(connection, campaign_id))
 
     async def find(self, name: str) -> Campaign:
         """The campaign of this id or title, or with this in its id. Raises: UnknownCampaign: none or several are."""
@@ -177,31 +177,34 @@ class CampaignControl:
         *,
         preview: Preview | None = None,
         campaign_id: str | None = None,
+        is_new: bool = False,
         count: bool = True,
         kind: CampaignKind = CampaignKind.CAMPAIGN,
         along: Along[Campaign] | None = None,
         same_as: str | None = None,
     ) -> Campaign:
-        """Store a campaign as a draft, after the checks of `prepare`.
+        """Store a campaign as a draft, unless `prepare` would refuse it.
 
         Args:
             count: False: its audience and its apps are not looked at yet; `check` or `start` does that.
             preview: what `prepare` said of it just now, so that it isn't checked and counted twice.
             campaign_id: its id, of `store.campaigns.new_id`. If there is one of this id, that is returned.
+            is_new: whether nobody can have made one of this id, so that it needn't be looked for first.
             kind: what it is a draft of.
             along: is written with it.
             same_as: the first campaign that sent its message, if it sends that again.
 
         Raises: as `prepare`.
         """
-        if (found := await self._made(campaign_id)) is not None:
+        if not is_new and (found := await self._made(campaign_id)) is not None:
             return found
         now = self._clock()
         draft = await self._settled(draft)
-        if count and preview is None:
-            preview = await self.prepare(draft)
-        elif preview is None:
+        if preview is not None:
+            expected = preview.expected
+        else:
             draft.check(now)
+            expected = await counted_of(draft, now, self._resources) if count else {}
         campaign_id = campaign_id or new_id(now)
         campaign = Campaign(
             id=campaign_id,
@@ -213,21 +216,23 @@ class CampaignControl:
             starts_at=draft.starts_at,
             max_rate=draft.max_rate,
             timing=encode_timing(draft.timing),
-            expected=preview.expected if preview is not None else {},
+            expected=expected,
             kind=kind,
             pause_above=self._pause_above(draft, kind),
             care=draft.care,
             same_as=same_as,
             template=draft.template,
         )
-        encoded, made_id = encode_content(draft.content), campaign_id
+        encoded = encode_content(draft.content)
 
-        async def add(connection: AsyncConnection) -> None:
-            await campaigns.add(connection, campaign, encoded)
-            await _write(along, connection, made_id)
+        async def add(connection: AsyncConnection) -> Campaign:
+            is_made = await campaigns.add(connection, campaign, encoded)
+            made = campaign if is_made else await campaigns.get(connection, campaign.id)
+            if along is not None:
+                await along(connection, made)
+            return made
 
-        await self._database.write(add)
-        return await self.get(campaign_id)
+        return await self._database.write(add)
 
     async def change(
         self,
@@ -239,7 +244,7 @@ class CampaignControl:
         kind: CampaignKind = CampaignKind.CAMPAIGN,
         along: Along[Campaign] | None = None,
     ) -> Campaign:
-        """Make a draft another one, after the checks of `prepare`.
+        """Make a draft another one, unless `prepare` would refuse it.
 
         Args:
             count, kind, along: as for `create`.
@@ -254,11 +259,9 @@ class CampaignControl:
         found = await self.get(campaign_id)
         exempt = draft.care.exempt or found.care.exempt  # what it is doesn't change with what it says
         draft = replace(draft, care=msgspec.structs.replace(draft.care, exempt=exempt))
-        if count:
-            expected = (await self.prepare(draft)).expected
-        else:
-            draft.check(self._clock())
-            expected = {}
+        now = self._clock()
+        draft.check(now)
+        expected = await counted_of(draft, now, self._resources) if count else {}
         found = await self.get(campaign_id)
         if found.kind is not kind:
             raise InvalidState(f"{campaign_id} is no draft of a {kind}, but of a {found.kind}")
@@ -423,19 +426,20 @@ class CampaignControl:
         once: str | None = None,
         expect: Expectation = ANYTHING,
         campaign_id: str | None = None,
+        is_new: bool = False,
         along: Along[Campaign] | None = None,
     ) -> Campaign:
         """Make a campaign and start it. `Roles.run`, here or in any other process, then sends it.
 
         Args:
-            preview, campaign_id: as for `create`. A campaign of this id that was started already is returned.
+            preview, campaign_id, is_new: as for `create`. A campaign of this id that was started already is returned.
             once: as for `start`, e.g. `episode-12`: however often a program is run, this is sent once.
             expect: what must hold; the count is of now.
             along: is written with the start.
 
         Raises: as `prepare`; AlreadySent, InvalidState, Unconfirmed: as `start`.
         """
-        made = await self._made(campaign_id)
+        made = None if is_new else await self._made(campaign_id)
         if made is not None and made.state is not CampaignState.DRAFT:
             return made
         await self._refuse_while_draining()
@@ -447,7 +451,7 @@ class CampaignControl:
         expect.check(encode_content(draft.content), selected, preview.recipients)
         if preview.forecast is not None:
             refuse_unruled(preview.forecast)
-        made = await self.create(draft, preview=preview, campaign_id=campaign_id)
+        made = await self.create(draft, preview=preview, campaign_id=campaign_id, is_new=is_new)
         if made.state is not CampaignState.DRAFT:
             return made
         try:

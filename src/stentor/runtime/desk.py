@@ -71,7 +71,7 @@ class StoreDesk:
         """A campaign's state, a fraction of a second old at most. Raises: UnknownCampaign, StoreUnavailable."""
         known = self._states.get(campaign_id)
         if known is None:
-            campaign = await self._database.ask(lambda connection: campaigns.get(connection, campaign_id))
+            campaign = await self._database.ask_one(lambda connection: campaigns.get(connection, campaign_id))
             known = campaign.state
         return known
 
@@ -94,7 +94,9 @@ class StoreDesk:
         """What a campaign sends. Raises: UnknownCampaign, StoreUnavailable."""
         found = self._contents.get(campaign_id)
         if found is None:
-            campaign, content = await self._database.ask(lambda connection: campaigns.whole(connection, campaign_id))
+            campaign, content = await self._database.ask_one(
+                lambda connection: campaigns.whole(connection, campaign_id)
+            )
             assert campaign.starts_at is not None
             found = CampaignContent(
                 id=campaign.id,

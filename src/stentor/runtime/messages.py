@@ -20,19 +20,20 @@ from stentor.audience.listed import Addresses, encode_addresses, page_of
 from stentor.audience.source import nearest_to
 from stentor.config import REGISTRY, lanes
 from stentor.errors import InvalidInput, InvalidState, QueueUnavailable, StoreUnavailable
+from stentor.outcome import Outcome
 from stentor.planning.content import Content, encode_content
 from stentor.planning.direct import add_message, plan_message
 from stentor.planning.division import Divider, Planned
-from stentor.providers.channels import open_lane
-from stentor.providers.lane import CampaignContent, Lane
+from stentor.providers.lane import CampaignContent
 from stentor.queue.contract import Task
-from stentor.recording.messages import MessageOutcome, message_outcome
+from stentor.recording.messages import WAITING, MessageOutcome, RecipientOutcome, message_outcome, outcome_of
 from stentor.runtime.campaigns import HELD_BACK, CampaignControl, lifetime, refuse_a_second_holder
 from stentor.runtime.draft import checked
 from stentor.runtime.resources import Resources
 from stentor.states import CampaignKind, CampaignState
 from stentor.store import campaigns, flags
 from stentor.store import once as keys
+from stentor.store.along import Along
 from stentor.store.campaigns import Campaign, new_id
 from stentor.store.templates import UsedTemplate
 
@@ -52,7 +53,6 @@ class MessageControl:
         self._database = resources.database
         self._backend = resources.backend
         self._campaigns = campaigns
-        self._lanes: dict[str, Lane] = {}
 
     async def send(  # noqa: PLR0913 - two ways to say whom, and who names no option need not know it
         self,
@@ -67,6 +67,7 @@ class MessageControl:
         template: UsedTemplate | None = None,
         once: str | None = None,
         message_id: str | None = None,
+        along: Along[MessageOutcome] | None = None,
     ) -> MessageOutcome:
         """Send a message to a few recipients, before all campaigns on their lanes.
 
@@ -85,6 +86,7 @@ class MessageControl:
             template: the saved template that the content was made from (`Stentor.templates.filled`).
             once: a key under which only one message or campaign is ever sent.
             message_id: its id, of `store.campaigns.new_id`; left out, one is made.
+            along: is written with it, if that is one transaction: with a queue of its own it is not.
 
         Returns: the message, with its id. Nobody was tried yet; who cannot be sent to is rejected already.
 
@@ -135,8 +137,7 @@ class MessageControl:
             template=template,
         )
         stored_addresses = None if listed is None else encode_addresses(listed)
-        await self._store(message, encode_content(content), stored_addresses, planned, once)
-        return await self.get(message_id)
+        return await self._store(message, encode_content(content), stored_addresses, planned, once, along)
 
     async def get(self, message_id: str) -> MessageOutcome:
         """What became of a message and of everybody whom it is for.
@@ -163,12 +164,6 @@ class MessageControl:
         """The newest messages first."""
         kind = CampaignKind.MESSAGE
         return await self._database.ask(lambda connection: campaigns.newest(connection, limit=limit, kind=kind))
-
-    async def aclose(self) -> None:
-        """Close the lanes by which messages were checked."""
-        for lane in self._lanes.values():
-            await lane.aclose(0.0)
-        self._lanes.clear()
 
     # -- whom ---------------------------------------------------------------------------------------------------------
 
@@ -201,45 +196,45 @@ class MessageControl:
         draft = CampaignContent(id="message", content=content, started_at=now, collapse_id="message")
         used = {page.lanes} if isinstance(page.lanes, str) else set(page.lanes)
         for name in sorted(used - {NO_LANE} if len(page) else ()):
-            await (await self._lane(name)).prepare(draft)
-
-    async def _lane(self, name: str) -> Lane:
-        """A lane that can send; it is kept, as to read credentials takes longer than to check a message."""
-        found = self._lanes.get(name)
-        if found is None:
-            found = open_lane(name.partition("/")[2], lanes(self._config)[name], self._clock)
-            try:
-                await found.check()
-            except BaseException:
-                await found.aclose(0.0)
-                raise
-            self._lanes[name] = found
-        return found
+            await (await self._resources.lanes.get(name)).prepare(draft)
 
     # -- storing it ---------------------------------------------------------------------------------------------------
 
     async def _store(
-        self, message: Campaign, content: bytes, addresses: bytes | None, planned: Sequence[Planned], once: str | None
-    ) -> None:
-        """Have it durable and queued, or not at all."""
+        self,
+        message: Campaign,
+        content: bytes,
+        addresses: bytes | None,
+        planned: Sequence[Planned],
+        once: str | None,
+        along: Along[MessageOutcome] | None,
+    ) -> MessageOutcome:
+        """Have it durable and queued, or not at all. Returns: what is known of it then."""
+        outcome = _untried(message, planned)
+        is_one = self._backend.outbox is None
 
         async def change(connection: AsyncConnection) -> None:
+            nonlocal outcome
             if await flags.hold(connection, flags.DRAINING) is not None:
                 raise InvalidState(HELD_BACK)
             if once is not None:
                 holder = await keys.claim(connection, once, message.id, message.created_at)
                 refuse_a_second_holder(once, holder, message.id)
-            await add_message(connection, message, content, addresses, planned)
+            if not await add_message(connection, message, content, addresses, planned):
+                outcome = await message_outcome(connection, message.id, self._clock())
+            if is_one and along is not None:
+                await along(connection, outcome)
 
         tasks = [_task(each) for each in planned if each.refused is None]
-        if self._backend.outbox is None:
+        if is_one:
             await self._backend.queue.settle(change, put=tasks)
-            return
+            return outcome
         # A queue of its own would give it to senders before the store knows it; so it is stored first, and what is lost
         # between is found as lost batches are.
         await self._database.write(change)
         async with self._called_off_unless_put(message, once):
             await self._backend.queue.settle(put=tasks)
+        return outcome
 
     @asynccontextmanager
     async def _called_off_unless_put(self, message: Campaign, once: str | None) -> AsyncIterator[None]:
@@ -280,6 +275,25 @@ def _expected(planned: Sequence[Planned]) -> dict[str, int]:
     for each in planned:
         counts[each.batch.lane] = counts.get(each.batch.lane, 0) + len(each.batch)
     return counts
+
+
+def _untried(message: Campaign, planned: Sequence[Planned]) -> MessageOutcome:
+    """What is known of a message as it was planned, as the store would tell it."""
+    told = []
+    for each in sorted(planned, key=lambda each: each.batch.id):
+        lane = None if each.batch.lane == NO_LANE else each.batch.lane
+        outcome = WAITING if each.refused is None else Outcome.REJECTED.name.lower()
+        for position, key in enumerate(each.batch.recipients):
+            told.append(
+                RecipientOutcome(
+                    installation=key.decode(errors="replace"),
+                    lane=lane,
+                    outcome=outcome,
+                    reason=each.refused or "",
+                    detail=each.details[position] if each.details else "",
+                )
+            )
+    return outcome_of(message, told, message.created_at)
 
 
 def _task(planned: Planned) -> Task:

@@ -98,6 +98,35 @@ class Preview:
         return {name: lane.examples[0].payload for name, lane in self.lanes.items() if lane.examples}
 
 
+async def counted_of(draft: Draft, now: float, resources: Resources) -> dict[str, int]:
+    """As `Preview.expected`, of a draft that is refused for whatever `preview_of` refuses. Of what that only warns,
+    nothing is looked for: no addresses, and nobody's texts.
+
+    Raises: as `preview_of`.
+    """
+    content, selection = draft.content, draft.selection
+    audience = resources.sources.open(selection.at(draft.starts_at or now))
+    try:
+        counts = await _count(audience, content, selection)
+    finally:
+        await audience.aclose()
+    sent = _sent(draft, now)
+    known = lanes(resources.config)
+    for name in known:
+        if counts.get(name):
+            lane = await resources.lanes.get(name)
+            await lane.reload()
+            await lane.prepare(sent)
+    routed = {name: counts[name] for name in known if counts.get(name)}
+    return routed | ({NO_LANE: counts[NO_LANE]} if counts.get(NO_LANE) else {})
+
+
+def _sent(draft: Draft, now: float) -> CampaignContent:
+    """A draft as it is shown to lanes."""
+    starts_at = draft.starts_at or now
+    return CampaignContent(id="preview", content=draft.content, started_at=starts_at, collapse_id="preview")
+
+
 async def preview_of(draft: Draft, now: float, *, sample: str | None, resources: Resources) -> Preview:
     """Count an audience, and make the lanes that it needs ready to send a draft.
 
@@ -131,8 +160,7 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
             left_out += await _unselected(resources, asked, sample)
     finally:
         await audience.aclose()
-    starts_at = draft.starts_at or now
-    sent = CampaignContent(id="preview", content=content, started_at=starts_at, collapse_id="preview")
+    sent = _sent(draft, now)
     limit = math.inf if draft.max_rate is None else draft.max_rate
     previews = {}
     warnings = [
@@ -180,7 +208,7 @@ async def preview_of(draft: Draft, now: float, *, sample: str | None, resources:
         )
     recipients = sum(each.recipients for each in previews.values())
     seconds = max([recipients / limit, *(each.seconds for each in previews.values())])
-    timed = _forecast(draft.timing, zones, max(starts_at, now), recipients / seconds)
+    timed = _forecast(draft.timing, zones, max(sent.started_at, now), recipients / seconds)
     warnings += [*_about_strays(counts.get(NO_LANE, 0), nowhere), *_about_languages(content, texts if seen else None)]
     warnings += notes(timed) if timed is not None else ()
     alone, exact = spared.of(recipients)
@@ -297,12 +325,12 @@ async def _count(audience: Audience, content: Content, selection: Selection) -> 
     """Recipients by lane, those on none among them. Raises: InvalidAudience, AudienceUnavailable."""
     wanted = _wanted(content)
     await audience.check(wanted)
-    if selection.only is not None:
+    counts = dict(await audience.count())
+    if selection.only is not None and sum(counts.values()) < len(set(selection.only)):
         page = await audience.find(selection.only, wanted)
         found = {key.decode() for key in page.keys}
         if missing := [key for key in selection.only if key not in found]:
             raise InvalidAudience(f"the audience {selection.source} has no installation {', '.join(missing[:5])}")
-    counts = dict(await audience.count())
     if not sum(counts.values()):
         raise InvalidAudience(f"{_nobody(selection)}; nothing was sent")
     if not any(lane != NO_LANE for lane, count in counts.items() if count):

@@ -30,9 +30,7 @@ class Replies:
             question: SHA-256 of what is asked.
         """
         token = secrets.token_hex(8)
-        return await self._database.write(
-            lambda connection: replies.claim(connection, owner, key, question, token, self._clock())
-        )
+        return await replies.claim(self._database, owner, key, question, token, self._clock())
 
     @asynccontextmanager
     async def kept(self, claim: KeyClaim) -> AsyncIterator[None]:
@@ -43,9 +41,14 @@ class Replies:
         finally:
             keeping.cancel()
 
-    async def answer(self, claim: KeyClaim, reply: KeptReply) -> None:
-        """Keep what was answered, unless somebody else took the request over."""
-        await self._database.write(lambda connection: replies.answer(connection, claim, reply))
+    async def answer(self, claim: KeyClaim, reply: KeptReply, *, kept: KeptReply | None = None) -> None:
+        """Keep what was answered, unless somebody else took the request over.
+
+        Args:
+            kept: what is kept already, in the transaction of what was done. The same isn't written twice.
+        """
+        if reply != kept:
+            await self._database.write(lambda connection: replies.answer(connection, claim, reply))
 
     async def give_back(self, claim: KeyClaim) -> None:
         """Let the request be tried again at once: it could not be answered."""

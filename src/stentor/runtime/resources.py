@@ -9,6 +9,7 @@ from typing import Self
 from stentor.config import Config
 from stentor.runtime.backend import Backend
 from stentor.runtime.desk import StoreDesk
+from stentor.runtime.kept_lanes import KeptLanes
 from stentor.runtime.ports import open_backend
 from stentor.runtime.sources import ConfiguredSources
 from stentor.store.database import Database
@@ -25,6 +26,7 @@ class Resources:
     backend: Backend
     sources: ConfiguredSources
     desk: StoreDesk
+    lanes: KeptLanes
 
     @classmethod
     def open(cls, config: Config, clock: Callable[[], float], patience: float = 30.0) -> Self:
@@ -33,9 +35,13 @@ class Resources:
         backend = open_backend(config, database, clock)
         sources = ConfiguredSources(config, database)
         desk = StoreDesk(database, clock, backend.bell)
-        return cls(config=config, clock=clock, database=database, backend=backend, sources=sources, desk=desk)
+        lanes = KeptLanes(config, clock)
+        return cls(
+            config=config, clock=clock, database=database, backend=backend, sources=sources, desk=desk, lanes=lanes
+        )
 
     async def aclose(self) -> None:
+        await self.lanes.aclose()
         await self.backend.aclose()
         await self.sources.aclose()
         await self.database.aclose()

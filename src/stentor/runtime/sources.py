@@ -6,8 +6,10 @@ store, too: a question to an audience may take as long as it takes, one to the s
 
 from __future__ import annotations
 
+from collections import defaultdict
 from difflib import get_close_matches
 
+from stentor.audience.checks import UniqueColumns
 from stentor.audience.contract import Audience, Routes, Selection
 from stentor.audience.failed import FailedAudience
 from stentor.audience.listed import ListedAudience
@@ -43,6 +45,7 @@ class ConfiguredSources:
         self._store = store
         self._routes = routes(config)
         self._databases: dict[str, Database] = {}
+        self._unique: dict[str, UniqueColumns] = defaultdict(UniqueColumns)
 
     def open(self, selection: Selection) -> Audience:
         """The audience that a selection means. Nothing is read yet.
@@ -65,15 +68,17 @@ class ConfiguredSources:
         if selection.addresses_of is not None:
             return ListedAudience(self._store, selection.addresses_of, lanes(self._config))
         if selection.source == REGISTRY:
-            return RegistryAudience(self._database(self._config.store.url), selection, self._routes)
+            url = self._config.store.url
+            return RegistryAudience(self._database(url), selection, self._routes, self._unique[url])
         settings = self._config.audiences.get(selection.source)
         if settings is None:
             known = [*self._config.audiences, REGISTRY]
             near = get_close_matches(selection.source, known, 1)
             hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(known)}"
             raise InvalidAudience(f"there is no audience {selection.source!r} in stentor.toml; {hint}")
-        database = self._database(settings.url or self._config.store.url, settings.connections)
-        return SqlAudience(database, settings, selection, self._routes)
+        url = settings.url or self._config.store.url
+        database = self._database(url, settings.connections)
+        return SqlAudience(database, settings, selection, self._routes, unique=self._unique[url])
 
     def _database(self, url: str, connections: int = CONNECTIONS) -> Database:
         if url not in self._databases:

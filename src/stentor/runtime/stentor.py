@@ -158,5 +158,4 @@ class Stentor:
     ) -> None:
         await self._events.aclose()
         await self.access.aclose()
-        await self.messages.aclose()
         await self._resources.aclose()

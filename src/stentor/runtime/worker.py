@@ -17,6 +17,7 @@ from stentor.providers.lane import Lane
 from stentor.runtime import child
 from stentor.runtime.child import Role
 from stentor.runtime.desk import StoreDesk
+from stentor.runtime.kept_lanes import KeptLanes
 from stentor.runtime.ports import open_backend, ports_for
 from stentor.runtime.presence import Presence
 from stentor.runtime.probes import watched
@@ -70,7 +71,15 @@ async def work(
     backend = open_backend(config, database, agreed)
     ports = ports_for(config, database, backend, sources, meter=meter, clock=agreed)
     desk = StoreDesk(database, agreed, backend.bell)
-    resources = Resources(config=config, clock=agreed, database=database, backend=backend, sources=sources, desk=desk)
+    resources = Resources(
+        config=config,
+        clock=agreed,
+        database=database,
+        backend=backend,
+        sources=sources,
+        desk=desk,
+        lanes=KeptLanes(config, agreed),
+    )
     try:
         await backend.ready()
         presence = Presence(database, role, ports.stages, clock=clock)
@@ -78,6 +87,7 @@ async def work(
             await _run(role, resources, ports, lanes, stop, at_once)
         return {"startup": startup, **_stages(role, config, meter, startup)}
     finally:
+        await resources.lanes.aclose()
         await backend.aclose()
         await sources.aclose()
         await database.aclose()

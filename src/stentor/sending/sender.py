@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -50,6 +50,8 @@ SHORTEST_IDLE, BUSY_IDLE, LONGEST_IDLE = 0.01, 0.04, 0.25
 at most otherwise."""
 URGENT_AT_ONCE = 64
 """Urgent batches that fly at a time at most; each has few recipients."""
+URGENT_AT_A_TIME = 16
+"""Of these, how many are taken from the queue by one question."""
 AHEAD, LEAST_AHEAD = 2.0, 1.0
 """Seconds' worth of a budget that is taken from the queue at most, and below which more is."""
 
@@ -86,7 +88,8 @@ class LaneSender:
         self._gatekeeper = Gatekeeper(lane, desk, settings.longest_backoff)
         self._courier = Courier(lane, ledger, desk, self._gatekeeper, self._suspects, settings, clock, self._meter)
         self._stopping = False
-        self._urgent = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None  # while it runs
+        self._being_taken = 0  # urgent batches that were asked for, and may come
         self.gate = self._gatekeeper.gate
         self.tally = self._courier.tally
         self.beat = time.monotonic()
@@ -139,15 +142,20 @@ class LaneSender:
         self._gatekeeper.share(budget, self._has_work, throttles)
 
     def look_for_urgent(self) -> None:
-        """There may be urgent batches: take them now."""
-        self._urgent.set()
+        """There may be urgent batches: take them now. Several may be asked for at a time: on a busy machine it takes a
+        while to learn what is known of one, and the next one shall not wait for that."""
+        if self._group is None or self._stopping:
+            return
+        limit = min(URGENT_AT_A_TIME, self._urgent_limit() - self._being_taken)
+        if limit > 0:
+            self._being_taken += limit
+            self._group.create_task(self._serve_urgent(self._group, limit))
 
     def stop(self) -> None:
         """Take nothing more; `run` returns when what is under way is settled or given back."""
         self._stopping = True
         self._courier.stop()
         self._held.wake()
-        self._urgent.set()
 
     async def run(self) -> None:
         """Send until `stop`, and then finish or give back what is held within `SendingConfig.stop_within` seconds."""
@@ -163,7 +171,7 @@ class LaneSender:
             if budget is not None:
                 watches.append(budget.run())
             watchers = [group.create_task(watch) for watch in watches]
-            urgent = group.create_task(self._serve_urgent(group))
+            self._group = group
             idle = SHORTEST_IDLE
             while not self._stopping:
                 self.beat = time.monotonic()
@@ -174,7 +182,8 @@ class LaneSender:
                 idle = SHORTEST_IDLE if taken else min(BUSY_IDLE if self._desk.busy else LONGEST_IDLE, idle * 1.5)
                 if not taken or self._room() <= 0:
                     await self._held.wait_for_change(idle)
-            await urgent
+            while self._being_taken:
+                await self._held.wait_for_change(TICK)
             await self._finish()
             for watcher in watchers:
                 watcher.cancel()
@@ -182,15 +191,19 @@ class LaneSender:
                 await budget.leave()
             await self._gatekeeper.report()
 
-    async def _serve_urgent(self, group: asyncio.TaskGroup) -> None:
-        """Begin urgent batches as they come, until `stop`."""
-        while True:
-            await self._urgent.wait()
-            self._urgent.clear()
-            if self._stopping:
-                return
-            for delivery in await self._take(self._urgent_limit(), urgent=True):
-                group.create_task(self._see_through(delivery))
+    async def _serve_urgent(self, group: asyncio.TaskGroup, limit: int) -> None:
+        """Take urgent batches, so many at most, and begin with them."""
+        try:
+            taken = await self._take(limit, urgent=True)
+        finally:
+            self._being_taken -= limit
+            self._held.wake()
+        if len(taken) == limit:
+            self.look_for_urgent()  # there may be more
+        for delivery in taken[1:]:
+            group.create_task(self._see_through(delivery))
+        for delivery in taken[:1]:  # usually the only one: it needn't wait for a task's first turn
+            await self._see_through(delivery)
 
     async def _see_through(self, delivery: Delivery) -> None:
         """One batch, from when it was taken until its lease has ended."""
@@ -323,15 +336,19 @@ class LaneSender:
 
     async def _look_up(self, leases: Sequence[Lease]) -> Mapping[str, Known]:
         """As `_known`, and have the desk ask meanwhile what the urgent ones send: they are sent the sooner."""
-        urgent = {lease.campaign_id for lease in leases if lease.urgent}
-        if not urgent:
-            return await self._known(leases)
-        known, _ = await asyncio.gather(self._known(leases), self._have_contents(urgent))
+        contents = [
+            asyncio.create_task(self._have_content(each))
+            for each in {lease.campaign_id for lease in leases if lease.urgent}
+        ]
+        try:
+            known = await self._known(leases)  # by this task: another one's first question would be a turn later
+        finally:
+            await asyncio.gather(*contents)
         return known
 
-    async def _have_contents(self, campaigns: Iterable[str]) -> None:
+    async def _have_content(self, campaign_id: str) -> None:
         with suppress(StoreUnavailable, UnknownCampaign):
-            await asyncio.gather(*map(self._desk.content, campaigns))
+            await self._desk.content(campaign_id)
 
     async def _hand_back(self, leases: Sequence[Lease]) -> None:
         """Nothing can be done with them now, which counts as nobody's death. Where this fails too they come back when

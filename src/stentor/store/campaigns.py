@@ -129,13 +129,15 @@ def _stamp(now: float) -> str:
     return "".join(_ALPHABET[seconds >> shift & 31] for shift in range(35, -1, -5))
 
 
-async def add(connection: AsyncConnection, campaign: Campaign, content: bytes, addresses: bytes | None = None) -> None:
+async def add(connection: AsyncConnection, campaign: Campaign, content: bytes, addresses: bytes | None = None) -> bool:
     """Store a new campaign, in the state it has; once, however often it is told.
 
     Args:
         addresses: those that a message is for, encoded; None: it is for an audience, or some of one.
+
+    Returns: whether it is new; False: there is one of this id, which may be another one by now.
     """
-    await connection.execute(
+    added = await connection.execute(
         insert_or_ignore(connection, campaigns).values(
             id=campaign.id,
             title=campaign.title,
@@ -159,6 +161,7 @@ async def add(connection: AsyncConnection, campaign: Campaign, content: bytes, a
             **template_columns(campaign.template),
         )
     )
+    return bool(added.rowcount)
 
 
 def template_columns(used: UsedTemplate | None) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class Database:
         patience: float,
         name: str,
         answer_within: float | None = None,
-        connect_within: float = CONNECT_WITHIN,
+        driver: PostgresqlDriver | None = None,
         ignored: Sequence[str] = (),
         file: Path | None = None,
         foreign: bool = False,
@@ -101,7 +101,7 @@ class Database:
         self._engine = engine
         self._patience = patience
         self._answer_within = answer_within
-        self._connect_within = connect_within
+        self._driver = driver
         self.name: Final = name
         """What people are told it is, without user or password."""
         self.ignored: Final = tuple(ignored)
@@ -116,12 +116,12 @@ class Database:
         if self.dialect == SQLITE:
             self._readers = engine
             self._writers = engine.execution_options(stentor_begin=sqlite_driver.BEGIN_WRITING)
-            self._askers = engine.execution_options(stentor_begin="")  # one statement sees one moment by itself
+            self._single = engine.execution_options(stentor_begin="")
             self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock()
         else:
             self._readers = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             self._writers = engine
-            self._askers = self._readers  # a pooler may know a statement only within a transaction
+            self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
             self._turn = nullcontext()
 
     @classmethod
@@ -180,9 +180,10 @@ class Database:
             engine,
             patience=patience,
             answer_within=answer_within,
-            connect_within=within,
+            driver=driver,
             name=name,
             ignored=target.ignored,
+            foreign=foreign,
         )
 
     def __repr__(self) -> str:
@@ -229,15 +230,25 @@ class Database:
 
         return await self._patiently(attempt)
 
-    async def rows(self, query: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
-        """All rows that a query finds; see `ask`."""
+    async def ask_one(self, question: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """As `ask`, of a question that is one statement. That sees one moment by itself, so where it can it goes to the
+        server alone, without a transaction around it: once there and back instead of three times."""
 
-        async def attempt(begun: Callable[[], None]) -> Sequence[Row[Any]]:
-            async with self._askers.connect() as connection:
+        async def attempt(begun: Callable[[], None]) -> T:
+            engine = self._single if self._is_sqlite or self._is_direct else self._readers
+            async with engine.connect() as connection:
                 begun()
-                return (await connection.execute(query, parameters)).all()
+                return await question(connection)
 
         return await self._patiently(attempt)
+
+    async def rows(self, query: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+        """All rows that a query finds; see `ask_one`."""
+
+        async def question(connection: AsyncConnection) -> Sequence[Row[Any]]:
+            return (await connection.execute(query, parameters)).all()
+
+        return await self.ask_one(question)
 
     async def write(self, change: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run `change` in one transaction, and again from the start if that conflicts with another or the connection
@@ -258,6 +269,28 @@ class Database:
                 begun()
                 return await change(connection)
 
+        return await self._write(attempt)
+
+    async def write_one(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+        """Run one statement as a transaction of its own, and again if need be; see `write`. PostgreSQL is asked once,
+        as it commits a statement outside a transaction before it answers.
+
+        Returns: the rows that it returns.
+        """
+
+        async def execute(connection: AsyncConnection) -> Sequence[Row[Any]]:
+            result = await connection.execute(statement, parameters)
+            return result.all() if result.returns_rows else ()
+
+        async def attempt(begun: Callable[[], None]) -> Sequence[Row[Any]]:
+            async with self._single.connect() as connection:
+                begun()
+                return await execute(connection)
+
+        return await (self._write(attempt) if self._is_direct else self.write(execute))
+
+    async def _write(self, attempt: Callable[[Callable[[], None]], Awaitable[T]]) -> T:
+        """Raises: StoreRefused, and as `_patiently`."""
         try:
             return await self._patiently(attempt)
         except StatementError as error:
@@ -283,6 +316,12 @@ class Database:
     @property
     def _is_sqlite(self) -> bool:
         return self.dialect == SQLITE
+
+    @property
+    def _is_direct(self) -> bool:
+        """Whether a statement may go to PostgreSQL without a transaction around it: a pooler may know it only within
+        one, and what is somebody else's is read where nothing can be written."""
+        return self._driver is not None and self._driver.is_direct and not self._foreign
 
     async def _patiently(self, attempt: Callable[[Callable[[], None]], Awaitable[T]]) -> T:
         """Args:
@@ -323,7 +362,7 @@ class Database:
         if isinstance(error, NotLetIn):
             return _Trouble(
                 StoreUnavailable(
-                    f"{_capital(self.name)} accepted no connection within {self._connect_within:g} s; is the server"
+                    f"{_capital(self.name)} accepted no connection within {error.within:g} s; is the server"
                     " running, is it overloaded, or does a firewall drop what is sent to it?"
                 )
             )
@@ -421,9 +460,9 @@ def _refusal(error: StatementError) -> str | None:
     return _VALUE.sub(r"\1 \2", str(cause)) if state.startswith(_POSTGRESQL_DATA) else None
 
 
-def insert_or_ignore(connection: AsyncConnection, table: Table) -> Insert:
+def insert_or_ignore(on: AsyncConnection | Database, table: Table) -> Insert:
     """An INSERT into `table` that leaves alone what is there already."""
-    if connection.dialect.name == SQLITE:
+    if (on.dialect if isinstance(on, Database) else on.dialect.name) == SQLITE:
         return sqlite.insert(table).on_conflict_do_nothing()
     return postgresql.insert(table).on_conflict_do_nothing()
 

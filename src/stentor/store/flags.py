@@ -23,9 +23,12 @@ async def get(connection: AsyncConnection, name: str) -> str | None:
 
 async def hold(connection: AsyncConnection, name: str) -> str | None:
     """As `get`; it doesn't change until this transaction, which must be a writing one, ends."""
-    await connection.execute(insert_or_ignore(connection, flags).values(name=name, at=0.0))
     held = select(flags.c.value).where(flags.c.name == name).with_for_update(read=True)
-    return (await connection.execute(held)).scalar()
+    if (found := (await connection.execute(held)).first()) is None:  # nobody has ever asked for it
+        await connection.execute(insert_or_ignore(connection, flags).values(name=name, at=0.0))
+        found = (await connection.execute(held)).one()
+    value: str | None = found.value
+    return value
 
 
 async def put(connection: AsyncConnection, name: str, value: str | None, now: float) -> None:

@@ -29,6 +29,10 @@ takes, but a machine that is gone isn't waited for."""
 class NotLetIn(OSError):
     """PostgreSQL let nobody in within the time there is for that."""
 
+    def __init__(self, within: float) -> None:
+        super().__init__(f"not within {within:g} s")
+        self.within = within
+
 
 class _PooledError(Exception):
     """There is a pooler between, and the connection was made as if there were none."""
@@ -46,6 +50,12 @@ class PostgresqlDriver:
         self._connect_within = connect_within
         self._answer_within = answer_within
         self._pooled = False
+        self._reached = False
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether a connection was made, and no pooler was found between."""
+        return self._reached and not self._pooled
 
     def connect(self, module: DBAPIModule) -> DBAPIConnection:
         """A connection as SQLAlchemy wants it. Raises: NotLetIn, and what asyncpg raises."""
@@ -71,8 +81,9 @@ class PostgresqlDriver:
             if not self._pooled and not await _is_server_itself(connection, within):
                 connection.terminate()
                 raise _PooledError
+            self._reached = True
         except TimeoutError as error:
-            raise NotLetIn from error
+            raise NotLetIn(within) from error
         keep_alive(connection)
         return connection
 

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import InvalidState
 from stentor.store.campaigns import new_id
-from stentor.store.database import insert_or_ignore
+from stentor.store.database import Database, insert_or_ignore
 from stentor.store.tables import replies
 
 LEASE = 30.0
@@ -62,23 +62,35 @@ class OtherQuestion:
 
 
 async def claim(
-    connection: AsyncConnection, owner: str, key: str, question: bytes, token: str, now: float
+    database: Database, owner: str, key: str, question: bytes, token: str, now: float
 ) -> KeyClaim | KeptReply | Busy | OtherQuestion:
-    """Reserve a key, or say what became of it.
+    """Reserve a key, or say what became of it. A key that is new takes one statement.
 
     Args:
         question: SHA-256 of what is asked.
         token: another one for each request.
         now: epoch seconds.
+
+    Raises: StoreUnavailable.
     """
-    fresh = new_id(now)
-    row = {"owner": owner, "key": key, "question": question, "reserved": fresh, "token": token}
+    row = {"owner": owner, "key": key, "question": question, "reserved": new_id(now), "token": token}
+    fresh = insert_or_ignore(database, replies).values(**row, until=now + LEASE, at=now)
+    if made := await database.write_one(fresh.returning(replies.c.reserved)):
+        return KeyClaim(owner=owner, key=key, token=token, reserved=made[0].reserved, again=False)
+    return await database.write(lambda connection: _claim_again(connection, row, now))
+
+
+async def _claim_again(
+    connection: AsyncConnection, row: Mapping[str, Any], now: float
+) -> KeyClaim | KeptReply | Busy | OtherQuestion:
+    """Of a key that somebody reserved before; that may have been us, and the word of it was lost."""
     await connection.execute(insert_or_ignore(connection, replies).values(**row, until=now + LEASE, at=now))
+    owner, key, token = row["owner"], row["key"], row["token"]
     ours = _is(owner, key)
     found = (await connection.execute(select(replies).where(*ours).with_for_update())).one()
     if found.token == token:
         return KeyClaim(owner=owner, key=key, token=token, reserved=found.reserved, again=False)
-    if bytes(found.question) != question:
+    if bytes(found.question) != row["question"]:
         return OtherQuestion()
     if found.status is not None:
         headers = msgspec.json.decode(found.headers, type=dict[str, str])

@@ -252,18 +252,33 @@ async def test_of_two_at_once_one_works(service: Service) -> None:
     assert len((await service.made("GET", "/campaigns"))["campaigns"]) == 1
 
 
+class Killed(BaseException):
+    """As if the process was killed here."""
+
+
+async def _die(*_: object, **__: object) -> None:
+    raise Killed
+
+
 async def test_a_request_whose_process_died_makes_nothing_twice(
     service: Service, stentor: Stentor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Killed(BaseException):
-        pass
-
-    async def die(*_: object) -> None:
-        raise Killed
-
     with monkeypatch.context() as broken:
-        broken.setattr(stentor.replies, "answer", die)
-        broken.setattr(stentor.replies, "give_back", die)
+        broken.setattr(stentor.replies, "answer", _die)
+        broken.setattr(stentor.replies, "give_back", _die)
+        with pytest.raises(Killed):
+            await service.ask("POST", "/campaigns", DRAFT, Idempotency_Key="news-1")
+    again = await service.ask("POST", "/campaigns", DRAFT, Idempotency_Key="news-1")
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true"), "it was kept with what was made"
+    assert [each.id for each in await stentor.campaigns.newest()] == [again.json()["id"]]
+
+
+async def test_a_request_whose_process_died_before_it_made_anything_is_taken_over(
+    service: Service, stentor: Stentor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(stentor.campaigns, "create", _die)
+        broken.setattr(stentor.replies, "give_back", _die)
         with pytest.raises(Killed):
             await service.ask("POST", "/campaigns", DRAFT, Idempotency_Key="news-1")
     busy = await service.ask("POST", "/campaigns", DRAFT, Idempotency_Key="news-1")

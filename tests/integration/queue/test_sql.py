@@ -23,6 +23,7 @@ from stentor.testing.queue import (
     depth,
     make_task,
 )
+from tests.integration.asking import asking
 
 
 class TestSqlQueue(QueueContract):
@@ -71,6 +72,23 @@ class TestSqlQueue(QueueContract):
 
         await queue.settle(change, put=[make_task(2)], ack=[held])
         assert seen == [2]
+
+
+async def test_taking_is_one_question_of_postgresql(postgres: str) -> None:
+    """Each answer is a turn of the sender's loop, which has much else to do in each."""
+    database = Database.open(postgres)
+    await migrate(database)
+    queue = SqlQueue(database)
+    await queue.settle(put=[make_task(1), make_task(2, urgent=True), make_task(3, urgent=True), make_task(4)])
+    with asking() as asked:
+        urgent = await queue.take(LANE, 1, 60.0, urgent=True)
+        others = await queue.take(LANE, 2, 60.0)
+        assert await queue.await_urgent([LANE]) == [LANE]
+    assert (len(asked.statements), asked.transactions) == (2, 0)
+    assert [lease.id for lease in (*urgent, *others)] == [make_task(number).id for number in (2, 3, 1)]
+    assert [lease.urgent for lease in others] == [True, False]
+    assert len({lease.token for lease in (*urgent, *others)}) == 3
+    await database.aclose()
 
 
 ENDINGS: dict[str, Callable[[SqlQueue, Sequence[Lease]], Awaitable[object]]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -156,6 +157,23 @@ async def test_what_cannot_be_sent_is_refused_and_leaves_nothing(
             await operation(Draft(content, selection, **options))
         assert says in str(refused.value)
     assert await stentor.campaigns.newest() == []
+
+
+async def test_a_key_file_that_was_broken_since_is_refused(tmp_path: Path, config: Config) -> None:
+    """The lanes by which drafts are checked are kept, and what they have read of their files is not."""
+    ios = config.apps["ios"]
+    assert isinstance(ios, ApnsApp)
+    key = tmp_path / "own.p8"
+    shutil.copy(str(ios.key_file), key)
+    file = tmp_path / FILE
+    file.write_text(file.read_text().replace(str(ios.key_file), str(key)))
+    async with Stentor(load(file, {})) as stentor:
+        await stentor.campaigns.create(Draft(NEWS, USERS))
+        key.write_text("no key")
+        with pytest.raises(CredentialError, match=r"apps\.ios"):
+            await stentor.campaigns.create(Draft(NEWS, USERS))
+        with pytest.raises(CredentialError, match=r"apps\.ios"):
+            await stentor.campaigns.prepare(Draft(NEWS, USERS))
 
 
 async def test_a_wrong_key_file_is_refused(tmp_path: Path, config: Config) -> None:

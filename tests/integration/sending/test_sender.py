@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from stentor.outcome import Outcome, Verdict
 from stentor.providers.contract import Answer
-from stentor.queue.contract import Task
+from stentor.queue.contract import Lease, Task
+from stentor.recording.contract import Known
 from stentor.sending import judging
 from tests.integration.sending.doubles import LIFETIME, Works, refused, until, works
 
@@ -169,6 +171,36 @@ async def test_what_is_urgent_is_sent_at_once_although_the_wire_is_full(stage: W
             flight.answer()
         await stage.until_queue()
     assert len(stage.lane.sent) == 19_001
+
+
+async def test_an_urgent_batch_is_not_held_up_by_what_is_asked_about_another(
+    stage: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, asked, may_answer = stage.recorder.known, asyncio.Event(), asyncio.Event()
+
+    async def slowly(leases: Sequence[Lease]) -> Mapping[str, Known]:
+        if any(lease.campaign_id == "m1" for lease in leases):
+            asked.set()
+            await may_answer.wait()
+        return await known(leases)
+
+    monkeypatch.setattr(stage.recorder, "known", slowly)
+    stage.lane.holds = True
+    for number in range(1, 20):
+        await stage.put(number, 1000)
+    async with stage.at_work():
+        await until(lambda: stage.lane.has_begun(8))  # twice the wire's window: no more is taken but what is urgent
+        await stage.put(1, 1, campaign="m1", urgent=True)
+        await asked.wait()
+        await stage.put(1, 1, campaign="m2", urgent=True)
+        await until(lambda: b"m2-1-0" in stage.lane.sent)
+        assert b"m1-1-0" not in stage.lane.sent
+        may_answer.set()
+        stage.lane.holds = False
+        for flight in stage.lane.flights:
+            flight.answer()
+        await stage.until_queue()
+    assert len(stage.lane.sent) == 19_002
 
 
 async def test_urgent_batches_leave_the_others_their_room(stage: Works) -> None:

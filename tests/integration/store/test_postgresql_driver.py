@@ -11,10 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor.errors import InvalidConfiguration, StoreUnavailable
-from stentor.store.database import Database
+from stentor.store.database import Database, insert_or_ignore
 from stentor.store.migrate import check, migrate
 from stentor.store.tables import lanes
 from stentor.testing.ports import LOOPBACK, HeldPort
+from tests.integration.asking import asking
 from tests.integration.store.pooler import pooler
 
 _COUNT = sa.text("SELECT count(*), CAST('{\"a\": 1}' AS jsonb) FROM stentor_lanes WHERE lane LIKE :begins")
@@ -50,6 +51,39 @@ async def test_a_pooler_that_gives_out_connections_for_a_transaction_each(postgr
         async with asyncio.TaskGroup() as group:
             for number in range(6):
                 group.create_task(work(number))
+
+
+async def test_one_statement_goes_to_the_server_alone(postgres: str) -> None:
+    """Neither begun nor ended by words of their own: that would be there and back three times."""
+    async with opened(postgres) as database:
+        await migrate(database)
+        with asking() as asked:
+            await database.write_one(insert_or_ignore(database, lanes).values(lane="apns/ios"))
+            await database.write_one(insert_or_ignore(database, lanes).values(lane="apns/ios"))
+            ((lane,),) = await database.rows(sa.select(lanes.c.lane))
+        assert (lane, len(asked.statements), asked.transactions) == ("apns/ios", 3, 0)
+
+
+async def test_behind_a_pooler_it_is_a_transaction(postgres: str) -> None:
+    async with pooler(postgres) as url, opened(url) as database:
+        await migrate(database)
+        with asking() as asked:
+            made = insert_or_ignore(database, lanes).values(lane="apns/ios").returning(lanes.c.lane)
+            assert [tuple(row) for row in await database.write_one(made)] == [("apns/ios",)]
+            await database.rows(sa.select(lanes.c.lane))
+        assert (len(asked.statements), asked.transactions) == (2, 2)
+
+
+async def test_what_is_somebody_else_s_is_read_where_nothing_can_be_written(postgres: str) -> None:
+    async with opened(postgres) as database:
+        await migrate(database)
+    database = Database.open(postgres, foreign=True, patience=0.0)
+    try:
+        await database.rows(sa.text("SELECT 1"))  # with it the database is reached
+        with pytest.raises(StoreUnavailable, match="cannot be written to"):
+            await database.rows(sa.text("INSERT INTO stentor_lanes (lane) VALUES ('a') RETURNING lane"))
+    finally:
+        await database.aclose()
 
 
 async def test_an_option_that_a_pooler_refuses_is_named(postgres: str) -> None:

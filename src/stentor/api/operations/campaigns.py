@@ -258,8 +258,8 @@ async def preview_campaign(call: Call, body: PreviewRequestFields) -> PreviewSha
 async def create_campaign(call: Call, query: CreateQuery, body: NewCampaignFields) -> Made:
     """Make a campaign; with `start=true`, start it as well.
 
-    It is checked and counted as a preview is. Nothing is made if it is refused. What sends it are the roles:
-    `stentor serve`, or `stentor worker`.
+    It is counted, and refused if a preview would refuse it; then nothing is made. A draft says nothing of what a
+    preview only warns of. What sends it are the roles: `stentor serve`, or `stentor worker`.
     """
     if query.start:
         call.caller.require(Scope.SEND)
@@ -267,13 +267,20 @@ async def create_campaign(call: Call, query: CreateQuery, body: NewCampaignField
     if query.start:
         expect = _expectation(call, body)
         made = await call.stentor.campaigns.send(
-            draft, once=body.once, expect=expect, campaign_id=call.reserved, along=call.along(_made)
+            draft,
+            once=body.once,
+            expect=expect,
+            campaign_id=call.reserved,
+            is_new=not call.again,
+            along=call.along(_made),
         )
     else:
         for name, value in (("confirmation", body.confirmation), ("once", body.once)):
             if value is not None:
                 raise InvalidInput(name, "is for a start; add `start=true`, or give it when you start the draft")
-        made = await call.stentor.campaigns.create(draft, campaign_id=call.reserved, count=query.count)
+        made = await call.stentor.campaigns.create(
+            draft, campaign_id=call.reserved, is_new=not call.again, count=query.count, along=call.along(_made)
+        )
     return _made(made)
 
 

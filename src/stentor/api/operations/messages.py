@@ -14,6 +14,7 @@ from stentor.api.said import content_said
 from stentor.config import REGISTRY
 from stentor.errors import AlreadySent, InvalidState, UnknownCampaign
 from stentor.recording.message_shapes import ListedMessageShape, MessageShape, listed_message, message
+from stentor.recording.messages import MessageOutcome
 from stentor.recording.shapes import Shape
 from stentor.runtime.template_shapes import MessageTree
 
@@ -77,6 +78,10 @@ async def send_message(call: Call, query: MessageQuery, body: NewMessageFields) 
     ends as rejected, with the reason `NotInAudience`.
     """
     messages = call.stentor.messages
+
+    def answer(made: MessageOutcome) -> Made:
+        return Made(shape=message(made), location=f"/v1/messages/{made.id}")
+
     if call.again and call.reserved is not None and await messages.exists(call.reserved):
         made = await messages.get(call.reserved)
     else:
@@ -92,10 +97,11 @@ async def send_message(call: Call, query: MessageQuery, body: NewMessageFields) 
             template=used,
             once=body.once,
             message_id=call.reserved,
+            along=call.along(answer),
         )
     if query.wait:
-        made = await messages.settled(made.campaign.id, query.wait)
-    return Made(shape=message(made), location=f"/v1/messages/{made.campaign.id}")
+        made = await messages.settled(made.id, query.wait)
+    return answer(made)
 
 
 @operations.get("/messages", Scope.VIEW)
