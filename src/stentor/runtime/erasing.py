@@ -20,7 +20,20 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Double, Row, and_, bindparam, delete, func, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stentor import channels
@@ -46,6 +59,7 @@ from stentor.store import exclusions, opt_outs, segments
 from stentor.store.database import SQLITE
 from stentor.store.letters import OF_OUTCOMES
 from stentor.store.tables import (
+    WAVES,
     actions,
     batches,
     campaigns,
@@ -214,7 +228,12 @@ class Eraser:
     async def _wait_for_planners(self, work: _Work, until: float) -> None:
         """What a planner has read by now, it has put as batches, or never will."""
         if self._apart:
-            running = and_(campaigns.c.state == CampaignState.RUNNING.value, ~campaigns.c.planned)
+            waves = exists().where(chains.c.campaign_id == campaigns.c.id, chains.c.chain.startswith(WAVES))
+            of_audience = and_(
+                chains.c.campaign_id == campaigns.c.id, ~chains.c.chain.startswith(WAVES), ~chains.c.done
+            )
+            reads = or_(exists().where(of_audience), ~waves)
+            running = and_(campaigns.c.state == CampaignState.RUNNING.value, ~campaigns.c.planned, reads)
             for row in await self._database.rows(select(campaigns.c.id).where(running)):
                 work.left.append(f"campaign {row.id} is still reading its audience; {AGAIN}")
             return
@@ -277,7 +296,7 @@ class Eraser:
     async def _is_on_its_way(self, batch_id: str) -> bool:
         """Whether the queue or the recorders may still have a batch; raises QueueUnavailable."""
         assert self._backend.outbox is not None
-        pending = select(batches.c.pending).where(batches.c.id == batch_id)
+        pending = select(batches.c.pending).where(batches.c.id == batch_id, batches.c.wave.is_(None))
         if any(row.pending for row in await self._database.rows(pending)):
             return True
         campaign_id = batch_id.partition("/")[0]
@@ -409,7 +428,8 @@ def _ended(row: Row[Any], task: Row[Any] | None, places: Sequence[int], now: flo
     """How those at some places end who are pending, as it would be if the campaign had been cancelled."""
     size = len(_KEYS.decode(row.recipients))
     stored = Account(outcomes=row.outcomes or bytes(size), waiting=decode_waiting(row.waiting))
-    lease = _nobodys(row, deliveries=2 if task is None else task.deliveries + 1)
+    taken = 0 if row.wave is not None else 2 if task is None else task.deliveries + 1
+    lease = _nobodys(row, deliveries=taken)
     known = inherit(
         Known(account=stored, beside=unknown(size)), lease, now, on_record=channels.is_on_record(row.lane)
     ).account
