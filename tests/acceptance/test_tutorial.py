@@ -93,7 +93,13 @@ async def test_the_tutorial_does_what_it_says(tmp_path: Path, postgres: str) -> 
     folder = tmp_path / "rehearsal"
     done = await reports(folder)
     named = [report.campaign.title for report in done]
-    assert named == ["Sale", "Sale, rehearsed", "Sale, paused", "Sale, killed"]
+    assert named == ["Sale", "Sale, rehearsed", "Sale, paused", "Sale, killed", "Tonight"]
+    *done, held = done
+    assert held.campaign.state is CampaignState.CANCELLED
+    assert (held.total.read, held.total.cancelled) == (20_000, 20_000)
+    assert held.campaign.released_at is not None
+    assert re.search(r"America/Sao_Paulo +6,66\d", out)
+    assert "It is held until its wave begins" in out or "waits until the campaign is released" in out
     for report in done:
         assert report.campaign.state is CampaignState.COMPLETED
         assert report.total.read == (2 if report.campaign.title == "Sale" else 20_000)

@@ -23,6 +23,8 @@ MOST_TABS = 100
 """Presses of the Tab key within which everything on a page is reached."""
 MAX_RATE = PHONES / 200
 """Pushes a second of a campaign that is still running when a test is done with it."""
+LATE = 1.5
+"""Seconds by which a script comes late, all others being there."""
 ACCEPTED = re.compile(r"([\d,]+) accepted")
 IN_VAIN = ("net::ERR", "Failed to load resource", "htmx:sse:error")
 """What is logged while nobody answers."""
@@ -161,6 +163,22 @@ async def test_a_page_goes_on_though_its_first_connections_failed(
     await expect(page.locator(".offline")).to_be_hidden()
     await server.stentor.campaigns.cancel(campaign)
     viewer.expect(*IN_VAIN, "htmx:error")
+    viewer.nothing_wrong()
+
+
+async def test_a_page_goes_on_though_its_scripts_come_late(server: Server, visitors: Visitors) -> None:
+    campaign = await started(server, "Only if late", MAX_RATE)
+    viewer = await visitors.somebody(Scope.VIEW)
+    page = await viewer.context.new_page()
+
+    async def late(route: Route) -> None:
+        await asyncio.sleep(LATE)
+        await route.continue_()
+
+    await page.route("**/hx-sse.min*.js*", late)
+    await page.goto(f"{viewer.url}/campaigns/{campaign}")
+    await more_than(page, await accepted(page))
+    await server.stentor.campaigns.cancel(campaign)
     viewer.nothing_wrong()
 
 

@@ -28,7 +28,7 @@ from stentor.outcome import Outcome
 from stentor.planning import waves
 from stentor.planning.care.look import CampaignCare, Looked, Overtaken, bounds
 from stentor.planning.division import Assigned, Divider, Planned, Wave
-from stentor.planning.restoring import Lost, restore_to_end
+from stentor.planning.restoring import Lost, called_off
 from stentor.queue.contract import PLAN, Lease, Queue, Task
 from stentor.states import CampaignState
 from stentor.store import campaigns, flags
@@ -321,8 +321,8 @@ class Planner:
             self.tally.recipients[each.batch.lane] += len(each.batch)
 
     async def give_up(self, lease: Lease) -> None:
-        """Its campaign was stopped: the rest of its audience isn't read, and stays on record as unread. What is held
-        for a wave is put into the queue, for those who take it to end it."""
+        """Its campaign was stopped: the rest of its audience isn't read, and stays on record as unread. Whoever
+        is held for a wave ends as cancelled."""
         step = msgspec.msgpack.decode(lease.payload, type=Step)
         if step.wave is not None:
             await self._end_wave(lease, step, step.wave)
@@ -367,9 +367,9 @@ class Planner:
 
     async def _end_wave(self, lease: Lease, step: Step, wave: Wave) -> None:
         some = await self._held(lease.campaign_id, wave, ())
-        tasks = [restore_to_end(lost, self._clock()) for lost in some]
+        ended = waves.Begun(settlements=[called_off(lost) for lost in some])
         try:
-            await self._go_on(lease, step, wave, some, waves.Begun(tasks=tasks), None)
+            await self._go_on(lease, step, wave, some, ended, None)
         except StaleStep:
             await self._queue.settle(ack=[lease])
         except Unfinished:

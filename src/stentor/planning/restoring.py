@@ -8,8 +8,9 @@ place in the batch with nothing to send to, so all positions mean whom they mean
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from stentor.account import Failure, ends
@@ -92,12 +93,19 @@ def restore(lost: Lost, expires_at: float, found: Page, index_of: IndexOf | None
     return Restored(task=task, unsendable=unsendable)
 
 
-def settlement(lost: Lost, failures: Sequence[Failure]) -> Settlement:
-    """That those at some positions of a batch that nobody holds ended as these say."""
+def called_off(lost: Lost) -> Settlement:
+    """That all who are pending of a batch that nobody holds ended as cancelled."""
+    return settlement(lost, (), dict.fromkeys(lost.pending, Outcome.CANCELLED))
+
+
+def settlement(
+    lost: Lost, failures: Sequence[Failure], others: Mapping[int, Outcome] = MappingProxyType({})
+) -> Settlement:
+    """That those at some positions of a batch that nobody holds ended as these say; the others without a reason."""
     nobodys = Lease(
         id=lost.id, lane=lost.lane, campaign_id=lost.campaign_id, payload=b"", deliveries=0, token="", until=0.0
     )
-    return Settlement(lease=nobodys, batch=None, account=ends(len(lost.recipients), failures))
+    return Settlement(lease=nobodys, batch=None, account=ends(len(lost.recipients), failures, others))
 
 
 def restore_to_end(lost: Lost, expires_at: float) -> Task:

@@ -106,7 +106,7 @@ async def test_each_filter_of_a_page_follows_an_index(house: House, monkeypatch:
             how = "EXPLAIN QUERY PLAN" if sqlite else "EXPLAIN"
             if not sqlite:  # there are too few rows for an index to be quicker
                 for way in ("seqscan", "bitmapscan"):
-                    await execute(self, sa.text(f"SET LOCAL enable_{way} = off"))
+                    await execute(self, sa.text(f"SET enable_{way} = off"))
             plan = (await execute(self, sa.text(f"{how} {str(compiled).replace(':', chr(92) + ':')}"))).all()
             plans.append("\n".join(str(row) for row in plan))
         return await execute(self, statement, *arguments, **more)

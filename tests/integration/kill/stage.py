@@ -6,6 +6,7 @@ the simulators' ledgers.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import time
 from collections import Counter, defaultdict
@@ -40,9 +41,10 @@ from stentor.simulators.telegram import TelegramSimulator
 from stentor.simulators.webhook import WebhookSimulator
 from stentor.simulators.webpush import WebPushSimulator
 from stentor.states import CampaignState
-from stentor.store.database import Database
+from stentor.store.database import POSTGRESQL, Database
 from stentor.store.tables import campaigns, tasks
 from tests.integration.ledgers import CHATS, UNSENT, Person, check, people_of
+from tests.integration.processes import LOOK
 
 FAULTS = Faults(
     latency=Latency(median_s=0.01, p99_s=0.06),
@@ -220,11 +222,23 @@ class Stage:
 
     async def in_hands(self) -> frozenset[str]:
         """Who has no outcome, and is in a batch that a sender holds, or held and neither settled nor gave back with a
-        word of them; where the queue is in the store."""
+        word of them; where the queue is in the store. To be asked when no sender runs."""
+        await self._see_that_the_dead_are_done()
         which = sa.or_(tasks.c.lease.is_not(None), tasks.c.deliveries > 0)
         held = {row.id for row in await self.database.rows(sa.select(tasks.c.id).where(which))}
         people = (await people_of(self.database, self.campaign_id, {})).values()
         return frozenset(each.key for each in people if each.outcome is Outcome.PENDING and each.batch in held)
+
+    async def _see_that_the_dead_are_done(self) -> None:
+        """PostgreSQL ends a statement that it has begun, also if whoever asked for it was killed meanwhile."""
+        if self.database.dialect != POSTGRESQL:
+            return
+        busy = sa.text(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend' AND state = 'active'"
+        )
+        while await self.database.rows(busy):  # noqa: ASYNC110 - nothing tells when the server is done
+            await asyncio.sleep(LOOK)
 
     async def inherited(self) -> Mapping[str, int]:
         """How often each was in a batch that was taken again though whoever held it neither settled it nor gave it
