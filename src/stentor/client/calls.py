@@ -522,7 +522,7 @@ class CampaignsCalls:
         *,
         idempotency_key: str | None = None,
     ) -> shapes.Campaign:
-        """Send to those as well who wait for this: all but the canary, or everybody if the campaign has a hold.
+        """Send to those as well who wait for this: all but the canary, or everybody if it has a hold.
 
         Calls `release_campaign`, which needs the scope `send`.
 

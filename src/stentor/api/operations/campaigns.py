@@ -412,7 +412,7 @@ async def resume_campaign(call: Call, campaign: str) -> CampaignShape:
     "/campaigns/{campaign}/release", Scope.SEND, action="campaign.release", raises=(UnknownCampaign, InvalidState)
 )
 async def release_campaign(call: Call, campaign: str) -> CampaignShape:
-    """Send to those as well who wait for this: all but the canary, or everybody if the campaign has a hold."""
+    """Send to those as well who wait for this: all but the canary, or everybody if it has a hold."""
     return shapes.campaign(await call.stentor.campaigns.release(campaign, along=call.along(shapes.campaign)))
 
 
