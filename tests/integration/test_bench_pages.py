@@ -31,6 +31,11 @@ ELSEWHERE = {
     "/campaigns/{}/cancel": "of a campaign that is being sent",
     "/campaigns/{}/undo": "counts whom the campaign reached",
     "/campaigns/{}/edit": "the message alone",
+    "/campaigns/{}/release": "of a campaign whose others wait for it",
+    "/campaigns/{}/repeat": "a form",
+    "/series": "as many as people made by hand",
+    "/series/{}": "one, with its newest runs",
+    "/series/{}/delete": "one",
     "/messages/{}": "a recipient or a few",
 }
 """Pages that are not measured, and why."""

@@ -39,7 +39,12 @@ async def test_the_api_keeps_to_its_document(tmp_path: Path, facts: Facts) -> No
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{url}/v1/openapi.json"),
             *("--header", f"Authorization: Bearer {key}"),
-            *("--checks", "all", "--exclude-checks", "positive_data_acceptance"),
+            *(
+                "--checks",
+                "all",
+                "--exclude-checks",
+                "positive_data_acceptance,ignored_auth",
+            ),  # 429 after 20 wrong keys
             *(part for name in LEFT_OUT for part in ("--exclude-operation-id", name)),
             *("--max-examples", str(EXAMPLES), "--seed", "7"),
             *("--request-timeout", "60", "--generation-database", "none"),

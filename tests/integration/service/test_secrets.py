@@ -200,7 +200,14 @@ async def test_no_secret_is_told_to_anybody(tmp_path: Path, facts: Facts) -> Non
             places["user"] = (await program.get("/v1/users")).json()["users"][0]["id"]
             (await program.put("/v1/segments/german", json={"segment": "language in [de]"})).raise_for_status()
             (await program.put("/v1/templates/german", json={"message": {"title": "{{ city }}"}})).raise_for_status()
-            places |= {"name": "german", "version": "1"}
+            series = {
+                "name": "daily",
+                "cron": "0 18 * * *",
+                "message": {"title": "News"},
+                "audience": {"source": AUDIENCE},
+            }
+            made = (await program.post("/v1/series", json=series)).raise_for_status().json()
+            places |= {"name": "german", "version": "1", "series": made["id"]}
             await reader.operations(program, places)
             assert f"/campaigns/{campaign}" in await reader.pages(person)
             await metrics(reader)

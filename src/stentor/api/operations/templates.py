@@ -126,12 +126,13 @@ async def save_template(call: Call, name: str, body: SavedTemplateFields) -> Tem
     If the newest version says the same, there is no new one. With `If-Match`, or with `over`, nothing is saved if
     somebody saved another version meanwhile. Campaigns that were made from an earlier version keep it.
     """
+    content = content_of(body.message)
     seen = await _newest(call, name)
     if seen is not None:
         call.match(seen)
     over = _over(body.over, seen)
     saved = await call.stentor.templates.save(
-        name, content_of(body.message), over=over, by=call.caller.name, along=call.along(shapes.template)
+        name, content, over=over, by=call.caller.name, along=call.along(shapes.template)
     )
     return shapes.template(saved)
 
