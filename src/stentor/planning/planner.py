@@ -355,7 +355,8 @@ class Planner:
         found = await self._meter.during("read", plan.audience.find(keys, plan.wanted))
         assert campaign.starts_at is not None
         assert campaign.expires_at is not None
-        expires_at = max(wave.at, campaign.starts_at) + campaign.expires_at - campaign.starts_at
+        begins = max(wave.at, campaign.starts_at, (campaign.released_at or 0.0) if wave.gated else 0.0)
+        expires_at = begins + campaign.expires_at - campaign.starts_at
         looked = await self._meter.during("care", plan.care.look(found, plan.variables))
         with self._meter.stage("divide"):
             late = plan.moments is not None and now >= wave.at + LATE

@@ -50,7 +50,11 @@ _BEGIN = (
     .where(batches.c.id.in_(bindparam("ids", expanding=True)), batches.c.wave.is_not(None))
     .values(wave=None, expires_at=bindparam("until"))
 )
-_PUT_OFF = update(batches).where(batches.c.id.in_(bindparam("ids", expanding=True))).values(wave=bindparam("until"))
+_PUT_OFF = (
+    update(batches)
+    .where(batches.c.id.in_(bindparam("ids", expanding=True)))
+    .values(wave=bindparam("until"), gated=False)
+)
 _RECIPIENTS = msgspec.msgpack.Decoder(list[bytes])
 
 
@@ -67,7 +71,7 @@ class Begun:
 
 def chain_of(wave: Wave) -> str:
     """The name of a wave's chain."""
-    moment = f"{wave.at:.3f}".rstrip("0").rstrip(".").replace(".", "_")
+    moment = repr(wave.at).replace(".", "_")  # to the last digit: batches are found by the very number
     return f"{WAVES}g{moment}" if wave.gated else f"{WAVES}{moment}"
 
 
@@ -116,7 +120,7 @@ async def release(connection: AsyncConnection, ids: Iterable[str], expires_at: f
 
 
 async def put_off(connection: AsyncConnection, until: Mapping[str, Wave]) -> None:
-    """These batches are held until later waves, by id."""
+    """These batches are held until later waves, by id; they wait for no release any more."""
     for wave in sorted(set(until.values())):
         ids = sorted(each for each, at in until.items() if at == wave)
         await connection.execute(_PUT_OFF, {"ids": ids, "until": wave.at})

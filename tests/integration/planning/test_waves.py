@@ -281,7 +281,20 @@ async def test_those_who_wait_for_a_release_hold_up_nobody_of_the_same_moment(ti
     timed.clock.move(HELD_PAUSE)
     released = await timed.due()
     assert keys(released) == sorted(timed.gated)
-    assert {batch.expires_at - timed.began for batch in released} == {LIFETIME, HOUR + LIFETIME}
+    assert {batch.expires_at - timed.began for batch in released} == {HOUR + LIFETIME}, "it counts from the release"
+
+
+async def test_who_was_released_at_night_waits_for_the_morning_and_is_not_forgotten(timed: Waves) -> None:
+    timed.gated = {key for key in crowd(IOS, size=60) if key[-1] == "0"}
+    await timed.start()
+    assert not timed.gated & {*keys(await timed.due())}
+    await timed.database.write(lambda connection: campaigns.release(connection, CAMPAIGN, timed.clock()))
+    timed.clock.move(LATE)
+    timed.late = Assigned(waves=[Wave(timed.clock() + 60)] * len(timed.gated))
+    assert await timed.due() == []
+    timed.late = Assigned()
+    timed.clock.move(60)
+    assert keys(await timed.due()) == sorted(timed.gated)
 
 
 async def test_who_is_late_for_a_wave_is_looked_at_again(timed: Waves) -> None:
