@@ -39,9 +39,9 @@ demo: $(VENV)/.ready ## see it work: a campaign to 100,000 simulated phones on t
 cluster-demo: $(VENV)/.ready ## see a cluster work: 500,000 phones, while NATS, PostgreSQL and one of each role are killed
 	@$(BIN)/python -m stentor.testing.cluster
 
-# Four at a time on two cores: half of what tests do is to wait.
+# Three at a time on two cores: half of what tests do is to wait. With four it is no quicker.
 test: check ## all there is to check: what `make check` does, then all tests
-	$(BIN)/python -m pytest -n 4 --dist worksteal $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(PYTEST_ARGS)
 
 screenshots: $(VENV)/.ready ## take the documentation's pictures of the dashboard anew, in docs/images
 	SCREENSHOTS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) tests/browser

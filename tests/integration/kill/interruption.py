@@ -26,9 +26,9 @@ MANY: Mapping[str, Any] = {"recipients": RECIPIENTS, "page": 300, "batch": 50}
 """Batches of seconds, in the midst of which it is easy to strike."""
 SLOWLY = Faults(latency=Latency(median_s=0.1, p99_s=0.1), stream_limit=StreamLimit(normal=1))
 RATES: Mapping[str, Mapping[str, float]] = {
-    channel: {"max_connections": 1} if channel in PHONES else {"rate": 20.0} for channel in CHANNELS
+    channel: {"max_connections": 1} if channel in PHONES else {"rate": 10.0} for channel in CHANNELS
 }
-"""Each channel is under way for five seconds: the fastest hasn't ended when the slowest begins."""
+"""Each channel is under way for ten seconds: the fastest hasn't ended when the slowest begins."""
 UNSETTLED = 4
 """Recipients that each channel's ledger has, and that have no outcome yet, when the senders are killed."""
 LIFETIME = 20.0
