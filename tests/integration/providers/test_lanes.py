@@ -46,7 +46,7 @@ QUICK = PoolOptions(
     max_connections=2,
     patience=1.0,
     connects_per_second=20.0,
-    timing=Deadlines(connect=2.0, answer=2.0, silence=0.5, ping=0.5),
+    timing=Deadlines(connect=5.0, answer=5.0, silence=0.5, ping=0.5),
 )
 PLAIN = Content(message=Message(title="Sale", body="Ends tonight"))
 PERSONAL = Content(
