@@ -952,7 +952,7 @@ class SeriesCalls:
 
         Args:
             cron: Minute, hour, day, month and weekday, as cron has them.
-            zone: The IANA name of the time zone whose clocks `cron` means. Left out: UTC.
+            zone: The time zone whose clocks `cron` means. Left out: UTC.
             count: How many times. Left out: 5.
             idempotency_key: Repeats an earlier request under its key. Left out: a new one.
         """
@@ -1017,7 +1017,7 @@ class SeriesCalls:
             caps: Frequency caps of its own, beside those of the settings: `1 a day`, `3 in 24h of news`.
             name: What it is called. No two series are called alike.
             cron: Minute, hour, day, month and weekday, as cron has them, e.g. `0 18 * * mon-fri`.
-            zone: The IANA name of the time zone whose clocks `cron` means, e.g. `Europe/Berlin`. Left out: UTC.
+            zone: The time zone whose clocks `cron` means, e.g. `Europe/Berlin`. Left out: UTC.
             missed: What becomes of runs that were due while no scheduler ran: `skip`, or `one`, which sends the newest
                 late. Left out: skip.
             count: False: check the message alone. Each run is counted and checked anyway.
@@ -1167,7 +1167,7 @@ class SeriesCalls:
             caps: Frequency caps of its own, beside those of the settings: `1 a day`, `3 in 24h of news`.
             name: What it is called. No two series are called alike.
             cron: Minute, hour, day, month and weekday, as cron has them, e.g. `0 18 * * mon-fri`.
-            zone: The IANA name of the time zone whose clocks `cron` means, e.g. `Europe/Berlin`. Left out: UTC.
+            zone: The time zone whose clocks `cron` means, e.g. `Europe/Berlin`. Left out: UTC.
             missed: What becomes of runs that were due while no scheduler ran: `skip`, or `one`, which sends the newest
                 late. Left out: skip.
             count: False: check the message alone. Each run is counted and checked anyway.

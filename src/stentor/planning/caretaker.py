@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
-from sqlalchemy import and_, or_, select
+from sqlalchemy import Row, and_, or_, select
 
 from stentor.errors import StoreUnavailable
+from stentor.planning.division import Wave
 from stentor.planning.planner import Step, start_task, step_task
 from stentor.queue.contract import Queue
 from stentor.states import CampaignState
@@ -28,7 +30,7 @@ AHEAD = 3 * INTERVAL
 _ENDING = (CampaignState.CANCELLING, CampaignState.FAILED)
 _PLANNED = (CampaignState.SCHEDULED, CampaignState.RUNNING, CampaignState.PAUSED, *_ENDING)
 _OPEN = (
-    select(campaigns.c.id, campaigns.c.state, campaigns.c.revision, chains.c.chain, chains.c.next)
+    select(*(campaigns.c[name] for name in ("id", "state", "revision", "released_at")), chains.c.chain, chains.c.next)
     .select_from(campaigns.outerjoin(chains, and_(chains.c.campaign_id == campaigns.c.id, ~chains.c.done)))
     .where(
         campaigns.c.state.in_([state.value for state in _PLANNED]),
@@ -84,7 +86,14 @@ class Caretaker:
                 put.append(start_task(row.id, row.revision))
             elif row.next is not None:
                 step = msgspec.msgpack.decode(row.next, type=Step)
-                if step.wave is None or step.wave.at <= soon or row.state in _ENDING:
+                if step.wave is None or row.state in _ENDING or _may_begin(step.wave, row, soon):
                     put.append(step_task(row.id, step))
         if put:
             await self._queue.settle(put=put)
+
+
+def _may_begin(wave: Wave, row: Row[Any], soon: float) -> bool:
+    """Whether a wave is about to begin, with nothing to wait for: steps that wait in the queue are looked at again and
+    again, and a pause or a release may take days."""
+    paused = row.state == CampaignState.PAUSED.value
+    return wave.at <= soon and not paused and not (wave.gated and row.released_at is None)

@@ -346,7 +346,7 @@ class Planner:
             await self._queue.settle(release=[(lease, min(wave.at - now, LONGEST_PAUSE))])
             return
         if wave.gated and campaign.released_at is None:
-            await self._queue.settle(release=[(lease, HELD_PAUSE)])
+            await self._queue.settle(ack=[lease])  # it is put again once the campaign is released
             return
         depths = await self._depths(step)
         deep = [lane for lane, depth in depths.items() if depth >= self._settings.depth]

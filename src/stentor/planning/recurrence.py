@@ -10,14 +10,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import islice
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from cronsim import CronSim, CronSimError
 
 from stentor.counted import counted
 from stentor.errors import InvalidInput
+from stentor.zones import LONGEST, names, zone_of
 
 FIELDS = 5
 LONGEST_LINE = 200
@@ -107,11 +107,10 @@ class Recurrence:
                 before = found
 
 
-def _zone(name: str) -> ZoneInfo:
+def _zone(name: str) -> tzinfo:
     """Raises: InvalidInput: there is none of this name."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder, such as `Europe`
-        near = difflib.get_close_matches(name, available_timezones(), 1)
-        hint = f"did you mean {near[0]}?" if near else "write a name such as Europe/Berlin, or UTC"
-        raise InvalidInput("zone", f"there is no time zone {name[:50]!r}; {hint}") from None
+    if (found := zone_of(name)) is not None:
+        return found
+    near = difflib.get_close_matches(name[:LONGEST], names(), 1)
+    hint = f"did you mean {near[0]}?" if near else "write a name such as Europe/Berlin, or UTC"
+    raise InvalidInput("zone", f"there is no time zone {name[:50]!r}; {hint}")

@@ -695,6 +695,7 @@ class CampaignControl:
             await _write(along, connection, campaign_id)
 
         await self._database.write(change)
+        await Caretaker(self._database, self._backend.queue, self._clock).look(campaign_id)  # at once, not in seconds
         await self._backend.bell.ring()
         return await self.get(campaign_id)
 

@@ -96,18 +96,18 @@ def held(progress: Progress) -> str:
     said = []
     if coming := [wave for wave in progress.waves if not wave.gated]:
         first, last = coming[0], coming[-1]
-        waiting = counted(sum(wave.held for wave in coming), "recipient")
-        said.append(f"{waiting} wait for the right time.")
+        said.append(f"{_who_wait(sum(wave.held for wave in coming))} for the right time.")
         at = f"at {words.clock(first.at)}" if first.at > progress.at else "now"
         said.append(f"The next: {counted(first.held, 'recipient')} {at}.")
         if last is not first:
             said.append(f"The last ones: at {words.clock(last.at)}.")
     if progress.gated:
-        said.append(
-            f"{counted(progress.gated, 'recipient')} wait until you release them: `stentor campaign release"
-            f" {progress.campaign_id}`."
-        )
+        said.append(f"{_who_wait(progress.gated)} until somebody releases the campaign.")
     return " ".join(said)
+
+
+def _who_wait(number: int) -> str:
+    return f"{counted(number, 'recipient')} {'waits' if number == 1 else 'wait'}"
 
 
 def cancelled_first(campaign: Campaign, when: str = "It is") -> str:

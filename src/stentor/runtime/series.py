@@ -44,7 +44,7 @@ class SeriesDraft:
     cron: str
     """Minute, hour, day, month and weekday, as cron has them: `0 18 * * mon-fri`."""
     zone: str = "UTC"
-    """The IANA name of the time zone whose clocks `cron` means."""
+    """The time zone whose clocks `cron` means."""
     missed: Missed = Missed.SKIP
     """What becomes of runs that were due while no scheduler ran."""
 

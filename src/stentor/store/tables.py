@@ -312,7 +312,7 @@ series = Table(  # recurring campaigns; each has a draft of its own id, of the k
     Column("id", KEY, ForeignKey("stentor_campaigns.id", ondelete="CASCADE"), primary_key=True),
     Column("name", KEY, nullable=False),
     Column("cron", StorableText, nullable=False),
-    Column("zone", StorableText, nullable=False),  # an IANA name
+    Column("zone", StorableText, nullable=False),  # as `zones.zone_of` reads it
     Column("missed", StorableText, nullable=False),  # a `store.series.Missed`
     Column("paused", Boolean, nullable=False, server_default=text("false")),
     Column("next_at", Double),  # when the next run is due; NULL: it is paused, or there is none

@@ -38,7 +38,7 @@ class NewSeriesFields(DraftFields, frozen=True, kw_only=True):
     cron: str
     """Minute, hour, day, month and weekday, as cron has them, e.g. `0 18 * * mon-fri`."""
     zone: str = "UTC"
-    """The IANA name of the time zone whose clocks `cron` means, e.g. `Europe/Berlin`."""
+    """The time zone whose clocks `cron` means, e.g. `Europe/Berlin`."""
     missed: Missed = Missed.SKIP
     """What becomes of runs that were due while no scheduler ran: `skip`, or `one`, which sends the newest late."""
 
@@ -54,7 +54,7 @@ class NextTimesQuestionFields(Fields, frozen=True, kw_only=True):
     cron: str
     """Minute, hour, day, month and weekday, as cron has them."""
     zone: str = "UTC"
-    """The IANA name of the time zone whose clocks `cron` means."""
+    """The time zone whose clocks `cron` means."""
     count: Annotated[int, Meta(ge=1, le=MOST_TIMES)] = SHOWN
     """How many times."""
 
