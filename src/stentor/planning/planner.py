@@ -132,8 +132,6 @@ class Plan:
     """Where the step's chain is; None where there is no such chain (yet)."""
     audience: Audience
     wanted: Wanted
-    variables: tuple[str, ...] = ()
-    """Those that the message needs of `wanted`."""
     divider: Divider
     moments: Schedule | None = None
     """When each of a page gets the message, and who gets it not at all; None: all do now."""
@@ -285,11 +283,11 @@ class Planner:
             return
         page = await self._meter.during("read", plan.audience.page(part, self._settings.page, plan.wanted, step.lanes))
         now = self._clock()
-        looked = await self._meter.during("care", plan.care.look(page, plan.variables))
+        looked = await self._meter.during("care", plan.care.look(page))
         with self._meter.stage("divide"):
             assigned = plan.moments.assign(page, now) if plan.moments is not None else Assigned()
             left_out = {**assigned.left_out, **looked.left_out}
-            planned = plan.divider.divide(looked.page, f"{step.chain}.{step.number}", left_out, assigned.waves)
+            planned = plan.divider.divide(page, f"{step.chain}.{step.number}", left_out, assigned.waves)
         coming = sorted({each.wave for each in planned if each.wave is not None})
         following = None
         if page.cursor is not None:
@@ -357,12 +355,12 @@ class Planner:
         assert campaign.expires_at is not None
         begins = max(wave.at, campaign.starts_at, (campaign.released_at or 0.0) if wave.gated else 0.0)
         expires_at = begins + campaign.expires_at - campaign.starts_at
-        looked = await self._meter.during("care", plan.care.look(found, plan.variables))
+        looked = await self._meter.during("care", plan.care.look(found))
         with self._meter.stage("divide"):
             late = plan.moments is not None and now >= wave.at + LATE
             assigned = plan.moments.again(found, now) if plan.moments is not None and late else Assigned()
             assigned = replace(assigned, left_out={**assigned.left_out, **looked.left_out})
-            begun = waves.begin(some, looked.page, assigned, expires_at=expires_at, index_of=plan.divider.index_of)
+            begun = waves.begin(some, found, assigned, expires_at=expires_at, index_of=plan.divider.index_of)
         await self._go_on(lease, step, wave, some, begun, expires_at, looked)
         self.tally.steps += 1
 

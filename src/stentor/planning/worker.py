@@ -261,8 +261,9 @@ class PlanWorker:
             place=at,
             held_back=held_back,
             audience=audience,
-            wanted=Wanted(language=several, zone=timing.needs_zone, variables=care.wanted(content.variables)),
-            variables=tuple(content.variables),
+            wanted=Wanted(
+                language=several, zone=timing.needs_zone or care.wants_zones, variables=tuple(content.variables)
+            ),
             care=care,
             divider=Divider(
                 campaign_id=campaign_id,

@@ -274,7 +274,7 @@ async def _look(
         texts: what becomes of the message; None: what is the same for everybody needn't be made for each, as
             `lane.prepare` sees what becomes of it.
     """
-    wanted = dataclasses.replace(_wanted(draft.content), variables=spared.care.wanted(draft.content.variables))
+    wanted = dataclasses.replace(_wanted(draft.content), zone=spared.care.wants_zones)
     see = () if texts is None else (texts.see,)
     addresses = not draft.selection.reached_by  # those are receipts, or were good enough before
     return await look_at(audience, wanted, *see, addresses=addresses, watch=spared.look_at)

@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.audience.contract import NO_LANE, TIME_ZONE, Page, Range, Selection, Wanted
+from stentor.audience.contract import NO_LANE, Page, Range, Selection, Wanted
 from stentor.caps import read_caps
 from stentor.config import SendingConfig
 from stentor.model import Message
@@ -90,13 +90,11 @@ class People:
         encoded = [key.encode() for key in keys]
         lanes = [self.rows[key] for key in keys]
         zones = [self.places.get(key) for key in keys] if wanted.zone else None
-        variables = [{TIME_ZONE: self.places[key]} if key in self.places else {} for key in keys]
         return Page(
             keys=encoded,
             addresses=[b"address" for _ in keys],
             lanes=lanes,
             zones=zones,
-            variables=variables if TIME_ZONE in wanted.variables else None,
             cursor=cursor,
         )
 
@@ -178,7 +176,7 @@ class World:
             campaign=campaign,
             place=await self.database.ask(lambda connection: place(connection, lease)),
             audience=self.people,
-            wanted=Wanted(variables=care.wanted(())),
+            wanted=Wanted(zone=care.wants_zones),
             care=care,
             divider=Divider(campaign_id=lease.campaign_id, expires_at=9e9, largest=self.settings.batch),
         )

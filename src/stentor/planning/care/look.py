@@ -10,7 +10,7 @@ outcome is recorded, and then the outcome does, both by the very rows that say s
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stentor.audience.contract import TIME_ZONE, Page
+from stentor.audience.contract import Page
 from stentor.caps import EVERYTHING, Cap, read_cap
 from stentor.errors import InvalidAudience
 from stentor.model import Action
@@ -76,9 +76,8 @@ class _Basis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
-    """Who of a page is left alone, and the page without what only the look needed."""
+    """Who of a page is left alone."""
 
-    page: Page
     left_out: Mapping[bytes, LeftOut] = field(default_factory=dict)
     enough: Mapping[bytes, Enough] = field(default_factory=dict)
     """Who had as much as a cap allows; those of them who are left out by another rule, too."""
@@ -149,28 +148,21 @@ class CampaignCare:
 
     @property
     def wants_zones(self) -> bool:
-        """Whether a look needs each installation's time zone: the variable `TIME_ZONE`."""
+        """Whether a look needs each installation's time zone."""
         return any(cap.calendar for cap in self._caps)
 
-    def wanted(self, variables: Collection[str]) -> tuple[str, ...]:
-        """The variables that a page must have: those of the message, and what the look needs."""
-        return (*variables, *((TIME_ZONE,) if self.wants_zones and TIME_ZONE not in variables else ()))
-
-    async def look(self, page: Page, variables: Collection[str] = ()) -> Looked:
-        """Who of a page is left alone.
-
-        Args:
-            variables: those of the message; the page that comes back has these alone.
+    async def look(self, page: Page) -> Looked:
+        """Who of a page is left alone. If `wants_zones`, it should have the installations' time zones.
 
         Raises:
             InvalidAudience: a list or a campaign that it names was deleted.
             StoreUnavailable.
         """
         if not self._by_all or not len(page):
-            return Looked(page=page, care=self)
-        return await self._database.ask(lambda connection: self._look(connection, page, variables))
+            return Looked(care=self)
+        return await self._database.ask(lambda connection: self._look(connection, page))
 
-    async def _look(self, connection: AsyncConnection, page: Page, variables: Collection[str]) -> Looked:
+    async def _look(self, connection: AsyncConnection, page: Page) -> Looked:
         left_out: dict[bytes, LeftOut] = {}
         keys = frozenset(page.keys)
         enough: Mapping[bytes, Enough] = {}
@@ -186,7 +178,6 @@ class CampaignCare:
             left_out |= await self._listed(connection, page)
         left_out |= await self._opted_out(connection, page)
         return Looked(
-            page=_without_zones(page, variables) if self.wants_zones else page,
             left_out=left_out,
             enough=enough,
             care=self,
@@ -345,24 +336,10 @@ def _counts(since: float) -> ColumnElement[bool]:
 
 def _zones(page: Page) -> Callable[[bytes], tzinfo | None] | None:
     """The zone of each of a page's installations, as far as it is known."""
-    if page.variables is None:
+    if page.zones is None:
         return None
-    said = {key: values.get(TIME_ZONE) for key, values in zip(page.keys, page.variables, strict=True)}
-
-    def zone(key: bytes) -> tzinfo | None:
-        return zone_of(said[key])
-
-    return zone
-
-
-def _without_zones(page: Page, variables: Collection[str]) -> Page:
-    """The page with the message's own variables."""
-    if page.variables is None or TIME_ZONE in variables:
-        return page
-    if not variables:
-        return replace(page, variables=None)
-    kept = [{name: value for name, value in each.items() if name != TIME_ZONE} for each in page.variables]
-    return replace(page, variables=kept)
+    said = dict(zip(page.keys, page.zones, strict=True))
+    return lambda key: zone_of(said[key])
 
 
 def _left_out(enough: Mapping[bytes, Enough]) -> dict[bytes, LeftOut]:
