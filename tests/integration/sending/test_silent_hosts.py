@@ -30,14 +30,14 @@ from tests.integration.sending.doubles import LANE, LaneDouble, Works, quicken, 
 
 ALL = b"\1"
 QUICK = PoolOptions(
-    max_connections=1, connects_per_second=20.0, timing=Deadlines(connect=5.0, answer=1.0, silence=20.0, ping=20.0)
+    max_connections=1, connects_per_second=20.0, timing=Deadlines(connect=5.0, answer=2.0, silence=20.0, ping=20.0)
 )
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     quicken(monkeypatch)
-    monkeypatch.setattr(silent_hosts, "SILENT", 0.2)
+    monkeypatch.setattr(silent_hosts, "SILENT", 0.8)
     monkeypatch.setattr(silent_hosts, "REWORDED", 0.0)
     monkeypatch.setattr(origins, "FIRST_REST", 0.2)
     monkeypatch.setattr(origins, "LONGEST_REST", 0.2)
