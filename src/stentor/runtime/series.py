@@ -54,6 +54,8 @@ class SeriesDraft:
             raise InvalidInput("name", f"must have 1 to {LONGEST_NAME} characters, and no spaces around them")
         if self.draft.starts_at is not None:
             raise InvalidInput("starts_at", "is for a campaign that is sent once; the runs of a series start when due")
+        if self.draft.timing.local_at is not None:
+            raise InvalidInput("timing.local_at", "is one day, and the runs of a series have many; leave it out")
         selection = self.draft.selection
         if selection.failed_of or selection.reached_by or self.draft.content.action is not Action.SEND:
             raise InvalidInput("audience", "is what another campaign left; a series needs an audience of its own")

@@ -25,6 +25,7 @@ from stentor.errors import (
 )
 from stentor.model import Message
 from stentor.planning.content import Content
+from stentor.planning.contract import Timing
 from stentor.recording.shapes import selection_of
 from stentor.reporting.events import EventKind, decode_event
 from stentor.reporting.letter import letter_of
@@ -492,6 +493,8 @@ async def test_what_cannot_be_a_series_is_refused_before_anything_is_saved(world
         await add(replace(DAILY, zone="Berlin"))
     with pytest.raises(InvalidInput, match="starts_at: "):
         await add(replace(DAILY, draft=replace(DRAFT, starts_at=EVENING)))
+    with pytest.raises(InvalidInput, match=r"timing.local_at: is one day"):
+        await add(replace(DAILY, draft=replace(DRAFT, timing=Timing(local_at="2030-01-31T18:00"))))
     with pytest.raises(InvalidInput, match="audience: is what another campaign left"):
         await add(replace(DAILY, draft=Draft(NEWS, Selection(source=AUDIENCE, failed_of="x"))))
     with pytest.raises(InvalidInput, match="name: must have 1 to 100 characters"):
